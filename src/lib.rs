@@ -1,1 +1,3 @@
-//! placeholder
+//! Keyloan: a Kubernetes operator that lends 1Password items by share links that only the named recipient can open.
+
+pub mod onepassword;

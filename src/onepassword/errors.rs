@@ -1,0 +1,365 @@
+//! Why a call failed, told from what the host saw of its exchanges and not from the core's words, which are never shown.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::exchange::{Exchange, NoAnswer, Outcome, Route};
+
+/// A call that failed: what the trouble is, where it struck, and whether it may have left a share behind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}{stage}")]
+pub struct CallError {
+    problem: Problem,
+    stage: Stage,
+    effect: Effect,
+}
+
+/// What the trouble is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// 401, after the core's own attempt to sign in again.
+    #[error(
+        "1Password does not accept the service account's token (401): it was revoked, rotated or has expired; put a valid one into the token Secret"
+    )]
+    Unauthorized,
+    /// 403.
+    #[error(
+        "1Password forbids it (403): give the service account the right to read and share in this vault, or let this address through the account's firewall rules"
+    )]
+    Forbidden,
+    /// 404, or an id that cannot exist.
+    #[error(
+        "1Password knows no such vault or item (404): it was deleted, or the service account cannot see it"
+    )]
+    NotFound,
+    /// 429.
+    #[error("1Password limits the rate of requests (429): wait {}", retry_after_text(.retry_after))]
+    RateLimited {
+        /// How long 1Password asks to wait, if it does.
+        retry_after: Option<Duration>,
+    },
+    /// The account's policy does not allow this share.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// The item is archived or deleted, so it cannot be shared.
+    #[error("the item is archived in 1Password: restore it to lend it")]
+    NotActive,
+    /// 409: something changed at the same time; fetch the item again.
+    #[error("1Password reports a conflicting change (409): fetch the item again and repeat")]
+    Conflict,
+    /// 5xx, or no connection.
+    #[error("1Password is not available ({}): try again later", status_text(.status))]
+    Unavailable {
+        /// The status; `None` if the connection failed.
+        status: Option<u16>,
+    },
+    /// The call's time, or one exchange's, was over.
+    #[error("1Password did not answer in time: try again later")]
+    Timeout,
+    /// Something that should not happen: trying again is of little use.
+    #[error("{0}")]
+    Broken(Fault),
+}
+
+/// Which rule of the account's policy, or of ours, forbids a share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A recipient is not permitted by the account's policy.
+    #[error(
+        "the 1Password account's policy does not permit one of the recipients: ask for others, or change the account's sharing policy"
+    )]
+    Recipients,
+    /// The policy does not allow shares with people named by e-mail.
+    #[error(
+        "the 1Password account's policy does not allow shares with named recipients: change the account's sharing policy"
+    )]
+    RecipientKind,
+    /// The terms ask for a longer life than the policy allows; the core would silently lower it.
+    #[error(
+        "the share would live longer than the 1Password account's policy allows: ask for a shorter link lifetime"
+    )]
+    Lifetime,
+}
+
+/// What broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// 3xx: a redirect is never followed.
+    #[error(
+        "1Password's address answers with a redirect ({0}), which is never followed: look for a portal or proxy in between, and at the token's sign-in address"
+    )]
+    Redirect(u16),
+    /// Another status that the call should not meet.
+    #[error("1Password answered with the unexpected status {0}")]
+    Status(u16),
+    /// The answer was larger than the cap.
+    #[error(
+        "1Password's answer was larger than allowed: raise the response limit if the item or vault is really that large"
+    )]
+    TooLarge,
+    /// The core asked for another origin than its token's.
+    #[error("the SDK core wanted to connect to another origin than its token's; it was not let")]
+    ForeignRequest,
+    /// The answers were fine as far as HTTP goes, but the core could not make sense of them.
+    #[error(
+        "the SDK core could not make sense of 1Password's answers: look for a proxy in between, or for a newer version of Keyloan"
+    )]
+    Answer,
+    /// The core refused what it was asked for, before any request.
+    #[error("the SDK core refused the call")]
+    Call,
+    /// The core's output was not as expected.
+    #[error("the SDK core's output was not understood: this Keyloan does not fit its core")]
+    Output,
+    /// The sandbox stopped the core: too much CPU time.
+    #[error("the SDK core used up the CPU time of one call and was stopped")]
+    Cpu,
+    /// The core trapped (or ran out of its memory); it is started afresh.
+    #[error("the SDK core crashed, or ran out of its memory, and was stopped")]
+    Trap,
+    /// The sandbox could not be set up.
+    #[error("the SDK core's sandbox could not be started: is there enough memory?")]
+    Sandbox,
+}
+
+/// Where in the call the trouble struck.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// While signing in, for the first time or again: it concerns the token, so all that the integration does.
+    SignIn,
+    /// In the call itself: a [`Problem::Forbidden`] or [`Problem::NotFound`] concerns that vault or item alone.
+    Call,
+}
+
+/// Whether a failed call may have changed something in 1Password, that is: whether a share may exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// No share exists: its creation was never sent, or the host saw it refused (4xx).
+    None,
+    /// A share may exist, but its key is lost for ever.
+    Possible,
+}
+
+impl CallError {
+    /// What the trouble is.
+    pub fn problem(&self) -> Problem {
+        self.problem
+    }
+
+    /// Where it struck.
+    pub fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    /// Whether a share may exist all the same.
+    pub fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    /// An error in which the caller decides all parts: for adapters, and for fakes in tests.
+    pub fn new(problem: Problem, stage: Stage, effect: Effect) -> Self {
+        Self {
+            problem,
+            stage,
+            effect,
+        }
+    }
+
+    /// An error that struck before anything was sent.
+    pub fn unsent(problem: Problem) -> Self {
+        Self::new(problem, Stage::Call, Effect::None)
+    }
+
+    /// Tells what happened from the exchanges; where they were all answered well, `otherwise` is what the trouble was.
+    ///
+    /// The core stops at the first answer that it cannot use, so the last exchange is the one that counts. A 401 in a call
+    /// is followed by a new sign-in, so it is the last one only if it was repeated or the sign-in failed.
+    pub fn from_exchanges(exchanges: &[Exchange], otherwise: Problem) -> Self {
+        let stage = stage_of(exchanges);
+        let problem = exchanges
+            .last()
+            .and_then(|exchange| problem_of(exchange, stage))
+            .unwrap_or(otherwise);
+        Self::new(problem, stage, effect_of(exchanges))
+    }
+
+    /// A trouble that the host itself is the witness of, whatever the exchanges before it were answered.
+    pub fn by_host(exchanges: &[Exchange], problem: Problem) -> Self {
+        Self::new(problem, stage_of(exchanges), effect_of(exchanges))
+    }
+}
+
+fn stage_of(exchanges: &[Exchange]) -> Stage {
+    match exchanges.last() {
+        Some(exchange) if exchange.route.is_sign_in() && !accepted(exchange) => Stage::SignIn,
+        _ => Stage::Call,
+    }
+}
+
+fn accepted(exchange: &Exchange) -> bool {
+    exchange
+        .status()
+        .is_some_and(|status| (200..300).contains(&status))
+}
+
+fn problem_of(exchange: &Exchange, stage: Stage) -> Option<Problem> {
+    Some(match exchange.outcome {
+        Outcome::Answered {
+            status,
+            retry_after,
+            ..
+        } => match status {
+            200..=299 => return None,
+            300..=399 => Problem::Broken(Fault::Redirect(status)),
+            401 => Problem::Unauthorized,
+            403 => Problem::Forbidden,
+            404 if stage == Stage::Call => Problem::NotFound,
+            409 if stage == Stage::Call => Problem::Conflict,
+            429 => Problem::RateLimited { retry_after },
+            500..=599 => Problem::Unavailable {
+                status: Some(status),
+            },
+            _ => Problem::Broken(Fault::Status(status)),
+        },
+        Outcome::Silent(NoAnswer::Connect | NoAnswer::Interrupted) => {
+            Problem::Unavailable { status: None }
+        }
+        Outcome::Silent(NoAnswer::Timeout) => Problem::Timeout,
+        Outcome::Silent(NoAnswer::TooLarge) => Problem::Broken(Fault::TooLarge),
+        Outcome::Silent(NoAnswer::Foreign) => Problem::Broken(Fault::ForeignRequest),
+    })
+}
+
+fn effect_of(exchanges: &[Exchange]) -> Effect {
+    let harmless = |exchange: &Exchange| match exchange.outcome {
+        Outcome::Answered { status, .. } => (400..500).contains(&status),
+        Outcome::Silent(_) => !exchange.was_sent(),
+    };
+    let mut attempts = exchanges
+        .iter()
+        .filter(|exchange| matches!(exchange.route, Route::Share | Route::Unknown));
+    if attempts.all(harmless) {
+        Effect::None
+    } else {
+        Effect::Possible
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SignIn => f.write_str(" (while signing in)"),
+            Self::Call => Ok(()),
+        }
+    }
+}
+
+fn retry_after_text(retry_after: &Option<Duration>) -> String {
+    retry_after.map_or_else(
+        || "a while".to_owned(),
+        |wait| format!("{} s", wait.as_secs()),
+    )
+}
+
+fn status_text(status: &Option<u16>) -> String {
+    status.map_or_else(|| "no connection".to_owned(), |status| status.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const FINE: Problem = Problem::Broken(Fault::Answer);
+
+    fn answered(route: Route, status: u16) -> Exchange {
+        let outcome = Outcome::Answered {
+            status,
+            retry_after: None,
+            date: None,
+        };
+        Exchange {
+            method: "POST",
+            route,
+            outcome,
+        }
+    }
+
+    fn silent(route: Route, why: NoAnswer) -> Exchange {
+        Exchange {
+            method: "POST",
+            route,
+            outcome: Outcome::Silent(why),
+        }
+    }
+
+    #[rstest]
+    #[case(401, Problem::Unauthorized)]
+    #[case(403, Problem::Forbidden)]
+    #[case(404, Problem::NotFound)]
+    #[case(409, Problem::Conflict)]
+    #[case(429, Problem::RateLimited { retry_after: None })]
+    #[case(500, Problem::Unavailable { status: Some(500) })]
+    #[case(503, Problem::Unavailable { status: Some(503) })]
+    #[case(302, Problem::Broken(Fault::Redirect(302)))]
+    #[case(400, Problem::Broken(Fault::Status(400)))]
+    #[case(422, Problem::Broken(Fault::Status(422)))]
+    fn a_status_on_an_item_is_that_items_problem(#[case] status: u16, #[case] problem: Problem) {
+        let error = CallError::from_exchanges(&[answered(Route::Item, status)], FINE);
+        assert_eq!(error, CallError::new(problem, Stage::Call, Effect::None));
+    }
+
+    #[test]
+    fn not_found_at_sign_in_is_not_a_missing_item() {
+        let error = CallError::from_exchanges(&[answered(Route::AuthStart, 404)], FINE);
+        assert_eq!(error.problem(), Problem::Broken(Fault::Status(404)));
+        assert_eq!(error.stage(), Stage::SignIn);
+    }
+
+    #[test]
+    fn a_sign_in_that_fails_in_the_middle_of_a_call_concerns_the_token() {
+        let seen = [answered(Route::Item, 401), answered(Route::AuthStart, 403)];
+        let error = CallError::from_exchanges(&seen, FINE);
+        assert_eq!(
+            error,
+            CallError::new(Problem::Forbidden, Stage::SignIn, Effect::None)
+        );
+    }
+
+    #[rstest]
+    #[case::refused(&[answered(Route::Share, 403)], Effect::None)]
+    #[case::limited(&[answered(Route::Share, 429)], Effect::None)]
+    #[case::never_sent(&[answered(Route::ShareRecipients, 500)], Effect::None)]
+    #[case::no_connection(&[silent(Route::Share, NoAnswer::Connect)], Effect::None)]
+    #[case::session_expired_then_limited(&[answered(Route::Share, 401), answered(Route::AuthStart, 429)], Effect::None)]
+    #[case::server_error(&[answered(Route::Share, 500)], Effect::Possible)]
+    #[case::redirect(&[answered(Route::Share, 302)], Effect::Possible)]
+    #[case::unreadable(&[answered(Route::Share, 200)], Effect::Possible)]
+    #[case::timeout(&[silent(Route::Share, NoAnswer::Timeout)], Effect::Possible)]
+    #[case::reset(&[silent(Route::Share, NoAnswer::Interrupted)], Effect::Possible)]
+    #[case::oversized(&[silent(Route::Share, NoAnswer::TooLarge)], Effect::Possible)]
+    #[case::first_unclear_then_refused(&[answered(Route::Share, 500), answered(Route::Share, 403)], Effect::Possible)]
+    #[case::unknown_route(&[answered(Route::Unknown, 200)], Effect::Possible)]
+    fn only_a_refusal_that_was_seen_rules_a_share_out(
+        #[case] seen: &[Exchange],
+        #[case] effect: Effect,
+    ) {
+        assert_eq!(CallError::from_exchanges(seen, FINE).effect(), effect);
+    }
+
+    #[test]
+    fn messages_say_what_to_do() {
+        let limited = Problem::RateLimited {
+            retry_after: Some(Duration::from_secs(30)),
+        };
+        let messages = [
+            Problem::Unauthorized,
+            limited,
+            Problem::Refused(Refusal::Recipients),
+            Problem::Unavailable { status: Some(503) },
+            Problem::Unavailable { status: None },
+        ]
+        .map(|problem| CallError::new(problem, Stage::SignIn, Effect::None).to_string());
+        insta::assert_snapshot!(messages.join("\n"));
+    }
+}

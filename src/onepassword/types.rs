@@ -1,0 +1,437 @@
+//! What the port speaks of: vaults, items, shares. Plain types of its own; what is secret in them cannot be shown.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+/// A vault's id: 26 characters, case matters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VaultId(pub String);
+
+/// An item's id: 26 characters, case matters; unique within its vault.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ItemId(pub String);
+
+impl fmt::Display for VaultId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for ItemId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A vault that the account can read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Vault {
+    /// Its id.
+    pub id: VaultId,
+    /// Its title; titles need not be unique.
+    pub title: String,
+    /// How many items it holds, archived ones not counted.
+    #[serde(rename = "activeItemCount", default)]
+    pub items: Option<u32>,
+}
+
+/// What the list of a vault tells about an item: everything but its fields.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemOverview {
+    /// Its id.
+    pub id: ItemId,
+    /// Its title; titles need not be unique.
+    pub title: String,
+    /// Its kind in 1Password's words, as `Login` or `Database`.
+    pub category: String,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Whether it is in use.
+    #[serde(default)]
+    pub state: ItemState,
+}
+
+/// Whether an item is in use; only then it can be shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ItemState {
+    /// In use.
+    #[default]
+    Active,
+    /// In the archive.
+    Archived,
+}
+
+/// A whole item, as it was fetched to be shared. Its content is zeroized when it goes, and never shown.
+#[derive(Debug)]
+pub struct Item {
+    /// Its id.
+    pub id: ItemId,
+    /// The vault it is in.
+    pub vault: VaultId,
+    /// Its title.
+    pub title: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Counts its changes.
+    pub version: u32,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    content: ItemContent,
+}
+
+/// The JSON of a whole item, as the core gave it and takes it back. Opaque, zeroized, never shown.
+pub struct ItemContent(Zeroizing<String>);
+
+/// The core's JSON of an item lacked something, or was none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the item's JSON is not as expected")]
+pub struct UnreadableItem;
+
+impl Item {
+    /// Reads what the operator needs to know from the item's JSON, and keeps the JSON for sharing it.
+    pub fn from_json(json: Zeroizing<String>) -> Result<Self, UnreadableItem> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Facts {
+            id: ItemId,
+            vault_id: VaultId,
+            title: String,
+            #[serde(default)]
+            tags: Vec<String>,
+            version: u32,
+            updated_at: Timestamp,
+        }
+        // The parser's message may quote a value, so it goes no further.
+        let facts: Facts = serde_json::from_str(&json).map_err(|_| UnreadableItem)?;
+        Ok(Self {
+            id: facts.id,
+            vault: facts.vault_id,
+            title: facts.title,
+            tags: facts.tags,
+            version: facts.version,
+            updated_at: facts.updated_at,
+            content: ItemContent(json),
+        })
+    }
+
+    /// The item's JSON, for the core alone.
+    pub(super) fn expose_json(&self) -> &str {
+        &self.content.0
+    }
+}
+
+impl fmt::Debug for ItemContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// How long a share can be opened: 1Password knows these five.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ShareLifetime {
+    /// One hour.
+    OneHour,
+    /// One day.
+    OneDay,
+    /// Seven days.
+    SevenDays,
+    /// Fourteen days.
+    FourteenDays,
+    /// Thirty days.
+    ThirtyDays,
+}
+
+impl ShareLifetime {
+    /// All five, the shortest first.
+    pub const ALL: [Self; 5] = [
+        Self::OneHour,
+        Self::OneDay,
+        Self::SevenDays,
+        Self::FourteenDays,
+        Self::ThirtyDays,
+    ];
+
+    /// Its length.
+    pub const fn duration(self) -> Duration {
+        const HOUR: u64 = 60 * 60;
+        Duration::from_secs(match self {
+            Self::OneHour => HOUR,
+            Self::OneDay => 24 * HOUR,
+            Self::SevenDays => 7 * 24 * HOUR,
+            Self::FourteenDays => 14 * 24 * HOUR,
+            Self::ThirtyDays => 30 * 24 * HOUR,
+        })
+    }
+}
+
+/// What the account's policy allows for shares of one item.
+///
+/// It remembers which recipients 1Password has already admitted under it: a caller that keeps it for a loan's
+/// renewals saves that request each time.
+#[derive(Debug)]
+pub struct SharePolicy {
+    /// No share lives longer.
+    pub max_lifetime: ShareLifetime,
+    /// After how many views a share closes, if the policy says so for all shares; 1 means view-once.
+    pub max_views: Option<u32>,
+    /// Whether a share may be limited to named recipients. The operator makes no other ones.
+    pub named_recipients: bool,
+    /// Whether a recipient may be named by e-mail address.
+    pub email_recipients: bool,
+    /// Whether a recipient may be a whole domain. The operator names none.
+    pub domain_recipients: bool,
+    /// Whether shares for everybody who has the link are allowed. The operator makes none.
+    pub public: bool,
+    /// The policy as the core gave it and takes it back.
+    json: String,
+    admitted: Mutex<Option<Admitted>>,
+}
+
+/// Recipients that 1Password has admitted, and the core's JSON for them.
+#[derive(Debug)]
+struct Admitted {
+    recipients: Recipients,
+    json: String,
+}
+
+impl SharePolicy {
+    /// Reads the policy from the core's JSON; `None` if that is not as expected.
+    pub fn from_json(json: String) -> Option<Self> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Facts {
+            max_expiry: ShareLifetime,
+            #[serde(default)]
+            max_views: Option<u32>,
+            allowed_types: Vec<String>,
+            allowed_recipient_types: Vec<String>,
+        }
+        let facts: Facts = serde_json::from_str(&json).ok()?;
+        let has = |list: &[String], word: &str| list.iter().any(|entry| entry == word);
+        Some(Self {
+            max_lifetime: facts.max_expiry,
+            max_views: facts.max_views,
+            named_recipients: has(&facts.allowed_types, "Authenticated"),
+            public: has(&facts.allowed_types, "Public"),
+            email_recipients: has(&facts.allowed_recipient_types, "Email"),
+            domain_recipients: has(&facts.allowed_recipient_types, "Domain"),
+            json,
+            admitted: Mutex::new(None),
+        })
+    }
+
+    /// Whether the policy allows what the operator does at all: a share with people named by e-mail address.
+    pub fn allows_named_people(&self) -> bool {
+        self.named_recipients && self.email_recipients
+    }
+
+    /// The policy's JSON, for the core.
+    pub(super) fn json(&self) -> &str {
+        &self.json
+    }
+
+    /// The core's JSON for these recipients, if 1Password has admitted them under this policy.
+    pub(super) fn admitted(&self, recipients: &Recipients) -> Option<String> {
+        let admitted = self.admitted.lock().unwrap_or_else(PoisonError::into_inner);
+        admitted
+            .as_ref()
+            .filter(|known| known.recipients == *recipients)
+            .map(|known| known.json.clone())
+    }
+
+    /// Remembers that 1Password has admitted these recipients.
+    pub(super) fn admit(&self, recipients: Recipients, json: String) {
+        *self.admitted.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Admitted { recipients, json });
+    }
+}
+
+/// What a share is to be like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShareTerms {
+    /// Who may open it.
+    pub recipients: Recipients,
+    /// For how long; more than the policy allows is refused.
+    pub lifetime: ShareLifetime,
+    /// Whether each recipient may open it only once.
+    pub view_once: bool,
+}
+
+/// At least one e-mail address. An empty list would make 1Password create a share for everybody, so there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Recipients(Vec<String>);
+
+/// Why a list of recipients was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecipientError {
+    /// The list was empty.
+    #[error(
+        "a share needs at least one recipient: without any, 1Password would let everybody open it"
+    )]
+    Nobody,
+    /// An entry is no address. 1Password would read a bare domain as everybody there.
+    #[error("{0:?} is not an e-mail address: name each recipient as in alice@example.com")]
+    NotAnAddress(String),
+}
+
+impl Recipients {
+    /// Takes one or more e-mail addresses; repeated ones are counted once.
+    pub fn new<T: Into<String>>(
+        addresses: impl IntoIterator<Item = T>,
+    ) -> Result<Self, RecipientError> {
+        let mut list: Vec<String> = Vec::new();
+        for address in addresses.into_iter().map(Into::into) {
+            if !is_address(&address) {
+                return Err(RecipientError::NotAnAddress(address));
+            }
+            if !list.contains(&address) {
+                list.push(address);
+            }
+        }
+        if list.is_empty() {
+            Err(RecipientError::Nobody)
+        } else {
+            Ok(Self(list))
+        }
+    }
+
+    /// The addresses, in the order given.
+    pub fn addresses(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// As much as tells an address from a domain or a list; the API's own grammar is stricter.
+fn is_address(text: &str) -> bool {
+    let plain = text
+        .chars()
+        .all(|c| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '<' | '>' | '"' | '\\'));
+    match text.split_once('@') {
+        Some((local, domain)) => {
+            plain && !local.is_empty() && !domain.is_empty() && !domain.contains('@')
+        }
+        None => false,
+    }
+}
+
+/// A share's URL. It carries the key, so it is a secret: for the link Secret and nothing else.
+#[derive(Clone)]
+pub struct ShareUrl(SecretString);
+
+impl ShareUrl {
+    /// Wraps a URL.
+    pub fn new(url: String) -> Self {
+        Self(SecretString::from(url))
+    }
+
+    /// The URL itself.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for ShareUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ShareUrl([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const ITEM: &str = r#"{"id":"i","vaultId":"v","title":"db","category":"Database","tags":["prod"],"version":3,
+        "fields":[{"value":"planted-secret"}],"updatedAt":"2026-11-23T12:00:00Z"}"#;
+
+    #[test]
+    fn an_item_shows_what_it_is_but_not_what_it_holds() {
+        let item = Item::from_json(Zeroizing::new(ITEM.to_owned())).expect("an item");
+        let shown = format!("{item:?}");
+        assert!(
+            shown.contains("db") && shown.contains("version: 3"),
+            "{shown}"
+        );
+        assert!(!shown.contains("planted"), "{shown}");
+        assert!(item.expose_json().contains("planted-secret"));
+    }
+
+    #[test]
+    fn an_unreadable_item_is_not_quoted() {
+        let json = r#"{"id":"i","vaultId":"v","title":"db","version":"planted-secret"}"#;
+        let error = Item::from_json(Zeroizing::new(json.to_owned())).expect_err("refused");
+        assert!(!format!("{error} {error:?}").contains("planted"));
+    }
+
+    #[test]
+    fn a_share_url_is_not_shown() {
+        let url = ShareUrl::new("https://share.example/s#planted-secret".to_owned());
+        assert!(!format!("{url:?}").contains("planted"));
+        assert!(url.expose().ends_with("#planted-secret"));
+    }
+
+    #[rstest]
+    #[case::domain("example.com")]
+    #[case::domain_with_at("@example.com")]
+    #[case::no_domain("alice@")]
+    #[case::two("alice@example.com,bob@example.com")]
+    #[case::space("alice@example.com bob@example.com")]
+    #[case::nested("alice@b@example.com")]
+    #[case::empty("")]
+    fn whoever_is_not_one_address_is_no_recipient(#[case] text: &str) {
+        let error = Recipients::new(["carol@example.com", text]).expect_err("refused");
+        assert_eq!(error, RecipientError::NotAnAddress(text.to_owned()));
+    }
+
+    #[test]
+    fn a_share_for_nobody_in_particular_cannot_be_expressed() {
+        assert_eq!(
+            Recipients::new(Vec::<String>::new()),
+            Err(RecipientError::Nobody)
+        );
+    }
+
+    #[test]
+    fn a_policy_tells_what_it_allows() {
+        let json = r#"{"maxExpiry":"SevenDays","defaultExpiry":"OneDay","maxViews":null,
+            "allowedTypes":["Authenticated"],"allowedRecipientTypes":["Email"],"files":{"allowed":false,"maxSize":0}}"#;
+        let policy = SharePolicy::from_json(json.to_owned()).expect("a policy");
+        assert_eq!(policy.max_lifetime, ShareLifetime::SevenDays);
+        assert!(policy.allows_named_people() && !policy.public && !policy.domain_recipients);
+        assert!(SharePolicy::from_json("{}".to_owned()).is_none());
+    }
+
+    #[test]
+    fn a_policy_remembers_the_recipients_it_was_used_for_and_no_others() {
+        let json = r#"{"maxExpiry":"OneHour","allowedTypes":[],"allowedRecipientTypes":[]}"#;
+        let policy = SharePolicy::from_json(json.to_owned()).expect("a policy");
+        let (alice, bob) = (
+            Recipients::new(["alice@example.com"]),
+            Recipients::new(["bob@example.com"]),
+        );
+        let (alice, bob) = (alice.expect("alice"), bob.expect("bob"));
+        policy.admit(alice.clone(), "[alice]".to_owned());
+        assert_eq!(policy.admitted(&alice).as_deref(), Some("[alice]"));
+        assert_eq!(policy.admitted(&bob), None);
+    }
+
+    #[test]
+    fn the_five_lifetimes_are_in_order() {
+        assert!(ShareLifetime::ALL.is_sorted_by_key(|lifetime| lifetime.duration()));
+        assert!(ShareLifetime::ALL.is_sorted());
+    }
+}
