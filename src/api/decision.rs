@@ -1,0 +1,70 @@
+//! `AccessDecision`: one decision by one person about one request.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Identity, Span};
+
+/// One decision by one person about one request. It cannot be changed, and only the operator deletes it.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "keyloan.dev",
+    version = "v1alpha1",
+    kind = "AccessDecision",
+    plural = "accessdecisions",
+    shortname = "decision",
+    category = "keyloan",
+    namespaced,
+    derive = "PartialEq",
+    selectable = ".spec.grant",
+    selectable = ".spec.grantUid",
+    printcolumn(name = "Grant", type_ = "string", json_path = ".spec.grant"),
+    printcolumn(name = "Decision", type_ = "string", json_path = ".spec.decision"),
+    printcolumn(name = "Approver", type_ = "string", json_path = ".spec.approver.username"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(validation = Rule::new("self == oldSelf")
+    .message("a decision cannot be changed: make another one"))]
+#[x_kube(validation = Rule::new("self.decision != 'Approve' || has(self.digest)")
+    .message("Approve needs the digest of the terms that are approved: copy status.digest of the grant"))]
+#[x_kube(validation = Rule::new("!has(self.maxDuration) || self.decision == 'Approve'")
+    .message("only Approve can shorten a loan: leave maxDuration out"))]
+#[serde(rename_all = "camelCase")]
+pub struct AccessDecisionSpec {
+    /// The grant, in the same namespace, by name.
+    #[schemars(length(min = 1, max = 253))]
+    pub grant: String,
+    /// The grant's uid: a later grant of the same name never inherits this decision.
+    #[schemars(length(min = 1, max = 64))]
+    pub grant_uid: String,
+    /// The digest of the terms that are approved, as in the grant's status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub digest: Option<String>,
+    /// What was decided.
+    pub decision: Decision,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1000))]
+    pub reason: Option<String>,
+    /// Approve for no longer than this; at least `1h`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self.contains('d') || self.contains('h') || duration(self) >= duration('1h')")
+        .message("maxDuration must be at least 1h, the shortest life of a 1Password link"))]
+    pub max_duration: Option<Span>,
+    /// Who decided: stamped and verified at admission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver: Option<Identity>,
+}
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Decision {
+    /// Yes, to these very terms.
+    Approve,
+    /// No.
+    Deny,
+    /// End the loan, or the request.
+    Revoke,
+}

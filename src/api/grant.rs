@@ -1,0 +1,192 @@
+//! `AccessGrant`: a request for an item, then the loan.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AccessDetails, CountedDecision, Condition, Email, Identity, IntegrationName, Span, Terms, Time, TitleOrId,
+};
+
+/// A request to borrow one item; once approved, the loan. The spec cannot be changed: ask again instead.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "keyloan.dev",
+    version = "v1alpha1",
+    kind = "AccessGrant",
+    plural = "accessgrants",
+    shortname = "grant",
+    category = "keyloan",
+    namespaced,
+    status = "AccessGrantStatus",
+    derive = "PartialEq",
+    selectable = ".spec.integration.name",
+    selectable = ".spec.requester.username",
+    selectable = ".status.phase",
+    printcolumn(name = "Item", type_ = "string", json_path = ".spec.item.item"),
+    printcolumn(name = "Requester", type_ = "string", json_path = ".spec.requester.username"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt"),
+    printcolumn(name = "Flow", type_ = "string", json_path = ".status.flow", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(validation = Rule::new("self == oldSelf")
+    .message("a request cannot be changed once it is made: delete it and ask again"))]
+#[x_kube(validation = Rule::new("!has(self.viewOnce) || !self.viewOnce || !has(self.recipients) || self.recipients.size() <= 1")
+    .message("a link that opens just once can have only one recipient"))]
+#[serde(rename_all = "camelCase")]
+pub struct AccessGrantSpec {
+    /// The integration to borrow from.
+    pub integration: IntegrationRef,
+    /// What to borrow.
+    pub item: ItemRef,
+    /// For how long; at least `1h`. Default: the flow's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self.contains('d') || self.contains('h') || duration(self) >= duration('1h')")
+        .message("duration must be at least 1h, the shortest life of a 1Password link"))]
+    pub duration: Option<Span>,
+    /// Who can open the links. Default: the requester's own address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 10), extend("x-kubernetes-list-type" = "set"))]
+    pub recipients: Option<Vec<Email>>,
+    /// Ask for a link that opens just once; the loan ends with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view_once: Option<bool>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1000))]
+    pub justification: Option<String>,
+    /// Use only this flow, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub flow: Option<String>,
+    /// Nothing starts later than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Time>,
+    /// Who asks: stamped and verified at admission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requester: Option<Identity>,
+}
+
+/// Which integration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IntegrationRef {
+    /// Its name.
+    pub name: IntegrationName,
+    /// Its namespace. Default: the grant's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// Which item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemRef {
+    /// The vault, by title or id.
+    pub vault: TitleOrId,
+    /// The item, by title or id.
+    pub item: TitleOrId,
+}
+
+/// Where a request or loan has got to, for printing; programs read the conditions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// Being looked at, or waiting.
+    #[default]
+    Pending,
+    /// Somebody who decides said no.
+    Denied,
+    /// It was not approved, or not started, in time.
+    Lapsed,
+    /// Agreed; the first link is being made.
+    Issuing,
+    /// The loan runs.
+    Active,
+    /// Over, but a link that was handed out may still open.
+    Ending,
+    /// Over.
+    Ended,
+    /// It cannot be granted as it was asked.
+    Failed,
+}
+
+/// Where a request or loan has got to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessGrantStatus {
+    /// The generation of the spec that this status describes; -1 until the operator has looked at the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// For printing; programs read the conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// Accepted, Approved, Active, Ended, and Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// The flow that was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<String>,
+    /// Why each other flow was not chosen; at most 20 are shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub considered_flows: Vec<ConsideredFlow>,
+    /// All that was agreed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Terms>,
+    /// A digest over the terms: what an approval refers to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// The decisions that counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<CountedDecision>,
+    /// Who can still decide and what is missing, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
+    /// When the loan started: when 1Password's answer with the first link arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_at: Option<Time>,
+    /// When the loan ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// The current link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<LinkStatus>,
+    /// How to use what was lent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_details: Option<AccessDetails>,
+    /// Until when a link that was issued may still open, once the loan is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual_until: Option<Time>,
+    /// When the loan ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Time>,
+    /// The name of the loan's record, in the integration's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+}
+
+/// A flow that was looked at and not chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsideredFlow {
+    /// The flow's name.
+    pub name: String,
+    /// Why it was not chosen.
+    pub reason: String,
+}
+
+/// The link that the borrower can open now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkStatus {
+    /// The Secret, in the grant's namespace, that holds the link.
+    pub secret_name: String,
+    /// Which link of this loan it is, from 1.
+    pub sequence: u32,
+    /// When it was issued.
+    pub issued_at: Time,
+    /// Until when it opens.
+    pub expires_at: Time,
+}

@@ -1,0 +1,127 @@
+//! `AccessRecord`: the ledger of one loan, kept beyond the grant's own life.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{CountedDecision, Identity, ObjectIdentity, Terms, Time};
+
+/// The ledger of one loan: named by the grant's uid, kept in the integration's namespace, written by the operator alone.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "keyloan.dev",
+    version = "v1alpha1",
+    kind = "AccessRecord",
+    plural = "accessrecords",
+    shortname = "record",
+    category = "keyloan",
+    namespaced,
+    derive = "PartialEq",
+    selectable = ".spec.grant.uid",
+    selectable = ".spec.grant.name",
+    selectable = ".spec.grant.namespace",
+    selectable = ".spec.requester.username",
+    printcolumn(name = "Grant", type_ = "string", json_path = ".spec.grant.name"),
+    printcolumn(name = "From", type_ = "string", json_path = ".spec.grant.namespace"),
+    printcolumn(name = "Requester", type_ = "string", json_path = ".spec.requester.username"),
+    printcolumn(name = "Item", type_ = "string", json_path = ".spec.terms.item.title"),
+    printcolumn(name = "End", type_ = "string", json_path = ".spec.end.reason"),
+    printcolumn(name = "Opens until", type_ = "string", json_path = ".spec.residualUntil"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(validation = Rule::new("self.grant == oldSelf.grant && self.requester == oldSelf.requester && self.terms == oldSelf.terms && self.digest == oldSelf.digest")
+    .message("what was agreed cannot be changed in a record"))]
+#[serde(rename_all = "camelCase")]
+pub struct AccessRecordSpec {
+    /// The grant.
+    pub grant: ObjectIdentity,
+    /// Who asked.
+    pub requester: Identity,
+    /// All that was agreed.
+    pub terms: Terms,
+    /// The digest over the terms.
+    #[schemars(length(min = 1, max = 128))]
+    pub digest: String,
+    /// The decisions that counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub decisions: Vec<CountedDecision>,
+    /// Every link that was issued or may have been.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["sequence"]))]
+    pub links: Vec<LinkRecord>,
+    /// How and when the loan ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<EndRecord>,
+    /// Until when a link of this loan may still open, once the loan is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub residual_until: Option<Time>,
+}
+
+/// One link, from the intent to issue it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkRecord {
+    /// Which link of this loan it is, from 1.
+    #[schemars(range(min = 1))]
+    pub sequence: u32,
+    /// When issuing it was about to begin.
+    pub intent_at: Time,
+    /// The latest time until which it can open, if it was issued at all.
+    pub latest_end: Time,
+    /// When 1Password's answer arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<Time>,
+    /// Until when it opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// The version of the item that was shared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_version: Option<u32>,
+    /// What became of the intent; absent while it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<LinkOutcome>,
+}
+
+/// What became of an intent to issue a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LinkOutcome {
+    /// The link is in its Secret.
+    Issued,
+    /// 1Password refused: there is no link.
+    Refused,
+    /// It is not known whether there is a link; its key is lost, so nobody can be given it.
+    Lost,
+}
+
+/// How and when a loan ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EndRecord {
+    /// Why.
+    pub reason: EndReason,
+    /// Who ended it; absent where nobody did, or nobody knows who.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When.
+    pub at: Time,
+}
+
+/// Why a loan ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EndReason {
+    /// Its time was over.
+    Expired,
+    /// Somebody entitled to revoked it.
+    Revoked,
+    /// The grant was deleted.
+    Deleted,
+    /// The item changed in 1Password; ask again for the new one.
+    ItemChanged,
+    /// The requester is blocked.
+    Blocked,
+    /// The one link of this loan has ended, and there is no other.
+    LinkEnded,
+    /// The first link could not be issued.
+    NotIssued,
+}
