@@ -21,8 +21,16 @@ use super::{Identity, Span};
     selectable = ".spec.grantUid",
     printcolumn(name = "Grant", type_ = "string", json_path = ".spec.grant"),
     printcolumn(name = "Decision", type_ = "string", json_path = ".spec.decision"),
-    printcolumn(name = "Approver", type_ = "string", json_path = ".spec.approver.username"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Approver",
+        type_ = "string",
+        json_path = ".spec.approver.username"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[x_kube(validation = Rule::new("self == oldSelf")
     .message("a decision cannot be changed: make another one"))]

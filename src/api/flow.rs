@@ -20,12 +20,29 @@ use super::{AccessDetails, Condition, IntegrationName, Span, Subject, TitleOrId}
     status = "AccessFlowStatus",
     derive = "PartialEq",
     selectable = ".spec.integration",
-    printcolumn(name = "Integration", type_ = "string", json_path = ".spec.integration"),
+    printcolumn(
+        name = "Integration",
+        type_ = "string",
+        json_path = ".spec.integration"
+    ),
     printcolumn(name = "Approval", type_ = "string", json_path = ".spec.approval.mode"),
     printcolumn(name = "Max", type_ = "string", json_path = ".spec.grant.maxDuration"),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
-    printcolumn(name = "Suspended", type_ = "boolean", json_path = ".spec.suspend", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status"
+    ),
+    printcolumn(
+        name = "Suspended",
+        type_ = "boolean",
+        json_path = ".spec.suspend",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct AccessFlowSpec {
@@ -151,7 +168,9 @@ fn one_hour() -> Span {
 }
 
 /// How long a 1Password link opens: the five lifetimes that 1Password knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum LinkLifetime {
     /// One hour.
     #[default]

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessDetails, CountedDecision, Condition, Email, Identity, IntegrationName, Span, Terms, Time, TitleOrId,
+    AccessDetails, Condition, CountedDecision, Email, Identity, IntegrationName, Span, Terms, Time,
+    TitleOrId,
 };
 
 /// A request to borrow one item; once approved, the loan. The spec cannot be changed: ask again instead.
@@ -24,11 +25,24 @@ use super::{
     selectable = ".spec.requester.username",
     selectable = ".status.phase",
     printcolumn(name = "Item", type_ = "string", json_path = ".spec.item.item"),
-    printcolumn(name = "Requester", type_ = "string", json_path = ".spec.requester.username"),
+    printcolumn(
+        name = "Requester",
+        type_ = "string",
+        json_path = ".spec.requester.username"
+    ),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Expires", type_ = "string", json_path = ".status.expiresAt"),
-    printcolumn(name = "Flow", type_ = "string", json_path = ".status.flow", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Flow",
+        type_ = "string",
+        json_path = ".status.flow",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[x_kube(validation = Rule::new("self == oldSelf")
     .message("a request cannot be changed once it is made: delete it and ask again"))]

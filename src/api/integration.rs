@@ -4,7 +4,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessDetails, Condition, Domain, Person, PersonKind, PrincipalName, Span, Time, TitleOrId};
+use super::{
+    AccessDetails, Condition, Domain, Person, PersonKind, PrincipalName, Span, Time, TitleOrId,
+};
 
 /// A 1Password service account from which items are lent: where its token lies, what it may lend, and the ceilings over every flow.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]

@@ -1,5 +1,10 @@
 //! The kinds of the API group `keyloan.dev` and their parts: data, schemas and rules, no behaviour.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "kube's attributes repeat themselves: a column is not another column's duplicate"
+)]
+
 mod conditions;
 mod decision;
 mod flow;

@@ -23,11 +23,23 @@ use super::{CountedDecision, Identity, ObjectIdentity, Terms, Time};
     selectable = ".spec.requester.username",
     printcolumn(name = "Grant", type_ = "string", json_path = ".spec.grant.name"),
     printcolumn(name = "From", type_ = "string", json_path = ".spec.grant.namespace"),
-    printcolumn(name = "Requester", type_ = "string", json_path = ".spec.requester.username"),
+    printcolumn(
+        name = "Requester",
+        type_ = "string",
+        json_path = ".spec.requester.username"
+    ),
     printcolumn(name = "Item", type_ = "string", json_path = ".spec.terms.item.title"),
     printcolumn(name = "End", type_ = "string", json_path = ".spec.end.reason"),
-    printcolumn(name = "Opens until", type_ = "string", json_path = ".spec.residualUntil"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(
+        name = "Opens until",
+        type_ = "string",
+        json_path = ".spec.residualUntil"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    )
 )]
 #[x_kube(validation = Rule::new("self.grant == oldSelf.grant && self.requester == oldSelf.requester && self.terms == oldSelf.terms && self.digest == oldSelf.digest")
     .message("what was agreed cannot be changed in a record"))]

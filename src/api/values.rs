@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 /// A span of time such as `4h`, `90m` or `1d12h`: whole days (24 hours), hours and minutes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Span(#[schemars(length(min = 2, max = 16), regex(pattern = r"^([1-9][0-9]*[dhm])+$"))] pub String);
+pub struct Span(
+    #[schemars(length(min = 2, max = 16), regex(pattern = r"^([1-9][0-9]*[dhm])+$"))] pub String,
+);
 
 impl Span {
     /// The longest span that is understood; longer ones count as this one.
@@ -44,8 +46,18 @@ impl Span {
     /// The shortest way to write a duration, rounded down to whole minutes.
     pub fn of(duration: SignedDuration) -> Self {
         let minutes = duration.as_secs().max(60) / 60;
-        let parts = [(minutes / 1440, 'd'), (minutes % 1440 / 60, 'h'), (minutes % 60, 'm')];
-        Self(parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect())
+        let parts = [
+            (minutes / 1440, 'd'),
+            (minutes % 1440 / 60, 'h'),
+            (minutes % 60, 'm'),
+        ];
+        Self(
+            parts
+                .iter()
+                .filter(|(n, _)| *n > 0)
+                .map(|(n, unit)| format!("{n}{unit}"))
+                .collect(),
+        )
     }
 }
 
@@ -108,7 +120,11 @@ pub struct Domain(
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct IntegrationName(
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"))] pub String,
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+    )]
+    pub String,
 );
 
 /// The title or the id of a 1Password vault or item.
@@ -159,6 +175,9 @@ mod tests {
 
     #[test]
     fn plus_addresses_are_the_same_mailbox() {
-        assert_eq!(Email("alice+db@example.com".into()).mailbox(), "alice@example.com");
+        assert_eq!(
+            Email("alice+db@example.com".into()).mailbox(),
+            "alice@example.com"
+        );
     }
 }
