@@ -1,6 +1,6 @@
 //! The port to 1Password: what the operator may ask of one service account, and what it learns from each call.
 //!
-//! [`OnePassword`] is one integration's account, [`Accounts`] makes it from a token. The one adapter, `core`, runs
+//! [`OnePassword`] is one integration's account, [`Accounts`] makes it from a token. The one adapter, [`core`], runs
 //! 1Password's own SDK core in a sandbox and performs its HTTP itself; nothing outside of this folder knows HTTP.
 //!
 //! ```
@@ -21,8 +21,8 @@
 //! # Ok(()) }
 //! ```
 
-#![allow(dead_code)]
-
+mod calls;
+pub mod core;
 mod errors;
 mod exchange;
 mod token;

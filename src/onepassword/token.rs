@@ -215,8 +215,7 @@ impl Origin {
             None => false,
         };
         // Without a port in it: only https on its own port.
-        self.text == format!("https://{}", self.host)
-            && DOMAINS.iter().any(|domain| of_domain(&domain))
+        self.text == format!("https://{}", self.host) && DOMAINS.iter().any(of_domain)
     }
 }
 

@@ -252,6 +252,11 @@ impl SharePolicy {
             .map(|known| known.json.clone())
     }
 
+    /// Forgets whom 1Password has admitted, so that the next share has them checked again.
+    pub(super) fn forget(&self) {
+        *self.admitted.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Remembers that 1Password has admitted these recipients.
     pub(super) fn admit(&self, recipients: Recipients, json: String) {
         *self.admitted.lock().unwrap_or_else(PoisonError::into_inner) =

@@ -1,0 +1,258 @@
+//! The core as a file: its WebAssembly checked against the pinned checksum, compiled once, and loaded again in a millisecond.
+//!
+//! Beside the compiled `core.cwasm` lies `core.cwasm.json`, which says what it was made from and by what. A file that does
+//! not fit is refused before it is mapped.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use wasmtime::{Engine, Module};
+
+use super::sandbox;
+
+/// `core.wasm` of 1Password's Go SDK 0.4.1, the version that this adapter was built and tested with.
+pub const CORE_SHA256: &str = "23d115f4ac7519b48172df3e8615945572dbda7033d51b44c9490fd533ae0f23";
+
+/// The wasmtime whose compiled files are understood: its major version (a test compares it with Cargo.lock).
+const WASMTIME: &str = "48";
+
+/// What the core is compiled for: this machine's kind, without the extras of this very processor.
+pub(super) const TARGET: &str = if cfg!(all(target_os = "macos", target_arch = "aarch64")) {
+    "aarch64-apple-darwin"
+} else if cfg!(all(target_os = "macos", target_arch = "x86_64")) {
+    "x86_64-apple-darwin"
+} else if cfg!(target_arch = "aarch64") {
+    "aarch64-unknown-linux-gnu"
+} else {
+    "x86_64-unknown-linux-gnu"
+};
+
+/// What to do about a file that does not fit.
+const COMPILE_AGAIN: &str =
+    "compile it again with `keyloan core compile --wasm core.wasm --out core.cwasm`";
+
+/// The compiled core, loaded; shared by all sandboxes.
+#[derive(Clone)]
+pub struct CompiledCore {
+    pub(super) module: Module,
+}
+
+/// Why the core could not be compiled or loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// A file could not be read.
+    #[error(
+        "cannot read {path}: {source}; fetch the core with `cargo xtask core`, and {COMPILE_AGAIN}"
+    )]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file could not be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The WebAssembly is not the pinned one.
+    #[error(
+        "{path} is not the core that this version needs (sha256 {found}, expected {CORE_SHA256}): fetch it with `cargo xtask core`"
+    )]
+    WrongCore {
+        /// The file, or the one that was compiled from it.
+        path: PathBuf,
+        /// Its checksum.
+        found: String,
+    },
+    /// The core was compiled by another wasmtime, for another kind of machine, or with other settings.
+    #[error("{path} was compiled {found}, but this program needs it {needed}: {COMPILE_AGAIN}")]
+    Unfit {
+        /// The compiled file.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        needed: String,
+    },
+    /// The compiled file is not the one that its manifest describes.
+    #[error("{path} is damaged or does not belong to its manifest: {COMPILE_AGAIN}")]
+    Damaged {
+        /// The compiled file.
+        path: PathBuf,
+    },
+    /// The compiler failed.
+    #[error("the core cannot be compiled: {0}")]
+    Compile(wasmtime::Error),
+}
+
+/// What lies beside the compiled file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Manifest {
+    core_sha256: String,
+    wasmtime: String,
+    target: String,
+    cwasm_sha256: String,
+}
+
+/// Compiles the core (a few seconds and some 100 MB of memory) into `out`, with its manifest beside it.
+pub fn compile(wasm: &Path, out: &Path) -> Result<(), ArtifactError> {
+    let bytes = fs::read(wasm).map_err(|source| ArtifactError::Read {
+        path: wasm.to_owned(),
+        source,
+    })?;
+    let found = hex(Sha256::digest(&bytes).as_slice());
+    if found != CORE_SHA256 {
+        return Err(ArtifactError::WrongCore {
+            path: wasm.to_owned(),
+            found,
+        });
+    }
+    let engine = sandbox::engine().map_err(ArtifactError::Compile)?;
+    let compiled = engine
+        .precompile_module(&bytes)
+        .map_err(ArtifactError::Compile)?;
+    let manifest = Manifest {
+        core_sha256: found,
+        wasmtime: WASMTIME.to_owned(),
+        target: TARGET.to_owned(),
+        cwasm_sha256: hex(Sha256::digest(&compiled).as_slice()),
+    };
+    let described = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
+    write(out, &compiled)?;
+    write(&manifest_path(out), &described)
+}
+
+/// Loads a compiled core, once it is known to be what this program needs.
+pub fn load(path: &Path) -> Result<CompiledCore, ArtifactError> {
+    let manifest = read_manifest(path)?;
+    let unfit = |found: String, needed: String| ArtifactError::Unfit {
+        path: path.to_owned(),
+        found,
+        needed,
+    };
+    if manifest.core_sha256 != CORE_SHA256 {
+        return Err(ArtifactError::WrongCore {
+            path: path.to_owned(),
+            found: manifest.core_sha256,
+        });
+    }
+    if manifest.wasmtime != WASMTIME {
+        return Err(unfit(
+            format!("by wasmtime {}", manifest.wasmtime),
+            format!("by wasmtime {WASMTIME}"),
+        ));
+    }
+    if manifest.target != TARGET {
+        return Err(unfit(
+            format!("for {}", manifest.target),
+            format!("for {TARGET}"),
+        ));
+    }
+    let read = |source| ArtifactError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let mut file = File::open(path).map_err(read)?;
+    if digest(&mut file).map_err(read)? != manifest.cwasm_sha256 {
+        return Err(ArtifactError::Damaged {
+            path: path.to_owned(),
+        });
+    }
+    let engine = sandbox::engine().map_err(ArtifactError::Compile)?;
+    let module = map(&engine, file).map_err(|error| {
+        unfit(
+            format!("otherwise ({error})"),
+            "as it does it itself".to_owned(),
+        )
+    })?;
+    Ok(CompiledCore { module })
+}
+
+/// The compiled core in `cache`, compiled from `wasm` unless a fitting one is there. Safe to be called by many processes at once.
+pub fn ensure(wasm: &Path, cache: &Path) -> Result<PathBuf, ArtifactError> {
+    let write = |source| ArtifactError::Write {
+        path: cache.to_owned(),
+        source,
+    };
+    fs::create_dir_all(cache).map_err(write)?;
+    let lock = File::create(cache.join("core.lock")).map_err(write)?;
+    lock.lock().map_err(write)?;
+    let compiled = cache.join("core.cwasm");
+    if load(&compiled).is_err() {
+        compile(wasm, &compiled)?;
+    }
+    Ok(compiled)
+}
+
+fn read_manifest(compiled: &Path) -> Result<Manifest, ArtifactError> {
+    let path = manifest_path(compiled);
+    let bytes = fs::read(&path).map_err(|source| ArtifactError::Read { path, source })?;
+    serde_json::from_slice(&bytes).map_err(|_| ArtifactError::Damaged {
+        path: compiled.to_owned(),
+    })
+}
+
+fn manifest_path(compiled: &Path) -> PathBuf {
+    let mut path = compiled.as_os_str().to_owned();
+    path.push(".json");
+    path.into()
+}
+
+/// Nobody ever sees half a file: a running operator may have the old one mapped.
+fn write(path: &Path, content: &[u8]) -> Result<(), ArtifactError> {
+    let failed = |source| ArtifactError::Write {
+        path: path.to_owned(),
+        source,
+    };
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    io::Write::write_all(&mut file, content).map_err(failed)?;
+    make_readable(file.as_file()).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Temporary files are for their owner alone; in an image, another user runs the operator.
+fn make_readable(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+/// In small pieces: the file is larger than all else that the operator holds.
+fn digest(file: &mut File) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hex(hash.finalize().as_slice())),
+            length => hash.update(&piece[..length]),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(bytes)
+}
+
+/// Maps the compiled file into memory, without a copy.
+#[allow(
+    unsafe_code,
+    reason = "the only way to load what was compiled before; its safety is argued below"
+)]
+fn map(engine: &Engine, file: File) -> wasmtime::Result<Module> {
+    // SAFETY: the file must be what wasmtime itself has written, and must not change while it is mapped. Its checksum, taken
+    // from this very open file, is the one that `compile` put into the manifest; both come from our own image or cache, are
+    // only ever replaced by renaming, and whoever can write there can replace the program itself.
+    unsafe { Module::deserialize_open_file(engine, file) }
+}

@@ -1,0 +1,261 @@
+//! The one way out of the sandbox: HTTP to the token's own origin, bounded in time and size, and written down.
+//!
+//! Redirects are not followed, nothing is repeated, cookies are not kept, and the proxy settings of the environment
+//! are not looked at: what the core asks for is sent once, straight to where the token says, or not at all.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Response};
+use serde::Deserialize;
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::CoreOptions;
+use crate::onepassword::{Exchange, NoAnswer, Origin, Outcome, Route};
+
+/// One sandbox's access to the network.
+pub(super) struct Egress {
+    client: reqwest::Client,
+    origin: Origin,
+    exchange_timeout: Duration,
+    max_response: usize,
+    /// Where this call's exchanges are written down; the caller holds the other end.
+    pub(super) journal: Journal,
+}
+
+/// The exchanges of one call. Shared, so that they outlive a call that is broken off.
+#[derive(Clone, Default)]
+pub(super) struct Journal(Arc<Mutex<Vec<Exchange>>>);
+
+/// What the core asks for.
+#[derive(Deserialize)]
+pub(super) struct Request {
+    url: String,
+    #[serde(default)]
+    method: Option<String>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+}
+
+/// What the core gets: a status of 0 stands for "no answer".
+#[derive(Default)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+/// The core asked for something that it must not have: its sandbox has to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a request to another origin than the token's")]
+pub(super) struct Foreign;
+
+/// The client that all sandboxes share. It keeps connections, never anything about a caller.
+pub(super) fn client(options: &CoreOptions) -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .referer(false)
+        .connect_timeout(options.connect_timeout)
+        .pool_max_idle_per_host(1)
+        .build()
+}
+
+impl Egress {
+    pub(super) fn new(client: reqwest::Client, origin: Origin, options: &CoreOptions) -> Self {
+        Self {
+            client,
+            origin,
+            exchange_timeout: options.exchange_timeout,
+            max_response: options.max_response,
+            journal: Journal::default(),
+        }
+    }
+
+    /// Sends the request, unless it leads elsewhere than to the token's origin.
+    pub(super) async fn send(&self, request: Request, body: Vec<u8>) -> Result<Reply, Foreign> {
+        let method = request.method.as_deref().unwrap_or("GET");
+        let target = Url::parse(&request.url)
+            .ok()
+            .filter(|url| self.leads_home(url));
+        let route = target
+            .as_ref()
+            .map_or(Route::Unknown, |url| Route::of(method, url.path()));
+        let entry = self.journal.begin(method_name(method), route);
+        let (Some(url), Ok(method)) = (target, Method::from_bytes(method.as_bytes())) else {
+            entry.end(Outcome::Silent(NoAnswer::Foreign));
+            return Err(Foreign);
+        };
+        let request = self
+            .client
+            .request(method, url)
+            .headers(headers_of(&request.headers))
+            .timeout(self.exchange_timeout)
+            .body(body);
+        match self.exchange(request).await {
+            Ok((outcome, reply)) => {
+                entry.end(outcome);
+                Ok(reply)
+            }
+            Err(why) => {
+                entry.end(Outcome::Silent(why));
+                Ok(Reply::default())
+            }
+        }
+    }
+
+    fn leads_home(&self, url: &Url) -> bool {
+        let anonymous = url.username().is_empty() && url.password().is_none();
+        anonymous && Origin::of(url).as_ref() == Some(&self.origin)
+    }
+
+    async fn exchange(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<(Outcome, Reply), NoAnswer> {
+        let response = request.send().await.map_err(|error| no_answer(&error))?;
+        let status = response.status();
+        let date = date_of(response.headers());
+        let outcome = Outcome::Answered {
+            status: status.as_u16(),
+            retry_after: retry_after(response.headers(), date),
+            date,
+        };
+        let headers = response
+            .headers()
+            .iter()
+            .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+            .collect();
+        // The core looks at the body of a success only, so nobody needs to read any other.
+        let body = if status.is_success() {
+            self.read(response).await?
+        } else {
+            Zeroizing::default()
+        };
+        Ok((
+            outcome,
+            Reply {
+                status: status.as_u16(),
+                headers,
+                body,
+            },
+        ))
+    }
+
+    async fn read(&self, mut response: Response) -> Result<Zeroizing<Vec<u8>>, NoAnswer> {
+        let announced =
+            usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+        if announced > self.max_response {
+            return Err(NoAnswer::TooLarge);
+        }
+        let mut body = Zeroizing::new(Vec::with_capacity(announced));
+        while let Some(chunk) = response.chunk().await.map_err(|error| no_answer(&error))? {
+            if body.len() + chunk.len() > self.max_response {
+                return Err(NoAnswer::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+impl Journal {
+    /// Everything written down so far.
+    pub(super) fn exchanges(&self) -> Vec<Exchange> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Writes an exchange down before it begins: if the call is broken off, it was a time-out.
+    fn begin(&self, method: &'static str, route: Route) -> Entry<'_> {
+        let mut exchanges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        exchanges.push(Exchange {
+            method,
+            route,
+            outcome: Outcome::Silent(NoAnswer::Timeout),
+        });
+        Entry {
+            journal: self,
+            index: exchanges.len() - 1,
+        }
+    }
+}
+
+struct Entry<'a> {
+    journal: &'a Journal,
+    index: usize,
+}
+
+impl Entry<'_> {
+    fn end(self, outcome: Outcome) {
+        let mut exchanges = self
+            .journal
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        exchanges[self.index].outcome = outcome;
+    }
+}
+
+fn method_name(method: &str) -> &'static str {
+    ["GET", "POST", "PUT"]
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("OTHER")
+}
+
+/// The core's headers, but for those that belong to the connection.
+fn headers_of(wanted: &BTreeMap<String, String>) -> HeaderMap {
+    let of_connection = [
+        header::HOST,
+        header::CONNECTION,
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+    ];
+    wanted
+        .iter()
+        .filter_map(|(name, value)| {
+            Some((
+                HeaderName::from_bytes(name.as_bytes()).ok()?,
+                HeaderValue::from_str(value).ok()?,
+            ))
+        })
+        .filter(|(name, _)| !of_connection.contains(name))
+        .collect()
+}
+
+fn no_answer(error: &reqwest::Error) -> NoAnswer {
+    if error.is_connect() {
+        NoAnswer::Connect
+    } else if error.is_timeout() {
+        NoAnswer::Timeout
+    } else {
+        NoAnswer::Interrupted
+    }
+}
+
+fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
+    http_date(headers.get(header::DATE)?.to_str().ok()?)
+}
+
+fn http_date(text: &str) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
+}
+
+/// `Retry-After` in either form; a date only means something beside the `Date` of the same answer.
+fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let wait = http_date(text)?.duration_since(date?);
+    Some(Duration::try_from(wait).unwrap_or_default())
+}
