@@ -1,0 +1,238 @@
+//! What is known of an account's vaults and items: titles, ids, tags and times from overviews, never a field's value.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::LinkLifetime;
+
+/// For this long after a listing that did not settle a name, the same name causes no further listing.
+pub const REFUTED_FOR: SignedDuration = SignedDuration::from_mins(5);
+
+/// So many names that a listing did not settle are remembered for each vault; the oldest are forgotten first.
+const MOST_REFUTED: usize = 500;
+
+/// The vaults that may be lent from, and what the account's policy says about sharing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// The vaults that the account can read and the integration allows.
+    pub vaults: Vec<VaultSeen>,
+    /// The account's sharing policy, as read for one of the items; `None` as long as there was no item to read it for.
+    pub policy: Option<PolicySeen>,
+}
+
+/// A vault, as it was last listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VaultSeen {
+    /// Its id.
+    pub id: String,
+    /// Its title; titles need not be unique.
+    pub title: String,
+    /// When its items were last listed.
+    pub listed_at: Timestamp,
+    /// Its items, archived ones included.
+    pub items: Vec<ItemSeen>,
+    /// Names that were looked for and did not name exactly one item in the listing made at that time.
+    pub refuted: BTreeMap<String, Timestamp>,
+}
+
+/// An item, as the list of its vault shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemSeen {
+    /// Its id.
+    pub id: String,
+    /// Its title; titles need not be unique.
+    pub title: String,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Whether it is in use; an archived item cannot be shared.
+    pub active: bool,
+}
+
+/// What the account's policy says about sharing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicySeen {
+    /// No link lives longer.
+    pub max_lifetime: LinkLifetime,
+    /// Whether links may be limited to people named by e-mail address: without that nothing can be lent.
+    pub named_people: bool,
+    /// Whether the policy also knows whole domains as recipients.
+    pub domains: bool,
+    /// Whether the policy makes every link open just once.
+    pub view_once: bool,
+}
+
+/// What a title or an id names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup<T> {
+    /// Exactly one.
+    One(T),
+    /// None that is known.
+    None,
+    /// Several of the same title: these are their ids.
+    Several(Vec<String>),
+}
+
+impl Inventory {
+    /// The vault of this id or, if there is none, of this title.
+    pub fn vault(&self, title_or_id: &str) -> Lookup<&VaultSeen> {
+        look_up(&self.vaults, title_or_id, |vault| (&vault.id, &vault.title))
+    }
+}
+
+impl VaultSeen {
+    /// The item of this id or, if there is none, of this title. Items in use come before archived ones of the same title.
+    pub fn item(&self, title_or_id: &str) -> Lookup<&ItemSeen> {
+        let names = |item: &&ItemSeen| item.id == title_or_id || item.title == title_or_id;
+        if let Some(item) = self.items.iter().find(|item| item.id == title_or_id) {
+            return Lookup::One(item);
+        }
+        let (active, archived): (Vec<_>, Vec<_>) =
+            self.items.iter().filter(names).partition(|item| item.active);
+        let candidates = if active.is_empty() { archived } else { active };
+        Lookup::of(candidates, |item| &item.id)
+    }
+
+    /// Whether a request made at `asked_at` need not cause a listing of this vault to look for `title_or_id`: a listing
+    /// that was made for this very name, shortly before or any time after the request, did not settle it.
+    ///
+    /// The answer depends on when the request was made and not on the present, so that a request that cannot be
+    /// granted causes one listing and never a second one.
+    pub fn has_refuted(&self, title_or_id: &str, asked_at: Timestamp) -> bool {
+        self.refuted
+            .get(title_or_id)
+            .and_then(|listed_at| listed_at.checked_add(REFUTED_FOR).ok())
+            .is_some_and(|until| asked_at < until)
+    }
+
+    /// Takes in a fresh listing that was made to look for these names (none, in a discovery).
+    pub fn relist(&mut self, items: Vec<ItemSeen>, looking_for: &[String], at: Timestamp) {
+        self.items = items;
+        self.listed_at = at;
+        let mut refuted = std::mem::take(&mut self.refuted);
+        refuted.extend(looking_for.iter().map(|name| (name.clone(), at)));
+        refuted.retain(|name, _| !matches!(self.item(name), Lookup::One(_)));
+        while refuted.len() > MOST_REFUTED {
+            let oldest = refuted.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone());
+            oldest.and_then(|name| refuted.remove(&name));
+        }
+        self.refuted = refuted;
+    }
+}
+
+impl<'a, T> Lookup<&'a T> {
+    fn of(candidates: Vec<&'a T>, id: impl Fn(&T) -> &String) -> Self {
+        match candidates[..] {
+            [] => Self::None,
+            [one] => Self::One(one),
+            _ => Self::Several(candidates.into_iter().map(|several| id(several).clone()).collect()),
+        }
+    }
+}
+
+/// Ids come first: a title that happens to be another one's id cannot stand in its way.
+fn look_up<'a, T>(
+    all: &'a [T],
+    title_or_id: &str,
+    id_and_title: impl Fn(&T) -> (&String, &String),
+) -> Lookup<&'a T> {
+    if let Some(one) = all.iter().find(|one| id_and_title(one).0 == title_or_id) {
+        return Lookup::One(one);
+    }
+    let candidates = all.iter().filter(|one| id_and_title(one).1 == title_or_id).collect();
+    Lookup::of(candidates, |one| id_and_title(one).0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).expect("in range")
+    }
+
+    fn item(id: &str, title: &str, active: bool) -> ItemSeen {
+        let (id, title) = (id.into(), title.into());
+        ItemSeen { id, title, tags: vec![], updated_at: at(0), active }
+    }
+
+    fn vault(items: Vec<ItemSeen>) -> VaultSeen {
+        let (id, title) = ("v1".into(), "Infra".into());
+        VaultSeen { id, title, listed_at: at(0), items, refuted: BTreeMap::new() }
+    }
+
+    fn id_of(found: Lookup<&ItemSeen>) -> Lookup<String> {
+        match found {
+            Lookup::One(item) => Lookup::One(item.id.clone()),
+            Lookup::None => Lookup::None,
+            Lookup::Several(ids) => Lookup::Several(ids),
+        }
+    }
+
+    #[rstest::rstest]
+    #[case::by_title("db", Lookup::One("i1".into()))]
+    #[case::by_id("i2", Lookup::One("i2".into()))]
+    #[case::an_id_before_a_title("i1", Lookup::One("i1".into()))]
+    #[case::ambiguous("twin", Lookup::Several(vec!["i3".into(), "i4".into()]))]
+    #[case::active_before_archived("once", Lookup::One("i6".into()))]
+    #[case::only_archived("old", Lookup::One("i7".into()))]
+    #[case::unknown("nothing", Lookup::None)]
+    #[case::case_matters("DB", Lookup::None)]
+    fn an_item_is_found_by_id_or_by_an_unambiguous_title(
+        #[case] name: &str,
+        #[case] found: Lookup<String>,
+    ) {
+        let vault = vault(vec![
+            item("i1", "db", true),
+            item("i2", "i1", true),
+            item("i3", "twin", true),
+            item("i4", "twin", true),
+            item("i5", "once", false),
+            item("i6", "once", true),
+            item("i7", "old", false),
+        ]);
+        assert_eq!(id_of(vault.item(name)), found);
+    }
+
+    #[test]
+    fn vaults_of_the_same_title_are_ambiguous_but_each_has_its_id() {
+        let (mut one, mut two) = (vault(vec![]), vault(vec![]));
+        (one.id, two.id) = ("v1".into(), "v2".into());
+        let inventory = Inventory { vaults: vec![one, two], policy: None };
+        assert_eq!(inventory.vault("Infra"), Lookup::Several(vec!["v1".into(), "v2".into()]));
+        assert!(matches!(inventory.vault("v2"), Lookup::One(vault) if vault.id == "v2"));
+    }
+
+    #[test]
+    fn a_name_that_a_listing_did_not_settle_causes_no_other_listing_for_a_while() {
+        let mut vault = vault(vec![]);
+        assert!(!vault.has_refuted("db", at(100)));
+        vault.relist(vec![], &["db".into()], at(100));
+        assert!(vault.has_refuted("db", at(90)), "the request that caused the listing");
+        assert!(vault.has_refuted("db", at(399)), "repeated at once");
+        assert!(!vault.has_refuted("db", at(400)), "repeated later: the item may be there now");
+        assert!(!vault.has_refuted("another", at(100)));
+    }
+
+    #[test]
+    fn a_listing_that_settles_a_name_forgets_that_it_was_refuted() {
+        let mut vault = vault(vec![]);
+        vault.relist(vec![], &["db".into(), "gone".into()], at(100));
+        vault.relist(vec![item("i1", "db", true)], &[], at(200));
+        assert!(!vault.has_refuted("db", at(100)));
+        assert!(vault.has_refuted("gone", at(100)), "and keeps what it does not settle");
+    }
+
+    #[test]
+    fn refuted_names_are_bounded_and_the_oldest_go_first() {
+        let mut vault = vault(vec![]);
+        for second in 0..600 {
+            vault.relist(vec![], &[format!("name {second}")], at(second));
+        }
+        assert_eq!(vault.refuted.len(), MOST_REFUTED);
+        assert!(!vault.refuted.contains_key("name 99"));
+        assert!(vault.refuted.contains_key("name 100"));
+    }
+}
