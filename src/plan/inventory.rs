@@ -89,8 +89,11 @@ impl VaultSeen {
         if let Some(item) = self.items.iter().find(|item| item.id == title_or_id) {
             return Lookup::One(item);
         }
-        let (active, archived): (Vec<_>, Vec<_>) =
-            self.items.iter().filter(names).partition(|item| item.active);
+        let (active, archived): (Vec<_>, Vec<_>) = self
+            .items
+            .iter()
+            .filter(names)
+            .partition(|item| item.active);
         let candidates = if active.is_empty() { archived } else { active };
         Lookup::of(candidates, |item| &item.id)
     }
@@ -115,7 +118,10 @@ impl VaultSeen {
         refuted.extend(looking_for.iter().map(|name| (name.clone(), at)));
         refuted.retain(|name, _| !matches!(self.item(name), Lookup::One(_)));
         while refuted.len() > MOST_REFUTED {
-            let oldest = refuted.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone());
+            let oldest = refuted
+                .iter()
+                .min_by_key(|(_, at)| **at)
+                .map(|(name, _)| name.clone());
             oldest.and_then(|name| refuted.remove(&name));
         }
         self.refuted = refuted;
@@ -127,7 +133,12 @@ impl<'a, T> Lookup<&'a T> {
         match candidates[..] {
             [] => Self::None,
             [one] => Self::One(one),
-            _ => Self::Several(candidates.into_iter().map(|several| id(several).clone()).collect()),
+            _ => Self::Several(
+                candidates
+                    .into_iter()
+                    .map(|several| id(several).clone())
+                    .collect(),
+            ),
         }
     }
 }
@@ -141,7 +152,10 @@ fn look_up<'a, T>(
     if let Some(one) = all.iter().find(|one| id_and_title(one).0 == title_or_id) {
         return Lookup::One(one);
     }
-    let candidates = all.iter().filter(|one| id_and_title(one).1 == title_or_id).collect();
+    let candidates = all
+        .iter()
+        .filter(|one| id_and_title(one).1 == title_or_id)
+        .collect();
     Lookup::of(candidates, |one| id_and_title(one).0)
 }
 
@@ -155,12 +169,24 @@ mod tests {
 
     fn item(id: &str, title: &str, active: bool) -> ItemSeen {
         let (id, title) = (id.into(), title.into());
-        ItemSeen { id, title, tags: vec![], updated_at: at(0), active }
+        ItemSeen {
+            id,
+            title,
+            tags: vec![],
+            updated_at: at(0),
+            active,
+        }
     }
 
     fn vault(items: Vec<ItemSeen>) -> VaultSeen {
         let (id, title) = ("v1".into(), "Infra".into());
-        VaultSeen { id, title, listed_at: at(0), items, refuted: BTreeMap::new() }
+        VaultSeen {
+            id,
+            title,
+            listed_at: at(0),
+            items,
+            refuted: BTreeMap::new(),
+        }
     }
 
     fn id_of(found: Lookup<&ItemSeen>) -> Lookup<String> {
@@ -200,8 +226,14 @@ mod tests {
     fn vaults_of_the_same_title_are_ambiguous_but_each_has_its_id() {
         let (mut one, mut two) = (vault(vec![]), vault(vec![]));
         (one.id, two.id) = ("v1".into(), "v2".into());
-        let inventory = Inventory { vaults: vec![one, two], policy: None };
-        assert_eq!(inventory.vault("Infra"), Lookup::Several(vec!["v1".into(), "v2".into()]));
+        let inventory = Inventory {
+            vaults: vec![one, two],
+            policy: None,
+        };
+        assert_eq!(
+            inventory.vault("Infra"),
+            Lookup::Several(vec!["v1".into(), "v2".into()])
+        );
         assert!(matches!(inventory.vault("v2"), Lookup::One(vault) if vault.id == "v2"));
     }
 
@@ -210,9 +242,15 @@ mod tests {
         let mut vault = vault(vec![]);
         assert!(!vault.has_refuted("db", at(100)));
         vault.relist(vec![], &["db".into()], at(100));
-        assert!(vault.has_refuted("db", at(90)), "the request that caused the listing");
+        assert!(
+            vault.has_refuted("db", at(90)),
+            "the request that caused the listing"
+        );
         assert!(vault.has_refuted("db", at(399)), "repeated at once");
-        assert!(!vault.has_refuted("db", at(400)), "repeated later: the item may be there now");
+        assert!(
+            !vault.has_refuted("db", at(400)),
+            "repeated later: the item may be there now"
+        );
         assert!(!vault.has_refuted("another", at(100)));
     }
 
@@ -222,7 +260,10 @@ mod tests {
         vault.relist(vec![], &["db".into(), "gone".into()], at(100));
         vault.relist(vec![item("i1", "db", true)], &[], at(200));
         assert!(!vault.has_refuted("db", at(100)));
-        assert!(vault.has_refuted("gone", at(100)), "and keeps what it does not settle");
+        assert!(
+            vault.has_refuted("gone", at(100)),
+            "and keeps what it does not settle"
+        );
     }
 
     #[test]
