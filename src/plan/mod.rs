@@ -1,3 +1,22 @@
 //! What should happen next, decided from what was seen and the time: no clients, no clock, no I/O.
+//!
+//! [`grant::plan`] looks at one loan and says at most one thing to do, what its status should say, and when to look
+//! again. It is total: odd input becomes a condition, never an error.
 
+pub mod conditions;
+pub mod digest;
+pub mod effect;
+pub mod ended;
+pub mod flow;
+pub mod grant;
 pub mod inventory;
+pub mod links;
+pub mod loan;
+pub mod observed;
+pub mod reasons;
+pub mod request;
+pub mod retry;
+pub mod selection;
+pub mod status;
+pub mod terms;
+pub mod timeframe;

@@ -1,0 +1,62 @@
+//! A loan that is over: until when a link may still open, and when its traces are tidied away.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::AccessRecord;
+
+use super::effect::{Effect, Plan};
+use super::observed::{LinkSeen, Observed};
+use super::status;
+
+/// How long an ended grant is kept for people to read.
+const GRANT_KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// How long a record is kept after the loan and all its links have ended.
+pub const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
+
+/// Decide about a loan whose record says that it has ended.
+pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
+    let Some(end) = &record.spec.end else {
+        return Plan::default();
+    };
+    if matches!(seen.link, LinkSeen::Present { .. }) {
+        return Plan {
+            effect: Some(Effect::DeleteLink),
+            ..Plan::default()
+        };
+    }
+    let residual = record.spec.residual_until.as_ref().map(|t| t.0);
+    let over_at = residual.map_or(end.at.0, |r| r.max(end.at.0));
+    let Some(grant) = seen.grant.as_deref() else {
+        let due = over_at.saturating_add(RETENTION).unwrap_or(Timestamp::MAX);
+        let effect = (now >= due).then_some(Effect::DeleteRecord);
+        return Plan {
+            effect,
+            wake: Some(due),
+            ..Plan::default()
+        };
+    };
+    let kept_until = over_at
+        .saturating_add(GRANT_KEPT_FOR)
+        .unwrap_or(Timestamp::MAX);
+    let delete_at = grant
+        .spec
+        .not_after
+        .as_ref()
+        .map_or(kept_until, |t| t.0.max(kept_until));
+    if now >= delete_at {
+        return Plan {
+            effect: Some(Effect::DeleteGrant),
+            ..Plan::default()
+        };
+    }
+    let status = status::of_ended(grant, record, now);
+    let notes = status::notes(grant, &status);
+    let wake = residual.filter(|r| *r > now).unwrap_or(delete_at);
+    Plan {
+        effect: None,
+        status: Some(status),
+        wake: Some(wake),
+        notes,
+    }
+}

@@ -1,0 +1,166 @@
+//! Choosing the flow for a request: who asks is settled before anything about items is looked at or said.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::api::{AccessFlow, AccessGrant, ApprovalMode, ConsideredFlow, Identity};
+
+use super::observed::{Observed, Usage};
+use super::reasons::grant as reasons;
+use super::selection::{is_among, item_matches, namespace_matches};
+use super::terms::{Agreement, Objection, Subject, agree};
+use super::timeframe::{Opening, opening};
+
+/// How many considered flows a status shows.
+const SHOWN: usize = 20;
+
+/// The flows by which this person may ask from this namespace, in the order in which they are tried.
+pub fn open_to(seen: &Observed, grant: &AccessGrant, requester: &Identity) -> Vec<Arc<AccessFlow>> {
+    let namespace = grant.metadata.namespace.as_deref().unwrap_or_default();
+    let mut flows: Vec<_> = seen
+        .flows
+        .iter()
+        .filter(|flow| name(flow) == grant.spec.flow.as_deref().unwrap_or(name(flow)))
+        .filter(|flow| namespace_matches(flow, namespace, &seen.namespace_labels))
+        .filter(|flow| is_among(&flow.spec.requesters, requester))
+        .cloned()
+        .collect();
+    flows.sort_by_cached_key(|flow| (approvals(flow), name(flow).to_owned()));
+    flows
+}
+
+/// How many people have to agree.
+fn approvals(flow: &AccessFlow) -> u32 {
+    let required = flow.spec.approval.groups.iter().map(|g| g.required);
+    match flow.spec.approval.mode {
+        ApprovalMode::None => 0,
+        ApprovalMode::AnyOf => required.min().unwrap_or(1),
+        ApprovalMode::AllOf => required.sum(),
+    }
+}
+
+/// What came of trying the flows.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// The agreement by the flow that was chosen, or why none was.
+    pub outcome: Result<Agreement, Objection>,
+    /// Why each other flow was not chosen.
+    pub considered: Vec<ConsideredFlow>,
+}
+
+/// Try the flows in their order; the first one that covers the request is chosen.
+pub fn choose(
+    flows: &[Arc<AccessFlow>],
+    subject: &Subject<'_>,
+    seen: &Observed,
+    now: Timestamp,
+) -> Choice {
+    let mut considered = Vec::new();
+    let mut closest: Option<Objection> = None;
+    for flow in flows {
+        match covers(flow, subject, seen, now) {
+            Ok(agreement) => {
+                return Choice {
+                    outcome: Ok(agreement),
+                    considered,
+                };
+            }
+            Err(objection) => {
+                if considered.len() < SHOWN {
+                    considered.push(ConsideredFlow {
+                        name: name(flow).into(),
+                        reason: format!("{}: {}", objection.reason, objection.message),
+                    });
+                }
+                if closest
+                    .as_ref()
+                    .is_none_or(|c| c.reason == reasons::NO_FLOW_COVERS)
+                {
+                    closest = Some(objection);
+                }
+            }
+        }
+    }
+    let closest = closest.unwrap_or(Objection::new(
+        reasons::NO_FLOW,
+        "no flow lets you ask from this namespace",
+    ));
+    Choice {
+        outcome: Err(closest),
+        considered,
+    }
+}
+
+fn covers(
+    flow: &AccessFlow,
+    subject: &Subject<'_>,
+    seen: &Observed,
+    now: Timestamp,
+) -> Result<Agreement, Objection> {
+    let reject = |reason, message: String| Err(Objection { reason, message });
+    if flow.spec.suspend {
+        return reject(reasons::NO_FLOW_COVERS, "it is suspended".into());
+    }
+    if !item_matches(&flow.spec.items, subject.vault, subject.item) {
+        return reject(reasons::NO_FLOW_COVERS, "it does not lend this item".into());
+    }
+    let agreement = agree(subject, flow)?;
+    if flow.spec.approval.mode != ApprovalMode::None {
+        let message = "it needs approval, which this version cannot carry out; use a flow with approval mode None";
+        return reject(reasons::APPROVAL_NOT_SUPPORTED, message.into());
+    }
+    if let Some(frame) = &flow.spec.timeframe {
+        match opening(frame, now) {
+            Opening::Open => {}
+            Opening::Closed { opens: Some(opens) } => {
+                let message =
+                    format!("it lends nothing at this time; ask again from {opens:.0} on");
+                return reject(reasons::OUTSIDE_TIMEFRAME, message);
+            }
+            Opening::Closed { opens: None } => {
+                return reject(
+                    reasons::OUTSIDE_TIMEFRAME,
+                    "its timeframe never opens".into(),
+                );
+            }
+            Opening::Invalid(why) => {
+                return reject(
+                    reasons::NO_FLOW_COVERS,
+                    format!("its timeframe is invalid: {why}"),
+                );
+            }
+        }
+    }
+    if let Some(limits) = &flow.spec.limits {
+        let usage = flow
+            .metadata
+            .uid
+            .as_ref()
+            .and_then(|uid| seen.usage.get(uid));
+        let Usage { active, pending } = usage.copied().unwrap_or_default();
+        if limits
+            .active_per_requester
+            .is_some_and(|most| active >= most)
+        {
+            let message = format!(
+                "you already have {active} loans by it, which is as many as it allows; end one first"
+            );
+            return reject(reasons::LIMIT_REACHED, message);
+        }
+        if limits
+            .pending_per_requester
+            .is_some_and(|most| pending >= most)
+        {
+            let message = format!(
+                "you already have {pending} requests waiting, which is as many as it allows"
+            );
+            return reject(reasons::LIMIT_REACHED, message);
+        }
+    }
+    Ok(agreement)
+}
+
+fn name(flow: &AccessFlow) -> &str {
+    flow.metadata.name.as_deref().unwrap_or_default()
+}

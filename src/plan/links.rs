@@ -1,0 +1,145 @@
+//! The schedule of a loan's links: when it runs out, which link is the current one, when the next may be issued.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::{AccessRecordSpec, LinkLifetime, LinkOutcome, LinkRecord, Renewal};
+
+use super::terms::{length, longest_within};
+
+/// The longest that a call to 1Password may take; no answer that comes later is believed.
+pub const CALL_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long before its end a link may be followed by the next one.
+pub const RENEWAL_MARGIN: SignedDuration = SignedDuration::from_mins(10);
+
+/// How many links may be lost in a row before a person has to look.
+pub const MOST_LOST: usize = 3;
+
+/// The links of one loan, as its record keeps them.
+#[derive(Clone, Copy, Debug)]
+pub struct Links<'a> {
+    record: &'a AccessRecordSpec,
+}
+
+impl<'a> Links<'a> {
+    /// The links that a record keeps.
+    pub fn of(record: &'a AccessRecordSpec) -> Self {
+        Self { record }
+    }
+
+    fn issued(self) -> impl DoubleEndedIterator<Item = &'a LinkRecord> {
+        self.record
+            .links
+            .iter()
+            .filter(|l| l.outcome == Some(LinkOutcome::Issued))
+    }
+
+    /// The link that was issued first.
+    pub fn first(self) -> Option<&'a LinkRecord> {
+        self.issued().next()
+    }
+
+    /// The link that was issued last.
+    pub fn current(self) -> Option<&'a LinkRecord> {
+        self.issued().next_back()
+    }
+
+    /// The intent that is still open, if one is.
+    pub fn open(self) -> Option<&'a LinkRecord> {
+        self.record.links.iter().rev().find(|l| l.outcome.is_none())
+    }
+
+    /// The sequence of the next link.
+    pub fn next_sequence(self) -> u32 {
+        self.record
+            .links
+            .iter()
+            .map(|l| l.sequence)
+            .max()
+            .unwrap_or(0)
+            .saturating_add(1)
+    }
+
+    /// How many of the last links were lost in a row, of those that were tried since.
+    pub fn lost_in_a_row(self, since: Option<Timestamp>) -> usize {
+        self.record
+            .links
+            .iter()
+            .rev()
+            .take_while(|l| l.outcome == Some(LinkOutcome::Lost))
+            .filter(|l| since.is_none_or(|since| l.intent_at.0 >= since))
+            .count()
+    }
+
+    /// When the loan started.
+    pub fn granted_at(self) -> Option<Timestamp> {
+        self.first().and_then(|l| l.issued_at.as_ref()).map(|t| t.0)
+    }
+
+    /// When the loan's time is over.
+    pub fn loan_end(self) -> Option<Timestamp> {
+        let duration = self
+            .record
+            .terms
+            .duration
+            .parse()
+            .unwrap_or(SignedDuration::from_hours(1));
+        self.granted_at()
+            .map(|at| at.saturating_add(duration).unwrap_or(Timestamp::MAX))
+    }
+
+    /// When the borrower's access ends by the plan: the loan's end, or that of its only link.
+    pub fn access_end(self) -> Option<Timestamp> {
+        let end = self.loan_end()?;
+        match self.renews() {
+            true => Some(end),
+            false => Some(self.current().map_or(end, |l| end_of(l).min(end))),
+        }
+    }
+
+    /// Whether this loan can have another link after the current one.
+    pub fn renews(self) -> bool {
+        let terms = &self.record.terms;
+        !terms.view_once && terms.renewal == Renewal::OnRequest
+    }
+
+    /// The longest life of a link that is asked for now; `None` if the loan ends too soon for any.
+    pub fn lifetime(self, now: Timestamp) -> Option<LinkLifetime> {
+        let ceiling = self.record.terms.link_lifetime;
+        match self.loan_end() {
+            // A link's life starts when 1Password has made it, which may be as late as the call's time-out.
+            Some(end) => longest_within(end.duration_since(now) - CALL_TIMEOUT, ceiling),
+            None => {
+                let duration = self.record.terms.duration.parse().unwrap_or_default();
+                Some(longest_within(duration, ceiling).unwrap_or(LinkLifetime::OneHour))
+            }
+        }
+    }
+
+    /// Until when some link of this loan may still open, whatever became of it.
+    pub fn residual(self, now: Timestamp) -> Option<Timestamp> {
+        self.record
+            .links
+            .iter()
+            .filter(|l| l.outcome != Some(LinkOutcome::Refused))
+            .map(end_of)
+            .max()
+            .filter(|end| *end > now)
+    }
+}
+
+/// When a link stops opening: what is known of its end, or the latest that is possible.
+pub fn end_of(link: &LinkRecord) -> Timestamp {
+    match (&link.outcome, &link.expires_at) {
+        (Some(LinkOutcome::Issued), Some(end)) => end.0,
+        _ => link.latest_end.0,
+    }
+}
+
+/// The latest time until which a link can open whose intent is written now.
+pub fn latest_end(intent_at: Timestamp, lifetime: LinkLifetime) -> Timestamp {
+    intent_at
+        .saturating_add(CALL_TIMEOUT)
+        .and_then(|t| t.saturating_add(length(lifetime)))
+        .unwrap_or(Timestamp::MAX)
+}

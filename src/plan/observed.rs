@@ -1,0 +1,73 @@
+//! What was seen of one loan, all that a plan is made from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::api::{AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration};
+
+use super::inventory::Inventory;
+use super::retry::Attempt;
+
+/// What was seen of one loan.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// The request; `None` once it is deleted.
+    pub grant: Option<Arc<AccessGrant>>,
+    /// The loan's record, once there is one.
+    pub record: Option<Arc<AccessRecord>>,
+    /// The labels of the grant's namespace.
+    pub namespace_labels: BTreeMap<String, String>,
+    /// The flows of the integration.
+    pub flows: Vec<Arc<AccessFlow>>,
+    /// The integration.
+    pub integration: Option<IntegrationSeen>,
+    /// The Secret with the link. Read live where it matters, since caches lag.
+    pub link: LinkSeen,
+    /// What the requester has by each flow (by uid), this loan not counted.
+    pub usage: BTreeMap<String, Usage>,
+    /// How the last attempt to issue a link failed, if it did.
+    pub attempt: Option<Attempt>,
+}
+
+/// What was seen of the integration.
+#[derive(Clone, Debug)]
+pub struct IntegrationSeen {
+    /// The object, with its status.
+    pub object: Arc<OnePasswordIntegration>,
+    /// The vaults and overviews, once they have been listed since the operator started.
+    pub inventory: Option<Arc<Inventory>>,
+    /// 1Password has asked us to wait until then.
+    pub throttled_until: Option<Timestamp>,
+}
+
+/// What was seen of the Secret with the link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum LinkSeen {
+    /// There is none.
+    #[default]
+    Absent,
+    /// There is one of that name which is not ours.
+    Foreign,
+    /// It is there.
+    Present {
+        /// Which link of the loan it holds.
+        sequence: u32,
+        /// When the answer with it arrived.
+        issued_at: Timestamp,
+        /// Until when it opens.
+        expires_at: Timestamp,
+        /// The item's version.
+        item_version: u32,
+    },
+}
+
+/// What one requester has by one flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Loans that run.
+    pub active: u32,
+    /// Older requests that wait.
+    pub pending: u32,
+}

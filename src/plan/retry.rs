@@ -1,0 +1,135 @@
+//! How attempts to issue a link fail, and when to try again.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::reasons::grant as reasons;
+
+/// The last attempt to issue a link of one loan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// When it failed.
+    pub at: Timestamp,
+    /// How.
+    pub failure: Failure,
+    /// How many have failed in a row, this one included.
+    pub count: u32,
+}
+
+/// How an attempt failed, as far as it matters for what to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// 1Password refused the token.
+    Unauthorized,
+    /// The service account may not read or share this item.
+    Forbidden,
+    /// 1Password has no such item any more.
+    NotFound,
+    /// The item is archived.
+    Archived,
+    /// 1Password asks us to wait until then.
+    RateLimited {
+        /// When to try again.
+        until: Timestamp,
+    },
+    /// The account's sharing policy, or the service, does not take this request as it is.
+    Refused,
+    /// No usable answer.
+    Unavailable,
+    /// The item that was fetched is not as it was when the terms were made.
+    ItemDiffers,
+    /// The item is not the version that was lent first.
+    ItemChanged,
+    /// The requester has got as much as the flow allows in the meantime.
+    LimitReached,
+    /// A Secret of the link's name is there which is not ours.
+    SecretTaken,
+}
+
+impl Attempt {
+    /// When to try again.
+    pub fn retry_at(&self) -> Timestamp {
+        let wait = match self.failure {
+            Failure::RateLimited { until } => return until.max(self.at),
+            Failure::ItemDiffers => SignedDuration::from_secs(2),
+            Failure::Unavailable | Failure::LimitReached => self.doubling(5, 600),
+            Failure::SecretTaken => SignedDuration::from_mins(10),
+            Failure::Unauthorized => SignedDuration::from_mins(30),
+            Failure::Forbidden | Failure::NotFound | Failure::Archived => self.doubling(60, 3600),
+            Failure::Refused | Failure::ItemChanged => SignedDuration::from_hours(1),
+        };
+        self.at.saturating_add(wait).unwrap_or(Timestamp::MAX)
+    }
+
+    fn doubling(&self, first: i64, most: i64) -> SignedDuration {
+        let factor = 1_i64 << self.count.saturating_sub(1).min(16);
+        SignedDuration::from_secs(first.saturating_mul(factor).min(most))
+    }
+
+    /// Whether nothing will come of waiting: a person has to mend something.
+    pub fn needs_a_person(&self) -> bool {
+        !matches!(
+            self.failure,
+            Failure::RateLimited { .. }
+                | Failure::Unavailable
+                | Failure::ItemDiffers
+                | Failure::LimitReached
+        )
+    }
+
+    /// The reason and the message to show for it.
+    pub fn explain(&self) -> (&'static str, String) {
+        let at = self.retry_at();
+        match self.failure {
+            Failure::Unauthorized => (
+                reasons::UNAUTHORIZED,
+                "1Password refused the integration's token; put a valid one into its Secret".into(),
+            ),
+            Failure::Forbidden => (
+                reasons::FORBIDDEN,
+                format!("1Password does not let this service account share the item; give it the right to read and share the vault. Next try at {at:.0}"),
+            ),
+            Failure::NotFound => (
+                reasons::GONE,
+                format!("1Password has no such item any more, or the service account cannot see it. Next try at {at:.0}"),
+            ),
+            Failure::Archived => (
+                reasons::ITEM_ARCHIVED,
+                format!("the item is archived in 1Password; restore it there. Next try at {at:.0}"),
+            ),
+            Failure::RateLimited { .. } => (
+                reasons::THROTTLED,
+                format!("1Password's request limit is reached; next try at {at:.0}"),
+            ),
+            Failure::Refused => (
+                reasons::REFUSED,
+                "1Password refused this link: its sharing policy does not allow these recipients, this lifetime or this kind of item. Change the policy in 1Password, or ask for something else".into(),
+            ),
+            Failure::Unavailable => (
+                reasons::UNAVAILABLE,
+                format!("1Password cannot be reached, or did not answer as expected; next try at {at:.0}"),
+            ),
+            Failure::ItemDiffers => (
+                reasons::ITEM_DIFFERS,
+                "the item has changed since it was looked up; it is looked up again".into(),
+            ),
+            Failure::ItemChanged => (
+                reasons::ITEM_DIFFERS,
+                "the item has changed in 1Password since it was lent".into(),
+            ),
+            Failure::LimitReached => (
+                reasons::LIMIT_REACHED,
+                format!("you have as many loans by this flow as it allows at a time; next try at {at:.0}"),
+            ),
+            Failure::SecretTaken => (
+                reasons::LINK_SECRET_TAKEN,
+                "a Secret of the link's name is there and is not this loan's; delete it".into(),
+            ),
+        }
+    }
+}
+
+/// What to say where a Secret of the link's name is there which is not the loan's.
+pub fn taken() -> (&'static str, String) {
+    let message = "a Secret of the link's name is there and is not this loan's; delete it";
+    (reasons::LINK_SECRET_TAKEN, message.into())
+}

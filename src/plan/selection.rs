@@ -1,0 +1,93 @@
+//! Which people, namespaces and items a flow's rules match.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use wildmatch::WildMatch;
+
+use crate::api::{
+    AccessFlow, FromNamespaces, Identity, ItemSelection, ItemSelector, Person, PersonKind,
+    Resolved, Subject, SubjectKind,
+};
+
+use super::inventory::ItemSeen;
+
+/// Whether a flow takes requests from a namespace.
+pub fn namespace_matches(
+    flow: &AccessFlow,
+    namespace: &str,
+    labels: &BTreeMap<String, String>,
+) -> bool {
+    let rule = &flow.spec.namespaces;
+    match rule.from {
+        FromNamespaces::Same => flow.metadata.namespace.as_deref() == Some(namespace),
+        FromNamespaces::All => true,
+        FromNamespaces::Selector => rule
+            .selector
+            .as_ref()
+            .is_some_and(|selector| labels_match(selector, labels)),
+    }
+}
+
+fn labels_match(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    let exactly = selector
+        .match_labels
+        .iter()
+        .flatten()
+        .all(|(k, v)| labels.get(k) == Some(v));
+    let expressions = selector.match_expressions.iter().flatten().all(|e| {
+        let value = labels.get(&e.key);
+        let listed = |v: &String| e.values.iter().flatten().any(|x| x == v);
+        match e.operator.as_str() {
+            "In" => value.is_some_and(listed),
+            "NotIn" => !value.is_some_and(listed),
+            "Exists" => value.is_some(),
+            "DoesNotExist" => value.is_none(),
+            _ => false,
+        }
+    });
+    exactly && expressions
+}
+
+/// Whether somebody is among the subjects.
+pub fn is_among(subjects: &[Subject], who: &Identity) -> bool {
+    subjects.iter().any(|subject| match subject.kind {
+        SubjectKind::User => subject.name == who.username,
+        SubjectKind::Group => in_group(who, &subject.name),
+        SubjectKind::ServiceAccount => subject.namespace.as_ref().is_some_and(|namespace| {
+            who.username == format!("system:serviceaccount:{namespace}:{}", subject.name)
+        }),
+    })
+}
+
+/// Whether somebody is one of these people, or in one of these groups.
+pub fn is_one_of(people: &[Person], who: &Identity) -> bool {
+    people.iter().any(|person| match person.kind {
+        PersonKind::User => person.name == who.username,
+        PersonKind::Group => in_group(who, &person.name),
+    })
+}
+
+fn in_group(who: &Identity, group: &str) -> bool {
+    !group.starts_with("system:") && who.groups.iter().any(|g| g.0 == group)
+}
+
+/// Whether an item is included, and not excluded.
+pub fn item_matches(selection: &ItemSelection, vault: &Resolved, item: &ItemSeen) -> bool {
+    let any =
+        |selectors: &[ItemSelector]| selectors.iter().any(|s| selector_matches(s, vault, item));
+    any(&selection.include) && !any(&selection.exclude)
+}
+
+fn selector_matches(selector: &ItemSelector, vault: &Resolved, item: &ItemSeen) -> bool {
+    let in_vault = selector.vault.0 == vault.id || selector.vault.0 == vault.title;
+    let by_id = selector.ids.is_empty() || selector.ids.iter().any(|id| id.0 == item.id);
+    let by_title = selector.titles.is_empty()
+        || selector
+            .titles
+            .iter()
+            .any(|pattern| WildMatch::new(&pattern.0).matches(&item.title));
+    let by_tag =
+        selector.tags.is_empty() || selector.tags.iter().any(|tag| item.tags.contains(&tag.0));
+    in_vault && by_id && by_title && by_tag
+}

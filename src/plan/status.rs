@@ -1,0 +1,264 @@
+//! What a grant's status says: projected from the record, or from what became of the request.
+
+use jiff::Timestamp;
+
+use crate::api::{
+    ACCEPTED, ACTIVE, APPROVED, AccessGrant, AccessGrantStatus, AccessRecord, Condition,
+    ConsideredFlow, ENDED, EndReason, LinkStatus, Phase, STALLED, Time, link_name,
+};
+
+use super::conditions::{self, Conditions};
+use super::effect::Note;
+use super::links::Links;
+use super::reasons::grant as reasons;
+use super::terms::Agreement;
+
+/// A reason and a message.
+type Why = (&'static str, String);
+
+/// What became of a request that has no record.
+#[derive(Debug)]
+pub struct RequestState<'a> {
+    /// For printing.
+    pub phase: Phase,
+    /// Whether a flow covers it; if not, why.
+    pub accepted: Result<(), Why>,
+    /// Why no link is there.
+    pub not_active: Why,
+    /// Whether a person has to mend something.
+    pub stalled: bool,
+    /// The flows that were not chosen.
+    pub considered: Vec<ConsideredFlow>,
+    /// What would be agreed.
+    pub agreement: Option<&'a Agreement>,
+}
+
+/// The status of a request that has no record.
+pub fn of_request(
+    grant: &AccessGrant,
+    state: RequestState<'_>,
+    now: Timestamp,
+) -> AccessGrantStatus {
+    let mut conditions = start(grant, now);
+    match &state.accepted {
+        Ok(()) => {
+            let flow = state.agreement.map_or("", |a| a.terms.flow.name.as_str());
+            conditions.say(
+                ACCEPTED,
+                true,
+                reasons::FLOW_CHOSEN,
+                format!("the flow {flow:?} covers the request"),
+            );
+            conditions.say(
+                APPROVED,
+                true,
+                reasons::AUTOMATIC,
+                "the flow asks for nobody's approval",
+            );
+        }
+        Err((reason, message)) => {
+            conditions.say(ACCEPTED, false, reason, message);
+            conditions.say(
+                APPROVED,
+                false,
+                reasons::NOT_APPROVED,
+                "nothing has been approved",
+            );
+        }
+    }
+    let (reason, message) = &state.not_active;
+    conditions.say(ACTIVE, false, reason, message);
+    conditions.say(
+        ENDED,
+        false,
+        reasons::NOT_STARTED,
+        "the loan has not started",
+    );
+    if state.stalled {
+        let (reason, message) = state.accepted.as_ref().err().unwrap_or(&state.not_active);
+        conditions.say(STALLED, true, reason, message);
+    }
+    AccessGrantStatus {
+        observed_generation: grant.metadata.generation,
+        phase: Some(state.phase),
+        conditions: conditions.done(),
+        considered_flows: state.considered,
+        flow: state.agreement.map(|a| a.terms.flow.name.clone()),
+        terms: state.agreement.map(|a| a.terms.clone()),
+        digest: state.agreement.map(|a| a.digest.clone()),
+        ..AccessGrantStatus::default()
+    }
+}
+
+/// How a loan that runs stands.
+#[derive(Debug)]
+pub struct LoanState {
+    /// Whether the current link opens; if not, why.
+    pub active: Result<(), Why>,
+    /// Whether a person has to mend something.
+    pub stalled: bool,
+    /// Whether the Secret holds the current link.
+    pub secret_here: bool,
+}
+
+/// The status of a loan that runs.
+pub fn of_loan(
+    grant: &AccessGrant,
+    record: &AccessRecord,
+    state: LoanState,
+    now: Timestamp,
+) -> AccessGrantStatus {
+    let links = Links::of(&record.spec);
+    let mut conditions = start(grant, now);
+    agreed(&mut conditions, record);
+    match &state.active {
+        Ok(()) => conditions.say(
+            ACTIVE,
+            true,
+            reasons::LINK_ISSUED,
+            "the link opens for its recipients",
+        ),
+        Err((reason, message)) => conditions.say(ACTIVE, false, reason, message),
+    }
+    conditions.say(ENDED, false, reasons::RUNNING, "the loan has not ended");
+    if let (true, Err((reason, message))) = (state.stalled, &state.active) {
+        conditions.say(STALLED, true, reason, message);
+    }
+    let phase = if links.granted_at().is_some() {
+        Phase::Active
+    } else {
+        Phase::Issuing
+    };
+    let current = links.current().filter(|_| state.secret_here);
+    AccessGrantStatus {
+        phase: Some(phase),
+        conditions: conditions.done(),
+        link: current.and_then(|link| {
+            Some(LinkStatus {
+                secret_name: link_name(&record.spec.grant.uid),
+                sequence: link.sequence,
+                issued_at: link.issued_at.clone()?,
+                expires_at: link.expires_at.clone()?,
+            })
+        }),
+        access_details: record.spec.terms.access_details.clone(),
+        ..common(grant, record)
+    }
+}
+
+/// The status of a loan that is over. It never says that nothing opens while something may.
+pub fn of_ended(grant: &AccessGrant, record: &AccessRecord, now: Timestamp) -> AccessGrantStatus {
+    let mut conditions = start(grant, now);
+    agreed(&mut conditions, record);
+    let residual = record.spec.residual_until.as_ref().filter(|t| t.0 > now);
+    let Some(end) = &record.spec.end else {
+        return common(grant, record);
+    };
+    let (reason, what) = ending(end.reason);
+    conditions.say(ACTIVE, false, reason, what);
+    match residual {
+        Some(until) => {
+            let message = format!(
+                "{what}; a link that was handed out may still open until {}: to cut it off now, change the item's secret in 1Password",
+                until.0
+            );
+            conditions.say(ENDED, false, reasons::LINK_MAY_OPEN, message);
+        }
+        None => conditions.say(ENDED, true, reason, what),
+    }
+    let failed = end.reason == EndReason::NotIssued;
+    if failed {
+        conditions.say(STALLED, true, reason, what);
+    }
+    let phase = match (failed, residual) {
+        (_, Some(_)) => Phase::Ending,
+        (true, None) => Phase::Failed,
+        (false, None) => Phase::Ended,
+    };
+    AccessGrantStatus {
+        phase: Some(phase),
+        conditions: conditions.done(),
+        residual_until: record.spec.residual_until.clone(),
+        ended_at: Some(end.at.clone()),
+        ..common(grant, record)
+    }
+}
+
+fn ending(reason: EndReason) -> (&'static str, &'static str) {
+    match reason {
+        EndReason::Expired => ("Expired", "the loan's time is over"),
+        EndReason::Revoked => ("Revoked", "the loan was revoked"),
+        EndReason::Deleted => ("Deleted", "the grant was deleted"),
+        EndReason::ItemChanged => (
+            "ItemChanged",
+            "the item was changed in 1Password; ask again for the new one",
+        ),
+        EndReason::Blocked => (
+            "Blocked",
+            "the requester is blocked by the integration's owners",
+        ),
+        EndReason::LinkEnded => ("LinkEnded", "the loan's only link has ended"),
+        EndReason::NotIssued => (
+            "NotIssued",
+            "no link could be issued; ask again when the cause is mended",
+        ),
+    }
+}
+
+fn common(grant: &AccessGrant, record: &AccessRecord) -> AccessGrantStatus {
+    let links = Links::of(&record.spec);
+    AccessGrantStatus {
+        observed_generation: grant.metadata.generation,
+        flow: Some(record.spec.terms.flow.name.clone()),
+        terms: Some(record.spec.terms.clone()),
+        digest: Some(record.spec.digest.clone()),
+        decisions: record.spec.decisions.clone(),
+        considered_flows: grant
+            .status
+            .as_ref()
+            .map_or(Vec::new(), |s| s.considered_flows.clone()),
+        granted_at: links.granted_at().map(Time),
+        expires_at: links.access_end().map(Time),
+        record: record.metadata.name.clone(),
+        ..AccessGrantStatus::default()
+    }
+}
+
+fn start(grant: &AccessGrant, now: Timestamp) -> Conditions<'_> {
+    Conditions::new(
+        before(grant),
+        grant.metadata.generation.unwrap_or_default(),
+        now,
+    )
+}
+
+fn before(grant: &AccessGrant) -> &[Condition] {
+    grant.status.as_ref().map_or(&[], |s| &s.conditions)
+}
+
+fn agreed(conditions: &mut Conditions<'_>, record: &AccessRecord) {
+    let flow = &record.spec.terms.flow.name;
+    conditions.say(
+        ACCEPTED,
+        true,
+        reasons::FLOW_CHOSEN,
+        format!("the flow {flow:?} covers the request"),
+    );
+    conditions.say(
+        APPROVED,
+        true,
+        reasons::AUTOMATIC,
+        "the flow asks for nobody's approval",
+    );
+}
+
+/// What changes between the status that is there and the one that is to be written.
+pub fn notes(grant: &AccessGrant, after: &AccessGrantStatus) -> Vec<Note> {
+    let interesting: Vec<_> = after
+        .conditions
+        .iter()
+        .filter(|c| c.status == "True" || c.type_ == ACCEPTED || c.type_ == ACTIVE)
+        .cloned()
+        .collect();
+    conditions::notes(before(grant), &interesting, |c| c.type_ == STALLED)
+}

@@ -1,0 +1,271 @@
+//! The terms of a loan: what the request asks for, within what the flow and the integration allow.
+
+use jiff::SignedDuration;
+
+use crate::api::{
+    AccessFlow, AccessGrant, AccessRecord, Email, Identity, LinkLifetime, ObjectIdentity,
+    OnePasswordIntegration, RecipientRule, Renewal, Requirement, Resolved, Span, Terms, Time,
+    ViewOnce,
+};
+
+use super::digest::digest;
+use super::inventory::ItemSeen;
+use super::reasons::grant as reasons;
+
+/// Everything that a record says of a loan from its first day on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agreement {
+    /// The grant.
+    pub grant: ObjectIdentity,
+    /// Who asked.
+    pub requester: Identity,
+    /// The terms.
+    pub terms: Terms,
+    /// The digest over the terms and the grant's uid.
+    pub digest: String,
+}
+
+impl Agreement {
+    /// The agreement that a record keeps.
+    pub fn of(record: &AccessRecord) -> Self {
+        Self {
+            grant: record.spec.grant.clone(),
+            requester: record.spec.requester.clone(),
+            terms: record.spec.terms.clone(),
+            digest: record.spec.digest.clone(),
+        }
+    }
+}
+
+/// What a request is about, once it has been looked up.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The request.
+    pub grant: &'a AccessGrant,
+    /// Who asks.
+    pub requester: &'a Identity,
+    /// The integration.
+    pub integration: &'a OnePasswordIntegration,
+    /// The vault.
+    pub vault: &'a Resolved,
+    /// The item, as the last listing showed it.
+    pub item: &'a ItemSeen,
+}
+
+/// Why a flow's rules do not cover a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objection {
+    /// The reason.
+    pub reason: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
+impl Objection {
+    /// An objection with a reason of its own.
+    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+
+    fn rules(message: impl Into<String>) -> Self {
+        Self::new(reasons::NO_FLOW_COVERS, message)
+    }
+}
+
+/// The agreement that a request and a flow come to, or why they come to none.
+pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Objection> {
+    let Subject {
+        grant,
+        requester,
+        integration,
+        vault,
+        item,
+    } = *subject;
+    let rules = &flow.spec.grant;
+    if rules.justification == Requirement::Required && grant.spec.justification.is_none() {
+        return Err(Objection::rules("it asks for a justification"));
+    }
+    let duration = duration(grant, flow, integration)?;
+    let recipients = recipients(grant, requester, rules.recipients, integration)?;
+    let view_once = view_once(grant, rules.view_once, recipients.len())?;
+    let link_lifetime = rules.link_lifetime;
+    let terms = Terms {
+        integration: identity(&integration.metadata),
+        account: integration
+            .status
+            .as_ref()
+            .and_then(|s| s.account.clone())
+            .unwrap_or_default(),
+        flow: identity(&flow.metadata),
+        flow_generation: flow.metadata.generation.unwrap_or_default(),
+        vault: vault.clone(),
+        item: Resolved {
+            id: item.id.clone(),
+            title: item.title.clone(),
+        },
+        item_updated_at: Time(item.updated_at),
+        resource_owner: resource_owner(integration, &item.tags),
+        recipients,
+        duration: Span::of(duration),
+        view_once,
+        link_lifetime: longest_within(duration, link_lifetime).unwrap_or(LinkLifetime::OneHour),
+        renewal: if view_once {
+            Renewal::Never
+        } else {
+            rules.renewal
+        },
+        access_details: flow
+            .spec
+            .access_details
+            .clone()
+            .or_else(|| integration.spec.custom_access_details.clone()),
+    };
+    let grant = identity(&grant.metadata);
+    let digest = digest(&grant.uid, &terms);
+    Ok(Agreement {
+        grant,
+        requester: requester.clone(),
+        terms,
+        digest,
+    })
+}
+
+/// An object's namespace, name and uid.
+pub fn identity(meta: &kube::api::ObjectMeta) -> ObjectIdentity {
+    ObjectIdentity {
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
+        uid: meta.uid.clone().unwrap_or_default(),
+    }
+}
+
+fn duration(
+    grant: &AccessGrant,
+    flow: &AccessFlow,
+    integration: &OnePasswordIntegration,
+) -> Result<SignedDuration, Objection> {
+    let understood = |span: &Span| {
+        span.parse()
+            .ok_or_else(|| Objection::rules(format!("the duration {span} cannot be read")))
+    };
+    let ceiling = integration
+        .spec
+        .limits
+        .as_ref()
+        .and_then(|l| l.max_duration.as_ref());
+    let mut most = understood(&flow.spec.grant.max_duration)?;
+    if let Some(ceiling) = ceiling {
+        most = most.min(understood(ceiling)?);
+    }
+    match &grant.spec.duration {
+        Some(asked) => {
+            let asked = understood(asked)?;
+            if asked > most {
+                return Err(Objection::rules(format!(
+                    "it lends for {} at the most",
+                    Span::of(most)
+                )));
+            }
+            Ok(asked)
+        }
+        None => Ok(understood(&flow.spec.grant.default_duration)?.min(most)),
+    }
+}
+
+fn recipients(
+    grant: &AccessGrant,
+    requester: &Identity,
+    rule: RecipientRule,
+    integration: &OnePasswordIntegration,
+) -> Result<Vec<Email>, Objection> {
+    let own = requester.email.as_ref();
+    let asked = match (&grant.spec.recipients, own) {
+        (Some(listed), _) if !listed.is_empty() => listed.clone(),
+        (_, Some(own)) => vec![own.clone()],
+        _ => {
+            return Err(Objection::new(
+                reasons::NO_RECIPIENT,
+                "nobody could open the link: your identity has no e-mail address, and the request lists no recipients",
+            ));
+        }
+    };
+    let domains = &integration.spec.recipient_domains;
+    for address in &asked {
+        let is_own = own == Some(address);
+        if rule == RecipientRule::Requester && !is_own {
+            let message =
+                format!("it sends links only to the requester's own address, not to {address}");
+            return Err(Objection::new(reasons::RECIPIENT_NOT_ALLOWED, message));
+        }
+        let allowed = match domains.is_empty() {
+            true => is_own,
+            false => domains.iter().any(|d| d.0 == address.domain()),
+        };
+        if !allowed {
+            let message =
+                format!("the integration sends no links to {address}: see its recipientDomains");
+            return Err(Objection::new(reasons::RECIPIENT_NOT_ALLOWED, message));
+        }
+    }
+    Ok(asked)
+}
+
+fn view_once(grant: &AccessGrant, rule: ViewOnce, recipients: usize) -> Result<bool, Objection> {
+    let once = match (rule, grant.spec.view_once) {
+        (ViewOnce::Required, _) => true,
+        (ViewOnce::Forbidden, Some(true)) => {
+            return Err(Objection::rules(
+                "it does not issue links that open just once",
+            ));
+        }
+        (ViewOnce::Forbidden, _) => false,
+        (ViewOnce::Allowed, asked) => asked.unwrap_or(false),
+    };
+    if once && recipients > 1 {
+        return Err(Objection::rules(
+            "a link that opens just once can have only one recipient",
+        ));
+    }
+    Ok(once)
+}
+
+fn resource_owner(integration: &OnePasswordIntegration, tags: &[String]) -> Option<String> {
+    let rule = integration.spec.resource_owner.as_ref()?;
+    let mut named = tags
+        .iter()
+        .filter_map(|tag| tag.split_once(':'))
+        .filter(|(key, owner)| *key == rule.tag_key && rule.allowed.iter().any(|a| a.0 == *owner))
+        .map(|(_, owner)| owner.to_owned());
+    let owner = named.next()?;
+    named.next().is_none().then_some(owner)
+}
+
+/// All lifetimes of 1Password's links, the longest first.
+const LIFETIMES: [LinkLifetime; 5] = [
+    LinkLifetime::ThirtyDays,
+    LinkLifetime::FourteenDays,
+    LinkLifetime::SevenDays,
+    LinkLifetime::OneDay,
+    LinkLifetime::OneHour,
+];
+
+/// How long a lifetime is.
+pub fn length(lifetime: LinkLifetime) -> SignedDuration {
+    SignedDuration::from_hours(match lifetime {
+        LinkLifetime::OneHour => 1,
+        LinkLifetime::OneDay => 24,
+        LinkLifetime::SevenDays => 7 * 24,
+        LinkLifetime::FourteenDays => 14 * 24,
+        LinkLifetime::ThirtyDays => 30 * 24,
+    })
+}
+
+/// The longest of 1Password's lifetimes that fits into a span and under a ceiling.
+pub fn longest_within(span: SignedDuration, ceiling: LinkLifetime) -> Option<LinkLifetime> {
+    LIFETIMES
+        .into_iter()
+        .find(|l| *l <= ceiling && length(*l) <= span)
+}

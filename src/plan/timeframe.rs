@@ -1,0 +1,141 @@
+//! When a flow's timeframe is open, and when it opens next.
+
+use jiff::civil::{Date, Time as CivilTime};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use crate::api::{TimeOfDay, Timeframe, Weekday};
+
+/// Whether a timeframe is open at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// It is open.
+    Open,
+    /// It is closed.
+    Closed {
+        /// When it opens next.
+        opens: Option<Timestamp>,
+    },
+    /// The timeframe cannot be understood.
+    Invalid(String),
+}
+
+/// Whether the timeframe is open now, and if not, when it opens next.
+pub fn opening(frame: &Timeframe, now: Timestamp) -> Opening {
+    let zone = match TimeZone::get(&frame.time_zone) {
+        Ok(zone) => zone,
+        Err(_) => return Opening::Invalid(format!("there is no time zone {:?}", frame.time_zone)),
+    };
+    let (Some(from), Some(to)) = (time_of_day(&frame.from), time_of_day(&frame.to)) else {
+        return Opening::Invalid("its times of day cannot be read".into());
+    };
+    let today = now.to_zoned(zone.clone()).date();
+    // Yesterday's frame may still be open past midnight; the next one opens within a week.
+    let mut opens = None;
+    for offset in -1..=8 {
+        let Ok(day) = today.checked_add(offset.days()) else {
+            continue;
+        };
+        if !frame.days.contains(&weekday(day)) {
+            continue;
+        }
+        let end_day = if to > from { Ok(day) } else { day.tomorrow() };
+        let start = at(day, from, &zone);
+        let end = end_day.ok().and_then(|day| at(day, to, &zone));
+        match (start, end) {
+            (Some(start), Some(end)) if start <= now && now < end => return Opening::Open,
+            (Some(start), Some(end)) if now < start && start < end => {
+                opens = opens.or(Some(start));
+            }
+            _ => {}
+        }
+    }
+    Opening::Closed { opens }
+}
+
+/// A local time that a change of the clocks skips or repeats is taken as jiff's "compatible" rule says (RFC 5545).
+fn at(day: Date, time: CivilTime, zone: &TimeZone) -> Option<Timestamp> {
+    day.to_datetime(time)
+        .to_zoned(zone.clone())
+        .ok()
+        .map(|z| z.timestamp())
+}
+
+fn time_of_day(text: &TimeOfDay) -> Option<CivilTime> {
+    let (hour, minute) = text.0.split_once(':')?;
+    CivilTime::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
+}
+
+fn weekday(day: Date) -> Weekday {
+    match day.weekday() {
+        jiff::civil::Weekday::Monday => Weekday::Mon,
+        jiff::civil::Weekday::Tuesday => Weekday::Tue,
+        jiff::civil::Weekday::Wednesday => Weekday::Wed,
+        jiff::civil::Weekday::Thursday => Weekday::Thu,
+        jiff::civil::Weekday::Friday => Weekday::Fri,
+        jiff::civil::Weekday::Saturday => Weekday::Sat,
+        jiff::civil::Weekday::Sunday => Weekday::Sun,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(days: &[Weekday], from: &str, to: &str) -> Timeframe {
+        Timeframe {
+            days: days.to_vec(),
+            from: TimeOfDay(from.into()),
+            to: TimeOfDay(to.into()),
+            time_zone: "Europe/Berlin".into(),
+        }
+    }
+
+    fn t(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    // Berlin: 2026-03-29 02:00 -> 03:00 (to summer time), 2026-10-25 03:00 -> 02:00 (back). 2026-11-23 is a Monday.
+    #[rstest::rstest]
+    #[case("2026-11-23T08:00:00Z", true)] // 09:00
+    #[case("2026-11-23T07:59:59Z", false)]
+    #[case("2026-11-23T16:59:59Z", true)]
+    #[case("2026-11-23T17:00:00Z", false)] // 18:00
+    #[case("2026-03-30T07:00:00Z", true)] // 09:00 in summer time
+    #[case("2026-03-30T06:59:59Z", false)]
+    #[case("2026-11-22T12:00:00Z", false)] // a Sunday
+    fn a_frame_is_open_by_the_local_clock(#[case] now: &str, #[case] open: bool) {
+        use Weekday::*;
+        let frame = frame(&[Mon, Tue, Wed, Thu, Fri], "09:00", "18:00");
+        assert_eq!(opening(&frame, t(now)) == Opening::Open, open);
+    }
+
+    #[test]
+    fn a_frame_over_midnight_belongs_to_the_day_on_which_it_opens() {
+        let frame = frame(&[Weekday::Fri], "22:00", "06:00");
+        assert_eq!(opening(&frame, t("2026-11-28T04:59:00Z")), Opening::Open); // Saturday 05:59
+        assert_ne!(opening(&frame, t("2026-11-27T04:59:00Z")), Opening::Open); // Friday 05:59
+    }
+
+    #[test]
+    fn a_closed_frame_tells_when_it_opens_also_over_a_change_of_the_clocks() {
+        let frame = frame(&[Weekday::Mon], "09:00", "18:00");
+        let closed = opening(&frame, t("2026-10-24T12:00:00Z"));
+        assert_eq!(
+            closed,
+            Opening::Closed {
+                opens: Some(t("2026-10-26T08:00:00Z"))
+            }
+        );
+    }
+
+    #[test]
+    fn an_unknown_time_zone_is_invalid_not_open() {
+        let mut frame = frame(&[Weekday::Mon], "09:00", "18:00");
+        frame.time_zone = "Europe/Atlantis".into();
+        assert!(matches!(
+            opening(&frame, t("2026-11-23T10:00:00Z")),
+            Opening::Invalid(_)
+        ));
+    }
+}
