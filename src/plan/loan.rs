@@ -28,26 +28,25 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     let Some(grant) = seen.grant.as_deref() else {
         return Plan::default();
     };
-    if let Some(open) = links.open() {
-        if let LinkSeen::Present {
+    if let Some(open) = links.open()
+        && let LinkSeen::Present {
             sequence,
             issued_at,
             expires_at,
             item_version,
         } = seen.link
-            && sequence == open.sequence
-        {
-            let effect = Effect::FinishLink {
-                sequence,
-                issued_at: Time(issued_at),
-                expires_at: Time(expires_at),
-                item_version,
-            };
-            return Plan {
-                effect: Some(effect),
-                ..Plan::default()
-            };
-        }
+        && sequence == open.sequence
+    {
+        let effect = Effect::FinishLink {
+            sequence,
+            issued_at: Time(issued_at),
+            expires_at: Time(expires_at),
+            item_version,
+        };
+        return Plan {
+            effect: Some(effect),
+            ..Plan::default()
+        };
     }
     let next = next_link(seen, record, grant, now);
     let effect = match &next {

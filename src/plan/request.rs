@@ -53,7 +53,7 @@ struct Hold {
     kind: Kind,
     reason: &'static str,
     message: String,
-    effect: Option<Effect>,
+    effect: Option<Box<Effect>>,
     wake: Option<Timestamp>,
 }
 
@@ -307,7 +307,7 @@ fn look_up<'a>(
         looking_for: item_name.clone(),
     };
     Err(Hold {
-        effect: Some(effect),
+        effect: Some(Box::new(effect)),
         ..Hold::waits(
             reasons::LOOKING_FOR_ITEM,
             "looking for the item in 1Password",
@@ -418,7 +418,7 @@ fn held(
     let notes = status::notes(grant, &status);
     let wake = [hold.wake, lapses].into_iter().flatten().min();
     Plan {
-        effect: hold.effect,
+        effect: hold.effect.map(|effect| *effect),
         status: Some(status),
         wake,
         notes,
