@@ -1,0 +1,181 @@
+//! Faults that are ordered by the control API: what shall go wrong, on which route, how many times.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// An order for the next requests of a route.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Fault {
+    /// A route's template as in the request log, such as `POST /api/v4/itemshare`; `*` for every route of the service.
+    pub route: String,
+    /// What goes wrong.
+    pub kind: FaultKind,
+    /// For how many requests; `u32::MAX` is for ever.
+    pub times: u32,
+}
+
+impl Fault {
+    /// A fault for the next request of a route.
+    pub fn once(route: impl Into<String>, kind: FaultKind) -> Self {
+        Self {
+            route: route.into(),
+            kind,
+            times: 1,
+        }
+    }
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+pub enum FaultKind {
+    /// An error answer; the request has no effect.
+    Status {
+        /// Any status from 200 to 599.
+        status: u16,
+        /// The text of the header `Retry-After`.
+        retry_after: Option<String>,
+    },
+    /// An error answer, though the request had its effect.
+    StatusAfterEffect {
+        /// Any status from 200 to 599.
+        status: u16,
+    },
+    /// The true answer comes late.
+    Delay {
+        /// By so many milliseconds.
+        milliseconds: u64,
+    },
+    /// No answer ever comes; the request has no effect.
+    Hang,
+    /// No answer ever comes, though the request had its effect.
+    HangAfterEffect,
+    /// The connection is reset; the request has no effect.
+    ResetBeforeEffect,
+    /// The connection is reset, though the request had its effect.
+    ResetAfterEffect,
+    /// Status 200 and a body that is no JSON, though the request had its effect.
+    Garbage,
+    /// Status 200 and an endless-looking body, though the request had its effect.
+    Oversized {
+        /// How long it is in the end.
+        bytes: u64,
+    },
+    /// Status 307; the request has no effect. Who follows it to the default place is seen in the request log.
+    Redirect {
+        /// Where to; `/redirected` on the simulator itself where absent.
+        location: Option<String>,
+    },
+    /// The session that the request names has ended.
+    ExpiredSession,
+}
+
+impl FaultKind {
+    /// An error answer without `Retry-After`.
+    pub fn status(status: u16) -> Self {
+        Self::Status {
+            status,
+            retry_after: None,
+        }
+    }
+
+    /// 429, with `Retry-After` if seconds are given.
+    pub fn rate_limited(retry_after: Option<u64>) -> Self {
+        Self::Status {
+            status: 429,
+            retry_after: retry_after.map(|seconds| seconds.to_string()),
+        }
+    }
+
+    /// A late answer.
+    pub fn delay(by: Duration) -> Self {
+        Self::Delay {
+            milliseconds: u64::try_from(by.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// For the request log.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Status { status, .. } => format!("status {status}"),
+            Self::StatusAfterEffect { status } => format!("status {status} after the effect"),
+            Self::Delay { milliseconds } => format!("delay of {milliseconds} ms"),
+            Self::Hang => "hang".into(),
+            Self::HangAfterEffect => "hang after the effect".into(),
+            Self::ResetBeforeEffect => "reset before the effect".into(),
+            Self::ResetAfterEffect => "reset after the effect".into(),
+            Self::Garbage => "garbage".into(),
+            Self::Oversized { bytes } => format!("{bytes} bytes"),
+            Self::Redirect { .. } => "redirect".into(),
+            Self::ExpiredSession => "expired session".into(),
+        }
+    }
+}
+
+/// The orders that are not used up, in order.
+#[derive(Default)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// Adds an order.
+    pub fn add(&mut self, fault: Fault) {
+        self.0.push(fault);
+    }
+
+    /// Drops all orders.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// What shall go wrong with a request of this route: the first order that fits, once.
+    pub fn take(&mut self, route: &str) -> Option<FaultKind> {
+        let fits = |fault: &&mut Fault| fault.route == route || fault.route == "*";
+        let fault = self.0.iter_mut().find(fits)?;
+        let kind = fault.kind.clone();
+        if fault.times != u32::MAX {
+            fault.times = fault.times.saturating_sub(1);
+        }
+        self.0.retain(|fault| fault.times > 0);
+        Some(kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_are_used_up_in_order_by_the_route_they_name() {
+        let mut faults = Faults::default();
+        faults.add(Fault {
+            route: "GET /a".into(),
+            kind: FaultKind::Hang,
+            times: 2,
+        });
+        faults.add(Fault::once("*", FaultKind::Garbage));
+        assert_eq!(faults.take("GET /a"), Some(FaultKind::Hang));
+        assert_eq!(faults.take("GET /b"), Some(FaultKind::Garbage));
+        assert_eq!(faults.take("GET /b"), None);
+        assert_eq!(faults.take("GET /a"), Some(FaultKind::Hang));
+        assert_eq!(faults.take("GET /a"), None);
+    }
+
+    #[test]
+    fn a_fault_can_be_for_ever_until_it_is_cleared() {
+        let mut faults = Faults::default();
+        faults.add(Fault {
+            route: "*".into(),
+            kind: FaultKind::Hang,
+            times: u32::MAX,
+        });
+        assert!((0..1000).all(|_| faults.take("GET /a").is_some()));
+        faults.clear();
+        assert_eq!(faults.take("GET /a"), None);
+    }
+}

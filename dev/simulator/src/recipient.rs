@@ -1,0 +1,202 @@
+//! The recipient of a share: derives everything from the link, fetches the copy and decrypts it.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::account::FieldKind;
+use crate::crypto::{Envelope, ShareSecret};
+use crate::routes::{View, Viewed};
+
+/// The item as the recipient sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenedItem {
+    /// The title.
+    pub title: String,
+    /// What the item holds.
+    pub fields: Vec<OpenedField>,
+    /// Free text.
+    pub notes: String,
+}
+
+impl OpenedItem {
+    /// The value of the field of this label.
+    pub fn value(&self, label: &str) -> Option<&str> {
+        self.fields
+            .iter()
+            .find(|field| field.label == label)
+            .map(|field| &*field.value)
+    }
+}
+
+/// A field as the recipient sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenedField {
+    /// As people see it.
+    pub label: String,
+    /// In plain text.
+    pub value: String,
+    /// Whether it is hidden at first.
+    pub kind: FieldKind,
+}
+
+/// Why a share does not open.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the share does not open: {reason}")]
+pub struct Refusal {
+    /// Which of the ways it is.
+    pub reason: Reason,
+}
+
+/// Why a share does not open.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// The link is none of this simulator's: another origin, or no secret behind `#`.
+    #[error("the link is not one of this simulator's share links")]
+    NotALink,
+    /// No share of this id, or the token does not fit.
+    #[error("there is no such share")]
+    Unknown,
+    /// It is for another address.
+    #[error("it is for someone else")]
+    WrongRecipient,
+    /// Its time has passed.
+    #[error("it has expired")]
+    Expired,
+    /// It was viewed as often as it may be.
+    #[error("it was viewed as often as it may be")]
+    UsedUp,
+    /// The copy does not decrypt with the key in the link, or is no item.
+    #[error("its content cannot be read: {0}")]
+    Unreadable(String),
+    /// No answer from the simulator.
+    #[error("the simulator does not answer: {0}")]
+    Unreachable(String),
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
+        Self { reason }
+    }
+}
+
+/// Opens `link` on the service at `origin`, as the holder of `email`.
+pub async fn open(
+    client: &reqwest::Client,
+    origin: &str,
+    link: &str,
+    email: &str,
+) -> Result<OpenedItem, Refusal> {
+    let secret = secret_of(link, origin).ok_or(Reason::NotALink)?;
+    let unreachable = |error: reqwest::Error| Reason::Unreachable(error.to_string());
+    let view = View {
+        token: secret.token.clone(),
+        email: email.to_owned(),
+    };
+    let request = client
+        .post(format!("{origin}/s/{}/view", secret.uuid))
+        .json(&view);
+    let response = request.send().await.map_err(unreachable)?;
+    let reason = match response.status().as_u16() {
+        200 => {
+            let viewed: Viewed = response.json().await.map_err(unreachable)?;
+            return Ok(read(&viewed, &secret)?);
+        }
+        403 => Reason::WrongRecipient,
+        404 => Reason::Unknown,
+        409 => Reason::UsedUp,
+        410 => Reason::Expired,
+        other => Reason::Unreachable(format!("status {other}")),
+    };
+    Err(reason.into())
+}
+
+fn secret_of(link: &str, origin: &str) -> Option<ShareSecret> {
+    let link = Url::parse(link).ok()?;
+    let ours = link.origin() == Url::parse(origin).ok()?.origin() && link.path() == "/s";
+    ours.then(|| ShareSecret::derive(link.fragment()?))
+        .flatten()
+}
+
+#[derive(Deserialize)]
+struct Overview {
+    title: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Details {
+    #[serde(default)]
+    fields: Vec<LoginField>,
+    #[serde(default)]
+    sections: Vec<Section>,
+    #[serde(default)]
+    notes_plain: Option<String>,
+}
+
+/// A login's user name or password.
+#[derive(Deserialize)]
+struct LoginField {
+    name: String,
+    value: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct Section {
+    #[serde(default)]
+    fields: Vec<SectionField>,
+}
+
+#[derive(Deserialize)]
+struct SectionField {
+    #[serde(rename = "t")]
+    label: String,
+    #[serde(rename = "v")]
+    value: String,
+    #[serde(rename = "k")]
+    kind: String,
+}
+
+fn read(viewed: &Viewed, secret: &ShareSecret) -> Result<OpenedItem, Reason> {
+    let overview: Overview = decrypt(&viewed.enc_overview, secret)?;
+    let details: Details = decrypt(&viewed.enc_details, secret)?;
+    let kind = |is_concealed| {
+        if is_concealed {
+            FieldKind::Concealed
+        } else {
+            FieldKind::Text
+        }
+    };
+    let apart = details.fields.into_iter().map(|field| OpenedField {
+        label: field.name,
+        value: field.value,
+        kind: kind(field.kind == "P"),
+    });
+    let in_sections = details
+        .sections
+        .into_iter()
+        .flat_map(|section| section.fields);
+    let in_sections = in_sections.map(|field| OpenedField {
+        label: field.label,
+        value: field.value,
+        kind: kind(field.kind == "concealed"),
+    });
+    Ok(OpenedItem {
+        title: overview.title,
+        fields: apart.chain(in_sections).collect(),
+        notes: details.notes_plain.unwrap_or_default(),
+    })
+}
+
+fn decrypt<T: for<'de> Deserialize<'de>>(
+    envelope: &Envelope,
+    secret: &ShareSecret,
+) -> Result<T, Reason> {
+    let plain = secret
+        .key
+        .open(envelope)
+        .map_err(|error| Reason::Unreadable(error.to_string()))?;
+    // The parser's message could quote the plaintext.
+    serde_json::from_slice(&plain).map_err(|_| Reason::Unreadable("it is no item".into()))
+}

@@ -1,0 +1,90 @@
+//! How the service says no: a status and a reason for the developer's eyes. The core reads nothing but the status.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::crypto::CryptoError;
+
+/// Why a request was refused, for the log.
+#[derive(Clone)]
+pub struct Why(pub String);
+
+/// An error answer.
+#[derive(Debug)]
+pub struct Refusal {
+    status: StatusCode,
+    reason: String,
+    retry_after: Option<u64>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+        Self {
+            status,
+            reason: reason.into(),
+            retry_after: None,
+        }
+    }
+
+    /// 400: the request makes no sense, or a policy forbids what it asks for.
+    pub fn bad_request(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, reason)
+    }
+
+    /// 401: no valid credential, session or MAC.
+    pub fn unauthorized(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, reason)
+    }
+
+    /// 403: known, but without the right.
+    pub fn forbidden(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, reason)
+    }
+
+    /// 404: there is no such thing.
+    pub fn not_found(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, reason)
+    }
+
+    /// 409: it has changed in the meantime, or exists already.
+    pub fn conflict(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, reason)
+    }
+
+    /// 410: it was there once.
+    pub fn gone(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::GONE, reason)
+    }
+
+    /// 429, to be tried again after so many seconds.
+    pub fn rate_limited(reason: impl Into<String>, retry_after: u64) -> Self {
+        let retry_after = Some(retry_after);
+        Self {
+            retry_after,
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, reason)
+        }
+    }
+}
+
+impl From<CryptoError> for Refusal {
+    /// Only for what the simulator itself seals: what clients send is refused with `bad_request`.
+    fn from(error: CryptoError) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = Json(json!({ "errorCode": self.status.as_u16(), "errorMessage": &self.reason }));
+        let mut response = (self.status, body).into_response();
+        response.extensions_mut().insert(Why(self.reason));
+        if let Some(seconds) = self.retry_after {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

@@ -1,0 +1,116 @@
+//! Items: their overviews, and one with its details.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use serde_json::{Value, json};
+
+use super::{item, vault};
+use crate::account::{self, Category, Field, FieldKind, Right};
+use crate::crypto::SymmetricKey;
+use crate::directory::{Item, Vault};
+use crate::refusal::Refusal;
+use crate::service::Service;
+use crate::session::Caller;
+
+/// `GET /api/v1/vault/{vault}/items/overviews`: all of the vault's items at once.
+pub async fn overviews(
+    State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    let state = service.state();
+    let vault = vault(&state.directory, &caller, &id, Right::Read)?;
+    let items: Result<Vec<Value>, Refusal> = vault
+        .items
+        .iter()
+        .map(|item| listed(item, &vault.key))
+        .collect();
+    Ok(Json(json!({
+        "contentVersion": vault.content_version, "batchComplete": true, "items": items?,
+    })))
+}
+
+/// `GET /api/v1/vault/{vault}/item/{item}`
+pub async fn get(
+    State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
+    Path((vault_id, id)): Path<(String, String)>,
+) -> Result<Json<Value>, Refusal> {
+    let state = service.state();
+    let vault: &Vault = vault(&state.directory, &caller, &vault_id, Right::Read)?;
+    let item = item(vault, &id)?;
+    let mut shown = listed(item, &vault.key)?;
+    shown["encDetails"] = json!(vault.key.seal_json(&details(&item.content))?);
+    Ok(Json(
+        json!({ "contentVersion": vault.content_version, "item": shown }),
+    ))
+}
+
+fn listed(item: &Item, key: &SymmetricKey) -> Result<Value, Refusal> {
+    Ok(json!({
+        "uuid": item.id,
+        "templateUuid": item.content.category.template(),
+        "trashed": if item.content.archived { "Y" } else { "N" },
+        "createdAt": item.created_at,
+        "updatedAt": item.updated_at,
+        "changerUuid": "",
+        "itemVersion": item.version,
+        "encryptedBy": key.kid,
+        "encOverview": key.seal_json(&overview(&item.content))?,
+    }))
+}
+
+fn overview(item: &account::Item) -> Value {
+    let username = item.fields.iter().find(|field| field.id() == "username");
+    let urls: Vec<Value> = item
+        .urls
+        .iter()
+        .map(|url| json!({ "l": "", "u": url }))
+        .collect();
+    json!({
+        "title": item.title,
+        "ainfo": username.map_or("", |field| &*field.value),
+        "url": item.urls.first().map_or("", |url| &**url),
+        "URLs": urls,
+        "tags": item.tags,
+    })
+}
+
+/// A login's user name and password stand apart, known by what they are for; all else is in a section, as the apps
+/// write it.
+fn details(item: &account::Item) -> Value {
+    let is_login = item.category == Category::Login;
+    let designated = |field: &&Field| is_login && matches!(field.id(), "username" | "password");
+    let (apart, rest): (Vec<&Field>, Vec<&Field>) = item.fields.iter().partition(designated);
+    let apart: Vec<Value> = apart
+        .into_iter()
+        .map(|field| {
+            let kind = if field.kind == FieldKind::Concealed {
+                "P"
+            } else {
+                "T"
+            };
+            let name = field.id();
+            json!({ "name": name, "value": field.value, "designation": name, "type": kind })
+        })
+        .collect();
+    let rest: Vec<Value> = rest
+        .into_iter()
+        .map(|field| {
+            let kind = if field.kind == FieldKind::Concealed {
+                "concealed"
+            } else {
+                "string"
+            };
+            json!({ "n": field.id(), "k": kind, "t": field.label, "v": field.value })
+        })
+        .collect();
+    let sections = if rest.is_empty() {
+        json!([])
+    } else {
+        json!([{ "name": "", "title": "", "fields": rest }])
+    };
+    json!({ "fields": apart, "notesPlain": item.notes, "sections": sections })
+}

@@ -1,0 +1,124 @@
+//! Starting and stopping a simulator: a listener on the loopback, served by threads of its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::middleware::from_fn_with_state;
+use tokio::runtime::Runtime;
+
+use crate::account::{Account, AccountError};
+use crate::connection::{Listener, Switch};
+use crate::control::{self, Control, ControlError};
+use crate::service::Service;
+use crate::{gate, routes};
+
+/// How a simulator runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen; must be on the loopback. Default: a free port of 127.0.0.1.
+    pub listen: SocketAddr,
+    /// With a seed, the same account file gives the same ids, keys and tokens after a restart. Default: fresh ones.
+    pub seed: Option<String>,
+    /// Whether the plan's request limits are enforced. Default: yes.
+    pub enforce_quotas: bool,
+    /// How long a session lasts without a request. The true service's value is not known. Default: half an hour.
+    pub session_lifetime: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            seed: None,
+            enforce_quotas: true,
+            session_lifetime: Duration::from_secs(30 * 60),
+        }
+    }
+}
+
+/// Why a simulator does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It must not be reachable from elsewhere.
+    #[error("{0} is not on the loopback; listen on 127.0.0.1 or [::1]")]
+    NotLoopback(SocketAddr),
+    /// The account makes no sense.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The address is taken, or the system is out of something.
+    #[error("cannot listen on {address}: {source}; use port 0 for a free one")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No client for the control API.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+}
+
+/// A running simulator. It stops, cutting its connections, when this is dropped.
+pub struct Simulator {
+    control: Control,
+    runtime: Option<Runtime>,
+}
+
+impl Simulator {
+    /// Starts a simulator. It has threads of its own: it needs no runtime, and never slows that of a test.
+    pub fn start(account: Account, options: Options) -> Result<Self, StartError> {
+        if !options.listen.ip().is_loopback() {
+            return Err(StartError::NotLoopback(options.listen));
+        }
+        account.check()?;
+        let failed = |source| StartError::Listen {
+            address: options.listen,
+            source,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("simulator")
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        let listener = std::net::TcpListener::bind(options.listen).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let origin = format!("http://{}", listener.local_addr().map_err(failed)?);
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener).map_err(failed)?
+        };
+        let control = Control::new(&origin)?;
+        let service = Arc::new(Service::new(origin, account, &options));
+        let router = control::router(&service)
+            .merge(routes::router(&service))
+            .layer(from_fn_with_state(service, gate::date))
+            .into_make_service_with_connect_info::<Switch>();
+        // Serving never ends by itself; dropping the runtime ends it.
+        runtime.spawn(async move { axum::serve(Listener(listener), router).await });
+        Ok(Self {
+            control,
+            runtime: Some(runtime),
+        })
+    }
+
+    /// `http://127.0.0.1:PORT`, of the API and of the control API.
+    pub fn origin(&self) -> String {
+        self.control.origin().to_owned()
+    }
+
+    /// The client that steers it.
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Not waiting: a simulator may be dropped inside another runtime.
+            runtime.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The simulated service's state, shared by all its routes.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::Options;
+use crate::account::Account;
+use crate::clock::Clock;
+use crate::directory::Directory;
+use crate::encoding::Seed;
+use crate::faults::Faults;
+use crate::log::Log;
+use crate::quota::Quotas;
+use crate::session::Sessions;
+use crate::share::Shares;
+
+/// One simulated service.
+pub struct Service {
+    /// `http://127.0.0.1:PORT`
+    pub origin: String,
+    /// Its own time.
+    pub clock: Clock,
+    /// Where ids and keys come from.
+    pub seed: Seed,
+    /// Whether request limits are enforced.
+    pub enforce_quotas: bool,
+    state: Mutex<State>,
+}
+
+/// What changes.
+pub struct State {
+    /// The account.
+    pub directory: Directory,
+    /// Who is signed in.
+    pub sessions: Sessions,
+    /// What was shared.
+    pub shares: Shares,
+    /// What shall go wrong.
+    pub faults: Faults,
+    /// What was asked.
+    pub log: Log,
+    /// How much was asked.
+    pub quotas: Quotas,
+}
+
+impl Service {
+    /// A service for an account that was checked.
+    pub fn new(origin: String, account: Account, options: &Options) -> Self {
+        let clock = Clock::default();
+        let seed = Seed::new(options.seed.as_deref());
+        let directory = Directory::new(account, &seed, clock.now());
+        let state = State {
+            directory,
+            sessions: Sessions::new(options.session_lifetime),
+            shares: Shares::default(),
+            faults: Faults::default(),
+            log: Log::default(),
+            quotas: Quotas::default(),
+        };
+        let enforce_quotas = options.enforce_quotas;
+        Self {
+            origin,
+            clock,
+            seed,
+            enforce_quotas,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// The state, for a short while: never held across an await.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The service's time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
