@@ -10,7 +10,7 @@ use super::inventory::{Inventory, ItemSeen, Lookup, VaultSeen};
 use super::links::CALL_TIMEOUT;
 use super::observed::{IntegrationSeen, LinkSeen, Observed};
 use super::reasons::grant as reasons;
-use super::retry::Failure;
+use super::retry::{Attempt, Failure};
 use super::selection::is_one_of;
 use super::status::{self, RequestState};
 use super::terms::{Agreement, Subject};
@@ -43,7 +43,10 @@ pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     let mut considered = Vec::new();
     match look_up_and_agree(seen, grant, now, &mut considered) {
         Ok(agreement) => grantable(seen, grant, agreement, considered, lapses, now),
-        Err(hold) => held(grant, hold, considered, Some(lapses), now),
+        Err(hold) => {
+            let hold = hold.after(seen.attempt.as_ref(), now);
+            held(grant, hold, considered, Some(lapses), now)
+        }
     }
 }
 
@@ -82,6 +85,20 @@ impl Hold {
 
     fn waits(reason: &'static str, message: impl Into<String>) -> Self {
         Self::new(Kind::Waits, reason, message)
+    }
+
+    /// An effect that has just failed is not tried again before its time.
+    fn after(self, attempt: Option<&Attempt>, now: Timestamp) -> Self {
+        match attempt.filter(|a| self.effect.is_some() && a.retry_at() > now) {
+            Some(attempt) => {
+                let (reason, message) = attempt.explain();
+                Self {
+                    wake: Some(attempt.retry_at()),
+                    ..Self::waits(reason, message)
+                }
+            }
+            None => self,
+        }
     }
 
     fn fails(reason: &'static str, message: impl Into<String>) -> Self {
