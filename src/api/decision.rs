@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Identity, Span};
+use super::{Identity, NAME_PATTERN, Span};
 
 /// One decision by one person about one request. It cannot be changed, and only the operator deletes it.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -41,7 +41,7 @@ use super::{Identity, Span};
 #[serde(rename_all = "camelCase")]
 pub struct AccessDecisionSpec {
     /// The grant, in the same namespace, by name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub grant: String,
     /// The grant's uid: a later grant of the same name never inherits this decision.
     #[schemars(length(min = 1, max = 64))]

@@ -85,6 +85,7 @@ pub struct FlowNamespaces {
     pub from: FromNamespaces,
     /// The labels of the namespaces, with `from: Selector`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub selector: Option<LabelSelector>,
 }
 

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessDetails, Condition, CountedDecision, Email, Identity, IntegrationName, Span, Terms, Time,
-    TitleOrId,
+    AccessDetails, Condition, CountedDecision, Email, Identity, IntegrationName, LABEL_PATTERN,
+    NAME_PATTERN, Span, Terms, Time, TitleOrId, UTC_PATTERN,
 };
 
 /// A request to borrow one item; once approved, the loan. The spec cannot be changed: ask again instead.
@@ -72,10 +72,11 @@ pub struct AccessGrantSpec {
     pub justification: Option<String>,
     /// Use only this flow, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub flow: Option<String>,
-    /// Nothing starts later than this.
+    /// Nothing starts later than this: a time in UTC, such as `2027-01-31T12:00:00Z`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = UTC_PATTERN))]
     pub not_after: Option<Time>,
     /// Who asks: stamped and verified at admission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -90,7 +91,7 @@ pub struct IntegrationRef {
     pub name: IntegrationName,
     /// Its namespace. Default: the grant's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = LABEL_PATTERN))]
     pub namespace: Option<String>,
 }
 

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessDetails, Condition, Domain, Person, PersonKind, PrincipalName, Span, Time, TitleOrId,
+    AccessDetails, Condition, Domain, NAME_PATTERN, Person, PersonKind, PrincipalName, Span, Time,
+    TitleOrId, UTC_PATTERN,
 };
 
 /// A 1Password service account from which items are lent: where its token lies, what it may lend, and the ceilings over every flow.
@@ -94,8 +95,9 @@ pub struct ServiceAccountTokenSource {
     /// The Secret that holds the token, in the integration's own namespace. It must carry the labels
     /// `keyloan.dev/secret: token` and `keyloan.dev/integration: <name of this integration>`.
     pub secret_ref: SecretKeyRef,
-    /// When the token expires, as 1Password said when it was made; only to warn in time.
+    /// When the token expires, as 1Password said when it was made, in UTC; only to warn in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = UTC_PATTERN))]
     pub expires_at: Option<Time>,
 }
 
@@ -104,11 +106,11 @@ pub struct ServiceAccountTokenSource {
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// The Secret's name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub name: String,
     /// The key within the Secret.
     #[serde(default = "token_key")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
 }
 

@@ -67,18 +67,21 @@ impl fmt::Display for Span {
     }
 }
 
+/// The grammar of the e-mail addresses that are accepted: lower-case ASCII, without display name,
+/// comments or quotes. Admission reads identities with it, too.
+pub const EMAIL_PATTERN: &str = r"^[a-z0-9_'+-]+(\.[a-z0-9_'+-]+)*@([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$";
+/// A time in UTC. The API server's own check of `date-time` lets offsets pass that no clock has.
+pub const UTC_PATTERN: &str =
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z$";
+/// The name of a namespace: a DNS label.
+pub const LABEL_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$";
+/// The name of an object: a DNS subdomain.
+pub const NAME_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$";
+
 /// An e-mail address in lower-case ASCII, without display name, comments or quotes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Email(
-    #[schemars(
-        length(max = 254),
-        regex(
-            pattern = r"^[a-z0-9_'+-]+(\.[a-z0-9_'+-]+)*@([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$"
-        )
-    )]
-    pub String,
-);
+pub struct Email(#[schemars(length(max = 254), regex(pattern = EMAIL_PATTERN))] pub String);
 
 impl Email {
     /// What follows the `@`.
@@ -122,7 +125,7 @@ pub struct Domain(
 pub struct IntegrationName(
     #[schemars(
         length(min = 1, max = 63),
-        regex(pattern = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+        regex(pattern = LABEL_PATTERN)
     )]
     pub String,
 );

@@ -1,0 +1,101 @@
+//! What only the operator may write, and who may point an integration at a token.
+
+use super::{
+    Boundary,
+    policy::{Policy, Rule, list_literal},
+};
+
+/// Only the operator writes status: it is what people and programs take as its word.
+pub fn status(boundary: &Boundary) -> Policy {
+    Policy {
+        name: "keyloan-status",
+        resources: &[
+            "accessflows/status",
+            "accessgrants/status",
+            "onepasswordintegrations/status",
+        ],
+        operations: &["UPDATE"],
+        variables: vec![("operators", list_literal(&boundary.operators))],
+        rules: vec![Rule {
+            expression: "request.userInfo.username in variables.operators".into(),
+            message: "keyloan-status: only Keyloan's operator writes status; change the spec, or \
+                      decide with an AccessDecision, and the status will follow"
+                .into(),
+            message_expression: None,
+        }],
+    }
+}
+
+/// Only the operator writes records; and nobody else deletes what happened.
+pub fn records(boundary: &Boundary) -> Vec<Policy> {
+    let operators = || ("operators", list_literal(&boundary.operators));
+    let deleters = || {
+        let all = boundary.operators.iter().chain(&boundary.deleters);
+        ("deleters", list_literal(all))
+    };
+    vec![
+        Policy {
+            name: "keyloan-records",
+            resources: &["accessrecords"],
+            operations: &["CREATE", "UPDATE"],
+            variables: vec![operators(), deleters()],
+            rules: vec![Rule {
+                // Garbage collection takes its own finalizer off an object: an update of metadata.
+                expression: "request.userInfo.username in variables.operators\n\
+                             || (request.operation == 'UPDATE' && \
+                             request.userInfo.username in variables.deleters && \
+                             object.spec == oldObject.spec)"
+                    .into(),
+                message: "keyloan-records: only Keyloan's operator writes records; make an \
+                          AccessGrant to ask for an item, or an AccessDecision to decide"
+                    .into(),
+                message_expression: None,
+            }],
+        },
+        Policy {
+            name: "keyloan-records-deletion",
+            resources: &["accessdecisions", "accessrecords"],
+            operations: &["DELETE"],
+            variables: vec![deleters()],
+            rules: vec![Rule {
+                expression: "request.userInfo.username in variables.deleters".into(),
+                message: "keyloan-records: decisions and records stay until Keyloan's operator \
+                          deletes them; to take an approval back, make an AccessDecision with \
+                          decision: Revoke"
+                    .into(),
+                message_expression: None,
+            }],
+        },
+    ]
+}
+
+/// Who points an integration at a token must be allowed to read that token anyway.
+pub fn token() -> Policy {
+    Policy {
+        name: "keyloan-token",
+        resources: &["onepasswordintegrations"],
+        operations: &["CREATE", "UPDATE"],
+        variables: vec![(
+            "secret",
+            "has(object.spec.auth.serviceAccountToken) ? \
+             object.spec.auth.serviceAccountToken.secretRef.name : ''"
+                .into(),
+        )],
+        rules: vec![Rule {
+            expression: "(request.operation == 'UPDATE' && object.spec == oldObject.spec)\n\
+                         || variables.secret == ''\n\
+                         || authorizer.group('').resource('secrets').namespace(request.namespace)\
+                         .name(variables.secret).check('get').allowed()"
+                .into(),
+            message: "keyloan-token: who creates or changes an integration must be allowed to get \
+                      the Secret with its token; ask for that right, or ask somebody who has it"
+                .into(),
+            message_expression: Some(
+                "'keyloan-token: who creates or changes an integration must be allowed to get the Secret '\n\
+                 + 'with its token: ask for the right to get the Secret \"' + variables.secret\n\
+                 + '\" in the namespace \"' + request.namespace + '\", or ask somebody who has it'"
+                    .into(),
+            ),
+        }],
+    }
+}

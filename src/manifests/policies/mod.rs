@@ -1,0 +1,72 @@
+//! The admission policies: who asked and who decided is what the API server saw, and only the
+//! operator writes what it vouches for.
+//!
+//! Every refusal begins with a prefix that names the policy's concern and never changes, so that
+//! people and the operator can tell it from other refusals.
+
+mod guards;
+mod identity;
+mod policy;
+
+use serde_json::Value;
+
+use super::ManifestError;
+use policy::Policy;
+
+/// What the policies have to know of the installation and of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boundary {
+    /// The usernames under which the operator runs.
+    pub operators: Vec<String>,
+    /// The usernames under which the cluster's own controllers delete: garbage collection and the
+    /// end of a namespace. Were they refused, namespaces would never end.
+    pub deleters: Vec<String>,
+    /// A CEL expression over `request.userInfo` that yields the person's e-mail address. What is no
+    /// address in lower case counts as none. An expression that reads a field which may be absent
+    /// has to test that with `has()`.
+    pub email: String,
+}
+
+impl Default for Boundary {
+    fn default() -> Self {
+        Self {
+            operators: vec!["system:serviceaccount:keyloan-system:keyloan".into()],
+            deleters: vec![
+                "system:serviceaccount:kube-system:generic-garbage-collector".into(),
+                "system:serviceaccount:kube-system:namespace-controller".into(),
+                // Both of them, where the controller manager runs without --use-service-account-credentials.
+                "system:kube-controller-manager".into(),
+            ],
+            email: "request.userInfo.username.lowerAscii()".into(),
+        }
+    }
+}
+
+/// The validating policies with their bindings, each group with the concern that names its file.
+pub fn validating_policies(
+    boundary: &Boundary,
+) -> Result<Vec<(&'static str, Vec<Value>)>, ManifestError> {
+    [
+        ("identity", identity::validating(boundary)),
+        ("status", vec![guards::status(boundary)]),
+        ("records", guards::records(boundary)),
+        ("token", vec![guards::token()]),
+    ]
+    .into_iter()
+    .map(|(concern, policies)| {
+        let objects = policies
+            .iter()
+            .map(Policy::with_binding)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok((concern, objects.concat()))
+    })
+    .collect()
+}
+
+/// The mutating policies with their bindings, for clusters that know them (Kubernetes 1.36 and later).
+///
+/// Without them nothing is less safe: people then write their own identity, and the validating
+/// policies refuse a false one.
+pub fn mutating_policies(boundary: &Boundary) -> Vec<(&'static str, Vec<Value>)> {
+    vec![("identity", identity::mutating(boundary))]
+}

@@ -1,0 +1,135 @@
+//! The form that all validating policies share: bound to the whole cluster, failing closed.
+
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
+    ValidatingAdmissionPolicySpec, Validation, Variable,
+};
+use kube::api::ObjectMeta;
+use serde_json::Value;
+
+use crate::api::{GROUP, VERSION};
+use crate::manifests::ManifestError;
+
+/// One validating policy.
+pub struct Policy {
+    /// The name of the policy and of its binding.
+    pub name: &'static str,
+    /// What it is asked about, such as `accessgrants` or `accessgrants/status`.
+    pub resources: &'static [&'static str],
+    /// On which operations.
+    pub operations: &'static [&'static str],
+    /// Expressions that the rules share, by name.
+    pub variables: Vec<(&'static str, String)>,
+    /// What has to hold.
+    pub rules: Vec<Rule>,
+}
+
+/// One thing that has to hold.
+pub struct Rule {
+    /// The CEL expression.
+    pub expression: String,
+    /// The refusal: what is wrong and what to do.
+    pub message: String,
+    /// A CEL expression that yields a better refusal.
+    pub message_expression: Option<String>,
+}
+
+impl Policy {
+    /// The policy and its binding as the API server takes them.
+    pub fn with_binding(&self) -> Result<Vec<Value>, ManifestError> {
+        let build = |error: serde_json::Error| ManifestError::Build {
+            what: self.name.into(),
+            why: error.to_string(),
+        };
+        let policy = serde_json::to_value(self.policy()).map_err(build)?;
+        let binding = serde_json::to_value(self.binding()).map_err(build)?;
+        Ok(vec![policy, binding])
+    }
+
+    fn policy(&self) -> ValidatingAdmissionPolicy {
+        ValidatingAdmissionPolicy {
+            metadata: self.metadata(),
+            spec: Some(ValidatingAdmissionPolicySpec {
+                failure_policy: Some("Fail".into()),
+                match_constraints: Some(MatchResources {
+                    resource_rules: Some(vec![NamedRuleWithOperations {
+                        api_groups: Some(vec![GROUP.into()]),
+                        api_versions: Some(vec![VERSION.into()]),
+                        operations: Some(texts(self.operations)),
+                        resources: Some(texts(self.resources)),
+                        ..Default::default()
+                    }]),
+                    ..Default::default()
+                }),
+                variables: Some(self.variables.iter().map(variable).collect()),
+                validations: Some(self.rules.iter().map(Rule::validation).collect()),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }
+    }
+
+    fn binding(&self) -> ValidatingAdmissionPolicyBinding {
+        ValidatingAdmissionPolicyBinding {
+            metadata: self.metadata(),
+            spec: Some(ValidatingAdmissionPolicyBindingSpec {
+                policy_name: Some(self.name.into()),
+                validation_actions: Some(vec!["Deny".into()]),
+                ..Default::default()
+            }),
+        }
+    }
+
+    fn metadata(&self) -> ObjectMeta {
+        ObjectMeta {
+            name: Some(self.name.into()),
+            ..Default::default()
+        }
+    }
+}
+
+impl Rule {
+    fn validation(&self) -> Validation {
+        Validation {
+            expression: self.expression.clone(),
+            message: Some(self.message.clone()),
+            message_expression: self.message_expression.clone(),
+            reason: Some("Forbidden".into()),
+        }
+    }
+}
+
+fn variable((name, expression): &(&'static str, String)) -> Variable {
+    Variable {
+        name: (*name).into(),
+        expression: expression.clone(),
+    }
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).into()).collect()
+}
+
+/// A list of texts as a CEL literal.
+pub fn list_literal<'a>(texts: impl IntoIterator<Item = &'a String>) -> String {
+    let quoted: Vec<_> = texts.into_iter().map(|text| string_literal(text)).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+fn string_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_end_its_literal() {
+        assert_eq!(
+            list_literal(&[r"a'b\".to_owned(), "c".into()]),
+            r"['a\'b\\', 'c']"
+        );
+    }
+}
