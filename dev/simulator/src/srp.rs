@@ -127,3 +127,125 @@ fn hash(parts: &[&[u8]]) -> [u8; 32] {
     digest.copy_from_slice(context.finish().as_ref());
     digest
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SALT: [u8; 16] = [9; 16];
+
+    fn x() -> BigUint {
+        BigUint::from_bytes_be(&hash(&[b"x"]))
+    }
+
+    fn login(x: &BigUint) -> Login<'_> {
+        Login {
+            account_key_uuid: "ABCDEF",
+            email: "Reader@Example.com",
+            salt: &SALT,
+            x,
+        }
+    }
+
+    /// The client's side, from its own formulas: S = (B - k g^x) ^ (a + u x).
+    fn client(a: &BigUint, server_public: &str) -> ([u8; 32], BigUint) {
+        let public = BigUint::parse_bytes(server_public.as_bytes(), 16).unwrap();
+        let mine = G.modpow(a, &N);
+        let u = BigUint::from_bytes_be(&hash(&[&pad(&mine), &pad(&public)]));
+        let known = (&*K * G.modpow(&x(), &N)) % &*N;
+        let base = (&*N + public - known) % &*N;
+        let shared = base.modpow(&(a + u * x()), &N);
+        (hash(&[shared.to_str_radix(16).as_bytes()]), shared)
+    }
+
+    /// Answers client secret `a` with server secret `b` and compares both sides; hands out S.
+    fn agree(a: &BigUint, b: &BigUint) -> BigUint {
+        let x = x();
+        let public = G.modpow(a, &N).to_str_radix(16);
+        let server = Handshake::answer(&login(&x), &public, &b.to_bytes_be()).unwrap();
+        assert_eq!(
+            server.server_public.len(),
+            1024,
+            "the core refuses an odd number of digits"
+        );
+        let (key, shared) = client(a, &server.server_public);
+        assert_eq!(key, server.session_key);
+        shared
+    }
+
+    /// The first exponent from `start` on whose power of g, added to `term`, begins with a zero byte.
+    fn with_leading_zero(start: &BigUint, term: &BigUint) -> BigUint {
+        let mut exponent = start.clone();
+        let mut power = G.modpow(start, &N);
+        while ((term + &power) % &*N).bits() > 4088 {
+            exponent += 1u8;
+            power = power * &*G % &*N;
+        }
+        exponent
+    }
+
+    fn secret(name: &str) -> BigUint {
+        BigUint::from_bytes_be(&hash(&[name.as_bytes()]))
+    }
+
+    #[test]
+    fn the_group_is_the_one_of_rfc_3526() {
+        assert_eq!((N.bits(), N.to_bytes_be().len()), (4096, PRIME_BYTES));
+        // Fermat: that a digit is wrong would show.
+        assert_eq!(
+            BigUint::from(2u8).modpow(&(&*N - 1u8), &N),
+            BigUint::from(1u8)
+        );
+    }
+
+    #[test]
+    fn both_sides_agree_on_the_key() {
+        agree(&secret("a"), &secret("b"));
+    }
+
+    #[test]
+    fn both_sides_agree_when_the_client_s_value_begins_with_zeros() {
+        let a = with_leading_zero(&secret("a"), &BigUint::ZERO);
+        assert!(G.modpow(&a, &N).to_bytes_be().len() < PRIME_BYTES);
+        agree(&a, &secret("b"));
+    }
+
+    #[test]
+    fn both_sides_agree_when_the_server_s_value_begins_with_zeros() {
+        let known = (&*K * G.modpow(&x(), &N)) % &*N;
+        let b = with_leading_zero(&secret("b"), &known);
+        let x = x();
+        let public = G.modpow(&secret("a"), &N).to_str_radix(16);
+        let server = Handshake::answer(&login(&x), &public, &b.to_bytes_be()).unwrap();
+        assert!(server.server_public.starts_with("00"), "padded, not short");
+        agree(&secret("a"), &b);
+    }
+
+    #[test]
+    fn both_sides_agree_when_the_secret_s_digits_begin_with_a_zero() {
+        let found = (0u8..=255)
+            .any(|try_| agree(&secret(&format!("a{try_}")), &secret("b")).bits() <= 4092);
+        assert!(found, "one secret in 16 begins with a zero digit");
+    }
+
+    #[test]
+    fn who_knows_another_x_has_another_proof() {
+        let (x, other) = (x(), secret("another x"));
+        let public = G.modpow(&secret("a"), &N).to_str_radix(16);
+        let answer = |x| Handshake::answer(&login(x), &public, &[1; 32]).unwrap();
+        assert_ne!(answer(&x).client_proof, answer(&other).client_proof);
+    }
+
+    #[test]
+    fn a_public_value_that_gives_the_key_away_is_refused() {
+        let x = x();
+        for bad in [
+            "0".to_owned(),
+            N.to_str_radix(16),
+            (&*N * 2u8).to_str_radix(16),
+            "xyz".into(),
+        ] {
+            assert!(Handshake::answer(&login(&x), &bad, &[1; 32]).is_none());
+        }
+    }
+}
