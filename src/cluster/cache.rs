@@ -319,11 +319,9 @@ mod tests {
         object
     }
 
-    fn synced() -> (
-        Arc<Cache<ConfigMap>>,
-        Feed<ConfigMap>,
-        Arc<Mutex<Vec<String>>>,
-    ) {
+    type Told = Arc<Mutex<Vec<String>>>;
+
+    fn synced() -> (Arc<Cache<ConfigMap>>, Feed<ConfigMap>, Told) {
         let cache = Arc::new(Cache::new(1));
         let mut feed = Feed::new(cache.clone(), None);
         feed.take(Event::Init);

@@ -116,6 +116,14 @@ impl Verbs {
             .await
     }
 
+    /// Changes an object by a merge patch, whatever its version is. Put the uid into the patch to hit no later namesake.
+    pub async fn patch<K: Namespaced>(&self, key: &Key, change: &Value) -> Result<K, ApiError> {
+        let api = self.api::<K>(key);
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(change));
+        self.bounded::<K, _>("patch", key, api.patch(&key.name, &parameters, &patch))
+            .await
+    }
+
     /// Writes a status where it differs from the one that `seen` has; `None` if it does not.
     ///
     /// Only the differences are written, and only into this very object, not into a later one of the same name.

@@ -36,8 +36,8 @@ pub enum TaskError {
 pub struct Tasks {
     failures: mpsc::UnboundedSender<TaskError>,
     stop: watch::Receiver<bool>,
-    /// Held by each task while it runs: the supervisor's receiver ends with the last one.
-    running: mpsc::Sender<()>,
+    /// Each task holds a sender while it runs: the supervisor's receiver ends with the last one.
+    running: mpsc::WeakSender<()>,
 }
 
 /// Ends what its [`Tasks`] have started.
@@ -46,6 +46,7 @@ pub struct Supervisor {
     tasks: Tasks,
     failures: mpsc::UnboundedReceiver<TaskError>,
     stop: watch::Sender<bool>,
+    running: mpsc::Sender<()>,
     at_rest: mpsc::Receiver<()>,
 }
 
@@ -58,12 +59,13 @@ impl Supervisor {
         let tasks = Tasks {
             failures,
             stop: stopped,
-            running,
+            running: running.downgrade(),
         };
         Self {
             tasks,
             failures: failed,
             stop,
+            running,
             at_rest,
         }
     }
@@ -79,6 +81,7 @@ impl Supervisor {
             tasks,
             mut failures,
             stop,
+            running,
             mut at_rest,
         } = self;
         drop(tasks);
@@ -91,6 +94,7 @@ impl Supervisor {
             },
         };
         stop.send_replace(true);
+        drop(running);
         if tokio::time::timeout(PATIENCE, at_rest.recv())
             .await
             .is_err()
@@ -149,6 +153,11 @@ impl Tasks {
             mut stop,
             running,
         } = self.clone();
+        // Without a sender to hold, the operator is shutting down and nothing new begins.
+        let running = running.upgrade();
+        if running.is_none() {
+            return tokio::spawn(async {}).abort_handle();
+        }
         let supervised = async move {
             let outcome = tokio::select! {
                 outcome = AssertUnwindSafe(task).catch_unwind() => outcome,
@@ -190,7 +199,6 @@ mod tests {
     async fn a_panic_ends_the_operator() {
         let supervisor = Supervisor::new();
         supervisor.tasks().run("job", async { panic!("planted") });
-        let _alive = supervisor.tasks();
         assert_eq!(
             supervisor.run(pending()).await,
             Err(TaskError::Panicked("job".into()))
