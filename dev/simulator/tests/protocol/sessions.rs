@@ -5,7 +5,7 @@ use std::time::Duration;
 use keyloan_simulator::Options;
 use serde_json::json;
 
-use crate::core::seal;
+use crate::envelope::seal;
 use crate::{World, account};
 
 const PATH: &str = "/api/v1/vaults?attrs=combined-access";
@@ -114,6 +114,19 @@ async fn a_body_must_be_encrypted_for_the_session() {
         );
     }
     assert_eq!(core.post(path, plain).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_get_may_have_an_encrypted_empty_body() {
+    let world = World::start();
+    let mut core = world.signed_in("lender").await;
+    for (key, status) in [(core.key, 200), ([0; 32], 400)] {
+        core.counter += 1;
+        let mac = core.mac("GET", PATH, core.counter);
+        let empty = seal(&key, &core.session, b"");
+        let answer = core.send_as("GET", PATH, Some(empty), &mac).await.unwrap();
+        assert_eq!(answer.status, status);
+    }
 }
 
 #[tokio::test]

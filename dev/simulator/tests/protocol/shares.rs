@@ -6,7 +6,8 @@ use keyloan_simulator::account::{Lifetime, RecipientKind, ShareType};
 use keyloan_simulator::{ItemChanges, Reason, SharePolicy};
 use serde_json::{Value, json};
 
-use crate::core::{Core, seal};
+use crate::core::Core;
+use crate::envelope::seal;
 use crate::{ARCHIVED, FINANCE, INFRA, NOWHERE, PASSWORD, World};
 
 const ALICE: &str = "alice@example.com";
