@@ -4,12 +4,14 @@
 //! * `cache`: what the watches have told, and what we wrote ourselves since; `streams` feeds it.
 //! * `verbs`: what can be written, and read live; `kinds` joins both for each of our kinds.
 //! * `events`: what people see in `kubectl describe`.
+//! * [`link_objects`]: the Secret, Role and RoleBinding that carry a link.
 
 mod cache;
 mod connect;
 mod errors;
 mod events;
 mod kinds;
+pub mod link_objects;
 mod merge;
 mod streams;
 mod verbs;
