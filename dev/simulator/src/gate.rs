@@ -40,6 +40,18 @@ pub async fn date(State(service): State<Arc<Service>>, request: Request, next: N
     response
 }
 
+/// Turns away who does not say what client it is: the core always does, and whatever carries its requests must keep that.
+pub async fn identify(request: Request, next: Next) -> Result<Response, Refusal> {
+    const SAID_BY_THE_CORE: [&str; 3] = ["x-agilebits-client", "op-user-agent", "user-agent"];
+    let missing = |name: &&&str| !request.headers().contains_key(**name);
+    match SAID_BY_THE_CORE.iter().find(missing) {
+        Some(name) => Err(Refusal::bad_request(format!(
+            "the header {name} is missing"
+        ))),
+        None => Ok(next.run(request).await),
+    }
+}
+
 /// Logs a request to the service and lets go wrong what was ordered to.
 pub async fn observe(
     State(service): State<Arc<Service>>,

@@ -74,11 +74,7 @@ impl Core {
     /// Step 1.
     pub async fn start(token: &str) -> Result<(Self, Value), Answer> {
         let token = Token::parse(token);
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap();
+        let http = http();
         let mut core = Self {
             token,
             http,
@@ -306,6 +302,22 @@ impl Core {
             _ => Err(answer.status),
         }
     }
+}
+
+/// With the headers that the core sends.
+fn http() -> reqwest::Client {
+    let headers = [
+        ("x-agilebits-client", "1Password SDK/0040001"),
+        ("op-user-agent", "1|2|3|device"),
+    ];
+    let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent("1Password Test SDK")
+        .default_headers(headers.into_iter().collect())
+        .build()
+        .unwrap()
 }
 
 /// What the exchange of public values gives.

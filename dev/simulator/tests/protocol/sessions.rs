@@ -162,3 +162,13 @@ async fn who_names_no_session_is_refused() {
     let url = format!("{}{PATH}", world.simulator.origin());
     assert_eq!(core.http.get(url).send().await.unwrap().status(), 401);
 }
+
+#[tokio::test]
+async fn a_client_says_what_it_is() {
+    let world = World::start();
+    let url = format!("{}/api/v3/auth/start", world.simulator.origin());
+    let anonymous = reqwest::Client::builder().no_proxy().build().unwrap();
+    let refused = anonymous.post(url).json(&json!({})).send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+    assert!(refused.text().await.unwrap().contains("header"));
+}
