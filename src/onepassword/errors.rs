@@ -114,8 +114,10 @@ pub enum Fault {
     /// The sandbox stopped the core: too much CPU time.
     #[error("the SDK core used up the CPU time of one call and was stopped")]
     Cpu,
-    /// The core trapped (or ran out of its memory); it is started afresh.
-    #[error("the SDK core crashed, or ran out of its memory, and was stopped")]
+    /// The core trapped, as it does on answers that make no sense at all, or ran out of its memory. It is started afresh.
+    #[error(
+        "the SDK core crashed: look for a proxy that garbles 1Password's answers, or for an item or vault too large for its memory"
+    )]
     Trap,
     /// The sandbox could not be set up.
     #[error("the SDK core's sandbox could not be started: is there enough memory?")]
@@ -171,16 +173,10 @@ impl CallError {
     }
 
     /// Tells what happened from the exchanges; where they were all answered well, `otherwise` is what the trouble was.
-    ///
-    /// The core stops at the first answer that it cannot use, so the last exchange is the one that counts. A 401 in a call
-    /// is followed by a new sign-in, so it is the last one only if it was repeated or the sign-in failed.
     pub fn from_exchanges(exchanges: &[Exchange], otherwise: Problem) -> Self {
         let stage = stage_of(exchanges);
-        let problem = exchanges
-            .last()
-            .and_then(|exchange| problem_of(exchange, stage))
-            .unwrap_or(otherwise);
-        Self::new(problem, stage, effect_of(exchanges))
+        let problem = failed(exchanges).and_then(|exchange| problem_of(exchange, stage));
+        Self::new(problem.unwrap_or(otherwise), stage, effect_of(exchanges))
     }
 
     /// A trouble that the host itself is the witness of, whatever the exchanges before it were answered.
@@ -189,9 +185,19 @@ impl CallError {
     }
 }
 
+/// The exchange that the call failed of: the last one that was not answered well. (The core may ask for something else
+/// before it looks at an answer.) A 401 that led to a new sign-in is not what it failed of.
+fn failed(exchanges: &[Exchange]) -> Option<&Exchange> {
+    let renewed = exchanges
+        .iter()
+        .rposition(|it| it.route == Route::AuthComplete && accepted(it));
+    let since = &exchanges[renewed.map_or(0, |index| index + 1)..];
+    since.iter().rfind(|exchange| !accepted(exchange))
+}
+
 fn stage_of(exchanges: &[Exchange]) -> Stage {
-    match exchanges.last() {
-        Some(exchange) if exchange.route.is_sign_in() && !accepted(exchange) => Stage::SignIn,
+    match failed(exchanges) {
+        Some(exchange) if exchange.route.is_sign_in() => Stage::SignIn,
         _ => Stage::Call,
     }
 }
@@ -323,6 +329,34 @@ mod tests {
         assert_eq!(
             error,
             CallError::new(Problem::Forbidden, Stage::SignIn, Effect::None)
+        );
+    }
+
+    #[test]
+    fn the_answer_that_was_bad_counts_even_if_the_core_asked_on() {
+        let seen = [answered(Route::Item, 307), answered(Route::Keysets, 200)];
+        let error = CallError::from_exchanges(&seen, FINE);
+        assert_eq!(error.problem(), Problem::Broken(Fault::Redirect(307)));
+    }
+
+    #[test]
+    fn an_expired_session_that_was_renewed_is_not_the_trouble() {
+        let renewed = [
+            answered(Route::Item, 401),
+            answered(Route::AuthComplete, 200),
+        ];
+        let error = CallError::from_exchanges(
+            &[&renewed[..], &[answered(Route::Item, 200)]].concat(),
+            FINE,
+        );
+        assert_eq!(error.problem(), FINE);
+        let error = CallError::from_exchanges(
+            &[&renewed[..], &[answered(Route::Item, 401)]].concat(),
+            FINE,
+        );
+        assert_eq!(
+            error,
+            CallError::new(Problem::Unauthorized, Stage::Call, Effect::None)
         );
     }
 

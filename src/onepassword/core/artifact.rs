@@ -185,7 +185,7 @@ pub fn ensure(wasm: &Path, cache: &Path) -> Result<PathBuf, ArtifactError> {
     fs::create_dir_all(cache).map_err(write)?;
     let lock = File::create(cache.join("core.lock")).map_err(write)?;
     lock.lock().map_err(write)?;
-    let compiled = cache.join("core.cwasm");
+    let compiled = cache.join(format!("core-wasmtime{WASMTIME}-{TARGET}.cwasm"));
     if load(&compiled).is_err() {
         compile(wasm, &compiled)?;
     }
@@ -255,4 +255,19 @@ fn map(engine: &Engine, file: File) -> wasmtime::Result<Module> {
     // from this very open file, is the one that `compile` put into the manifest; both come from our own image or cache, are
     // only ever replaced by renaming, and whoever can write there can replace the program itself.
     unsafe { Module::deserialize_open_file(engine, file) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wasmtime_that_manifests_name_is_the_one_we_use() {
+        let lock = include_str!("../../../Cargo.lock");
+        let expected = format!("name = \"wasmtime\"\nversion = \"{WASMTIME}.");
+        assert!(
+            lock.contains(&expected),
+            "set WASMTIME to the major version in Cargo.lock"
+        );
+    }
 }

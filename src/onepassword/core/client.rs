@@ -42,6 +42,8 @@ struct Session<'a> {
     slot: MutexGuard<'a, Option<Resident>>,
     resident: Resident,
     journal: &'a Journal,
+    /// The sandbox was stopped in the middle of a call.
+    broken: bool,
     _running: Running,
 }
 
@@ -101,6 +103,7 @@ impl Account {
             slot,
             resident,
             journal,
+            broken: false,
             _running: running,
         })
     }
@@ -113,7 +116,7 @@ impl Account {
             clock,
             ..
         } = &*self.shared;
-        let broken = |fault| CallError::by_host(&journal.exchanges(), Problem::Broken(fault));
+        let broken = |fault| stopped(fault, journal);
         let egress = Egress::new(http.clone(), self.token.origin().clone(), options);
         let mut sandbox = Sandbox::start(core, egress, options, clock.clone())
             .await
@@ -143,10 +146,10 @@ impl Session<'_> {
         match self.resident.sandbox.call(Export::Invoke, input).await {
             Ok(Reply::Output(output)) => Ok(output),
             Ok(Reply::Complaint(complaint)) => Err(refused(&complaint, self.journal)),
-            Err(fault) => Err(CallError::by_host(
-                &self.journal.exchanges(),
-                Problem::Broken(fault),
-            )),
+            Err(fault) => {
+                self.broken = true;
+                Err(stopped(fault, self.journal))
+            }
         }
     }
 
@@ -157,12 +160,24 @@ impl Session<'_> {
 
     /// Keeps the client for the next call, unless the result casts doubt on it.
     fn finish<T>(mut self, result: Result<T, CallError>) -> Result<T, CallError> {
-        if result.as_ref().err().is_none_or(leaves_client_sound) {
+        if !self.broken && result.as_ref().err().is_none_or(leaves_client_sound) {
             let idle = self.account.shared.options.idle_timeout;
             self.resident.end = Some(IdleEnd::after(idle, Arc::downgrade(&self.account.slot)));
             *self.slot = Some(self.resident);
         }
         result
+    }
+}
+
+/// What the policy itself rules out, so that nobody need be asked.
+fn ruled_out(policy: &SharePolicy, terms: &ShareTerms) -> Option<Refusal> {
+    if !policy.allows_named_people() {
+        Some(Refusal::RecipientKind)
+    } else if terms.lifetime > policy.max_lifetime {
+        // The core would lower it without a word.
+        Some(Refusal::Lifetime)
+    } else {
+        None
     }
 }
 
@@ -179,6 +194,11 @@ fn leaves_client_sound(error: &CallError) -> bool {
         | Problem::Unavailable { .. } => true,
     };
     clear && error.stage() == Stage::Call
+}
+
+/// The sandbox was stopped. The core crashes on some answers that others would call an error, so those go before.
+fn stopped(fault: Fault, journal: &Journal) -> CallError {
+    CallError::from_exchanges(&journal.exchanges(), Problem::Broken(fault))
 }
 
 fn refused(complaint: &Json, journal: &Journal) -> CallError {
@@ -216,9 +236,8 @@ impl OnePassword for Account {
     ) -> Answer<ShareUrl> {
         let journal = Journal::default();
         let work = async {
-            if terms.lifetime > policy.max_lifetime {
-                // The core would lower it without a word.
-                return Err(CallError::unsent(Problem::Refused(Refusal::Lifetime)));
+            if let Some(refusal) = ruled_out(policy, terms) {
+                return Err(CallError::unsent(Problem::Refused(refusal)));
             }
             let mut session = self.session(&journal).await?;
             let result = session.share(item, policy, terms).await;

@@ -149,3 +149,155 @@ fn fault_of(trap: &wasmtime::Error) -> Fault {
         Fault::Trap
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Small cores that misbehave, each in its own way.
+
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::onepassword::core::egress::{self, Journal};
+    use crate::onepassword::core::ticker::Ticker;
+    use crate::onepassword::{NoAnswer, Origin, Outcome};
+
+    const ORIGIN: &str = "http://127.0.0.1:9";
+
+    async fn run(body: &str, options: CoreOptions) -> Result<Reply, Fault> {
+        run_with("hello", body, options).await.0
+    }
+
+    /// Runs `body` as the core's sign-in.
+    async fn run_with(
+        input: &str,
+        body: &str,
+        options: CoreOptions,
+    ) -> (Result<Reply, Fault>, Journal) {
+        let module = format!(
+            r#"(module
+                (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))
+                (import "extism:host/env" "store_u8" (func $store (param i64 i32)))
+                (import "extism:host/env" "load_u8" (func $load (param i64) (result i32)))
+                (import "extism:host/env" "input_length" (func $input_length (result i64)))
+                (import "extism:host/env" "input_load_u8" (func $input (param i64) (result i32)))
+                (import "extism:host/env" "output_set" (func $output (param i64 i64)))
+                (import "extism:host/env" "http_request" (func $http (param i64 i64) (result i64)))
+                (import "extism:host/env" "http_status_code" (func $status (result i32)))
+                (memory (export "memory") 1)
+                (func (export "init_client") (result i32)
+                    (local $at i64) (local $to i64) {body})
+                (func (export "invoke") (result i32) (i32.const 0)))"#
+        );
+        let module = wat::parse_str(module).expect("WebAssembly");
+        let engine = engine().expect("an engine");
+        let ticker = Ticker::start(engine.clone()).expect("a ticker");
+        let _running = ticker.run();
+        let core = prepare(&Module::new(&engine, module).expect("compiled")).expect("linked");
+        let client = egress::client(&options).expect("a client");
+        let egress = Egress::new(client, Origin::parse(ORIGIN).expect("an origin"), &options);
+        let clock: UnixClock = Arc::new(|| Timestamp::UNIX_EPOCH);
+        let mut sandbox = Sandbox::start(&core, egress, &options, clock)
+            .await
+            .expect("started");
+        let journal = Journal::default();
+        sandbox.begin(journal.clone());
+        let input = Zeroizing::new(input.as_bytes().to_vec());
+        (sandbox.call(Export::InitClient, input).await, journal)
+    }
+
+    /// Copies the input into a block.
+    const COPY: &str = "(local.set $to (call $alloc (call $input_length)))
+        (loop $next
+            (call $store (i64.add (local.get $to) (local.get $at)) (call $input (local.get $at)))
+            (local.set $at (i64.add (local.get $at) (i64.const 1)))
+            (br_if $next (i64.lt_u (local.get $at) (call $input_length))))";
+
+    async fn fault(body: &str, options: CoreOptions) -> Fault {
+        run(body, options).await.err().expect("stopped")
+    }
+
+    #[tokio::test]
+    async fn input_and_output_pass_through_the_heap() {
+        let body = format!("{COPY} (call $output (local.get $to) (i64.const 4)) (i32.const 0)");
+        let Ok(Reply::Output(output)) = run(&body, CoreOptions::default()).await else {
+            panic!("an output was expected")
+        };
+        assert_eq!(&*output, b"hell");
+    }
+
+    #[tokio::test]
+    async fn a_core_that_computes_for_ever_is_stopped_and_lets_others_work_meanwhile() {
+        let options = CoreOptions {
+            cpu_time: Duration::from_millis(300),
+            ..CoreOptions::default()
+        };
+        let other = tokio::spawn(async {
+            for _ in 0..5 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        assert_eq!(
+            fault("(loop $l (br $l)) (i32.const 0)", options).await,
+            Fault::Cpu
+        );
+        assert!(other.is_finished(), "on the same thread");
+    }
+
+    #[tokio::test]
+    async fn a_core_that_wants_more_memory_than_its_cap_is_stopped() {
+        let options = CoreOptions {
+            max_memory: 1 << 20,
+            ..CoreOptions::default()
+        };
+        let grow = |pages: u32| format!("(drop (memory.grow (i32.const {pages}))) (i32.const 0)");
+        assert!(run(&grow(15), options.clone()).await.is_ok());
+        assert_eq!(fault(&grow(16), options.clone()).await, Fault::Trap);
+        let body = "(drop (call $alloc (i64.const 1048577))) (i32.const 0)";
+        assert_eq!(fault(body, options).await, Fault::Trap);
+    }
+
+    #[tokio::test]
+    async fn a_core_that_reads_what_is_not_there_is_stopped() {
+        for body in [
+            "(drop (call $load (i64.const 0)))",
+            "(drop (call $input (i64.const 999)))",
+        ] {
+            assert_eq!(
+                fault(&format!("{body} (i32.const 0)"), CoreOptions::default()).await,
+                Fault::Trap
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_to_another_origin_is_never_sent_and_ends_the_sandbox() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("set");
+        let input = format!(
+            r#"{{"url":"http://{}/api"}}"#,
+            listener.local_addr().expect("bound")
+        );
+        let body =
+            format!("{COPY} (drop (call $http (local.get $to) (i64.const 0))) (i32.const 0)");
+        let (reply, journal) = run_with(&input, &body, CoreOptions::default()).await;
+        assert_eq!(reply.err(), Some(Fault::ForeignRequest));
+        assert!(listener.accept().is_err(), "nobody came");
+        assert_eq!(
+            journal.exchanges()[0].outcome,
+            Outcome::Silent(NoAnswer::Foreign)
+        );
+        assert!(!journal.exchanges()[0].was_sent());
+    }
+
+    #[tokio::test]
+    async fn a_core_with_other_wishes_than_ours_is_not_linked() {
+        let wat = r#"(module (import "wasi_snapshot_preview1" "fd_write" (func)))"#;
+        let engine = engine().expect("an engine");
+        let module =
+            Module::new(&engine, wat::parse_str(wat).expect("WebAssembly")).expect("compiled");
+        assert!(prepare(&module).is_err());
+    }
+}

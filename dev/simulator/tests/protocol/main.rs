@@ -5,7 +5,6 @@
 
 mod control;
 mod core;
-mod envelope;
 mod faults;
 mod quotas;
 mod reads;

@@ -1,0 +1,120 @@
+//! One account never holds up another, nor itself for longer than a call may last; what idles is let go.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use keyloan::onepassword::Problem;
+use keyloan::onepassword::core::CoreOptions;
+use keyloan_simulator::{Fault, FaultKind};
+
+use crate::world::{World, routes};
+
+const VAULTS: &str = "GET /api/v1/vaults";
+
+#[tokio::test]
+async fn a_hung_account_delays_no_other() {
+    let world = World::with(CoreOptions {
+        call_timeout: Duration::from_secs(60),
+        ..CoreOptions::default()
+    })
+    .await;
+    let (hung, other) = (world.lender().await, world.connect("reader").await);
+    assert!(hung.vaults().await.result.is_ok());
+    world
+        .control
+        .fault(Fault::once(VAULTS, FaultKind::Hang))
+        .await
+        .expect("a fault");
+    let waiting = tokio::spawn(async move { hung.vaults().await });
+    while world
+        .control
+        .requests()
+        .await
+        .expect("the log")
+        .count(VAULTS)
+        < 2
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    let answer = tokio::time::timeout(Duration::from_secs(15), other.vaults())
+        .await
+        .expect("at once");
+    assert!(answer.result.is_ok());
+    assert!(!waiting.is_finished());
+    waiting.abort();
+}
+
+#[tokio::test]
+async fn waiting_for_an_earlier_call_counts_as_part_of_the_call() {
+    let world = World::with(CoreOptions {
+        call_timeout: Duration::from_secs(10),
+        exchange_timeout: Duration::from_secs(60),
+        ..CoreOptions::default()
+    })
+    .await;
+    let account = world.lender().await;
+    assert!(account.vaults().await.result.is_ok());
+    let hang = Fault {
+        route: VAULTS.into(),
+        kind: FaultKind::Hang,
+        times: 2,
+    };
+    world.control.fault(hang).await.expect("a fault");
+
+    let answers = join_all([account.vaults(), account.vaults()]).await;
+    let problems: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.result.as_ref().expect_err("late").problem())
+        .collect();
+    assert_eq!(problems, [Problem::Timeout, Problem::Timeout]);
+    assert_eq!(answers[0].exchanges.len(), 1);
+    assert_eq!(
+        answers[1].exchanges,
+        [],
+        "its time was over before its turn came"
+    );
+}
+
+#[tokio::test]
+async fn calls_on_one_account_share_one_sign_in() {
+    let world = World::new().await;
+    let account = world.lender().await;
+    let answers = join_all((0..5).map(|_| account.vaults())).await;
+    assert!(answers.iter().all(|answer| answer.result.is_ok()));
+    assert_eq!(
+        answers
+            .iter()
+            .map(|answer| answer.exchanges.len())
+            .sum::<usize>() as u64,
+        world.new_requests().await
+    );
+    let log: Vec<_> = answers
+        .iter()
+        .map(|answer| routes(&answer.exchanges).len())
+        .collect();
+    let later = log[1];
+    assert_eq!(log, [later + log[0] - later, later, later, later, later]);
+    assert_eq!(later, 1);
+}
+
+#[tokio::test]
+async fn a_client_that_idles_is_let_go_and_one_in_use_is_not() {
+    let idle = Duration::from_secs(2);
+    let world = World::with(CoreOptions {
+        idle_timeout: idle,
+        ..CoreOptions::default()
+    })
+    .await;
+    let account = world.lender().await;
+    assert!(account.vaults().await.result.is_ok());
+    for _ in 0..4 {
+        tokio::time::sleep(idle / 3).await;
+        assert_eq!(account.vaults().await.exchanges.len(), 1, "still signed in");
+    }
+    tokio::time::sleep(idle * 2).await;
+    assert!(
+        account.vaults().await.exchanges.len() > 4,
+        "signed in again"
+    );
+}
