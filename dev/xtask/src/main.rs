@@ -3,6 +3,8 @@
 //! A command is a file with a `run` function, a variant of [`Command`], and a line in `main`.
 
 mod core;
+mod screen;
+mod test;
 
 use clap::{Parser, Subcommand};
 
@@ -22,11 +24,14 @@ struct Arguments {
 enum Command {
     /// Fetch the 1Password SDK core and print its path
     Core,
+    /// Check and test everything
+    Test(test::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Core => core::run().await,
+        Command::Test(arguments) => test::run(arguments).await,
     }
 }

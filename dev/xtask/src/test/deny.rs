@@ -1,0 +1,86 @@
+//! cargo-deny: installed once into the cache folder, beside what the project fetches, not among the user's programs.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tokio::process::Command;
+
+use super::cargo::{self, cargo};
+use super::report::Outcome;
+
+/// Newest version when this was written; a newer one may know more licences, so it is pinned.
+const VERSION: &str = "0.20.2";
+
+/// How long fetching the advisories may take; where the network swallows packets it would take for ever.
+const FETCH: Duration = Duration::from_secs(120);
+
+/// Builds the pinned version, unless that was done before. Takes 2 to 4 minutes.
+pub async fn install() -> Result<Outcome> {
+    if program()?.exists() {
+        return Ok(Outcome::Passed);
+    }
+    let mut install = cargo("install --locked --root");
+    install.arg(root()?).arg(format!("cargo-deny@{VERSION}"));
+    cargo::run(install).await
+}
+
+/// What needs no network: licences, banned crates, where crates come from. deny.toml has the rules.
+pub async fn check_policy() -> Result<Outcome> {
+    cargo::run(deny(
+        "--offline check --hide-inclusion-graph bans licenses sources",
+    )?)
+    .await
+}
+
+/// Known vulnerabilities. Skipped, with the reason, where the database of them cannot be reached.
+pub async fn check_advisories() -> Result<Outcome> {
+    let mut fetch = deny("fetch db")?;
+    fetch.stdout(Stdio::null()).stderr(Stdio::piped());
+    match tokio::time::timeout(FETCH, fetch.output()).await {
+        Err(_) => return Ok(unreachable("it did not answer in time")),
+        Ok(fetched) => {
+            let fetched = fetched.context("cannot start cargo-deny")?;
+            if !fetched.status.success() {
+                return Ok(unreachable(&reason(&fetched.stderr)));
+            }
+        }
+    }
+    cargo::run(deny(
+        "check --disable-fetch --hide-inclusion-graph advisories",
+    )?)
+    .await
+}
+
+fn unreachable(why: &str) -> Outcome {
+    Outcome::Skipped(format!(
+        "the database of advisories cannot be reached: {why}"
+    ))
+}
+
+/// The most telling line of what cargo-deny says when a fetch fails.
+fn reason(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty());
+    line.unwrap_or("no reason given").trim().to_owned()
+}
+
+fn deny(arguments: &str) -> Result<Command> {
+    let mut command = Command::new(program()?);
+    command
+        .args(arguments.split(' '))
+        .current_dir(cargo::workspace())
+        .kill_on_drop(true);
+    Ok(command)
+}
+
+fn program() -> Result<PathBuf> {
+    Ok(root()?.join("bin").join("cargo-deny"))
+}
+
+fn root() -> Result<PathBuf> {
+    Ok(keyloan_cluster::cache_dir()?
+        .join("cargo-deny")
+        .join(VERSION))
+}

@@ -1,0 +1,77 @@
+//! `cargo xtask test`: every check and every test, each step shown with its time.
+//!
+//! A test that needs a control plane is in a file `tests/apiserver_*.rs` or `tests/e2e_*.rs` of its package: by that
+//! name `--fast` knows what to leave out. All others need nothing but the SDK core.
+
+mod cargo;
+mod deny;
+mod report;
+mod tally;
+mod targets;
+
+use anyhow::Result;
+
+use cargo::cargo;
+use report::{Outcome, Report};
+use targets::Targets;
+
+use crate::screen::line;
+
+/// Options of the command.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// Leave out the tests that need a control plane: seconds after a build
+    #[arg(long)]
+    fast: bool,
+}
+
+/// Runs all steps, also after one that failed; the error names those that did.
+pub async fn run(Arguments { fast }: Arguments) -> Result<()> {
+    let targets = Targets::of_workspace().await?;
+    let mut report = Report::new(|text| line(text));
+    checks(&mut report).await;
+    tests(&mut report, &targets, fast).await;
+    report.finish()
+}
+
+async fn checks(report: &mut Report) {
+    let format = "fmt --all --check";
+    report.step("format", cargo::check(format)).await;
+
+    report.step("cargo-deny", deny::install()).await;
+    report.step("dependencies", deny::check_policy()).await;
+    report.step("advisories", deny::check_advisories()).await;
+
+    let lint = "clippy --workspace --all-targets -- -D warnings";
+    report.step("lint", cargo::check(lint)).await;
+
+    let mut document = cargo("doc --workspace --no-deps");
+    document.env("RUSTDOCFLAGS", "-D warnings");
+    report.step("documentation", cargo::run(document)).await;
+}
+
+async fn tests(report: &mut Report, targets: &Targets, fast: bool) {
+    let build = "test --workspace --no-run";
+    let ready = report.step("build", cargo::check(build)).await
+        && report.step("SDK core", fetch_core()).await;
+    if !ready {
+        return report.leave_out("tests", "what they need is not there");
+    }
+    let alone = targets.alone(cargo("test --workspace --no-fail-fast --lib --bins"));
+    report.tests("tests", alone).await;
+
+    let examples = cargo("test --workspace --no-fail-fast --doc");
+    report.tests("examples in the docs", examples).await;
+
+    let name = "tests on a control plane";
+    if fast {
+        return report.leave_out(name, "--fast");
+    }
+    let beside = targets.on_control_plane(cargo("test --workspace --no-fail-fast"));
+    report.tests(name, beside).await;
+}
+
+async fn fetch_core() -> Result<Outcome> {
+    keyloan_cluster::core_wasm().await?;
+    Ok(Outcome::Passed)
+}
