@@ -1,6 +1,9 @@
 //! Keyloan: a Kubernetes operator that lends 1Password items by share links that only the named recipient can open.
 
 pub mod api;
+pub mod cluster;
 pub mod manifests;
 pub mod onepassword;
 pub mod plan;
+pub mod runtime;
+pub mod telemetry;

@@ -294,6 +294,8 @@ fn one() -> u32 {
     .message("name is required for User and Group, and is not allowed for ResourceOwner and IntegrationOwner"))]
 #[x_kube(validation = Rule::new("self.kind != 'Group' || !has(self.name) || !self.name.startsWith('system:')")
     .message("groups of the system (system:...) are stripped from identities and match nobody; name a group of your own"))]
+#[x_kube(validation = Rule::new("!has(self.name) || !self.name.startsWith('system:serviceaccount:')")
+    .message("ServiceAccounts never decide; name a person or a group"))]
 #[serde(rename_all = "camelCase")]
 pub struct Approver {
     /// What the approver is.
@@ -376,6 +378,6 @@ pub struct AccessFlowStatus {
     pub observed_generation: Option<i64>,
     /// Ready: the flow is valid and its integration exists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
 }

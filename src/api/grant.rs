@@ -139,13 +139,14 @@ pub struct AccessGrantStatus {
     pub phase: Option<Phase>,
     /// Accepted, Approved, Active, Ended, and Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The flow that was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow: Option<String>,
     /// Why each other flow was not chosen; at most 20 are shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
     pub considered_flows: Vec<ConsideredFlow>,
     /// All that was agreed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,6 +156,7 @@ pub struct AccessGrantStatus {
     pub digest: Option<String>,
     /// The decisions that counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
     pub decisions: Vec<CountedDecision>,
     /// Who can still decide and what is missing, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]

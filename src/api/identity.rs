@@ -70,8 +70,6 @@ pub enum PersonKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("self.kind != 'Group' || !self.name.startsWith('system:')")
     .message("groups of the system (system:...) are stripped from identities and match nobody; name a group of your own"))]
-#[x_kube(validation = Rule::new("!self.name.startsWith('system:serviceaccount:')")
-    .message("ServiceAccounts never decide; name a person or a group"))]
 #[serde(rename_all = "camelCase")]
 pub struct Person {
     /// What the name names.

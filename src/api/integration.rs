@@ -50,6 +50,8 @@ pub struct OnePasswordIntegrationSpec {
     /// Who owns this integration: they decide where no other approver can be found, and may revoke any of its loans.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
+    #[x_kube(validation = Rule::new("self.all(owner, !owner.name.startsWith('system:serviceaccount:'))")
+        .message("ServiceAccounts never decide; name a person or a group"))]
     pub owners: Vec<Person>,
     /// How an item's tag names the item's owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,7 +171,7 @@ pub struct OnePasswordIntegrationStatus {
     pub observed_generation: Option<i64>,
     /// Ready, CredentialsValid, Discovered, Shareable, Throttled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// The host that the token signs in to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -179,6 +181,7 @@ pub struct OnePasswordIntegrationStatus {
     pub account: Option<String>,
     /// The vaults that can be lent from, by title; at most 100 are shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
     pub vaults: Vec<VaultStatus>,
     /// What the account's policy says about sharing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -211,6 +214,7 @@ pub struct SharePolicyStatus {
     pub max_lifetime: Span,
     /// What a recipient can be: `Email`, `Domain`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
     pub recipient_kinds: Vec<String>,
     /// Whether the policy forces every link to open just once.
     #[serde(default)]

@@ -27,6 +27,7 @@ pub struct Terms {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_owner: Option<String>,
     /// Who can open the links.
+    #[schemars(length(max = 10))]
     pub recipients: Vec<Email>,
     /// How long the loan lasts.
     pub duration: Span,

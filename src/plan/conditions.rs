@@ -28,7 +28,20 @@ impl<'a> Conditions<'a> {
 
     /// Say whether a condition holds, why, and what to do. The last word on a type counts.
     pub fn say(&mut self, type_: &str, holds: bool, reason: &str, message: impl Into<String>) {
-        let status = if holds { "True" } else { "False" };
+        self.put(
+            type_,
+            if holds { "True" } else { "False" },
+            reason,
+            message.into(),
+        );
+    }
+
+    /// Say that it is not known whether a condition holds, and why.
+    pub fn say_unknown(&mut self, type_: &str, reason: &str, message: impl Into<String>) {
+        self.put(type_, "Unknown", reason, message.into());
+    }
+
+    fn put(&mut self, type_: &str, status: &str, reason: &str, message: String) {
         let since = self
             .before
             .iter()
@@ -39,7 +52,7 @@ impl<'a> Conditions<'a> {
             type_: type_.into(),
             status: status.into(),
             reason: reason.into(),
-            message: message.into(),
+            message,
             observed_generation: Some(self.generation),
             last_transition_time: since,
         });

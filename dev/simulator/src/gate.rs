@@ -40,6 +40,18 @@ pub async fn date(State(service): State<Arc<Service>>, request: Request, next: N
     response
 }
 
+/// Turns away who does not say what client it is: the core always does, and whatever carries its requests must keep that.
+pub async fn identify(request: Request, next: Next) -> Result<Response, Refusal> {
+    const SAID_BY_THE_CORE: [&str; 3] = ["x-agilebits-client", "op-user-agent", "user-agent"];
+    let missing = |name: &&&str| !request.headers().contains_key(**name);
+    match SAID_BY_THE_CORE.iter().find(missing) {
+        Some(name) => Err(Refusal::bad_request(format!(
+            "the header {name} is missing"
+        ))),
+        None => Ok(next.run(request).await),
+    }
+}
+
 /// Logs a request to the service and lets go wrong what was ordered to.
 pub async fn observe(
     State(service): State<Arc<Service>>,
@@ -185,6 +197,7 @@ pub async fn secure(
         }
         caller
     };
+    // A GET has no body, but for one: when the core repeats it after a new sign-in, it encrypts an empty one.
     let plaintext = if parts.method == Method::GET && body.is_empty() {
         Vec::new()
     } else {
@@ -193,10 +206,6 @@ pub async fn secure(
         let opened = caller.key.open(&envelope);
         opened.map_err(|error| Refusal::bad_request(format!("the body: {error}")))?
     };
-    // When the core repeats a GET in a new session, it puts an envelope around nothing into it.
-    if parts.method == Method::GET && !plaintext.is_empty() {
-        return Err(Refusal::bad_request("a GET has no body"));
-    }
     parts.extensions.insert(caller.clone());
     let response = next
         .run(Request::from_parts(parts, Body::from(plaintext)))

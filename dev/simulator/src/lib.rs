@@ -16,6 +16,20 @@
 //! Inside, `gate` is what each request passes, `routes` answers it from `directory`, `session` and `share`;
 //! `control` steers all of it from outside and, with `recipient`, plays the one who opens a link.
 //! It listens on the loopback only, and holds nothing that is worth protecting.
+//!
+//! # What is assumed of the true service
+//!
+//! The protocol was learnt from the core, which says nothing about these; only an account at 1Password can settle them.
+//!
+//! * A session ends after half an hour without a request ([`Options::session_lifetime`]).
+//! * A revoked token is refused with 401, at `auth/start` and in sessions that it opened before.
+//! * A vault that exists but is out of reach is 403, one that does not exist 404. Without the right to share, the share
+//!   policy is 403 already.
+//! * What the share policy forbids is 400; sharing another version of the item than the service has is 409.
+//! * Sign-ins do not count against the request limits, and a 429 carries `Retry-After`.
+//! * Links have the form `<service>/s#<secret>`. What a viewer's browser asks of the service is made up.
+//! * Of a share's viewers, only those who were shown it count as views, and addresses are compared without regard to case.
+//! * Times of vaults and items are in whole seconds.
 
 pub mod account;
 mod clock;

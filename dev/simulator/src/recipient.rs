@@ -131,6 +131,9 @@ struct Details {
     sections: Vec<Section>,
     #[serde(default)]
     notes_plain: Option<String>,
+    /// Of a password item.
+    #[serde(default)]
+    password: Option<String>,
 }
 
 /// A login's user name or password.
@@ -173,6 +176,11 @@ fn read(viewed: &Viewed, secret: &ShareSecret) -> Result<OpenedItem, Reason> {
         value: field.value,
         kind: kind(field.kind == "P"),
     });
+    let password = details.password.map(|value| OpenedField {
+        label: "password".into(),
+        value,
+        kind: FieldKind::Concealed,
+    });
     let in_sections = details
         .sections
         .into_iter()
@@ -184,7 +192,7 @@ fn read(viewed: &Viewed, secret: &ShareSecret) -> Result<OpenedItem, Reason> {
     });
     Ok(OpenedItem {
         title: overview.title,
-        fields: apart.chain(in_sections).collect(),
+        fields: apart.chain(password).chain(in_sections).collect(),
         notes: details.notes_plain.unwrap_or_default(),
     })
 }

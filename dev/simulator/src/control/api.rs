@@ -116,6 +116,8 @@ async fn add_item(
     Path(vault): Path<String>,
     Json(item): Json<account::Item>,
 ) -> Answer<Id> {
+    item.check()
+        .map_err(|error| Refusal::bad_request(error.to_string()))?;
     let now = service.now();
     let mut state = service.state();
     if let Some(id) = &item.id {

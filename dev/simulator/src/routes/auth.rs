@@ -76,7 +76,7 @@ pub async fn exchange(
 ) -> Result<Json<Value>, Refusal> {
     let exchange: Exchange = parse(&body)?;
     let known = Known::of(&service, &headers)?;
-    // A tenth of a second of arithmetic.
+    // Some hundredths of a second of arithmetic.
     let handshake = tokio::task::spawn_blocking(move || known.answer(&exchange.user_a))
         .await
         .map_err(|_| Refusal::unauthorized("the exchange was interrupted"))?

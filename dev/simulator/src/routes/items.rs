@@ -78,39 +78,38 @@ fn overview(item: &account::Item) -> Value {
     })
 }
 
-/// A login's user name and password stand apart, known by what they are for; all else is in a section, as the apps
-/// write it.
+/// A login's user name and password stand apart, known by what they are for, and so does the password of a password
+/// item; all else is in a section, as the apps write it.
 fn details(item: &account::Item) -> Value {
-    let is_login = item.category == Category::Login;
-    let designated = |field: &&Field| is_login && matches!(field.id(), "username" | "password");
-    let (apart, rest): (Vec<&Field>, Vec<&Field>) = item.fields.iter().partition(designated);
-    let apart: Vec<Value> = apart
-        .into_iter()
-        .map(|field| {
-            let kind = if field.kind == FieldKind::Concealed {
-                "P"
-            } else {
-                "T"
-            };
-            let name = field.id();
-            json!({ "name": name, "value": field.value, "designation": name, "type": kind })
-        })
-        .collect();
-    let rest: Vec<Value> = rest
-        .into_iter()
-        .map(|field| {
-            let kind = if field.kind == FieldKind::Concealed {
-                "concealed"
-            } else {
-                "string"
-            };
-            json!({ "n": field.id(), "k": kind, "t": field.label, "v": field.value })
-        })
-        .collect();
-    let sections = if rest.is_empty() {
-        json!([])
-    } else {
-        json!([{ "name": "", "title": "", "fields": rest }])
+    let mut details = json!({ "fields": [], "notesPlain": item.notes, "sections": [] });
+    let (mut apart, mut rest) = (Vec::new(), Vec::new());
+    for field in &item.fields {
+        match (item.category, field.id()) {
+            (Category::Login, "username" | "password") => apart.push(designated(field)),
+            (Category::Password, "password") => details["password"] = json!(field.value),
+            _ => rest.push(in_section(field)),
+        }
+    }
+    details["fields"] = Value::Array(apart);
+    if !rest.is_empty() {
+        details["sections"] = json!([{ "name": "", "title": "", "fields": rest }]);
+    }
+    details
+}
+
+fn designated(field: &Field) -> Value {
+    let kind = match field.kind {
+        FieldKind::Text => "T",
+        FieldKind::Concealed => "P",
     };
-    json!({ "fields": apart, "notesPlain": item.notes, "sections": sections })
+    let name = field.id();
+    json!({ "name": name, "value": field.value, "designation": name, "type": kind })
+}
+
+fn in_section(field: &Field) -> Value {
+    let kind = match field.kind {
+        FieldKind::Text => "string",
+        FieldKind::Concealed => "concealed",
+    };
+    json!({ "n": field.id(), "k": kind, "t": field.label, "v": field.value })
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 
@@ -69,6 +69,7 @@ pub fn router(service: &Arc<Service>) -> Router {
         .route("/api/v2/auth/confirm-key", post(auth::confirm))
         .merge(secured)
         .fallback(|| async { Refusal::not_found("the service has no such route") })
+        .layer(from_fn(gate::identify))
         .layer(from_fn_with_state(service.clone(), gate::observe));
     let viewer = Router::new()
         .route("/s", get(viewer::page))

@@ -1,13 +1,11 @@
 //! The client's side of the protocol, written from its description and sharing no code with the simulator: it plays the
 //! SDK core, and misbehaves where a test wants it to.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, PrivateDecryptingKey};
-use aws_lc_rs::{hkdf, hmac};
+use aws_lc_rs::hmac;
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD, HEXLOWER};
-use pkcs1::der::Encode;
 use serde_json::{Value, json};
 
+use crate::envelope::{expand, jwk_bytes, open, open_json, random, seal, unwrap_rsa};
 use crate::srp_client::SrpClient;
 
 /// A parsed token.
@@ -76,11 +74,7 @@ impl Core {
     /// Step 1.
     pub async fn start(token: &str) -> Result<(Self, Value), Answer> {
         let token = Token::parse(token);
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap();
+        let http = http();
         let mut core = Self {
             token,
             http,
@@ -259,7 +253,7 @@ impl Core {
             (&wrapped["enc"], &wrapped["kid"]),
             (&json!("RSA-OAEP"), &keyset["uuid"])
         );
-        let jwk: Value = serde_json::from_slice(&unwrap(&private, wrapped)).unwrap();
+        let jwk: Value = serde_json::from_slice(&unwrap_rsa(&private, wrapped)).unwrap();
         VaultKey {
             kid: jwk["kid"].as_str().unwrap().into(),
             bytes: jwk_bytes(&jwk, "k"),
@@ -275,9 +269,7 @@ impl Core {
             .await
             .body["item"]
             .clone();
-        let secret: [u8; 32] = aws_lc_rs::rand::generate(&aws_lc_rs::rand::SystemRandom::new())
-            .unwrap()
-            .expose();
+        let secret: [u8; 32] = random();
         let text = BASE64URL_NOPAD.encode(&secret);
         let uuid = BASE32_NOPAD
             .encode(&expand::<16>(&secret, "share_item_uuid"))
@@ -312,6 +304,22 @@ impl Core {
     }
 }
 
+/// With the headers that the core sends.
+fn http() -> reqwest::Client {
+    let headers = [
+        ("x-agilebits-client", "1Password SDK/0040001"),
+        ("op-user-agent", "1|2|3|device"),
+    ];
+    let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent("1Password Test SDK")
+        .default_headers(headers.into_iter().collect())
+        .build()
+        .unwrap()
+}
+
 /// What the exchange of public values gives.
 pub struct Proofs {
     pub key: [u8; 32],
@@ -333,110 +341,4 @@ impl VaultKey {
             .unwrap()
             .to_owned()
     }
-}
-
-fn jwk_bytes(jwk: &Value, field: &str) -> [u8; 32] {
-    BASE64URL_NOPAD
-        .decode(jwk[field].as_str().unwrap().as_bytes())
-        .unwrap()
-        .try_into()
-        .unwrap()
-}
-
-fn cipher(key: &[u8; 32]) -> LessSafeKey {
-    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).unwrap())
-}
-
-pub fn seal(key: &[u8; 32], kid: &str, plaintext: &[u8]) -> Value {
-    let iv: [u8; 12] = aws_lc_rs::rand::generate(&aws_lc_rs::rand::SystemRandom::new())
-        .unwrap()
-        .expose();
-    let mut data = plaintext.to_vec();
-    let nonce = Nonce::assume_unique_for_key(iv);
-    cipher(key)
-        .seal_in_place_append_tag(nonce, Aad::empty(), &mut data)
-        .unwrap();
-    json!({
-        "cty": "b5+jwk+json", "enc": "A256GCM", "kid": kid,
-        "iv": BASE64URL_NOPAD.encode(&iv), "data": BASE64URL_NOPAD.encode(&data),
-    })
-}
-
-pub fn open(key: &[u8; 32], envelope: &Value) -> Vec<u8> {
-    let bytes = |field: &str| {
-        BASE64URL_NOPAD
-            .decode(envelope[field].as_str().unwrap().as_bytes())
-            .unwrap()
-    };
-    let nonce = Nonce::try_assume_unique_for_key(&bytes("iv")).unwrap();
-    cipher(key)
-        .open_in_place(nonce, Aad::empty(), &mut bytes("data"))
-        .unwrap()
-        .to_vec()
-}
-
-pub fn open_json(key: &[u8; 32], envelope: &Value) -> Value {
-    serde_json::from_slice(&open(key, envelope)).unwrap()
-}
-
-/// RSA-OAEP with the key that a JWK spells out, every number of it used.
-fn unwrap(jwk: &Value, envelope: &Value) -> Vec<u8> {
-    let bytes = |value: &Value| {
-        BASE64URL_NOPAD
-            .decode(value.as_str().unwrap().as_bytes())
-            .unwrap()
-    };
-    let [n, e, d, p, q, dp, dq, qi] =
-        ["n", "e", "d", "p", "q", "dp", "dq", "qi"].map(|part| bytes(&jwk[part]));
-    let number = |bytes| pkcs1::UintRef::new(bytes).unwrap();
-    let key = pkcs1::RsaPrivateKey {
-        modulus: number(&n),
-        public_exponent: number(&e),
-        private_exponent: number(&d),
-        prime1: number(&p),
-        prime2: number(&q),
-        exponent1: number(&dp),
-        exponent2: number(&dq),
-        coefficient: number(&qi),
-        other_prime_infos: None,
-    };
-    let der = encoded(&key);
-    let rsa_encryption = pkcs8::AlgorithmIdentifierRef {
-        oid: pkcs8::ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1"),
-        parameters: Some(pkcs8::der::asn1::AnyRef::NULL),
-    };
-    let pkcs8 = encoded(&pkcs8::PrivateKeyInfo::new(rsa_encryption, &der));
-    let key =
-        OaepPrivateDecryptingKey::new(PrivateDecryptingKey::from_pkcs8(&pkcs8).unwrap()).unwrap();
-    let mut plaintext = vec![0; key.min_output_size()];
-    key.decrypt(
-        &OAEP_SHA1_MGF1SHA1,
-        &bytes(&envelope["data"]),
-        &mut plaintext,
-        None,
-    )
-    .unwrap()
-    .to_vec()
-}
-
-fn encoded(value: &impl Encode) -> Vec<u8> {
-    let mut buffer = vec![0; 4096];
-    value.encode_to_slice(&mut buffer).unwrap().to_vec()
-}
-
-fn expand<const N: usize>(secret: &[u8], info: &str) -> [u8; N] {
-    struct Length(usize);
-    impl hkdf::KeyType for Length {
-        fn len(&self) -> usize {
-            self.0
-        }
-    }
-    let mut bytes = [0; N];
-    let extracted = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(secret);
-    extracted
-        .expand(&[info.as_bytes()], Length(N))
-        .unwrap()
-        .fill(&mut bytes)
-        .unwrap();
-    bytes
 }

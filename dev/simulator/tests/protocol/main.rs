@@ -5,6 +5,7 @@
 
 mod control;
 mod core;
+mod envelope;
 mod faults;
 mod quotas;
 mod reads;

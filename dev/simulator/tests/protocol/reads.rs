@@ -3,7 +3,7 @@
 use keyloan_simulator::ItemChanges;
 use serde_json::Value;
 
-use crate::core::open_json;
+use crate::envelope::open_json;
 use crate::{ARCHIVED, FINANCE, INFRA, NOWHERE, PASSWORD, World};
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use keyloan_simulator::Options;
 use serde_json::json;
 
-use crate::core::seal;
+use crate::envelope::seal;
 use crate::{World, account};
 
 const PATH: &str = "/api/v1/vaults?attrs=combined-access";
@@ -117,6 +117,19 @@ async fn a_body_must_be_encrypted_for_the_session() {
 }
 
 #[tokio::test]
+async fn a_get_may_have_an_encrypted_empty_body() {
+    let world = World::start();
+    let mut core = world.signed_in("lender").await;
+    for (key, status) in [(core.key, 200), ([0; 32], 400)] {
+        core.counter += 1;
+        let mac = core.mac("GET", PATH, core.counter);
+        let empty = seal(&key, &core.session, b"");
+        let answer = core.send_as("GET", PATH, Some(empty), &mac).await.unwrap();
+        assert_eq!(answer.status, status);
+    }
+}
+
+#[tokio::test]
 async fn a_session_ends_when_it_is_not_used() {
     let lifetime = Duration::from_secs(600);
     let world = World::with(
@@ -148,4 +161,14 @@ async fn who_names_no_session_is_refused() {
     assert_eq!(core.get(PATH).await.status, 401);
     let url = format!("{}{PATH}", world.simulator.origin());
     assert_eq!(core.http.get(url).send().await.unwrap().status(), 401);
+}
+
+#[tokio::test]
+async fn a_client_says_what_it_is() {
+    let world = World::start();
+    let url = format!("{}/api/v3/auth/start", world.simulator.origin());
+    let anonymous = reqwest::Client::builder().no_proxy().build().unwrap();
+    let refused = anonymous.post(url).json(&json!({})).send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+    assert!(refused.text().await.unwrap().contains("header"));
 }

@@ -6,7 +6,8 @@ use keyloan_simulator::account::{Lifetime, RecipientKind, ShareType};
 use keyloan_simulator::{ItemChanges, Reason, SharePolicy};
 use serde_json::{Value, json};
 
-use crate::core::{Core, seal};
+use crate::core::Core;
+use crate::envelope::seal;
 use crate::{ARCHIVED, FINANCE, INFRA, NOWHERE, PASSWORD, World};
 
 const ALICE: &str = "alice@example.com";
@@ -162,6 +163,33 @@ async fn a_link_without_its_secret_opens_nothing() {
             world.control.open(link, ALICE).await.unwrap_err().reason,
             expected,
             "{link}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_id_of_a_share_is_not_enough_to_see_it() {
+    let world = World::start();
+    let mut core = world.signed_in("lender").await;
+    let (draft, secret) = core.draft(INFRA, PASSWORD, &[ALICE]).await;
+    let (uuid, token) = (draft["uuid"].clone(), draft["token"].clone());
+    core.share(draft, &secret).await.unwrap();
+    let url = format!(
+        "{}/s/{}/view",
+        world.simulator.origin(),
+        uuid.as_str().unwrap()
+    );
+    for (token, status) in [(json!(NOWHERE), 404), (json!(""), 404), (token, 200)] {
+        let view = json!({ "token": token, "email": ALICE });
+        assert_eq!(
+            core.http
+                .post(&url)
+                .json(&view)
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            status
         );
     }
 }

@@ -7,6 +7,7 @@ use data_encoding::BASE64URL_NOPAD;
 use num_bigint::BigUint;
 
 use crate::core::Proofs;
+use crate::envelope::random;
 
 /// 2^4096 - 2^4032 - 1 + 2^64 * (floor(2^3966 pi) + 240904)
 pub static PRIME: LazyLock<BigUint> = LazyLock::new(|| {
@@ -47,9 +48,7 @@ pub struct SrpClient {
 
 impl SrpClient {
     pub fn new(x: &[u8]) -> Self {
-        let random = aws_lc_rs::rand::SystemRandom::new();
-        let secret: [u8; 32] = aws_lc_rs::rand::generate(&random).unwrap().expose();
-        let a = BigUint::from_bytes_be(&secret);
+        let a = BigUint::from_bytes_be(&random::<32>());
         let public = BigUint::from(5u8).modpow(&a, &PRIME);
         Self {
             x: BigUint::from_bytes_be(x),

@@ -2,11 +2,16 @@
 //!
 //! `account.example.yaml` beside this package shows every field.
 
+mod contents;
+mod policy;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use contents::{Category, Field, FieldKind, Item, Vault};
+pub use policy::{Lifetime, RecipientKind, SharePolicy, ShareType};
 
 use crate::encoding::is_uuid;
 
@@ -50,239 +55,6 @@ pub struct User {
     pub name: String,
     /// The address that a share can be made out to.
     pub email: String,
-}
-
-/// A vault.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Vault {
-    /// 26 base32 characters; made up where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// Titles need not be unique.
-    pub title: String,
-    /// What is in the vault.
-    #[serde(default)]
-    pub items: Vec<Item>,
-}
-
-/// An item.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Item {
-    /// 26 base32 characters; made up where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// Titles need not be unique.
-    pub title: String,
-    /// What kind of item it is.
-    #[serde(default)]
-    pub category: Category,
-    /// Tags, in order.
-    #[serde(default)]
-    pub tags: Vec<String>,
-    /// Web addresses that the item belongs to.
-    #[serde(default)]
-    pub urls: Vec<String>,
-    /// What the item holds.
-    #[serde(default)]
-    pub fields: Vec<Field>,
-    /// Free text.
-    #[serde(default)]
-    pub notes: String,
-    /// Archived items are listed as such and cannot be shared.
-    #[serde(default)]
-    pub archived: bool,
-}
-
-/// A field of an item.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Field {
-    /// The label where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// As people see it.
-    pub label: String,
-    /// The value in plain text.
-    pub value: String,
-    /// Whether it is shown or hidden.
-    #[serde(default)]
-    pub kind: FieldKind,
-}
-
-impl Field {
-    /// The id on the wire.
-    pub(crate) fn id(&self) -> &str {
-        self.id.as_deref().unwrap_or(&self.label)
-    }
-}
-
-/// Whether a field's value is shown or hidden at first sight.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum FieldKind {
-    #[default]
-    Text,
-    Concealed,
-}
-
-/// The item categories, by the names that the SDK gives them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum Category {
-    #[default]
-    Login,
-    CreditCard,
-    SecureNote,
-    Password,
-    Document,
-    SoftwareLicense,
-    BankAccount,
-    Database,
-    DriverLicense,
-    OutdoorLicense,
-    Membership,
-    Passport,
-    Rewards,
-    SocialSecurityNumber,
-    Router,
-    Server,
-    Email,
-    ApiCredentials,
-    MedicalRecord,
-    SshKey,
-    CryptoWallet,
-}
-
-impl Category {
-    /// The number that stands for the category on the wire.
-    pub(crate) fn template(self) -> &'static str {
-        match self {
-            Self::Login => "001",
-            Self::CreditCard => "002",
-            Self::SecureNote => "003",
-            Self::Password => "005",
-            Self::Document => "006",
-            Self::SoftwareLicense => "100",
-            Self::BankAccount => "101",
-            Self::Database => "102",
-            Self::DriverLicense => "103",
-            Self::OutdoorLicense => "104",
-            Self::Membership => "105",
-            Self::Passport => "106",
-            Self::Rewards => "107",
-            Self::SocialSecurityNumber => "108",
-            Self::Router => "109",
-            Self::Server => "110",
-            Self::Email => "111",
-            Self::ApiCredentials => "112",
-            Self::MedicalRecord => "113",
-            Self::SshKey => "114",
-            Self::CryptoWallet => "115",
-        }
-    }
-}
-
-/// What the account's administrators allow to be shared.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct SharePolicy {
-    /// No share lives longer.
-    pub max_lifetime: Lifetime,
-    /// What the apps propose.
-    pub default_lifetime: Lifetime,
-    /// Shares to named recipients, or to whoever holds the link.
-    pub allowed_types: Vec<ShareType>,
-    /// How recipients may be named.
-    pub recipient_kinds: Vec<RecipientKind>,
-    /// Recipients must be of one of these domains; empty: of any.
-    pub allowed_domains: Vec<String>,
-    /// Recipients must be `users` of the account.
-    pub members_only: bool,
-    /// Every share can be viewed so often at most.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_views: Option<u32>,
-}
-
-impl Default for SharePolicy {
-    fn default() -> Self {
-        Self {
-            max_lifetime: Lifetime::ThirtyDays,
-            default_lifetime: Lifetime::SevenDays,
-            allowed_types: vec![ShareType::Authenticated, ShareType::Public],
-            recipient_kinds: vec![RecipientKind::Email, RecipientKind::Domain],
-            allowed_domains: Vec::new(),
-            members_only: false,
-            max_views: None,
-        }
-    }
-}
-
-/// The five lifetimes that a share can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum Lifetime {
-    #[serde(rename = "1h")]
-    OneHour,
-    #[serde(rename = "1d")]
-    OneDay,
-    #[serde(rename = "7d")]
-    SevenDays,
-    #[serde(rename = "14d")]
-    FourteenDays,
-    #[serde(rename = "30d")]
-    ThirtyDays,
-}
-
-impl Lifetime {
-    const ALL: [Self; 5] = [
-        Self::OneHour,
-        Self::OneDay,
-        Self::SevenDays,
-        Self::FourteenDays,
-        Self::ThirtyDays,
-    ];
-
-    /// As a length of time.
-    pub fn duration(self) -> Duration {
-        Duration::from_secs(self.seconds().into())
-    }
-
-    /// As on the wire.
-    pub(crate) fn seconds(self) -> u32 {
-        const HOUR: u32 = 3600;
-        match self {
-            Self::OneHour => HOUR,
-            Self::OneDay => 24 * HOUR,
-            Self::SevenDays => 7 * 24 * HOUR,
-            Self::FourteenDays => 14 * 24 * HOUR,
-            Self::ThirtyDays => 30 * 24 * HOUR,
-        }
-    }
-
-    /// From the wire; any other number of seconds is no lifetime.
-    pub(crate) fn from_seconds(seconds: u32) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|lifetime| lifetime.seconds() == seconds)
-    }
-}
-
-/// Whether a share asks its viewer who they are. The variants' names on the wire are `A` and `P`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum ShareType {
-    Authenticated,
-    Public,
-}
-
-/// How a recipient is named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub enum RecipientKind {
-    Email,
-    Domain,
 }
 
 /// A service account: it signs in with a token and has its rights vault by vault.
@@ -377,6 +149,10 @@ impl Account {
                 return Err(AccountError::Duplicate(id.clone(), "vaults or items"));
             }
         }
+        self.vaults
+            .iter()
+            .flat_map(|vault| &vault.items)
+            .try_for_each(Item::check)?;
         let mut names = BTreeSet::new();
         for account in &self.service_accounts {
             if !names.insert(&account.name) {
@@ -429,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_example_is_valid_and_shows_every_field() {
-        let yaml = include_str!("../account.example.yaml");
+        let yaml = include_str!("../../account.example.yaml");
         let account = Account::parse(yaml).unwrap();
         let written = serde_json::to_value(&account).unwrap();
         let mut fields = BTreeSet::new();
@@ -476,6 +252,18 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_an_item_have_ids_of_their_own() {
+        let fields = |second: &str| {
+            with(&format!(
+                "vaults: [{{title: V, items: [{{title: I, fields: [{{label: a, value: x}}, {second}]}}]}}]"
+            ))
+        };
+        let twice = fields("{label: a, value: y}");
+        assert!(matches!(twice, Err(AccountError::Duplicate(id, _)) if id == "a"));
+        assert!(fields("{id: b, label: a, value: y}").is_ok());
+    }
+
+    #[test]
     fn rights_name_a_vault_that_exists_once() {
         let accounts = "serviceAccounts: [{name: reader, vaults: {Infra: [read]}}]";
         let problem = |vaults: &str| match with(&format!("{vaults}\n{accounts}")) {
@@ -488,14 +276,5 @@ mod tests {
             "is ambiguous"
         );
         assert!(with(&format!("vaults: [{{title: Infra}}]\n{accounts}")).is_ok());
-    }
-
-    #[test]
-    fn only_the_five_lifetimes_are_lifetimes() {
-        assert_eq!(
-            Lifetime::from_seconds(1_209_600),
-            Some(Lifetime::FourteenDays)
-        );
-        assert_eq!(Lifetime::from_seconds(3601), None);
     }
 }

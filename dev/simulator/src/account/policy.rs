@@ -1,0 +1,120 @@
+//! The share policy, and the few values that shares are made of.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What the account's administrators allow to be shared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SharePolicy {
+    /// No share lives longer.
+    pub max_lifetime: Lifetime,
+    /// What the apps propose.
+    pub default_lifetime: Lifetime,
+    /// Shares to named recipients, or to whoever holds the link.
+    pub allowed_types: Vec<ShareType>,
+    /// How recipients may be named.
+    pub recipient_kinds: Vec<RecipientKind>,
+    /// Recipients must be of one of these domains; empty: of any.
+    pub allowed_domains: Vec<String>,
+    /// Recipients must be `users` of the account.
+    pub members_only: bool,
+    /// Every share can be viewed so often at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_views: Option<u32>,
+}
+
+impl Default for SharePolicy {
+    fn default() -> Self {
+        Self {
+            max_lifetime: Lifetime::ThirtyDays,
+            default_lifetime: Lifetime::SevenDays,
+            allowed_types: vec![ShareType::Authenticated, ShareType::Public],
+            recipient_kinds: vec![RecipientKind::Email, RecipientKind::Domain],
+            allowed_domains: Vec::new(),
+            members_only: false,
+            max_views: None,
+        }
+    }
+}
+
+/// The five lifetimes that a share can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Lifetime {
+    #[serde(rename = "1h")]
+    OneHour,
+    #[serde(rename = "1d")]
+    OneDay,
+    #[serde(rename = "7d")]
+    SevenDays,
+    #[serde(rename = "14d")]
+    FourteenDays,
+    #[serde(rename = "30d")]
+    ThirtyDays,
+}
+
+impl Lifetime {
+    const ALL: [Self; 5] = [
+        Self::OneHour,
+        Self::OneDay,
+        Self::SevenDays,
+        Self::FourteenDays,
+        Self::ThirtyDays,
+    ];
+
+    /// As a length of time.
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(self.seconds().into())
+    }
+
+    /// As on the wire.
+    pub(crate) fn seconds(self) -> u32 {
+        const HOUR: u32 = 3600;
+        match self {
+            Self::OneHour => HOUR,
+            Self::OneDay => 24 * HOUR,
+            Self::SevenDays => 7 * 24 * HOUR,
+            Self::FourteenDays => 14 * 24 * HOUR,
+            Self::ThirtyDays => 30 * 24 * HOUR,
+        }
+    }
+
+    /// From the wire; any other number of seconds is no lifetime.
+    pub(crate) fn from_seconds(seconds: u32) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|lifetime| lifetime.seconds() == seconds)
+    }
+}
+
+/// Whether a share asks its viewer who they are. The variants' names on the wire are `A` and `P`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum ShareType {
+    Authenticated,
+    Public,
+}
+
+/// How a recipient is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum RecipientKind {
+    Email,
+    Domain,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_five_lifetimes_are_lifetimes() {
+        assert_eq!(
+            Lifetime::from_seconds(1_209_600),
+            Some(Lifetime::FourteenDays)
+        );
+        assert_eq!(Lifetime::from_seconds(3601), None);
+    }
+}

@@ -1,0 +1,62 @@
+//! Connecting to the API server: with a kubeconfig, or from within the cluster.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+/// Making a connection takes no longer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How to reach the API server.
+#[derive(Clone, Debug, Default)]
+pub enum KubeAccess {
+    /// As `KUBECONFIG` or `~/.kube/config` says, else as the pod's own ServiceAccount.
+    #[default]
+    Infer,
+    /// As this file says.
+    Kubeconfig(PathBuf),
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The file is not usable.
+    #[error("cannot use the kubeconfig {path}: {error}", path = path.display())]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: kube::config::KubeconfigError,
+    },
+    /// Neither a kubeconfig nor a pod's ServiceAccount.
+    #[error(
+        "found neither a kubeconfig nor a pod's ServiceAccount: set KUBECONFIG or pass --kubeconfig ({0})"
+    )]
+    Infer(kube::config::InferConfigError),
+    /// The configuration makes no client.
+    #[error("cannot make a client of the Kubernetes API: {0}")]
+    Client(kube::Error),
+}
+
+/// Makes a client. Its calls are not retried behind our back: each controller has a back-off of its own.
+pub async fn connect(access: &KubeAccess) -> Result<Client, ConnectError> {
+    let mut config = match access {
+        KubeAccess::Infer => Config::infer().await.map_err(ConnectError::Infer)?,
+        KubeAccess::Kubeconfig(path) => {
+            let failed = |error| ConnectError::Kubeconfig {
+                path: path.clone(),
+                error,
+            };
+            let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
+            let options = KubeConfigOptions::default();
+            Config::from_custom_kubeconfig(kubeconfig, &options)
+                .await
+                .map_err(failed)?
+        }
+    };
+    config.default_retry = false;
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    Client::try_from(config).map_err(ConnectError::Client)
+}

@@ -1,0 +1,96 @@
+//! Events: what people see in `kubectl describe`. They are sent aside: a slow or failed event never holds up a pass.
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use k8s_controller::events::{Event, EventRecorder, EventType, PublishError, Reporter};
+use kube::core::PartialObjectMeta;
+use kube::core::metadata::PartialObjectMetaExt as _;
+use kube::{Client, Resource};
+use tokio::sync::mpsc;
+
+use crate::runtime::Tasks;
+use crate::telemetry::Metrics;
+
+/// So many events may wait to be sent; more are dropped and counted.
+const MOST_WAITING: usize = 1000;
+
+/// Something to tell people about an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Whether somebody may have to do something.
+    pub warning: bool,
+    /// Why, in one word: the reason of a condition.
+    pub reason: String,
+    /// What was being done, in one word.
+    pub action: &'static str,
+    /// What happened and what to do; cut after 1,024 bytes.
+    pub note: String,
+}
+
+/// Sends events in the name of one controller.
+#[derive(Clone)]
+pub struct Events {
+    recorder: Arc<EventRecorder>,
+    waiting: mpsc::Sender<BoxFuture<'static, Result<(), PublishError>>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Events {
+    pub(super) fn start(
+        client: Client,
+        controller: &str,
+        metrics: Arc<Metrics>,
+        tasks: &Tasks,
+    ) -> Self {
+        let (sender, mut waiting) = mpsc::channel(MOST_WAITING);
+        let reporter = Reporter {
+            controller: format!("keyloan.dev/{controller}"),
+            instance: None,
+        };
+        let recorder = Arc::new(EventRecorder::new(client, reporter));
+        let events = Self {
+            recorder,
+            waiting: sender,
+            metrics,
+        };
+        let own = events.clone();
+        tasks.keep(format!("events of the {controller} controller"), async move {
+            // `own` holds a sender, so there is always one.
+            while let Some(publication) = waiting.recv().await {
+                if let Err(error) = publication.await {
+                    own.metrics.event_failed();
+                    tracing::warn!(%error, "an event was not published; nothing else depends on it");
+                }
+            }
+            Ok::<(), std::convert::Infallible>(())
+        });
+        events
+    }
+
+    /// Tells people something about an object.
+    pub fn tell<K>(&self, about: &K, notice: Notice)
+    where
+        K: Resource<DynamicType = ()> + Send + Sync + 'static,
+    {
+        let about: PartialObjectMeta<K> = about.meta().clone().into_response_partial();
+        let event = Event {
+            type_: if notice.warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
+            reason: notice.reason,
+            action: notice.action.to_owned(),
+            note: Some(notice.note),
+            related: None,
+        };
+        let recorder = self.recorder.clone();
+        let publication = async move { recorder.publish(&about, &event).await }.boxed();
+        if self.waiting.try_send(publication).is_err() {
+            self.metrics.event_failed();
+            tracing::warn!("too many events wait to be published; one was dropped");
+        }
+    }
+}

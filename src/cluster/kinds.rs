@@ -1,0 +1,79 @@
+//! One of our kinds: its known objects and the verbs, joined so that a write of ours is known at once.
+
+use std::fmt::Debug;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::core::object::HasStatus;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::cache::{Cache, Key};
+use super::errors::ApiError;
+use super::verbs::{Deleted, Namespaced, Verbs};
+
+/// All that the operator knows of a kind, and can do to its objects. Reads like its [`Cache`].
+pub struct Kind<K> {
+    cache: Arc<Cache<K>>,
+    verbs: Verbs,
+}
+
+impl<K> Deref for Kind<K> {
+    type Target = Cache<K>;
+
+    fn deref(&self) -> &Cache<K> {
+        &self.cache
+    }
+}
+
+impl<K: Namespaced> Kind<K> {
+    pub(super) fn new(verbs: Verbs) -> Self {
+        Self {
+            cache: Arc::new(Cache::new(1)),
+            verbs,
+        }
+    }
+
+    pub(super) fn cache(&self) -> &Arc<Cache<K>> {
+        &self.cache
+    }
+
+    /// Creates an object; [`Trouble::AlreadyExists`](super::Trouble::AlreadyExists) if there is one of that name.
+    pub async fn create(&self, object: &K) -> Result<Arc<K>, ApiError> {
+        Ok(self.cache.remember(self.verbs.create(object).await?))
+    }
+
+    /// Reads an object from the API server itself.
+    pub async fn live(&self, key: &Key) -> Result<Option<Arc<K>>, ApiError> {
+        Ok(self
+            .verbs
+            .get(key)
+            .await?
+            .map(|object| self.cache.remember(object)))
+    }
+
+    /// Changes an object if it is still as it was seen; see [`Verbs::swap`].
+    pub async fn swap(&self, seen: &K, change: Value) -> Result<Arc<K>, ApiError> {
+        Ok(self.cache.remember(self.verbs.swap(seen, change).await?))
+    }
+
+    /// Writes a status where it differs; see [`Verbs::patch_status`]. Says whether it did.
+    pub async fn patch_status(&self, seen: &K, status: &K::Status) -> Result<bool, ApiError>
+    where
+        K: HasStatus,
+        K::Status: Serialize + Debug,
+    {
+        let written = self.verbs.patch_status(seen, status).await?;
+        Ok(written.map(|object| self.cache.remember(object)).is_some())
+    }
+
+    /// Deletes this very object, and no later one of the same name.
+    pub async fn delete(&self, object: &K) -> Result<(), ApiError> {
+        let (key, uid) = (Key::of(object), object.uid().unwrap_or_default());
+        if self.verbs.delete::<K>(&key, &uid).await? == Deleted::Gone {
+            self.cache.forget(&key, &uid);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,221 @@
+//! The Kubernetes cluster: the only place that makes clients and `Api`s.
+//!
+//! * `connect`: a client whose every call is bounded in time.
+//! * `cache`: what the watches have told, and what we wrote ourselves since; `streams` feeds it.
+//! * `verbs`: what can be written, and read live; `kinds` joins both for each of our kinds.
+//! * `events`: what people see in `kubectl describe`.
+//! * [`link_objects`]: the Secret, Role and RoleBinding that carry a link.
+
+mod cache;
+mod connect;
+mod errors;
+mod events;
+mod kinds;
+pub mod link_objects;
+mod merge;
+mod streams;
+mod verbs;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher;
+use kube::{Api, Client, ResourceExt};
+
+use crate::api::{
+    AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration, SECRET_LABEL,
+};
+use crate::runtime::Tasks;
+use crate::telemetry::Metrics;
+
+pub use cache::{Cache, Key};
+pub use connect::{ConnectError, KubeAccess, connect};
+pub use errors::{ApiError, Trouble};
+pub use events::{Events, Notice};
+pub use kinds::Kind;
+pub use verbs::{Deleted, Namespaced, Verbs};
+
+/// What is known of a Secret of ours without reading it: labels, annotations, version.
+pub type SecretMark = PartialObjectMeta<Secret>;
+
+/// The namespaces in which the operator may read and write Secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Enrolled {
+    /// All.
+    #[default]
+    All,
+    /// Only these.
+    Only(BTreeSet<String>),
+}
+
+impl Enrolled {
+    /// Whether it is one of them.
+    pub fn contains(&self, namespace: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(namespaces) => namespaces.contains(namespace),
+        }
+    }
+}
+
+impl fmt::Display for Enrolled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all namespaces"),
+            Self::Only(namespaces) => f.write_str(
+                &namespaces
+                    .iter()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            ),
+        }
+    }
+}
+
+/// What the operator sees of the cluster, and can do to it.
+pub struct Cluster {
+    /// The integrations.
+    pub integrations: Kind<OnePasswordIntegration>,
+    /// The flows.
+    pub flows: Kind<AccessFlow>,
+    /// The grants.
+    pub grants: Kind<AccessGrant>,
+    /// The decisions.
+    pub decisions: Kind<AccessDecision>,
+    /// The records.
+    pub records: Kind<AccessRecord>,
+    /// The Secrets that carry our label, their contents excepted.
+    pub secrets: Arc<Cache<SecretMark>>,
+    /// The namespaces' names and labels.
+    pub namespaces: Arc<Cache<PartialObjectMeta<Namespace>>>,
+    /// Verbs for kinds that are not kept: Secrets, Roles, RoleBindings.
+    pub verbs: Verbs,
+    /// Where the operator may read and write Secrets.
+    pub enrolled: Enrolled,
+    client: Client,
+}
+
+impl Cluster {
+    /// With nothing known yet: [`Cluster::follow`] starts the watches.
+    pub fn new(client: Client, enrolled: Enrolled, metrics: Arc<Metrics>) -> Self {
+        let verbs = Verbs::new(client.clone(), metrics);
+        let secret_streams = match &enrolled {
+            Enrolled::All => 1,
+            Enrolled::Only(namespaces) => namespaces.len(),
+        };
+        Self {
+            integrations: Kind::new(verbs.clone()),
+            flows: Kind::new(verbs.clone()),
+            grants: Kind::new(verbs.clone()),
+            decisions: Kind::new(verbs.clone()),
+            records: Kind::new(verbs.clone()),
+            secrets: Arc::new(Cache::new(secret_streams)),
+            namespaces: Arc::new(Cache::new(1)),
+            verbs,
+            enrolled,
+            client,
+        }
+    }
+
+    /// Starts the watches, each with a back-off of its own. Subscribe before.
+    pub fn follow(&self, tasks: &Tasks) {
+        let everything = watcher::Config::default();
+        self.follow_kind(&self.integrations, tasks);
+        self.follow_kind(&self.flows, tasks);
+        self.follow_kind(&self.grants, tasks);
+        self.follow_kind(&self.decisions, tasks);
+        self.follow_kind(&self.records, tasks);
+        let api = Api::<PartialObjectMeta<Namespace>>::all(self.client.clone());
+        streams::follow(
+            api,
+            everything,
+            self.namespaces.clone(),
+            None,
+            self.verbs.metrics(),
+            tasks,
+        );
+        let ours = watcher::Config::default().labels(SECRET_LABEL);
+        let secrets = |api: Api<SecretMark>, scope: Option<String>| {
+            let (cache, metrics) = (self.secrets.clone(), self.verbs.metrics());
+            streams::follow(api, ours.clone(), cache, scope, metrics, tasks);
+        };
+        match &self.enrolled {
+            Enrolled::All => secrets(Api::all(self.client.clone()), None),
+            Enrolled::Only(namespaces) => namespaces.iter().for_each(|namespace| {
+                secrets(
+                    Api::namespaced(self.client.clone(), namespace),
+                    Some(namespace.clone()),
+                );
+            }),
+        }
+    }
+
+    fn follow_kind<K: Namespaced>(&self, kind: &Kind<K>, tasks: &Tasks) {
+        let api = Api::<K>::all(self.client.clone());
+        let (cache, metrics) = (kind.cache().clone(), self.verbs.metrics());
+        streams::follow(api, watcher::Config::default(), cache, None, metrics, tasks);
+    }
+
+    /// Whether every watch has told everything once.
+    pub fn is_synced(&self) -> bool {
+        self.unsynced().is_empty()
+    }
+
+    /// The kinds whose watches have not told everything yet.
+    pub fn unsynced(&self) -> Vec<&'static str> {
+        [
+            (
+                "OnePasswordIntegration",
+                self.integrations.cache().is_synced(),
+            ),
+            ("AccessFlow", self.flows.cache().is_synced()),
+            ("AccessGrant", self.grants.cache().is_synced()),
+            ("AccessDecision", self.decisions.cache().is_synced()),
+            ("AccessRecord", self.records.cache().is_synced()),
+            ("Secret", self.secrets.is_synced()),
+            ("Namespace", self.namespaces.is_synced()),
+        ]
+        .into_iter()
+        .filter(|(_, synced)| !synced)
+        .map(|(kind, _)| kind)
+        .collect()
+    }
+
+    /// Waits until every watch has told everything once.
+    pub async fn synced(&self) {
+        self.integrations.cache().synced().await;
+        self.flows.cache().synced().await;
+        self.grants.cache().synced().await;
+        self.decisions.cache().synced().await;
+        self.records.cache().synced().await;
+        self.secrets.synced().await;
+        self.namespaces.synced().await;
+    }
+
+    /// A namespace's labels; none where it is not known.
+    pub fn namespace_labels(&self, namespace: &str) -> BTreeMap<String, String> {
+        let known = self.namespaces.get(&Key::cluster_wide(namespace));
+        known
+            .map(|known| known.labels().clone())
+            .unwrap_or_default()
+    }
+
+    /// Events in the name of one controller.
+    pub fn events(&self, controller: &str, tasks: &Tasks) -> Events {
+        Events::start(self.client.clone(), controller, self.verbs.metrics(), tasks)
+    }
+
+    /// A lease by which one of several replicas becomes the leader.
+    pub fn election(
+        &self,
+        namespace: &str,
+        lease: &str,
+        identity: &str,
+    ) -> k8s_controller::LeaderElection {
+        k8s_controller::LeaderElection::new(self.client.clone(), namespace, lease, identity)
+    }
+}

@@ -1,0 +1,220 @@
+//! What the operator does to objects: few verbs, each bounded in time and counted.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::{PartialObjectMeta, object::HasStatus};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use super::cache::Key;
+use super::errors::{ApiError, Trouble};
+use super::merge;
+use crate::telemetry::{ApiCall, Metrics};
+
+/// No call takes longer, waiting for its turn included.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// So many calls are under way at a time.
+const AT_A_TIME: usize = 16;
+
+/// Any object in a namespace that the operator can handle.
+pub trait Namespaced:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<K> Namespaced for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// What came of a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is gone, or was before.
+    Gone,
+    /// It goes once its finalizers are done.
+    Going,
+}
+
+/// The verbs. Clones share the same client and bounds.
+#[derive(Clone)]
+pub struct Verbs {
+    client: Client,
+    turns: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+}
+
+impl Verbs {
+    pub(super) fn new(client: Client, metrics: Arc<Metrics>) -> Self {
+        Self {
+            client,
+            turns: Arc::new(Semaphore::new(AT_A_TIME)),
+            metrics,
+        }
+    }
+
+    pub(super) fn metrics(&self) -> Arc<Metrics> {
+        self.metrics.clone()
+    }
+
+    /// Creates an object.
+    pub async fn create<K: Namespaced>(&self, object: &K) -> Result<K, ApiError> {
+        let key = Key::of(object);
+        let api = self.api::<K>(&key);
+        let parameters = PostParams::default();
+        self.bounded::<K, _>("create", &key, api.create(&parameters, object))
+            .await
+    }
+
+    /// Reads an object from the API server itself; `None` if it does not exist.
+    pub async fn get<K: Namespaced>(&self, key: &Key) -> Result<Option<K>, ApiError> {
+        let api = self.api::<K>(key);
+        self.bounded::<K, _>("get", key, api.get_opt(&key.name))
+            .await
+    }
+
+    /// Reads an object's metadata from the API server itself: of a Secret, nothing secret.
+    pub async fn get_metadata<K: Namespaced>(
+        &self,
+        key: &Key,
+    ) -> Result<Option<PartialObjectMeta<K>>, ApiError> {
+        let api = self.api::<K>(key);
+        self.bounded::<K, _>("get", key, api.get_metadata_opt(&key.name))
+            .await
+    }
+
+    /// Changes an object by a merge patch if it is still the version that `seen` is; else [`Trouble::Conflict`].
+    pub async fn swap<K: Namespaced>(&self, seen: &K, mut change: Value) -> Result<K, ApiError> {
+        let key = Key::of(seen);
+        change["metadata"]["uid"] = json!(seen.uid());
+        change["metadata"]["resourceVersion"] = json!(seen.resource_version());
+        let api = self.api::<K>(&key);
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(&change));
+        self.bounded::<K, _>("patch", &key, api.patch(&key.name, &parameters, &patch))
+            .await
+    }
+
+    /// Changes an object by a merge patch, whatever its version is. Put the uid into the patch to hit no later namesake.
+    pub async fn patch<K: Namespaced>(&self, key: &Key, change: &Value) -> Result<K, ApiError> {
+        let api = self.api::<K>(key);
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(change));
+        self.bounded::<K, _>("patch", key, api.patch(&key.name, &parameters, &patch))
+            .await
+    }
+
+    /// Writes a status where it differs from the one that `seen` has; `None` if it does not.
+    ///
+    /// Only the differences are written, and only into this very object, not into a later one of the same name.
+    pub async fn patch_status<K>(&self, seen: &K, status: &K::Status) -> Result<Option<K>, ApiError>
+    where
+        K: Namespaced + HasStatus,
+        K::Status: Serialize,
+    {
+        let key = Key::of(seen);
+        let unwritable = |error: serde_json::Error| ApiError {
+            verb: "write the status of",
+            object: format!("{} {key}", K::kind(&())),
+            trouble: Trouble::Invalid(error.to_string()),
+        };
+        let before = serde_json::to_value(seen.status()).map_err(unwritable)?;
+        let after = serde_json::to_value(status).map_err(unwritable)?;
+        let Some(change) = merge::patch(&before, &after) else {
+            return Ok(None);
+        };
+        let change = json!({"metadata": {"uid": seen.uid()}, "status": change});
+        let api = self.api::<K>(&key);
+        let (parameters, patch) = (PatchParams::default(), Patch::Merge(&change));
+        let call = api.patch_status(&key.name, &parameters, &patch);
+        self.bounded::<K, _>("write the status of", &key, call)
+            .await
+            .map(Some)
+    }
+
+    /// Deletes the object of this uid, and no other one of the same name.
+    pub async fn delete<K: Namespaced>(&self, key: &Key, uid: &str) -> Result<Deleted, ApiError> {
+        let this_one = Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        };
+        let parameters = DeleteParams {
+            preconditions: Some(this_one),
+            ..DeleteParams::background()
+        };
+        let api = self.api::<K>(key);
+        match self
+            .bounded::<K, _>("delete", key, api.delete(&key.name, &parameters))
+            .await
+        {
+            Ok(answer) => {
+                let going = answer.left().is_some_and(|left| {
+                    left.meta()
+                        .finalizers
+                        .as_ref()
+                        .is_some_and(|names| !names.is_empty())
+                });
+                Ok(if going { Deleted::Going } else { Deleted::Gone })
+            }
+            // A conflict means that there is another one of that name: ours is gone.
+            Err(ApiError {
+                trouble: Trouble::NotFound | Trouble::Conflict,
+                ..
+            }) => Ok(Deleted::Gone),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn api<K: Namespaced>(&self, key: &Key) -> Api<K> {
+        Api::namespaced(self.client.clone(), &key.namespace)
+    }
+
+    async fn bounded<K: Namespaced, T>(
+        &self,
+        verb: &'static str,
+        key: &Key,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ApiError> {
+        let in_turn = async {
+            // The semaphore is never closed.
+            let _turn = self.turns.acquire().await.ok();
+            call.await
+        };
+        let outcome = match tokio::time::timeout(TIMEOUT, in_turn).await {
+            Ok(answer) => answer.map_err(Trouble::of),
+            Err(_) => Err(Trouble::Timeout),
+        };
+        let kind = K::kind(&());
+        let word = outcome.as_ref().err().map_or("ok", Trouble::word);
+        self.metrics.api_call(ApiCall {
+            verb,
+            kind: &kind,
+            outcome: word,
+        });
+        outcome.map_err(|trouble| ApiError {
+            verb,
+            object: format!("{kind} {key}"),
+            trouble,
+        })
+    }
+}

@@ -1,0 +1,231 @@
+//! Supervision: every task is watched, and one that ends unexpectedly or panics ends the whole operator with a clear error.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+
+/// At shutdown, tasks get so long to come to rest.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why the operator cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TaskError {
+    /// A task that should run for ever has returned.
+    #[error("the task \"{0}\" ended unexpectedly: this is a bug in Keyloan, please report it")]
+    Ended(String),
+    /// A task could not go on.
+    #[error("the task \"{name}\" failed: {error}")]
+    Failed {
+        /// The task's name.
+        name: String,
+        /// What happened.
+        error: String,
+    },
+    /// A task panicked; where, the log says.
+    #[error("the task \"{0}\" panicked: this is a bug in Keyloan, please report it with the log")]
+    Panicked(String),
+}
+
+/// Starts supervised tasks; clones belong to the same supervisor.
+#[derive(Clone, Debug)]
+pub struct Tasks {
+    failures: mpsc::UnboundedSender<TaskError>,
+    stop: watch::Receiver<bool>,
+    /// Each task holds a sender while it runs: the supervisor's receiver ends with the last one.
+    running: mpsc::WeakSender<()>,
+}
+
+/// Ends what its [`Tasks`] have started.
+#[derive(Debug)]
+pub struct Supervisor {
+    tasks: Tasks,
+    failures: mpsc::UnboundedReceiver<TaskError>,
+    stop: watch::Sender<bool>,
+    running: mpsc::Sender<()>,
+    at_rest: mpsc::Receiver<()>,
+}
+
+impl Supervisor {
+    /// With no tasks yet.
+    pub fn new() -> Self {
+        let (failures, failed) = mpsc::unbounded_channel();
+        let (stop, stopped) = watch::channel(false);
+        let (running, at_rest) = mpsc::channel(1);
+        let tasks = Tasks {
+            failures,
+            stop: stopped,
+            running: running.downgrade(),
+        };
+        Self {
+            tasks,
+            failures: failed,
+            stop,
+            running,
+            at_rest,
+        }
+    }
+
+    /// To start tasks with.
+    pub fn tasks(&self) -> Tasks {
+        self.tasks.clone()
+    }
+
+    /// Lets the tasks run until `shutdown` is complete or one of them fails; then stops all of them and waits until they are at rest.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), TaskError> {
+        let Self {
+            tasks,
+            mut failures,
+            stop,
+            running,
+            mut at_rest,
+        } = self;
+        drop(tasks);
+        let outcome = tokio::select! {
+            () = shutdown => Ok(()),
+            failure = failures.recv() => match failure {
+                Some(failure) => Err(failure),
+                // No task is left that could report anything, and nobody can start another one.
+                None => Ok(()),
+            },
+        };
+        stop.send_replace(true);
+        drop(running);
+        if tokio::time::timeout(PATIENCE, at_rest.recv())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some tasks did not come to rest in time and are abandoned");
+        }
+        outcome
+    }
+}
+
+impl Default for Supervisor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Tasks {
+    /// Starts a task that should run until the operator is stopped: that it returns is a failure.
+    pub fn keep<E: Display>(
+        &self,
+        name: impl Into<String>,
+        task: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) {
+        let name = name.into();
+        let ended = name.clone();
+        self.spawn(name, async move {
+            Some(match task.await {
+                Ok(()) => TaskError::Ended(ended),
+                Err(error) => TaskError::Failed {
+                    name: ended,
+                    error: error.to_string(),
+                },
+            })
+        });
+    }
+
+    /// Starts a task that comes to an end by itself, and may be aborted. Only a panic is a failure.
+    pub fn run(
+        &self,
+        name: impl Into<String>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> AbortHandle {
+        self.spawn(name.into(), async move {
+            task.await;
+            None
+        })
+    }
+
+    fn spawn(
+        &self,
+        name: String,
+        task: impl Future<Output = Option<TaskError>> + Send + 'static,
+    ) -> AbortHandle {
+        let Self {
+            failures,
+            mut stop,
+            running,
+        } = self.clone();
+        // Without a sender to hold, the operator is shutting down and nothing new begins.
+        let running = running.upgrade();
+        if running.is_none() {
+            return tokio::spawn(async {}).abort_handle();
+        }
+        let supervised = async move {
+            let outcome = tokio::select! {
+                outcome = AssertUnwindSafe(task).catch_unwind() => outcome,
+                _ = stop.wait_for(|stop| *stop) => Ok(None),
+            };
+            let failure = outcome.unwrap_or(Some(TaskError::Panicked(name)));
+            if let Some(failure) = failure {
+                // Nobody listens any more once the operator is shutting down.
+                failures.send(failure).ok();
+            }
+            drop(running);
+        };
+        tokio::spawn(supervised).abort_handle()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+    use std::future::pending;
+
+    #[tokio::test]
+    async fn a_task_that_returns_ends_the_operator() {
+        let supervisor = Supervisor::new();
+        supervisor
+            .tasks()
+            .keep("idle", pending::<Result<(), Infallible>>());
+        supervisor
+            .tasks()
+            .keep("watch", async { Ok::<(), Infallible>(()) });
+        assert_eq!(
+            supervisor.run(pending()).await,
+            Err(TaskError::Ended("watch".into()))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_the_operator() {
+        let supervisor = Supervisor::new();
+        supervisor.tasks().run("job", async { panic!("planted") });
+        assert_eq!(
+            supervisor.run(pending()).await,
+            Err(TaskError::Panicked("job".into()))
+        );
+    }
+
+    #[tokio::test]
+    async fn a_job_may_end_and_be_aborted() {
+        let supervisor = Supervisor::new();
+        supervisor
+            .tasks()
+            .keep("idle", pending::<Result<(), Infallible>>());
+        supervisor.tasks().run("short", async {});
+        supervisor.tasks().run("long", pending()).abort();
+        tokio::task::yield_now().await;
+        assert_eq!(supervisor.run(async {}).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn stopping_drops_what_still_runs() {
+        let supervisor = Supervisor::new();
+        let (sender, mut receiver) = mpsc::channel::<()>(1);
+        supervisor.tasks().run("job", async move {
+            let _sender = sender;
+            pending::<()>().await;
+        });
+        assert_eq!(supervisor.run(async {}).await, Ok(()));
+        assert_eq!(receiver.recv().await, None, "the job's state is gone");
+    }
+}

@@ -1,0 +1,254 @@
+//! Metrics in the OpenMetrics format. No label holds an object's name: names are many, and they tell who borrows what.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    passes: Family<PassLabels, Counter>,
+    api_calls: Family<ApiLabels, Counter>,
+    watch_errors: Family<KindLabels, Counter>,
+    events_failed: Counter,
+    requests: Family<RequestLabels, Counter>,
+    call_seconds: Family<CallLabels, Histogram>,
+    quota_used: Family<QuotaLabels, Gauge<f64, AtomicU64>>,
+    integrations: Family<StateLabels, Gauge>,
+}
+
+/// One call of the Kubernetes API, for counting.
+#[derive(Debug, Clone, Copy)]
+pub struct ApiCall<'a> {
+    /// `create`, `get`, `patch`, `patch_status`, `delete`.
+    pub verb: &'static str,
+    /// The object's kind.
+    pub kind: &'a str,
+    /// `ok`, or what went wrong.
+    pub outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PassLabels {
+    controller: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ApiLabels {
+    verb: &'static str,
+    kind: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    route: &'static str,
+    outcome: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    call: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QuotaLabels {
+    limit: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    ready: &'static str,
+}
+
+impl Metrics {
+    /// With everything at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("keyloan");
+        let seconds: fn() -> Histogram = || Histogram::new(exponential_buckets(0.005, 2.0, 14));
+        let call_seconds = Family::new_with_constructor(seconds);
+        let metrics = Self {
+            passes: Family::default(),
+            api_calls: Family::default(),
+            watch_errors: Family::default(),
+            events_failed: Counter::default(),
+            requests: Family::default(),
+            call_seconds,
+            quota_used: Family::default(),
+            integrations: Family::default(),
+            registry: Registry::default(),
+        };
+        let m = &metrics;
+        registry.register(
+            "passes",
+            "Passes over objects, by how they ended",
+            m.passes.clone(),
+        );
+        registry.register(
+            "api_calls",
+            "Calls of the Kubernetes API",
+            m.api_calls.clone(),
+        );
+        registry.register(
+            "watch_errors",
+            "Interruptions of watches",
+            m.watch_errors.clone(),
+        );
+        registry.register(
+            "events_failed",
+            "Events that were not published",
+            m.events_failed.clone(),
+        );
+        registry.register(
+            "onepassword_requests",
+            "HTTP requests to 1Password; each counts against the account's limits",
+            m.requests.clone(),
+        );
+        registry.register(
+            "onepassword_call_seconds",
+            "How long calls to 1Password took, waiting for earlier ones included",
+            m.call_seconds.clone(),
+        );
+        registry.register(
+            "onepassword_quota_used_ratio",
+            "The largest estimated share of a request limit that is used up, of all accounts or tokens",
+            m.quota_used.clone(),
+        );
+        registry.register(
+            "integrations",
+            "Integrations, by readiness",
+            m.integrations.clone(),
+        );
+        Self {
+            registry,
+            ..metrics
+        }
+    }
+
+    /// All of it, as text.
+    pub fn encode(&self) -> String {
+        let mut page = String::new();
+        // Writing to a String cannot fail.
+        text::encode(&mut page, &self.registry).ok();
+        page
+    }
+
+    /// A pass has ended.
+    pub fn pass(&self, controller: &'static str, outcome: &'static str) {
+        self.passes
+            .get_or_create(&PassLabels {
+                controller,
+                outcome,
+            })
+            .inc();
+    }
+
+    /// The Kubernetes API was called.
+    pub fn api_call(
+        &self,
+        ApiCall {
+            verb,
+            kind,
+            outcome,
+        }: ApiCall<'_>,
+    ) {
+        let kind = kind.to_owned();
+        self.api_calls
+            .get_or_create(&ApiLabels {
+                verb,
+                kind,
+                outcome,
+            })
+            .inc();
+    }
+
+    /// A watch was interrupted.
+    pub fn watch_error(&self, kind: &str) {
+        self.watch_errors
+            .get_or_create(&KindLabels {
+                kind: kind.to_owned(),
+            })
+            .inc();
+    }
+
+    /// An event was not published.
+    pub fn event_failed(&self) {
+        self.events_failed.inc();
+    }
+
+    /// A request went to 1Password; `outcome` is its status, or why there was none.
+    pub fn onepassword_request(&self, method: &'static str, route: &'static str, outcome: String) {
+        self.requests
+            .get_or_create(&RequestLabels {
+                method,
+                route,
+                outcome,
+            })
+            .inc();
+    }
+
+    /// A call to 1Password has ended.
+    pub fn onepassword_call(&self, call: &'static str, outcome: &'static str, seconds: f64) {
+        self.call_seconds
+            .get_or_create(&CallLabels { call, outcome })
+            .observe(seconds);
+    }
+
+    /// The largest estimated share of a limit (`hour` or `day`) that is used up.
+    pub fn quota_used(&self, limit: &'static str, ratio: f64) {
+        self.quota_used
+            .get_or_create(&QuotaLabels { limit })
+            .set(ratio);
+    }
+
+    /// So many integrations are ready, and so many are not.
+    pub fn integrations(&self, ready: i64, not_ready: i64) {
+        self.integrations
+            .get_or_create(&StateLabels { ready: "true" })
+            .set(ready);
+        self.integrations
+            .get_or_create(&StateLabels { ready: "false" })
+            .set(not_ready);
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_is_on_the_page() {
+        let metrics = Metrics::new();
+        metrics.pass("integration", "waiting");
+        metrics.onepassword_request("GET", "/api/v1/vaults", "200".into());
+        metrics.quota_used("day", 0.25);
+        let page = metrics.encode();
+        for line in [
+            r#"keyloan_passes_total{controller="integration",outcome="waiting"} 1"#,
+            r#"keyloan_onepassword_requests_total{method="GET",route="/api/v1/vaults",outcome="200"} 1"#,
+            r#"keyloan_onepassword_quota_used_ratio{limit="day"} 0.25"#,
+        ] {
+            assert!(page.contains(line), "{line} is not in\n{page}");
+        }
+    }
+}
