@@ -215,7 +215,7 @@ pub async fn secure(
     if parts.status.is_success() {
         let plaintext = to_bytes(body, usize::MAX)
             .await
-            .map_err(|_| Refusal::bad_request("the answer could not be read"))?;
+            .map_err(|_| Refusal::internal("the answer could not be read"))?;
         let envelope = caller.key.seal(&plaintext)?;
         parts.headers.remove(header::CONTENT_LENGTH);
         body = Json(envelope).into_response().into_body();

@@ -58,6 +58,11 @@ impl Refusal {
         Self::new(StatusCode::GONE, reason)
     }
 
+    /// 500: the simulator itself is at fault.
+    pub fn internal(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, reason)
+    }
+
     /// 429, to be tried again after so many seconds.
     pub fn rate_limited(reason: impl Into<String>, retry_after: u64) -> Self {
         let retry_after = Some(retry_after);
@@ -71,7 +76,7 @@ impl Refusal {
 impl From<CryptoError> for Refusal {
     /// Only for what the simulator itself seals: what clients send is refused with `bad_request`.
     fn from(error: CryptoError) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        Self::internal(error.to_string())
     }
 }
 

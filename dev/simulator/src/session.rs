@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri, header};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::crypto::{MacKey, SymmetricKey};
 use crate::encoding::{random, uuid};
@@ -234,7 +234,8 @@ impl Sessions {
 
 impl Session {
     fn is_over(&self, now: Timestamp, idle_limit: Duration) -> bool {
-        now.duration_since(self.last_used).unsigned_abs() > idle_limit && now > self.last_used
+        SignedDuration::try_from(idle_limit)
+            .is_ok_and(|limit| now.duration_since(self.last_used) > limit)
     }
 }
 

@@ -79,7 +79,7 @@ pub async fn exchange(
     // Some hundredths of a second of arithmetic.
     let handshake = tokio::task::spawn_blocking(move || known.answer(&exchange.user_a))
         .await
-        .map_err(|_| Refusal::unauthorized("the exchange was interrupted"))?
+        .map_err(|_| Refusal::internal("the exchange was interrupted"))?
         .ok_or_else(|| Refusal::bad_request("the public value is not usable"))?;
     let answer = json!({ "userB": handshake.server_public });
     service

@@ -102,7 +102,7 @@ async fn make_keyset(service: &Service, caller: &Caller) -> Result<(), Refusal> 
     let made = cell.get_or_try_init(|| async {
         tokio::task::spawn_blocking(move || Keyset::generate(key))
             .await
-            .map_err(|_| Refusal::not_found("the keyset's making was interrupted"))?
+            .map_err(|_| Refusal::internal("the keyset's making was interrupted"))?
             .map_err(Refusal::from)
     });
     made.await.map(|_| ())
@@ -112,5 +112,5 @@ fn keyset(account: &ServiceAccount) -> Result<&Keyset, Refusal> {
     account
         .keyset
         .get()
-        .ok_or_else(|| Refusal::not_found("the account has no keyset yet"))
+        .ok_or_else(|| Refusal::internal("the account has no keyset yet"))
 }

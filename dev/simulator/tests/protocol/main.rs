@@ -7,6 +7,7 @@ mod control;
 mod core;
 mod envelope;
 mod faults;
+mod process;
 mod quotas;
 mod reads;
 mod sessions;
