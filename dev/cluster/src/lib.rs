@@ -1,12 +1,36 @@
 //! The real parts that tests and the demo run against: a private Kubernetes control plane and the 1Password SDK core.
 //!
-//! Both are fetched or built once and then kept in [`cache_dir`], outside `target/`.
+//! ```no_run
+//! use keyloan_cluster::{ControlPlane, Options};
+//!
+//! # async fn example() -> Result<(), keyloan_cluster::ClusterError> {
+//! let cluster = ControlPlane::start(Options::default()).await?;
+//! let alice = cluster.client("alice").await?;
+//! println!("KUBECONFIG={}", cluster.kubeconfig("admin").display());
+//! cluster.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What takes long to fetch or build is kept in [`cache_dir`], outside `target/`.
 
+mod binaries;
 mod cache;
+mod control_plane;
+mod go_build;
+mod manifests;
 mod module_proxy;
+mod policies;
 mod progress;
+mod random;
 mod sdk_core;
+mod wait;
 
+pub use binaries::{Binaries, BinariesError};
 pub use cache::{CacheError, cache_dir};
+pub use control_plane::{ClusterError, Component, ControlPlane, Options, Revision};
+pub use go_build::BuildError;
+pub use manifests::{ManifestError, apply_folder, apply_yaml, read_folder};
 pub use module_proxy::ProxyError;
 pub use sdk_core::{CoreError, core_wasm};
+pub use wait::{TimedOut, wait_until};

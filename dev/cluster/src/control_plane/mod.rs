@@ -1,0 +1,266 @@
+//! A private control plane: etcd, kube-apiserver and kube-controller-manager on free ports of the loopback interface.
+
+mod history;
+mod keys;
+mod people;
+mod process;
+mod start;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+
+use crate::binaries::{Binaries, BinariesError};
+use crate::cache::CacheError;
+use crate::manifests::ManifestError;
+use crate::wait::TimedOut;
+pub use history::Revision;
+use process::{Folder, Process};
+
+/// How many lines of a program's log an error shows.
+const SHOWN: usize = 15;
+
+/// How long the tokens of ServiceAccounts are good: longer than any test or demo runs.
+const TOKEN_SECONDS: i64 = 30 * 24 * 3600;
+
+/// How a control plane is started.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Write who asked for what to [`ControlPlane::audit_log`], metadata only.
+    pub audit_log: bool,
+    /// Leave the folder, with all data and logs, behind.
+    pub keep: bool,
+    /// For `--feature-gates` of the API server, for example `("CoordinatedLeaderElection", true)`.
+    pub feature_gates: Vec<(String, bool)>,
+    /// For `--runtime-config`, for example `admissionregistration.k8s.io/v1alpha1=true`.
+    pub runtime_config: Vec<String>,
+    /// YAML to apply before the controllers start.
+    ///
+    /// CRDs belong here: the garbage collector looks for new kinds just every 30 seconds, but knows those that it found
+    /// when it started.
+    pub manifests: Vec<String>,
+}
+
+/// One of the programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// The store.
+    Etcd,
+    /// The API server.
+    KubeApiserver,
+    /// Garbage collection, namespaces and ServiceAccounts.
+    KubeControllerManager,
+}
+
+impl Component {
+    /// The name of its program.
+    pub fn name(self) -> &'static str {
+        match self {
+            Component::Etcd => "etcd",
+            Component::KubeApiserver => "kube-apiserver",
+            Component::KubeControllerManager => "kube-controller-manager",
+        }
+    }
+}
+
+/// Why a control plane could not be started, or used.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// There are no programs to start.
+    #[error(transparent)]
+    Binaries(#[from] BinariesError),
+    /// A file could not be written.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The manifests could not be applied.
+    #[error(transparent)]
+    Manifests(#[from] ManifestError),
+    /// Something of the machine failed.
+    #[error("cannot {action}: {source}")]
+    Machine {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A program ended by itself.
+    #[error("{name} ended when it should run; its last words:\n{log}", name = component.name())]
+    Ended {
+        /// Which one.
+        component: Component,
+        /// The end of its log.
+        log: String,
+    },
+    /// A program runs but is not ready.
+    #[error("{name}: {source}; its last words:\n{log}", name = component.name())]
+    NotReady {
+        /// Which one.
+        component: Component,
+        /// What was waited for.
+        source: TimedOut,
+        /// The end of its log.
+        log: String,
+    },
+    /// The API server refused something.
+    #[error("cannot {action}: {source}")]
+    Kubernetes {
+        /// What was tried.
+        action: String,
+        /// Why it failed.
+        source: Box<kube::Error>,
+    },
+    /// There is no such kubeconfig, or it is not understood.
+    #[error("cannot sign in with {path}: {source}")]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: kube::config::KubeconfigError,
+    },
+    /// The history of etcd could not be read.
+    #[error("cannot read the history of etcd: {0}")]
+    History(String),
+}
+
+/// A running control plane. All of it ends when this is dropped, and also when this process is killed.
+pub struct ControlPlane {
+    // In the order in which they end; the folder goes last.
+    controller_manager: Process,
+    apiserver: Process,
+    etcd: Process,
+    folder: Folder,
+    binaries: Binaries,
+    etcd_endpoint: String,
+    server: String,
+}
+
+impl ControlPlane {
+    /// Starts a control plane and waits until it is ready: some 3 seconds, once the programs are there.
+    ///
+    /// Many can run side by side.
+    pub async fn start(options: Options) -> Result<ControlPlane, ClusterError> {
+        start::start(&options).await
+    }
+
+    /// The kubeconfig of one of the people: alice and mallory are in engineering, bob is in platform-owners, carol and
+    /// dave are in security, erin is in no group, admin may do everything.
+    pub fn kubeconfig(&self, user: &str) -> PathBuf {
+        kubeconfig_path(self.dir(), user)
+    }
+
+    /// A client for one of the people.
+    pub async fn client(&self, user: &str) -> Result<Client, ClusterError> {
+        client(&self.kubeconfig(user)).await
+    }
+
+    /// The e-mail address of one of the people, which is their user name, too.
+    pub fn user_email(user: &str) -> String {
+        people::email(user)
+    }
+
+    /// A kubeconfig with a token of a ServiceAccount, which must exist. It is good for 30 days.
+    pub async fn service_account_kubeconfig(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Result<PathBuf, ClusterError> {
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client("admin").await?, namespace);
+        let request = TokenRequest {
+            spec: TokenRequestSpec {
+                expiration_seconds: Some(TOKEN_SECONDS),
+                ..TokenRequestSpec::default()
+            },
+            ..TokenRequest::default()
+        };
+        let made = accounts
+            .create_token_request(name, &PostParams::default(), &request)
+            .await;
+        let token = made
+            .map_err(|source| ClusterError::Kubernetes {
+                action: format!("make a token for the ServiceAccount {namespace}/{name}"),
+                source: Box::new(source),
+            })?
+            .status
+            .map(|status| status.token)
+            // The API server always fills it in.
+            .unwrap_or_default();
+        let path = kubeconfig_path(self.dir(), &format!("{namespace}.{name}"));
+        let certificate = start::certificate(self.dir())?;
+        people::write_kubeconfig(&path, &self.server, &certificate, name, &token)?;
+        Ok(path)
+    }
+
+    /// Where etcd answers, without any sign-in, for example `http://127.0.0.1:32001`.
+    pub fn etcd_endpoint(&self) -> &str {
+        &self.etcd_endpoint
+    }
+
+    /// Everything that was ever stored in etcd since the start, as raw bytes: nothing is compacted.
+    pub async fn etcd_dump(&self) -> Result<Vec<Revision>, ClusterError> {
+        history::dump(&self.etcd_endpoint)
+            .await
+            .map_err(ClusterError::History)
+    }
+
+    /// The private folder of this control plane.
+    pub fn dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The audit log, one JSON object on each line; there is one if [`Options::audit_log`] is set.
+    pub fn audit_log(&self) -> PathBuf {
+        start::audit_log(self.dir())
+    }
+
+    /// The programs that run here, kubectl among them.
+    pub fn binaries(&self) -> &Binaries {
+        &self.binaries
+    }
+
+    /// The last lines of what a program said.
+    pub fn log_tail(&self, component: Component) -> String {
+        let process = match component {
+            Component::Etcd => &self.etcd,
+            Component::KubeApiserver => &self.apiserver,
+            Component::KubeControllerManager => &self.controller_manager,
+        };
+        process.log_tail(SHOWN)
+    }
+
+    /// Ends everything and removes the folder. Dropping does the same, but blocks the thread meanwhile.
+    pub async fn shutdown(self) {
+        // Only a panic of the drop could make this fail, and there is nothing left to do then.
+        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
+    }
+}
+
+fn kubeconfig_path(folder: &Path, user: &str) -> PathBuf {
+    folder.join("kubeconfigs").join(format!("{user}.yaml"))
+}
+
+async fn client(kubeconfig: &Path) -> Result<Client, ClusterError> {
+    // Whoever else installed a provider before us is as good.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let failed = |source| ClusterError::Kubeconfig {
+        path: kubeconfig.to_owned(),
+        source,
+    };
+    let file = Kubeconfig::read_from(kubeconfig).map_err(failed)?;
+    let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+        .await
+        .map_err(failed)?;
+    // A proxy of the environment does not reach this machine's loopback interface.
+    config.proxy_url = None;
+    // For the audit log; without it kube's clients have no name.
+    let name = http::HeaderValue::from_static(env!("CARGO_PKG_NAME"));
+    config.headers.push((http::header::USER_AGENT, name));
+    Client::try_from(config).map_err(|source| ClusterError::Kubernetes {
+        action: "make a client".to_owned(),
+        source: Box::new(source),
+    })
+}

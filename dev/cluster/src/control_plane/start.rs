@@ -1,0 +1,336 @@
+//! Starts the programs one after the other, each when the one before is ready.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::keys::SigningKey;
+use super::people::{self, PEOPLE};
+use super::process::{Folder, Process};
+use super::{ClusterError, Component, ControlPlane, Options, SHOWN, client, kubeconfig_path};
+use crate::binaries::Binaries;
+use crate::wait::{TimedOut, wait_until};
+use crate::{cache, manifests, random};
+
+/// How often other ports are tried when somebody else took one between our choice and the program's start.
+const ATTEMPTS: usize = 5;
+
+/// How long each program may take: two seconds when the machine is idle.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// What kube-controller-manager runs; nothing here needs nodes or pods.
+const CONTROLLERS: &str = "clusterrole-aggregation-controller,garbage-collector-controller,\
+    namespace-controller,serviceaccount-controller,serviceaccount-token-controller,\
+    ttl-after-finished-controller,validatingadmissionpolicy-status-controller";
+
+pub(super) async fn start(options: &Options) -> Result<ControlPlane, ClusterError> {
+    let binaries = Binaries::find().await?;
+    let mut attempt = 1;
+    loop {
+        match attempt_to_start(options, &binaries).await {
+            Err(ClusterError::Ended { log, .. })
+                if attempt < ATTEMPTS && log.contains("address already in use") =>
+            {
+                attempt += 1;
+            }
+            started_or_failed => return started_or_failed,
+        }
+    }
+}
+
+pub(super) fn audit_log(folder: &Path) -> PathBuf {
+    folder.join("audit.log")
+}
+
+/// The certificate that the API server made for itself.
+pub(super) fn certificate(folder: &Path) -> Result<Vec<u8>, ClusterError> {
+    fs::read(folder.join("certificates/apiserver.crt"))
+        .map_err(|source| machine("read the certificate of the API server", source))
+}
+
+async fn attempt_to_start(
+    options: &Options,
+    binaries: &Binaries,
+) -> Result<ControlPlane, ClusterError> {
+    let folder = Folder::create(options.keep)
+        .map_err(|source| machine("create a folder for the control plane", source))?;
+    let [client_port, peer_port, secure_port] =
+        free_ports().map_err(|source| machine("find free ports", source))?;
+    let tokens = write_inputs(folder.path())?;
+    let etcd_endpoint = format!("http://127.0.0.1:{client_port}");
+    let server = format!("https://127.0.0.1:{secure_port}");
+
+    let member = random::digits().map_err(|source| machine("name the member of etcd", source))?;
+    let arguments = etcd_arguments(folder.path(), &member, &etcd_endpoint, peer_port);
+    let mut etcd = run(&folder, Component::Etcd, &binaries.etcd(), &arguments)?;
+    wait_for_etcd(&mut etcd, &etcd_endpoint, &member).await?;
+
+    let arguments = apiserver_arguments(folder.path(), &etcd_endpoint, secure_port, options);
+    let mut apiserver = run(
+        &folder,
+        Component::KubeApiserver,
+        &binaries.kube_apiserver(),
+        &arguments,
+    )?;
+    wait_for_certificate(&mut apiserver, folder.path()).await?;
+    let certificate = certificate(folder.path())?;
+    for (person, token) in PEOPLE.iter().zip(&tokens) {
+        let path = kubeconfig_path(folder.path(), person.name);
+        people::write_kubeconfig(&path, &server, &certificate, person.name, token)?;
+    }
+    wait_for_apiserver(&mut apiserver, folder.path()).await?;
+
+    let admin = client(&kubeconfig_path(folder.path(), "admin")).await?;
+    manifests::apply_yaml(&admin, &options.manifests.join("\n---\n")).await?;
+    let arguments = controller_manager_arguments(folder.path());
+    let program = binaries.kube_controller_manager();
+    let controller_manager = run(
+        &folder,
+        Component::KubeControllerManager,
+        &program,
+        &arguments,
+    )?;
+    Ok(ControlPlane {
+        controller_manager,
+        apiserver,
+        etcd,
+        folder,
+        binaries: binaries.clone(),
+        etcd_endpoint,
+        server,
+    })
+}
+
+/// Free at the moment. They are held together, so that they differ.
+fn free_ports() -> io::Result<[u16; 3]> {
+    let listen = || TcpListener::bind(("127.0.0.1", 0));
+    let listeners = [listen()?, listen()?, listen()?];
+    let [first, second, third] = listeners.each_ref().map(TcpListener::local_addr);
+    Ok([first?.port(), second?.port(), third?.port()])
+}
+
+/// Writes what the API server reads when it starts; returns the tokens of the people.
+fn write_inputs(folder: &Path) -> Result<Vec<String>, ClusterError> {
+    let failed = |source| machine("make keys and tokens", source);
+    let key = SigningKey::generate().map_err(failed)?;
+    let tokens = PEOPLE
+        .iter()
+        .map(|_| random::digits())
+        .collect::<io::Result<Vec<_>>>();
+    let tokens = tokens.map_err(failed)?;
+    let policy = json!({
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [{"level": "Metadata"}],
+    });
+    cache::write(&folder.join("service-accounts.key"), key.private.as_bytes())?;
+    cache::write(&folder.join("service-accounts.pub"), key.public.as_bytes())?;
+    cache::write(
+        &folder.join("tokens.csv"),
+        people::token_file(&tokens).as_bytes(),
+    )?;
+    cache::write(
+        &folder.join("audit-policy.json"),
+        policy.to_string().as_bytes(),
+    )?;
+    cache::create_dir(&folder.join("logs"))?;
+    Ok(tokens)
+}
+
+fn etcd_arguments(folder: &Path, member: &str, endpoint: &str, peer_port: u16) -> Vec<String> {
+    let peer = format!("http://127.0.0.1:{peer_port}");
+    vec![
+        format!("--name={member}"),
+        format!("--data-dir={}", folder.join("etcd").display()),
+        format!("--listen-client-urls={endpoint}"),
+        format!("--advertise-client-urls={endpoint}"),
+        format!("--listen-peer-urls={peer}"),
+        format!("--initial-advertise-peer-urls={peer}"),
+        format!("--initial-cluster={member}={peer}"),
+        // Nobody needs this data after a power cut.
+        "--unsafe-no-fsync".into(),
+    ]
+}
+
+fn apiserver_arguments(
+    folder: &Path,
+    etcd_endpoint: &str,
+    port: u16,
+    options: &Options,
+) -> Vec<String> {
+    let at = |name: &str| folder.join(name).display().to_string();
+    let mut arguments = vec![
+        format!("--etcd-servers={etcd_endpoint}"),
+        // The whole history stays, for `etcd_dump`.
+        "--etcd-compaction-interval=0".into(),
+        format!("--cert-dir={}", at("certificates")),
+        format!("--secure-port={port}"),
+        "--bind-address=127.0.0.1".into(),
+        "--endpoint-reconciler-type=none".into(),
+        "--service-cluster-ip-range=10.96.0.0/16".into(),
+        "--authorization-mode=RBAC".into(),
+        format!("--token-auth-file={}", at("tokens.csv")),
+        "--service-account-issuer=https://kubernetes.default.svc".into(),
+        format!("--service-account-key-file={}", at("service-accounts.pub")),
+        format!(
+            "--service-account-signing-key-file={}",
+            at("service-accounts.key")
+        ),
+        // It would wait for ServiceAccounts of pods that nobody runs.
+        "--disable-admission-plugins=ServiceAccount".into(),
+    ];
+    if options.audit_log {
+        arguments.push(format!("--audit-policy-file={}", at("audit-policy.json")));
+        arguments.push(format!("--audit-log-path={}", audit_log(folder).display()));
+    }
+    if !options.feature_gates.is_empty() {
+        let gates = options
+            .feature_gates
+            .iter()
+            .map(|(name, on)| format!("{name}={on}"));
+        arguments.push(format!(
+            "--feature-gates={}",
+            gates.collect::<Vec<_>>().join(",")
+        ));
+    }
+    if !options.runtime_config.is_empty() {
+        arguments.push(format!(
+            "--runtime-config={}",
+            options.runtime_config.join(",")
+        ));
+    }
+    arguments
+}
+
+fn controller_manager_arguments(folder: &Path) -> Vec<String> {
+    let kubeconfig = kubeconfig_path(folder, people::CONTROLLER_MANAGER);
+    let key = folder.join("service-accounts.key");
+    vec![
+        format!("--kubeconfig={}", kubeconfig.display()),
+        format!("--controllers={CONTROLLERS}"),
+        // Each controller is its own ServiceAccount, as in real clusters: admission policies tell them apart.
+        "--use-service-account-credentials".into(),
+        format!("--service-account-private-key-file={}", key.display()),
+        "--leader-elect=false".into(),
+        "--secure-port=0".into(),
+    ]
+}
+
+fn run(
+    folder: &Folder,
+    component: Component,
+    program: &Path,
+    arguments: &[String],
+) -> Result<Process, ClusterError> {
+    let log = folder
+        .path()
+        .join("logs")
+        .join(format!("{}.log", component.name()));
+    folder
+        .run(program, arguments, &log)
+        .map_err(|source| machine("start a program", source))
+}
+
+/// Asks etcd for the name of its member: on this port might answer somebody else's.
+async fn wait_for_etcd(
+    etcd: &mut Process,
+    endpoint: &str,
+    member: &str,
+) -> Result<(), ClusterError> {
+    #[derive(Deserialize)]
+    struct Members {
+        members: Vec<Member>,
+    }
+    #[derive(Deserialize)]
+    struct Member {
+        #[serde(default)]
+        name: String,
+    }
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(5))
+        .build()
+        .map_err(|source| machine("make an HTTP client", io::Error::other(source)))?;
+    let list = format!("{endpoint}/v3/cluster/member/list");
+    ready(etcd, Component::Etcd, "it answers", async || {
+        let answer = http.post(&list).body("{}").send().await.ok()?;
+        let found: Members = answer.json().await.ok()?;
+        found
+            .members
+            .iter()
+            .any(|found| found.name == member)
+            .then_some(())
+    })
+    .await
+}
+
+async fn wait_for_certificate(apiserver: &mut Process, folder: &Path) -> Result<(), ClusterError> {
+    // The key is written after the certificate.
+    let key = folder.join("certificates/apiserver.key");
+    let made = async || key.exists().then_some(());
+    ready(
+        apiserver,
+        Component::KubeApiserver,
+        "it has made its certificate",
+        made,
+    )
+    .await
+}
+
+/// Nobody else can answer here: only our API server has the key of our certificate.
+async fn wait_for_apiserver(apiserver: &mut Process, folder: &Path) -> Result<(), ClusterError> {
+    let admin = client(&kubeconfig_path(folder, "admin")).await?;
+    ready(
+        apiserver,
+        Component::KubeApiserver,
+        "/readyz says ok",
+        async || {
+            let request = http::Request::get("/readyz").body(Vec::new()).ok()?;
+            let answer = tokio::time::timeout(Duration::from_secs(5), admin.request_text(request));
+            answer.await.ok()?.ok().map(|_| ())
+        },
+    )
+    .await
+}
+
+/// Waits for a program, unless it ends before.
+async fn ready(
+    process: &mut Process,
+    component: Component,
+    what: &str,
+    mut is_ready: impl AsyncFnMut() -> Option<()>,
+) -> Result<(), ClusterError> {
+    let waited = wait_until(what, READY_WITHIN, async || {
+        if process.has_ended() {
+            Some(false)
+        } else {
+            is_ready().await.map(|()| true)
+        }
+    })
+    .await;
+    match waited {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(ClusterError::Ended {
+            component,
+            log: process.log_tail(SHOWN),
+        }),
+        Err(source) => Err(not_ready(component, process, source)),
+    }
+}
+
+fn not_ready(component: Component, process: &Process, source: TimedOut) -> ClusterError {
+    ClusterError::NotReady {
+        component,
+        source,
+        log: process.log_tail(SHOWN),
+    }
+}
+
+fn machine(action: &'static str, source: io::Error) -> ClusterError {
+    ClusterError::Machine { action, source }
+}

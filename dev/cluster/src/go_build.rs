@@ -1,0 +1,274 @@
+//! Builds the programs of the control plane from Go modules, whose checksums are pinned in `build/*/go.sum`.
+//!
+//! Go itself verifies each module that it downloads against that file. The first build compiles some 2,500 packages and
+//! leaves about 4 GB in Go's own build cache.
+
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::cache::{self, CacheError};
+use crate::progress;
+
+/// The version of Kubernetes; `build/kubernetes/go.mod` says the same.
+pub(crate) const KUBERNETES_VERSION: &str = "v1.37.2";
+/// The version of etcd; `build/etcd/go.mod` says the same.
+pub(crate) const ETCD_VERSION: &str = "v3.7.3";
+
+const ETCD: Module = Module {
+    name: "etcd",
+    go_mod: include_str!("../build/etcd/go.mod"),
+    go_sum: include_str!("../build/etcd/go.sum"),
+};
+const KUBERNETES: Module = Module {
+    name: "kubernetes",
+    go_mod: include_str!("../build/kubernetes/go.mod"),
+    go_sum: include_str!("../build/kubernetes/go.sum"),
+};
+
+/// What is built: the program's name, the module that pins it, its package.
+const PROGRAMS: [(&str, &Module, &str); 4] = [
+    ("etcd", &ETCD, "go.etcd.io/etcd/server/v3"),
+    (
+        "kube-apiserver",
+        &KUBERNETES,
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+    ),
+    (
+        "kube-controller-manager",
+        &KUBERNETES,
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+    ),
+    ("kubectl", &KUBERNETES, "k8s.io/kubernetes/cmd/kubectl"),
+];
+
+/// How many lines of a failed build are shown.
+const SHOWN: usize = 20;
+
+/// A Go module that has no code of its own: it pins what is built.
+struct Module {
+    name: &'static str,
+    go_mod: &'static str,
+    go_sum: &'static str,
+}
+
+/// Why the programs could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Go is not installed.
+    #[error(
+        "the control plane (Kubernetes {KUBERNETES_VERSION}, etcd {ETCD_VERSION}) is built once with Go, and `go` is not in PATH: install Go 1.26 or newer (https://go.dev/dl), or let KUBEBUILDER_ASSETS name a folder with etcd, kube-apiserver, kube-controller-manager and kubectl"
+    )]
+    NoGo,
+    /// Go could not be started.
+    #[error("cannot run `go`: {0}")]
+    Go(io::Error),
+    /// The build failed.
+    #[error(
+        "building {program} failed; the last that `go build` said:\n{output}\nif modules could not be downloaded, set GOPROXY to a Go module proxy that this machine reaches"
+    )]
+    Failed {
+        /// What was built.
+        program: &'static str,
+        /// The end of the output.
+        output: String,
+    },
+    /// The cache folder could not be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+/// Builds all programs into `programs`; `work` is a folder for the modules, which the caller removes.
+pub(crate) async fn build(work: &Path, programs: &Path) -> Result<(), BuildError> {
+    progress::say(&format!(
+        "building Kubernetes {KUBERNETES_VERSION} and etcd {ETCD_VERSION}: some minutes, only this once"
+    ));
+    for module in [&ETCD, &KUBERNETES] {
+        cache::write(
+            &work.join(module.name).join("go.mod"),
+            module.go_mod.as_bytes(),
+        )?;
+        cache::write(
+            &work.join(module.name).join("go.sum"),
+            module.go_sum.as_bytes(),
+        )?;
+    }
+    for (step, (program, module, package)) in PROGRAMS.into_iter().enumerate() {
+        let label = format!("[{}/{}] {program}", step + 1, PROGRAMS.len());
+        let mut go = Command::new("go");
+        go.current_dir(work.join(module.name))
+            .env("CGO_ENABLED", "0")
+            .env("GOWORK", "off")
+            // A program for another machine would not run here.
+            .env_remove("GOOS")
+            .env_remove("GOARCH")
+            .args(["build", "-v", "-mod=readonly", "-trimpath", "-ldflags"])
+            .arg(linker_flags(module))
+            .arg("-o")
+            .arg(programs.join(program))
+            .arg(package);
+        run(go, program, &label).await?;
+    }
+    Ok(())
+}
+
+/// Small programs that know their version; etcd has its own in its source.
+fn linker_flags(module: &Module) -> String {
+    if module.name != KUBERNETES.name {
+        return "-s -w".to_owned();
+    }
+    let version = "k8s.io/component-base/version";
+    let mut numbers = KUBERNETES_VERSION.trim_start_matches('v').split('.');
+    let (major, minor) = (
+        numbers.next().unwrap_or_default(),
+        numbers.next().unwrap_or_default(),
+    );
+    format!(
+        "-s -w -X {version}.gitVersion={KUBERNETES_VERSION} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
+    )
+}
+
+/// Runs one `go build -v`, which names each package that it compiles and each module that it downloads.
+async fn run(mut go: Command, program: &'static str, label: &str) -> Result<(), BuildError> {
+    let started = Instant::now();
+    let mut go = go
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => BuildError::NoGo,
+            _ => BuildError::Go(error),
+        })?;
+    let mut seen = Seen::default();
+    let line = progress::Line::new();
+    let mut tick = tokio::time::interval(line.interval());
+    if let Some(stderr) = go.stderr.take() {
+        let mut lines = BufReader::new(stderr).lines();
+        loop {
+            tokio::select! {
+                _ = tick.tick() => line.update(&format!("{label}: {}", seen.state(started.elapsed()))),
+                next = lines.next_line() => match next.map_err(BuildError::Go)? {
+                    Some(text) => seen.take(text),
+                    None => break,
+                },
+            }
+        }
+    }
+    let status = go.wait().await.map_err(BuildError::Go)?;
+    line.finish(&format!("{label}: {}", seen.state(started.elapsed())));
+    if status.success() {
+        return Ok(());
+    }
+    Err(BuildError::Failed {
+        program,
+        output: seen.tail.join("\n"),
+    })
+}
+
+/// What a build has said so far.
+#[derive(Default)]
+struct Seen {
+    modules: usize,
+    packages: usize,
+    tail: Vec<String>,
+}
+
+impl Seen {
+    fn take(&mut self, line: String) {
+        if line.starts_with("go: downloading ") {
+            self.modules += 1;
+        } else if !line.contains(' ') {
+            self.packages += 1;
+        }
+        if self.tail.len() == SHOWN {
+            self.tail.remove(0);
+        }
+        self.tail.push(line);
+    }
+
+    fn state(&self, elapsed: Duration) -> String {
+        let seconds = elapsed.as_secs();
+        let mut state = format!("{}:{:02} min", seconds / 60, seconds % 60);
+        // Neither is told when Go's cache has it all; then this is the time for linking.
+        for (count, what) in [
+            (self.modules, "modules downloaded"),
+            (self.packages, "packages compiled"),
+        ] {
+            if count > 0 {
+                state += &format!(", {count} {what}");
+            }
+        }
+        state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_versions_are_those_of_the_pinned_modules() {
+        let pinned = |module: &Module, requirement: String| {
+            module.go_mod.lines().any(|line| {
+                line.trim_start_matches("require ")
+                    .trim_end_matches("// indirect")
+                    .trim()
+                    == requirement
+            })
+        };
+        assert!(pinned(
+            &KUBERNETES,
+            format!("k8s.io/kubernetes {KUBERNETES_VERSION}")
+        ));
+        assert!(pinned(
+            &ETCD,
+            format!("go.etcd.io/etcd/server/v3 {ETCD_VERSION}")
+        ));
+    }
+
+    #[test]
+    fn each_program_has_its_place_in_the_folder() {
+        assert_eq!(
+            PROGRAMS.map(|(program, ..)| program),
+            crate::binaries::NAMES
+        );
+    }
+
+    #[test]
+    fn progress_tells_downloads_from_packages() {
+        let mut seen = Seen::default();
+        seen.take("go: downloading k8s.io/api v0.37.2".into());
+        seen.take("k8s.io/api/core/v1".into());
+        seen.take("some complaint of the compiler".into());
+        assert_eq!(
+            seen.state(Duration::from_secs(65)),
+            "1:05 min, 1 modules downloaded, 1 packages compiled"
+        );
+        assert_eq!(seen.tail.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_machine_without_go_is_told_what_to_do() {
+        let missing = Command::new("/does/not/exist/go");
+        let error = run(missing, "etcd", "etcd").await.unwrap_err();
+        assert!(matches!(error, BuildError::NoGo));
+        assert!(error.to_string().contains("https://go.dev/dl"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_failed_build_shows_what_go_said() {
+        let mut failing = Command::new("sh");
+        failing.args(["-c", "echo 'undefined: x' >&2; exit 1"]);
+        let error = run(failing, "etcd", "etcd").await.unwrap_err().to_string();
+        assert!(
+            error.contains("undefined: x") && error.contains("etcd"),
+            "{error}"
+        );
+    }
+}
