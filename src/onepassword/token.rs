@@ -21,6 +21,7 @@ const PREFIX: &str = "ops_";
 pub struct ServiceAccountToken {
     text: SecretString,
     origin: Origin,
+    account: String,
     fingerprint: String,
 }
 
@@ -99,6 +100,7 @@ impl ServiceAccountToken {
         Ok(Self {
             text: SecretString::from(text),
             origin,
+            account: contents.email.to_owned(),
             fingerprint,
         })
     }
@@ -111,6 +113,11 @@ impl ServiceAccountToken {
     /// The host it signs in at.
     pub fn host(&self) -> &str {
         &self.origin.host
+    }
+
+    /// The service account's own address at 1Password; not secret.
+    pub fn account(&self) -> &str {
+        &self.account
     }
 
     /// Tells one token from another (64 bits of its SHA-256); not secret.

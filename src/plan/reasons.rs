@@ -85,3 +85,89 @@ pub mod grant {
     /// The request has not come to a loan.
     pub const NOT_STARTED: &str = "NotStarted";
 }
+
+/// Reasons of a OnePasswordIntegration's conditions.
+pub mod integration {
+    /// It can be used.
+    pub const READY: &str = "Ready";
+    /// The operator may not read Secrets in this namespace.
+    pub const NAMESPACE_NOT_ENROLLED: &str = "NamespaceNotEnrolled";
+    /// There is no Secret of this name.
+    pub const SECRET_MISSING: &str = "SecretMissing";
+    /// The Secret lacks the label that lets the operator read it.
+    pub const SECRET_NOT_LABELLED: &str = "SecretNotLabelled";
+    /// The Secret's label gives it to another integration.
+    pub const SECRET_OF_ANOTHER: &str = "SecretOfAnotherIntegration";
+    /// The Secret could not be read.
+    pub const SECRET_UNREADABLE: &str = "SecretUnreadable";
+    /// The Secret has no such key.
+    pub const KEY_MISSING: &str = "KeyMissing";
+    /// What the Secret holds is no token.
+    pub const TOKEN_MALFORMED: &str = "TokenMalformed";
+    /// The token leads elsewhere than to 1Password.
+    pub const FOREIGN_ORIGIN: &str = "ForeignOrigin";
+    /// 1Password refused the token.
+    pub const TOKEN_REJECTED: &str = "TokenRejected";
+    /// 1Password forbids signing in from here.
+    pub const SIGN_IN_FORBIDDEN: &str = "SignInForbidden";
+    /// 1Password took the token.
+    pub const TOKEN_ACCEPTED: &str = "TokenAccepted";
+    /// The token expires soon.
+    pub const TOKEN_EXPIRES_SOON: &str = "TokenExpiresSoon";
+    /// By the spec the token has expired, though 1Password still takes it.
+    pub const TOKEN_PAST_EXPIRY: &str = "TokenPastExpiry";
+    /// The first sign-in is under way.
+    pub const SIGNING_IN: &str = "SigningIn";
+    /// The token cannot be used, so nothing is known.
+    pub const TOKEN_UNUSABLE: &str = "TokenUnusable";
+    /// It is switched off.
+    pub const SUSPENDED: &str = "Suspended";
+    /// The vaults are being listed.
+    pub const DISCOVERING: &str = "Discovering";
+    /// The vaults and their items are known.
+    pub const DISCOVERED: &str = "Discovered";
+    /// The service account can read no vault.
+    pub const NO_VAULT: &str = "NoVault";
+    /// A vault of the allow-list is not there.
+    pub const VAULT_NOT_FOUND: &str = "VaultNotFound";
+    /// A title of the allow-list names several vaults.
+    pub const VAULT_AMBIGUOUS: &str = "VaultAmbiguous";
+    /// 1Password does not let the service account list a vault.
+    pub const VAULT_UNREADABLE: &str = "VaultUnreadable";
+    /// Items can be shared with named people.
+    pub const SHARING_ALLOWED: &str = "SharingAllowed";
+    /// The account's policy does not allow links for named people.
+    pub const NAMED_PEOPLE_NOT_ALLOWED: &str = "NamedPeopleNotAllowed";
+    /// 1Password does not let the service account share.
+    pub const SHARING_FORBIDDEN: &str = "SharingForbidden";
+    /// There is no item for which the policy could be read.
+    pub const NO_ITEM: &str = "NoItem";
+    /// 1Password asks us to wait.
+    pub const RATE_LIMITED: &str = "RateLimited";
+    /// 1Password does not ask us to wait.
+    pub const NOT_THROTTLED: &str = "NotThrottled";
+    /// The account's request limits are nearly used up; discovery waits for room.
+    pub const QUOTA_LOW: &str = "QuotaLow";
+    /// 1Password cannot be reached, or does not answer.
+    pub const UNAVAILABLE: &str = "OnePasswordUnavailable";
+    /// 1Password's answers, or the core, are not as expected.
+    pub const BROKEN: &str = "OnePasswordBroken";
+    /// Our clock and 1Password's differ.
+    pub const CLOCK_SKEW: &str = "ClockSkew";
+}
+
+/// Reasons of an AccessFlow's conditions.
+pub mod flow {
+    /// It can be used.
+    pub const VALID: &str = "Valid";
+    /// There is no such integration in the flow's namespace.
+    pub const INTEGRATION_NOT_FOUND: &str = "IntegrationNotFound";
+    /// It is switched off.
+    pub const SUSPENDED: &str = "Suspended";
+    /// The timeframe cannot be understood.
+    pub const INVALID_TIMEFRAME: &str = "InvalidTimeframe";
+    /// A duration cannot be understood, or the default is longer than the longest.
+    pub const INVALID_DURATION: &str = "InvalidDuration";
+    /// The selector of namespaces cannot be understood.
+    pub const INVALID_SELECTOR: &str = "InvalidSelector";
+}

@@ -1,0 +1,524 @@
+//! What an integration's status says: five conditions, and what is known of the account.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::{
+    self, Condition, LinkLifetime, OnePasswordIntegrationStatus, SharePolicyStatus, Span, Time,
+    VaultStatus,
+};
+use crate::plan::conditions::Conditions;
+use crate::plan::inventory::{Inventory, PolicySeen};
+use crate::plan::reasons::integration as reasons;
+
+use super::schedule::{EXPIRY_WARNING, expires_at, retry_at};
+use super::seen::{Failure, FailureKind, Findings, Observed, TokenSeen};
+
+/// So many vaults are shown.
+const MOST_VAULTS: usize = 100;
+/// The clocks may differ by so much.
+const SKEW_TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
+
+/// Whether a condition holds, why, and what to do.
+struct Verdict {
+    holds: Option<bool>,
+    reason: &'static str,
+    message: String,
+}
+
+fn yes(reason: &'static str, message: impl Into<String>) -> Verdict {
+    Verdict {
+        holds: Some(true),
+        reason,
+        message: message.into(),
+    }
+}
+
+fn no(reason: &'static str, message: impl Into<String>) -> Verdict {
+    Verdict {
+        holds: Some(false),
+        reason,
+        message: message.into(),
+    }
+}
+
+fn unknown(reason: &'static str, message: impl Into<String>) -> Verdict {
+    Verdict {
+        holds: None,
+        reason,
+        message: message.into(),
+    }
+}
+
+/// What the status should say.
+pub(super) fn status(seen: &Observed<'_>, now: Timestamp) -> OnePasswordIntegrationStatus {
+    let before = seen.integration.status.clone().unwrap_or_default();
+    let generation = seen.integration.metadata.generation.unwrap_or(0);
+    if only_restarted(seen, &before, generation) {
+        return before;
+    }
+    let credentials = credentials(seen, now);
+    let discovered = discovered(seen);
+    let shareable = shareable(seen);
+    let ready = ready(seen, &credentials, &discovered, &shareable);
+    let mut conditions = Conditions::new(&before.conditions, generation, now);
+    for (type_, verdict) in [
+        (api::READY, ready),
+        (api::CREDENTIALS_VALID, credentials),
+        (api::DISCOVERED, discovered),
+        (api::SHAREABLE, shareable),
+        (api::THROTTLED, throttled(seen, now)),
+    ] {
+        match verdict.holds {
+            Some(holds) => conditions.say(type_, holds, verdict.reason, verdict.message),
+            None => conditions.say_unknown(type_, verdict.reason, verdict.message),
+        }
+    }
+    OnePasswordIntegrationStatus {
+        observed_generation: Some(generation),
+        conditions: conditions.done(),
+        operator_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        ..account(seen, before)
+    }
+}
+
+/// Right after a start nothing is known that the status does not say already: it stays until the first discovery is over, so
+/// that a restart of the operator does not make everything look broken for a moment.
+fn only_restarted(
+    seen: &Observed<'_>,
+    before: &OnePasswordIntegrationStatus,
+    generation: i64,
+) -> bool {
+    let session = &seen.session;
+    let untried =
+        !session.accepted && session.failure.is_none() && session.throttled_until.is_none();
+    let same_account = matches!(&seen.token, TokenSeen::Usable { account, .. }
+        if before.account.as_ref() == Some(account));
+    let was_ready = crate::plan::conditions::holds(&before.conditions, api::READY);
+    let unchanged =
+        before.observed_generation == Some(generation) && !seen.integration.spec.suspend;
+    let nothing_known = seen.discovery.is_none() && seen.inventory.is_none();
+    untried && same_account && was_ready && unchanged && nothing_known
+}
+
+/// What is known of the account. What was known stays as long as it can be of the same account.
+fn account(
+    seen: &Observed<'_>,
+    before: OnePasswordIntegrationStatus,
+) -> OnePasswordIntegrationStatus {
+    let mut known = match &seen.token {
+        TokenSeen::Usable { account, host } => {
+            let same = before.account.as_ref() == Some(account);
+            OnePasswordIntegrationStatus {
+                account: Some(account.clone()),
+                host: Some(host.clone()),
+                ..if same {
+                    before
+                } else {
+                    OnePasswordIntegrationStatus::default()
+                }
+            }
+        }
+        _ => before,
+    };
+    if let Some(inventory) = seen.inventory {
+        known.vaults = vaults(inventory);
+        known.share_policy = inventory.policy.map(policy);
+    }
+    if let Some(discovery) = seen.discovery {
+        known.last_discovery_time = Some(Time(seconds(discovery.at)));
+    }
+    known
+}
+
+fn credentials(seen: &Observed<'_>, now: Timestamp) -> Verdict {
+    if let Some(problem) = token_problem(&seen.token) {
+        return problem;
+    }
+    match &seen.session.failure {
+        Some(failure) if failure.kind == FailureKind::Rejected => {
+            no(reasons::TOKEN_REJECTED, &failure.message)
+        }
+        Some(failure) if failure.kind == FailureKind::Forbidden => {
+            no(reasons::SIGN_IN_FORBIDDEN, with_next_try(failure))
+        }
+        _ if seen.session.accepted => accepted(seen, now),
+        Some(failure) => unknown(reason_of(failure.kind), with_next_try(failure)),
+        None if seen.integration.spec.suspend => unknown(
+            reasons::SUSPENDED,
+            "The token is not tried while the integration is suspended.",
+        ),
+        None if seen.session.throttled_until.is_some() => unknown(
+            reasons::RATE_LIMITED,
+            "1Password asks us to wait before signing in.",
+        ),
+        None => unknown(reasons::SIGNING_IN, "The token has not been tried yet."),
+    }
+}
+
+fn accepted(seen: &Observed<'_>, now: Timestamp) -> Verdict {
+    match expires_at(seen.integration) {
+        Some(at) if at <= now => yes(
+            reasons::TOKEN_PAST_EXPIRY,
+            format!(
+                "The token should have expired at {at:.0}, but 1Password still takes it: put a new one into the Secret, and its date into expiresAt."
+            ),
+        ),
+        Some(at) if at.duration_since(now) <= EXPIRY_WARNING => yes(
+            reasons::TOKEN_EXPIRES_SOON,
+            format!(
+                "The token expires at {at:.0}: put a new one into the Secret before, and its date into expiresAt."
+            ),
+        ),
+        _ => yes(reasons::TOKEN_ACCEPTED, "1Password accepts the token."),
+    }
+}
+
+/// What is wrong with the Secret or the token in it.
+fn token_problem(token: &TokenSeen) -> Option<Verdict> {
+    Some(match token {
+        TokenSeen::Usable { .. } => return None,
+        TokenSeen::NotEnrolled => no(
+            reasons::NAMESPACE_NOT_ENROLLED,
+            "The operator may not read Secrets in this namespace: add it to the operator's namespaces, or move the integration.",
+        ),
+        TokenSeen::NotConfigured => no(
+            reasons::SECRET_MISSING,
+            "The integration names no token: set spec.auth.serviceAccountToken.secretRef.",
+        ),
+        TokenSeen::Missing { secret } => no(
+            reasons::SECRET_MISSING,
+            format!(
+                "There is no Secret {secret} in this namespace: create it with the token, and label it keyloan.dev/secret=token and keyloan.dev/integration with the name of this integration."
+            ),
+        ),
+        TokenSeen::NotLabelled { secret } => no(
+            reasons::SECRET_NOT_LABELLED,
+            format!(
+                "The Secret {secret} is not marked as a token Secret, so it is not read: label it keyloan.dev/secret=token and keyloan.dev/integration with the name of this integration."
+            ),
+        ),
+        TokenSeen::OfAnother {
+            secret,
+            names: Some(names),
+        } => no(
+            reasons::SECRET_OF_ANOTHER,
+            format!(
+                "The Secret {secret} belongs to the integration {names}, so it is not read: give this integration a Secret of its own."
+            ),
+        ),
+        TokenSeen::OfAnother {
+            secret,
+            names: None,
+        } => no(
+            reasons::SECRET_OF_ANOTHER,
+            format!(
+                "The Secret {secret} does not say whose token it holds, so it is not read: label it keyloan.dev/integration with the name of this integration."
+            ),
+        ),
+        TokenSeen::Unreadable { secret, error } => no(
+            reasons::SECRET_UNREADABLE,
+            format!("The Secret {secret} could not be read, which is tried again: {error}."),
+        ),
+        TokenSeen::KeyMissing { secret, key, keys } => no(
+            reasons::KEY_MISSING,
+            format!(
+                "The Secret {secret} has no key {key} (it has: {}): put the token under that key, or name another one in secretRef.key.",
+                if keys.is_empty() {
+                    "none".to_owned()
+                } else {
+                    keys.join(", ")
+                }
+            ),
+        ),
+        TokenSeen::Malformed(why) => no(reasons::TOKEN_MALFORMED, sentence(why)),
+        TokenSeen::ForeignOrigin(why) => no(reasons::FOREIGN_ORIGIN, sentence(why)),
+    })
+}
+
+fn discovered(seen: &Observed<'_>) -> Verdict {
+    let Some(inventory) = seen.inventory else {
+        return not_discovered(seen);
+    };
+    if let Some(failure) = &seen.session.failure {
+        let listed = seen
+            .discovery
+            .map_or_else(String::new, |d| format!(" of {:.0}", d.at));
+        return unknown(
+            reason_of(failure.kind),
+            format!(
+                "The last listing{listed} is used: {}",
+                with_next_try(failure)
+            ),
+        );
+    }
+    let findings = seen
+        .discovery
+        .map(|discovery| discovery.findings.clone())
+        .unwrap_or_default();
+    if let Some(problem) = finding(&findings) {
+        return problem;
+    }
+    if inventory.vaults.is_empty() {
+        return no(
+            reasons::NO_VAULT,
+            "The service account can read no vault: give it access to one in 1Password. It is seen at the next discovery, or at once when the Secret or spec.vaults change.",
+        );
+    }
+    let items: usize = inventory.vaults.iter().map(|vault| vault.items.len()).sum();
+    let vaults = inventory.vaults.len();
+    yes(
+        reasons::DISCOVERED,
+        format!("Vaults: {vaults}, items: {items}."),
+    )
+}
+
+fn not_discovered(seen: &Observed<'_>) -> Verdict {
+    if !matches!(seen.token, TokenSeen::Usable { .. }) {
+        return unknown(
+            reasons::TOKEN_UNUSABLE,
+            "Without a usable token nothing can be listed.",
+        );
+    }
+    match &seen.session.failure {
+        Some(failure) => no(reason_of(failure.kind), with_next_try(failure)),
+        None if seen.integration.spec.suspend => unknown(
+            reasons::SUSPENDED,
+            "Nothing is listed while the integration is suspended.",
+        ),
+        None if seen.session.throttled_until.is_some() => no(
+            reasons::RATE_LIMITED,
+            "1Password asks us to wait before listing.",
+        ),
+        None if seen.room_from.is_some() => no(
+            reasons::QUOTA_LOW,
+            "The account's request limits are nearly used up; listing waits for room.",
+        ),
+        None => no(
+            reasons::DISCOVERING,
+            "The vaults are being listed for the first time.",
+        ),
+    }
+}
+
+fn finding(findings: &Findings) -> Option<Verdict> {
+    if let Some((title, ids)) = findings.ambiguous.first() {
+        return Some(no(
+            reasons::VAULT_AMBIGUOUS,
+            format!(
+                "Several vaults are titled {title:?}, so none of them is lent from: name one by its id in spec.vaults ({}).",
+                ids.join(", ")
+            ),
+        ));
+    }
+    if !findings.missing.is_empty() {
+        return Some(no(
+            reasons::VAULT_NOT_FOUND,
+            format!(
+                "The service account sees no vault {:?}: correct spec.vaults, or give the service account access in 1Password.",
+                findings.missing.join(", ")
+            ),
+        ));
+    }
+    if !findings.unreadable.is_empty() {
+        return Some(no(
+            reasons::VAULT_UNREADABLE,
+            format!(
+                "1Password does not let the service account list {:?}: give it the right to read items there.",
+                findings.unreadable.join(", ")
+            ),
+        ));
+    }
+    None
+}
+
+fn shareable(seen: &Observed<'_>) -> Verdict {
+    let forbidden = seen
+        .discovery
+        .is_some_and(|discovery| discovery.findings.sharing_forbidden);
+    match (
+        seen.inventory,
+        seen.inventory.and_then(|inventory| inventory.policy),
+    ) {
+        (_, Some(policy)) if policy.named_people => {
+            let lifetime = lifetime(policy.max_lifetime);
+            yes(
+                reasons::SHARING_ALLOWED,
+                format!(
+                    "Items can be shared with people named by e-mail address, for {lifetime} at the most."
+                ),
+            )
+        }
+        (_, Some(_)) => no(
+            reasons::NAMED_PEOPLE_NOT_ALLOWED,
+            "The 1Password account's policy does not allow links for people named by e-mail address: an administrator can change that in the account's sharing policy.",
+        ),
+        (Some(_), None) if forbidden => no(
+            reasons::SHARING_FORBIDDEN,
+            "1Password does not let the service account share items: give it the right to share in its vaults.",
+        ),
+        (Some(_), None) => unknown(
+            reasons::NO_ITEM,
+            "There is no item yet for which the account's sharing policy could be read.",
+        ),
+        (None, None) => unknown(
+            reasons::DISCOVERING,
+            "It is known after the first discovery.",
+        ),
+    }
+}
+
+fn throttled(seen: &Observed<'_>, now: Timestamp) -> Verdict {
+    match seen.session.throttled_until.filter(|until| *until > now) {
+        Some(until) => yes(
+            reasons::RATE_LIMITED,
+            format!("1Password limits the rate of requests: nothing is sent before {until:.0}."),
+        ),
+        None => no(reasons::NOT_THROTTLED, "1Password does not ask us to wait."),
+    }
+}
+
+fn ready(
+    seen: &Observed<'_>,
+    credentials: &Verdict,
+    discovered: &Verdict,
+    shareable: &Verdict,
+) -> Verdict {
+    let as_in = |verdict: &Verdict| no(verdict.reason, verdict.message.clone());
+    if credentials.holds == Some(false) {
+        return as_in(credentials);
+    }
+    if seen.integration.spec.suspend {
+        return no(
+            reasons::SUSPENDED,
+            "The integration is suspended: set spec.suspend to false to use it.",
+        );
+    }
+    let Some(inventory) = seen.inventory else {
+        return as_in(discovered);
+    };
+    if inventory.vaults.is_empty() {
+        return as_in(discovered);
+    }
+    if shareable.holds == Some(false) {
+        return as_in(shareable);
+    }
+    match seen
+        .session
+        .clock_skew
+        .filter(|skew| skew.abs() > SKEW_TOLERANCE)
+    {
+        Some(skew) => yes(
+            reasons::CLOCK_SKEW,
+            format!(
+                "Items can be lent, but 1Password's clock is {} s {} ours, and links end by its clock: check the time on this cluster's nodes.",
+                skew.abs().as_secs(),
+                if skew.is_positive() {
+                    "ahead of"
+                } else {
+                    "behind"
+                },
+            ),
+        ),
+        None => yes(reasons::READY, "Items can be lent."),
+    }
+}
+
+/// Whether somebody may have to do something about a condition.
+pub(super) fn is_warning(condition: &Condition) -> bool {
+    let expected = [
+        reasons::READY,
+        reasons::TOKEN_ACCEPTED,
+        reasons::DISCOVERED,
+        reasons::SHARING_ALLOWED,
+        reasons::NOT_THROTTLED,
+        reasons::SUSPENDED,
+    ];
+    !expected.contains(&condition.reason.as_str())
+}
+
+/// What only says that something has not happened yet, or that all is as usual, is no event.
+pub(super) fn is_worth_an_event(reason: &str) -> bool {
+    let silent = [
+        reasons::SIGNING_IN,
+        reasons::DISCOVERING,
+        reasons::TOKEN_UNUSABLE,
+        reasons::TOKEN_ACCEPTED,
+        reasons::DISCOVERED,
+        reasons::SHARING_ALLOWED,
+        reasons::NOT_THROTTLED,
+        reasons::NO_ITEM,
+    ];
+    !silent.contains(&reason)
+}
+
+fn reason_of(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Rejected => reasons::TOKEN_REJECTED,
+        FailureKind::Forbidden => reasons::SIGN_IN_FORBIDDEN,
+        FailureKind::Unavailable => reasons::UNAVAILABLE,
+        FailureKind::Broken => reasons::BROKEN,
+        FailureKind::RateLimited => reasons::RATE_LIMITED,
+    }
+}
+
+fn with_next_try(failure: &Failure) -> String {
+    let message = sentence(&failure.message);
+    match retry_at(failure) {
+        Some(at) if at > failure.at => format!("{message} Next try at {at:.0}."),
+        _ => message,
+    }
+}
+
+/// Capital letter first, full stop last.
+fn sentence(text: &str) -> String {
+    let text = text.trim_end_matches('.');
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+        .unwrap_or_default()
+}
+
+fn vaults(inventory: &Inventory) -> Vec<VaultStatus> {
+    let mut vaults: Vec<VaultStatus> = inventory
+        .vaults
+        .iter()
+        .map(|vault| VaultStatus {
+            id: vault.id.clone(),
+            title: vault.title.clone(),
+            items: u32::try_from(vault.items.iter().filter(|item| item.active).count())
+                .unwrap_or(u32::MAX),
+        })
+        .collect();
+    vaults.sort_by(|a, b| (&a.title, &a.id).cmp(&(&b.title, &b.id)));
+    vaults.truncate(MOST_VAULTS);
+    vaults
+}
+
+fn policy(policy: PolicySeen) -> SharePolicyStatus {
+    let kinds = [(policy.named_people, "Email"), (policy.domains, "Domain")];
+    SharePolicyStatus {
+        max_lifetime: Span(lifetime(policy.max_lifetime).to_owned()),
+        recipient_kinds: kinds
+            .iter()
+            .filter(|(allowed, _)| *allowed)
+            .map(|(_, kind)| (*kind).to_owned())
+            .collect(),
+        view_once: policy.view_once,
+    }
+}
+
+fn lifetime(lifetime: LinkLifetime) -> &'static str {
+    match lifetime {
+        LinkLifetime::OneHour => "1h",
+        LinkLifetime::OneDay => "1d",
+        LinkLifetime::SevenDays => "7d",
+        LinkLifetime::FourteenDays => "14d",
+        LinkLifetime::ThirtyDays => "30d",
+    }
+}
+
+/// Kubernetes times are whole seconds: what is written must be what is read back.
+fn seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
