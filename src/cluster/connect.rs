@@ -40,6 +40,14 @@ pub enum ConnectError {
     Client(kube::Error),
 }
 
+/// Installs the one TLS provider of the process, before anything connects. Doing it again changes nothing.
+pub fn install_tls() {
+    // An error says that there is a provider already.
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .ok();
+}
+
 /// Makes a client. Its calls are not retried behind our back: each controller has a back-off of its own.
 pub async fn connect(access: &KubeAccess) -> Result<Client, ConnectError> {
     let mut config = match access {

@@ -32,7 +32,7 @@ use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
 pub use cache::{Cache, Key};
-pub use connect::{ConnectError, KubeAccess, connect};
+pub use connect::{ConnectError, KubeAccess, connect, install_tls};
 pub use errors::{ApiError, Trouble};
 pub use events::{Events, Notice};
 pub use kinds::Kind;

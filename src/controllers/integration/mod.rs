@@ -1,0 +1,178 @@
+//! The integration controller: reads the token, has the plan decide, discovers, and says how it stands.
+//!
+//! A pass never waits for 1Password: discoveries are jobs of their own, so that a slow or hung one delays neither another
+//! integration nor the reaction to its own rotated token.
+
+mod discovery;
+mod token;
+
+use std::sync::Arc;
+
+use crate::api::{self, OnePasswordIntegration};
+use crate::cluster::{Cluster, Events, Key, Notice, Trouble};
+use crate::onepassword::AllowedOrigins;
+use crate::plan::conditions;
+use crate::plan::integration::{Effect, Observed, Plan, TokenSeen, plan};
+use crate::runtime::{Clock, Outcome, Passes, Tasks};
+use crate::telemetry::Metrics;
+
+use super::registry::{Entry, Registry};
+
+/// What passes over integrations share.
+pub struct Integrations {
+    /// The cluster.
+    pub cluster: Arc<Cluster>,
+    /// What is in memory of each integration.
+    pub registry: Arc<Registry>,
+    /// Where tokens may lead besides 1Password's own domains.
+    pub allowed_origins: AllowedOrigins,
+    /// The time.
+    pub clock: Clock,
+    /// What people are told.
+    pub events: Events,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// To start discoveries with.
+    pub tasks: Tasks,
+    /// The queue of this very controller.
+    pub passes: Passes<Key>,
+}
+
+impl Integrations {
+    /// Has an integration looked at when it or its Secret changes. Subscribe before the watches start.
+    pub fn subscribe(cluster: &Arc<Cluster>, passes: &Passes<Key>) {
+        let ask = passes.clone();
+        cluster
+            .integrations
+            .subscribe(move |integration| ask.ask(Key::of(integration)));
+        let (ask, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
+        cluster.secrets.subscribe(move |secret| {
+            let Some(cluster) = cluster_of.upgrade() else {
+                return;
+            };
+            let secret = Key::of(secret);
+            let concerned = cluster.integrations.select(|integration| {
+                token::secret_of(integration).is_some_and(|(key, _)| key == secret)
+            });
+            concerned
+                .iter()
+                .for_each(|integration| ask.ask(Key::of(integration.as_ref())));
+        });
+    }
+
+    /// Looks at one integration once.
+    pub async fn pass(self: Arc<Self>, key: Key) -> Outcome {
+        let Some(integration) = self.cluster.integrations.get(&key) else {
+            self.registry.forget(&key);
+            self.count();
+            return Outcome::Gone;
+        };
+        let entry = self.registry.entry(&key);
+        let token = self.token(&integration, &entry).await;
+        let unreadable = matches!(token, TokenSeen::Unreadable { .. });
+        let Plan {
+            effect,
+            status,
+            wake,
+            notes,
+        } = self.decide(&integration, &entry, token);
+        match effect {
+            Some(Effect::Discover) => self.discover(&integration, &entry, key),
+            Some(Effect::GiveUpDiscovery) => entry.give_up_discovery(),
+            None => {}
+        }
+        let written = self
+            .cluster
+            .integrations
+            .patch_status(&integration, &status)
+            .await;
+        match written {
+            Ok(true) => {
+                let tell = |note| self.events.tell(integration.as_ref(), notice(note));
+                notes.into_iter().for_each(tell);
+                self.count();
+            }
+            Ok(false) => {}
+            // Deleted, or made anew, in the meantime: the watch tells.
+            Err(error) if matches!(error.trouble, Trouble::NotFound | Trouble::Conflict) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a status was not written; it is tried again");
+                return Outcome::Failed;
+            }
+        }
+        if unreadable {
+            Outcome::Failed
+        } else {
+            Outcome::Waiting(wake)
+        }
+    }
+
+    fn decide(
+        &self,
+        integration: &OnePasswordIntegration,
+        entry: &Entry,
+        token: TokenSeen,
+    ) -> Plan {
+        let memory = self.registry.memory(entry, integration.spec.plan);
+        let seen = Observed {
+            integration,
+            token,
+            session: memory.session,
+            discovery: memory.discovery.as_ref(),
+            inventory: memory.inventory.as_deref(),
+            discovering: memory.discovering,
+            room_from: memory.room_from,
+        };
+        plan(&seen, self.clock.now())
+    }
+
+    /// Starts a discovery, whose end asks for another pass.
+    fn discover(&self, integration: &OnePasswordIntegration, entry: &Arc<Entry>, key: Key) {
+        let Some(session) = entry.held().and_then(|held| held.token.ok()) else {
+            return;
+        };
+        let (entry_of, clock) = (entry.clone(), self.clock.clone());
+        let (allowed, passes) = (integration.spec.vaults.clone(), self.passes.clone());
+        let name = format!("discovery of {key}");
+        // The job must be known before it can end: until then it waits for the entry.
+        let (begin, begun) = tokio::sync::oneshot::channel::<()>();
+        let job = self.tasks.run(name, async move {
+            if begun.await.is_err() {
+                return;
+            }
+            let known = entry_of.inventory();
+            let outcome =
+                discovery::discover(session.as_ref(), &allowed, known.as_deref(), &clock).await;
+            if let Err(error) = &outcome {
+                tracing::warn!(integration = %key, %error, "a discovery failed");
+            }
+            entry_of.discovery_ended(&session, outcome);
+            passes.ask(key);
+        });
+        entry.discovery_begins(job);
+        begin.send(()).ok();
+    }
+
+    fn count(&self) {
+        let ready = self.cluster.integrations.select(|integration| {
+            let status = integration.status.as_ref();
+            status.is_some_and(|status| conditions::holds(&status.conditions, api::READY))
+        });
+        let all = self.cluster.integrations.select(|_| true);
+        let (ready, all) = (count_of(ready.len()), count_of(all.len()));
+        self.metrics.integrations(ready, all - ready);
+    }
+}
+
+fn count_of(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+fn notice(note: crate::plan::effect::Note) -> Notice {
+    Notice {
+        warning: note.warning,
+        reason: note.reason,
+        action: "Discover",
+        note: note.message,
+    }
+}

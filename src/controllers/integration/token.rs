@@ -1,0 +1,175 @@
+//! From the Secret to the token: looks at the labels first, and reads only what is this integration's own.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+
+use super::Integrations;
+use crate::api::OnePasswordIntegration;
+use crate::cluster::{ApiError, Key, SecretMark};
+use crate::controllers::registry::{Entry, Held, SecretVersion};
+use crate::onepassword::{ServiceAccountToken, TokenError};
+use crate::plan::integration::{TokenClaim, TokenSeen, token_claim};
+
+/// The Secret that an integration names, and the key in it.
+pub(super) fn secret_of(integration: &OnePasswordIntegration) -> Option<(Key, String)> {
+    let source = integration.spec.auth.service_account_token.as_ref()?;
+    let namespace = integration.namespace().unwrap_or_default();
+    Some((
+        Key::new(namespace, &source.secret_ref.name),
+        source.secret_ref.key.clone(),
+    ))
+}
+
+impl Integrations {
+    /// What the token Secret is good for. Reads it if it may be read and has changed.
+    pub(super) async fn token(
+        &self,
+        integration: &OnePasswordIntegration,
+        entry: &Entry,
+    ) -> TokenSeen {
+        let token = match self.look(integration, entry).await {
+            Ok(token) => token,
+            Err((secret, error)) => {
+                tracing::warn!(%error, "a token Secret could not be read; it is tried again");
+                // What is in use stays in use: it is the API server that is in trouble.
+                return TokenSeen::Unreadable {
+                    secret,
+                    error: error.to_string(),
+                };
+            }
+        };
+        if !matches!(token, TokenSeen::Usable { .. })
+            && entry.held().is_some_and(|h| h.token.is_ok())
+        {
+            entry.let_go();
+        }
+        token
+    }
+
+    async fn look(
+        &self,
+        integration: &OnePasswordIntegration,
+        entry: &Entry,
+    ) -> Result<TokenSeen, (String, ApiError)> {
+        let Some((secret, key)) = secret_of(integration) else {
+            return Ok(TokenSeen::NotConfigured);
+        };
+        if !self.cluster.enrolled.contains(&secret.namespace) {
+            return Ok(TokenSeen::NotEnrolled);
+        }
+        let name = secret.name.clone();
+        let failed = |error| (name.clone(), error);
+        let Some(mark) = self.mark(&secret).await.map_err(failed)? else {
+            return Ok(TokenSeen::Missing { secret: name });
+        };
+        if let Some(refusal) = refusal(mark.labels(), &name, integration) {
+            return Ok(refusal);
+        }
+        let from = SecretVersion {
+            uid: mark.uid(),
+            version: mark.resource_version(),
+            key,
+        };
+        if let Some(held) = entry.held().filter(|held| held.from == from) {
+            return Ok(seen(&held));
+        }
+        let Some(read) = self
+            .cluster
+            .verbs
+            .get::<Secret>(&secret)
+            .await
+            .map_err(failed)?
+        else {
+            return Ok(TokenSeen::Missing { secret: name });
+        };
+        // It may be another one than the mark told of.
+        if let Some(refusal) = refusal(read.labels(), &name, integration) {
+            return Ok(refusal);
+        }
+        let held = self.hold(read, from.key, entry, &Key::of(integration));
+        let token = seen(&held);
+        entry.hold(held);
+        Ok(token)
+    }
+
+    /// The Secret's metadata: from the watch or, where that knows none with our label, from the API server.
+    async fn mark(&self, secret: &Key) -> Result<Option<Arc<SecretMark>>, ApiError> {
+        match self.cluster.secrets.get(secret) {
+            Some(mark) => Ok(Some(mark)),
+            None => Ok(self.cluster.verbs.get_metadata(secret).await?.map(Arc::new)),
+        }
+    }
+
+    /// Takes the token out of the Secret. The same token as before goes on being used.
+    fn hold(&self, read: Secret, key: String, entry: &Entry, integration: &Key) -> Held {
+        let name = read.name_any();
+        let data = read.data.as_ref();
+        let token = match data.and_then(|data| data.get(&key)) {
+            None => {
+                let keys = data
+                    .map(|data| data.keys().cloned().collect())
+                    .unwrap_or_default();
+                Err(TokenSeen::KeyMissing {
+                    secret: name,
+                    key: key.clone(),
+                    keys,
+                })
+            }
+            Some(bytes) => {
+                ServiceAccountToken::parse(&bytes.0, &self.allowed_origins).map_err(|error| {
+                    match error {
+                        TokenError::Malformed { .. } => TokenSeen::Malformed(error.to_string()),
+                        TokenError::ForeignOrigin { .. } => {
+                            TokenSeen::ForeignOrigin(error.to_string())
+                        }
+                    }
+                })
+            }
+        };
+        let from = SecretVersion {
+            uid: read.metadata.uid.clone(),
+            version: read.metadata.resource_version.clone(),
+            key,
+        };
+        let token = token.map(|token| {
+            let in_use = entry.held().and_then(|held| held.token.ok());
+            let same = in_use.filter(|session| session.payer().token == token.fingerprint());
+            same.unwrap_or_else(|| {
+                let (passes, key) = (self.passes.clone(), integration.clone());
+                Arc::new(
+                    self.registry
+                        .session(token, move || passes.ask(key.clone())),
+                )
+            })
+        });
+        Held { from, token }
+    }
+}
+
+fn refusal(
+    labels: &std::collections::BTreeMap<String, String>,
+    secret: &str,
+    integration: &OnePasswordIntegration,
+) -> Option<TokenSeen> {
+    let secret = secret.to_owned();
+    match token_claim(labels, &integration.name_any()) {
+        TokenClaim::Ours => None,
+        TokenClaim::NotLabelled => Some(TokenSeen::NotLabelled { secret }),
+        TokenClaim::OfAnother(names) => Some(TokenSeen::OfAnother {
+            secret,
+            names: names.map(ToOwned::to_owned),
+        }),
+    }
+}
+
+fn seen(held: &Held) -> TokenSeen {
+    match &held.token {
+        Ok(session) => TokenSeen::Usable {
+            account: session.account().to_owned(),
+            host: session.payer().host.clone(),
+        },
+        Err(problem) => problem.clone(),
+    }
+}

@@ -1,0 +1,9 @@
+//! The controllers: each observes, has the plan decide, does at most one thing, and says how it stands.
+
+pub mod flow;
+pub mod integration;
+mod quotas;
+pub mod registry;
+mod session;
+
+pub use quotas::Quotas;

@@ -1,0 +1,338 @@
+//! What each integration knows in memory: its token in use, its vaults and items, its discovery. Shared by the controllers; lost at a restart.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
+
+use super::quotas::Quotas;
+use super::session::{Session, Tools};
+use crate::api::AccountPlan;
+use crate::cluster::Key;
+use crate::onepassword::{
+    Accounts, CallError, ItemOverview, ItemState, OnePassword, Problem, ServiceAccountToken,
+    VaultId,
+};
+use crate::plan::integration::{Discovery, SessionSeen, TokenSeen};
+use crate::plan::inventory::{Inventory, ItemSeen, Lookup};
+use crate::runtime::Clock;
+use crate::telemetry::Metrics;
+
+/// So many loans of one integration are at work with 1Password at a time; more would only wait for each other there.
+const AT_A_TIME: usize = 4;
+
+/// All integrations.
+pub struct Registry {
+    entries: RwLock<HashMap<Key, Arc<Entry>>>,
+    accounts: Arc<dyn Accounts>,
+    tools: Arc<Tools>,
+}
+
+/// One integration.
+pub(super) struct Entry {
+    state: Mutex<State>,
+    /// Held while a vault is listed to find an item: whoever wants the same waits and looks at the result.
+    listing: tokio::sync::Mutex<()>,
+    turns: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct State {
+    token: Option<Held>,
+    /// With the account that it belongs to.
+    inventory: Option<(String, Arc<Inventory>)>,
+    discovery: Option<Discovery>,
+    under_way: Option<AbortHandle>,
+}
+
+/// What was read from a Secret, and what it is good for.
+#[derive(Clone)]
+pub(super) struct Held {
+    /// Which Secret's which version and key it was read from.
+    pub(super) from: SecretVersion,
+    /// The token in use, or why there is none.
+    pub(super) token: Result<Arc<Session>, TokenSeen>,
+}
+
+/// One version of one key of one Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SecretVersion {
+    pub(super) uid: Option<String>,
+    pub(super) version: Option<String>,
+    pub(super) key: String,
+}
+
+/// What is in memory about one integration, for its plan.
+pub(super) struct Memory {
+    pub(super) session: SessionSeen,
+    pub(super) discovery: Option<Discovery>,
+    pub(super) inventory: Option<Arc<Inventory>>,
+    pub(super) discovering: bool,
+    pub(super) room_from: Option<Timestamp>,
+}
+
+impl Registry {
+    /// With no integrations yet.
+    pub fn new(accounts: Arc<dyn Accounts>, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        let tools = Tools {
+            clock,
+            metrics,
+            quotas: Quotas::default(),
+        };
+        Self {
+            entries: RwLock::default(),
+            accounts,
+            tools: Arc::new(tools),
+        }
+    }
+
+    /// The vaults and items of an integration, as far as they are known since the start, and until when 1Password asks us to wait.
+    pub fn known(&self, integration: &Key) -> (Option<Arc<Inventory>>, Option<Timestamp>) {
+        let Some(entry) = self.get(integration) else {
+            return (None, None);
+        };
+        let state = entry.lock();
+        let throttled_until = state
+            .session()
+            .and_then(|session| session.seen().throttled_until);
+        (
+            state
+                .inventory
+                .as_ref()
+                .map(|(_, inventory)| inventory.clone()),
+            throttled_until,
+        )
+    }
+
+    /// The account of an integration, if its token is of the right shape. What is sent through it is counted.
+    pub fn account(&self, integration: &Key) -> Option<Arc<dyn OnePassword>> {
+        let session = self.get(integration)?.lock().session()?;
+        Some(session)
+    }
+
+    /// Waits for a turn at an integration's account: to be taken before an intent to issue a link is written, and kept until the
+    /// link is issued, so that calls do not time out only because many loans begin at once.
+    pub async fn turn(&self, integration: &Key) -> Option<OwnedSemaphorePermit> {
+        let turns = self.get(integration)?.turns.clone();
+        turns.acquire_owned().await.ok()
+    }
+
+    /// Lists one vault to find an item by title or id, and remembers if that did not settle it. Whoever has to wait for another
+    /// listing of the integration may find its question settled by that one.
+    pub async fn list_vault(
+        &self,
+        integration: &Key,
+        vault: &str,
+        looking_for: &str,
+    ) -> Result<(), CallError> {
+        let unusable = || CallError::unsent(Problem::Unavailable { status: None });
+        let entry = self.get(integration).ok_or_else(unusable)?;
+        let asked_at = self.tools.clock.now();
+        let _one_at_a_time = entry.listing.lock().await;
+        let session = entry.lock().session().ok_or_else(unusable)?;
+        if entry.is_settled(vault, looking_for, asked_at) {
+            return Ok(());
+        }
+        let at = self.tools.clock.now();
+        let items = session.items(&VaultId(vault.to_owned())).await.result?;
+        entry.relist(
+            vault,
+            items.into_iter().map(item_seen).collect(),
+            looking_for,
+            at,
+        );
+        Ok(())
+    }
+
+    /// The entry of an integration; made if there is none.
+    pub(super) fn entry(&self, integration: &Key) -> Arc<Entry> {
+        if let Some(entry) = self.get(integration) {
+            return entry;
+        }
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.entry(integration.clone()).or_default().clone()
+    }
+
+    /// Forgets an integration, and gives up what it is doing.
+    pub(super) fn forget(&self, integration: &Key) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.remove(integration) {
+            entry.give_up_discovery();
+        }
+    }
+
+    /// Begins to use a token; nothing is sent yet.
+    pub(super) fn session(
+        &self,
+        token: ServiceAccountToken,
+        changed: impl Fn() + Send + Sync + 'static,
+    ) -> Session {
+        let tools = self.tools.clone();
+        let inner = self.accounts.connect(token.clone());
+        Session::new(&token, inner, tools, changed)
+    }
+
+    /// What is in memory about an integration.
+    pub(super) fn memory(&self, entry: &Entry, plan: AccountPlan) -> Memory {
+        let now = self.tools.clock.now();
+        let state = entry.lock();
+        let session = state.session();
+        let room_from = session.as_ref().and_then(|session| {
+            self.tools
+                .quotas
+                .room_from(session.payer(), plan, &self.tools.metrics, now)
+        });
+        Memory {
+            session: session.map(|session| session.seen()).unwrap_or_default(),
+            discovery: state.discovery.clone(),
+            inventory: state
+                .inventory
+                .as_ref()
+                .map(|(_, inventory)| inventory.clone()),
+            discovering: state.under_way.is_some(),
+            room_from,
+        }
+    }
+
+    fn get(&self, integration: &Key) -> Option<Arc<Entry>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.get(integration).cloned()
+    }
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            listing: tokio::sync::Mutex::default(),
+            turns: Arc::new(Semaphore::new(AT_A_TIME)),
+        }
+    }
+}
+
+impl State {
+    fn session(&self) -> Option<Arc<Session>> {
+        self.token.as_ref()?.token.as_ref().ok().cloned()
+    }
+}
+
+impl Entry {
+    /// What was read from the Secret last.
+    pub(super) fn held(&self) -> Option<Held> {
+        self.lock().token.clone()
+    }
+
+    /// Takes in what was read from the Secret. Another token begins anew: what the old one was doing is given up, and only what is
+    /// known of the same account is kept.
+    pub(super) fn hold(&self, held: Held) {
+        let mut state = self.lock();
+        let is_new = match (state.session(), &held.token) {
+            (Some(old), Ok(new)) => !Arc::ptr_eq(&old, new),
+            _ => true,
+        };
+        if is_new {
+            state.discovery = None;
+            state.under_way.take().iter().for_each(AbortHandle::abort);
+        }
+        if let Ok(session) = &held.token {
+            state
+                .inventory
+                .take_if(|(account, _)| account != session.account());
+        }
+        state.token = Some(held);
+    }
+
+    /// Lets go of the token: there is no Secret any more that may be used.
+    pub(super) fn let_go(&self) {
+        let mut state = self.lock();
+        state.token = None;
+        state.discovery = None;
+    }
+
+    /// Notes that a discovery is under way.
+    pub(super) fn discovery_begins(&self, job: AbortHandle) {
+        let earlier = self.lock().under_way.replace(job);
+        earlier.iter().for_each(AbortHandle::abort);
+    }
+
+    /// Gives up a discovery that is under way.
+    pub(super) fn give_up_discovery(&self) {
+        self.lock()
+            .under_way
+            .take()
+            .iter()
+            .for_each(AbortHandle::abort);
+    }
+
+    /// Takes in what a discovery found, unless another token has come in the meantime.
+    pub(super) fn discovery_ended(
+        &self,
+        by: &Arc<Session>,
+        outcome: Result<(Inventory, Discovery), CallError>,
+    ) {
+        let mut state = self.lock();
+        if !state
+            .session()
+            .is_some_and(|session| Arc::ptr_eq(&session, by))
+        {
+            return;
+        }
+        state.under_way = None;
+        by.discovery_ended(outcome.as_ref().err());
+        if let Ok((inventory, discovery)) = outcome {
+            state.inventory = Some((by.account().to_owned(), Arc::new(inventory)));
+            state.discovery = Some(discovery);
+        }
+    }
+
+    /// The inventory as it is now.
+    pub(super) fn inventory(&self) -> Option<Arc<Inventory>> {
+        self.lock()
+            .inventory
+            .as_ref()
+            .map(|(_, inventory)| inventory.clone())
+    }
+
+    /// Whether a listing that was made since then has settled a name, one way or the other.
+    fn is_settled(&self, vault: &str, name: &str, since: Timestamp) -> bool {
+        match self
+            .inventory()
+            .as_ref()
+            .map(|inventory| inventory.vault(vault))
+        {
+            Some(Lookup::One(vault)) => vault.listed_at > since || vault.has_refuted(name, since),
+            _ => false,
+        }
+    }
+
+    fn relist(&self, vault: &str, items: Vec<ItemSeen>, looking_for: &str, at: Timestamp) {
+        let mut state = self.lock();
+        let Some((_, inventory)) = &mut state.inventory else {
+            return;
+        };
+        let known = Arc::make_mut(inventory)
+            .vaults
+            .iter_mut()
+            .find(|known| known.id == vault);
+        if let Some(known) = known {
+            known.relist(items, &[looking_for.to_owned()], at);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is kept of an item's overview.
+pub(super) fn item_seen(overview: ItemOverview) -> ItemSeen {
+    ItemSeen {
+        id: overview.id.0,
+        title: overview.title,
+        tags: overview.tags,
+        updated_at: overview.updated_at,
+        active: overview.state == ItemState::Active,
+    }
+}

@@ -1,0 +1,296 @@
+//! One token in use: passes calls on to the account, counts what was sent, and remembers what the answers say about the
+//! token as a whole.
+//!
+//! A token that 1Password refused is not sent again; while 1Password asks us to wait nothing is sent; and after a sign-in that
+//! failed the next one waits its time. Such calls fail at once, with nothing sent.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use super::quotas::{Payer, Quotas};
+use crate::onepassword::{
+    Answer, CallError, Effect, Exchange, Item, ItemId, ItemOverview, OnePassword, Outcome, Problem,
+    ServiceAccountToken, SharePolicy, ShareTerms, ShareUrl, Stage, Vault, VaultId,
+};
+use crate::plan::integration::{Failure, FailureKind, SessionSeen, retry_at};
+use crate::runtime::Clock;
+use crate::telemetry::Metrics;
+
+/// How long to wait where 1Password limits us and does not say for how long.
+const UNSAID_WAIT: SignedDuration = SignedDuration::from_mins(1);
+/// A clock skew is noted anew when it has changed by more than this.
+const SKEW_CHANGE: SignedDuration = SignedDuration::from_secs(10);
+
+/// One token in use.
+pub(super) struct Session {
+    inner: Arc<dyn OnePassword>,
+    account: String,
+    payer: Payer,
+    state: Mutex<State>,
+    tools: Arc<Tools>,
+    /// Called when something changed that the integration's status depends on.
+    changed: Box<dyn Fn() + Send + Sync>,
+}
+
+/// What all sessions share.
+pub(super) struct Tools {
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) quotas: Quotas,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct State {
+    accepted: bool,
+    rejected: Option<Failure>,
+    /// The last sign-in that failed, until a call succeeds.
+    sign_in: Option<(Failure, CallError)>,
+    /// The last discovery that failed, until one succeeds.
+    discovery: Option<Failure>,
+    throttled_until: Option<Timestamp>,
+    clock_skew: Option<SignedDuration>,
+}
+
+impl Session {
+    pub(super) fn new(
+        token: &ServiceAccountToken,
+        inner: Arc<dyn OnePassword>,
+        tools: Arc<Tools>,
+        changed: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let (host, fingerprint) = (token.host().to_owned(), token.fingerprint().to_owned());
+        Self {
+            inner,
+            account: token.account().to_owned(),
+            payer: Payer {
+                token: fingerprint,
+                host,
+            },
+            state: Mutex::default(),
+            tools,
+            changed: Box::new(changed),
+        }
+    }
+
+    /// The service account's address.
+    pub(super) fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// Whose requests they are: token and host.
+    pub(super) fn payer(&self) -> &Payer {
+        &self.payer
+    }
+
+    /// What came of using the token so far.
+    pub(super) fn seen(&self) -> SessionSeen {
+        let state = self.lock();
+        let sign_in = state.sign_in.as_ref().map(|(failure, _)| failure);
+        let failure = state
+            .rejected
+            .as_ref()
+            .or(sign_in)
+            .or(state.discovery.as_ref());
+        SessionSeen {
+            accepted: state.accepted,
+            failure: failure.cloned(),
+            throttled_until: state.throttled_until,
+            clock_skew: state.clock_skew,
+        }
+    }
+
+    /// Notes how a discovery ended.
+    pub(super) fn discovery_ended(&self, error: Option<&CallError>) {
+        let now = self.tools.clock.now();
+        let mut state = self.lock();
+        let count = state.discovery.as_ref().map_or(0, |failure| failure.count);
+        state.discovery = error.map(|error| failure(error, now, count));
+    }
+
+    /// Why a call is not even tried, if so.
+    fn barrier(&self) -> Option<CallError> {
+        let now = self.tools.clock.now();
+        let state = self.lock();
+        if state.rejected.is_some() {
+            return Some(CallError::unsent(Problem::Unauthorized));
+        }
+        if let Some(until) = state.throttled_until.filter(|until| *until > now) {
+            let retry_after = Duration::try_from(until.duration_since(now)).ok();
+            return Some(CallError::unsent(Problem::RateLimited { retry_after }));
+        }
+        let (failure, error) = state.sign_in.as_ref()?;
+        let waits = retry_at(failure).is_none_or(|at| at > now);
+        waits.then(|| CallError::new(error.problem(), Stage::SignIn, Effect::None))
+    }
+
+    /// Makes one call, and takes in what it tells.
+    async fn call<T>(
+        &self,
+        name: &'static str,
+        call: impl Future<Output = Answer<T>> + Send,
+    ) -> Answer<T> {
+        if let Some(error) = self.barrier() {
+            return Answer {
+                result: Err(error),
+                exchanges: vec![],
+            };
+        }
+        let watch = self.tools.clock.stopwatch();
+        let answer = call.await;
+        let word = if answer.result.is_ok() {
+            "ok"
+        } else {
+            "failed"
+        };
+        self.tools
+            .metrics
+            .onepassword_call(name, word, watch.elapsed().as_secs_f64());
+        self.count(&answer.exchanges);
+        self.take_in(&answer.exchanges, answer.result.as_ref().err());
+        answer
+    }
+
+    fn count(&self, exchanges: &[Exchange]) {
+        for exchange in exchanges {
+            let outcome = match exchange.outcome {
+                Outcome::Answered { status, .. } => status.to_string(),
+                Outcome::Silent(why) => format!("{why:?}").to_lowercase(),
+            };
+            let route = exchange.route.template();
+            self.tools
+                .metrics
+                .onepassword_request(exchange.method, route, outcome);
+        }
+        let sent = exchanges
+            .iter()
+            .filter(|exchange| exchange.was_sent())
+            .count();
+        let sent = u32::try_from(sent).unwrap_or(u32::MAX);
+        self.tools
+            .quotas
+            .count(&self.payer, sent, self.tools.clock.now());
+    }
+
+    fn take_in(&self, exchanges: &[Exchange], error: Option<&CallError>) {
+        let now = self.tools.clock.now();
+        let mut state = self.lock();
+        let before = state.clone();
+        state.note_date(exchanges, now);
+        match error {
+            None => {
+                state.accepted = true;
+                state.sign_in = None;
+            }
+            Some(error) => state.note_error(error, now),
+        }
+        let changed = *state != before;
+        drop(state);
+        if changed {
+            (self.changed)();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn note_error(&mut self, error: &CallError, now: Timestamp) {
+        match error.problem() {
+            Problem::Unauthorized => {
+                self.accepted = false;
+                self.rejected = Some(failure(error, now, 0));
+            }
+            Problem::RateLimited { retry_after } => {
+                let wait = retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
+                let until = now.saturating_add(wait.unwrap_or(UNSAID_WAIT));
+                self.throttled_until = self.throttled_until.max(until.ok());
+            }
+            _ if error.stage() == Stage::SignIn => {
+                let count = self
+                    .sign_in
+                    .as_ref()
+                    .map_or(0, |(failure, _)| failure.count);
+                self.sign_in = Some((failure(error, now, count), error.clone()));
+            }
+            // These concern that item or vault alone, and whoever asked is told; but the sign-in was fine.
+            Problem::Forbidden
+            | Problem::NotFound
+            | Problem::NotActive
+            | Problem::Conflict
+            | Problem::Refused(_) => self.accepted = true,
+            Problem::Unavailable { .. } | Problem::Timeout | Problem::Broken(_) => {}
+        }
+    }
+
+    fn note_date(&mut self, exchanges: &[Exchange], now: Timestamp) {
+        let date = exchanges
+            .iter()
+            .rev()
+            .find_map(|exchange| match exchange.outcome {
+                Outcome::Answered { date, .. } => date,
+                Outcome::Silent(_) => None,
+            });
+        let Some(skew) = date.map(|date| date.duration_since(now)) else {
+            return;
+        };
+        let moved = |known: SignedDuration| known.saturating_sub(skew).abs() > SKEW_CHANGE;
+        if self.clock_skew.is_none_or(moved) {
+            self.clock_skew = Some(skew);
+        }
+    }
+}
+
+/// A failure that follows `earlier` others of its kind.
+fn failure(error: &CallError, at: Timestamp, earlier: u32) -> Failure {
+    let kind = match error.problem() {
+        Problem::Unauthorized => FailureKind::Rejected,
+        Problem::Forbidden => FailureKind::Forbidden,
+        Problem::RateLimited { .. } => FailureKind::RateLimited,
+        Problem::Unavailable { .. } | Problem::Timeout => FailureKind::Unavailable,
+        _ => FailureKind::Broken,
+    };
+    Failure {
+        kind,
+        message: error.to_string(),
+        at,
+        count: earlier.saturating_add(1),
+    }
+}
+
+#[async_trait]
+impl OnePassword for Session {
+    async fn vaults(&self) -> Answer<Vec<Vault>> {
+        self.call("vaults", self.inner.vaults()).await
+    }
+
+    async fn items(&self, vault: &VaultId) -> Answer<Vec<ItemOverview>> {
+        self.call("items", self.inner.items(vault)).await
+    }
+
+    async fn item(&self, vault: &VaultId, item: &ItemId) -> Answer<Item> {
+        self.call("item", self.inner.item(vault, item)).await
+    }
+
+    async fn share_policy(&self, vault: &VaultId, item: &ItemId) -> Answer<SharePolicy> {
+        self.call("share_policy", self.inner.share_policy(vault, item))
+            .await
+    }
+
+    async fn share(
+        &self,
+        item: &Item,
+        policy: &SharePolicy,
+        terms: &ShareTerms,
+    ) -> Answer<ShareUrl> {
+        self.call("share", self.inner.share(item, policy, terms))
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests;
