@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod cluster;
+pub mod controllers;
 pub mod manifests;
 pub mod onepassword;
 pub mod plan;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod cli;
+mod run;
 
 #[allow(
     clippy::print_stderr,

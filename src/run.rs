@@ -1,0 +1,175 @@
+//! `keyloan run`: the operator as a process, with its arguments, logs and signals.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use keyloan::cluster::{Enrolled, KubeAccess, install_tls};
+use keyloan::onepassword::core::CoreOptions;
+use keyloan::onepassword::{AllowedOrigins, Origin};
+use keyloan::runtime::{Clock, Election, Settings, start};
+use keyloan::telemetry::{LogFormat, LogSettings, start_logging};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Each setting is a flag and an environment variable.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The kubeconfig file; without, KUBECONFIG counts, and in a pod its ServiceAccount.
+    #[arg(long, env = "KEYLOAN_KUBECONFIG", value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// 1Password's SDK core as `keyloan core compile` wrote it.
+    #[arg(long, env = "KEYLOAN_CORE", value_name = "FILE")]
+    core: PathBuf,
+    /// Let tokens lead to this origin besides https on 1password.com, .ca and .eu, such as https://1password.example:8443. Repeatable.
+    #[arg(
+        long = "allow-origin",
+        env = "KEYLOAN_ALLOW_ORIGIN",
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    allow_origins: Vec<Origin>,
+    /// The namespaces in which the operator may read and write Secrets; all, if none is named. Repeatable.
+    #[arg(
+        long,
+        env = "KEYLOAN_NAMESPACES",
+        value_name = "NAMESPACE",
+        value_delimiter = ','
+    )]
+    namespaces: Vec<String>,
+    /// Where to serve /livez, /readyz and /metrics.
+    #[arg(
+        long,
+        env = "KEYLOAN_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8080"
+    )]
+    listen: SocketAddr,
+    /// Lead only while holding this lease, so that several replicas can run; without, this one leads at once.
+    #[arg(long, env = "KEYLOAN_LEASE", value_name = "NAMESPACE/NAME", value_parser = lease)]
+    lease: Option<(String, String)>,
+    /// This replica's name in the lease; the pod's name.
+    #[arg(long, env = "HOSTNAME", value_name = "NAME", default_value = "keyloan")]
+    identity: String,
+    /// How log lines look.
+    #[arg(
+        long,
+        env = "KEYLOAN_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or directives such as info,keyloan=debug.
+    #[arg(
+        long,
+        env = "KEYLOAN_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info"
+    )]
+    log_level: String,
+    /// Seconds that one call to 1Password may take, its sign-in and waiting for earlier calls included.
+    #[arg(
+        long,
+        env = "KEYLOAN_CALL_TIMEOUT",
+        value_name = "SECONDS",
+        default_value_t = 30
+    )]
+    call_timeout: u64,
+    /// Seconds that one request to 1Password may take.
+    #[arg(
+        long,
+        env = "KEYLOAN_REQUEST_TIMEOUT",
+        value_name = "SECONDS",
+        default_value_t = 20
+    )]
+    request_timeout: u64,
+    /// Seconds after which an unused client is signed out and its memory freed.
+    #[arg(
+        long,
+        env = "KEYLOAN_IDLE_TIMEOUT",
+        value_name = "SECONDS",
+        default_value_t = 600
+    )]
+    idle_timeout: u64,
+    /// The largest answer of 1Password that is read, in MiB.
+    #[arg(
+        long,
+        env = "KEYLOAN_MAX_RESPONSE",
+        value_name = "MIB",
+        default_value_t = 16
+    )]
+    max_response: usize,
+}
+
+/// Runs the operator until it is told to stop, or cannot go on.
+pub fn run(args: RunArgs) -> anyhow::Result<()> {
+    let (format, level) = (args.log_format, args.log_level.clone());
+    start_logging(&LogSettings { format, level })?;
+    install_tls();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start threads")?;
+    runtime.block_on(serve(args.settings()))
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+    let mut operator = start(settings).await?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), health = ?operator.health_address(), "started");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        failure = operator.failed() => return Err(failure.into()),
+    }
+    tracing::info!("stopping");
+    Ok(operator.stop().await?)
+}
+
+impl RunArgs {
+    fn settings(self) -> Settings {
+        let Self {
+            identity,
+            lease,
+            namespaces,
+            ..
+        } = self;
+        let enrolled = match namespaces.is_empty() {
+            true => Enrolled::All,
+            false => Enrolled::Only(namespaces.into_iter().collect()),
+        };
+        Settings {
+            kube: self
+                .kubeconfig
+                .map_or(KubeAccess::Infer, KubeAccess::Kubeconfig),
+            core: self.core,
+            core_options: CoreOptions {
+                call_timeout: Duration::from_secs(self.call_timeout),
+                exchange_timeout: Duration::from_secs(self.request_timeout),
+                idle_timeout: Duration::from_secs(self.idle_timeout),
+                max_response: self.max_response << 20,
+                ..CoreOptions::default()
+            },
+            allowed_origins: AllowedOrigins::with(self.allow_origins),
+            listen: Some(self.listen),
+            enrolled,
+            election: lease.map(|(namespace, lease)| Election {
+                namespace,
+                lease,
+                identity,
+            }),
+            clock: Clock::system(),
+        }
+    }
+}
+
+fn lease(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
+            Ok((namespace.to_owned(), name.to_owned()))
+        }
+        _ => Err("write it as NAMESPACE/NAME".to_owned()),
+    }
+}

@@ -1,0 +1,74 @@
+//! Health and metrics over HTTP: `/livez`, `/readyz`, `/metrics`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use super::Tasks;
+use crate::cluster::Cluster;
+use crate::telemetry::Metrics;
+
+/// OpenMetrics, as prometheus-client writes it.
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Clone)]
+struct Shown {
+    cluster: Arc<Cluster>,
+    metrics: Arc<Metrics>,
+}
+
+/// Nothing can be served there.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot listen on {address} for health and metrics: {error}; choose another address with --listen"
+)]
+pub struct ListenError {
+    address: SocketAddr,
+    error: io::Error,
+}
+
+/// Serves health and metrics until the operator stops; says where (a port of 0 lets the system choose one).
+pub(super) async fn serve(
+    address: SocketAddr,
+    cluster: Arc<Cluster>,
+    metrics: Arc<Metrics>,
+    tasks: &Tasks,
+) -> Result<SocketAddr, ListenError> {
+    let failed = |error| ListenError { address, error };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let routes = Router::new()
+        .route("/livez", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(page))
+        .with_state(Shown { cluster, metrics });
+    tasks.keep("health server", async move {
+        axum::serve(listener, routes).await
+    });
+    Ok(bound)
+}
+
+/// Ready once every watch has told everything. A replica that waits for its turn to lead is ready, too.
+async fn ready(State(shown): State<Shown>) -> impl IntoResponse {
+    let unsynced = shown.cluster.unsynced();
+    if unsynced.is_empty() {
+        (StatusCode::OK, "ok".to_owned())
+    } else {
+        let text = format!("still reading: {}", unsynced.join(", "));
+        (StatusCode::SERVICE_UNAVAILABLE, text)
+    }
+}
+
+async fn page(State(shown): State<Shown>) -> impl IntoResponse {
+    (
+        [(header::CONTENT_TYPE, METRICS_TYPE)],
+        shown.metrics.encode(),
+    )
+}

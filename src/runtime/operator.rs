@@ -1,0 +1,189 @@
+//! The operator, put together: connects, watches, serves health, and has the controllers pass over their objects.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::health::{self, ListenError};
+use super::settings::{Election, Settings};
+use super::tasks::{Supervisor, TaskError, Tasks};
+use super::{PassPanicked, Passes};
+use crate::cluster::{Cluster, ConnectError, Key, connect};
+use crate::controllers::flow::Flows;
+use crate::controllers::integration::Integrations;
+use crate::controllers::registry::Registry;
+use crate::onepassword::core::{ArtifactError, CoreAccounts, CoreError, artifact};
+use crate::telemetry::Metrics;
+
+/// Why the operator could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The compiled core is missing or does not fit.
+    #[error("cannot use the SDK core: {0}")]
+    Artifact(#[from] ArtifactError),
+    /// The core's host could not be set up.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// The API server cannot be reached.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// Health cannot be served.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+/// Why the passes ended.
+#[derive(Debug, thiserror::Error)]
+enum PassesEnded {
+    #[error(transparent)]
+    Panicked(#[from] PassPanicked),
+    #[error("another replica has taken the lead: this one ends and may be started again")]
+    Deposed,
+}
+
+/// An operator that runs. Dropping it stops it, without waiting until it is at rest.
+#[derive(Debug)]
+pub struct Running {
+    health: Option<SocketAddr>,
+    shutdown: Option<oneshot::Sender<()>>,
+    supervision: JoinHandle<Result<(), TaskError>>,
+}
+
+impl Running {
+    /// Where health and metrics are served.
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health
+    }
+
+    /// Waits until the operator fails.
+    pub async fn failed(&mut self) -> TaskError {
+        match (&mut self.supervision).await {
+            Ok(Err(error)) => error,
+            // It cannot end by itself without an error: only `stop` can do that, and that consumes it.
+            Ok(Ok(())) | Err(_) => TaskError::Ended("supervisor".to_owned()),
+        }
+    }
+
+    /// Stops the operator and waits until it is at rest.
+    pub async fn stop(mut self) -> Result<(), TaskError> {
+        self.shutdown.take();
+        self.supervision
+            .await
+            .unwrap_or_else(|_| Err(TaskError::Panicked("supervisor".to_owned())))
+    }
+}
+
+/// Starts an operator. It needs a TLS provider to be installed for the process, as [`crate::cluster::install_tls`] does.
+pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    let clock = settings.clock.clone();
+    let metrics = Arc::new(Metrics::new());
+    let core = artifact::load(&settings.core)?;
+    let core_clock = clock.clone();
+    let core_time = Arc::new(move || core_clock.now());
+    let accounts = CoreAccounts::new(&core, settings.core_options.clone(), core_time)?;
+    let client = connect(&settings.kube).await?;
+
+    let supervisor = Supervisor::new();
+    let tasks = supervisor.tasks();
+    let cluster = Arc::new(Cluster::new(
+        client,
+        settings.enrolled.clone(),
+        metrics.clone(),
+    ));
+    let registry = Registry::new(Arc::new(accounts), clock.clone(), metrics.clone());
+    let controllers = prepare(
+        &settings,
+        cluster.clone(),
+        Arc::new(registry),
+        metrics.clone(),
+        &tasks,
+    );
+    cluster.follow(&tasks);
+    let health = match settings.listen {
+        Some(address) => Some(health::serve(address, cluster.clone(), metrics, &tasks).await?),
+        None => None,
+    };
+    let election = settings.election.clone();
+    tasks.keep("controllers", async move {
+        cluster.synced().await;
+        tracing::info!(enrolled = %cluster.enrolled, "all objects are known");
+        lead(election, &cluster, controllers).await
+    });
+    let watched = clock.clone();
+    tasks.keep("clock", async move {
+        watched.watch().await;
+        Ok::<(), std::convert::Infallible>(())
+    });
+
+    let (shutdown, stopped) = oneshot::channel::<()>();
+    let supervision = tokio::spawn(supervisor.run(async move {
+        // Sent or dropped: both mean stop.
+        stopped.await.ok();
+    }));
+    Ok(Running {
+        health,
+        shutdown: Some(shutdown),
+        supervision,
+    })
+}
+
+/// Sets the controllers up, and subscribes them to what they depend on; the result runs their passes.
+fn prepare(
+    settings: &Settings,
+    cluster: Arc<Cluster>,
+    registry: Arc<Registry>,
+    metrics: Arc<Metrics>,
+    tasks: &Tasks,
+) -> impl Future<Output = Result<(), PassPanicked>> + Send + 'static {
+    let clock = &settings.clock;
+    let integration_passes: Passes<Key> =
+        Passes::new("integration", clock.clone(), metrics.clone());
+    let flow_passes: Passes<Key> = Passes::new("flow", clock.clone(), metrics.clone());
+    Integrations::subscribe(&cluster, &integration_passes);
+    Flows::subscribe(&cluster, &flow_passes);
+    let integrations = Arc::new(Integrations {
+        cluster: cluster.clone(),
+        registry,
+        allowed_origins: settings.allowed_origins.clone(),
+        clock: clock.clone(),
+        events: cluster.events("integration", tasks),
+        metrics,
+        tasks: tasks.clone(),
+        passes: integration_passes.clone(),
+    });
+    let flows = Arc::new(Flows {
+        cluster: cluster.clone(),
+        clock: clock.clone(),
+        events: cluster.events("flow", tasks),
+    });
+    async move {
+        tokio::select! {
+            ended = integration_passes.run(move |key| integrations.clone().pass(key)) => ended,
+            ended = flow_passes.run(move |key| flows.clone().pass(key)) => ended,
+        }
+    }
+}
+
+/// Runs the controllers while this replica is the leader.
+async fn lead(
+    election: Option<Election>,
+    cluster: &Cluster,
+    controllers: impl Future<Output = Result<(), PassPanicked>>,
+) -> Result<(), PassesEnded> {
+    let Some(Election {
+        namespace,
+        lease,
+        identity,
+    }) = election
+    else {
+        return Ok(controllers.await?);
+    };
+    let election = cluster.election(&namespace, &lease, &identity);
+    match election.with_lease(controllers).await {
+        Some(ended) => Ok(ended?),
+        None => Err(PassesEnded::Deposed),
+    }
+}

@@ -1,0 +1,57 @@
+//! What an operator can be told when it is started.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::Clock;
+use crate::cluster::{Enrolled, KubeAccess};
+use crate::onepassword::AllowedOrigins;
+use crate::onepassword::core::CoreOptions;
+
+/// All settings of one operator.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How to reach the API server.
+    pub kube: KubeAccess,
+    /// The compiled SDK core.
+    pub core: PathBuf,
+    /// The bounds that each account at 1Password is held to.
+    pub core_options: CoreOptions,
+    /// Where tokens may lead besides 1Password's own domains.
+    pub allowed_origins: AllowedOrigins,
+    /// Where health and metrics are served; nowhere without.
+    pub listen: Option<SocketAddr>,
+    /// Where the operator may read and write Secrets.
+    pub enrolled: Enrolled,
+    /// How one of several replicas becomes the leader; without, this one is.
+    pub election: Option<Election>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A lease that the leader holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Election {
+    /// The lease's namespace: the operator's own.
+    pub namespace: String,
+    /// The lease's name.
+    pub lease: String,
+    /// This replica's name: the pod's.
+    pub identity: String,
+}
+
+impl Settings {
+    /// The usual ones, with this compiled core.
+    pub fn new(core: impl Into<PathBuf>) -> Self {
+        Self {
+            kube: KubeAccess::default(),
+            core: core.into(),
+            core_options: CoreOptions::default(),
+            allowed_origins: AllowedOrigins::default(),
+            listen: None,
+            enrolled: Enrolled::default(),
+            election: None,
+            clock: Clock::system(),
+        }
+    }
+}
