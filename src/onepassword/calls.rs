@@ -8,11 +8,9 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::errors::{Fault, Problem, Refusal};
+use super::items::{Item, ItemId, ItemOverview, Vault, VaultId};
+use super::shares::{Recipients, ShareLifetime, SharePolicy, ShareTerms, ShareUrl};
 use super::token::ServiceAccountToken;
-use super::types::{
-    Item, ItemId, ItemOverview, Recipients, ShareLifetime, SharePolicy, ShareTerms, ShareUrl,
-    Vault, VaultId,
-};
 
 /// A call's input or output: JSON that may hold secrets.
 pub(super) type Json = Zeroizing<Vec<u8>>;

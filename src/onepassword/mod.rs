@@ -25,8 +25,9 @@ mod calls;
 pub mod core;
 mod errors;
 mod exchange;
+mod items;
+mod shares;
 mod token;
-mod types;
 
 use std::sync::Arc;
 
@@ -34,11 +35,11 @@ use async_trait::async_trait;
 
 pub use errors::{CallError, Effect, Fault, Problem, Refusal, Stage};
 pub use exchange::{Exchange, NoAnswer, Outcome, Route};
-pub use token::{AllowedOrigins, Origin, OriginError, ServiceAccountToken, TokenError};
-pub use types::{
-    Item, ItemContent, ItemId, ItemOverview, ItemState, RecipientError, Recipients, ShareLifetime,
-    SharePolicy, ShareTerms, ShareUrl, UnreadableItem, Vault, VaultId,
+pub use items::{
+    Item, ItemContent, ItemId, ItemOverview, ItemState, UnreadableItem, Vault, VaultId,
 };
+pub use shares::{RecipientError, Recipients, ShareLifetime, SharePolicy, ShareTerms, ShareUrl};
+pub use token::{AllowedOrigins, Origin, OriginError, ServiceAccountToken, TokenError};
 
 /// One service account of 1Password, as one integration uses it.
 ///
@@ -63,7 +64,8 @@ pub trait OnePassword: Send + Sync {
     ///
     /// Two requests; one where the same `policy` has been used for the same recipients before: it remembers them, so a
     /// renewal by a caller that kept it costs two requests in all (the item and the share). On an error,
-    /// [`CallError::effect`] tells whether a share may exist nevertheless.
+    /// [`CallError::effect`] tells whether a share may exist nevertheless. Nothing is sent after the call's time is over,
+    /// so such a share has ended, at the latest, one lifetime after that.
     async fn share(
         &self,
         item: &Item,

@@ -119,3 +119,21 @@ async fn a_client_that_idles_is_let_go_and_one_in_use_is_not() {
         "signed in again"
     );
 }
+
+#[tokio::test]
+async fn a_call_that_its_caller_gives_up_leaves_no_half_used_client() {
+    let world = World::new().await;
+    let account = world.lender().await;
+    assert!(account.vaults().await.result.is_ok());
+    world
+        .control
+        .fault(Fault::once(VAULTS, FaultKind::Hang))
+        .await
+        .expect("a fault");
+    let given_up = tokio::time::timeout(Duration::from_millis(300), account.vaults()).await;
+    assert!(given_up.is_err());
+
+    let answer = account.vaults().await;
+    assert!(answer.result.is_ok());
+    assert_eq!(answer.exchanges.len(), 6, "signed in again");
+}

@@ -201,7 +201,14 @@ impl Entry<'_> {
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        exchanges[self.index].outcome = outcome;
+        let exchange = &mut exchanges[self.index];
+        exchange.outcome = outcome;
+        tracing::debug!(
+            method = exchange.method,
+            route = exchange.route.template(),
+            ?outcome,
+            "1Password"
+        );
     }
 }
 
@@ -258,4 +265,111 @@ fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration>
     }
     let wait = http_date(text)?.duration_since(date?);
     Some(Duration::try_from(wait).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const HOME: &str = "https://my.1password.com";
+
+    fn egress() -> Egress {
+        let options = CoreOptions::default();
+        Egress::new(
+            client(&options).expect("a client"),
+            Origin::parse(HOME).expect("an origin"),
+            &options,
+        )
+    }
+
+    fn request(url: &str) -> Request {
+        Request {
+            url: url.to_owned(),
+            method: None,
+            headers: BTreeMap::new(),
+        }
+    }
+
+    #[rstest]
+    #[case::scheme("http://my.1password.com/api")]
+    #[case::port("https://my.1password.com:8443/api")]
+    #[case::neighbour("https://your.1password.com/api")]
+    #[case::parent("https://1password.com/api")]
+    #[case::look_alike("https://my.1password.com.evil.example/api")]
+    #[case::user("https://my.1password.com@evil.example/api")]
+    #[case::credentials("https://a:b@my.1password.com/api")]
+    #[case::file("file:///etc/passwd")]
+    #[case::nonsense("my.1password.com")]
+    #[tokio::test]
+    async fn nothing_but_the_tokens_origin_is_asked(#[case] url: &str) {
+        let egress = egress();
+        assert_eq!(
+            egress.send(request(url), Vec::new()).await.err(),
+            Some(Foreign)
+        );
+        let seen = egress.journal.exchanges();
+        assert_eq!(seen[0].outcome, Outcome::Silent(NoAnswer::Foreign));
+    }
+
+    #[test]
+    fn the_tokens_origin_may_be_written_in_any_way() {
+        for url in [
+            "https://my.1password.com/api?x=1",
+            "https://MY.1password.com:443/",
+        ] {
+            assert!(
+                egress().leads_home(&Url::parse(url).expect("a URL")),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn headers_of_the_connection_are_not_the_cores_business() {
+        let wanted = [
+            ("Host", "evil.example"),
+            ("Content-Length", "0"),
+            ("x-agilebits-mac", "v1|1|x"),
+            ("bad name", "x"),
+        ];
+        let wanted = wanted
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        let passed = headers_of(&wanted);
+        assert_eq!(passed.len(), 1);
+        assert_eq!(passed["x-agilebits-mac"], "v1|1|x");
+    }
+
+    #[rstest]
+    #[case("30", Some(30))]
+    #[case("Mon, 23 Nov 2026 12:01:00 GMT", Some(60))]
+    #[case::past("Mon, 23 Nov 2026 11:00:00 GMT", Some(0))]
+    #[case("soon", None)]
+    fn retry_after_is_understood_in_both_forms(#[case] text: &str, #[case] seconds: Option<u64>) {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::DATE,
+            HeaderValue::from_static("Mon, 23 Nov 2026 12:00:00 GMT"),
+        );
+        headers.insert(
+            header::RETRY_AFTER,
+            HeaderValue::from_str(text).expect("a header"),
+        );
+        let date = date_of(&headers);
+        assert_eq!(
+            retry_after(&headers, date),
+            seconds.map(Duration::from_secs)
+        );
+    }
+
+    #[test]
+    fn an_exchange_that_is_broken_off_was_a_time_out() {
+        let journal = Journal::default();
+        let _never_ended = journal.begin("POST", Route::Share);
+        assert_eq!(
+            journal.exchanges()[0].outcome,
+            Outcome::Silent(NoAnswer::Timeout)
+        );
+    }
 }

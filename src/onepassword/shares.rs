@@ -1,143 +1,11 @@
-//! What the port speaks of: vaults, items, shares. Plain types of its own; what is secret in them cannot be shown.
+//! Shares as the port speaks of them: what is allowed, what is wanted, for whom, and the URL that comes of it.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
-
-/// A vault's id: 26 characters, case matters.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct VaultId(pub String);
-
-/// An item's id: 26 characters, case matters; unique within its vault.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ItemId(pub String);
-
-impl fmt::Display for VaultId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for ItemId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A vault that the account can read.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Vault {
-    /// Its id.
-    pub id: VaultId,
-    /// Its title; titles need not be unique.
-    pub title: String,
-    /// How many items it holds, archived ones not counted.
-    #[serde(rename = "activeItemCount", default)]
-    pub items: Option<u32>,
-}
-
-/// What the list of a vault tells about an item: everything but its fields.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ItemOverview {
-    /// Its id.
-    pub id: ItemId,
-    /// Its title; titles need not be unique.
-    pub title: String,
-    /// Its kind in 1Password's words, as `Login` or `Database`.
-    pub category: String,
-    /// Its tags.
-    #[serde(default)]
-    pub tags: Vec<String>,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-    /// Whether it is in use.
-    #[serde(default)]
-    pub state: ItemState,
-}
-
-/// Whether an item is in use; only then it can be shared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ItemState {
-    /// In use.
-    #[default]
-    Active,
-    /// In the archive.
-    Archived,
-}
-
-/// A whole item, as it was fetched to be shared. Its content is zeroized when it goes, and never shown.
-#[derive(Debug)]
-pub struct Item {
-    /// Its id.
-    pub id: ItemId,
-    /// The vault it is in.
-    pub vault: VaultId,
-    /// Its title.
-    pub title: String,
-    /// Its tags.
-    pub tags: Vec<String>,
-    /// Counts its changes.
-    pub version: u32,
-    /// When it was last changed.
-    pub updated_at: Timestamp,
-    content: ItemContent,
-}
-
-/// The JSON of a whole item, as the core gave it and takes it back. Opaque, zeroized, never shown.
-pub struct ItemContent(Zeroizing<String>);
-
-/// The core's JSON of an item lacked something, or was none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the item's JSON is not as expected")]
-pub struct UnreadableItem;
-
-impl Item {
-    /// Reads what the operator needs to know from the item's JSON, and keeps the JSON for sharing it.
-    pub fn from_json(json: Zeroizing<String>) -> Result<Self, UnreadableItem> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Facts {
-            id: ItemId,
-            vault_id: VaultId,
-            title: String,
-            #[serde(default)]
-            tags: Vec<String>,
-            version: u32,
-            updated_at: Timestamp,
-        }
-        // The parser's message may quote a value, so it goes no further.
-        let facts: Facts = serde_json::from_str(&json).map_err(|_| UnreadableItem)?;
-        Ok(Self {
-            id: facts.id,
-            vault: facts.vault_id,
-            title: facts.title,
-            tags: facts.tags,
-            version: facts.version,
-            updated_at: facts.updated_at,
-            content: ItemContent(json),
-        })
-    }
-
-    /// The item's JSON, for the core alone.
-    pub(super) fn expose_json(&self) -> &str {
-        &self.content.0
-    }
-}
-
-impl fmt::Debug for ItemContent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
 
 /// How long a share can be opened: 1Password knows these five.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -359,28 +227,6 @@ impl fmt::Debug for ShareUrl {
 mod tests {
     use super::*;
     use rstest::rstest;
-
-    const ITEM: &str = r#"{"id":"i","vaultId":"v","title":"db","category":"Database","tags":["prod"],"version":3,
-        "fields":[{"value":"planted-secret"}],"updatedAt":"2026-11-23T12:00:00Z"}"#;
-
-    #[test]
-    fn an_item_shows_what_it_is_but_not_what_it_holds() {
-        let item = Item::from_json(Zeroizing::new(ITEM.to_owned())).expect("an item");
-        let shown = format!("{item:?}");
-        assert!(
-            shown.contains("db") && shown.contains("version: 3"),
-            "{shown}"
-        );
-        assert!(!shown.contains("planted"), "{shown}");
-        assert!(item.expose_json().contains("planted-secret"));
-    }
-
-    #[test]
-    fn an_unreadable_item_is_not_quoted() {
-        let json = r#"{"id":"i","vaultId":"v","title":"db","version":"planted-secret"}"#;
-        let error = Item::from_json(Zeroizing::new(json.to_owned())).expect_err("refused");
-        assert!(!format!("{error} {error:?}").contains("planted"));
-    }
 
     #[test]
     fn a_share_url_is_not_shown() {
