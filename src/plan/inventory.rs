@@ -116,7 +116,8 @@ impl VaultSeen {
         self.listed_at = at;
         let mut refuted = std::mem::take(&mut self.refuted);
         refuted.extend(looking_for.iter().map(|name| (name.clone(), at)));
-        refuted.retain(|name, _| !matches!(self.item(name), Lookup::One(_)));
+        // An archived item settles nothing: it cannot be lent, and each request for it would list the vault again.
+        refuted.retain(|name, _| !matches!(self.item(name), Lookup::One(item) if item.active));
         while refuted.len() > MOST_REFUTED {
             let oldest = refuted
                 .iter()
@@ -264,6 +265,13 @@ mod tests {
             vault.has_refuted("gone", at(100)),
             "and keeps what it does not settle"
         );
+    }
+
+    #[test]
+    fn a_listing_that_finds_the_item_archived_does_not_settle_its_name() {
+        let mut vault = vault(vec![]);
+        vault.relist(vec![item("i1", "db", false)], &["db".into()], at(100));
+        assert!(vault.has_refuted("db", at(100)));
     }
 
     #[test]
