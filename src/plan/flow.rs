@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use kube::api::ObjectMeta;
 
 use crate::api::{AccessFlow, AccessGrant, ApprovalMode, ConsideredFlow, Identity};
 
@@ -18,9 +19,11 @@ const SHOWN: usize = 20;
 /// The flows by which this person may ask from this namespace, in the order in which they are tried.
 pub fn open_to(seen: &Observed, grant: &AccessGrant, requester: &Identity) -> Vec<Arc<AccessFlow>> {
     let namespace = grant.metadata.namespace.as_deref().unwrap_or_default();
+    let integration = seen.integration.as_ref().map(|i| &i.object.metadata);
     let mut flows: Vec<_> = seen
         .flows
         .iter()
+        .filter(|flow| integration.is_some_and(|integration| belongs_to(flow, integration)))
         .filter(|flow| name(flow) == grant.spec.flow.as_deref().unwrap_or(name(flow)))
         .filter(|flow| namespace_matches(flow, namespace, &seen.namespace_labels))
         .filter(|flow| is_among(&flow.spec.requesters, requester))
@@ -28,6 +31,12 @@ pub fn open_to(seen: &Observed, grant: &AccessGrant, requester: &Identity) -> Ve
         .collect();
     flows.sort_by_cached_key(|flow| (approvals(flow), name(flow).to_owned()));
     flows
+}
+
+/// A flow counts only beside its integration: whoever may write flows elsewhere must not open this one.
+fn belongs_to(flow: &AccessFlow, integration: &ObjectMeta) -> bool {
+    flow.metadata.namespace == integration.namespace
+        && Some(&flow.spec.integration.0) == integration.name.as_ref()
 }
 
 /// How many people have to agree.
@@ -57,39 +66,47 @@ pub fn choose(
     now: Timestamp,
 ) -> Choice {
     let mut considered = Vec::new();
-    let mut closest: Option<Objection> = None;
+    let mut closest: Option<(u8, Objection)> = None;
     for flow in flows {
-        match covers(flow, subject, seen, now) {
+        let objection = match covers(flow, subject, seen, now) {
             Ok(agreement) => {
                 return Choice {
                     outcome: Ok(agreement),
                     considered,
                 };
             }
-            Err(objection) => {
-                if considered.len() < SHOWN {
-                    considered.push(ConsideredFlow {
-                        name: name(flow).into(),
-                        reason: format!("{}: {}", objection.reason, objection.message),
-                    });
-                }
-                if closest
-                    .as_ref()
-                    .is_none_or(|c| c.reason == reasons::NO_FLOW_COVERS)
-                {
-                    closest = Some(objection);
-                }
-            }
+            Err(objection) => objection,
+        };
+        if considered.len() < SHOWN {
+            considered.push(ConsideredFlow {
+                name: name(flow).into(),
+                reason: format!("{}: {}", objection.reason, objection.message),
+            });
+        }
+        let closeness = closeness(lends(flow, subject), &objection);
+        if closest.as_ref().is_none_or(|(c, _)| closeness > *c) {
+            let message = format!("the flow {:?}: {}", name(flow), objection.message);
+            closest = Some((closeness, Objection::new(objection.reason, message)));
         }
     }
-    let closest = closest.unwrap_or(Objection::new(
-        reasons::NO_FLOW,
-        "no flow lets you ask from this namespace",
-    ));
+    let none = || Objection::new(reasons::NO_FLOW, "no flow lets you ask from this namespace");
     Choice {
-        outcome: Err(closest),
+        outcome: Err(closest.map_or_else(none, |(_, objection)| objection)),
         considered,
     }
+}
+
+/// How close a flow came to covering the request. What may come right by itself outranks what is refused for good.
+fn closeness(lends: bool, objection: &Objection) -> u8 {
+    match objection.reason {
+        reasons::NO_FLOW_COVERS => u8::from(lends),
+        reasons::LIMIT_REACHED => 3,
+        _ => 2,
+    }
+}
+
+fn lends(flow: &AccessFlow, subject: &Subject<'_>) -> bool {
+    !flow.spec.suspend && item_matches(&flow.spec.items, subject.vault, subject.item)
 }
 
 fn covers(

@@ -10,6 +10,8 @@ pub mod grant {
     pub const INTEGRATION_NOT_FOUND: &str = "IntegrationNotFound";
     /// The integration is suspended.
     pub const INTEGRATION_SUSPENDED: &str = "IntegrationSuspended";
+    /// The flow is suspended.
+    pub const FLOW_SUSPENDED: &str = "FlowSuspended";
     /// The integration cannot be used yet, or at the moment.
     pub const INTEGRATION_NOT_READY: &str = "IntegrationNotReady";
     /// No flow lets this person ask from this namespace.
@@ -38,6 +40,8 @@ pub mod grant {
     pub const RECIPIENT_NOT_ALLOWED: &str = "RecipientNotAllowed";
     /// The request came outside the flow's timeframe.
     pub const OUTSIDE_TIMEFRAME: &str = "OutsideTimeframe";
+    /// The record of this loan is gone: nothing is lent twice.
+    pub const RECORD_MISSING: &str = "RecordMissing";
     /// The requester has as much by this flow as it allows at a time.
     pub const LIMIT_REACHED: &str = "LimitReached";
     /// The time in which the loan could have started is over.

@@ -50,7 +50,7 @@ impl Attempt {
     pub fn retry_at(&self) -> Timestamp {
         let wait = match self.failure {
             Failure::RateLimited { until } => return until.max(self.at),
-            Failure::ItemDiffers => SignedDuration::from_secs(2),
+            Failure::ItemDiffers => self.doubling(2, 600),
             Failure::Unavailable | Failure::LimitReached => self.doubling(5, 600),
             Failure::SecretTaken => SignedDuration::from_mins(10),
             Failure::Unauthorized => SignedDuration::from_mins(30),
@@ -86,11 +86,15 @@ impl Attempt {
             ),
             Failure::Forbidden => (
                 reasons::FORBIDDEN,
-                format!("1Password does not let this service account share the item; give it the right to read and share the vault. Next try at {at:.0}"),
+                format!(
+                    "1Password does not let this service account share the item; give it the right to read and share the vault. Next try at {at:.0}"
+                ),
             ),
             Failure::NotFound => (
                 reasons::GONE,
-                format!("1Password has no such item any more, or the service account cannot see it. Next try at {at:.0}"),
+                format!(
+                    "1Password has no such item any more, or the service account cannot see it. Next try at {at:.0}"
+                ),
             ),
             Failure::Archived => (
                 reasons::ITEM_ARCHIVED,
@@ -100,13 +104,15 @@ impl Attempt {
                 reasons::THROTTLED,
                 format!("1Password's request limit is reached; next try at {at:.0}"),
             ),
-            Failure::Refused => (
-                reasons::REFUSED,
-                "1Password refused this link: its sharing policy does not allow these recipients, this lifetime or this kind of item. Change the policy in 1Password, or ask for something else".into(),
-            ),
+            Failure::Refused => {
+                let (reason, message) = refused();
+                (reason, message.into())
+            }
             Failure::Unavailable => (
                 reasons::UNAVAILABLE,
-                format!("1Password cannot be reached, or did not answer as expected; next try at {at:.0}"),
+                format!(
+                    "1Password cannot be reached, or did not answer as expected; next try at {at:.0}"
+                ),
             ),
             Failure::ItemDiffers => (
                 reasons::ITEM_DIFFERS,
@@ -118,7 +124,9 @@ impl Attempt {
             ),
             Failure::LimitReached => (
                 reasons::LIMIT_REACHED,
-                format!("you have as many loans by this flow as it allows at a time; next try at {at:.0}"),
+                format!(
+                    "you have as many loans by this flow as it allows at a time; next try at {at:.0}"
+                ),
             ),
             Failure::SecretTaken => (
                 reasons::LINK_SECRET_TAKEN,
@@ -126,6 +134,12 @@ impl Attempt {
             ),
         }
     }
+}
+
+/// What to say where 1Password does not take a request as it is.
+pub fn refused() -> (&'static str, &'static str) {
+    let message = "1Password refused this link: its sharing policy does not allow these recipients, this lifetime or this kind of item. Change the policy in 1Password, or ask for something else";
+    (reasons::REFUSED, message)
 }
 
 /// What to say where a Secret of the link's name is there which is not the loan's.

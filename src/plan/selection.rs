@@ -72,6 +72,15 @@ fn in_group(who: &Identity, group: &str) -> bool {
     !group.starts_with("system:") && who.groups.iter().any(|g| g.0 == group)
 }
 
+/// Whether anything of a vault can be included.
+pub fn lends_from(selection: &ItemSelection, vault: &Resolved) -> bool {
+    selection.include.iter().any(|s| in_vault(s, vault))
+}
+
+fn in_vault(selector: &ItemSelector, vault: &Resolved) -> bool {
+    selector.vault.0 == vault.id || selector.vault.0 == vault.title
+}
+
 /// Whether an item is included, and not excluded.
 pub fn item_matches(selection: &ItemSelection, vault: &Resolved, item: &ItemSeen) -> bool {
     let any =
@@ -80,7 +89,6 @@ pub fn item_matches(selection: &ItemSelection, vault: &Resolved, item: &ItemSeen
 }
 
 fn selector_matches(selector: &ItemSelector, vault: &Resolved, item: &ItemSeen) -> bool {
-    let in_vault = selector.vault.0 == vault.id || selector.vault.0 == vault.title;
     let by_id = selector.ids.is_empty() || selector.ids.iter().any(|id| id.0 == item.id);
     let by_title = selector.titles.is_empty()
         || selector
@@ -89,5 +97,5 @@ fn selector_matches(selector: &ItemSelector, vault: &Resolved, item: &ItemSeen) 
             .any(|pattern| WildMatch::new(&pattern.0).matches(&item.title));
     let by_tag =
         selector.tags.is_empty() || selector.tags.iter().any(|tag| item.tags.contains(&tag.0));
-    in_vault && by_id && by_title && by_tag
+    in_vault(selector, vault) && by_id && by_title && by_tag
 }

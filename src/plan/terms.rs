@@ -85,13 +85,16 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
         item,
     } = *subject;
     let rules = &flow.spec.grant;
-    if rules.justification == Requirement::Required && grant.spec.justification.is_none() {
+    let justification = grant.spec.justification.as_deref().unwrap_or_default();
+    if rules.justification == Requirement::Required && justification.trim().is_empty() {
         return Err(Objection::rules("it asks for a justification"));
     }
     let duration = duration(grant, flow, integration)?;
     let recipients = recipients(grant, requester, rules.recipients, integration)?;
     let view_once = view_once(grant, rules.view_once, recipients.len())?;
-    let link_lifetime = rules.link_lifetime;
+    let link_lifetime = longest_within(duration, rules.link_lifetime).ok_or_else(|| {
+        Objection::rules("a loan lasts an hour at the least, the shortest life of a 1Password link")
+    })?;
     let terms = Terms {
         integration: identity(&integration.metadata),
         account: integration
@@ -111,7 +114,7 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
         recipients,
         duration: Span::of(duration),
         view_once,
-        link_lifetime: longest_within(duration, link_lifetime).unwrap_or(LinkLifetime::OneHour),
+        link_lifetime,
         renewal: if view_once {
             Renewal::Never
         } else {
@@ -192,6 +195,7 @@ fn recipients(
             ));
         }
     };
+    sendable(&asked)?;
     let domains = &integration.spec.recipient_domains;
     for address in &asked {
         let is_own = own == Some(address);
@@ -211,6 +215,31 @@ fn recipients(
         }
     }
     Ok(asked)
+}
+
+/// A link without recipients is a public one: nobody to send it to, or something that is no address, stops it here.
+pub fn sendable(recipients: &[Email]) -> Result<(), Objection> {
+    if recipients.is_empty() {
+        return Err(Objection::new(
+            reasons::NO_RECIPIENT,
+            "there is nobody to send the link to",
+        ));
+    }
+    let is_address = |address: &&Email| {
+        let plain = |c: char| c.is_ascii_graphic() && !"@,;<>()\"".contains(c);
+        address.0.split_once('@').is_some_and(|(local, domain)| {
+            [local, domain]
+                .iter()
+                .all(|part| !part.is_empty() && part.chars().all(plain))
+        })
+    };
+    match recipients.iter().find(|address| !is_address(address)) {
+        Some(other) => Err(Objection::new(
+            reasons::RECIPIENT_NOT_ALLOWED,
+            format!("{:?} is not an e-mail address", other.0),
+        )),
+        None => Ok(()),
+    }
 }
 
 fn view_once(grant: &AccessGrant, rule: ViewOnce, recipients: usize) -> Result<bool, Objection> {

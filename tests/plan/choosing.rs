@@ -1,0 +1,272 @@
+//! Which flow a request goes by, and what somebody learns for whom there is none.
+
+use std::sync::Arc;
+
+use keyloan::api::*;
+use keyloan::plan::observed::Usage;
+use rstest::rstest;
+
+use super::world::*;
+
+fn with_flows(flows: Vec<AccessFlow>) -> World {
+    World::asked().with(|w| w.seen.flows = flows.into_iter().map(Arc::new).collect())
+}
+
+fn named(name: &str, change: impl FnOnce(&mut AccessFlowSpec)) -> AccessFlow {
+    let mut flow = flow(name);
+    change(&mut flow.spec);
+    flow
+}
+
+fn considered(world: &World) -> Vec<String> {
+    let status = world.plan_at(0).status.expect("a status");
+    let line = |f: ConsideredFlow| format!("{}: {}", f.name, f.reason);
+    status.considered_flows.into_iter().map(line).collect()
+}
+
+#[test]
+fn flows_are_tried_without_approval_first_then_with_the_fewest_approvals_then_by_name() {
+    let needs = |mode, required: &[u32]| {
+        let approval = approval(mode, required);
+        move |spec: &mut AccessFlowSpec| {
+            spec.approval = approval;
+            // None of them covers the request, so all are tried.
+            spec.suspend = true;
+        }
+    };
+    let world = with_flows(vec![
+        named("d-three", needs(ApprovalMode::AllOf, &[1, 2])),
+        named("c-two", needs(ApprovalMode::AllOf, &[1, 1])),
+        named("b-any", needs(ApprovalMode::AnyOf, &[3, 1])),
+        named("z-auto", needs(ApprovalMode::None, &[])),
+        named("a-auto", needs(ApprovalMode::None, &[])),
+    ]);
+    let names: Vec<_> = considered(&world)
+        .into_iter()
+        .map(|line| line.split(':').next().unwrap_or_default().to_owned())
+        .collect();
+    assert_eq!(names, ["a-auto", "z-auto", "b-any", "c-two", "d-three"]);
+}
+
+#[test]
+fn the_first_flow_that_covers_the_request_is_chosen_and_those_before_it_say_why_they_were_not() {
+    let world = with_flows(vec![
+        named("c", |_| {}),
+        named("b", |_| {}),
+        named("a", |spec| spec.items.exclude = vec![of_vault("Infra")]),
+    ]);
+    let plan = world.plan_at(0);
+    assert_eq!(issued(&plan).agreement.terms.flow.name, "b");
+    assert_eq!(
+        considered(&world),
+        ["a: NoFlowCoversRequest: it does not lend this item"]
+    );
+}
+
+#[test]
+fn a_request_that_names_a_flow_goes_by_no_other() {
+    let mut world = with_flows(vec![flow("a"), flow("b")]);
+    world.grant().spec.flow = Some("b".into());
+    assert_eq!(issued(&world.plan_at(0)).agreement.terms.flow.name, "b");
+    world.grant().spec.flow = Some("c".into());
+    assert_eq!(reason(&world.plan_at(0), ACCEPTED), "NoFlow");
+}
+
+/// What makes alice a stranger.
+#[rstest]
+#[case::in_no_group_of_the_flow(|w: &mut World| w.requester().groups.clear())]
+#[case::a_group_of_the_system_counts_for_nobody(|w: &mut World| {
+    w.requester().groups = vec![PrincipalName("system:authenticated".into())];
+    w.flow().spec.requesters[0].name = "system:authenticated".into();
+})]
+#[case::another_user(|w: &mut World| w.flow().spec.requesters = vec![subject(SubjectKind::User, "bob", None)])]
+#[case::a_service_account_of_another_namespace(|w: &mut World| {
+    w.requester().username = "system:serviceaccount:team-a:ci".into();
+    w.flow().spec.requesters = vec![subject(SubjectKind::ServiceAccount, "ci", Some("team-b"))];
+})]
+#[case::from_another_namespace(|w: &mut World| w.flow().spec.namespaces.from = FromNamespaces::Same)]
+#[case::from_a_namespace_without_the_label(|w: &mut World| w.flow().spec.namespaces = labelled("lend", "yes"))]
+#[case::the_flow_is_of_another_integration(|w: &mut World| w.flow().spec.integration = IntegrationName("dev".into()))]
+#[case::the_flow_lies_in_another_namespace(|w: &mut World| w.flow().metadata.namespace = Some("team-a".into()))]
+#[case::there_is_no_flow(|w: &mut World| w.seen.flows.clear())]
+fn a_stranger_learns_nothing_of_items_and_causes_no_request(#[case] estrange: fn(&mut World)) {
+    let asks = [
+        ("Infra", "db password"),
+        ("Infra", "nothing like that"),
+        ("Infra", "twin"),
+        ("Infra", "old key"),
+        ("HR", "payroll"),
+        ("Nowhere", "x"),
+    ];
+    let mut answers = Vec::new();
+    for (vault, item) in asks {
+        let world = World::asked()
+            .with(estrange)
+            .with(|w| w.asks_for(vault, item));
+        let plan = world.plan_at(0);
+        assert_eq!(plan.effect, None, "{vault}/{item}");
+        assert_eq!(reason(&plan, ACCEPTED), "NoFlow");
+        answers.push(plan.status);
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "the same answer to all: {answers:?}");
+}
+
+#[rstest]
+#[case::of_the_named_group(|_: &mut World| {})]
+#[case::by_username(|w: &mut World| w.flow().spec.requesters = vec![subject(SubjectKind::User, "alice", None)])]
+#[case::a_service_account(|w: &mut World| {
+    w.requester().username = "system:serviceaccount:team-a:ci".into();
+    w.flow().spec.requesters = vec![subject(SubjectKind::ServiceAccount, "ci", Some("team-a"))];
+})]
+#[case::from_the_same_namespace(|w: &mut World| {
+    w.flow().spec.namespaces.from = FromNamespaces::Same;
+    w.grant().metadata.namespace = Some("keyloan".into());
+})]
+#[case::from_a_namespace_with_the_label(|w: &mut World| {
+    w.flow().spec.namespaces = labelled("lend", "yes");
+    w.seen.namespace_labels = [("lend".to_owned(), "yes".to_owned())].into();
+})]
+fn whoever_the_flow_names_can_ask(#[case] change: fn(&mut World)) {
+    issued(&World::asked().with(change).plan_at(0));
+}
+
+#[test]
+fn nothing_is_looked_up_in_a_vault_from_which_no_flow_of_the_requester_lends() {
+    for item in ["payroll", "nothing like that"] {
+        let world = World::asked().with(|w| w.asks_for("HR", item));
+        let plan = world.plan_at(0);
+        assert_eq!(plan.effect, None);
+        let (_, reason, message) = condition(&plan, ACCEPTED).expect("Accepted");
+        assert_eq!(reason, "NoFlowCoversRequest");
+        assert_eq!(
+            message,
+            "no flow that lets you ask lends from the vault \"HR\""
+        );
+    }
+}
+
+#[rstest]
+#[case::by_id(|s: &mut ItemSelector| s.ids = vec![TitleOrId("i-db".into())], true)]
+#[case::by_another_id(|s: &mut ItemSelector| s.ids = vec![TitleOrId("i-twin-1".into())], false)]
+#[case::by_title(|s: &mut ItemSelector| s.titles = vec![TitleOrId("db *".into())], true)]
+#[case::by_another_title(|s: &mut ItemSelector| s.titles = vec![TitleOrId("db".into())], false)]
+#[case::by_tag(|s: &mut ItemSelector| s.tags = vec![TitleOrId("dev".into()), TitleOrId("prod".into())], true)]
+#[case::by_another_tag(|s: &mut ItemSelector| s.tags = vec![TitleOrId("dev".into())], false)]
+#[case::every_member_has_to_match(|s: &mut ItemSelector| {
+    s.titles = vec![TitleOrId("*".into())];
+    s.tags = vec![TitleOrId("dev".into())];
+}, false)]
+#[case::by_the_vaults_id(|s: &mut ItemSelector| s.vault = TitleOrId("v-infra".into()), true)]
+fn a_selector_matches_items(#[case] select: fn(&mut ItemSelector), #[case] matches: bool) {
+    let included = World::asked().with(|w| select(&mut w.flow().spec.items.include[0]));
+    assert_eq!(included.plan_at(0).effect.is_some(), matches);
+    let excluded = World::asked().with(|w| {
+        let mut selector = of_vault("Infra");
+        select(&mut selector);
+        w.flow().spec.items.exclude = vec![selector];
+    });
+    assert_eq!(excluded.plan_at(0).effect.is_some(), !matches);
+}
+
+#[test]
+fn of_flows_that_do_not_cover_a_request_one_that_lends_the_item_tells_why() {
+    let mut world = with_flows(vec![
+        named("a", |spec| {
+            spec.items.include[0].ids = vec![TitleOrId("i-twin-1".into())]
+        }),
+        named("b", |_| {}),
+        named("c", |spec| spec.suspend = true),
+    ]);
+    world.grant().spec.duration = Some(span("9h"));
+    let plan = world.plan_at(0);
+    let (_, _, message) = condition(&plan, ACCEPTED).expect("Accepted");
+    assert_eq!(message, "the flow \"b\": it lends for 8h at the most");
+}
+
+#[rstest]
+#[case::any_of(ApprovalMode::AnyOf)]
+#[case::all_of(ApprovalMode::AllOf)]
+fn a_flow_that_needs_approval_is_not_chosen_yet(#[case] mode: ApprovalMode) {
+    let world = World::asked().with(|w| w.flow().spec.approval = approval(mode, &[1]));
+    let plan = world.plan_at(0);
+    assert_eq!(plan.effect, None);
+    assert_eq!(reason(&plan, ACCEPTED), "ApprovalNotSupported");
+    assert!(stalled(&plan));
+}
+
+type Change = fn(&mut AccessFlow);
+
+/// A flow that may come free outranks one that is closed for good, which outranks one that never fits.
+#[rstest]
+#[case::a_limit_outranks_a_closed_timeframe(&[("a", closed as Change), ("b", full)], "LimitReached", Phase::Pending)]
+#[case::also_in_the_other_order(&[("a", full as Change), ("b", closed)], "LimitReached", Phase::Pending)]
+#[case::a_closed_timeframe_outranks_other_items(&[("a", elsewhere as Change), ("b", closed), ("c", elsewhere)], "OutsideTimeframe", Phase::Failed)]
+#[case::rules_of_a_flow_that_lends_the_item_outrank_other_items(&[("a", elsewhere as Change), ("b", |f: &mut AccessFlow| f.spec.approval = approval(ApprovalMode::AnyOf, &[1]))], "ApprovalNotSupported", Phase::Failed)]
+#[case::the_first_of_equals(&[("a", elsewhere as Change), ("b", |f: &mut AccessFlow| f.spec.suspend = true)], "NoFlowCoversRequest", Phase::Failed)]
+fn the_flow_that_came_closest_gives_the_reason(
+    #[case] flows: &[(&str, Change)],
+    #[case] why: &str,
+    #[case] phase: Phase,
+) {
+    let changed = |(name, change): &(&str, Change)| {
+        let mut flow = flow(name);
+        change(&mut flow);
+        flow
+    };
+    let mut world = with_flows(flows.iter().map(changed).collect());
+    let uids = world
+        .seen
+        .flows
+        .iter()
+        .filter_map(|f| f.metadata.uid.clone());
+    let usage = Usage {
+        active: 1,
+        pending: 0,
+    };
+    world.seen.usage = uids.map(|uid| (uid, usage)).collect();
+    let plan = world.plan_at(0);
+    assert_eq!(plan.effect, None);
+    assert_eq!(reason(&plan, ACCEPTED), why);
+    assert_eq!(plan.status.and_then(|s| s.phase), Some(phase));
+}
+
+fn closed(flow: &mut AccessFlow) {
+    flow.spec.timeframe = Some(Timeframe {
+        days: vec![Weekday::Sun],
+        from: TimeOfDay("09:00".into()),
+        to: TimeOfDay("18:00".into()),
+        time_zone: "Europe/Berlin".into(),
+    });
+}
+
+fn full(flow: &mut AccessFlow) {
+    flow.spec.limits = Some(FlowLimits {
+        active_per_requester: Some(1),
+        pending_per_requester: None,
+    });
+}
+
+fn elsewhere(flow: &mut AccessFlow) {
+    flow.spec.items.include[0].ids = vec![TitleOrId("another".into())];
+}
+
+fn subject(kind: SubjectKind, name: &str, namespace: Option<&str>) -> Subject {
+    Subject {
+        kind,
+        name: name.into(),
+        namespace: namespace.map(Into::into),
+    }
+}
+
+fn labelled(key: &str, value: &str) -> FlowNamespaces {
+    FlowNamespaces {
+        from: FromNamespaces::Selector,
+        selector: Some(
+            k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector {
+                match_labels: Some([(key.to_owned(), value.to_owned())].into()),
+                match_expressions: None,
+            },
+        ),
+    }
+}

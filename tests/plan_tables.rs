@@ -1,0 +1,14 @@
+//! What the plan of a loan does, by tables that read as its specification, and what people read of it, by snapshots.
+
+mod plan {
+    #![allow(
+        dead_code,
+        reason = "each test binary uses its part of what is shared"
+    )]
+
+    pub mod executor;
+    pub mod world;
+
+    mod choosing;
+    mod terms;
+}
