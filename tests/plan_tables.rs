@@ -10,5 +10,7 @@ mod plan {
     pub mod world;
 
     mod choosing;
+    mod lookup;
+    mod requests;
     mod terms;
 }

@@ -11,7 +11,7 @@ use super::links::CALL_TIMEOUT;
 use super::observed::{IntegrationSeen, LinkSeen, Observed};
 use super::reasons::grant as reasons;
 use super::retry::{Attempt, Failure};
-use super::selection::is_one_of;
+use super::selection::{is_one_of, lends_from};
 use super::status::{self, RequestState};
 use super::terms::{Agreement, Subject};
 
@@ -23,11 +23,18 @@ const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// Decide about a request.
 pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
-    if grant.metadata.deletion_timestamp.is_some() {
+    let stored = grant.metadata.uid.as_ref().is_some_and(|u| !u.is_empty());
+    if grant.metadata.deletion_timestamp.is_some() || !stored {
         return Plan::default();
     }
     if let Some(over_since) = final_since(grant) {
         return clean_up(grant, over_since, now);
+    }
+    if has_been_lent(grant) {
+        let message =
+            "the record of this loan is gone, and nothing is lent twice by one request; ask again";
+        let gone = Hold::new(Kind::Final, reasons::RECORD_MISSING, message);
+        return held(grant, gone, Vec::new(), None, now);
     }
     let lapses = lapses_at(grant, now);
     if now >= lapses {
@@ -114,8 +121,15 @@ fn final_since(grant: &AccessGrant) -> Option<Timestamp> {
         .iter()
         .find(|c| c.type_ == crate::api::ACCEPTED)?;
     let over = matches!(status.phase, Some(Phase::Denied | Phase::Lapsed))
-        || accepted.reason == reasons::OUTSIDE_TIMEFRAME;
+        || [reasons::OUTSIDE_TIMEFRAME, reasons::RECORD_MISSING]
+            .contains(&accepted.reason.as_str());
     over.then_some(accepted.last_transition_time.0)
+}
+
+/// Whether a record of this loan was seen before, though there is none now.
+fn has_been_lent(grant: &AccessGrant) -> bool {
+    let status = grant.status.as_ref();
+    status.is_some_and(|s| s.record.is_some() || s.granted_at.is_some())
 }
 
 /// People's old requests are tidied away; those with `notAfter` not before it, since whoever re-creates them
@@ -197,11 +211,19 @@ fn look_up_and_agree(
             "the integration's vaults have not been listed yet",
         )
     })?;
-    let (vault, item) = look_up(grant, inventory, now)?;
+    let vault_seen = look_up_vault(grant, inventory)?;
     let vault = Resolved {
-        id: vault.id.clone(),
-        title: vault.title.clone(),
+        id: vault_seen.id.clone(),
+        title: vault_seen.title.clone(),
     };
+    if !flows.iter().any(|f| lends_from(&f.spec.items, &vault)) {
+        let message = format!(
+            "no flow that lets you ask lends from the vault {:?}",
+            vault.title
+        );
+        return Err(Hold::fails(reasons::NO_FLOW_COVERS, message));
+    }
+    let item = look_up_item(grant, vault_seen, now)?;
     let subject = Subject {
         grant,
         requester,
@@ -268,28 +290,32 @@ fn check_integration(
     }
 }
 
-fn look_up<'a>(
-    grant: &AccessGrant,
-    inventory: &'a Inventory,
-    now: Timestamp,
-) -> Result<(&'a VaultSeen, &'a ItemSeen), Hold> {
-    let (vault_name, item_name) = (&grant.spec.item.vault.0, &grant.spec.item.item.0);
-    let vault = match inventory.vault(vault_name) {
-        Lookup::One(vault) => vault,
+fn look_up_vault<'a>(grant: &AccessGrant, inventory: &'a Inventory) -> Result<&'a VaultSeen, Hold> {
+    let vault_name = &grant.spec.item.vault.0;
+    match inventory.vault(vault_name) {
+        Lookup::One(vault) => Ok(vault),
         Lookup::None => {
             let message = format!("the integration does not lend from a vault {vault_name:?}");
-            return Err(Hold::fails(reasons::VAULT_NOT_ALLOWED, message));
+            Err(Hold::fails(reasons::VAULT_NOT_ALLOWED, message))
         }
         Lookup::Several(ids) => {
             let message = format!(
                 "several vaults are called {vault_name:?}; ask by id: {}",
                 listed(&ids)
             );
-            return Err(Hold::fails(reasons::VAULT_AMBIGUOUS, message));
+            Err(Hold::fails(reasons::VAULT_AMBIGUOUS, message))
         }
-    };
+    }
+}
+
+fn look_up_item<'a>(
+    grant: &AccessGrant,
+    vault: &'a VaultSeen,
+    now: Timestamp,
+) -> Result<&'a ItemSeen, Hold> {
+    let item_name = &grant.spec.item.item.0;
     let refusal = match vault.item(item_name) {
-        Lookup::One(item) if item.active => return Ok((vault, item)),
+        Lookup::One(item) if item.active => return Ok(item),
         Lookup::One(_) => {
             let message = format!("{item_name:?} is archived in 1Password; restore it there");
             Hold::fails(reasons::ITEM_ARCHIVED, message)
@@ -310,12 +336,13 @@ fn look_up<'a>(
             Hold::fails(reasons::ITEM_AMBIGUOUS, message)
         }
     };
-    // What is known of the vault may be old: look once more before saying no, but not again for the same name.
+    // What is known of the vault may be old: look once more before saying no, but not again for the same name, not
+    // even where the API server's clock is ahead of ours.
     let asked_at = grant
         .metadata
         .creation_timestamp
         .as_ref()
-        .map_or(now, |t| t.0);
+        .map_or(now, |t| t.0.min(now));
     if vault.has_refuted(item_name, asked_at) {
         return Err(refusal);
     }
@@ -381,6 +408,11 @@ fn grantable(
             lost: None,
             item_version: None,
         })));
+    } else {
+        state.not_active = (
+            reasons::LAPSED,
+            "too little time is left to start the loan".into(),
+        );
     }
     let status = status::of_request(grant, state, now);
     let notes = status::notes(grant, &status);

@@ -1,0 +1,174 @@
+//! How the names in a request become ids: what is listed anew, how often, and what is said when that does not help.
+
+use keyloan::plan::effect::Effect;
+use keyloan::plan::retry::Failure;
+use rstest::rstest;
+
+use super::world::*;
+
+/// What is said of a name once the vault has been listed for it.
+#[rstest]
+#[case::unknown(
+    "nothing",
+    "ItemNotFound",
+    r#"the vault "Infra" has no item "nothing"; check the spelling, or ask by id"#
+)]
+#[case::ambiguous(
+    "twin",
+    "ItemAmbiguous",
+    r#"several items of the vault "Infra" are called "twin"; ask by id: i-twin-1, i-twin-2"#
+)]
+#[case::archived(
+    "old key",
+    "ItemArchived",
+    r#""old key" is archived in 1Password; restore it there"#
+)]
+fn a_name_that_does_not_settle_causes_one_listing_and_then_a_refusal(
+    #[case] name: &str,
+    #[case] why: &str,
+    #[case] message: &str,
+) {
+    let world = World::asked().with(|w| w.asks_for("Infra", name));
+    let listing = Effect::ListVault {
+        vault: "v-infra".into(),
+        looking_for: name.into(),
+    };
+    let first = world.plan_at(0);
+    assert_eq!(first.effect, Some(listing.clone()));
+    assert_eq!(reason(&first, keyloan::api::ACCEPTED), "LookingForItem");
+    assert!(!stalled(&first), "it may be found yet");
+
+    let mut world = world.one_step(0);
+    for minute in [0, 1, 5, 6, 60, 23 * 60] {
+        let plan = world.plan_at(minute);
+        assert_eq!(plan.effect, None, "minute {minute}: no other listing");
+        assert_eq!(
+            condition(&plan, keyloan::api::ACCEPTED),
+            Some(("False", why, message))
+        );
+        assert!(stalled(&plan));
+    }
+
+    // The same name in another request, right after, and when the first answer is stale.
+    world.grant().metadata.creation_timestamp = Some(keyloan::api::Time(at(4)));
+    assert_eq!(world.plan_at(4).effect, None, "repeated soon");
+    world.grant().metadata.creation_timestamp = Some(keyloan::api::Time(at(5)));
+    assert_eq!(world.plan_at(5).effect, Some(listing), "repeated later");
+}
+
+#[rstest]
+#[case::by_title("db password")]
+#[case::by_id("i-db")]
+#[case::one_of_several_by_id("i-twin-2")]
+fn a_name_that_settles_causes_no_listing(#[case] name: &str) {
+    issued(
+        &World::asked()
+            .with(|w| w.asks_for("Infra", name))
+            .plan_at(0),
+    );
+}
+
+#[test]
+fn an_item_that_appears_in_the_listing_is_lent() {
+    let world = World::asked().with(|w| {
+        w.asks_for("Infra", "brand new");
+        w.infra().items.push(item("i-new", "brand new"));
+    });
+    assert_eq!(issued(&world.plan_at(0)).agreement.terms.item.id, "i-new");
+}
+
+#[test]
+fn a_clock_of_the_api_server_that_is_ahead_does_not_make_a_name_be_looked_for_again_and_again() {
+    let world = World::asked().with(|w| {
+        w.asks_for("Infra", "nothing");
+        w.grant().metadata.creation_timestamp = Some(keyloan::api::Time(at(30)));
+    });
+    assert_eq!(world.one_step(0).plan_at(0).effect, None);
+}
+
+#[test]
+fn a_listing_that_failed_is_not_repeated_before_its_time() {
+    let world = World::asked().with(|w| {
+        w.asks_for("Infra", "nothing");
+        w.failed(0, Failure::Unavailable);
+    });
+    let plan = world.plan_at(0);
+    assert_eq!(plan.effect, None);
+    assert_eq!(plan.wake, Some(t("2026-11-23T10:00:05Z")));
+    assert_eq!(
+        reason(&plan, keyloan::api::ACCEPTED),
+        "OnePasswordUnavailable"
+    );
+    assert!(world.plan_at(1).effect.is_some());
+}
+
+#[test]
+fn a_vault_off_the_allow_list_is_refused_without_a_request() {
+    let plan = World::asked()
+        .with(|w| w.asks_for("Secrets", "db password"))
+        .plan_at(0);
+    assert_eq!(plan.effect, None);
+    let message = r#"the integration does not lend from a vault "Secrets""#;
+    let expected = ("False", "VaultNotAllowed", message);
+    assert_eq!(condition(&plan, keyloan::api::ACCEPTED), Some(expected));
+}
+
+#[test]
+fn vaults_of_the_same_title_are_refused_with_their_ids() {
+    let world = World::asked().with(|w| {
+        let inventory = w
+            .integration_seen()
+            .inventory
+            .as_mut()
+            .expect("an inventory");
+        let another = vault("v-infra-2", "Infra", vec![]);
+        std::sync::Arc::make_mut(inventory).vaults.push(another);
+    });
+    let plan = world.plan_at(0);
+    assert_eq!(plan.effect, None);
+    let message = r#"several vaults are called "Infra"; ask by id: v-infra, v-infra-2"#;
+    let expected = ("False", "VaultAmbiguous", message);
+    assert_eq!(condition(&plan, keyloan::api::ACCEPTED), Some(expected));
+    issued(
+        &world
+            .with(|w| w.asks_for("v-infra", "db password"))
+            .plan_at(0),
+    );
+}
+
+#[test]
+fn a_list_of_candidates_stays_readable() {
+    let world = World::asked().with(|w| {
+        w.infra().items = (0..13)
+            .map(|i| item(&format!("id-{i:02}"), "twin"))
+            .collect();
+        w.asks_for("Infra", "twin");
+    });
+    let plan = world.one_step(0).plan_at(0);
+    let (_, _, message) = condition(&plan, keyloan::api::ACCEPTED).expect("Accepted");
+    assert!(message.ends_with("id-08, id-09 and 3 more"), "{message}");
+}
+
+/// The item that was fetched is not the one that was listed: it is looked up again before the next try.
+#[test]
+fn an_item_that_differs_when_fetched_is_listed_again_and_less_and_less_often() {
+    let mut world = World::asked();
+    world.failed(0, Failure::ItemDiffers);
+    assert_eq!(world.plan_at(0).effect, None, "not at once");
+    let listing = Effect::ListVault {
+        vault: "v-infra".into(),
+        looking_for: "i-db".into(),
+    };
+    assert_eq!(world.plan_at(1).effect, Some(listing));
+    issued(&world.one_step(1).plan_at(1));
+
+    let mut world = World::asked();
+    world.failed(0, Failure::ItemDiffers);
+    let mut waits = Vec::new();
+    for count in [1, 2, 3, 20] {
+        let attempt = world.seen.attempt.as_mut().expect("an attempt");
+        attempt.count = count;
+        waits.push(attempt.retry_at().duration_since(at(0)).as_secs());
+    }
+    assert_eq!(waits, [2, 4, 8, 600]);
+}

@@ -1,0 +1,258 @@
+//! What holds a request up, what refuses it, and what becomes of it then.
+
+use keyloan::api::*;
+use keyloan::plan::effect::Effect;
+use keyloan::plan::observed::{LinkSeen, Usage};
+use keyloan::plan::retry::Failure;
+use rstest::rstest;
+
+use super::world::*;
+
+const DAY: i64 = 24 * 60;
+
+/// (what is amiss) -> reason, phase, whether a person has to do something. Nothing is asked of 1Password.
+#[rstest]
+#[case::nobody_knows_who_asks(|w: &mut World| w.grant().spec.requester = None, "RequesterUnknown", Phase::Failed, true)]
+#[case::no_such_integration(|w: &mut World| w.seen.integration = None, "IntegrationNotFound", Phase::Failed, true)]
+#[case::suspended(|w: &mut World| w.integration().spec.suspend = true, "IntegrationSuspended", Phase::Pending, false)]
+#[case::not_looked_at(|w: &mut World| w.integration().status = None, "IntegrationNotReady", Phase::Pending, false)]
+#[case::not_ready(|w: &mut World| {
+    w.integration().status.as_mut().expect("a status").conditions = vec![ready("False", "TokenInvalid")];
+}, "IntegrationNotReady", Phase::Pending, false)]
+#[case::not_discovered(|w: &mut World| w.integration_seen().inventory = None, "IntegrationNotReady", Phase::Pending, false)]
+#[case::throttled(|w: &mut World| w.integration_seen().throttled_until = Some(at(3)), "OnePasswordThrottled", Phase::Pending, false)]
+#[case::blocked(World::block_alice, "Blocked", Phase::Failed, true)]
+#[case::blocked_by_group(|w: &mut World| w.integration().spec.limits = Some(IntegrationLimits {
+    max_duration: None,
+    blocked: vec![Person { kind: PersonKind::Group, name: "engineering".into() }],
+}), "Blocked", Phase::Failed, true)]
+#[case::flow_suspended(|w: &mut World| w.flow().spec.suspend = true, "NoFlowCoversRequest", Phase::Failed, true)]
+fn a_request_waits_or_fails_and_says_why(
+    #[case] amiss: fn(&mut World),
+    #[case] why: &str,
+    #[case] phase: Phase,
+    #[case] person_needed: bool,
+) {
+    let plan = World::asked().with(amiss).plan_at(0);
+    assert_eq!(plan.effect, None);
+    assert_eq!(reason(&plan, ACCEPTED), why);
+    assert_eq!(stalled(&plan), person_needed);
+    assert_eq!(plan.status.and_then(|s| s.phase), Some(phase));
+}
+
+#[test]
+fn what_is_mended_in_time_is_granted() {
+    let world = World::asked().with(|w| w.seen.flows.clear()).settled(0);
+    let mended = world.with(|w| w.seen.flows = World::asked().seen.flows);
+    issued(&mended.plan_at(60));
+}
+
+#[test]
+fn a_throttled_request_is_looked_at_again_when_the_wait_is_over() {
+    let world = World::asked().with(|w| w.integration_seen().throttled_until = Some(at(3)));
+    assert_eq!(world.plan_at(0).wake, Some(at(3)));
+    issued(&world.plan_at(3));
+}
+
+/// (active, pending) against limits of 2 and 3.
+#[rstest]
+#[case(0, 0, true)]
+#[case(1, 2, true)]
+#[case(2, 0, false)]
+#[case(0, 3, false)]
+#[case(9, 9, false)]
+fn nobody_has_more_by_a_flow_than_it_allows(
+    #[case] active: u32,
+    #[case] pending: u32,
+    #[case] granted: bool,
+) {
+    let world = World::asked().with(|w| {
+        w.flow().spec.limits = Some(FlowLimits {
+            active_per_requester: Some(2),
+            pending_per_requester: Some(3),
+        });
+        let usage = Usage { active, pending };
+        w.seen.usage = [("flow-oncall".to_owned(), usage)].into();
+    });
+    let plan = world.plan_at(0);
+    assert_eq!(plan.effect.is_some(), granted);
+    if !granted {
+        assert_eq!(reason(&plan, ACCEPTED), "LimitReached");
+        assert!(!stalled(&plan), "it goes on by itself when a loan ends");
+    }
+}
+
+fn closed_until_tuesday(world: &mut World) {
+    world.flow().spec.timeframe = Some(Timeframe {
+        days: vec![Weekday::Tue],
+        from: TimeOfDay("09:00".into()),
+        to: TimeOfDay("18:00".into()),
+        time_zone: "Europe/Berlin".into(),
+    });
+}
+
+#[test]
+fn outside_the_timeframe_a_request_is_refused_at_once_and_for_good() {
+    let world = World::asked().with(closed_until_tuesday);
+    let plan = world.plan_at(0);
+    let message = "the flow \"oncall\": it lends nothing at this time; ask again from 2026-11-24T08:00:00Z on";
+    assert_eq!(
+        condition(&plan, ACCEPTED),
+        Some(("False", "OutsideTimeframe", message))
+    );
+    assert!(stalled(&plan));
+
+    let world = world.settled(0);
+    let open = 23 * 60;
+    let later = world.plan_at(open);
+    assert_eq!(later.effect, None, "also when the frame has opened");
+    assert_eq!(
+        condition(&later, ACCEPTED),
+        Some(("False", "OutsideTimeframe", message))
+    );
+    issued(&World::asked().with(closed_until_tuesday).plan_at(open));
+}
+
+#[test]
+fn a_timeframe_that_cannot_be_read_lends_nothing_and_says_so() {
+    let world = World::asked().with(closed_until_tuesday).with(|w| {
+        let frame = w.flow().spec.timeframe.as_mut().expect("a timeframe");
+        frame.time_zone = "Europe/Atlantis".into();
+    });
+    let plan = world.plan_at(0);
+    assert_eq!(plan.effect, None);
+    let message =
+        r#"the flow "oncall": its timeframe is invalid: there is no time zone "Europe/Atlantis""#;
+    assert_eq!(
+        condition(&plan, ACCEPTED),
+        Some(("False", "NoFlowCoversRequest", message))
+    );
+}
+
+/// Minutes after which a request lapses that nothing grants; it was made at 0.
+#[rstest]
+#[case::after_a_day(
+    None,
+    DAY,
+    "the request could not be granted within 24 hours; ask again"
+)]
+#[case::at_not_after(
+    Some(90),
+    90,
+    "the loan could not start before 2026-11-23T11:30:00Z; ask again"
+)]
+#[case::not_later_than_a_day(Some(3 * DAY), DAY, "the request could not be granted within 24 hours; ask again")]
+fn a_request_lapses(#[case] not_after: Option<i64>, #[case] lapses: i64, #[case] message: &str) {
+    let world = World::asked().with(|w| {
+        w.grant().spec.not_after = not_after.map(|m| Time(at(m)));
+        w.integration().spec.suspend = true;
+    });
+    let before = world.plan_at(lapses - 1);
+    assert_eq!(reason(&before, ACCEPTED), "IntegrationSuspended");
+    assert_eq!(before.wake, Some(at(lapses)));
+
+    let plan = world.plan_at(lapses);
+    assert_eq!(
+        condition(&plan, ACCEPTED),
+        Some(("False", "Lapsed", message))
+    );
+    assert!(stalled(&plan));
+    assert_eq!(
+        plan.status.as_ref().and_then(|s| s.phase),
+        Some(Phase::Lapsed)
+    );
+
+    let mended = world
+        .settled(lapses)
+        .with(|w| w.integration().spec.suspend = false);
+    assert_eq!(mended.plan_at(lapses + 1).effect, None, "it stays lapsed");
+}
+
+#[test]
+fn nothing_starts_that_could_be_answered_only_after_not_after() {
+    let world = World::asked().with(|w| w.grant().spec.not_after = Some(Time(at(30))));
+    issued(&world.plan_at(28));
+    let plan = world.plan_at(29);
+    assert_eq!(plan.effect, None);
+    assert_eq!(reason(&plan, ACTIVE), "Lapsed");
+}
+
+/// Whoever re-creates a deleted grant with `notAfter` would otherwise ask anew in time.
+#[rstest]
+#[case::a_week_after_it_lapsed(None, 8 * DAY)]
+#[case::not_before_not_after(Some(30 * DAY), 30 * DAY)]
+fn a_request_that_came_to_nothing_is_tidied_away(
+    #[case] not_after: Option<i64>,
+    #[case] deleted: i64,
+) {
+    let world = World::asked().with(|w| {
+        w.seen.flows.clear();
+        w.grant().spec.not_after = not_after.map(|m| Time(at(m)));
+    });
+    let world = world.settled(DAY);
+    assert_eq!(world.plan_at(DAY).wake, Some(at(deleted)));
+    assert_eq!(world.plan_at(deleted - 1).effect, None);
+    assert_eq!(world.plan_at(deleted).effect, Some(Effect::DeleteGrant));
+}
+
+#[test]
+fn a_request_that_is_being_deleted_is_left_alone() {
+    let world = World::asked().with(|w| w.grant().metadata.deletion_timestamp = Some(Time(at(0))));
+    assert_eq!(world.plan_at(0), keyloan::plan::effect::Plan::default());
+}
+
+#[test]
+fn a_loan_whose_record_was_deleted_is_not_lent_again() {
+    let world = World::lent().settled(1).with(|w| w.seen.record = None);
+    let plan = world.plan_at(2);
+    assert_eq!(plan.effect, None);
+    assert_eq!(reason(&plan, ACCEPTED), "RecordMissing");
+    let later = world.settled(2).plan_at(3);
+    assert_eq!(
+        later.effect, None,
+        "and not when its status has forgotten the record"
+    );
+    assert_eq!(reason(&later, ACCEPTED), "RecordMissing");
+}
+
+#[test]
+fn a_secret_of_somebody_elses_in_the_links_place_stalls_the_request() {
+    let plan = World::asked()
+        .with(|w| w.seen.link = LinkSeen::Foreign)
+        .plan_at(0);
+    assert_eq!(plan.effect, None);
+    assert_eq!(reason(&plan, ACTIVE), "LinkSecretTaken");
+    assert!(stalled(&plan));
+}
+
+/// (how the attempt failed) -> reason, seconds to the next one, whether a person has to do something.
+#[rstest]
+#[case(Failure::Unavailable, "OnePasswordUnavailable", 5, false)]
+#[case(Failure::LimitReached, "LimitReached", 5, false)]
+#[case(Failure::ItemDiffers, "ItemDiffers", 2, false)]
+#[case(Failure::RateLimited { until: at(7) }, "OnePasswordThrottled", 7 * 60, false)]
+#[case(Failure::Forbidden, "OnePasswordForbidden", 60, true)]
+#[case(Failure::NotFound, "OnePasswordItemGone", 60, true)]
+#[case(Failure::Archived, "ItemArchived", 60, true)]
+#[case(Failure::SecretTaken, "LinkSecretTaken", 600, true)]
+#[case(Failure::Unauthorized, "OnePasswordUnauthorized", 1800, true)]
+#[case(Failure::Refused, "RefusedByPolicy", 3600, true)]
+fn a_failed_attempt_is_explained_and_repeated_in_its_time(
+    #[case] failure: Failure,
+    #[case] why: &str,
+    #[case] seconds: i64,
+    #[case] person_needed: bool,
+) {
+    let world = World::asked().with(|w| w.failed(0, failure));
+    let plan = world.plan_at(0);
+    assert_eq!(plan.effect, None);
+    assert_eq!(reason(&plan, ACTIVE), why);
+    assert_eq!(stalled(&plan), person_needed);
+    let wake = plan.wake.expect("a time to look again");
+    assert_eq!(wake.duration_since(at(0)).as_secs(), seconds);
+    assert!(
+        keyloan::plan::grant::plan(&world.seen, wake)
+            .effect
+            .is_some()
+    );
+}
