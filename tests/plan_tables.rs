@@ -10,7 +10,9 @@ mod plan {
     pub mod world;
 
     mod choosing;
+    mod endings;
     mod lookup;
     mod requests;
+    mod schedule;
     mod terms;
 }

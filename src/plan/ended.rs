@@ -27,7 +27,7 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     }
     let residual = record.spec.residual_until.as_ref().map(|t| t.0);
     let over_at = residual.map_or(end.at.0, |r| r.max(end.at.0));
-    let Some(grant) = seen.grant.as_deref() else {
+    let Some(grant) = seen.grant_of(record) else {
         let due = over_at.saturating_add(RETENTION).unwrap_or(Timestamp::MAX);
         let effect = (now >= due).then_some(Effect::DeleteRecord);
         return Plan {

@@ -15,6 +15,9 @@ pub const RENEWAL_MARGIN: SignedDuration = SignedDuration::from_mins(10);
 /// How many links may be lost in a row before a person has to look.
 pub const MOST_LOST: usize = 3;
 
+/// How many links a record holds: the schema's bound.
+const MOST_LINKS: usize = 2000;
+
 /// The links of one loan, as its record keeps them.
 #[derive(Clone, Copy, Debug)]
 pub struct Links<'a> {
@@ -60,20 +63,33 @@ impl<'a> Links<'a> {
             .saturating_add(1)
     }
 
-    /// How many of the last links were lost in a row, of those that were tried since.
+    /// Whether 1Password refused the last link.
+    pub fn was_refused(self) -> bool {
+        let last = self.record.links.last();
+        last.is_some_and(|l| l.outcome == Some(LinkOutcome::Refused))
+    }
+
+    /// Whether the record takes no further link.
+    pub fn is_full(self) -> bool {
+        let links = &self.record.links;
+        links.len() >= MOST_LINKS || links.iter().any(|l| l.sequence == u32::MAX)
+    }
+
+    /// How many of the last links were lost in a row, of those that were tried since; an interrupted one is lost, too.
     pub fn lost_in_a_row(self, since: Option<Timestamp>) -> usize {
         self.record
             .links
             .iter()
             .rev()
-            .take_while(|l| l.outcome == Some(LinkOutcome::Lost))
-            .filter(|l| since.is_none_or(|since| l.intent_at.0 >= since))
+            .take_while(|l| matches!(l.outcome, None | Some(LinkOutcome::Lost)))
+            .filter(|l| since.is_none_or(|since| l.intent_at.0.as_second() >= since.as_second()))
             .count()
     }
 
     /// When the loan started.
     pub fn granted_at(self) -> Option<Timestamp> {
-        self.first().and_then(|l| l.issued_at.as_ref()).map(|t| t.0)
+        let first = self.first()?;
+        Some(first.issued_at.as_ref().unwrap_or(&first.intent_at).0)
     }
 
     /// When the loan's time is over.
@@ -109,10 +125,7 @@ impl<'a> Links<'a> {
         match self.loan_end() {
             // A link's life starts when 1Password has made it, which may be as late as the call's time-out.
             Some(end) => longest_within(end.duration_since(now) - CALL_TIMEOUT, ceiling),
-            None => {
-                let duration = self.record.terms.duration.parse().unwrap_or_default();
-                Some(longest_within(duration, ceiling).unwrap_or(LinkLifetime::OneHour))
-            }
+            None => longest_within(self.record.terms.duration.parse()?, ceiling),
         }
     }
 

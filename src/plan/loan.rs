@@ -3,18 +3,18 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{
-    AccessGrant, AccessRecord, EndReason, EndRecord, RENEW_ANNOTATION, Renewal, Time,
+    AccessGrant, AccessRecord, EndReason, EndRecord, LinkRecord, RENEW_ANNOTATION, Time,
 };
 
 use super::effect::{Effect, IssueLink, Plan};
 use super::inventory::Lookup;
-use super::links::{Links, MOST_LOST, RENEWAL_MARGIN, end_of};
+use super::links::{CALL_TIMEOUT, Links, MOST_LOST, RENEWAL_MARGIN, end_of};
 use super::observed::{LinkSeen, Observed};
 use super::reasons::grant as reasons;
 use super::retry::{self, Failure};
 use super::selection::is_one_of;
 use super::status::{self, LoanState};
-use super::terms::Agreement;
+use super::terms::{Agreement, sendable};
 
 /// How long a loan may take to its first link before it is given up.
 const FIRST_LINK_WITHIN: SignedDuration = SignedDuration::from_hours(24);
@@ -25,24 +25,10 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     if let Some(reason) = end_due(seen, record, now) {
         return end(seen, record, reason, now);
     }
-    let Some(grant) = seen.grant.as_deref() else {
+    let Some(grant) = seen.grant_of(record) else {
         return Plan::default();
     };
-    if let Some(open) = links.open()
-        && let LinkSeen::Present {
-            sequence,
-            issued_at,
-            expires_at,
-            item_version,
-        } = seen.link
-        && sequence == open.sequence
-    {
-        let effect = Effect::FinishLink {
-            sequence,
-            issued_at: Time(issued_at),
-            expires_at: Time(expires_at),
-            item_version,
-        };
+    if let Some(effect) = finish(seen, links) {
         return Plan {
             effect: Some(effect),
             ..Plan::default()
@@ -61,12 +47,13 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
         links.current().map(end_of).filter(|end| *end > now),
         match next {
             Next::Waits { until, .. } => Some(until),
-            _ => None,
+            Next::NotNeeded { until } => until,
+            Next::Issue(_) | Next::Stopped { .. } => None,
         },
         links
             .granted_at()
             .is_none()
-            .then(|| gives_up_at(record, now)),
+            .then(|| gives_up_at(record, grant, now)),
     ];
     Plan {
         effect,
@@ -76,16 +63,31 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     }
 }
 
+/// An interrupted intent whose Secret is there only has to be finished.
+fn finish(seen: &Observed, links: Links<'_>) -> Option<Effect> {
+    let open = links.open()?;
+    match seen.link {
+        LinkSeen::Present {
+            sequence,
+            issued_at,
+            expires_at,
+            item_version,
+        } if sequence == open.sequence => Some(Effect::FinishLink {
+            sequence,
+            issued_at: Time(issued_at),
+            expires_at: Time(expires_at),
+            item_version,
+        }),
+        _ => None,
+    }
+}
+
 /// Why the loan is over, if it is. Nothing here depends on a flow, an integration or 1Password being healthy.
 fn end_due(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Option<EndReason> {
     let links = Links::of(&record.spec);
-    let gone = seen
-        .grant
-        .as_ref()
-        .is_none_or(|g| g.metadata.deletion_timestamp.is_some());
-    if gone {
+    let Some(grant) = seen.grant_of(record) else {
         return Some(EndReason::Deleted);
-    }
+    };
     if links.loan_end().is_some_and(|end| now >= end) {
         return Some(EndReason::Expired);
     }
@@ -99,26 +101,34 @@ fn end_due(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Option<End
     if only_link_ended {
         return Some(EndReason::LinkEnded);
     }
-    let never_started = links.granted_at().is_none() && links.open().is_none();
-    let refused = seen
-        .attempt
-        .as_ref()
-        .is_some_and(|a| a.failure == Failure::Refused);
-    if never_started && (refused || now >= gives_up_at(record, now)) {
+    let never_started = links.granted_at().is_none() && finish(seen, links).is_none();
+    let refused = failed_by(seen, record, |failure| *failure == Failure::Refused);
+    if never_started && (refused || now >= gives_up_at(record, grant, now)) {
         return Some(EndReason::NotIssued);
     }
     None
 }
 
-fn gives_up_at(record: &AccessRecord, now: Timestamp) -> Timestamp {
+/// Whether the last attempt failed so. One that is older than the last intent says nothing about it.
+fn failed_by(seen: &Observed, record: &AccessRecord, how: impl Fn(&Failure) -> bool) -> bool {
+    let since = record.spec.links.last().map(|l| l.intent_at.0);
+    seen.attempt
+        .as_ref()
+        .is_some_and(|a| since.is_none_or(|since| a.at >= since) && how(&a.failure))
+}
+
+/// When a loan without a link is given up. Nothing starts after `notAfter`, also not what was interrupted before.
+fn gives_up_at(record: &AccessRecord, grant: &AccessGrant, now: Timestamp) -> Timestamp {
     let created = record
         .metadata
         .creation_timestamp
         .as_ref()
         .map_or(now, |t| t.0);
-    created
+    let latest = created
         .saturating_add(FIRST_LINK_WITHIN)
-        .unwrap_or(Timestamp::MAX)
+        .unwrap_or(Timestamp::MAX);
+    let not_after = grant.spec.not_after.as_ref();
+    not_after.map_or(latest, |t| t.0.min(latest))
 }
 
 fn blocked(seen: &Observed, record: &AccessRecord) -> bool {
@@ -129,16 +139,11 @@ fn blocked(seen: &Observed, record: &AccessRecord) -> bool {
     limits.is_some_and(|l| is_one_of(&l.blocked, &record.spec.requester))
 }
 
-/// Security rotates a password to cut somebody off: a link to the new one would undo that.
+/// Security rotates a password to cut somebody off: a link to the new one would undo that. Before the first link, too:
+/// what a record says was agreed cannot be changed any more.
 fn item_changed(seen: &Observed, record: &AccessRecord) -> bool {
-    if Links::of(&record.spec).first().is_none() {
-        return false;
-    }
-    if seen
-        .attempt
-        .as_ref()
-        .is_some_and(|a| a.failure == Failure::ItemChanged)
-    {
+    let differs = |f: &Failure| matches!(f, Failure::ItemChanged | Failure::ItemDiffers);
+    if failed_by(seen, record, differs) {
         return true;
     }
     let terms = &record.spec.terms;
@@ -175,8 +180,8 @@ fn end(seen: &Observed, record: &AccessRecord, reason: EndReason, now: Timestamp
 
 /// What about the next link.
 enum Next {
-    /// None is needed.
-    NotNeeded,
+    /// None is needed, as far as can be said now; look again then.
+    NotNeeded { until: Option<Timestamp> },
     /// It is issued now.
     Issue(Box<IssueLink>),
     /// It has to wait.
@@ -194,53 +199,37 @@ enum Next {
 
 fn next_link(seen: &Observed, record: &AccessRecord, grant: &AccessGrant, now: Timestamp) -> Next {
     let links = Links::of(&record.spec);
-    let asked = renewal_asked(grant, now);
-    let interrupted = links.open();
-    match links.current() {
-        Some(current) => {
-            if record.spec.terms.renewal == Renewal::Never || record.spec.terms.view_once {
-                return Next::NotNeeded;
-            }
-            let about_to_end = end_of(current)
-                .saturating_sub(RENEWAL_MARGIN)
-                .unwrap_or(Timestamp::MIN);
-            let unusable = now >= about_to_end || seen.link == LinkSeen::Absent;
-            let wanted = asked.is_some_and(|at| !served(current, at));
-            if !(unusable && wanted) {
-                return Next::NotNeeded;
-            }
-            if let Some(why) = renewal_stopped(seen, record) {
-                return Next::Stopped {
-                    why,
-                    stalled: false,
-                };
-            }
-        }
-        None => {
-            let suspended = seen
-                .integration
-                .as_ref()
-                .is_none_or(|i| i.object.spec.suspend);
-            if suspended {
-                let why = (
-                    reasons::INTEGRATION_SUSPENDED,
-                    "the integration is suspended or gone; nothing new is lent".into(),
-                );
-                return Next::Stopped {
-                    why,
-                    stalled: false,
-                };
-            }
+    let asked = renewal_asked(grant);
+    if let Some(current) = links.current() {
+        match wanted(seen, links, current, asked, now) {
+            Wanted::Now => {}
+            Wanted::From(until) => return Next::NotNeeded { until: Some(until) },
+            Wanted::Not => return Next::NotNeeded { until: None },
         }
     }
-    let since = links.current().and(asked);
-    let lost = links.lost_in_a_row(since) + usize::from(interrupted.is_some());
-    if lost >= MOST_LOST {
-        let message = "three links in a row were lost on the way to 1Password and back; look at the network and at 1Password's status, then ask again";
-        return Next::Stopped {
-            why: (reasons::LINKS_LOST, message.into()),
-            stalled: true,
+    let stopped = |reason, message: &str, stalled| Next::Stopped {
+        why: (reason, message.to_owned()),
+        stalled,
+    };
+    if let Some((reason, message)) = standstill(seen, record) {
+        let renewal = links.current().is_some();
+        let reason = if renewal {
+            reasons::RENEWAL_STOPPED
+        } else {
+            reason
         };
+        return stopped(reason, message, false);
+    }
+    if links.is_full() {
+        let message = "this loan has had as many links as a record holds; ask for another loan";
+        return stopped(reasons::RENEWAL_STOPPED, message, false);
+    }
+    if let Err(objection) = sendable(&record.spec.terms.recipients) {
+        return stopped(objection.reason, &objection.message, true);
+    }
+    if links.lost_in_a_row(links.current().and(asked)) >= MOST_LOST {
+        let message = "three links in a row were lost on the way to 1Password and back; look at the network and at 1Password's status, then ask again";
+        return stopped(reasons::LINKS_LOST, message, true);
     }
     if seen.link == LinkSeen::Foreign {
         return Next::Stopped {
@@ -266,75 +255,119 @@ fn next_link(seen: &Observed, record: &AccessRecord, grant: &AccessGrant, now: T
             stalled: false,
         };
     }
-    let Some(lifetime) = links.lifetime(now) else {
-        let why = (
-            reasons::NO_TIME_LEFT,
-            "the loan ends too soon for another link: the shortest one opens for an hour".into(),
-        );
-        return Next::Stopped {
-            why,
+    let gives_up = gives_up_at(record, grant, now);
+    let in_time = now
+        .saturating_add(CALL_TIMEOUT)
+        .is_ok_and(|latest| latest < gives_up);
+    if links.granted_at().is_none() && !in_time {
+        return Next::Waits {
+            until: gives_up,
+            why: (
+                reasons::LAPSED,
+                "too little time is left to start the loan".into(),
+            ),
             stalled: false,
         };
+    }
+    let Some(lifetime) = links.lifetime(now) else {
+        let message = "the loan ends too soon for another link: the shortest one opens for an hour";
+        return stopped(reasons::NO_TIME_LEFT, message, false);
     };
     Next::Issue(Box::new(IssueLink {
         sequence: links.next_sequence(),
         agreement: Agreement::of(record),
         first: false,
-        lost: interrupted.map(|l| l.sequence),
+        lost: links.open().map(|l| l.sequence),
         lifetime,
         item_version: links.first().and_then(|l| l.item_version),
     }))
 }
 
-/// When the borrower last asked for a link. A time in the future would make every later link a wanted one.
-fn renewal_asked(grant: &AccessGrant, now: Timestamp) -> Option<Timestamp> {
-    let text = grant.metadata.annotations.as_ref()?.get(RENEW_ANNOTATION)?;
-    text.parse::<Timestamp>().ok().filter(|at| {
-        *at <= now
-            .saturating_add(SignedDuration::from_mins(1))
-            .unwrap_or(now)
-    })
+/// Whether the link after the current one is wanted.
+enum Wanted {
+    Now,
+    From(Timestamp),
+    Not,
 }
 
-/// Whether a link was issued after it was asked for.
-fn served(current: &crate::api::LinkRecord, asked: Timestamp) -> bool {
-    asked < current.intent_at.0
+/// The next link is issued when it was asked for and the current one has ended, is about to, or is out of reach.
+fn wanted(
+    seen: &Observed,
+    links: Links<'_>,
+    current: &LinkRecord,
+    asked: Option<Timestamp>,
+    now: Timestamp,
+) -> Wanted {
+    // Times are stored in whole seconds: what was asked in the second of the intent was answered by it.
+    let unserved = asked.filter(|at| at.as_second() > current.intent_at.0.as_second());
+    let Some(asked) = unserved.filter(|_| links.renews()) else {
+        return Wanted::Not;
+    };
+    let about_to_end = end_of(current)
+        .saturating_sub(RENEWAL_MARGIN)
+        .unwrap_or(Timestamp::MIN);
+    // A time in the future counts when it has come: until then every link would seem to come before it.
+    let from = match is_here(seen, current) {
+        true => asked.max(about_to_end),
+        false => asked,
+    };
+    if now >= from {
+        Wanted::Now
+    } else {
+        Wanted::From(from)
+    }
+}
+
+/// When the borrower last asked for a link.
+fn renewal_asked(grant: &AccessGrant) -> Option<Timestamp> {
+    let text = grant.metadata.annotations.as_ref()?.get(RENEW_ANNOTATION)?;
+    text.parse().ok()
+}
+
+/// Whether the Secret holds this link.
+fn is_here(seen: &Observed, link: &LinkRecord) -> bool {
+    matches!(seen.link, LinkSeen::Present { sequence, .. } if sequence == link.sequence)
 }
 
 fn throttled(seen: &Observed) -> Option<Timestamp> {
     seen.integration.as_ref().and_then(|i| i.throttled_until)
 }
 
-fn renewal_stopped(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, String)> {
-    let stopped = |message: &str| Some((reasons::RENEWAL_STOPPED, message.to_owned()));
+/// Why nothing more is lent by this integration or this flow.
+fn standstill(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, &'static str)> {
+    let terms = &record.spec.terms;
     let Some(integration) = &seen.integration else {
-        return stopped("the integration is gone; the loan ends with its current link");
+        let message = "the integration is gone; no further link is issued";
+        return Some((reasons::INTEGRATION_NOT_FOUND, message));
     };
-    if integration.object.metadata.uid.as_ref() != Some(&record.spec.terms.integration.uid) {
-        return stopped("the integration was replaced by another one; ask again");
+    if integration.object.metadata.uid.as_ref() != Some(&terms.integration.uid) {
+        let message = "the integration was replaced by another one; ask again";
+        return Some((reasons::INTEGRATION_NOT_FOUND, message));
     }
     if integration.object.spec.suspend {
-        return stopped("the integration is suspended; no further link is issued");
+        let message = "the integration is suspended; no further link is issued";
+        return Some((reasons::INTEGRATION_SUSPENDED, message));
     }
     let suspended = seen
         .flows
         .iter()
-        .any(|f| f.metadata.uid.as_ref() == Some(&record.spec.terms.flow.uid) && f.spec.suspend);
-    if suspended {
-        return stopped("the flow is suspended; no further link is issued");
-    }
-    None
+        .any(|f| f.metadata.uid.as_ref() == Some(&terms.flow.uid) && f.spec.suspend);
+    suspended.then_some((
+        reasons::FLOW_SUSPENDED,
+        "the flow is suspended; no further link is issued",
+    ))
 }
 
 fn state(seen: &Observed, record: &AccessRecord, next: &Next, now: Timestamp) -> LoanState {
     let links = Links::of(&record.spec);
     let current = links.current();
     let opens = current.filter(|l| now < end_of(l));
-    let here = matches!(seen.link, LinkSeen::Present { sequence, .. } if current.is_some_and(|l| l.sequence == sequence));
+    let here = current.is_some_and(|link| is_here(seen, link));
     let (hindered, stalled) = match next {
         Next::Waits { why, stalled, .. } | Next::Stopped { why, stalled } => {
             (Some(why.clone()), *stalled)
         }
+        _ if seen.link == LinkSeen::Foreign => (Some(retry::taken()), true),
         _ => (None, false),
     };
     let active = match (current, opens) {

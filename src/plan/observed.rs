@@ -31,6 +31,16 @@ pub struct Observed {
     pub attempt: Option<Attempt>,
 }
 
+impl Observed {
+    /// The grant that a record is about: not a later one of the same name, and not one that is being deleted.
+    pub fn grant_of(&self, record: &AccessRecord) -> Option<&AccessGrant> {
+        self.grant.as_deref().filter(|grant| {
+            grant.metadata.uid.as_ref() == Some(&record.spec.grant.uid)
+                && grant.metadata.deletion_timestamp.is_none()
+        })
+    }
+}
+
 /// What was seen of the integration.
 #[derive(Clone, Debug)]
 pub struct IntegrationSeen {

@@ -1,0 +1,246 @@
+//! How loans end: first the Secret goes, then the end is written, then the traces, each in its time.
+
+use keyloan::api::*;
+use keyloan::plan::effect::Effect;
+use keyloan::plan::observed::LinkSeen;
+use keyloan::plan::retry::Failure;
+use rstest::rstest;
+
+use super::executor::{Reached, fail_to_issue, issue_link};
+use super::world::*;
+
+const DAY: i64 = 24 * 60;
+
+fn once(world: &mut World) {
+    world.grant().spec.view_once = Some(true);
+}
+
+fn never_renewed(world: &mut World) {
+    world.flow().spec.grant.renewal = Renewal::Never;
+}
+
+fn unchanged(_: &mut World) {}
+
+/// A loan for four hours, whose first link was issued at 0 for an hour: (asked for how) (what happens) at this minute
+/// -> reason, and until when a link may still open.
+#[rstest]
+#[case::its_time_is_over(unchanged, unchanged, 240, EndReason::Expired, None)]
+#[case::the_grant_is_gone(unchanged, |w: &mut World| w.seen.grant = None, 20, EndReason::Deleted, Some(60))]
+#[case::the_grant_is_being_deleted(unchanged, |w: &mut World| w.grant().metadata.deletion_timestamp = Some(Time(at(20))), 20, EndReason::Deleted, Some(60))]
+#[case::another_grant_of_the_same_name(unchanged, |w: &mut World| w.grant().metadata.uid = Some("another".into()), 20, EndReason::Deleted, Some(60))]
+#[case::blocked(unchanged, World::block_alice, 20, EndReason::Blocked, Some(60))]
+#[case::blocked_after_the_link_has_ended(
+    unchanged,
+    World::block_alice,
+    70,
+    EndReason::Blocked,
+    None
+)]
+#[case::the_item_changed(unchanged, |w: &mut World| w.infra().items[0].updated_at = at(15), 20, EndReason::ItemChanged, Some(60))]
+#[case::the_fetched_item_has_another_version(unchanged, |w: &mut World| w.failed(20, Failure::ItemChanged), 20, EndReason::ItemChanged, Some(60))]
+#[case::the_link_that_opens_once_has_ended(once, unchanged, 60, EndReason::LinkEnded, None)]
+#[case::the_only_link_has_ended(never_renewed, unchanged, 60, EndReason::LinkEnded, None)]
+fn a_loan_ends(
+    #[case] asked: fn(&mut World),
+    #[case] happens: fn(&mut World),
+    #[case] minute: i64,
+    #[case] why: EndReason,
+    #[case] residual: Option<i64>,
+) {
+    let world = World::lent_with(asked);
+    assert_eq!(world.plan_at(minute - 1).effect, None, "not before");
+    let world = world.with(happens);
+    assert_eq!(
+        world.plan_at(minute).effect,
+        Some(Effect::DeleteLink),
+        "first the Secret goes"
+    );
+    let expected = Effect::EndLoan {
+        end: EndRecord {
+            reason: why,
+            by: None,
+            at: Time(at(minute)),
+        },
+        lost: None,
+        residual_until: residual.map(|m| Time(at(m))),
+    };
+    let world = world.one_step(minute);
+    assert_eq!(world.plan_at(minute).effect, Some(expected));
+}
+
+#[test]
+fn a_loan_ends_though_flow_and_integration_are_gone() {
+    let world = World::lent().with(|w| {
+        w.seen.flows.clear();
+        w.seen.integration = None;
+    });
+    assert_eq!(world.plan_at(240).effect, Some(Effect::DeleteLink));
+}
+
+#[test]
+fn somebody_elses_secret_is_not_deleted_and_does_not_keep_a_loan_alive() {
+    let world = World::lent().with(|w| w.seen.link = LinkSeen::Foreign);
+    let Some(Effect::EndLoan { end, .. }) = world.plan_at(240).effect else {
+        panic!("the end is not written");
+    };
+    assert_eq!(end.reason, EndReason::Expired);
+}
+
+#[test]
+fn an_interrupted_link_may_have_been_made_so_it_counts_in_the_residual() {
+    let world = World::lent().with(|w| w.asks_to_renew(55));
+    let plan = world.plan_at(55);
+    let seen = issue_link(issued(&plan), world.seen, Reached::Intent, at(55));
+    let world = World { seen }.with(|w| {
+        w.seen.grant = None;
+        w.seen.link = LinkSeen::Absent;
+    });
+    let Some(Effect::EndLoan {
+        lost,
+        residual_until,
+        ..
+    }) = world.plan_at(56).effect
+    else {
+        panic!("the end is not written");
+    };
+    assert_eq!(lost, Some(2));
+    // The intent, the longest that the call may take, and the link's hour.
+    assert_eq!(residual_until, Some(Time(at(55 + 1 + 60))));
+}
+
+#[rstest]
+#[case::lost_links_count(Failure::Unavailable, Some(Time(at(61 + 1 + 60))))]
+#[case::refused_ones_do_not(Failure::Refused, None)]
+fn the_residual_is_the_end_of_the_last_link_that_may_open(
+    #[case] failure: Failure,
+    #[case] expected: Option<Time>,
+) {
+    let world = World::lent().with(|w| w.asks_to_renew(61));
+    let plan = world.plan_at(61);
+    let seen = fail_to_issue(issued(&plan), world.seen, failure, at(61));
+    let world = World { seen }
+        .with(|w| w.seen.link = LinkSeen::Absent)
+        .with(World::block_alice);
+    let Some(Effect::EndLoan { residual_until, .. }) = world.plan_at(62).effect else {
+        panic!("the end is not written");
+    };
+    assert_eq!(residual_until, expected);
+}
+
+/// A loan without any link: how the first one failed -> when it is given up, and why.
+#[rstest]
+#[case::refused(Some(Failure::Refused), 0, EndReason::NotIssued)]
+#[case::unanswered(Some(Failure::Unavailable), DAY, EndReason::NotIssued)]
+#[case::interrupted(None, DAY, EndReason::NotIssued)]
+fn a_loan_that_gets_no_first_link_is_given_up(
+    #[case] failure: Option<Failure>,
+    #[case] minute: i64,
+    #[case] why: EndReason,
+) {
+    let world = World::asked();
+    let plan = world.plan_at(0);
+    let issue = issued(&plan);
+    let seen = match failure {
+        Some(failure) => fail_to_issue(issue, world.seen, failure, at(0)),
+        None => issue_link(issue, world.seen, Reached::Intent, at(0)),
+    };
+    // Nothing can be tried again in the meantime.
+    let world = World { seen }.with(|w| w.integration().spec.suspend = true);
+    if minute > 0 {
+        let before = world.plan_at(minute - 1);
+        assert_eq!(
+            (before.effect.clone(), before.wake),
+            (None, Some(at(minute)))
+        );
+    }
+    let Some(Effect::EndLoan { end, .. }) = world.plan_at(minute).effect else {
+        panic!("the end is not written");
+    };
+    assert_eq!(end.reason, why);
+}
+
+#[test]
+fn an_item_that_changes_before_the_first_link_ends_the_loan_whose_record_says_otherwise() {
+    let world = World::asked();
+    let plan = world.plan_at(0);
+    let seen = fail_to_issue(issued(&plan), world.seen, Failure::Unavailable, at(0));
+    let world = World { seen }.with(|w| w.failed(1, Failure::ItemDiffers));
+    let Some(Effect::EndLoan { end, .. }) = world.plan_at(2).effect else {
+        panic!("the end is not written");
+    };
+    assert_eq!(end.reason, EndReason::ItemChanged);
+}
+
+#[test]
+fn a_failure_from_before_the_last_intent_ends_nothing() {
+    let world = World::asked();
+    let plan = world.plan_at(10);
+    let seen = issue_link(issued(&plan), world.seen, Reached::Intent, at(10));
+    let world = World { seen }.with(|w| w.failed(9, Failure::Refused));
+    assert!(!matches!(
+        world.plan_at(10).effect,
+        Some(Effect::EndLoan { .. })
+    ));
+}
+
+// Over.
+
+#[test]
+fn a_secret_that_turns_up_after_the_end_is_deleted() {
+    let world = World::ended().with(|w| w.seen.link = secret(1, 0));
+    assert_eq!(world.plan_at(241).effect, Some(Effect::DeleteLink));
+    let world = world.with(|w| w.seen.link = LinkSeen::Foreign);
+    assert_eq!(world.plan_at(241).effect, None, "but not somebody else's");
+}
+
+#[test]
+fn an_ending_loan_has_ended_when_no_link_can_open_any_more() {
+    let world = World::lent().with(World::block_alice).settled(20);
+    let phase = |minute| world.plan_at(minute).status.and_then(|s| s.phase);
+    assert_eq!(phase(20), Some(Phase::Ending));
+    assert_eq!(world.plan_at(20).wake, Some(at(60)));
+    assert_eq!(phase(59), Some(Phase::Ending));
+    assert_eq!(phase(60), Some(Phase::Ended));
+}
+
+/// A loan from 0 to 240: minutes after which its grant is deleted.
+#[rstest]
+#[case::after_a_week(None, 240 + 7 * DAY)]
+#[case::not_before_not_after(Some(30 * DAY), 30 * DAY)]
+#[case::an_early_not_after_changes_nothing(Some(DAY), 240 + 7 * DAY)]
+fn an_ended_grant_is_deleted_after_a_while(#[case] not_after: Option<i64>, #[case] deleted: i64) {
+    let world = World::lent_with(|w| w.grant().spec.not_after = not_after.map(|m| Time(at(m))));
+    let world = world.settled(240);
+    let before = world.plan_at(deleted - 1);
+    assert_eq!(
+        (before.effect.clone(), before.wake),
+        (None, Some(at(deleted)))
+    );
+    assert_eq!(world.plan_at(deleted).effect, Some(Effect::DeleteGrant));
+    let deleting = world.with(|w| w.grant().metadata.deletion_timestamp = Some(Time(at(deleted))));
+    assert_eq!(deleting.plan_at(deleted).effect, None, "and not twice");
+}
+
+/// (the grant goes when) -> when the record may go: 90 days after the loan and all its links have ended.
+#[rstest]
+#[case::ended_by_its_time(240, 240 + 90 * DAY)]
+#[case::deleted_with_a_residual(20, 60 + 90 * DAY)]
+fn a_record_is_kept_for_its_retention(#[case] gone: i64, #[case] deleted: i64) {
+    let world = World::lent()
+        .settled(gone)
+        .with(|w| w.seen.grant = None)
+        .settled(gone);
+    let before = world.plan_at(deleted - 1);
+    assert_eq!(
+        (before.effect.clone(), before.wake),
+        (None, Some(at(deleted)))
+    );
+    assert_eq!(world.plan_at(deleted).effect, Some(Effect::DeleteRecord));
+}
+
+#[test]
+fn a_record_is_kept_as_long_as_its_grant() {
+    let world =
+        World::lent_with(|w| w.grant().spec.not_after = Some(Time(at(400 * DAY)))).settled(240);
+    assert_eq!(world.plan_at(399 * DAY).effect, None);
+}
