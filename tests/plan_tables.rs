@@ -1,10 +1,7 @@
 //! What the plan of a loan does, by tables that read as its specification, and what people read of it, by snapshots.
 
 mod plan {
-    #![allow(
-        dead_code,
-        reason = "each test binary uses its part of what is shared"
-    )]
+    #![allow(dead_code, reason = "each test binary uses its part of what is shared")]
 
     pub mod executor;
     pub mod world;
@@ -14,5 +11,6 @@ mod plan {
     mod lookup;
     mod requests;
     mod schedule;
+    mod statuses;
     mod terms;
 }

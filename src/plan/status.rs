@@ -11,6 +11,7 @@ use super::conditions::{self, Conditions};
 use super::effect::Note;
 use super::links::Links;
 use super::reasons::grant as reasons;
+use super::retry::refused;
 use super::terms::Agreement;
 
 /// A reason and a message.
@@ -154,7 +155,10 @@ pub fn of_ended(grant: &AccessGrant, record: &AccessRecord, now: Timestamp) -> A
     let Some(end) = &record.spec.end else {
         return common(grant, record);
     };
-    let (reason, what) = ending(end.reason);
+    let (reason, what) = match end.reason {
+        EndReason::NotIssued if Links::of(&record.spec).was_refused() => refused(),
+        reason => ending(reason),
+    };
     conditions.say(ACTIVE, false, reason, what);
     match residual {
         Some(until) => {

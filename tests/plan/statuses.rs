@@ -1,0 +1,183 @@
+//! What people read: whole statuses, with every message, in the main states of a loan.
+
+use keyloan::api::*;
+use keyloan::plan::observed::LinkSeen;
+use keyloan::plan::retry::Failure;
+use rstest::rstest;
+
+use super::executor::{Reached, fail_to_issue, issue_link};
+use super::world::*;
+
+fn status(world: &World, minute: i64) -> AccessGrantStatus {
+    world.plan_at(minute).status.expect("a status")
+}
+
+fn detailed() -> World {
+    World::asked().with(|w| {
+        w.flow().spec.access_details = Some(AccessDetails("psql -h db.example.com".into()));
+        let mut closed = flow("nightly");
+        closed.spec.items.include[0].tags = vec![TitleOrId("night".into())];
+        closed.metadata.name = Some("a-nightly".into());
+        w.seen.flows.push(closed.into());
+    })
+}
+
+#[test]
+fn pending_while_the_item_is_looked_for() {
+    let world = World::asked().with(|w| w.asks_for("Infra", "nothing"));
+    insta::assert_yaml_snapshot!(status(&world, 0));
+}
+
+#[test]
+fn failed_by_an_unknown_item() {
+    let world = World::asked()
+        .with(|w| w.asks_for("Infra", "nothing"))
+        .settled(0);
+    insta::assert_yaml_snapshot!(status(&world, 1));
+}
+
+#[test]
+fn failed_by_the_rules_of_the_flow() {
+    let world = detailed().with(|w| w.grant().spec.duration = Some(span("9h")));
+    insta::assert_yaml_snapshot!(status(&world, 0));
+}
+
+#[test]
+fn issuing_the_first_link() {
+    insta::assert_yaml_snapshot!(status(&detailed(), 0));
+}
+
+#[test]
+fn issuing_while_1password_does_not_answer() {
+    let world = World::asked();
+    let plan = world.plan_at(0);
+    let seen = fail_to_issue(issued(&plan), world.seen, Failure::Unavailable, at(0));
+    insta::assert_yaml_snapshot!(status(&World { seen }, 0));
+}
+
+#[test]
+fn active() {
+    let world = detailed().settled(0);
+    insta::assert_yaml_snapshot!(status(&world, 10));
+}
+
+#[test]
+fn active_with_the_link_ended() {
+    let world = detailed().settled(0);
+    insta::assert_yaml_snapshot!(status(&world, 70));
+}
+
+#[test]
+fn active_with_the_secret_deleted_by_hand() {
+    let world = World::lent().with(|w| w.seen.link = LinkSeen::Absent);
+    insta::assert_yaml_snapshot!(status(&world, 10));
+}
+
+#[test]
+fn ending_with_a_residual() {
+    let world = detailed().settled(0).with(World::block_alice).settled(20);
+    insta::assert_yaml_snapshot!(status(&world, 20));
+}
+
+#[test]
+fn ended() {
+    insta::assert_yaml_snapshot!(status(&World::ended(), 241));
+}
+
+#[test]
+fn failed_by_1passwords_policy() {
+    let world = World::asked();
+    let plan = world.plan_at(0);
+    let seen = fail_to_issue(issued(&plan), world.seen, Failure::Refused, at(0));
+    insta::assert_yaml_snapshot!(status(&World { seen }.settled(0), 1));
+}
+
+#[test]
+fn lapsed() {
+    let world = World::asked().with(|w| w.integration().spec.suspend = true);
+    insta::assert_yaml_snapshot!(status(&world, 24 * 60));
+}
+
+/// One line for each condition: type, status, reason and message.
+fn lines(world: &World, minute: i64) -> String {
+    let line = |c: Condition| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message);
+    let conditions = status(world, minute).conditions.into_iter();
+    conditions.map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// What is said of each way for a first link to fail.
+#[rstest]
+#[case::unauthorized(Failure::Unauthorized)]
+#[case::forbidden(Failure::Forbidden)]
+#[case::not_found(Failure::NotFound)]
+#[case::archived(Failure::Archived)]
+#[case::rate_limited(Failure::RateLimited { until: at(7) })]
+#[case::refused(Failure::Refused)]
+#[case::unavailable(Failure::Unavailable)]
+#[case::item_differs(Failure::ItemDiffers)]
+#[case::limit_reached(Failure::LimitReached)]
+#[case::secret_taken(Failure::SecretTaken)]
+fn what_is_said_of_a_failed_attempt(#[case] failure: Failure) {
+    let name = format!("attempt_{}", name_of(&failure));
+    let world = World::asked().with(|w| w.failed(0, failure));
+    insta::assert_snapshot!(name, lines(&world, 0));
+}
+
+fn name_of(failure: &Failure) -> String {
+    let debug = format!("{failure:?}");
+    debug.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// What is said of each way to end.
+#[rstest]
+#[case(EndReason::Expired)]
+#[case(EndReason::Revoked)]
+#[case(EndReason::Deleted)]
+#[case(EndReason::ItemChanged)]
+#[case(EndReason::Blocked)]
+#[case(EndReason::LinkEnded)]
+#[case(EndReason::NotIssued)]
+fn what_is_said_of_an_end(#[case] reason: EndReason) {
+    let world = World::ended().with(|w| {
+        w.record().spec.end.as_mut().expect("an end").reason = reason;
+    });
+    insta::assert_snapshot!(format!("end_{reason:?}"), lines(&world, 241));
+}
+
+/// What is said of a loan whose next link is wanted and not issued.
+#[rstest]
+#[case("integration_gone", |w: &mut World| w.seen.integration = None)]
+#[case("integration_replaced", |w: &mut World| w.integration().metadata.uid = Some("another".into()))]
+#[case("integration_suspended", |w: &mut World| w.integration().spec.suspend = true)]
+#[case("flow_suspended", |w: &mut World| w.flow().spec.suspend = true)]
+#[case("secret_taken", |w: &mut World| w.seen.link = LinkSeen::Foreign)]
+#[case("throttled", |w: &mut World| w.integration_seen().throttled_until = Some(at(200)))]
+#[case("no_time_left", |_: &mut World| {})]
+fn what_is_said_of_a_link_that_is_not_renewed(#[case] name: &str, #[case] hinder: fn(&mut World)) {
+    let world = World::lent().with(|w| w.asks_to_renew(181)).with(hinder);
+    insta::assert_snapshot!(format!("renewal_{name}"), lines(&world, 181));
+}
+
+/// Each change is told once: in the pass that writes it, and in no later one.
+#[test]
+fn every_change_is_told_once() {
+    let told = |world: &World, minute| -> Vec<_> {
+        let notes = world.plan_at(minute).notes.into_iter();
+        notes.map(|n| (n.reason, n.warning)).collect()
+    };
+    let lent = issue_link(
+        issued(&World::asked().plan_at(0)),
+        World::asked().seen,
+        Reached::Closed,
+        at(0),
+    );
+    let world = World { seen: lent };
+    let expected = ["FlowChosen", "ApprovedAutomatically", "LinkIssued"];
+    assert_eq!(
+        told(&world, 0),
+        expected.map(|reason| (reason.to_owned(), false))
+    );
+    let world = world.settled(0);
+    assert_eq!(told(&world, 1), []);
+    assert_eq!(told(&world, 60), [("LinkEnded".to_owned(), false)]);
+}
