@@ -20,6 +20,7 @@ mod control_plane;
 mod go_build;
 mod manifests;
 mod module_proxy;
+mod operator;
 mod policies;
 mod progress;
 mod random;
@@ -32,5 +33,7 @@ pub use control_plane::{ClusterError, Component, ControlPlane, Options, Revision
 pub use go_build::BuildError;
 pub use manifests::{ManifestError, apply_folder, apply_yaml, read_folder};
 pub use module_proxy::ProxyError;
+pub use operator::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT};
+pub use policies::PolicyError;
 pub use sdk_core::{CoreError, core_wasm};
 pub use wait::{TimedOut, wait_until};

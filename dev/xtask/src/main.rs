@@ -2,6 +2,7 @@
 //!
 //! A command is a file with a `run` function, a variant of [`Command`], and a line in `main`.
 
+mod cluster;
 mod core;
 mod screen;
 mod test;
@@ -22,6 +23,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Start a control plane with Keyloan's kinds and rights, and run until interrupted
+    Cluster(cluster::Arguments),
     /// Fetch the 1Password SDK core and print its path
     Core,
     /// Check and test everything
@@ -31,6 +34,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
+        Command::Cluster(arguments) => cluster::run(arguments).await,
         Command::Core => core::run().await,
         Command::Test(arguments) => test::run(arguments).await,
     }

@@ -285,15 +285,21 @@ async fn wait_for_certificate(apiserver: &mut Process, folder: &Path) -> Result<
 /// Nobody else can answer here: only our API server has the key of our certificate.
 async fn wait_for_apiserver(apiserver: &mut Process, folder: &Path) -> Result<(), ClusterError> {
     let admin = client(&kubeconfig_path(folder, "admin")).await?;
+    let answers = async |path: &str| {
+        let request = http::Request::get(path).body(Vec::new()).ok()?;
+        let answer = tokio::time::timeout(Duration::from_secs(5), admin.request_text(request));
+        answer.await.ok()?.ok().map(|_| ())
+    };
+    let is_ready = async || {
+        answers("/readyz").await?;
+        // It may make this one only after it said so.
+        answers("/api/v1/namespaces/default").await
+    };
     ready(
         apiserver,
         Component::KubeApiserver,
         "/readyz says ok",
-        async || {
-            let request = http::Request::get("/readyz").body(Vec::new()).ok()?;
-            let answer = tokio::time::timeout(Duration::from_secs(5), admin.request_text(request));
-            answer.await.ok()?.ok().map(|_| ())
-        },
+        is_ready,
     )
     .await
 }
