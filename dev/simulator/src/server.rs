@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use axum::middleware::from_fn_with_state;
@@ -117,8 +118,11 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Not waiting: a simulator may be dropped inside another runtime.
-            runtime.shutdown_background();
+            // Whoever drops a simulator counts on its port being closed by then. A runtime cannot be waited for inside
+            // another one, so a thread does it; what has nothing to wait for but a calculation is not waited for long.
+            let stopping = thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(2)));
+            // An error would be a panic in there, which has been printed.
+            let _ = stopping.join();
         }
     }
 }

@@ -229,6 +229,17 @@ async fn it_listens_on_the_loopback_only() {
 }
 
 #[tokio::test]
+async fn once_it_is_dropped_nobody_listens() {
+    for _ in 0..20 {
+        let simulator = Simulator::start(account(), Options::default()).unwrap();
+        let address = simulator.origin().trim_start_matches("http://").to_owned();
+        std::net::TcpStream::connect(&address).unwrap();
+        drop(simulator);
+        std::net::TcpStream::connect(&address).unwrap_err();
+    }
+}
+
+#[tokio::test]
 async fn dropping_it_cuts_its_connections_and_frees_its_port() {
     let world = World::start();
     let mut core = world.signed_in("lender").await;
