@@ -1,5 +1,7 @@
 //! What holds for every manifest in `crds/`, seen without an API server.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +31,44 @@ fn crds_hold_what_the_generator_writes() {
     assert_eq!(
         present, expected,
         "crds/ holds nothing but what the generator writes"
+    );
+}
+
+#[test]
+fn the_command_writes_what_is_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = folder.path().join("new").join("crds");
+    let command = std::process::Command::new(env!("CARGO_BIN_EXE_keyloan"))
+        .args(["manifests", "--dir"])
+        .arg(&written)
+        .output()
+        .unwrap();
+    assert!(
+        command.status.success(),
+        "{}",
+        String::from_utf8_lossy(&command.stderr)
+    );
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    for entry in std::fs::read_dir(&committed).unwrap() {
+        let name = entry.unwrap().file_name();
+        let read = |folder: &Path| std::fs::read_to_string(folder.join(&name)).unwrap();
+        assert!(
+            read(&written) == read(&committed),
+            "{} differs",
+            name.display()
+        );
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let error = manifests::write(file.path(), &Boundary::default())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(&file.path().display().to_string()),
+        "{error}"
     );
 }
 
@@ -164,7 +204,7 @@ fn every_refusal_begins_with_a_known_prefix() {
             for validation in policy["spec"]["validations"].as_array().unwrap() {
                 let message = validation["message"].as_str().unwrap();
                 assert!(
-                    ["identity", "status", "records", "token"]
+                    ["identity", "status", "records", "token", "metadata"]
                         .iter()
                         .any(|concern| message.starts_with(&format!("keyloan-{concern}: "))),
                     "{message}"
@@ -174,7 +214,7 @@ fn every_refusal_begins_with_a_known_prefix() {
             }
         }
     }
-    assert!(refusals >= 13, "{refusals}");
+    assert!(refusals >= 15, "{refusals}");
 }
 
 #[test]

@@ -70,9 +70,10 @@ impl fmt::Display for Span {
 /// The grammar of the e-mail addresses that are accepted: lower-case ASCII, without display name,
 /// comments or quotes. Admission reads identities with it, too.
 pub const EMAIL_PATTERN: &str = r"^[a-z0-9_'+-]+(\.[a-z0-9_'+-]+)*@([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$";
-/// A time in UTC. The API server's own check of `date-time` lets offsets pass that no clock has.
+/// A time in UTC, of this millennium. The API server's own check of `date-time` lets offsets and
+/// years pass that [`Time`] cannot hold; a single such object would make its whole list unreadable.
 pub const UTC_PATTERN: &str =
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z$";
+    r"^2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z$";
 /// The name of a namespace: a DNS label.
 pub const LABEL_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$";
 /// The name of an object: a DNS subdomain.

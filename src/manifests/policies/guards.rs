@@ -1,19 +1,20 @@
-//! What only the operator may write, and who may point an integration at a token.
+//! What only the operator may write, who may point an integration at a token, and what no object may hold.
 
 use super::{
     Boundary,
-    policy::{Policy, Rule, list_literal},
+    policy::{Policy, Rule, Scope, list_literal},
 };
+use crate::api::SECRET_LABEL;
 
 /// Only the operator writes status: it is what people and programs take as its word.
 pub fn status(boundary: &Boundary) -> Policy {
     Policy {
         name: "keyloan-status",
-        resources: &[
+        scope: Scope::Ours(&[
             "accessflows/status",
             "accessgrants/status",
             "onepasswordintegrations/status",
-        ],
+        ]),
         operations: &["UPDATE"],
         variables: vec![("operators", list_literal(&boundary.operators))],
         rules: vec![Rule {
@@ -36,7 +37,7 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
     vec![
         Policy {
             name: "keyloan-records",
-            resources: &["accessrecords"],
+            scope: Scope::Ours(&["accessrecords"]),
             operations: &["CREATE", "UPDATE"],
             variables: vec![operators(), deleters()],
             rules: vec![Rule {
@@ -54,7 +55,7 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
         },
         Policy {
             name: "keyloan-records-deletion",
-            resources: &["accessdecisions", "accessrecords"],
+            scope: Scope::Ours(&["accessdecisions", "accessrecords"]),
             operations: &["DELETE"],
             variables: vec![deleters()],
             rules: vec![Rule {
@@ -69,11 +70,49 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
     ]
 }
 
+/// Every object has to stay readable: one that is not would hide the whole list that it is in from
+/// the operator. All times are the API server's own or bounded by the schemas, but for these: whoever
+/// writes an object may claim any time in its `managedFields`, even one that no client can hold.
+pub fn metadata() -> Vec<Policy> {
+    let rule = || Rule {
+        expression:
+            "!has(object.metadata.managedFields) || object.metadata.managedFields.all(entry,\n\
+                     !has(entry.time) || string(entry.time).matches('^2[0-9]{3}-'))"
+                .into(),
+        message: "keyloan-metadata: the times in metadata.managedFields must be of this \
+                  millennium; leave metadata.managedFields to the API server"
+            .into(),
+        message_expression: None,
+    };
+    vec![
+        Policy {
+            name: "keyloan-metadata",
+            scope: Scope::Ours(&[
+                "accessdecisions",
+                "accessflows",
+                "accessgrants",
+                "accessrecords",
+                "onepasswordintegrations",
+            ]),
+            operations: &["CREATE", "UPDATE"],
+            variables: vec![],
+            rules: vec![rule()],
+        },
+        Policy {
+            name: "keyloan-secret-metadata",
+            scope: Scope::SecretsWithLabel(SECRET_LABEL),
+            operations: &["CREATE", "UPDATE"],
+            variables: vec![],
+            rules: vec![rule()],
+        },
+    ]
+}
+
 /// Who points an integration at a token must be allowed to read that token anyway.
 pub fn token() -> Policy {
     Policy {
         name: "keyloan-token",
-        resources: &["onepasswordintegrations"],
+        scope: Scope::Ours(&["onepasswordintegrations"]),
         operations: &["CREATE", "UPDATE"],
         variables: vec![(
             "secret",

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Boundary,
-    policy::{Policy, Rule, list_literal},
+    policy::{Policy, Rule, Scope, list_literal},
 };
 use crate::api::{EMAIL_PATTERN, GROUP, VERSION};
 
@@ -72,7 +72,7 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
     ));
     Policy {
         name: signature.policy,
-        resources: signature.resource,
+        scope: Scope::Ours(signature.resource),
         operations: &["CREATE"],
         variables,
         rules: vec![
@@ -128,7 +128,7 @@ fn deletion_of_grants(boundary: &Boundary) -> Policy {
     let deleters = boundary.operators.iter().chain(&boundary.deleters);
     Policy {
         name: "keyloan-grant-deletion",
-        resources: &["accessgrants"],
+        scope: Scope::Ours(&["accessgrants"]),
         operations: &["DELETE"],
         variables: vec![("deleters", list_literal(deleters))],
         rules: vec![Rule {

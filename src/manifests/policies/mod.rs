@@ -51,6 +51,7 @@ pub fn validating_policies(
         ("status", vec![guards::status(boundary)]),
         ("records", guards::records(boundary)),
         ("token", vec![guards::token()]),
+        ("metadata", guards::metadata()),
     ]
     .into_iter()
     .map(|(concern, policies)| {

@@ -5,6 +5,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
     ValidatingAdmissionPolicySpec, Validation, Variable,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use kube::api::ObjectMeta;
 use serde_json::Value;
 
@@ -15,14 +16,22 @@ use crate::manifests::ManifestError;
 pub struct Policy {
     /// The name of the policy and of its binding.
     pub name: &'static str,
-    /// What it is asked about, such as `accessgrants` or `accessgrants/status`.
-    pub resources: &'static [&'static str],
+    /// What it is asked about.
+    pub scope: Scope,
     /// On which operations.
     pub operations: &'static [&'static str],
     /// Expressions that the rules share, by name.
     pub variables: Vec<(&'static str, String)>,
     /// What has to hold.
     pub rules: Vec<Rule>,
+}
+
+/// Which objects a policy is asked about.
+pub enum Scope {
+    /// These of our resources, such as `accessgrants` or `accessgrants/status`.
+    Ours(&'static [&'static str]),
+    /// Secrets that carry this label, or did.
+    SecretsWithLabel(&'static str),
 }
 
 /// One thing that has to hold.
@@ -52,16 +61,7 @@ impl Policy {
             metadata: self.metadata(),
             spec: Some(ValidatingAdmissionPolicySpec {
                 failure_policy: Some("Fail".into()),
-                match_constraints: Some(MatchResources {
-                    resource_rules: Some(vec![NamedRuleWithOperations {
-                        api_groups: Some(vec![GROUP.into()]),
-                        api_versions: Some(vec![VERSION.into()]),
-                        operations: Some(texts(self.operations)),
-                        resources: Some(texts(self.resources)),
-                        ..Default::default()
-                    }]),
-                    ..Default::default()
-                }),
+                match_constraints: Some(self.scope.matching(self.operations)),
                 variables: Some(self.variables.iter().map(variable).collect()),
                 validations: Some(self.rules.iter().map(Rule::validation).collect()),
                 ..Default::default()
@@ -84,6 +84,34 @@ impl Policy {
     fn metadata(&self) -> ObjectMeta {
         ObjectMeta {
             name: Some(self.name.into()),
+            ..Default::default()
+        }
+    }
+}
+
+impl Scope {
+    fn matching(&self, operations: &[&str]) -> MatchResources {
+        let (group, version, resources, label) = match *self {
+            Self::Ours(resources) => (GROUP, VERSION, resources, None),
+            Self::SecretsWithLabel(label) => ("", "v1", &["secrets"][..], Some(label)),
+        };
+        let has_label = |label: &str| LabelSelector {
+            match_expressions: Some(vec![LabelSelectorRequirement {
+                key: label.into(),
+                operator: "Exists".into(),
+                values: None,
+            }]),
+            ..Default::default()
+        };
+        MatchResources {
+            object_selector: label.map(has_label),
+            resource_rules: Some(vec![NamedRuleWithOperations {
+                api_groups: Some(vec![group.into()]),
+                api_versions: Some(vec![version.into()]),
+                operations: Some(texts(operations)),
+                resources: Some(texts(resources)),
+                ..Default::default()
+            }]),
             ..Default::default()
         }
     }

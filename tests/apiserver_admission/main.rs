@@ -1,0 +1,51 @@
+//! Who asked and who decided is what the API server saw, only the operator writes what it vouches
+//! for, and nobody lends from a token that they could not read: tried as the people themselves.
+//!
+//! Everybody here holds every right on our kinds that RBAC can give, so that nothing but the
+//! admission policies stands in anybody's way; and each refusal has an honest twin that succeeds.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../support/cluster.rs"]
+mod cluster;
+#[path = "../support/objects.rs"]
+mod objects;
+
+mod boundary;
+mod guards;
+mod people_sign;
+mod the_cluster_signs;
+
+use boundary::Boundary;
+
+/// One test, because the parts share one control plane.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_admission_policies_hold_the_boundary() {
+    let boundary = Boundary::start().await;
+    boundary.policies_are_well_typed().await;
+
+    boundary.install_mutating().await;
+    the_cluster_signs::a_request_is_signed_with_who_makes_it(&boundary).await;
+    the_cluster_signs::a_decision_is_signed_with_who_makes_it(&boundary).await;
+    the_cluster_signs::a_forged_signature_is_overwritten(&boundary).await;
+    the_cluster_signs::a_signature_survives_every_kind_of_update(&boundary).await;
+    the_cluster_signs::only_an_address_in_the_identity_becomes_the_email(&boundary).await;
+    the_cluster_signs::who_is_in_900_groups_can_ask(&boundary).await;
+    the_cluster_signs::impersonation_signs_as_the_impersonated(&boundary).await;
+
+    boundary.remove_mutating().await;
+    people_sign::who_signs_truly_is_accepted(&boundary).await;
+    people_sign::a_false_signature_is_refused(&boundary).await;
+    people_sign::a_signature_cannot_be_changed_later(&boundary).await;
+    people_sign::who_is_in_900_groups_can_ask(&boundary).await;
+
+    guards::a_service_account_asks_with_an_end_and_never_decides(&boundary).await;
+    guards::only_the_operator_writes_status(&boundary).await;
+    guards::only_the_operator_writes_records(&boundary).await;
+    guards::decisions_and_records_stay(&boundary).await;
+    guards::only_those_entitled_delete_a_grant(&boundary).await;
+    guards::an_integration_needs_the_right_to_read_its_token(&boundary).await;
+    guards::no_object_can_be_made_unreadable(&boundary).await;
+    guards::a_namespace_that_holds_all_kinds_ends(&boundary).await;
+    boundary.cluster.shutdown().await;
+}

@@ -1,0 +1,160 @@
+//! Where the cluster has no mutating policies, people write who they are, and cannot lie.
+
+use serde_json::{Value, json};
+
+use super::boundary::{Boundary, signature_of, signed, unsigned_decision, unsigned_grant};
+use super::objects::merged;
+
+fn both(name: &str) -> [Value; 2] {
+    [unsigned_grant(name), unsigned_decision(name)]
+}
+
+pub async fn who_signs_truly_is_accepted(b: &Boundary) {
+    let truth = json!({ "username": "alice@example.com", "groups": ["engineering"] });
+    let with_address = merged(truth.clone(), &json!({ "email": "alice@example.com" }));
+    for signature in [truth, with_address] {
+        for object in both("true") {
+            let field = signature_of(&object);
+            let stored = b
+                .alice
+                .dry_run(&signed(object, signature.clone()))
+                .await
+                .unwrap();
+            assert_eq!(stored["spec"][field], signature);
+        }
+    }
+    for of_no_group in [
+        json!({ "username": "erin@example.com" }),
+        json!({ "username": "erin@example.com", "groups": [] }),
+    ] {
+        for object in both("true") {
+            b.erin
+                .dry_run(&signed(object, of_no_group.clone()))
+                .await
+                .unwrap();
+        }
+    }
+}
+
+pub async fn a_false_signature_is_refused(b: &Boundary) {
+    const NAME: &str = "username must be your own username: set it to \"alice@example.com\"";
+    const GROUPS: &str = "groups must be your own groups, all of them, without those of the system (system:...): set it to [\"engineering\"]";
+    const ADDRESS: &str = "email must be the address that this cluster knows you by: set it to \"alice@example.com\", or leave it out";
+    for (forgery, correction) in [
+        (json!(null), NAME),
+        (
+            json!({ "username": "bob@example.com", "groups": ["engineering"] }),
+            NAME,
+        ),
+        (
+            json!({ "username": "Alice@example.com", "groups": ["engineering"] }),
+            NAME,
+        ),
+        (json!({ "username": "alice@example.com" }), GROUPS),
+        (
+            json!({ "username": "alice@example.com", "groups": [] }),
+            GROUPS,
+        ),
+        (
+            json!({ "username": "alice@example.com", "groups": ["security"] }),
+            GROUPS,
+        ),
+        (
+            json!({ "username": "alice@example.com", "groups": ["engineering", "security"] }),
+            GROUPS,
+        ),
+        (
+            json!({ "username": "alice@example.com", "groups": ["engineering", "system:authenticated"] }),
+            GROUPS,
+        ),
+        (
+            json!({ "username": "alice@example.com", "groups": ["engineering"], "email": "bob@example.com" }),
+            ADDRESS,
+        ),
+        (
+            json!({ "username": "alice@example.com", "groups": ["engineering"], "email": "alice+x@example.com" }),
+            ADDRESS,
+        ),
+    ] {
+        for object in both("false") {
+            let message = format!(
+                "keyloan-identity: spec.{}.{correction}",
+                signature_of(&object)
+            );
+            let forged = if forgery.is_null() {
+                object
+            } else {
+                signed(object, forgery.clone())
+            };
+            let refusal = b
+                .alice
+                .dry_run(&forged)
+                .await
+                .expect_err("a forgery was accepted");
+            assert!(refusal.is_by(&message), "{forgery}: {refusal:?}");
+        }
+    }
+    let nameless = b
+        .cluster
+        .impersonating("erin", &["system:authenticated"])
+        .await;
+    let claim = json!({ "username": "erin", "email": "erin@example.com" });
+    for object in both("false") {
+        let field = signature_of(&object);
+        let refusal = nameless
+            .dry_run(&signed(object, claim.clone()))
+            .await
+            .unwrap_err();
+        let message = format!(
+            "keyloan-identity: spec.{field}.email must be the address that this cluster knows you by: it knows none"
+        );
+        assert!(refusal.is_by(&message), "{refusal:?}");
+    }
+}
+
+pub async fn a_signature_cannot_be_changed_later(b: &Boundary) {
+    let truth = json!({ "username": "alice@example.com", "groups": ["engineering"] });
+    for object in both("kept") {
+        let object = signed(object, truth.clone());
+        let field = signature_of(&object);
+        b.alice.create(&object).await.unwrap();
+        let again = b.alice.apply(&object, "kubectl").await.unwrap();
+        assert_eq!(
+            again["spec"][field], truth,
+            "the same manifest is accepted again"
+        );
+        for change in [
+            json!({ "spec": { field: { "username": "mallory@example.com" } } }),
+            json!({ "spec": { field: { "groups": ["security"] } } }),
+            json!({ "spec": { field: { "email": "alice@example.com" } } }),
+            json!({ "spec": { field: null } }),
+        ] {
+            let refusal = b.mallory.patch(&object, &change).await.unwrap_err();
+            assert!(
+                refusal.names("spec", "cannot be changed"),
+                "{change}: {refusal:?}"
+            );
+        }
+    }
+}
+
+pub async fn who_is_in_900_groups_can_ask(b: &Boundary) {
+    let groups: Vec<_> = (0..900).map(|n| format!("group-{n}")).collect();
+    let mut all: Vec<&str> = groups.iter().map(String::as_str).collect();
+    all.push("system:authenticated");
+    let joiner = b.cluster.impersonating("joiner@example.com", &all).await;
+    let truth = json!({ "username": "joiner@example.com", "groups": groups });
+    joiner
+        .dry_run(&signed(unsigned_grant("joiner"), truth.clone()))
+        .await
+        .unwrap();
+
+    let mut lie = truth;
+    lie["groups"].as_array_mut().unwrap().pop();
+    let refusal = joiner
+        .dry_run(&signed(unsigned_grant("joiner"), lie))
+        .await
+        .unwrap_err();
+    let message = "keyloan-identity: spec.requester.groups must be your own groups";
+    assert!(refusal.is_by(message), "{refusal:?}");
+}

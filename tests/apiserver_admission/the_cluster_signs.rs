@@ -1,0 +1,163 @@
+//! Where the cluster has mutating policies, it writes who made a grant or a decision, whatever the
+//! manifest says.
+
+use serde_json::{Value, json};
+
+use super::boundary::{Boundary, signature_of, signed, unsigned_decision, unsigned_grant};
+use super::objects::merged;
+
+fn alice() -> Value {
+    json!({ "username": "alice@example.com", "groups": ["engineering"], "email": "alice@example.com" })
+}
+
+fn bob() -> Value {
+    json!({ "username": "bob@example.com", "groups": ["platform-owners"], "email": "bob@example.com" })
+}
+
+pub async fn a_request_is_signed_with_who_makes_it(b: &Boundary) {
+    let grant = b.alice.create(&unsigned_grant("alice-db")).await.unwrap();
+    assert_eq!(grant["spec"]["requester"], alice());
+    let of_no_group = b.erin.dry_run(&unsigned_grant("erin-db")).await.unwrap();
+    assert_eq!(
+        of_no_group["spec"]["requester"],
+        json!({ "username": "erin@example.com", "groups": [], "email": "erin@example.com" })
+    );
+}
+
+pub async fn a_decision_is_signed_with_who_makes_it(b: &Boundary) {
+    let decision = b
+        .bob
+        .create(&unsigned_decision("bob-denies"))
+        .await
+        .unwrap();
+    assert_eq!(decision["spec"]["approver"], bob());
+}
+
+pub async fn a_forged_signature_is_overwritten(b: &Boundary) {
+    for forgery in [
+        bob(),
+        json!({ "username": "bob@example.com" }),
+        json!({ "username": "alice@example.com", "groups": ["engineering", "platform-owners"] }),
+        json!({ "username": "alice@example.com", "groups": [], "email": "bob@example.com" }),
+    ] {
+        for object in [unsigned_grant("forged"), unsigned_decision("forged")] {
+            let field = signature_of(&object);
+            let stored = b
+                .alice
+                .dry_run(&signed(object, forgery.clone()))
+                .await
+                .unwrap();
+            assert_eq!(stored["spec"][field], alice(), "{forgery}");
+        }
+    }
+}
+
+/// `alice-db` and `bob-denies` are there since they were signed.
+pub async fn a_signature_survives_every_kind_of_update(b: &Boundary) {
+    for (unsigned, maker, truth) in [
+        (unsigned_grant("alice-db"), &b.alice, alice()),
+        (unsigned_decision("bob-denies"), &b.bob, bob()),
+    ] {
+        let field = signature_of(&unsigned);
+        let as_mallory = json!({ "username": "mallory@example.com" });
+        let forged = signed(unsigned.clone(), as_mallory.clone());
+        let forged_patch = json!({ "spec": { field: as_mallory } });
+        let removal = json!({ "spec": { field: null } });
+
+        for (what, answer) in [
+            (
+                "the maker replaces it",
+                maker.put(&current(b, &unsigned).await).await,
+            ),
+            (
+                "the maker applies it",
+                maker.apply(&unsigned, "kubectl").await,
+            ),
+            (
+                "mallory replaces it",
+                b.mallory.put(&current(b, &unsigned).await).await,
+            ),
+            (
+                "mallory replaces it, forged",
+                b.mallory.put(&current(b, &forged).await).await,
+            ),
+            (
+                "mallory applies it",
+                b.mallory.apply(&unsigned, "mallory").await,
+            ),
+            (
+                "mallory applies it, forged",
+                b.mallory.apply(&forged, "mallory").await,
+            ),
+            (
+                "mallory patches the signature",
+                b.mallory.patch(&unsigned, &forged_patch).await,
+            ),
+            (
+                "mallory removes the signature",
+                b.mallory.patch(&unsigned, &removal).await,
+            ),
+        ] {
+            let stored = answer.unwrap_or_else(|refusal| panic!("{what}: {refusal:?}"));
+            assert_eq!(stored["spec"][field], truth, "{what}");
+        }
+    }
+}
+
+/// The manifest with the version of the object as it is stored: what `kubectl replace` sends.
+async fn current(b: &Boundary, manifest: &Value) -> Value {
+    let stored = b.admin.get(manifest).await.unwrap();
+    let version = stored["metadata"]["resourceVersion"].clone();
+    merged(
+        manifest.clone(),
+        &json!({ "metadata": { "resourceVersion": version } }),
+    )
+}
+
+pub async fn only_an_address_in_the_identity_becomes_the_email(b: &Boundary) {
+    // 255 characters: one more than an address may have.
+    let long = format!("{}@example.com", "a".repeat(243));
+    for (username, email) in [
+        ("carol@example.com", Some("carol@example.com")),
+        ("Carol.Smith@Example.COM", Some("carol.smith@example.com")),
+        ("carol", None),
+        ("oidc:carol@example.com", None),
+        ("Carol <carol@example.com>", None),
+        ("carol@example.com,mallory@example.com", None),
+        ("carol@example", None),
+        (long.as_str(), None),
+    ] {
+        let person = b
+            .cluster
+            .impersonating(username, &["engineering", "system:authenticated"])
+            .await;
+        let stored = person.dry_run(&unsigned_grant("addressed")).await.unwrap();
+        assert_eq!(
+            stored["spec"]["requester"]["email"],
+            json!(email),
+            "{username}"
+        );
+        assert_eq!(stored["spec"]["requester"]["username"], username);
+    }
+}
+
+pub async fn who_is_in_900_groups_can_ask(b: &Boundary) {
+    let groups: Vec<_> = (0..900).map(|n| format!("group-{n}")).collect();
+    let mut all: Vec<&str> = groups.iter().map(String::as_str).collect();
+    all.push("system:authenticated");
+    let joiner = b.cluster.impersonating("joiner@example.com", &all).await;
+    let stored = joiner.dry_run(&unsigned_grant("joiner")).await.unwrap();
+    assert_eq!(stored["spec"]["requester"]["groups"], json!(groups));
+}
+
+pub async fn impersonation_signs_as_the_impersonated(b: &Boundary) {
+    let as_alice = b
+        .cluster
+        .impersonating("alice@example.com", &["engineering"])
+        .await;
+    let stored = as_alice
+        .dry_run(&signed(unsigned_grant("as-alice"), bob()))
+        .await
+        .unwrap();
+    assert_eq!(stored["spec"]["requester"], alice());
+}

@@ -1,0 +1,258 @@
+//! For each CEL rule in `crds/`, objects that it refuses, written by hand; and twins that just pass.
+
+use serde_json::{Value, json};
+
+/// A change of the full object of a kind, as a JSON merge patch, that breaks one rule.
+pub struct Violation {
+    /// The rule, as `constraints::Constraint` prints it.
+    pub rule: &'static str,
+    /// The change.
+    pub change: Value,
+    /// Whether the rule compares with the object as it was: then the change is an update.
+    pub update: bool,
+}
+
+fn create(rule: &'static str, change: Value) -> Violation {
+    Violation {
+        rule,
+        change,
+        update: false,
+    }
+}
+
+fn update(rule: &'static str, change: Value) -> Violation {
+    Violation {
+        rule,
+        change,
+        update: true,
+    }
+}
+
+/// At least one violation of every rule.
+pub fn violations() -> Vec<Violation> {
+    let mut violations = integration();
+    violations.extend(flow());
+    violations.extend(grant());
+    violations.extend(decision_and_record());
+    violations
+}
+
+fn integration() -> Vec<Violation> {
+    const NAME: &str = "OnePasswordIntegration: the name of an integration becomes the value of a label: at most 63 characters, and no dots";
+    const OWNERS: &str = "OnePasswordIntegration.spec: resourceOwner needs owners: they decide where an item's owner tag is missing or unknown";
+    vec![
+        create(NAME, json!({ "metadata": { "name": "a".repeat(64) } })),
+        create(NAME, json!({ "metadata": { "name": "prod.eu" } })),
+        create(OWNERS, json!({ "spec": { "owners": null } })),
+        create(OWNERS, json!({ "spec": { "owners": [] } })),
+        create(
+            "OnePasswordIntegration.spec.auth: auth needs exactly one way to sign in: set serviceAccountToken",
+            json!({ "spec": { "auth": { "serviceAccountToken": null } } }),
+        ),
+        create(
+            "OnePasswordIntegration.spec.discoveryInterval: discoveryInterval must be at least 1h: listing counts against the account's request limits",
+            json!({ "spec": { "discoveryInterval": "59m" } }),
+        ),
+        create(
+            "OnePasswordIntegration.spec.limits.maxDuration: maxDuration must be at least 1h, the shortest life of a 1Password link",
+            json!({ "spec": { "limits": { "maxDuration": "59m" } } }),
+        ),
+        create(
+            "OnePasswordIntegration.spec.limits.blocked[]: groups of the system (system:...) are stripped from identities and match nobody; name a group of your own",
+            json!({ "spec": { "limits": { "blocked": [{ "kind": "Group", "name": "system:masters" }] } } }),
+        ),
+        create(
+            "OnePasswordIntegration.spec.owners[]: groups of the system (system:...) are stripped from identities and match nobody; name a group of your own",
+            json!({ "spec": { "owners": [{ "kind": "Group", "name": "system:authenticated" }] } }),
+        ),
+        create(
+            "OnePasswordIntegration.spec.owners: ServiceAccounts never decide; name a person or a group",
+            json!({ "spec": { "owners": [{ "kind": "User", "name": "system:serviceaccount:ci:bot" }] } }),
+        ),
+    ]
+}
+
+fn flow() -> Vec<Violation> {
+    const GROUPS: &str = "AccessFlow.spec.approval: groups are required with mode AnyOf or AllOf, and are not allowed with mode None";
+    const APPROVER_NAME: &str = "AccessFlow.spec.approval.groups[].approvers[]: name is required for User and Group, and is not allowed for ResourceOwner and IntegrationOwner";
+    const SELECTOR: &str =
+        "AccessFlow.spec.namespaces: selector is required with from: Selector, and only then";
+    const SERVICE_ACCOUNT: &str = "AccessFlow.spec.requesters[]: namespace is required for a ServiceAccount, and only for that";
+    let approver = |approver: Value| json!({ "spec": { "approval": { "groups": [{ "name": "g", "approvers": [approver] }] } } });
+    let requester = |requester: Value| json!({ "spec": { "requesters": [requester] } });
+    vec![
+        create(
+            GROUPS,
+            json!({ "spec": { "approval": { "mode": "None" } } }),
+        ),
+        create(
+            GROUPS,
+            json!({ "spec": { "approval": { "groups": null } } }),
+        ),
+        create(
+            GROUPS,
+            json!({ "spec": { "approval": { "mode": "AnyOf", "groups": [] } } }),
+        ),
+        create(APPROVER_NAME, approver(json!({ "kind": "Group" }))),
+        create(
+            APPROVER_NAME,
+            approver(json!({ "kind": "ResourceOwner", "name": "bob" })),
+        ),
+        create(
+            "AccessFlow.spec.approval.groups[].approvers[]: groups of the system (system:...) are stripped from identities and match nobody; name a group of your own",
+            approver(json!({ "kind": "Group", "name": "system:masters" })),
+        ),
+        create(
+            "AccessFlow.spec.approval.groups[].approvers[]: ServiceAccounts never decide; name a person or a group",
+            approver(json!({ "kind": "User", "name": "system:serviceaccount:ci:bot" })),
+        ),
+        create(
+            "AccessFlow.spec.grant.maxDuration: maxDuration must be at least 1h, the shortest life of a 1Password link",
+            json!({ "spec": { "grant": { "maxDuration": "59m" } } }),
+        ),
+        create(
+            "AccessFlow.spec.grant.defaultDuration: defaultDuration must be at least 1h, the shortest life of a 1Password link",
+            json!({ "spec": { "grant": { "defaultDuration": "59m" } } }),
+        ),
+        create(
+            SELECTOR,
+            json!({ "spec": { "namespaces": { "selector": null } } }),
+        ),
+        create(
+            SELECTOR,
+            json!({ "spec": { "namespaces": { "from": "All" } } }),
+        ),
+        create(
+            "AccessFlow.spec.requesters[]: groups of the system (system:...) are stripped from identities and match nobody; name a group of your own",
+            requester(json!({ "kind": "Group", "name": "system:authenticated" })),
+        ),
+        create(
+            SERVICE_ACCOUNT,
+            requester(json!({ "kind": "ServiceAccount", "name": "bot" })),
+        ),
+        create(
+            SERVICE_ACCOUNT,
+            requester(json!({ "kind": "User", "name": "alice", "namespace": "ci" })),
+        ),
+        create(
+            "AccessFlow.spec.timeframe: from and to must differ; leave timeframe out to allow any time",
+            json!({ "spec": { "timeframe": { "from": "18:00" } } }),
+        ),
+    ]
+}
+
+fn grant() -> Vec<Violation> {
+    vec![
+        update(
+            "AccessGrant.spec: a request cannot be changed once it is made: delete it and ask again",
+            json!({ "spec": { "item": { "item": "another" } } }),
+        ),
+        create(
+            "AccessGrant.spec: a link that opens just once can have only one recipient",
+            json!({ "spec": { "viewOnce": true, "recipients": ["a@example.com", "b@example.com"] } }),
+        ),
+        create(
+            "AccessGrant.spec.duration: duration must be at least 1h, the shortest life of a 1Password link",
+            json!({ "spec": { "duration": "59m" } }),
+        ),
+    ]
+}
+
+fn decision_and_record() -> Vec<Violation> {
+    const FIXED: &str = "AccessRecord.spec: what was agreed cannot be changed in a record";
+    vec![
+        update(
+            "AccessDecision.spec: a decision cannot be changed: make another one",
+            json!({ "spec": { "decision": "Deny", "maxDuration": null } }),
+        ),
+        create(
+            "AccessDecision.spec: Approve needs the digest of the terms that are approved: copy status.digest of the grant",
+            json!({ "spec": { "digest": null } }),
+        ),
+        create(
+            "AccessDecision.spec: only Approve can shorten a loan: leave maxDuration out",
+            json!({ "spec": { "decision": "Revoke" } }),
+        ),
+        create(
+            "AccessDecision.spec.maxDuration: maxDuration must be at least 1h, the shortest life of a 1Password link",
+            json!({ "spec": { "maxDuration": "59m" } }),
+        ),
+        update(FIXED, json!({ "spec": { "grant": { "uid": "another" } } })),
+        update(
+            FIXED,
+            json!({ "spec": { "requester": { "username": "mallory@example.com" } } }),
+        ),
+        update(FIXED, json!({ "spec": { "terms": { "duration": "30d" } } })),
+        update(FIXED, json!({ "spec": { "digest": "sha256:ff" } })),
+    ]
+}
+
+/// Changes of the full objects that are accepted, though they come close to what rules refuse.
+pub fn near_misses() -> Vec<(&'static str, Value)> {
+    vec![
+        (
+            "OnePasswordIntegration",
+            json!({ "metadata": { "name": "a".repeat(63) } }),
+        ),
+        (
+            "OnePasswordIntegration",
+            json!({ "spec": { "owners": null, "resourceOwner": null } }),
+        ),
+        (
+            "OnePasswordIntegration",
+            json!({ "spec": { "discoveryInterval": "60m" } }),
+        ),
+        (
+            "OnePasswordIntegration",
+            json!({ "spec": { "limits": { "maxDuration": "1h" } } }),
+        ),
+        (
+            "OnePasswordIntegration",
+            json!({ "spec": { "limits": { "blocked": [{ "kind": "Group", "name": "systematic" }] } } }),
+        ),
+        (
+            "OnePasswordIntegration",
+            json!({ "spec": { "limits": { "blocked": [{ "kind": "User", "name": "system:serviceaccount:ci:bot" }] } } }),
+        ),
+        (
+            "AccessFlow",
+            json!({ "spec": { "approval": { "mode": "None", "groups": null } } }),
+        ),
+        (
+            "AccessFlow",
+            json!({ "spec": { "namespaces": { "from": "All", "selector": null } } }),
+        ),
+        ("AccessFlow", json!({ "spec": { "namespaces": null } })),
+        (
+            "AccessFlow",
+            json!({ "spec": { "timeframe": { "from": "22:00", "to": "06:00" } } }),
+        ),
+        (
+            "AccessFlow",
+            json!({ "spec": { "grant": { "maxDuration": "30d" } } }),
+        ),
+        (
+            "AccessFlow",
+            json!({ "spec": { "approval": { "groups": [{ "name": "owners", "approvers": [
+                { "kind": "ResourceOwner" }, { "kind": "IntegrationOwner" }, { "kind": "User", "name": "system:admin" },
+            ] }] } } }),
+        ),
+        ("AccessGrant", json!({ "spec": { "duration": "1h30m" } })),
+        (
+            "AccessGrant",
+            json!({ "spec": { "viewOnce": true, "recipients": ["a@example.com"] } }),
+        ),
+        (
+            "AccessGrant",
+            json!({ "spec": { "recipients": ["a+b@x-y.example.com", "o'neil_1@example.com"] } }),
+        ),
+        (
+            "AccessDecision",
+            json!({ "spec": { "maxDuration": "60m" } }),
+        ),
+        (
+            "AccessDecision",
+            json!({ "spec": { "decision": "Deny", "digest": null, "maxDuration": null } }),
+        ),
+    ]
+}
