@@ -89,15 +89,14 @@ fn only_restarted(
     generation: i64,
 ) -> bool {
     let session = &seen.session;
-    let untried =
-        !session.accepted && session.failure.is_none() && session.throttled_until.is_none();
+    let undecided = session.failure.is_none() && session.throttled_until.is_none();
     let same_account = matches!(&seen.token, TokenSeen::Usable { account, .. }
         if before.account.as_ref() == Some(account));
     let was_ready = crate::plan::conditions::holds(&before.conditions, api::READY);
     let unchanged =
         before.observed_generation == Some(generation) && !seen.integration.spec.suspend;
     let nothing_known = seen.discovery.is_none() && seen.inventory.is_none();
-    untried && same_account && was_ready && unchanged && nothing_known
+    undecided && same_account && was_ready && unchanged && nothing_known
 }
 
 /// What is known of the account. What was known stays as long as it can be of the same account.
