@@ -49,9 +49,9 @@ pub struct RunArgs {
     /// Lead only while holding this lease, so that several replicas can run; without, this one leads at once.
     #[arg(long, env = "KEYLOAN_LEASE", value_name = "NAMESPACE/NAME", value_parser = lease)]
     lease: Option<(String, String)>,
-    /// This replica's name in the lease; the pod's name.
-    #[arg(long, env = "HOSTNAME", value_name = "NAME", default_value = "keyloan")]
-    identity: String,
+    /// This replica's name in the lease, which no other one has: the pod's name.
+    #[arg(long, env = "HOSTNAME", value_name = "NAME")]
+    identity: Option<String>,
     /// How log lines look.
     #[arg(
         long,
@@ -136,6 +136,7 @@ impl RunArgs {
             namespaces,
             ..
         } = self;
+        let identity = identity.unwrap_or_else(|| format!("keyloan-{}", std::process::id()));
         let enrolled = match namespaces.is_empty() {
             true => Enrolled::All,
             false => Enrolled::Only(namespaces.into_iter().collect()),

@@ -50,6 +50,9 @@ impl fmt::Display for Key {
     }
 }
 
+/// Where kubectl keeps a copy of the whole object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 type Subscriber<K> = Box<dyn Fn(&K) + Send + Sync>;
 
 /// The known objects of one kind.
@@ -142,7 +145,8 @@ impl<K: Resource> Cache<K> {
     }
 
     /// Takes in what the API server answered to a write of ours.
-    pub(super) fn remember(&self, object: K) -> Arc<K> {
+    pub(super) fn remember(&self, mut object: K) -> Arc<K> {
+        prune(&mut object);
         let (key, object) = (Key::of(&object), Arc::new(object));
         let mut known = self.write();
         known.written.insert(key.clone());
@@ -213,7 +217,7 @@ impl<K: Resource> Feed<K> {
 
     /// Takes in what the watch has told.
     pub(super) fn take(&mut self, event: Event<K>) {
-        match event {
+        match event.modify(prune) {
             Event::Init => {
                 self.listing = Some(HashMap::new());
                 let scope = self.scope.clone();
@@ -283,6 +287,15 @@ impl<K: Resource> Feed<K> {
         };
         drop(known);
         gone.iter().for_each(|object| self.cache.tell(object));
+    }
+}
+
+/// Drops what is large and of no use to us. What was pruned is never written back as a whole.
+fn prune<K: Resource>(object: &mut K) {
+    let meta = object.meta_mut();
+    meta.managed_fields = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.remove(LAST_APPLIED);
     }
 }
 
@@ -398,6 +411,26 @@ mod tests {
             *told.lock().expect("fine"),
             ["gone@1", "kept@2", "ours@3", "gone@1"]
         );
+    }
+
+    #[test]
+    fn what_is_large_and_of_no_use_is_not_kept() {
+        let (cache, mut feed, _) = synced();
+        let large = |name: &str| {
+            let mut large = object(name, name, 1);
+            large.metadata.managed_fields = Some(vec![Default::default()]);
+            let annotations = [(LAST_APPLIED, "{}"), ("mine", "x")];
+            let own = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            large.metadata.annotations = Some(own.into());
+            large
+        };
+        feed.take(Event::Apply(large("a")));
+        cache.remember(large("b"));
+        for name in ["a", "b"] {
+            let kept = cache.get(&Key::new("ns", name)).expect("kept");
+            assert_eq!(kept.metadata.managed_fields, None);
+            assert_eq!(kept.annotations().keys().collect::<Vec<_>>(), ["mine"]);
+        }
     }
 
     #[test]

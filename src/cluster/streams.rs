@@ -1,4 +1,4 @@
-//! Streams: one supervised watch each, with a back-off of its own, pruned before anything is kept.
+//! Streams: one supervised watch each, with a back-off of its own.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -11,9 +11,6 @@ use serde::de::DeserializeOwned;
 use super::cache::{Cache, Feed};
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
-
-/// Where kubectl keeps a copy of the whole object.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Follows the objects of an `Api` (those of one namespace if it has a `scope`) into a cache, until the operator stops.
 pub(super) fn follow<K>(
@@ -39,7 +36,7 @@ pub(super) fn follow<K>(
             match event {
                 Ok(event) => {
                     failing = false;
-                    feed.take(event.modify(prune));
+                    feed.take(event);
                 }
                 Err(error) => {
                     metrics.watch_error(&kind);
@@ -50,15 +47,6 @@ pub(super) fn follow<K>(
         }
         Ok::<(), std::convert::Infallible>(())
     });
-}
-
-/// Drops what is large and of no use to us. What was pruned is never written back as a whole.
-fn prune<K: Resource>(object: &mut K) {
-    let meta = object.meta_mut();
-    meta.managed_fields = None;
-    if let Some(annotations) = &mut meta.annotations {
-        annotations.remove(LAST_APPLIED);
-    }
 }
 
 /// The first failure in a row is worth a warning; that a watch ends now and then is not worth a word.

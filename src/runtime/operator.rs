@@ -3,12 +3,14 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use k8s_controller::LeaderElection;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::health::{self, ListenError};
-use super::settings::{Election, Settings};
+use super::settings::Settings;
 use super::tasks::{Supervisor, TaskError, Tasks};
 use super::{PassPanicked, Passes};
 use crate::cluster::{Cluster, ConnectError, Key, connect};
@@ -17,6 +19,9 @@ use crate::controllers::integration::Integrations;
 use crate::controllers::registry::Registry;
 use crate::onepassword::core::{ArtifactError, CoreAccounts, CoreError, artifact};
 use crate::telemetry::Metrics;
+
+/// Giving the lease back at the end takes no longer.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why the operator could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -106,11 +111,15 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         Some(address) => Some(health::serve(address, cluster.clone(), metrics, &tasks).await?),
         None => None,
     };
-    let election = settings.election.clone();
+    let election = settings
+        .election
+        .as_ref()
+        .map(|election| cluster.election(&election.namespace, &election.lease, &election.identity));
+    let candidate = election.clone();
     tasks.keep("controllers", async move {
         cluster.synced().await;
         tracing::info!(enrolled = %cluster.enrolled, "all objects are known");
-        lead(election, &cluster, controllers).await
+        lead(candidate, controllers).await
     });
     let watched = clock.clone();
     tasks.keep("clock", async move {
@@ -119,10 +128,18 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     });
 
     let (shutdown, stopped) = oneshot::channel::<()>();
-    let supervision = tokio::spawn(supervisor.run(async move {
+    let supervision = tokio::spawn(async move {
         // Sent or dropped: both mean stop.
-        stopped.await.ok();
-    }));
+        let shutdown = async move { drop(stopped.await) };
+        let outcome = supervisor.run(shutdown).await;
+        if let Some(election) = election {
+            // Another replica need not wait until the lease has run out.
+            tokio::time::timeout(RELEASE_TIMEOUT, election.release())
+                .await
+                .ok();
+        }
+        outcome
+    });
     Ok(Running {
         health,
         shutdown: Some(shutdown),
@@ -169,19 +186,12 @@ fn prepare(
 
 /// Runs the controllers while this replica is the leader.
 async fn lead(
-    election: Option<Election>,
-    cluster: &Cluster,
+    election: Option<LeaderElection>,
     controllers: impl Future<Output = Result<(), PassPanicked>>,
 ) -> Result<(), PassesEnded> {
-    let Some(Election {
-        namespace,
-        lease,
-        identity,
-    }) = election
-    else {
+    let Some(election) = election else {
         return Ok(controllers.await?);
     };
-    let election = cluster.election(&namespace, &lease, &identity);
     match election.with_lease(controllers).await {
         Some(ended) => Ok(ended?),
         None => Err(PassesEnded::Deposed),

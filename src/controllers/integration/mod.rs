@@ -62,9 +62,14 @@ impl Integrations {
 
     /// Looks at one integration once.
     pub async fn pass(self: Arc<Self>, key: Key) -> Outcome {
+        let outcome = self.look(key).await;
+        self.count();
+        outcome
+    }
+
+    async fn look(&self, key: Key) -> Outcome {
         let Some(integration) = self.cluster.integrations.get(&key) else {
             self.registry.forget(&key);
-            self.count();
             return Outcome::Gone;
         };
         let entry = self.registry.entry(&key);
@@ -90,7 +95,6 @@ impl Integrations {
             Ok(true) => {
                 let tell = |note| self.events.tell(integration.as_ref(), notice(note));
                 notes.into_iter().for_each(tell);
-                self.count();
             }
             Ok(false) => {}
             // Deleted, or made anew, in the meantime: the watch tells.

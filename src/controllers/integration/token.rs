@@ -29,7 +29,7 @@ impl Integrations {
         integration: &OnePasswordIntegration,
         entry: &Entry,
     ) -> TokenSeen {
-        let token = match self.look(integration, entry).await {
+        let token = match self.find_token(integration, entry).await {
             Ok(token) => token,
             Err((secret, error)) => {
                 tracing::warn!(%error, "a token Secret could not be read; it is tried again");
@@ -48,7 +48,7 @@ impl Integrations {
         token
     }
 
-    async fn look(
+    async fn find_token(
         &self,
         integration: &OnePasswordIntegration,
         entry: &Entry,
