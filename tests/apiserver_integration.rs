@@ -1,0 +1,542 @@
+//! The integration and flow controllers on a real API server, with the real SDK core and a simulated 1Password.
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use keyloan::api::OnePasswordIntegration;
+use keyloan::cluster::Enrolled;
+use keyloan::onepassword::core::CoreOptions;
+use keyloan_simulator::{Fault, FaultKind};
+use kube::ResourceExt;
+use serde_json::json;
+use support::{DEADLINE, PLATFORM, World, message, said};
+
+const SIGN_IN: &str = "POST /api/v3/auth/start";
+const VAULTS: &str = "GET /api/v1/vaults";
+
+#[tokio::test]
+async fn a_token_of_a_service_account_makes_an_integration_ready() {
+    let world = World::new().await;
+    let token = world.onepassword.token("lender").await.expect("a token");
+    world.put_token("prod", &token).await;
+    world.put_integration("prod", json!({})).await;
+    let prod = world.integration("prod", "Ready", "True Ready").await;
+
+    let status = prod.status.expect("a status");
+    assert_eq!(
+        said(&status.conditions, "CredentialsValid"),
+        "True TokenAccepted"
+    );
+    assert_eq!(said(&status.conditions, "Discovered"), "True Discovered");
+    assert_eq!(said(&status.conditions, "Shareable"), "True SharingAllowed");
+    assert_eq!(said(&status.conditions, "Throttled"), "False NotThrottled");
+    let vaults: Vec<_> = status
+        .vaults
+        .iter()
+        .map(|v| (v.title.as_str(), v.items))
+        .collect();
+    assert_eq!(
+        vaults,
+        [("Finance", 1), ("Infra", 4)],
+        "archived items do not count"
+    );
+    let policy = status.share_policy.expect("a policy");
+    assert_eq!(policy.max_lifetime.0, "30d");
+    assert_eq!(policy.recipient_kinds, ["Email", "Domain"]);
+    assert!(status.account.is_some_and(|account| account.contains('@')));
+    assert_eq!(status.host.as_deref(), Some("127.0.0.1"));
+    assert!(status.last_discovery_time.is_some() && status.operator_version.is_some());
+
+    let log = world.onepassword.requests().await.expect("the log");
+    assert_eq!(
+        log.total,
+        4 + 1 + 1 + 2 + 1,
+        "sign-in, keys, vaults, items of two, policy: {log:#?}"
+    );
+}
+
+#[tokio::test]
+async fn bad_input_gets_a_condition_that_says_what_to_do_and_no_request() {
+    let mut world = World::without_operator().await;
+    world.settings.enrolled = Enrolled::Only(BTreeSet::from([PLATFORM.to_owned()]));
+    let token = world.onepassword.token("lender").await.expect("a token");
+    let own = |name: &str| json!({"keyloan.dev/secret": "token", "keyloan.dev/integration": name});
+    let kind_only = json!({"keyloan.dev/secret": "token"});
+    let foreign = foreign_token(&token);
+    world
+        .put_secret("unlabelled-token", &json!({}), "token", &token)
+        .await;
+    world
+        .put_secret("borrowed-token", &own("other"), "token", &token)
+        .await;
+    world
+        .put_secret("nobodys-token", &kind_only, "token", &token)
+        .await;
+    world
+        .put_secret("keyless-token", &own("keyless"), "tok", &token)
+        .await;
+    world
+        .put_secret("garbled-token", &own("garbled"), "token", "ops_notatoken")
+        .await;
+    world
+        .put_secret("foreign-token", &own("foreign"), "token", &foreign)
+        .await;
+    world.start_operator().await;
+
+    for (name, reason, says) in [
+        ("missing", "SecretMissing", "create it"),
+        (
+            "unlabelled",
+            "SecretNotLabelled",
+            "keyloan.dev/secret=token",
+        ),
+        (
+            "borrowed",
+            "SecretOfAnotherIntegration",
+            "belongs to the integration other",
+        ),
+        (
+            "nobodys",
+            "SecretOfAnotherIntegration",
+            "label it keyloan.dev/integration",
+        ),
+        ("keyless", "KeyMissing", "it has: tok"),
+        (
+            "garbled",
+            "TokenMalformed",
+            "copy the whole service account token",
+        ),
+        ("foreign", "ForeignOrigin", "--allow-origin"),
+    ] {
+        world.put_integration(name, json!({})).await;
+        let seen = world
+            .integration(name, "Ready", &format!("False {reason}"))
+            .await;
+        let conditions = seen.status.expect("a status").conditions;
+        assert_eq!(
+            said(&conditions, "CredentialsValid"),
+            format!("False {reason}")
+        );
+        let message = message(&conditions, "Ready");
+        assert!(message.contains(says), "{name}: {message}");
+    }
+    let spec = json!({
+        "auth": {"serviceAccountToken": {"secretRef": {"name": "x"}}}, "plan": "Business",
+    });
+    world
+        .put::<OnePasswordIntegration>(support::TEAM, "elsewhere", spec)
+        .await;
+    let is_refused = |seen: &OnePasswordIntegration| {
+        let status = seen.status.as_ref();
+        status.is_some_and(|s| said(&s.conditions, "Ready") == "False NamespaceNotEnrolled")
+    };
+    world
+        .wait(
+            support::TEAM,
+            "elsewhere",
+            "Ready=False NamespaceNotEnrolled",
+            is_refused,
+        )
+        .await;
+    assert_eq!(world.requests().await, 0);
+
+    // What is mended is seen without a touch on the integration.
+    world.put_token("unlabelled", &token).await;
+    world.integration("unlabelled", "Ready", "True Ready").await;
+    world.put_token("missing", &token).await;
+    world.integration("missing", "Ready", "True Ready").await;
+    world.put_token("garbled", &token).await;
+    world.integration("garbled", "Ready", "True Ready").await;
+}
+
+/// A token that is right in all but where it leads.
+fn foreign_token(token: &str) -> String {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let json = URL_SAFE_NO_PAD
+        .decode(token.trim_start_matches("ops_"))
+        .expect("base64");
+    let mut contents: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    contents["signInAddress"] = json!("https://1password.example");
+    format!("ops_{}", URL_SAFE_NO_PAD.encode(contents.to_string()))
+}
+
+#[tokio::test]
+async fn a_rotated_token_is_used_at_once_and_a_refused_one_never_again() {
+    let world = World::new().await;
+    let old = world.onepassword.token("lender").await.expect("a token");
+    world.put_token("prod", &old).await;
+    world
+        .put_integration("prod", json!({"discoveryInterval": "1h"}))
+        .await;
+    let before = world.integration("prod", "Ready", "True Ready").await;
+
+    let new = world
+        .onepassword
+        .rotate_token("lender")
+        .await
+        .expect("a token");
+    world.onepassword.reset_requests().await.expect("a new log");
+    let watch = world.clock.stopwatch();
+    world.put_token("prod", &new).await;
+    let signed_in = async {
+        while world
+            .onepassword
+            .requests()
+            .await
+            .expect("the log")
+            .count(SIGN_IN)
+            == 0
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, signed_in)
+        .await
+        .expect("a sign-in with the new token");
+    // It is asked to be within a second; the bound leaves room for a busy machine, and none for a poll.
+    let reaction = watch.elapsed();
+    assert!(reaction.as_secs() < 5, "{reaction:?}");
+    let listed = |object: &OnePasswordIntegration| {
+        object
+            .status
+            .as_ref()
+            .and_then(|status| status.last_discovery_time.clone())
+    };
+    let later = |object: &OnePasswordIntegration| listed(object) > listed(&before);
+    let after = world.wait(PLATFORM, "prod", "discovered anew", later).await;
+    assert_eq!(
+        after.metadata.generation, before.metadata.generation,
+        "the spec was not touched"
+    );
+
+    world
+        .onepassword
+        .revoke_token("lender")
+        .await
+        .expect("revoked");
+    world.clock.advance(SignedDuration::from_hours(2));
+    world
+        .integration("prod", "Ready", "False TokenRejected")
+        .await;
+    world.onepassword.reset_requests().await.expect("a new log");
+    for _ in 0..3 {
+        world.clock.advance(SignedDuration::from_hours(48));
+        world
+            .put_integration("prod", json!({"discoveryInterval": "2h"}))
+            .await;
+        world
+            .put_integration("prod", json!({"discoveryInterval": "1h"}))
+            .await;
+    }
+    world
+        .integration("prod", "Ready", "False TokenRejected")
+        .await;
+    assert_eq!(
+        world.requests().await,
+        0,
+        "a refused token is not sent again"
+    );
+    let newest = world
+        .onepassword
+        .rotate_token("lender")
+        .await
+        .expect("a token");
+    world.put_token("prod", &newest).await;
+    world
+        .integration("prod", "CredentialsValid", "True TokenAccepted")
+        .await;
+}
+
+#[tokio::test]
+async fn a_hung_integration_delays_neither_another_nor_its_own_rotated_token() {
+    let mut world = World::without_operator().await;
+    let elsewhere = world.another_onepassword();
+    // A call that hangs would do so for longer than this test may take.
+    let patient = DEADLINE * 10;
+    world.settings.core_options = CoreOptions {
+        call_timeout: patient,
+        exchange_timeout: patient,
+        ..CoreOptions::default()
+    };
+    world.start_operator().await;
+
+    let times = 100;
+    let hang = Fault {
+        route: SIGN_IN.into(),
+        kind: FaultKind::Hang,
+        times,
+    };
+    elsewhere.fault(hang).await.expect("a fault");
+    let stuck = elsewhere.token("lender").await.expect("a token");
+    world.put_token("hung", &stuck).await;
+    world.put_integration("hung", json!({})).await;
+    world
+        .integration("hung", "CredentialsValid", "Unknown SigningIn")
+        .await;
+
+    let token = world.onepassword.token("lender").await.expect("a token");
+    world.put_token("fine", &token).await;
+    world.put_integration("fine", json!({})).await;
+    world.integration("fine", "Ready", "True Ready").await;
+    let hung = world
+        .integration("hung", "Ready", "False Discovering")
+        .await;
+    assert_eq!(
+        said(&hung.status.expect("a status").conditions, "Ready"),
+        "False Discovering"
+    );
+
+    world.put_token("hung", &token).await;
+    world.integration("hung", "Ready", "True Ready").await;
+}
+
+#[tokio::test]
+async fn a_suspended_integration_sends_nothing() {
+    let world = World::new().await;
+    let token = world.onepassword.token("lender").await.expect("a token");
+    world.put_token("prod", &token).await;
+    world.put_integration("prod", json!({})).await;
+    world.integration("prod", "Ready", "True Ready").await;
+
+    world
+        .put_integration("prod", json!({"suspend": true}))
+        .await;
+    let seen = world.integration("prod", "Ready", "False Suspended").await;
+    let conditions = seen.status.expect("a status").conditions;
+    assert_eq!(said(&conditions, "CredentialsValid"), "True TokenAccepted");
+    world.onepassword.reset_requests().await.expect("a new log");
+    world.clock.advance(SignedDuration::from_hours(48));
+    world
+        .put_integration("prod", json!({"suspend": true, "vaults": ["Infra"]}))
+        .await;
+    world.integration("prod", "Ready", "False Suspended").await;
+    assert_eq!(world.requests().await, 0);
+
+    world
+        .put_integration("prod", json!({"suspend": false, "vaults": ["Infra"]}))
+        .await;
+    let infra_only = |object: &OnePasswordIntegration| {
+        object
+            .status
+            .as_ref()
+            .is_some_and(|status| status.vaults.len() == 1)
+    };
+    world.wait(PLATFORM, "prod", "only Infra", infra_only).await;
+    assert!(world.requests().await > 0);
+}
+
+#[tokio::test]
+async fn a_throttled_integration_stays_ready_and_waits_as_long_as_it_is_asked_to() {
+    let world = World::new().await;
+    let token = world.onepassword.token("lender").await.expect("a token");
+    world.put_token("prod", &token).await;
+    world
+        .put_integration("prod", json!({"discoveryInterval": "1h"}))
+        .await;
+    world.integration("prod", "Ready", "True Ready").await;
+
+    let limited = Fault::once(VAULTS, FaultKind::rate_limited(Some(3_000)));
+    world.onepassword.fault(limited).await.expect("a fault");
+    move_on(&world, 61).await;
+    let seen = world
+        .integration("prod", "Throttled", "True RateLimited")
+        .await;
+    assert_eq!(
+        said(&seen.status.expect("a status").conditions, "Ready"),
+        "True Ready"
+    );
+    world.onepassword.reset_requests().await.expect("a new log");
+    move_on(&world, 49).await;
+    world
+        .put_integration("prod", json!({"discoveryInterval": "2h"}))
+        .await;
+    world
+        .integration("prod", "Throttled", "True RateLimited")
+        .await;
+    assert_eq!(world.requests().await, 0, "not before the time");
+    move_on(&world, 2).await;
+    world
+        .integration("prod", "Throttled", "False NotThrottled")
+        .await;
+    world
+        .integration("prod", "Discovered", "True Discovered")
+        .await;
+    assert!(
+        world
+            .onepassword
+            .requests()
+            .await
+            .expect("the log")
+            .count(VAULTS)
+            >= 1
+    );
+}
+
+/// Lets minutes pass, for 1Password as for the operator.
+async fn move_on(world: &World, minutes: u32) {
+    let by = std::time::Duration::from_secs(u64::from(minutes) * 60);
+    world.onepassword.advance_clock(by).await.expect("moved");
+    world
+        .clock
+        .advance(SignedDuration::from_mins(minutes.into()));
+}
+
+#[tokio::test]
+async fn what_1password_answers_badly_is_told_and_tried_again() {
+    let world = World::new().await;
+    let token = world.onepassword.token("lender").await.expect("a token");
+    let away = Fault {
+        route: SIGN_IN.into(),
+        kind: FaultKind::status(503),
+        times: 1_000,
+    };
+    world.onepassword.fault(away).await.expect("a fault");
+    world.put_token("prod", &token).await;
+    world.put_integration("prod", json!({})).await;
+    let seen = world
+        .integration("prod", "Ready", "False OnePasswordUnavailable")
+        .await;
+    let says = message(&seen.status.expect("a status").conditions, "Ready");
+    assert!(says.contains("Next try at"), "{says}");
+    world.onepassword.clear_faults().await.expect("cleared");
+    world.clock.advance(SignedDuration::from_mins(20));
+    world
+        .integration("prod", "CredentialsValid", "True TokenAccepted")
+        .await;
+    // Twenty minutes ahead of 1Password.
+    world.integration("prod", "Ready", "True ClockSkew").await;
+}
+
+#[tokio::test]
+async fn a_service_account_that_may_not_share_or_sees_nothing_is_not_ready() {
+    let world = World::new().await;
+    for (name, says) in [
+        ("reader", "False SharingForbidden"),
+        ("stranger", "False NoVault"),
+    ] {
+        let token = world.onepassword.token(name).await.expect("a token");
+        world.put_token(name, &token).await;
+        world.put_integration(name, json!({})).await;
+        world.integration(name, "Ready", says).await;
+        world
+            .integration(name, "CredentialsValid", "True TokenAccepted")
+            .await;
+    }
+    let token = world.onepassword.token("lender").await.expect("a token");
+    world.put_token("lender", &token).await;
+    world
+        .put_integration("lender", json!({"vaults": ["Infra", "Attic"]}))
+        .await;
+    let seen = world
+        .integration("lender", "Discovered", "False VaultNotFound")
+        .await;
+    let conditions = seen.status.expect("a status").conditions;
+    assert_eq!(said(&conditions, "Ready"), "True Ready", "Infra is there");
+    assert!(message(&conditions, "Discovered").contains("Attic"));
+}
+
+#[tokio::test]
+async fn a_restart_costs_one_discovery_and_disturbs_nobody() {
+    let mut world = World::new().await;
+    let token = world.onepassword.token("lender").await.expect("a token");
+    world.put_token("prod", &token).await;
+    world.put_integration("prod", json!({})).await;
+    let before = world.integration("prod", "Ready", "True Ready").await;
+    world.stop_operator().await;
+
+    world.onepassword.reset_requests().await.expect("a new log");
+    world.clock.advance(SignedDuration::from_secs(5));
+    world.start_operator().await;
+    let listed = |object: &OnePasswordIntegration| {
+        object
+            .status
+            .as_ref()
+            .and_then(|status| status.last_discovery_time.clone())
+    };
+    let later = |object: &OnePasswordIntegration| listed(object) > listed(&before);
+    let after = world.wait(PLATFORM, "prod", "discovered anew", later).await;
+    let log = world.onepassword.requests().await.expect("the log");
+    assert_eq!(
+        (log.count(SIGN_IN), log.count(VAULTS), log.total),
+        (1, 1, 9),
+        "{log:#?}"
+    );
+    let since = |object: &OnePasswordIntegration| {
+        let conditions = &object.status.as_ref().expect("a status").conditions;
+        let ready = conditions
+            .iter()
+            .find(|condition| condition.type_ == "Ready");
+        ready.expect("a condition").last_transition_time.clone()
+    };
+    assert_eq!(since(&after), since(&before), "it was Ready all the time");
+}
+
+#[tokio::test]
+async fn a_flow_is_ready_once_its_integration_is_there() {
+    let world = World::new().await;
+    world.put_flow("oncall", "prod", json!({})).await;
+    let seen = world.flow("oncall", "False IntegrationNotFound").await;
+    assert!(message(&seen.status.expect("a status").conditions, "Ready").contains("prod"));
+    world.put_integration("prod", json!({})).await;
+    world.flow("oncall", "True Valid").await;
+    world
+        .put_flow(
+            "oncall",
+            "prod",
+            json!({"grant": {"maxDuration": "1h", "defaultDuration": "2h"}}),
+        )
+        .await;
+    world.flow("oncall", "False InvalidDuration").await;
+    let nowhere =
+        json!({"days": ["Mon"], "from": "09:00", "to": "18:00", "timeZone": "Europe/Atlantis"});
+    world
+        .put_flow("oncall", "prod", json!({"timeframe": nowhere}))
+        .await;
+    world.flow("oncall", "False InvalidTimeframe").await;
+    world.put_flow("oncall", "prod", json!({})).await;
+    let flow = world.flow("oncall", "True Valid").await;
+    assert_eq!(flow.name_any(), "oncall");
+    world
+        .delete::<OnePasswordIntegration>(PLATFORM, "prod")
+        .await;
+    world.flow("oncall", "False IntegrationNotFound").await;
+}
+
+#[tokio::test]
+async fn health_and_metrics_tell_how_it_goes_and_name_nobody() {
+    let world = World::new().await;
+    let token = world.onepassword.token("lender").await.expect("a token");
+    world.put_token("prod", &token).await;
+    world.put_integration("prod", json!({})).await;
+    world.integration("prod", "Ready", "True Ready").await;
+    let page = async |path: &str| {
+        let answer = reqwest::get(format!("{}{path}", world.health()))
+            .await
+            .expect("an answer");
+        (
+            answer.status().as_u16(),
+            answer.text().await.expect("a text"),
+        )
+    };
+    assert_eq!(page("/livez").await.0, 200);
+    assert_eq!(page("/readyz").await, (200, "ok".to_owned()));
+    let (status, metrics) = page("/metrics").await;
+    assert_eq!(status, 200);
+    assert!(
+        metrics.contains(r#"route="/api/v1/vaults",outcome="200"} 1"#),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains(r#"keyloan_integrations{ready="true"} 1"#),
+        "{metrics}"
+    );
+    for name in ["prod", "Infra", "lender", PLATFORM] {
+        assert!(
+            !metrics.contains(&format!("\"{name}\"")),
+            "{name} is in\n{metrics}"
+        );
+    }
+}
