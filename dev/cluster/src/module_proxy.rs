@@ -19,8 +19,8 @@ const DEFAULT: &str = "https://proxy.golang.org,direct";
     attempts.iter().map(|attempt| format!("\n  {attempt}")).collect::<String>()
 )]
 pub struct ProxyError {
-    module: &'static str,
-    version: &'static str,
+    module: String,
+    version: String,
     setting: String,
     attempts: Vec<String>,
 }
@@ -33,10 +33,7 @@ struct Entry<'a> {
 }
 
 /// Downloads the zip of a module's version from the first proxy that has it. The caller checks the checksum.
-pub(crate) async fn fetch_zip(
-    module: &'static str,
-    version: &'static str,
-) -> Result<Vec<u8>, ProxyError> {
+pub(crate) async fn fetch_zip(module: &str, version: &str) -> Result<Vec<u8>, ProxyError> {
     let setting = setting();
     let mut attempts = Vec::new();
     for entry in entries(&setting) {
@@ -59,8 +56,8 @@ pub(crate) async fn fetch_zip(
     }
     let setting = shown_setting(&setting);
     Err(ProxyError {
-        module,
-        version,
+        module: module.to_owned(),
+        version: version.to_owned(),
         setting,
         attempts,
     })
