@@ -3,9 +3,11 @@
 //! Nothing polls. Vaults and items are listed when the operator starts, when the token or the allow-list changes, and
 //! after each `discoveryInterval`; what fails is tried again ever more slowly, and a refused token not at all.
 
+mod credentials;
 mod schedule;
 mod seen;
 mod status;
+mod verdict;
 
 use jiff::Timestamp;
 

@@ -1,0 +1,65 @@
+//! Verdicts, from which conditions are made, and the words that they share.
+
+use crate::plan::reasons::integration as reasons;
+
+use super::schedule::retry_at;
+use super::seen::{Failure, FailureKind};
+
+/// Whether a condition holds, why, and what to do.
+pub(super) struct Verdict {
+    pub(super) holds: Option<bool>,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+pub(super) fn yes(reason: &'static str, message: impl Into<String>) -> Verdict {
+    Verdict {
+        holds: Some(true),
+        reason,
+        message: message.into(),
+    }
+}
+
+pub(super) fn no(reason: &'static str, message: impl Into<String>) -> Verdict {
+    Verdict {
+        holds: Some(false),
+        reason,
+        message: message.into(),
+    }
+}
+
+pub(super) fn unknown(reason: &'static str, message: impl Into<String>) -> Verdict {
+    Verdict {
+        holds: None,
+        reason,
+        message: message.into(),
+    }
+}
+
+pub(super) fn reason_of(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Rejected => reasons::TOKEN_REJECTED,
+        FailureKind::Forbidden => reasons::SIGN_IN_FORBIDDEN,
+        FailureKind::Unavailable => reasons::UNAVAILABLE,
+        FailureKind::Broken => reasons::BROKEN,
+        FailureKind::RateLimited => reasons::RATE_LIMITED,
+    }
+}
+
+pub(super) fn with_next_try(failure: &Failure) -> String {
+    let message = sentence(&failure.message);
+    match retry_at(failure) {
+        Some(at) if at > failure.at => format!("{message} Next try at {at:.0}."),
+        _ => message,
+    }
+}
+
+/// Capital letter first, full stop last.
+pub(super) fn sentence(text: &str) -> String {
+    let text = text.trim_end_matches('.');
+    let mut letters = text.chars();
+    letters
+        .next()
+        .map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+        .unwrap_or_default()
+}
