@@ -2,6 +2,7 @@
 
 pub mod flow;
 pub mod integration;
+pub mod loan;
 mod quotas;
 pub mod registry;
 mod session;

@@ -1,0 +1,491 @@
+//! Issuing one link, in steps of which every prefix is a state that the plan knows: look at the item and the policy, write the intent,
+//! share, write Secret, Role and RoleBinding, close the intent.
+
+use std::sync::Arc;
+
+use backon::{ExponentialBuilder, Retryable};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::ResourceExt;
+use kube::api::ObjectMeta;
+use serde_json::json;
+
+use crate::api::{
+    AccessRecord, AccessRecordSpec, LinkLifetime, LinkOutcome, LinkRecord, Resolved, Time,
+};
+use crate::cluster::link_objects::{self, LinkFacts};
+use crate::cluster::{ApiError, Trouble};
+use crate::onepassword::{
+    CallError, Effect, Item, ItemId, OnePassword, Problem, Recipients, ShareLifetime, SharePolicy,
+    ShareTerms, ShareUrl, VaultId,
+};
+use crate::plan::effect::IssueLink;
+use crate::plan::inventory::ItemSeen;
+use crate::plan::links::latest_end;
+use crate::plan::observed::{LinkSeen, Observed, Usage};
+use crate::plan::retry::Failure;
+use crate::plan::selection::item_matches;
+use crate::plan::terms::length;
+
+use super::memory::Memory;
+use super::{LoanKey, Loans, integration_of};
+
+/// How long to wait where 1Password limits us without saying for how long.
+const UNSAID_WAIT: SignedDuration = SignedDuration::from_mins(1);
+
+/// What a pass that issues a link has at hand.
+pub struct Issuing<'a> {
+    /// The controller.
+    pub loans: &'a Loans,
+    /// Which loan.
+    pub key: &'a LoanKey,
+    /// What the plan was made from.
+    pub seen: &'a Observed,
+    /// What is remembered of the loan.
+    pub memory: &'a Memory,
+}
+
+/// All that 1Password has to tell before a link is shared.
+struct Ready {
+    account: Arc<dyn OnePassword>,
+    item: Item,
+    policy: Arc<SharePolicy>,
+    lifetime: LinkLifetime,
+    recipients: Recipients,
+}
+
+impl Issuing<'_> {
+    /// Issues a link. The inner error says why 1Password gave none; the outer one that Kubernetes could not be asked or told.
+    pub async fn issue(&self, issue: IssueLink) -> Result<Result<(), Failure>, ApiError> {
+        // Held until the link is issued: an intent is not written before its call can begin.
+        let _turn = self.loans.registry.turn(&integration_of(self.key, self.seen)).await;
+        let ready = match self.prepare(&issue).await? {
+            Ok(ready) => ready,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let Some(record) = self.write_intent(&issue, ready.lifetime).await? else {
+            return Ok(Err(Failure::LimitReached));
+        };
+        let terms = ShareTerms {
+            recipients: ready.recipients.clone(),
+            lifetime: share_lifetime(ready.lifetime),
+            view_once: issue.agreement.terms.view_once,
+        };
+        let answer = ready
+            .account
+            .share(&ready.item, &ready.policy, &terms)
+            .await;
+        let issued_at = self.loans.clock.now();
+        match answer.result {
+            Ok(url) => {
+                let facts = LinkFacts {
+                    sequence: issue.sequence,
+                    issued_at,
+                    expires_at: issued_at
+                        .saturating_add(length(ready.lifetime))
+                        .unwrap_or(Timestamp::MAX),
+                    item_version: ready.item.version,
+                    access_details: issue.agreement.terms.access_details.clone(),
+                };
+                drop(ready);
+                self.hand_over(&record, &url, &facts).await?;
+                Ok(Ok(()))
+            }
+            Err(error) => {
+                self.memory.keep_policy(None);
+                let outcome = match error.effect() {
+                    Effect::None => LinkOutcome::Refused,
+                    Effect::Possible => LinkOutcome::Lost,
+                };
+                self.close_without_link(&record, issue.sequence, outcome)
+                    .await?;
+                Ok(Err(failure_of(&error, issued_at)))
+            }
+        }
+    }
+
+    /// Completes a link whose Secret was written by a pass that was interrupted.
+    pub async fn finish(
+        &self,
+        record: &AccessRecord,
+        sequence: u32,
+        issued_at: Time,
+        expires_at: Time,
+        item_version: u32,
+    ) -> Result<(), ApiError> {
+        let live = self
+            .loans
+            .cluster
+            .verbs
+            .get_metadata::<Secret>(&self.key.link())
+            .await?;
+        let Some(secret_uid) = live.and_then(|mark| mark.uid()) else {
+            return Ok(());
+        };
+        self.let_requester_read(record, &secret_uid).await?;
+        self.close(record, sequence, issued_at, expires_at, item_version)
+            .await
+    }
+
+    /// Looks at the item and at the policy. Nothing is written before both agree with the terms, so a failure here leaves no trace.
+    async fn prepare(&self, issue: &IssueLink) -> Result<Result<Ready, Failure>, ApiError> {
+        if issue.first {
+            let link = self
+                .loans
+                .cluster
+                .verbs
+                .get_metadata::<Secret>(&self.key.link())
+                .await?;
+            if link.is_some() {
+                return Ok(Err(Failure::SecretTaken));
+            }
+        }
+        let integration = integration_of(self.key, self.seen);
+        let Some(account) = self.loans.registry.account(&integration) else {
+            return Ok(Err(Failure::Unavailable));
+        };
+        let terms = &issue.agreement.terms;
+        let Ok(recipients) = Recipients::new(terms.recipients.iter().map(|r| r.0.clone())) else {
+            return Ok(Err(Failure::Refused));
+        };
+        let (vault, item) = (
+            VaultId(terms.vault.id.clone()),
+            ItemId(terms.item.id.clone()),
+        );
+        let answer = account.item(&vault, &item).await;
+        let item = match answer.result {
+            Ok(item) => item,
+            Err(error) => return Ok(Err(failure_of(&error, self.loans.clock.now()))),
+        };
+        if let Err(failure) = self.check_item(issue, &item) {
+            return Ok(Err(failure));
+        }
+        let policy = match self.policy(account.as_ref(), &vault, &item).await {
+            Ok(policy) => policy,
+            Err(error) => return Ok(Err(failure_of(&error, self.loans.clock.now()))),
+        };
+        if !policy.allows_named_people() {
+            return Ok(Err(Failure::Refused));
+        }
+        let lifetime = issue.lifetime.min(link_lifetime(policy.max_lifetime));
+        Ok(Ok(Ready {
+            account,
+            item,
+            policy,
+            lifetime,
+            recipients,
+        }))
+    }
+
+    /// The policy for this item: read before the first link, and kept for the renewals.
+    async fn policy(
+        &self,
+        account: &dyn OnePassword,
+        vault: &VaultId,
+        item: &Item,
+    ) -> Result<Arc<SharePolicy>, CallError> {
+        if let Some(policy) = self.memory.policy() {
+            return Ok(policy);
+        }
+        let answer = account.share_policy(vault, &item.id).await;
+        let policy = Arc::new(answer.result?);
+        self.memory.keep_policy(Some(policy.clone()));
+        Ok(policy)
+    }
+
+    /// Whether the item as fetched is the one that was agreed on, and still one that the flow lends.
+    fn check_item(&self, issue: &IssueLink, item: &Item) -> Result<(), Failure> {
+        let terms = &issue.agreement.terms;
+        if let Some(version) = issue.item_version {
+            return if item.version == version {
+                Ok(())
+            } else {
+                Err(Failure::ItemChanged)
+            };
+        }
+        let same = item.updated_at.as_second() == terms.item_updated_at.0.as_second()
+            && item.title == terms.item.title;
+        let flow = self
+            .seen
+            .flows
+            .iter()
+            .find(|f| f.uid().as_ref() == Some(&terms.flow.uid));
+        let vault = Resolved {
+            id: terms.vault.id.clone(),
+            title: terms.vault.title.clone(),
+        };
+        let fetched = ItemSeen {
+            id: item.id.0.clone(),
+            title: item.title.clone(),
+            tags: item.tags.clone(),
+            updated_at: item.updated_at,
+            active: true,
+        };
+        let lends =
+            !issue.first || flow.is_some_and(|f| item_matches(&f.spec.items, &vault, &fetched));
+        if same && lends {
+            Ok(())
+        } else {
+            Err(Failure::ItemDiffers)
+        }
+    }
+
+    /// Writes the intent: with the record's creation, or into the record. `None` where the flow's limit is reached in the meantime.
+    async fn write_intent(
+        &self,
+        issue: &IssueLink,
+        lifetime: LinkLifetime,
+    ) -> Result<Option<Arc<AccessRecord>>, ApiError> {
+        let now = self.loans.clock.now();
+        let intent = LinkRecord {
+            sequence: issue.sequence,
+            intent_at: Time(now),
+            // Times are kept in whole seconds, rounded down; this one must not become too early by that.
+            latest_end: Time(
+                latest_end(now, lifetime)
+                    .saturating_add(SignedDuration::from_secs(1))
+                    .unwrap_or(Timestamp::MAX),
+            ),
+            issued_at: None,
+            expires_at: None,
+            item_version: None,
+            outcome: None,
+        };
+        if let (false, Some(record)) = (issue.first, &self.seen.record) {
+            let mut links = with_outcome(&record.spec.links, issue.lost, LinkOutcome::Lost);
+            links.push(intent);
+            let change = json!({ "spec": { "links": links } });
+            return self
+                .loans
+                .cluster
+                .records
+                .swap(record.as_ref(), change)
+                .await
+                .map(Some);
+        }
+        let agreement = &issue.agreement;
+        let record = AccessRecord {
+            metadata: ObjectMeta {
+                name: Some(self.key.uid.clone()),
+                namespace: Some(self.key.ledger.clone()),
+                ..ObjectMeta::default()
+            },
+            spec: AccessRecordSpec {
+                grant: agreement.grant.clone(),
+                requester: agreement.requester.clone(),
+                terms: agreement.terms.clone(),
+                digest: agreement.digest.clone(),
+                decisions: Vec::new(),
+                links: vec![intent],
+                end: None,
+                residual_until: None,
+            },
+        };
+        let _place = self.loans.places.lock().await;
+        if self.limit_reached(issue) {
+            return Ok(None);
+        }
+        self.loans.cluster.records.create(&record).await.map(Some)
+    }
+
+    fn limit_reached(&self, issue: &IssueLink) -> bool {
+        let flow = &issue.agreement.terms.flow.uid;
+        let found = self
+            .seen
+            .flows
+            .iter()
+            .find(|f| f.uid().as_ref() == Some(flow));
+        let most = found
+            .and_then(|f| f.spec.limits.as_ref())
+            .and_then(|l| l.active_per_requester);
+        let (Some(most), Some(grant)) = (most, &self.seen.grant) else {
+            return false;
+        };
+        let usage = self.loans.usage(self.key, grant);
+        usage.get(flow).copied().unwrap_or(Usage::default()).active >= most
+    }
+
+    /// The URL exists only here until the Secret is written, so the API server's bad moments are waited out.
+    async fn hand_over(
+        &self,
+        record: &AccessRecord,
+        url: &ShareUrl,
+        facts: &LinkFacts,
+    ) -> Result<(), ApiError> {
+        let patience = ExponentialBuilder::default()
+            .with_min_delay(std::time::Duration::from_millis(200))
+            .with_max_delay(std::time::Duration::from_secs(5))
+            .with_max_times(8);
+        let secret = (|| self.write_secret(record, url, facts))
+            .retry(patience)
+            .when(|error| matches!(error.trouble, Trouble::Timeout | Trouble::Unavailable(_)))
+            .await?;
+        let uid = secret.uid().unwrap_or_default();
+        self.let_requester_read(record, &uid).await?;
+        let (issued_at, expires_at) = (Time(facts.issued_at), Time(facts.expires_at));
+        self.close(
+            record,
+            facts.sequence,
+            issued_at,
+            expires_at,
+            facts.item_version,
+        )
+        .await
+    }
+
+    async fn write_secret(
+        &self,
+        record: &AccessRecord,
+        url: &ShareUrl,
+        facts: &LinkFacts,
+    ) -> Result<Secret, ApiError> {
+        let verbs = &self.loans.cluster.verbs;
+        let grant = &record.spec.grant;
+        match &self.seen.link {
+            LinkSeen::Present { .. } => {
+                let live = verbs.get_metadata::<Secret>(&self.key.link()).await?;
+                match live.and_then(|mark| mark.uid()) {
+                    Some(uid) => {
+                        let patch = link_objects::secret_patch(&uid, url.expose(), facts);
+                        verbs.patch::<Secret>(&self.key.link(), &patch).await
+                    }
+                    None => {
+                        verbs
+                            .create(&link_objects::secret(grant, url.expose(), facts))
+                            .await
+                    }
+                }
+            }
+            _ => match verbs
+                .create(&link_objects::secret(grant, url.expose(), facts))
+                .await
+            {
+                Ok(secret) => Ok(secret),
+                // An answer that got lost before: the Secret is there, with this very link.
+                Err(error) if error.trouble == Trouble::AlreadyExists => {
+                    let live = verbs.get::<Secret>(&self.key.link()).await?;
+                    live.filter(|s| matches!(link_objects::seen(&s.metadata, &grant.uid), LinkSeen::Present { sequence, .. } if sequence == facts.sequence))
+                        .ok_or(error)
+                }
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    async fn let_requester_read(
+        &self,
+        record: &AccessRecord,
+        secret_uid: &str,
+    ) -> Result<(), ApiError> {
+        let verbs = &self.loans.cluster.verbs;
+        let grant = &record.spec.grant;
+        existing(
+            verbs
+                .create::<Role>(&link_objects::role(grant, secret_uid))
+                .await,
+        )?;
+        let binding = link_objects::role_binding(grant, secret_uid, &record.spec.requester);
+        existing(verbs.create::<RoleBinding>(&binding).await)
+    }
+
+    async fn close(
+        &self,
+        record: &AccessRecord,
+        sequence: u32,
+        issued_at: Time,
+        expires_at: Time,
+        item_version: u32,
+    ) -> Result<(), ApiError> {
+        let mut links = with_outcome(&record.spec.links, Some(sequence), LinkOutcome::Issued);
+        for link in links.iter_mut().filter(|l| l.sequence == sequence) {
+            link.issued_at = Some(issued_at.clone());
+            link.expires_at = Some(expires_at.clone());
+            link.item_version = Some(item_version);
+        }
+        self.loans
+            .cluster
+            .records
+            .swap(record, json!({ "spec": { "links": links } }))
+            .await
+            .map(drop)
+    }
+
+    async fn close_without_link(
+        &self,
+        record: &AccessRecord,
+        sequence: u32,
+        outcome: LinkOutcome,
+    ) -> Result<(), ApiError> {
+        let links = with_outcome(&record.spec.links, Some(sequence), outcome);
+        self.loans
+            .cluster
+            .records
+            .swap(record, json!({ "spec": { "links": links } }))
+            .await
+            .map(drop)
+    }
+}
+
+/// The links of a record, with the outcome of one of them noted.
+pub fn with_outcome(
+    links: &[LinkRecord],
+    sequence: Option<u32>,
+    outcome: LinkOutcome,
+) -> Vec<LinkRecord> {
+    let mut links = links.to_vec();
+    for link in links.iter_mut().filter(|l| Some(l.sequence) == sequence) {
+        link.outcome = Some(outcome);
+    }
+    links
+}
+
+/// Something that is there already is as good as created.
+fn existing<T>(outcome: Result<T, ApiError>) -> Result<(), ApiError> {
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(error) if error.trouble == Trouble::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a failed call means for the loan.
+pub fn failure_of(error: &CallError, now: Timestamp) -> Failure {
+    match error.problem() {
+        Problem::Unauthorized => Failure::Unauthorized,
+        Problem::Forbidden => Failure::Forbidden,
+        Problem::NotFound => Failure::NotFound,
+        Problem::NotActive => Failure::Archived,
+        Problem::Conflict => Failure::ItemDiffers,
+        Problem::RateLimited { retry_after } => {
+            let wait = retry_after
+                .and_then(|d| SignedDuration::try_from(d).ok())
+                .unwrap_or(UNSAID_WAIT);
+            Failure::RateLimited {
+                until: now.saturating_add(wait).unwrap_or(Timestamp::MAX),
+            }
+        }
+        Problem::Refused(_) => Failure::Refused,
+        Problem::Unavailable { .. } | Problem::Timeout | Problem::Broken(_) => Failure::Unavailable,
+    }
+}
+
+fn share_lifetime(lifetime: LinkLifetime) -> ShareLifetime {
+    match lifetime {
+        LinkLifetime::OneHour => ShareLifetime::OneHour,
+        LinkLifetime::OneDay => ShareLifetime::OneDay,
+        LinkLifetime::SevenDays => ShareLifetime::SevenDays,
+        LinkLifetime::FourteenDays => ShareLifetime::FourteenDays,
+        LinkLifetime::ThirtyDays => ShareLifetime::ThirtyDays,
+    }
+}
+
+fn link_lifetime(lifetime: ShareLifetime) -> LinkLifetime {
+    match lifetime {
+        ShareLifetime::OneHour => LinkLifetime::OneHour,
+        ShareLifetime::OneDay => LinkLifetime::OneDay,
+        ShareLifetime::SevenDays => LinkLifetime::SevenDays,
+        ShareLifetime::FourteenDays => LinkLifetime::FourteenDays,
+        ShareLifetime::ThirtyDays => LinkLifetime::ThirtyDays,
+    }
+}

@@ -1,0 +1,85 @@
+//! What is remembered of a loan between passes, and may be forgotten: all that matters is in its record.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::onepassword::SharePolicy;
+use crate::plan::retry::{Attempt, Failure};
+
+/// The memories of all loans, by the grants' uids.
+#[derive(Default)]
+pub struct Memories(Mutex<HashMap<String, Arc<Memory>>>);
+
+/// The memory of one loan.
+#[derive(Default)]
+pub struct Memory(Mutex<Remembered>);
+
+#[derive(Default)]
+struct Remembered {
+    attempt: Option<Attempt>,
+    gone: Option<String>,
+    policy: Option<Arc<SharePolicy>>,
+}
+
+impl Memories {
+    /// The memory of the loan of this grant.
+    pub fn of(&self, uid: &str) -> Arc<Memory> {
+        let mut memories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        memories.entry(uid.to_owned()).or_default().clone()
+    }
+
+    /// Forgets a loan of which nothing is left.
+    pub fn forget(&self, uid: &str) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(uid);
+    }
+}
+
+impl Memory {
+    /// How the last attempt failed, if it did.
+    pub fn attempt(&self) -> Option<Attempt> {
+        self.with(|r| r.attempt.clone())
+    }
+
+    /// Takes in what came of an attempt: success forgets the failures before it.
+    pub fn note_attempt(&self, outcome: Result<(), Failure>, at: Timestamp) {
+        self.with(|r| {
+            r.attempt = outcome.err().map(|failure| Attempt {
+                at,
+                failure,
+                count: r.attempt.as_ref().map_or(0, |a| a.count).saturating_add(1),
+            });
+        });
+    }
+
+    /// The link Secret of this uid was deleted, whatever the watch has told so far.
+    pub fn link_is_gone(&self, secret_uid: String) {
+        self.with(|r| {
+            r.gone = Some(secret_uid);
+            r.policy = None;
+        });
+    }
+
+    /// Whether the link Secret of this uid was deleted.
+    pub fn is_gone(&self, secret_uid: &str) -> bool {
+        self.with(|r| r.gone.as_deref() == Some(secret_uid))
+    }
+
+    /// The sharing policy as it was last read for this loan's item.
+    pub fn policy(&self) -> Option<Arc<SharePolicy>> {
+        self.with(|r| r.policy.clone())
+    }
+
+    /// Keeps a sharing policy, or forgets it.
+    pub fn keep_policy(&self, policy: Option<Arc<SharePolicy>>) {
+        self.with(|r| r.policy = policy);
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Remembered) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

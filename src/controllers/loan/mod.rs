@@ -1,0 +1,349 @@
+//! The loan controller: looks at a grant and its record, has the plan decide, does at most one thing, and says how it stands.
+//!
+//! A loan is known by its grant's uid and stays known when the grant is gone, so that its end never depends on the grant.
+
+mod issue;
+mod memory;
+mod observe;
+
+use std::fmt;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use tokio::sync::Mutex;
+
+use crate::api::{AccessGrant, AccessRecord, GRANT_UID_LABEL, link_name};
+use crate::cluster::{ApiError, Cluster, Events, Key, Notice, SecretMark, Trouble};
+use crate::plan::effect::{Effect, Note, Plan};
+use crate::plan::grant::plan;
+use crate::plan::observed::Observed;
+use crate::runtime::{Clock, Outcome, Passes};
+
+use super::registry::Registry;
+use issue::{Issuing, failure_of};
+use memory::Memories;
+
+/// One loan: the grant that it comes from, and the namespace of its record.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LoanKey {
+    /// The grant's namespace and name.
+    pub grant: Key,
+    /// The grant's uid, which is the record's name.
+    pub uid: String,
+    /// The integration's namespace, where the record is.
+    pub ledger: String,
+}
+
+impl LoanKey {
+    fn of_grant(grant: &AccessGrant) -> Self {
+        let own = grant.namespace().unwrap_or_default();
+        Self {
+            uid: grant.uid().unwrap_or_default(),
+            ledger: grant.spec.integration.namespace.clone().unwrap_or(own),
+            grant: Key::of(grant),
+        }
+    }
+
+    fn of_record(record: &AccessRecord) -> Self {
+        let grant = &record.spec.grant;
+        Self {
+            grant: Key::new(&grant.namespace, &grant.name),
+            uid: grant.uid.clone(),
+            ledger: record.namespace().unwrap_or_default(),
+        }
+    }
+
+    /// The record's namespace and name.
+    fn record(&self) -> Key {
+        Key::new(&self.ledger, &self.uid)
+    }
+
+    /// The namespace and name of the Secret, the Role and the RoleBinding.
+    fn link(&self) -> Key {
+        Key::new(&self.grant.namespace, link_name(&self.uid))
+    }
+}
+
+impl fmt::Display for LoanKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.grant, self.uid)
+    }
+}
+
+/// What passes over loans share.
+pub struct Loans {
+    cluster: Arc<Cluster>,
+    registry: Arc<Registry>,
+    clock: Clock,
+    events: Events,
+    memories: Memories,
+    /// Held while the limits of a flow are checked and a record is created, so that two requests cannot both get the last place.
+    places: Mutex<()>,
+}
+
+impl Loans {
+    /// A controller over this cluster's loans.
+    pub fn new(
+        cluster: Arc<Cluster>,
+        registry: Arc<Registry>,
+        clock: Clock,
+        events: Events,
+    ) -> Arc<Self> {
+        let (memories, places) = (Memories::default(), Mutex::default());
+        Arc::new(Self {
+            cluster,
+            registry,
+            clock,
+            events,
+            memories,
+            places,
+        })
+    }
+
+    /// Has a loan looked at whenever something changes that its plan depends on. Subscribe before the watches start.
+    pub fn subscribe(self: &Arc<Self>, passes: &Passes<LoanKey>) {
+        let ask = passes.clone();
+        self.cluster
+            .grants
+            .subscribe(move |grant| ask.ask(LoanKey::of_grant(grant)));
+        let ask = passes.clone();
+        self.cluster
+            .records
+            .subscribe(move |record| ask.ask(LoanKey::of_record(record)));
+        let (ask, loans) = (passes.clone(), Arc::downgrade(self));
+        self.cluster.secrets.subscribe(move |secret| {
+            if let Some(key) = loans.upgrade().and_then(|loans| loans.of_secret(secret)) {
+                ask.ask(key);
+            }
+        });
+        let (ask, loans) = (passes.clone(), Arc::downgrade(self));
+        self.cluster.integrations.subscribe(move |integration| {
+            if let Some(loans) = loans.upgrade() {
+                loans.ask_all(&ask, &Key::of(integration));
+            }
+        });
+        let (ask, loans) = (passes.clone(), Arc::downgrade(self));
+        self.cluster.flows.subscribe(move |flow| {
+            if let Some(loans) = loans.upgrade() {
+                let namespace = flow.namespace().unwrap_or_default();
+                loans.ask_all(&ask, &Key::new(namespace, &flow.spec.integration.0));
+            }
+        });
+    }
+
+    fn of_secret(&self, secret: &SecretMark) -> Option<LoanKey> {
+        let uid = secret.labels().get(GRANT_UID_LABEL)?;
+        let owner = secret
+            .owner_references()
+            .iter()
+            .find(|owner| owner.uid == *uid)?;
+        let grant = self
+            .cluster
+            .grants
+            .get(&Key::new(secret.namespace()?, &owner.name))?;
+        (grant.uid().as_ref() == Some(uid)).then(|| LoanKey::of_grant(&grant))
+    }
+
+    /// Has all loans of an integration looked at.
+    fn ask_all(&self, passes: &Passes<LoanKey>, integration: &Key) {
+        let of_it = self.cluster.grants.select(|grant| {
+            let key = LoanKey::of_grant(grant);
+            key.ledger == integration.namespace && grant.spec.integration.name.0 == integration.name
+        });
+        of_it
+            .iter()
+            .for_each(|grant| passes.ask(LoanKey::of_grant(grant)));
+    }
+
+    /// Looks at one loan once.
+    pub async fn pass(self: Arc<Self>, key: LoanKey) -> Outcome {
+        match self.look(&key).await {
+            Ok(outcome) => outcome,
+            // Somebody else was faster, or our view is old: the watch brings what is new.
+            Err(error) if matches!(error.trouble, Trouble::Conflict | Trouble::AlreadyExists) => {
+                tracing::debug!(grant = %key.grant, %error, "seen something old; looking again");
+                self.refresh(&key).await
+            }
+            Err(error) => {
+                tracing::warn!(grant = %key.grant, %error, "a pass failed; it is repeated");
+                Outcome::Failed
+            }
+        }
+    }
+
+    async fn look(&self, key: &LoanKey) -> Result<Outcome, ApiError> {
+        let seen = self.observe(key).await?;
+        if seen.grant.is_none() && seen.record.is_none() {
+            self.memories.forget(&key.uid);
+            return Ok(Outcome::Gone);
+        }
+        let Plan {
+            effect,
+            status,
+            wake,
+            notes,
+        } = plan(&seen, self.clock.now());
+        if let Some(effect) = effect {
+            self.execute(key, &seen, effect).await?;
+            return Ok(Outcome::Applied);
+        }
+        if let (Some(grant), Some(status)) = (&seen.grant, status) {
+            match self
+                .cluster
+                .grants
+                .patch_status(grant.as_ref(), &status)
+                .await
+            {
+                Ok(true) => self.tell(grant, notes),
+                Ok(false) => {}
+                Err(error) if error.trouble == Trouble::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Outcome::Waiting(wake))
+    }
+
+    /// Reads from the API server itself what a conflict has shown to be old in the cache.
+    async fn refresh(&self, key: &LoanKey) -> Outcome {
+        match self.cluster.records.live(&key.record()).await {
+            Ok(_) => Outcome::Applied,
+            Err(error) => {
+                tracing::warn!(grant = %key.grant, %error, "a pass failed; it is repeated");
+                Outcome::Failed
+            }
+        }
+    }
+
+    async fn execute(
+        &self,
+        key: &LoanKey,
+        seen: &Observed,
+        effect: Effect,
+    ) -> Result<(), ApiError> {
+        let memory = self.memories.of(&key.uid);
+        match effect {
+            Effect::ListVault { vault, looking_for } => {
+                let outcome = self
+                    .registry
+                    .list_vault(&integration_of(key, seen), &vault, &looking_for)
+                    .await;
+                let now = self.clock.now();
+                memory.note_attempt(outcome.map_err(|error| failure_of(&error, now)), now);
+                Ok(())
+            }
+            Effect::IssueLink(issue) => {
+                let issuing = Issuing {
+                    loans: self,
+                    key,
+                    seen,
+                    memory: &memory,
+                };
+                let outcome = issuing.issue(*issue).await?;
+                memory.note_attempt(outcome, self.clock.now());
+                Ok(())
+            }
+            Effect::FinishLink {
+                sequence,
+                issued_at,
+                expires_at,
+                item_version,
+            } => {
+                let Some(record) = &seen.record else {
+                    return Ok(());
+                };
+                let issuing = Issuing {
+                    loans: self,
+                    key,
+                    seen,
+                    memory: &memory,
+                };
+                issuing
+                    .finish(record, sequence, issued_at, expires_at, item_version)
+                    .await
+            }
+            Effect::DeleteLink => {
+                // The watch may not have told of the Secret yet, or not of its end.
+                let Some(mark) = self
+                    .cluster
+                    .verbs
+                    .get_metadata::<Secret>(&key.link())
+                    .await?
+                else {
+                    let told = self.cluster.secrets.get(&key.link());
+                    told.and_then(|mark| mark.uid())
+                        .into_iter()
+                        .for_each(|uid| memory.link_is_gone(uid));
+                    return Ok(());
+                };
+                let uid = mark.uid().unwrap_or_default();
+                self.cluster
+                    .verbs
+                    .delete::<Secret>(&key.link(), &uid)
+                    .await?;
+                memory.link_is_gone(uid);
+                Ok(())
+            }
+            Effect::EndLoan {
+                end,
+                lost,
+                residual_until,
+            } => {
+                let Some(record) = &seen.record else {
+                    return Ok(());
+                };
+                let links =
+                    issue::with_outcome(&record.spec.links, lost, crate::api::LinkOutcome::Lost);
+                let change = serde_json::json!({
+                    "spec": { "end": end, "residualUntil": residual_until, "links": links },
+                });
+                self.cluster
+                    .records
+                    .swap(record.as_ref(), change)
+                    .await
+                    .map(drop)
+            }
+            Effect::DeleteGrant => match &seen.grant {
+                Some(grant) => self.cluster.grants.delete(grant.as_ref()).await,
+                None => Ok(()),
+            },
+            Effect::DeleteRecord => match &seen.record {
+                Some(record) => self.cluster.records.delete(record.as_ref()).await,
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn tell(&self, grant: &AccessGrant, notes: Vec<Note>) {
+        for Note {
+            reason,
+            message,
+            warning,
+        } in notes
+        {
+            self.events.tell(
+                grant,
+                Notice {
+                    warning,
+                    reason,
+                    action: "Lend",
+                    note: message,
+                },
+            );
+        }
+    }
+}
+
+/// The integration that a loan belongs to.
+fn integration_of(key: &LoanKey, seen: &Observed) -> Key {
+    let by_record = seen
+        .record
+        .as_ref()
+        .map(|r| r.spec.terms.integration.name.clone());
+    let by_grant = || {
+        seen.grant
+            .as_ref()
+            .map(|g| g.spec.integration.name.0.clone())
+    };
+    Key::new(&key.ledger, by_record.or_else(by_grant).unwrap_or_default())
+}

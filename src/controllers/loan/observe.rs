@@ -1,0 +1,134 @@
+//! Looking at one loan: from what the watches have told, and live where a lagging watch would do harm.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+
+use crate::api::{AccessGrant, AccessRecord, Phase};
+use crate::cluster::{ApiError, Key, link_objects};
+use crate::plan::links::Links;
+use crate::plan::observed::{IntegrationSeen, LinkSeen, Observed, Usage};
+
+use super::{LoanKey, Loans};
+
+impl Loans {
+    /// All that the plan needs to know of one loan.
+    pub(super) async fn observe(&self, key: &LoanKey) -> Result<Observed, ApiError> {
+        let this_one =
+            |grant: &std::sync::Arc<AccessGrant>| grant.uid().as_deref() == Some(&key.uid);
+        let grant = self.cluster.grants.get(&key.grant).filter(this_one);
+        let record = self.cluster.records.get(&key.record());
+        let mut seen = Observed {
+            namespace_labels: self.cluster.namespace_labels(&key.grant.namespace),
+            link: self.link_seen(key, record.as_deref()).await?,
+            attempt: self.memories.of(&key.uid).attempt(),
+            grant,
+            record,
+            ..Observed::default()
+        };
+        let integration = super::integration_of(key, &seen);
+        seen.integration = self.integration_seen(&integration);
+        seen.flows = self.cluster.flows.select(|flow| {
+            flow.namespace().as_deref() == Some(&key.ledger)
+                && flow.spec.integration.0 == integration.name
+        });
+        if let (Some(grant), None) = (&seen.grant, &seen.record) {
+            seen.usage = self.usage(key, grant);
+        }
+        Ok(seen)
+    }
+
+    fn integration_seen(&self, key: &Key) -> Option<IntegrationSeen> {
+        let object = self.cluster.integrations.get(key)?;
+        let (inventory, throttled_until) = self.registry.known(key);
+        Some(IntegrationSeen {
+            object,
+            inventory,
+            throttled_until,
+        })
+    }
+
+    /// The Secret as the watch has told it, if that is what the record makes us expect; else as it is.
+    async fn link_seen(
+        &self,
+        key: &LoanKey,
+        record: Option<&AccessRecord>,
+    ) -> Result<LinkSeen, ApiError> {
+        let Some(record) = record else {
+            return Ok(LinkSeen::Absent);
+        };
+        let memory = self.memories.of(&key.uid);
+        let told = match self.cluster.secrets.get(&key.link()) {
+            Some(mark) if memory.is_gone(&mark.uid().unwrap_or_default()) => LinkSeen::Absent,
+            Some(mark) => link_objects::seen(&mark.metadata, &key.uid),
+            None => LinkSeen::Absent,
+        };
+        if record.spec.end.is_some() {
+            return Ok(told);
+        }
+        let links = Links::of(&record.spec);
+        let expected = links.open().is_none()
+            && links.current().map(|l| l.sequence)
+                == match told {
+                    LinkSeen::Present { sequence, .. } => Some(sequence),
+                    _ => None,
+                };
+        if expected {
+            return Ok(told);
+        }
+        let live = self
+            .cluster
+            .verbs
+            .get_metadata::<Secret>(&key.link())
+            .await?;
+        Ok(live.map_or(LinkSeen::Absent, |mark| {
+            link_objects::seen(&mark.metadata, &key.uid)
+        }))
+    }
+
+    /// What the requester has by each flow, this request not counted.
+    pub(super) fn usage(&self, key: &LoanKey, grant: &AccessGrant) -> BTreeMap<String, Usage> {
+        let mut usage: BTreeMap<String, Usage> = BTreeMap::new();
+        let Some(requester) = &grant.spec.requester else {
+            return usage;
+        };
+        let active = self.cluster.records.select(|record| {
+            record.namespace().as_deref() == Some(&key.ledger)
+                && record.spec.end.is_none()
+                && record.spec.requester.username == requester.username
+                && record.spec.grant.uid != key.uid
+        });
+        for record in active {
+            usage
+                .entry(record.spec.terms.flow.uid.clone())
+                .or_default()
+                .active += 1;
+        }
+        let waiting = self.cluster.grants.select(|other| {
+            let same = other
+                .spec
+                .requester
+                .as_ref()
+                .is_some_and(|r| r.username == requester.username);
+            let older = other.creation_timestamp() < grant.creation_timestamp();
+            let status = other.status.as_ref();
+            let waits = status
+                .and_then(|s| s.phase)
+                .is_some_and(|p| p == Phase::Pending)
+                && status.is_some_and(|s| s.record.is_none());
+            same && older && waits && other.uid().as_deref() != Some(&key.uid)
+        });
+        for other in waiting {
+            let flow = other
+                .status
+                .as_ref()
+                .and_then(|s| s.terms.as_ref())
+                .map(|t| t.flow.uid.clone());
+            if let Some(flow) = flow {
+                usage.entry(flow).or_default().pending += 1;
+            }
+        }
+        usage
+    }
+}
