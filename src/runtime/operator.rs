@@ -16,6 +16,7 @@ use super::{PassPanicked, Passes};
 use crate::cluster::{Cluster, ConnectError, Key, connect};
 use crate::controllers::flow::Flows;
 use crate::controllers::integration::Integrations;
+use crate::controllers::loan::{LoanKey, Loans};
 use crate::controllers::registry::Registry;
 use crate::onepassword::core::{ArtifactError, CoreAccounts, CoreError, artifact};
 use crate::telemetry::Metrics;
@@ -159,8 +160,17 @@ fn prepare(
     let integration_passes: Passes<Key> =
         Passes::new("integration", clock.clone(), metrics.clone());
     let flow_passes: Passes<Key> = Passes::new("flow", clock.clone(), metrics.clone());
+    let loan_passes: Passes<LoanKey> = Passes::new("loan", clock.clone(), metrics.clone());
     Integrations::subscribe(&cluster, &integration_passes);
     Flows::subscribe(&cluster, &flow_passes);
+    let loan_events = cluster.events("loan", tasks);
+    let loans = Loans::new(
+        cluster.clone(),
+        registry.clone(),
+        clock.clone(),
+        loan_events,
+    );
+    loans.subscribe(&loan_passes);
     let integrations = Arc::new(Integrations {
         cluster: cluster.clone(),
         registry,
@@ -180,6 +190,7 @@ fn prepare(
         tokio::select! {
             ended = integration_passes.run(move |key| integrations.clone().pass(key)) => ended,
             ended = flow_passes.run(move |key| flows.clone().pass(key)) => ended,
+            ended = loan_passes.run(move |key| loans.clone().pass(key)) => ended,
         }
     }
 }

@@ -1,0 +1,210 @@
+//! Bad requests: each gets a clear condition, and 1Password hears nothing of it.
+
+mod world;
+
+use keyloan::api::{ACCEPTED, FromNamespaces, RecipientRule, Requirement, Span};
+use world::{Ask, World, condition};
+
+/// A request that is refused: what is asked, which reason it gets, and what the message has to tell.
+struct Refused {
+    what: &'static str,
+    who: &'static str,
+    ask: Ask,
+    reason: &'static str,
+    tells: &'static str,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_no_rule_covers_are_refused_without_asking_1password() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world
+        .flow("oncall", |flow| {
+            flow.namespaces.from = FromNamespaces::Selector;
+            flow.namespaces.selector = Some(world::labels("lends", "yes"));
+            flow.grant.recipients = RecipientRule::Listed;
+        })
+        .await;
+    world
+        .flow("reasoned", |flow| {
+            flow.requesters[0].name = "security".into();
+            flow.grant.justification = Requirement::Required;
+            flow.grant.max_duration = Span("2h".into());
+        })
+        .await;
+    let cases = [
+        Refused {
+            what: "a person whom no flow names",
+            who: "erin",
+            ask: Ask::item("db password"),
+            reason: "NoFlow",
+            tells: "no flow of this integration lets you ask from this namespace",
+        },
+        Refused {
+            what: "a stranger who asks for something that does not exist learns no more than that",
+            who: "erin",
+            ask: Ask::item("no such item"),
+            reason: "NoFlow",
+            tells: "no flow of this integration lets you ask from this namespace",
+        },
+        Refused {
+            what: "a namespace that no flow names",
+            who: "alice",
+            ask: Ask::item("db password").from("team-b"),
+            reason: "NoFlow",
+            tells: "no flow",
+        },
+        Refused {
+            what: "an integration that does not exist",
+            who: "alice",
+            ask: Ask::item("db password").of("nowhere"),
+            reason: "IntegrationNotFound",
+            tells: "there is no OnePasswordIntegration \"nowhere\"",
+        },
+        Refused {
+            what: "a vault off the allow-list",
+            who: "alice",
+            ask: Ask::item("bank").in_vault("Finance"),
+            reason: "VaultNotAllowed",
+            tells: "does not lend from a vault \"Finance\"",
+        },
+        Refused {
+            what: "a recipient outside the domains",
+            who: "alice",
+            ask: Ask::item("db password").to("alice@elsewhere.org"),
+            reason: "RecipientNotAllowed",
+            tells: "alice@elsewhere.org",
+        },
+        Refused {
+            what: "a loan that is too long",
+            who: "alice",
+            ask: Ask::item("db password").lasting("9h"),
+            reason: "NoFlowCoversRequest",
+            tells: "8h at the most",
+        },
+        Refused {
+            what: "a request without the justification that is asked for",
+            who: "carol",
+            ask: Ask::item("db password"),
+            reason: "NoFlowCoversRequest",
+            tells: "justification",
+        },
+        Refused {
+            what: "an archived item",
+            who: "alice",
+            ask: Ask::item("old console"),
+            reason: "ItemArchived",
+            tells: "restore it",
+        },
+    ];
+    world.control.reset_requests().await.expect("reset");
+    for case in cases {
+        let grant = world.ask(case.who, case.ask).await;
+        let refused = world
+            .until(&grant, |g| condition(g, ACCEPTED).is_some())
+            .await;
+        let accepted = condition(&refused, ACCEPTED).expect("said");
+        assert_eq!(
+            (accepted.status.as_str(), accepted.reason.as_str()),
+            ("False", case.reason),
+            "{}: {}",
+            case.what,
+            accepted.message
+        );
+        assert!(
+            accepted.message.contains(case.tells),
+            "{}: {}",
+            case.what,
+            accepted.message
+        );
+        assert!(
+            condition(&refused, "Stalled").is_some(),
+            "{}: a pipeline that waits fails at once",
+            case.what
+        );
+        assert_eq!(refused.status.and_then(|s| s.record), None, "{}", case.what);
+    }
+    let log = world.control.requests().await.expect("log");
+    // The archived item is looked for once more, since it may have been restored.
+    assert_eq!(
+        log.count("GET /api/v1/vault/{vault}/items/overviews"),
+        log.total,
+        "{:?}",
+        log.by_route
+    );
+    assert!(log.total <= 1, "{:?}", log.by_route);
+    assert_eq!(world.control.shares().await.expect("shares").len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_requester_without_an_address_gets_no_link() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world
+        .flow("oncall", |flow| flow.requesters[0].name = "robots".into())
+        .await;
+    world.control.reset_requests().await.expect("reset");
+    let grant = world
+        .ask_without_email("robot", "robots", Ask::item("db password"))
+        .await;
+    let refused = world
+        .until(&grant, |g| condition(g, ACCEPTED).is_some())
+        .await;
+    assert_eq!(
+        condition(&refused, ACCEPTED).map(|c| c.reason.as_str()),
+        Some("NoRecipient")
+    );
+    assert_eq!(world.control.requests().await.expect("log").total, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_or_ambiguous_title_costs_one_listing_and_none_when_repeated() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    for (title, reason, tells) in [
+        (
+            "no such item",
+            "ItemNotFound",
+            "has no item \"no such item\"",
+        ),
+        ("api key", "ItemAmbiguous", "apikeyoneaaaaaaaaaaaaaaaae"),
+    ] {
+        for listings in [1, 0] {
+            world.control.reset_requests().await.expect("reset");
+            let grant = world.ask("alice", Ask::item(title)).await;
+            let refused = world
+                .until(&grant, |g| {
+                    condition(g, ACCEPTED).is_some_and(|c| c.reason == reason)
+                })
+                .await;
+            let message = condition(&refused, ACCEPTED)
+                .map(|c| c.message.clone())
+                .expect("said");
+            assert!(message.contains(tells), "{message}");
+            let log = world.control.requests().await.expect("log");
+            assert_eq!(log.total, listings, "{title}: {:?}", log.by_route);
+        }
+    }
+    // What the message of the ambiguous one says to do works.
+    let grant = world
+        .ask("alice", Ask::item("apikeytwoaaaaaaaaaaaaaaaae"))
+        .await;
+    world.until_active(&grant).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_that_needs_approval_grants_nothing_yet() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("reviewed", world::needs_approval).await;
+    let grant = world.ask("alice", Ask::item("db password")).await;
+    let refused = world
+        .until(&grant, |g| condition(g, ACCEPTED).is_some())
+        .await;
+    assert_eq!(
+        condition(&refused, ACCEPTED).map(|c| c.reason.as_str()),
+        Some("ApprovalNotSupported")
+    );
+    assert_eq!(world.control.shares().await.expect("shares").len(), 0);
+}
