@@ -96,10 +96,7 @@ impl Binaries {
 /// The folder that `KUBEBUILDER_ASSETS` names, if it has what is needed.
 fn from_environment() -> Option<PathBuf> {
     let folder = PathBuf::from(env::var_os("KUBEBUILDER_ASSETS").filter(|path| !path.is_empty())?);
-    let missing: Vec<&str> = NAMES
-        .into_iter()
-        .filter(|name| !folder.join(name).is_file())
-        .collect();
+    let missing = missing_in(&folder);
     if missing.is_empty() {
         return Some(folder);
     }
@@ -111,21 +108,23 @@ fn from_environment() -> Option<PathBuf> {
     None
 }
 
+fn missing_in(folder: &Path) -> Vec<&'static str> {
+    let mut names = NAMES.to_vec();
+    names.retain(|name| !folder.join(name).is_file());
+    names
+}
+
 /// Builds in a folder of its own, and renames it into place when it is whole.
 async fn build_into(programs: &Path, folder: &Path) -> Result<(), BinariesError> {
-    let building = tempfile::Builder::new()
-        .prefix(".building-")
-        .tempdir_in(programs)
-        .map_err(|error| cache::failed("create a folder in", programs, error))?;
-    let fresh = building.path().join("programs");
+    // There can be one of a process that was killed.
+    let building = programs.join(".building");
+    cache::remove_dir(&building)?;
+    let fresh = building.join("programs");
     cache::create_dir(&fresh)?;
-    go_build::build(building.path(), &fresh).await?;
+    go_build::build(&building, &fresh).await?;
     write_checksums(&fresh)?;
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(|error| cache::failed("remove", folder, error))?;
-    }
-    fs::rename(&fresh, folder)
-        .map_err(|error| cache::failed("move the new programs to", folder, error))?;
+    cache::replace_dir(&fresh, folder)?;
+    cache::remove_dir(&building)?;
     Ok(())
 }
 
@@ -212,6 +211,14 @@ mod tests {
         );
         fs::write(folder.path().join("etcd"), "something else").unwrap();
         assert!(!intact(folder.path()).unwrap());
+    }
+
+    #[test]
+    fn what_envtest_ships_is_not_enough() {
+        let folder = folder_of_programs();
+        assert!(missing_in(folder.path()).is_empty());
+        fs::remove_file(folder.path().join("kube-controller-manager")).unwrap();
+        assert_eq!(missing_in(folder.path()), ["kube-controller-manager"]);
     }
 
     #[test]

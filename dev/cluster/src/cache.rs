@@ -88,6 +88,20 @@ pub(crate) fn create_dir(path: &Path) -> Result<(), CacheError> {
     fs::create_dir_all(path).map_err(|source| failed("create", path, source))
 }
 
+/// Removes a folder and all in it, if there is one.
+pub(crate) fn remove_dir(path: &Path) -> Result<(), CacheError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+/// Moves a folder to where another one may be, which is removed.
+pub(crate) fn replace_dir(fresh: &Path, path: &Path) -> Result<(), CacheError> {
+    remove_dir(path)?;
+    fs::rename(fresh, path).map_err(|source| failed("move a new folder to", path, source))
+}
+
 /// Writes a file that is either there as a whole or not at all.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
     let folder = path.parent().unwrap_or(Path::new("."));

@@ -150,16 +150,11 @@ fn install(
             expected,
         });
     }
-    let unpacking = tempfile::Builder::new()
-        .prefix(".unpacking-")
-        .tempdir_in(toolchains)
-        .map_err(|error| cache::failed("create a folder in", toolchains, error))?;
-    let whole = unpacking.path().join("go");
-    unpack(&mut archive, &format!("{MODULE}@{version}"), &whole).map_err(broken)?;
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(|error| cache::failed("remove", folder, error))?;
-    }
-    fs::rename(&whole, folder).map_err(|error| cache::failed("move Go to", folder, error))?;
+    // There can be one of a process that was killed.
+    let unpacking = toolchains.join(".unpacking");
+    cache::remove_dir(&unpacking)?;
+    unpack(&mut archive, &format!("{MODULE}@{version}"), &unpacking).map_err(broken)?;
+    cache::replace_dir(&unpacking, folder)?;
     Ok(())
 }
 

@@ -83,7 +83,7 @@ pub fn read_folder(folder: &Path) -> Result<String, ManifestError> {
 
 /// Applies each document (server-side, taking over fields of others) and returns what the API server made of them.
 ///
-/// A CRD is waited for before the next document is applied, so objects of its kind may follow. Admission policies are
+/// CRDs are waited for before anything else is applied, so objects of their kinds may follow. Admission policies are
 /// waited for at the end.
 ///
 /// ```no_run
@@ -99,19 +99,22 @@ pub async fn apply_yaml(client: &Client, text: &str) -> Result<Vec<DynamicObject
         known: HashMap::new(),
     };
     let mut applied = Vec::new();
+    let mut new_kinds = Vec::new();
     for object in parse(text)? {
+        let is_kind = kind(&object) == "CustomResourceDefinition";
+        if !is_kind {
+            wait_until_served(&mut new_kinds).await?;
+        }
         let api = kinds.api(&object).await?;
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let name = object.metadata.name.clone().unwrap_or_default();
-        let object = api
-            .patch(&name, &parameters, &Patch::Apply(&object))
-            .await
-            .map_err(|source| refused(&object, source))?;
-        if kind(&object) == "CustomResourceDefinition" {
-            wait_until_served(&api, &object).await?;
+        let patched = api.patch(&name, &parameters, &Patch::Apply(&object)).await;
+        applied.push(patched.map_err(|source| refused(&object, source))?);
+        if is_kind {
+            new_kinds.push((api, name));
         }
-        applied.push(object);
     }
+    wait_until_served(&mut new_kinds).await?;
     let is_policy = |object: &DynamicObject| kind(object).contains("AdmissionPolicy");
     if applied.iter().any(is_policy) {
         policies::wait_until_in_force(client).await?;
@@ -187,25 +190,23 @@ async fn look_up(
     }
 }
 
+/// Waits for CRDs that were applied, by name, and empties the list.
 async fn wait_until_served(
-    api: &Api<DynamicObject>,
-    definition: &DynamicObject,
+    definitions: &mut Vec<(Api<DynamicObject>, String)>,
 ) -> Result<(), ManifestError> {
-    let name = definition.metadata.name.clone().unwrap_or_default();
-    let established = async || {
-        let found = api.get(&name).await.ok()?;
-        let conditions = found.data.pointer("/status/conditions")?.as_array()?;
-        let is_established = |condition: &&Value| {
-            condition["type"] == "Established" && condition["status"] == "True"
+    for (api, name) in definitions.drain(..) {
+        let established = async || {
+            let found = api.get(&name).await.ok()?;
+            let conditions = found.data.pointer("/status/conditions")?.as_array()?;
+            let is_established = |condition: &&Value| {
+                condition["type"] == "Established" && condition["status"] == "True"
+            };
+            conditions.iter().find(is_established).map(|_| ())
         };
-        conditions.iter().find(is_established).map(|_| ())
-    };
-    Ok(wait_until(
-        format!("the CRD {name} is served"),
-        SERVED_WITHIN,
-        established,
-    )
-    .await?)
+        let what = format!("the CRD {name} is served");
+        wait_until(what, SERVED_WITHIN, established).await?;
+    }
+    Ok(())
 }
 
 fn refused(object: &DynamicObject, source: kube::Error) -> ManifestError {

@@ -34,31 +34,29 @@ struct Entry<'a> {
 
 /// Downloads the zip of a module's version from the first proxy that has it. The caller checks the checksum.
 pub(crate) async fn fetch_zip(module: &str, version: &str) -> Result<Vec<u8>, ProxyError> {
-    let setting = setting();
+    fetch_from(&setting(), module, version).await
+}
+
+async fn fetch_from(setting: &str, module: &str, version: &str) -> Result<Vec<u8>, ProxyError> {
     let mut attempts = Vec::new();
-    for entry in entries(&setting) {
+    for entry in entries(setting) {
         let failure = match entry.source {
-            "direct" => Failure::Other(
-                "direct: skipped, only the module proxy protocol is spoken here".into(),
-            ),
-            "off" => Failure::Other("off: skipped, it forbids downloads".into()),
+            "direct" => Failure::Skipped("direct: skipped, only module proxies are asked".into()),
+            "off" => Failure::Skipped("off: skipped, it forbids downloads".into()),
             base => match from_proxy(base, module, version).await {
                 Ok(zip) => return Ok(zip),
                 Err(failure) => failure,
             },
         };
-        let skipped = matches!(entry.source, "direct" | "off");
-        let go_on = skipped || !entry.next_only_if_absent || matches!(failure, Failure::Absent(_));
         attempts.push(failure.to_string());
-        if !go_on {
+        if entry.next_only_if_absent && matches!(failure, Failure::Other(_)) {
             break;
         }
     }
-    let setting = shown_setting(&setting);
     Err(ProxyError {
         module: module.to_owned(),
         version: version.to_owned(),
-        setting,
+        setting: shown_setting(setting),
         attempts,
     })
 }
@@ -97,6 +95,8 @@ fn entries(setting: &str) -> Vec<Entry<'_>> {
 
 /// Why one proxy did not give the zip.
 enum Failure {
+    /// It is no proxy.
+    Skipped(String),
     /// It does not know the module.
     Absent(String),
     /// It could not be asked, or failed.
@@ -105,7 +105,7 @@ enum Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Failure::Absent(text) | Failure::Other(text)) = self;
+        let (Failure::Skipped(text) | Failure::Absent(text) | Failure::Other(text)) = self;
         formatter.write_str(text)
     }
 }
@@ -226,16 +226,36 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_serves_as_a_proxy() {
+    async fn the_next_proxy_is_asked_as_go_would_ask_it() {
         let folder = tempfile::tempdir().unwrap();
         let versions = folder.path().join("example.com/!mod/@v");
         fs::create_dir_all(&versions).unwrap();
         fs::write(versions.join("v1.0.0.zip"), "the zip").unwrap();
-        let base = Url::from_directory_path(folder.path()).unwrap();
-        let zip = from_proxy(base.as_str(), "example.com/Mod", "v1.0.0").await;
-        assert_eq!(zip.ok().unwrap(), b"the zip");
-        let absent = from_proxy(base.as_str(), "example.com/Mod", "v2.0.0").await;
-        assert!(matches!(absent, Err(Failure::Absent(_))));
+        let good = Url::from_directory_path(folder.path()).unwrap();
+        let (absent, broken) = ("file:///does/not/exist", "http://127.0.0.1:1");
+        let fetch = async |setting: String| fetch_from(&setting, "example.com/Mod", "v1.0.0").await;
+        for setting in [
+            format!("{good}"),
+            format!("{absent},{good}"),
+            format!("{broken}|{good}"),
+            format!("direct,{good}"),
+        ] {
+            assert_eq!(
+                fetch(setting.clone()).await.unwrap(),
+                b"the zip",
+                "{setting}"
+            );
+        }
+        let error = fetch(format!("{broken},{good}"))
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("\n  http://127.0.0.1:1/: "), "{error}");
+        let error = fetch("off".into()).await.unwrap_err().to_string();
+        assert!(
+            error.contains("off: skipped") && error.contains("set GOPROXY"),
+            "{error}"
+        );
     }
 
     #[tokio::test]
