@@ -30,7 +30,7 @@ mod wait;
 
 pub use binaries::{Binaries, BinariesError};
 pub use cache::{CacheError, cache_dir};
-pub use control_plane::{ClusterError, Component, ControlPlane, Options, Revision};
+pub use control_plane::{ClusterError, Component, ControlPlane, Options, Ports, Revision};
 pub use go_build::BuildError;
 pub use go_toolchain::GoError;
 pub use manifests::{ManifestError, apply_folder, apply_yaml, read_folder};

@@ -44,6 +44,20 @@ pub struct Options {
     /// CRDs belong here: the garbage collector looks for new kinds just every 30 seconds, but knows those that it found
     /// when it started.
     pub manifests: Vec<String>,
+    /// Ports to try first, for an address that is known beforehand; where one is taken, the next ones are tried, and in
+    /// the end free ones are chosen.
+    pub ports: Vec<Ports>,
+}
+
+/// The ports of the loopback interface that a control plane takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// Where etcd serves the API server.
+    pub etcd: u16,
+    /// Where etcd would serve other members.
+    pub etcd_peer: u16,
+    /// Where the API server serves everybody.
+    pub apiserver: u16,
 }
 
 /// One of the programs.

@@ -11,7 +11,9 @@ use serde_json::json;
 use super::keys::SigningKey;
 use super::people::{self, PEOPLE};
 use super::process::{Folder, Process};
-use super::{ClusterError, Component, ControlPlane, Options, SHOWN, client, kubeconfig_path};
+use super::{
+    ClusterError, Component, ControlPlane, Options, Ports, SHOWN, client, kubeconfig_path,
+};
 use crate::binaries::Binaries;
 use crate::wait::{TimedOut, wait_until};
 use crate::{cache, manifests, random};
@@ -29,23 +31,17 @@ const CONTROLLERS: &str = "clusterrole-aggregation-controller,garbage-collector-
 
 pub(super) async fn start(options: &Options) -> Result<ControlPlane, ClusterError> {
     let binaries = Binaries::find().await?;
-    start_on(options, &binaries, free_ports).await
-}
-
-async fn start_on(
-    options: &Options,
-    binaries: &Binaries,
-    mut choose: impl FnMut() -> io::Result<Ports>,
-) -> Result<ControlPlane, ClusterError> {
-    let mut attempt = 1;
+    let mut wished = options.ports.iter();
+    let mut attempts_left = options.ports.len() + ATTEMPTS;
     loop {
-        let ports = choose().map_err(|source| machine("find free ports", source))?;
-        match attempt_to_start(options, binaries, ports).await {
+        attempts_left -= 1;
+        let ports = match wished.next() {
+            Some(ports) => *ports,
+            None => free_ports().map_err(|source| machine("find free ports", source))?,
+        };
+        match attempt_to_start(options, &binaries, ports).await {
             Err(ClusterError::Ended { log, .. })
-                if attempt < ATTEMPTS && log.contains("address already in use") =>
-            {
-                attempt += 1;
-            }
+                if attempts_left > 0 && log.contains("address already in use") => {}
             started_or_failed => return started_or_failed,
         }
     }
@@ -69,15 +65,15 @@ async fn attempt_to_start(
     let folder = Folder::create(options.keep)
         .map_err(|source| machine("create a folder for the control plane", source))?;
     let tokens = write_inputs(folder.path())?;
-    let etcd_endpoint = format!("http://127.0.0.1:{}", ports.client);
-    let server = format!("https://127.0.0.1:{}", ports.secure);
+    let etcd_endpoint = format!("http://127.0.0.1:{}", ports.etcd);
+    let server = format!("https://127.0.0.1:{}", ports.apiserver);
 
     let member = random::digits().map_err(|source| machine("name the member of etcd", source))?;
-    let arguments = etcd_arguments(folder.path(), &member, &etcd_endpoint, ports.peer);
+    let arguments = etcd_arguments(folder.path(), &member, &etcd_endpoint, ports.etcd_peer);
     let mut etcd = run(&folder, Component::Etcd, &binaries.etcd(), &arguments)?;
     wait_for_etcd(&mut etcd, &etcd_endpoint, &member).await?;
 
-    let arguments = apiserver_arguments(folder.path(), &etcd_endpoint, ports.secure, options);
+    let arguments = apiserver_arguments(folder.path(), &etcd_endpoint, ports.apiserver, options);
     let mut apiserver = run(
         &folder,
         Component::KubeApiserver,
@@ -113,24 +109,14 @@ async fn attempt_to_start(
     })
 }
 
-/// The ports of the loopback interface that a control plane takes.
-struct Ports {
-    /// Where etcd serves the API server.
-    client: u16,
-    /// Where etcd would serve other members.
-    peer: u16,
-    /// Where the API server serves everybody.
-    secure: u16,
-}
-
 /// Free at the moment. They are held together, so that they differ.
 fn free_ports() -> io::Result<Ports> {
     let listen = || TcpListener::bind(("127.0.0.1", 0));
-    let (client, peer, secure) = (listen()?, listen()?, listen()?);
+    let (etcd, etcd_peer, apiserver) = (listen()?, listen()?, listen()?);
     Ok(Ports {
-        client: client.local_addr()?.port(),
-        peer: peer.local_addr()?.port(),
-        secure: secure.local_addr()?.port(),
+        etcd: etcd.local_addr()?.port(),
+        etcd_peer: etcd_peer.local_addr()?.port(),
+        apiserver: apiserver.local_addr()?.port(),
     })
 }
 
@@ -360,39 +346,4 @@ fn not_ready(component: Component, process: &Process, source: TimedOut) -> Clust
 
 fn machine(action: &'static str, source: io::Error) -> ClusterError {
     ClusterError::Machine { action, source }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_port_that_somebody_else_took_is_replaced() {
-        let somebody = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let taken = somebody.local_addr().unwrap().port();
-        let mut attempts = 0;
-        let choose = || {
-            attempts += 1;
-            let free = free_ports()?;
-            Ok(match attempts {
-                1 => Ports {
-                    client: taken,
-                    ..free
-                },
-                2 => Ports {
-                    peer: taken,
-                    ..free
-                },
-                3 => Ports {
-                    secure: taken,
-                    ..free
-                },
-                _ => free,
-            })
-        };
-        let binaries = Binaries::find().await.unwrap();
-        let started = start_on(&Options::default(), &binaries, choose).await;
-        started.unwrap().shutdown().await;
-        assert_eq!(attempts, 4);
-    }
 }

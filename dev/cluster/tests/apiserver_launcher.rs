@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
-use keyloan_cluster::{Component, ControlPlane, Options, apply_yaml, wait_until};
+use keyloan_cluster::{Component, ControlPlane, Options, Ports, apply_yaml, wait_until};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::core::ObjectMeta;
 use kube::{Api, Client};
@@ -80,6 +80,45 @@ async fn several_run_side_by_side_and_share_nothing() {
         kubeconfig,
         std::fs::read_to_string(other.kubeconfig("admin")).unwrap()
     );
+}
+
+#[tokio::test]
+async fn a_port_that_somebody_else_took_is_passed_over() {
+    let listen = || std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = |listener: &std::net::TcpListener| listener.local_addr().unwrap().port();
+    let somebody = listen();
+    let taken = port(&somebody);
+    let (one, other, third) = (listen(), listen(), listen());
+    let free = Ports {
+        etcd: port(&one),
+        etcd_peer: port(&other),
+        apiserver: port(&third),
+    };
+    drop((one, other, third));
+    let ports = vec![
+        Ports {
+            etcd: taken,
+            ..free
+        },
+        Ports {
+            etcd_peer: taken,
+            ..free
+        },
+        Ports {
+            apiserver: taken,
+            ..free
+        },
+        free,
+    ];
+    let cluster = ControlPlane::start(Options {
+        ports,
+        ..Options::default()
+    })
+    .await
+    .unwrap();
+    assert_ne!(cluster.etcd_endpoint(), format!("http://127.0.0.1:{taken}"));
+    who_am_i(cluster.client("alice").await.unwrap()).await;
+    cluster.shutdown().await;
 }
 
 #[tokio::test]
