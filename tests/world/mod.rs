@@ -214,19 +214,6 @@ impl World {
         api.create(&PostParams::default(), &integration)
             .await
             .expect("created");
-        let ready = |seen: Option<&OnePasswordIntegration>| {
-            seen.and_then(|i| i.status.as_ref()).is_some_and(|s| {
-                s.conditions
-                    .iter()
-                    .any(|c| c.type_ == READY && c.status == "True")
-            })
-        };
-        patiently(
-            "the integration to be ready",
-            await_condition(api, name, ready),
-        )
-        .await
-        .expect("watched");
     }
 
     /// Puts a token into the Secret of an integration.
