@@ -139,7 +139,7 @@ fn write_checksums(folder: &Path) -> Result<(), CacheError> {
 
 /// Whether a folder has all programs, each as it was built.
 ///
-/// Hashing 300 MB takes a fifth of a second, so it is done only when a size or time differs from the last comparison.
+/// Hashing 300 MB takes about a second, so it is done only when a size or time differs from the last comparison.
 fn intact(folder: &Path) -> Result<bool, CacheError> {
     let Ok(checksums) = fs::read_to_string(folder.join(CHECKSUMS)) else {
         return Ok(false);

@@ -1,6 +1,6 @@
 //! Builds the programs of the control plane from Go modules, whose checksums are pinned in `build/*/go.sum`.
 //!
-//! Go itself verifies each module that it downloads against that file. The first build compiles some 2,500 packages and
+//! Go itself verifies each module that it downloads against that file. The first build compiles some 2,600 packages and
 //! leaves about 4 GB in Go's own build cache.
 
 use std::io;
