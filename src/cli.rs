@@ -22,14 +22,37 @@ enum Command {
     /// Run the operator.
     Run(Box<RunArgs>),
     /// Write the CRDs and the admission policies that a cluster needs.
-    Manifests {
-        /// The folder to write to.
-        #[arg(long, default_value = "crds")]
-        dir: PathBuf,
-    },
+    Manifests(ManifestsArgs),
     /// Prepare 1Password's SDK core for `run`.
     #[command(subcommand)]
     Core(CoreCommand),
+}
+
+#[derive(Debug, Args)]
+struct ManifestsArgs {
+    /// The folder to write to.
+    #[arg(long, default_value = "crds")]
+    dir: PathBuf,
+    /// A username under which the operator runs, if not the usual one; repeat it for more.
+    #[arg(long = "operator", value_name = "USERNAME")]
+    operators: Vec<String>,
+    /// A CEL expression over request.userInfo that yields a person's e-mail address, if the
+    /// username in lower case is not it.
+    #[arg(long, value_name = "CEL")]
+    email: Option<String>,
+}
+
+impl ManifestsArgs {
+    fn boundary(&self) -> Boundary {
+        let mut boundary = Boundary::default();
+        if !self.operators.is_empty() {
+            boundary.operators.clone_from(&self.operators);
+        }
+        if let Some(email) = &self.email {
+            boundary.email.clone_from(email);
+        }
+        boundary
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -53,7 +76,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Run(args) => run(*args),
-            Command::Manifests { dir } => Ok(manifests::write(&dir, &Boundary::default())?),
+            Command::Manifests(args) => Ok(manifests::write(&args.dir, &args.boundary())?),
             Command::Core(CoreCommand::Compile(CompileArgs { wasm, out })) => {
                 artifact::compile(&wasm, &out).context("the core was not compiled")
             }

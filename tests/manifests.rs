@@ -61,6 +61,33 @@ fn the_command_writes_what_is_committed() {
 }
 
 #[test]
+fn the_command_takes_the_names_of_an_installation() {
+    let folder = tempfile::tempdir().unwrap();
+    let operator = "system:serviceaccount:elsewhere:lender";
+    let command = std::process::Command::new(env!("CARGO_BIN_EXE_keyloan"))
+        .arg("manifests")
+        .arg("--dir")
+        .arg(folder.path())
+        .args(["--operator", operator, "--email", "request.userInfo.uid"])
+        .output()
+        .unwrap();
+    assert!(
+        command.status.success(),
+        "{}",
+        String::from_utf8_lossy(&command.stderr)
+    );
+    let boundary = Boundary {
+        operators: vec![operator.into()],
+        email: "request.userInfo.uid".into(),
+        ..Boundary::default()
+    };
+    for file in manifests::files(&boundary).unwrap() {
+        let written = std::fs::read_to_string(folder.path().join(&file.name)).unwrap();
+        assert!(written == file.to_yaml().unwrap(), "{} differs", file.name);
+    }
+}
+
+#[test]
 fn a_folder_that_cannot_be_written_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let error = manifests::write(file.path(), &Boundary::default())

@@ -52,6 +52,23 @@ impl Boundary {
             .await;
     }
 
+    /// The policies of a cluster where an e-mail address is found elsewhere.
+    pub async fn install_with_email(&self, expression: &str) {
+        let boundary = manifests::Boundary {
+            email: expression.into(),
+            ..manifests::Boundary::default()
+        };
+        for file in manifests::files(&boundary).unwrap() {
+            for object in file
+                .objects
+                .iter()
+                .filter(|_| file.name.starts_with("policy-identity"))
+            {
+                self.admin.apply(object, "test").await.unwrap();
+            }
+        }
+    }
+
     pub async fn remove_mutating(&self) {
         for object in objects(|name| name.ends_with("-mutating.yaml")) {
             self.admin.delete(&object).await.unwrap();

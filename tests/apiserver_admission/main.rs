@@ -30,6 +30,7 @@ async fn the_admission_policies_hold_the_boundary() {
     the_cluster_signs::a_forged_signature_is_overwritten(&boundary).await;
     the_cluster_signs::a_signature_survives_every_kind_of_update(&boundary).await;
     the_cluster_signs::only_an_address_in_the_identity_becomes_the_email(&boundary).await;
+    the_cluster_signs::the_email_comes_from_where_the_cluster_keeps_it(&boundary).await;
     the_cluster_signs::who_is_in_900_groups_can_ask(&boundary).await;
     the_cluster_signs::impersonation_signs_as_the_impersonated(&boundary).await;
 

@@ -1,6 +1,7 @@
 //! Where the cluster has mutating policies, it writes who made a grant or a decision, whatever the
 //! manifest says.
 
+use keyloan::manifests;
 use serde_json::{Value, json};
 
 use super::boundary::{Boundary, signature_of, signed, unsigned_decision, unsigned_grant};
@@ -139,6 +140,33 @@ pub async fn only_an_address_in_the_identity_becomes_the_email(b: &Boundary) {
         );
         assert_eq!(stored["spec"]["requester"]["username"], username);
     }
+}
+
+pub async fn the_email_comes_from_where_the_cluster_keeps_it(b: &Boundary) {
+    // As where an OIDC provider's usernames carry a prefix.
+    b.install_with_email("request.userInfo.username.replace('oidc:', '')")
+        .await;
+    let carol = b
+        .cluster
+        .impersonating("oidc:carol@example.com", &["system:authenticated"])
+        .await;
+    let of_carol = || async {
+        let stored = carol.dry_run(&unsigned_grant("addressed")).await;
+        stored
+            .ok()
+            .map(|grant| grant["spec"]["requester"]["email"].clone())
+    };
+    let mut email = None;
+    for _ in 0..200 {
+        email = of_carol().await;
+        if email == Some(json!("carol@example.com")) {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!(email, Some(json!("carol@example.com")));
+    b.install_with_email(&manifests::Boundary::default().email)
+        .await;
 }
 
 pub async fn who_is_in_900_groups_can_ask(b: &Boundary) {

@@ -37,6 +37,7 @@ async fn the_api_server_accepts_what_is_meant_and_refuses_the_rest() {
     optional_fields_can_neither_be_added_nor_removed(&server).await;
     a_thousand_groups_fit(&server).await;
     whatever_is_accepted_can_be_read(&server).await;
+    whole_numbers_can_be_read_however_they_are_written(&server).await;
     cluster.shutdown().await;
 }
 
@@ -266,6 +267,20 @@ async fn whatever_is_accepted_can_be_read(server: &Person) {
         }
     }
     assert!(accepted >= 3, "real times are accepted: {accepted}");
+}
+
+/// JSON knows one kind of number; the operator's types do not.
+async fn whole_numbers_can_be_read_however_they_are_written(server: &Person) {
+    for number in ["2", "2.0", "0.2e1"] {
+        let number: Value = serde_json::from_str(number).unwrap();
+        let change = json!({ "spec": { "limits": { "activePerRequester": number } } });
+        let object = renamed(merged(full_object("AccessFlow"), &change));
+        if let Ok(stored) = server.dry_run(&object).await {
+            read_and_written_again(&stored).unwrap_or_else(|error| panic!("{number}: {error}"));
+        } else {
+            assert_ne!(number, json!(2), "the plain number is accepted");
+        }
+    }
 }
 
 /// As the operator's own types see the object.
