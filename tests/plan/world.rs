@@ -336,7 +336,11 @@ impl World {
 
     /// Alice asks for the next link, at this minute.
     pub fn asks_to_renew(&mut self, minute: i64) {
-        let annotation = (RENEW_ANNOTATION.to_owned(), at(minute).to_string());
+        self.asks_at(at(minute));
+    }
+
+    pub fn asks_at(&mut self, time: Timestamp) {
+        let annotation = (RENEW_ANNOTATION.to_owned(), time.to_string());
         self.grant().metadata.annotations = Some(BTreeMap::from([annotation]));
     }
 

@@ -1,0 +1,87 @@
+//! Anything that could be seen of a loan: mostly what a cluster holds, now and then what no API server would let pass.
+
+mod records;
+mod requests;
+mod rules;
+mod values;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use keyloan::plan::observed::{Observed, Usage};
+use keyloan::plan::retry::{Attempt, Failure};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use records::{link_seen, record};
+use requests::grant;
+use rules::{flow_seen, integration_seen};
+pub use values::lifetime;
+use values::{minute, rarely, time, word};
+
+use super::world::at;
+
+/// What was seen, and when.
+pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
+    let record = prop_oneof![2 => Just(None), 3 => record().prop_map(Some)];
+    let loan = (
+        rarely(grant().prop_map(Some), Just(None)),
+        record,
+        link_seen(),
+        option::weighted(0.2, attempt()),
+    );
+    let around = (
+        vec(flow_seen(), 1..4),
+        rarely(integration_seen().prop_map(Some), Just(None)),
+        btree_map(word(), usage(), 0..2),
+        btree_map(word(), word(), 0..2),
+    );
+    (loan, around, now()).prop_map(|((grant, record, link, attempt), around, now)| {
+        let (flows, integration, usage, namespace_labels) = around;
+        let seen = Observed {
+            grant: grant.map(Arc::new),
+            record: record.map(Arc::new),
+            namespace_labels,
+            flows: flows.into_iter().map(Arc::new).collect(),
+            integration,
+            link,
+            usage,
+            attempt,
+        };
+        (seen, now)
+    })
+}
+
+/// How an attempt to issue a link can fail.
+pub fn failure() -> impl Strategy<Value = Failure> {
+    prop_oneof![
+        Just(Failure::Unauthorized),
+        Just(Failure::Forbidden),
+        Just(Failure::NotFound),
+        Just(Failure::Archived),
+        time().prop_map(|until| Failure::RateLimited { until }),
+        Just(Failure::Refused),
+        Just(Failure::Unavailable),
+        Just(Failure::ItemDiffers),
+        Just(Failure::ItemChanged),
+        Just(Failure::LimitReached),
+        Just(Failure::SecretTaken),
+    ]
+}
+
+fn now() -> impl Strategy<Value = Timestamp> {
+    rarely(minute().prop_map(at), time())
+}
+
+fn usage() -> impl Strategy<Value = Usage> {
+    (0u32..4, 0u32..4).prop_map(|(active, pending)| Usage { active, pending })
+}
+
+fn attempt() -> impl Strategy<Value = Attempt> {
+    (time(), failure(), rarely(1u32..9, any::<u32>())).prop_map(|(at, failure, count)| Attempt {
+        at,
+        failure,
+        count,
+    })
+}

@@ -1,0 +1,227 @@
+//! Whole lives of loans, in which anything may happen at any time: what holds all the way.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use keyloan::api::*;
+use keyloan::plan::effect::{Effect, IssueLink};
+use keyloan::plan::grant::plan;
+use keyloan::plan::observed::{LinkSeen, Observed};
+use keyloan::plan::retry::Failure;
+use keyloan::plan::terms::length;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::arbitrary::failure;
+use super::executor::{MOST_STEPS, Reached, apply, fail_to_issue, issue_link};
+use super::properties::cases;
+use super::world::*;
+
+/// What can happen between two looks at a loan.
+#[derive(Clone, Debug)]
+enum Event {
+    Nothing,
+    /// The borrower asks for the next link.
+    Asks,
+    /// Somebody deletes the Secret.
+    SecretDeleted,
+    /// The executor is interrupted in the next link.
+    Interrupted(Reached),
+    /// The next link fails.
+    Fails(Failure),
+    /// The operator starts anew, and has forgotten how the last attempt failed.
+    Restarted,
+    Suspended(bool),
+    ItemEdited,
+    Blocked,
+    GrantDeleted,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let reached = vec![
+        Reached::Reads,
+        Reached::Intent,
+        Reached::Secret,
+        Reached::Closed,
+    ];
+    prop_oneof![
+        6 => Just(Event::Asks),
+        3 => Just(Event::Nothing),
+        3 => Just(Event::SecretDeleted),
+        4 => select(reached).prop_map(Event::Interrupted),
+        4 => failure().prop_map(Event::Fails),
+        2 => Just(Event::Restarted),
+        1 => any::<bool>().prop_map(Event::Suspended),
+        1 => prop_oneof![Just(Event::ItemEdited), Just(Event::Blocked), Just(Event::GrantDeleted)],
+    ]
+}
+
+/// A loan on its way, and what 1Password knows of it.
+struct Life {
+    world: World,
+    now: Timestamp,
+    /// Until when each link opens that 1Password may have made.
+    links: Vec<Timestamp>,
+    asked: usize,
+    trouble: Event,
+}
+
+impl Life {
+    fn begin() -> Self {
+        let world = World::asked().with(|w| {
+            w.grant().spec.duration = Some(span("30h"));
+            w.flow().spec.grant.max_duration = span("2d");
+            w.flow().spec.grant.link_lifetime = LinkLifetime::OneDay;
+        });
+        Self {
+            world,
+            now: at(0),
+            links: vec![],
+            asked: 0,
+            trouble: Event::Nothing,
+        }
+    }
+
+    fn happens(&mut self, event: Event) {
+        let world = &mut self.world;
+        let now = self.now;
+        match event {
+            Event::Nothing => {}
+            Event::Asks if world.seen.grant.is_some() => {
+                world.asks_at(now);
+                self.asked += 1;
+            }
+            Event::Asks => {}
+            Event::SecretDeleted => world.seen.link = LinkSeen::Absent,
+            Event::Restarted => world.seen.attempt = None,
+            Event::Suspended(suspend) => world.integration().spec.suspend = suspend,
+            Event::ItemEdited => world.infra().items[0].updated_at = now,
+            Event::Blocked => world.block_alice(),
+            Event::GrantDeleted => world.seen.grant = None,
+            trouble @ (Event::Interrupted(_) | Event::Fails(_)) => self.trouble = trouble,
+        }
+    }
+
+    /// Plan and carry out until nothing is left to do, with at most one trouble on the way.
+    fn passes(&mut self) -> Result<(), TestCaseError> {
+        for _ in 0..=2 * MOST_STEPS {
+            let now = self.now;
+            let plan = plan(&self.world.seen, now);
+            let seen = self.world.seen.clone();
+            let status = seen.grant.as_ref().and_then(|g| g.status.clone());
+            self.world.seen = match &plan.effect {
+                Some(Effect::IssueLink(issue)) => self.issue(issue),
+                None if plan.status.is_none() || plan.status == status => return Ok(()),
+                _ => apply(&plan, seen, now),
+            };
+            self.check()?;
+        }
+        Err(TestCaseError::fail("it does not come to rest"))
+    }
+
+    fn issue(&mut self, issue: &IssueLink) -> Observed {
+        let (seen, now) = (self.world.seen.clone(), self.now);
+        let trouble = std::mem::replace(&mut self.trouble, Event::Nothing);
+        let asks_1password = match &trouble {
+            Event::Interrupted(reached) => *reached > Reached::Reads,
+            Event::Fails(failure) => *failure == Failure::Unavailable,
+            _ => true,
+        };
+        if asks_1password {
+            self.links.push(now + length(issue.lifetime));
+        }
+        match trouble {
+            Event::Interrupted(reached) => issue_link(issue, seen, reached, now),
+            Event::Fails(failure) => fail_to_issue(issue, seen, failure, now),
+            _ => issue_link(issue, seen, Reached::Closed, now),
+        }
+    }
+
+    fn check(&self) -> Result<(), TestCaseError> {
+        let Some(record) = &self.world.seen.record else {
+            return Ok(());
+        };
+        let links = &record.spec.links;
+        prop_assert!(links.is_sorted_by(|a, b| a.sequence < b.sequence));
+        let issued = || {
+            links
+                .iter()
+                .filter(|l| l.outcome == Some(LinkOutcome::Issued))
+        };
+        prop_assert!(
+            issued().count() <= 1 + self.asked,
+            "a link that nobody asked for"
+        );
+        if let Some(start) = issued().next().and_then(|l| l.issued_at.as_ref()) {
+            let end = start.0 + record.spec.terms.duration.parse().expect("a duration");
+            prop_assert!(issued().all(|l| l.expires_at.as_ref().is_some_and(|t| t.0 <= end)));
+        }
+        if record.spec.end.is_some() {
+            let gone = !matches!(self.world.seen.link, LinkSeen::Present { .. });
+            prop_assert!(gone, "an ended loan has no link");
+            // The record never says that nothing opens while something may.
+            let ended = record.spec.end.as_ref().map(|e| e.at.0);
+            let residual = record.spec.residual_until.as_ref().map(|t| t.0);
+            let open = self.links.iter().filter(|t| Some(**t) > ended);
+            prop_assert!(open.max() <= residual.as_ref(), "{:?}", self.links);
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(1000))]
+
+    #[test]
+    fn no_life_of_a_loan_breaks_a_promise(events in vec((1i64..400, event()), 0..25)) {
+        let mut life = Life::begin();
+        life.passes()?;
+        for (minutes, event) in events {
+            life.now += SignedDuration::from_mins(minutes);
+            life.happens(event);
+            life.passes()?;
+        }
+        // In the end nothing is left: the loan's time comes, its grant is tidied away, and the record after it.
+        for days in [3, 8, 100] {
+            life.now += SignedDuration::from_hours(24 * days);
+            life.passes()?;
+        }
+        let seen = &life.world.seen;
+        prop_assert!(seen.grant.is_none() && seen.record.is_none(), "{seen:?}");
+        prop_assert_eq!(&seen.link, &LinkSeen::Absent);
+    }
+
+    /// However often it is woken at the times it asks for, and without anything else, a loan comes to its end.
+    #[test]
+    fn a_loan_lives_by_its_own_wakes(duration in select(vec!["1h", "4h", "30h"]), once: bool) {
+        let world = World::lent_with(|w| {
+            w.grant().spec.duration = Some(span(duration));
+            w.grant().spec.view_once = Some(once);
+            w.flow().spec.grant.max_duration = span("2d");
+        });
+        let mut life = Life { world, ..Life::begin() };
+        for _ in 0..20 {
+            life.passes()?;
+            let Some(wake) = plan(&life.world.seen, life.now).wake else { break };
+            prop_assert!(wake > life.now);
+            life.now = wake;
+        }
+        let seen = &life.world.seen;
+        prop_assert!(seen.grant.is_none() && seen.record.is_none());
+    }
+}
+
+#[test]
+fn a_loan_that_is_left_alone_needs_few_writes() {
+    let mut world = World::asked();
+    let mut effects = vec![];
+    for _ in 0..MOST_STEPS {
+        let plan = world.plan_at(0);
+        effects.extend(plan.effect.clone());
+        world.seen = apply(&plan, world.seen, at(0));
+    }
+    assert!(matches!(effects[..], [Effect::IssueLink(_)]), "{effects:?}");
+    let record = Arc::unwrap_or_clone(world.seen.record.expect("a record"));
+    assert_eq!(record.spec.links.len(), 1);
+}

@@ -1,0 +1,290 @@
+//! What holds for the plan of anything that could be seen.
+
+use jiff::{SignedDuration, Timestamp};
+use keyloan::api::*;
+use keyloan::plan::effect::{Effect, IssueLink, Plan};
+use keyloan::plan::ended::RETENTION;
+use keyloan::plan::grant::plan;
+use keyloan::plan::links::CALL_TIMEOUT;
+use keyloan::plan::observed::{LinkSeen, Observed};
+use keyloan::plan::terms::length;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{RngSeed, TestRunner};
+
+use super::arbitrary::{failure, lifetime, observed};
+use super::executor::{Reached, apply, fail_to_issue, issue_link, settle};
+use super::world::{World, at, span};
+
+/// The same cases in each run, so that a red run is red again. Others: `PROPTEST_RNG_SEED=7 PROPTEST_CASES=100000`.
+pub fn cases(least: u32) -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig {
+        cases: asked.cases.max(least),
+        rng_seed: match asked.rng_seed {
+            RngSeed::Random => RngSeed::Fixed(1),
+            fixed => fixed,
+        },
+        failure_persistence: None,
+        ..asked
+    }
+}
+
+fn link_to_issue(plan: &Plan) -> Option<&IssueLink> {
+    match &plan.effect {
+        Some(Effect::IssueLink(issue)) => Some(issue),
+        _ => None,
+    }
+}
+
+/// When the loan of a record is over, reckoned anew from the record alone.
+fn end_of_loan(record: &AccessRecord) -> Option<Timestamp> {
+    let mut issued = record.spec.links.iter();
+    let first = issued.find(|l| l.outcome == Some(LinkOutcome::Issued))?;
+    let start = first.issued_at.as_ref().unwrap_or(&first.intent_at).0;
+    let hour = SignedDuration::from_hours(1);
+    let duration = record.spec.terms.duration.parse().unwrap_or(hour);
+    Some(start.saturating_add(duration).unwrap_or(Timestamp::MAX))
+}
+
+fn check_a_link_to_issue(
+    issue: &IssueLink,
+    seen: &Observed,
+    now: Timestamp,
+) -> Result<(), TestCaseError> {
+    let terms = &issue.agreement.terms;
+
+    // Never public.
+    prop_assert!(!terms.recipients.is_empty());
+    for Email(address) in &terms.recipients {
+        let parts: Vec<_> = address.split('@').collect();
+        prop_assert!(
+            matches!(parts[..], [local, domain] if !local.is_empty() && !domain.is_empty())
+        );
+    }
+
+    // Never past the loan's end.
+    match seen.record.as_ref().and_then(|r| end_of_loan(r)) {
+        Some(end) => {
+            let latest = end.duration_since(now) - CALL_TIMEOUT;
+            prop_assert!(
+                length(issue.lifetime) <= latest,
+                "{issue:?} ends after {end}"
+            );
+        }
+        // `expiresAt` of the loan is the first answer's arrival and the duration; the link was made before that.
+        None => prop_assert!(Some(length(issue.lifetime)) <= terms.duration.parse()),
+    }
+    prop_assert!(issue.lifetime <= terms.link_lifetime);
+
+    // Only for a request that is there, by people and an integration that may.
+    let grant = seen.grant.as_ref().expect("a grant");
+    let integration = &seen.integration.as_ref().expect("an integration").object;
+    prop_assert!(grant.metadata.deletion_timestamp.is_none());
+    prop_assert_eq!(
+        Some(&issue.agreement.grant.uid),
+        grant.metadata.uid.as_ref()
+    );
+    prop_assert!(!integration.spec.suspend);
+    let blocked = integration.spec.limits.iter().flat_map(|l| &l.blocked);
+    prop_assert!(
+        blocked
+            .clone()
+            .all(|b| b.name != issue.agreement.requester.username)
+    );
+    prop_assert!(seen.link != LinkSeen::Foreign);
+    let throttled = seen.integration.as_ref().and_then(|i| i.throttled_until);
+    prop_assert!(throttled.is_none_or(|until| until <= now));
+    prop_assert!(seen.attempt.as_ref().is_none_or(|a| a.retry_at() <= now));
+
+    // Nothing starts after `notAfter`.
+    let started = seen
+        .record
+        .as_ref()
+        .is_some_and(|r| end_of_loan(r).is_some());
+    let not_after = grant.spec.not_after.as_ref();
+    prop_assert!(started || not_after.is_none_or(|t| now < t.0));
+
+    // Each link in its place.
+    prop_assert_eq!(issue.first, seen.record.is_none());
+    match &seen.record {
+        None => prop_assert_eq!((issue.sequence, issue.lost), (1, None)),
+        Some(record) => {
+            let mut sequences = record.spec.links.iter().map(|l| l.sequence);
+            prop_assert!(sequences.all(|s| s < issue.sequence));
+            prop_assert!(record.spec.end.is_none());
+            prop_assert_eq!(terms, &record.spec.terms);
+        }
+    }
+    Ok(())
+}
+
+fn check_what_is_deleted(
+    plan: &Plan,
+    seen: &Observed,
+    now: Timestamp,
+) -> Result<(), TestCaseError> {
+    match &plan.effect {
+        Some(Effect::DeleteGrant) => {
+            let grant = seen.grant.as_ref().expect("a grant");
+            prop_assert!(grant.spec.not_after.as_ref().is_none_or(|t| t.0 <= now));
+            prop_assert!(seen.record.as_ref().is_none_or(|r| r.spec.end.is_some()));
+        }
+        Some(Effect::DeleteRecord) => {
+            let spec = &seen.record.as_ref().expect("a record").spec;
+            let end = spec.end.as_ref().expect("an end").at.0;
+            let over = spec.residual_until.as_ref().map_or(end, |t| t.0.max(end));
+            let kept_until = over.saturating_add(RETENTION).unwrap_or(Timestamp::MAX);
+            prop_assert!(now >= kept_until);
+        }
+        Some(Effect::DeleteLink) => {
+            let ours = matches!(seen.link, LinkSeen::Present { .. });
+            prop_assert!(ours);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What must hold when nothing more is to be done for now.
+fn check_at_rest(seen: &Observed, now: Timestamp) -> Result<(), TestCaseError> {
+    let plan = plan(seen, now);
+    prop_assert_eq!(&plan.effect, &None);
+    prop_assert!(
+        plan.wake.is_none_or(|wake| wake > now),
+        "it would never rest: {:?}",
+        plan.wake
+    );
+    prop_assert_eq!(&plan.notes, &vec![], "each change is told once");
+    let ended = seen.record.as_ref().is_some_and(|r| r.spec.end.is_some());
+    prop_assert!(
+        !(ended && matches!(seen.link, LinkSeen::Present { .. })),
+        "an ended loan has no link"
+    );
+    let Some(status) = plan.status else {
+        return Ok(());
+    };
+    for condition in &status.conditions {
+        let letters = |c: char| c.is_ascii_alphanumeric();
+        prop_assert!(
+            matches!(condition.status.as_str(), "True" | "False") || condition.message == "earlier"
+        );
+        prop_assert!(condition.reason.chars().all(letters) || condition.message == "earlier");
+        prop_assert!(!condition.message.is_empty());
+    }
+    let active = status
+        .conditions
+        .iter()
+        .any(|c| c.type_ == ACTIVE && c.status == "True");
+    if active && let Some(link) = &status.link {
+        prop_assert!(now < link.expires_at.0);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(cases(2000))]
+
+    /// No input makes it panic, no link is public or outlives its loan, and nothing is deleted before its time: not in
+    /// the first pass, and not in those that follow from it.
+    #[test]
+    fn a_plan_is_total_and_keeps_its_promises((seen, now) in observed()) {
+        let mut seen = seen;
+        for _ in 0..8 {
+            let plan = plan(&seen, now);
+            if let Some(issue) = link_to_issue(&plan) {
+                check_a_link_to_issue(issue, &seen, now)?;
+            }
+            check_what_is_deleted(&plan, &seen, now)?;
+            seen = apply(&plan, seen, now);
+        }
+    }
+
+    #[test]
+    fn planning_and_applying_comes_to_rest_within_six_steps((seen, now) in observed()) {
+        let rest = settle(seen, now).map_err(TestCaseError::fail)?;
+        check_at_rest(&rest, now)?;
+    }
+
+    /// Each way to fail is a state from which the plan comes to rest, at once and an hour later.
+    #[test]
+    fn it_comes_to_rest_after_each_failure((seen, now) in observed(), failure in failure()) {
+        let plan = plan(&seen, now);
+        let Some(issue) = link_to_issue(&plan) else { return Ok(()); };
+        let failed = fail_to_issue(issue, seen, failure, now);
+        comes_to_rest(failed, now)?;
+    }
+
+    /// Each prefix of issuing a link is a state from which the plan comes to rest, at once and an hour later.
+    #[test]
+    fn it_comes_to_rest_after_each_interruption((seen, now) in observed()) {
+        let plan = plan(&seen, now);
+        let Some(issue) = link_to_issue(&plan) else { return Ok(()); };
+        for reached in [Reached::Reads, Reached::Intent, Reached::Secret, Reached::Closed] {
+            comes_to_rest(issue_link(issue, seen.clone(), reached, now), now)?;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(500))]
+
+    /// To the second, about the time at which a link of some lifetime would just fit into the rest of the loan.
+    #[test]
+    fn a_further_link_ends_before_its_loan(
+        hours in 2i64..1000,
+        ceiling in lifetime(),
+        tried in lifetime(),
+        seconds in -90i64..30,
+    ) {
+        let mut world = World::lent_with(|w| {
+            w.grant().spec.duration = Some(Span(format!("{hours}h")));
+            w.flow().spec.grant.max_duration = span("365d");
+            w.flow().spec.grant.link_lifetime = ceiling;
+        });
+        world.seen.link = LinkSeen::Absent;
+        let end = at(60 * hours);
+        let now = end - length(tried) + SignedDuration::from_secs(seconds);
+        world.asks_at(now);
+        let plan = plan(&world.seen, now);
+        if let Some(issue) = link_to_issue(&plan) {
+            check_a_link_to_issue(issue, &world.seen, now)?;
+        }
+        // As long as it fits, the one that was tried or a longer one is taken, up to the flow's ceiling.
+        let fits = seconds <= -60 && now > at(0) && now < end;
+        if fits && tried <= ceiling {
+            prop_assert!(link_to_issue(&plan).is_some_and(|issue| issue.lifetime >= tried));
+        }
+    }
+}
+
+fn comes_to_rest(seen: Observed, now: Timestamp) -> Result<(), TestCaseError> {
+    let at_once = settle(seen, now).map_err(TestCaseError::fail)?;
+    check_at_rest(&at_once, now)?;
+    let later = now
+        .saturating_add(SignedDuration::from_hours(1))
+        .unwrap_or(now);
+    let rest = settle(at_once, later).map_err(TestCaseError::fail)?;
+    check_at_rest(&rest, later)
+}
+
+/// The properties above are about something: enough of the cases get as far as a link.
+#[test]
+#[allow(clippy::print_stdout, reason = "the count is what this is for")]
+fn at_least_a_tenth_of_the_cases_issue_a_link() {
+    const CASES: usize = 2000;
+    let mut runner = TestRunner::deterministic();
+    let (mut first, mut further) = (0, 0);
+    for _ in 0..CASES {
+        let (seen, now) = observed().new_tree(&mut runner).expect("a case").current();
+        match link_to_issue(&plan(&seen, now)) {
+            Some(issue) if issue.first => first += 1,
+            Some(_) => further += 1,
+            None => {}
+        }
+    }
+    println!("of {CASES} cases, {first} issue a first link and {further} a further one");
+    assert!(first + further >= CASES / 10, "{first} + {further}");
+    assert!(first >= CASES / 40, "{first} first links");
+    assert!(further >= CASES / 40, "{further} further links");
+}

@@ -1,0 +1,12 @@
+//! What holds for the plan of a loan, whatever is seen and whatever happens.
+
+mod plan {
+    #![allow(dead_code, reason = "each test binary uses its part of what is shared")]
+
+    pub mod arbitrary;
+    pub mod executor;
+    pub mod world;
+
+    mod lives;
+    mod properties;
+}
