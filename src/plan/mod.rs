@@ -17,6 +17,7 @@ pub mod observed;
 pub mod quota;
 pub mod reasons;
 pub mod request;
+mod resolve;
 pub mod retry;
 pub mod selection;
 pub mod status;
