@@ -21,6 +21,8 @@ use crate::telemetry::Metrics;
 const AT_LEAST_EVERY: SignedDuration = SignedDuration::from_mins(10);
 /// A failed pass is repeated after so long, then after twice as long, and so on.
 const FIRST_RETRY: SignedDuration = SignedDuration::from_secs(1);
+/// So many passes in a row may do something; then something is wrong, and the object has to wait as if they had failed.
+const MOST_IN_A_ROW: u32 = 20;
 /// A failed pass is repeated after so long at the latest.
 const LAST_RETRY: SignedDuration = SignedDuration::from_mins(5);
 
@@ -68,6 +70,8 @@ struct Queue<K> {
     wakes: HashMap<K, Timestamp>,
     due: BTreeMap<Timestamp, HashSet<K>>,
     failures: HashMap<K, u32>,
+    /// How many passes in a row have done something.
+    applied: HashMap<K, u32>,
 }
 
 /// A pass panicked.
@@ -148,6 +152,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             wakes: HashMap::new(),
             due: BTreeMap::new(),
             failures: HashMap::new(),
+            applied: HashMap::new(),
         }
     }
 
@@ -181,6 +186,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     fn end(&mut self, key: K, outcome: Outcome, now: Timestamp) {
         self.passing.remove(&key);
+        let outcome = self.unless_in_a_circle(&key, outcome);
         if outcome != Outcome::Failed {
             self.failures.remove(&key);
         }
@@ -202,6 +208,20 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         // Asked for during the pass: only now it may begin.
         if self.asked.contains(&key) && !self.ready.contains(&key) {
             self.ready.push_back(key);
+        }
+    }
+
+    /// A plan that never comes to rest would go round as fast as it can, and may ask 1Password each time.
+    fn unless_in_a_circle(&mut self, key: &K, outcome: Outcome) -> Outcome {
+        if outcome != Outcome::Applied {
+            self.applied.remove(key);
+            return outcome;
+        }
+        let in_a_row = self.applied.entry(key.clone()).or_default();
+        *in_a_row += 1;
+        match *in_a_row <= MOST_IN_A_ROW {
+            true => Outcome::Applied,
+            false => Outcome::Failed,
         }
     }
 
@@ -293,6 +313,24 @@ mod tests {
         assert_eq!(queue.take(at(1_000_000)), (vec![], None));
         queue.ask_for_all_that_wait();
         assert!(queue.take(at(1_000_000)).0.is_empty());
+    }
+
+    #[test]
+    fn a_plan_that_never_comes_to_rest_is_slowed_down() {
+        let mut queue = Queue::new();
+        queue.ask("a");
+        let mut passes = 0;
+        while passes < 1000 && !queue.take(at(0)).0.is_empty() {
+            passes += 1;
+            queue.end("a", Outcome::Applied, at(0));
+        }
+        assert_eq!(passes, MOST_IN_A_ROW + 1);
+        assert_eq!(queue.take(at(1)).0, ["a"], "it is tried again later");
+        queue.end("a", Outcome::Waiting(None), at(1));
+        queue.ask("a");
+        queue.take(at(1));
+        queue.end("a", Outcome::Applied, at(1));
+        assert_eq!(queue.take(at(1)).0, ["a"], "after a rest it may act at once again");
     }
 
     fn passes() -> (Passes<&'static str>, Clock) {
