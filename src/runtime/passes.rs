@@ -330,7 +330,11 @@ mod tests {
         queue.ask("a");
         queue.take(at(1));
         queue.end("a", Outcome::Applied, at(1));
-        assert_eq!(queue.take(at(1)).0, ["a"], "after a rest it may act at once again");
+        assert_eq!(
+            queue.take(at(1)).0,
+            ["a"],
+            "after a rest it may act at once again"
+        );
     }
 
     fn passes() -> (Passes<&'static str>, Clock) {

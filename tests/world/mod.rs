@@ -3,11 +3,15 @@
 //! Every wait has the same generous end; what is waited for is an event, never a time.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use std::collections::BTreeMap;
+mod people;
+mod rights;
+mod waits;
+
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::rbac::v1::PolicyRule;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use keyloan::api::*;
 use keyloan::cluster::KubeAccess;
@@ -19,10 +23,10 @@ use keyloan_simulator::{Account, Control, Simulator};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, ResourceExt};
-use serde_json::{Value, json};
+use serde_json::json;
 
-/// No wait takes longer; on a good day none takes a tenth of it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub use people::Ask;
+use waits::patiently;
 
 /// Where integrations, flows and records are.
 pub const PLATFORM: &str = "keyloan";
@@ -38,57 +42,10 @@ pub struct World {
     clock: Clock,
     settings: Settings,
     operator: Option<Running>,
+    /// The operator's rights as they were, while some are taken away; and those.
+    rights: Option<Vec<PolicyRule>>,
+    taken: Vec<(String, String, String)>,
     _simulator: Simulator,
-}
-
-/// What somebody asks for.
-pub struct Ask {
-    spec: Value,
-    namespace: &'static str,
-}
-
-impl Ask {
-    /// An item of the vault Infra, by the integration prod.
-    pub fn item(item: &str) -> Self {
-        let spec = json!({
-            "integration": { "name": "prod", "namespace": PLATFORM },
-            "item": { "vault": "Infra", "item": item },
-        });
-        Self {
-            spec,
-            namespace: TEAM,
-        }
-    }
-
-    pub fn in_vault(mut self, vault: &str) -> Self {
-        self.spec["item"]["vault"] = json!(vault);
-        self
-    }
-
-    pub fn of(mut self, integration: &str) -> Self {
-        self.spec["integration"]["name"] = json!(integration);
-        self
-    }
-
-    pub fn from(mut self, namespace: &'static str) -> Self {
-        self.namespace = namespace;
-        self
-    }
-
-    pub fn lasting(mut self, duration: &str) -> Self {
-        self.spec["duration"] = json!(duration);
-        self
-    }
-
-    pub fn to(mut self, recipient: &str) -> Self {
-        self.spec["recipients"] = json!([recipient]);
-        self
-    }
-
-    pub fn once(mut self) -> Self {
-        self.spec["viewOnce"] = json!(true);
-        self
-    }
 }
 
 impl World {
@@ -112,15 +69,16 @@ impl World {
         let simulator =
             Simulator::start(account, keyloan_simulator::Options::default()).expect("a simulator");
         let options = Options {
-            manifests: ["crds", "dev/cluster/operator-rbac.yaml"]
-                .map(manifest)
-                .into(),
+            audit_log: true,
             ..Options::default()
         };
+        let options = options.with_keyloan().expect("the project's manifests");
         let cluster = ControlPlane::start(options).await.expect("a control plane");
         let admin = cluster.client("admin").await.expect("a client");
         let settings = settings(&cluster, &simulator).await;
         let world = Self {
+            rights: None,
+            taken: Vec::new(),
             control: simulator.control(),
             clock: settings.clock.clone(),
             cluster,
@@ -257,179 +215,6 @@ impl World {
             .expect("created");
     }
 
-    /// Somebody asks, in person.
-    pub async fn ask(&self, who: &str, ask: Ask) -> AccessGrant {
-        let client = self.cluster.client(who).await.expect("a client");
-        request(client, ask).await
-    }
-
-    /// Somebody asks whose name is no e-mail address.
-    pub async fn ask_without_email(&self, who: &str, group: &str, ask: Ask) -> AccessGrant {
-        let kubeconfig = self.cluster.kubeconfig("admin");
-        let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
-        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default())
-            .await
-            .expect("a config");
-        config.auth_info.impersonate = Some(who.into());
-        config.auth_info.impersonate_groups =
-            Some(vec![group.into(), "system:authenticated".into()]);
-        request(Client::try_from(config).expect("a client"), ask).await
-    }
-
-    /// Waits until a grant is as it should be.
-    pub async fn until(
-        &self,
-        grant: &AccessGrant,
-        wanted: impl Fn(&AccessGrant) -> bool,
-    ) -> AccessGrant {
-        let api: Api<AccessGrant> =
-            Api::namespaced(self.admin.clone(), &grant.namespace().expect("one"));
-        let name = grant.name_any();
-        let condition = |seen: Option<&AccessGrant>| seen.is_some_and(&wanted);
-        match tokio::time::timeout(PATIENCE, await_condition(api.clone(), &name, condition)).await {
-            Ok(seen) => seen.expect("watched").expect("it is there"),
-            Err(_) => {
-                let status = api
-                    .get_opt(&name)
-                    .await
-                    .expect("readable")
-                    .and_then(|g| g.status);
-                panic!("waited in vain; the grant's status is {status:#?}");
-            }
-        }
-    }
-
-    /// Waits until a link is there and opens.
-    pub async fn until_active(&self, grant: &AccessGrant) -> AccessGrant {
-        self.until(grant, |g| {
-            condition(g, ACTIVE).is_some_and(|c| c.status == "True")
-        })
-        .await
-    }
-
-    /// Waits until the record of a grant is as it should be.
-    pub async fn until_record(
-        &self,
-        grant: &AccessGrant,
-        wanted: impl Fn(&AccessRecord) -> bool,
-    ) -> AccessRecord {
-        let api: Api<AccessRecord> = Api::namespaced(self.admin.clone(), PLATFORM);
-        let condition = |seen: Option<&AccessRecord>| seen.is_some_and(&wanted);
-        let seen = patiently(
-            "a record",
-            await_condition(api, &grant.uid().expect("one"), condition),
-        )
-        .await;
-        seen.expect("watched").expect("it is there")
-    }
-
-    /// Waits until Secret, Role and RoleBinding of a grant's link are gone.
-    pub async fn until_link_gone(&self, grant: &AccessGrant) {
-        use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-        use kube::runtime::conditions::is_deleted;
-        let (namespace, name) = (
-            grant.namespace().expect("one"),
-            link_name(&grant.uid().expect("one")),
-        );
-        macro_rules! gone {
-            ($kind:ty) => {
-                let api = Api::<$kind>::namespaced(self.admin.clone(), &namespace);
-                if let Some(object) = api.get_opt(&name).await.expect("readable") {
-                    let uid = object.uid().expect("one");
-                    let deleted = is_deleted(&uid);
-                    patiently(stringify!($kind), await_condition(api, &name, deleted))
-                        .await
-                        .expect("watched");
-                }
-            };
-        }
-        gone!(Secret);
-        gone!(Role);
-        gone!(RoleBinding);
-    }
-
-    /// Waits until 1Password has got so many requests by this route.
-    pub async fn until_requested(&self, route: &str, times: u64) {
-        let arrived = async {
-            while self.control.requests().await.expect("log").count(route) < times {
-                tokio::task::yield_now().await;
-            }
-        };
-        patiently(route, arrived).await;
-    }
-
-    /// When an integration's vaults were listed last.
-    pub async fn discovered_at(&self, integration: &str) -> Timestamp {
-        let api: Api<OnePasswordIntegration> = Api::namespaced(self.admin.clone(), PLATFORM);
-        let status = api
-            .get(integration)
-            .await
-            .expect("readable")
-            .status
-            .expect("a status");
-        status.last_discovery_time.expect("discovered").0
-    }
-
-    /// Waits until an integration's vaults have been listed after that time.
-    pub async fn until_discovered_after(&self, integration: &str, then: Timestamp) {
-        let api: Api<OnePasswordIntegration> = Api::namespaced(self.admin.clone(), PLATFORM);
-        let later = |seen: Option<&OnePasswordIntegration>| {
-            let status = seen.and_then(|i| i.status.as_ref());
-            status
-                .and_then(|s| s.last_discovery_time.as_ref())
-                .is_some_and(|t| t.0 > then)
-        };
-        patiently("a discovery", await_condition(api, integration, later))
-            .await
-            .expect("watched");
-    }
-
-    /// What somebody reads in the Secret of a link; or why that is refused.
-    pub async fn read_link(
-        &self,
-        who: &str,
-        grant: &AccessGrant,
-    ) -> Result<BTreeMap<String, String>, String> {
-        let client = self.cluster.client(who).await.expect("a client");
-        let api: Api<Secret> = Api::namespaced(client, &grant.namespace().expect("one"));
-        let secret = api
-            .get(&link_name(&grant.uid().expect("one")))
-            .await
-            .map_err(|e| format!("{e:?}"))?;
-        let text = |(key, value): (String, k8s_openapi::ByteString)| {
-            (key, String::from_utf8(value.0).expect("text"))
-        };
-        Ok(secret
-            .data
-            .unwrap_or_default()
-            .into_iter()
-            .map(text)
-            .collect())
-    }
-
-    /// Somebody deletes a grant.
-    pub async fn delete(&self, who: &str, grant: &AccessGrant) {
-        let client = self.cluster.client(who).await.expect("a client");
-        let api: Api<AccessGrant> = Api::namespaced(client, &grant.namespace().expect("one"));
-        api.delete(&grant.name_any(), &DeleteParams::default())
-            .await
-            .expect("deleted");
-    }
-
-    /// Sets an annotation on a grant.
-    pub async fn annotate(&self, grant: &AccessGrant, key: &str, value: &str) {
-        let api: Api<AccessGrant> =
-            Api::namespaced(self.admin.clone(), &grant.namespace().expect("one"));
-        let patch = json!({ "metadata": { "annotations": { key: value } } });
-        api.patch(
-            &grant.name_any(),
-            &PatchParams::default(),
-            &Patch::Merge(patch),
-        )
-        .await
-        .expect("annotated");
-    }
-
     /// Deletes a flow and an integration.
     pub async fn remove_flow_and_integration(&self, flow: &str, integration: &str) {
         let flows: Api<AccessFlow> = Api::namespaced(self.admin.clone(), PLATFORM);
@@ -497,44 +282,12 @@ async fn settings(cluster: &ControlPlane, simulator: &Simulator) -> Settings {
     let cache = keyloan_cluster::cache_dir().expect("a cache");
     let core = tokio::task::spawn_blocking(move || artifact::ensure(&wasm, &cache.join("core")));
     let core = core.await.expect("no panic").expect("a compiled core");
-    let kubeconfig = cluster
-        .service_account_kubeconfig("keyloan-system", "keyloan")
-        .await;
+    let kubeconfig = cluster.operator_kubeconfig().await;
     let origin = simulator.origin().parse().expect("an origin");
     let mut settings = Settings::new(core);
     settings.kube = KubeAccess::Kubeconfig(kubeconfig.expect("a kubeconfig"));
     settings.allowed_origins = AllowedOrigins::with([origin]);
     settings
-}
-
-/// The YAML of a folder, or of a file, of this project.
-fn manifest(path: &str) -> String {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    match path.is_dir() {
-        true => keyloan_cluster::read_folder(&path).expect("readable"),
-        false => std::fs::read_to_string(&path).expect("readable"),
-    }
-}
-
-async fn request(client: Client, ask: Ask) -> AccessGrant {
-    let grant = json!({
-        "apiVersion": "keyloan.dev/v1alpha1",
-        "kind": "AccessGrant",
-        "metadata": { "generateName": "loan-" },
-        "spec": ask.spec,
-    });
-    let api: Api<AccessGrant> = Api::namespaced(client, ask.namespace);
-    let grant = serde_json::from_value(grant).expect("a grant");
-    api.create(&PostParams::default(), &grant)
-        .await
-        .expect("asked")
-}
-
-async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, wait).await {
-        Ok(done) => done,
-        Err(_) => panic!("waited in vain for {what}"),
-    }
 }
 
 /// A condition of a grant.

@@ -1,0 +1,125 @@
+//! Every step of issuing and ending can be the last one for a while: wherever it stops, the loan comes right, and no link is forgotten.
+//!
+//! A step is made to fail by taking away the right that it needs, which the API server sees at once.
+
+mod world;
+
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use keyloan::api::{AccessGrant, EndReason, LinkOutcome, link_name};
+use kube::{Api, ResourceExt};
+use rstest::rstest;
+use world::{Ask, World};
+
+const ITEM: &str = "GET /api/v1/vault/{vault}/item/{item}";
+const SHARE: &str = "POST /api/v4/itemshare";
+
+/// Where issuing stops.
+#[derive(Clone, Copy, Debug)]
+enum Stop {
+    Record,
+    Secret,
+    Role,
+    RoleBinding,
+    Close,
+}
+
+impl Stop {
+    /// The right that the step needs.
+    fn right(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Record => ("accessrecords", "create"),
+            Self::Secret => ("secrets", "create"),
+            Self::Role => ("roles", "create"),
+            Self::RoleBinding => ("rolebindings", "create"),
+            Self::Close => ("accessrecords", "patch"),
+        }
+    }
+
+    /// Waits until the step before has been done.
+    async fn reached(self, world: &World, grant: &AccessGrant) {
+        match self {
+            Self::Record => world.until_requested(ITEM, 1).await,
+            Self::Secret => world.until_requested(SHARE, 1).await,
+            Self::Role => {
+                world
+                    .until_there(&link::<Secret>(world, grant), grant)
+                    .await
+            }
+            Self::RoleBinding => world.until_there(&link::<Role>(world, grant), grant).await,
+            Self::Close => {
+                world
+                    .until_there(&link::<RoleBinding>(world, grant), grant)
+                    .await
+            }
+        }
+    }
+}
+
+fn link<K>(world: &World, grant: &AccessGrant) -> Api<K>
+where
+    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+{
+    Api::namespaced(world.admin.clone(), &grant.namespace().expect("one"))
+}
+
+#[rstest]
+#[case(Stop::Record, &[LinkOutcome::Issued])]
+#[case(Stop::Secret, &[LinkOutcome::Lost, LinkOutcome::Issued])]
+#[case(Stop::Role, &[LinkOutcome::Issued])]
+#[case(Stop::RoleBinding, &[LinkOutcome::Issued])]
+#[case(Stop::Close, &[LinkOutcome::Issued])]
+#[tokio::test(flavor = "multi_thread")]
+async fn issuing_that_stops_anywhere_comes_right(
+    #[case] stop: Stop,
+    #[case] outcomes: &[LinkOutcome],
+    #[values(false, true)] restart: bool,
+) {
+    let mut world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    let (resource, verb) = stop.right();
+    world.take_right(resource, verb).await;
+    let grant = world.ask("alice", Ask::item("db password")).await;
+    stop.reached(&world, &grant).await;
+    if restart {
+        world.restart_operator().await;
+    }
+    world.give_rights_back().await;
+    let grant = world.until_active(&grant).await;
+    let record = world
+        .until_record(&grant, |r| r.spec.links.iter().all(|l| l.outcome.is_some()))
+        .await;
+    let issued: Vec<_> = record.spec.links.iter().filter_map(|l| l.outcome).collect();
+    // A step may have been tried more than once before the right came back: what matters is that each share is on record.
+    let shares = world.control.shares().await.expect("shares").len();
+    assert_eq!(issued.len(), shares, "every share is on record: {issued:?}");
+    assert_eq!(issued.last(), outcomes.last());
+    assert_eq!(issued.first(), outcomes.first());
+    let link = world.read_link("alice", &grant).await.expect("readable");
+    world
+        .control
+        .open(&link["url"], "alice@example.com")
+        .await
+        .expect("it opens");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loan_whose_secret_cannot_be_deleted_is_not_called_ended() {
+    let mut world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    let grant = world.ask("alice", Ask::item("db password")).await;
+    let grant = world.until_active(&grant).await;
+    world.take_right("secrets", "delete").await;
+    world.advance(std::time::Duration::from_secs(61 * 60)).await;
+    world
+        .until_refused("delete", "secrets", &link_name(&grant.uid().expect("one")))
+        .await;
+    let record = world.until_record(&grant, |_| true).await;
+    assert_eq!(record.spec.end, None, "the Secret is still there");
+    world.give_rights_back().await;
+    let record = world.until_record(&grant, |r| r.spec.end.is_some()).await;
+    assert_eq!(record.spec.end.map(|e| e.reason), Some(EndReason::Expired));
+    world.until_link_gone(&grant).await;
+}

@@ -1,0 +1,142 @@
+//! What people do: ask, read their links, ask for the next one, give back.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use keyloan::api::{AccessGrant, link_name};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+
+use super::{PLATFORM, TEAM, World};
+
+/// What somebody asks for.
+pub struct Ask {
+    spec: Value,
+    namespace: &'static str,
+}
+
+impl Ask {
+    /// An item of the vault Infra, by the integration prod.
+    pub fn item(item: &str) -> Self {
+        let spec = json!({
+            "integration": { "name": "prod", "namespace": PLATFORM },
+            "item": { "vault": "Infra", "item": item },
+        });
+        Self {
+            spec,
+            namespace: TEAM,
+        }
+    }
+
+    pub fn in_vault(mut self, vault: &str) -> Self {
+        self.spec["item"]["vault"] = json!(vault);
+        self
+    }
+
+    pub fn of(mut self, integration: &str) -> Self {
+        self.spec["integration"]["name"] = json!(integration);
+        self
+    }
+
+    pub fn from(mut self, namespace: &'static str) -> Self {
+        self.namespace = namespace;
+        self
+    }
+
+    pub fn lasting(mut self, duration: &str) -> Self {
+        self.spec["duration"] = json!(duration);
+        self
+    }
+
+    pub fn to(mut self, recipient: &str) -> Self {
+        self.spec["recipients"] = json!([recipient]);
+        self
+    }
+
+    pub fn once(mut self) -> Self {
+        self.spec["viewOnce"] = json!(true);
+        self
+    }
+}
+
+impl World {
+    /// Somebody asks, in person.
+    pub async fn ask(&self, who: &str, ask: Ask) -> AccessGrant {
+        let client = self.cluster.client(who).await.expect("a client");
+        request(client, ask).await
+    }
+
+    /// Somebody asks whose name is no e-mail address.
+    pub async fn ask_without_email(&self, who: &str, group: &str, ask: Ask) -> AccessGrant {
+        let kubeconfig = self.cluster.kubeconfig("admin");
+        let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default())
+            .await
+            .expect("a config");
+        config.auth_info.impersonate = Some(who.into());
+        config.auth_info.impersonate_groups =
+            Some(vec![group.into(), "system:authenticated".into()]);
+        request(Client::try_from(config).expect("a client"), ask).await
+    }
+
+    /// What somebody reads in the Secret of a link; or why that is refused.
+    pub async fn read_link(
+        &self,
+        who: &str,
+        grant: &AccessGrant,
+    ) -> Result<BTreeMap<String, String>, String> {
+        let client = self.cluster.client(who).await.expect("a client");
+        let api: Api<Secret> = Api::namespaced(client, &grant.namespace().expect("one"));
+        let secret = api
+            .get(&link_name(&grant.uid().expect("one")))
+            .await
+            .map_err(|e| format!("{e:?}"))?;
+        let text = |(key, value): (String, k8s_openapi::ByteString)| {
+            (key, String::from_utf8(value.0).expect("text"))
+        };
+        Ok(secret
+            .data
+            .unwrap_or_default()
+            .into_iter()
+            .map(text)
+            .collect())
+    }
+
+    /// Somebody deletes a grant.
+    pub async fn delete(&self, who: &str, grant: &AccessGrant) {
+        let client = self.cluster.client(who).await.expect("a client");
+        let api: Api<AccessGrant> = Api::namespaced(client, &grant.namespace().expect("one"));
+        api.delete(&grant.name_any(), &DeleteParams::default())
+            .await
+            .expect("deleted");
+    }
+
+    /// Sets an annotation on a grant.
+    pub async fn annotate(&self, grant: &AccessGrant, key: &str, value: &str) {
+        let api: Api<AccessGrant> =
+            Api::namespaced(self.admin.clone(), &grant.namespace().expect("one"));
+        let patch = json!({ "metadata": { "annotations": { key: value } } });
+        api.patch(
+            &grant.name_any(),
+            &PatchParams::default(),
+            &Patch::Merge(patch),
+        )
+        .await
+        .expect("annotated");
+    }
+}
+
+async fn request(client: Client, ask: Ask) -> AccessGrant {
+    let grant = json!({
+        "apiVersion": "keyloan.dev/v1alpha1",
+        "kind": "AccessGrant",
+        "metadata": { "generateName": "loan-" },
+        "spec": ask.spec,
+    });
+    let api: Api<AccessGrant> = Api::namespaced(client, ask.namespace);
+    let grant = serde_json::from_value(grant).expect("a grant");
+    api.create(&PostParams::default(), &grant)
+        .await
+        .expect("asked")
+}

@@ -1,0 +1,170 @@
+//! Waiting for what has to come: for events, never for a time, and not for ever.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use keyloan::api::*;
+use kube::runtime::wait::await_condition;
+use kube::{Api, ResourceExt};
+
+use super::{PLATFORM, World, condition};
+
+/// No wait takes longer; on a good day none takes a tenth of it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl World {
+    /// Waits until a grant is as it should be.
+    pub async fn until(
+        &self,
+        grant: &AccessGrant,
+        wanted: impl Fn(&AccessGrant) -> bool,
+    ) -> AccessGrant {
+        let api: Api<AccessGrant> =
+            Api::namespaced(self.admin.clone(), &grant.namespace().expect("one"));
+        let name = grant.name_any();
+        let condition = |seen: Option<&AccessGrant>| seen.is_some_and(&wanted);
+        match tokio::time::timeout(PATIENCE, await_condition(api.clone(), &name, condition)).await {
+            Ok(seen) => seen.expect("watched").expect("it is there"),
+            Err(_) => {
+                let status = api
+                    .get_opt(&name)
+                    .await
+                    .expect("readable")
+                    .and_then(|g| g.status);
+                panic!("waited in vain; the grant's status is {status:#?}");
+            }
+        }
+    }
+
+    /// Waits until a link is there and opens.
+    pub async fn until_active(&self, grant: &AccessGrant) -> AccessGrant {
+        self.until(grant, |g| {
+            condition(g, ACTIVE).is_some_and(|c| c.status == "True")
+        })
+        .await
+    }
+
+    /// Waits until the record of a grant is as it should be.
+    pub async fn until_record(
+        &self,
+        grant: &AccessGrant,
+        wanted: impl Fn(&AccessRecord) -> bool,
+    ) -> AccessRecord {
+        let api: Api<AccessRecord> = Api::namespaced(self.admin.clone(), PLATFORM);
+        let condition = |seen: Option<&AccessRecord>| seen.is_some_and(&wanted);
+        let seen = patiently(
+            "a record",
+            await_condition(api, &grant.uid().expect("one"), condition),
+        )
+        .await;
+        seen.expect("watched").expect("it is there")
+    }
+
+    /// Waits until Secret, Role and RoleBinding of a grant's link are gone.
+    pub async fn until_link_gone(&self, grant: &AccessGrant) {
+        use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+        use kube::runtime::conditions::is_deleted;
+        let (namespace, name) = (
+            grant.namespace().expect("one"),
+            link_name(&grant.uid().expect("one")),
+        );
+        macro_rules! gone {
+            ($kind:ty) => {
+                let api = Api::<$kind>::namespaced(self.admin.clone(), &namespace);
+                if let Some(object) = api.get_opt(&name).await.expect("readable") {
+                    let uid = object.uid().expect("one");
+                    let deleted = is_deleted(&uid);
+                    patiently(stringify!($kind), await_condition(api, &name, deleted))
+                        .await
+                        .expect("watched");
+                }
+            };
+        }
+        gone!(Secret);
+        gone!(Role);
+        gone!(RoleBinding);
+    }
+
+    /// Waits until 1Password has got so many requests by this route.
+    pub async fn until_requested(&self, route: &str, times: u64) {
+        let arrived = async {
+            while self.control.requests().await.expect("log").count(route) < times {
+                tokio::task::yield_now().await;
+            }
+        };
+        patiently(route, arrived).await;
+    }
+
+    /// When an integration's vaults were listed last.
+    pub async fn discovered_at(&self, integration: &str) -> Timestamp {
+        let api: Api<OnePasswordIntegration> = Api::namespaced(self.admin.clone(), PLATFORM);
+        let status = api
+            .get(integration)
+            .await
+            .expect("readable")
+            .status
+            .expect("a status");
+        status.last_discovery_time.expect("discovered").0
+    }
+
+    /// Waits until an integration's vaults have been listed after that time.
+    pub async fn until_discovered_after(&self, integration: &str, then: Timestamp) {
+        let api: Api<OnePasswordIntegration> = Api::namespaced(self.admin.clone(), PLATFORM);
+        let later = |seen: Option<&OnePasswordIntegration>| {
+            let status = seen.and_then(|i| i.status.as_ref());
+            status
+                .and_then(|s| s.last_discovery_time.as_ref())
+                .is_some_and(|t| t.0 > then)
+        };
+        patiently("a discovery", await_condition(api, integration, later))
+            .await
+            .expect("watched");
+    }
+
+    /// Waits until the object that carries a grant's link is there.
+    pub async fn until_there<K>(&self, api: &Api<K>, grant: &AccessGrant)
+    where
+        K: kube::Resource<DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned
+            + Send
+            + 'static,
+    {
+        let name = link_name(&grant.uid().expect("one"));
+        let there = |seen: Option<&K>| seen.is_some();
+        patiently(&name, await_condition(api.clone(), &name, there))
+            .await
+            .expect("watched");
+    }
+
+    /// Waits until the API server has refused the operator to do this to that object.
+    pub async fn until_refused(&self, verb: &str, resource: &str, name: &str) {
+        let refused = async {
+            loop {
+                let log = std::fs::read_to_string(self.cluster.audit_log()).unwrap_or_default();
+                let is_it = |line: &str| {
+                    let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+                    event["verb"] == verb
+                        && event["objectRef"]["resource"] == resource
+                        && event["objectRef"]["name"] == name
+                        && event["responseStatus"]["code"] == 403
+                };
+                if log.lines().any(is_it) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        patiently("a refusal", refused).await;
+    }
+}
+
+/// Waits, but not for ever.
+pub(super) async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, wait).await {
+        Ok(done) => done,
+        Err(_) => panic!("waited in vain for {what}"),
+    }
+}
