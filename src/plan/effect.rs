@@ -84,6 +84,8 @@ pub struct IssueLink {
     pub lost: Option<u32>,
     /// The longest life that the link may have.
     pub lifetime: LinkLifetime,
+    /// The intent has to be written by then: later, the link could outlive the loan, or start it too late.
+    pub write_by: Timestamp,
     /// The item's version that was lent first; another one ends the loan. `None` for the first link.
     pub item_version: Option<u32>,
 }

@@ -129,6 +129,13 @@ impl<'a> Links<'a> {
         }
     }
 
+    /// The latest time to write the intent of a link of this lifetime that must not outlive the loan; `None` before the
+    /// loan has started, when it cannot.
+    pub fn write_by(self, lifetime: LinkLifetime) -> Option<Timestamp> {
+        let end = self.loan_end()?.saturating_sub(length(lifetime));
+        Some(answered_by(end.unwrap_or(Timestamp::MIN)))
+    }
+
     /// Until when some link of this loan may still open, whatever became of it.
     pub fn residual(self, now: Timestamp) -> Option<Timestamp> {
         self.record
@@ -147,6 +154,13 @@ pub fn end_of(link: &LinkRecord) -> Timestamp {
         (Some(LinkOutcome::Issued), Some(end)) => end.0,
         _ => link.latest_end.0,
     }
+}
+
+/// The latest time to write an intent if the call that follows it is to be over by then.
+pub fn answered_by(deadline: Timestamp) -> Timestamp {
+    deadline
+        .saturating_sub(CALL_TIMEOUT)
+        .unwrap_or(Timestamp::MIN)
 }
 
 /// The latest time until which a link can open whose intent is written now.

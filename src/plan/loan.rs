@@ -8,7 +8,7 @@ use crate::api::{
 
 use super::effect::{Effect, IssueLink, Plan};
 use super::inventory::Lookup;
-use super::links::{CALL_TIMEOUT, Links, MOST_LOST, RENEWAL_MARGIN, end_of};
+use super::links::{Links, MOST_LOST, RENEWAL_MARGIN, answered_by, end_of};
 use super::observed::{LinkSeen, Observed};
 use super::reasons::grant as reasons;
 use super::retry::{self, Failure};
@@ -256,10 +256,7 @@ fn next_link(seen: &Observed, record: &AccessRecord, grant: &AccessGrant, now: T
         };
     }
     let gives_up = gives_up_at(record, grant, now);
-    let in_time = now
-        .saturating_add(CALL_TIMEOUT)
-        .is_ok_and(|latest| latest < gives_up);
-    if links.granted_at().is_none() && !in_time {
+    if links.granted_at().is_none() && now >= answered_by(gives_up) {
         return Next::Waits {
             until: gives_up,
             why: (
@@ -278,6 +275,7 @@ fn next_link(seen: &Observed, record: &AccessRecord, grant: &AccessGrant, now: T
         agreement: Agreement::of(record),
         first: false,
         lost: links.open().map(|l| l.sequence),
+        write_by: links.write_by(lifetime).unwrap_or(answered_by(gives_up)),
         lifetime,
         item_version: links.first().and_then(|l| l.item_version),
     }))

@@ -6,7 +6,7 @@ use crate::api::{AccessGrant, ConsideredFlow, Phase};
 
 use super::effect::{Effect, IssueLink, Plan};
 use super::inventory::Lookup;
-use super::links::CALL_TIMEOUT;
+use super::links::answered_by;
 use super::observed::{LinkSeen, Observed};
 use super::reasons::grant as reasons;
 use super::resolve::{Hold, Kind, look_up_and_agree};
@@ -131,6 +131,7 @@ fn grantable(
         considered,
         agreement: Some(&agreement),
     };
+    let write_by = answered_by(lapses);
     let mut wake = lapses;
     let mut effect = None;
     if seen.link == LinkSeen::Foreign {
@@ -143,16 +144,14 @@ fn grantable(
         wake = wake.min(attempt.retry_at());
     } else if let Some(stale) = stale_listing(seen, &agreement) {
         effect = Some(stale);
-    } else if now
-        .saturating_add(CALL_TIMEOUT)
-        .is_ok_and(|latest| latest < lapses)
-    {
+    } else if now < write_by {
         effect = Some(Effect::IssueLink(Box::new(IssueLink {
             sequence: 1,
             lifetime: agreement.terms.link_lifetime,
             agreement: agreement.clone(),
             first: true,
             lost: None,
+            write_by,
             item_version: None,
         })));
     } else {

@@ -68,6 +68,10 @@ impl Issuing<'_> {
             Ok(ready) => ready,
             Err(failure) => return Ok(Err(failure)),
         };
+        // Waiting for the turn and looking at the item took their time; by now another lifetime may be due, or none.
+        if self.loans.clock.now() > issue.write_by {
+            return Ok(Ok(()));
+        }
         let Some(record) = self.write_intent(&issue, ready.lifetime).await? else {
             return Ok(Err(Failure::LimitReached));
         };
@@ -470,7 +474,10 @@ pub fn failure_of(error: &CallError, now: Timestamp) -> Failure {
             }
         }
         Problem::Refused(_) => Failure::Refused,
-        Problem::Unavailable { .. } | Problem::Timeout | Problem::Broken(_) => Failure::Unavailable,
+        // A conflict may pass; if the item has really changed, the next look at it tells.
+        Problem::Conflict | Problem::Unavailable { .. } | Problem::Timeout | Problem::Broken(_) => {
+            Failure::Unavailable
+        }
     }
 }
 
