@@ -104,10 +104,10 @@ impl Attempt {
                 reasons::THROTTLED,
                 format!("1Password's request limit is reached; next try at {at:.0}"),
             ),
-            Failure::Refused => {
-                let (reason, message) = refused();
-                (reason, message.into())
-            }
+            Failure::Refused => (
+                reasons::REFUSED,
+                "1Password refused this link: its sharing policy does not allow these recipients, this lifetime or this kind of item. Change the policy in 1Password, or ask for something else".into(),
+            ),
             Failure::Unavailable => (
                 reasons::UNAVAILABLE,
                 format!(
@@ -134,12 +134,6 @@ impl Attempt {
             ),
         }
     }
-}
-
-/// What to say where 1Password does not take a request as it is.
-pub fn refused() -> (&'static str, &'static str) {
-    let message = "1Password refused this link: its sharing policy does not allow these recipients, this lifetime or this kind of item. Change the policy in 1Password, or ask for something else";
-    (reasons::REFUSED, message)
 }
 
 /// What to say where a Secret of the link's name is there which is not the loan's.

@@ -11,7 +11,6 @@ use super::conditions::{self, Conditions};
 use super::effect::Note;
 use super::links::Links;
 use super::reasons::grant as reasons;
-use super::retry::refused;
 use super::terms::Agreement;
 
 /// A reason and a message.
@@ -156,7 +155,10 @@ pub fn of_ended(grant: &AccessGrant, record: &AccessRecord, now: Timestamp) -> A
         return common(grant, record);
     };
     let (reason, what) = match end.reason {
-        EndReason::NotIssued if Links::of(&record.spec).was_refused() => refused(),
+        EndReason::NotIssued if Links::of(&record.spec).was_refused() => (
+            reasons::NOT_ISSUED,
+            "1Password refused the link: the account's sharing policy or the service account's rights do not allow it. Change that in 1Password, or ask for something else",
+        ),
         reason => ending(reason),
     };
     conditions.say(ACTIVE, false, reason, what);

@@ -85,7 +85,7 @@ fn ended() {
 }
 
 #[test]
-fn failed_by_1passwords_policy() {
+fn failed_because_1password_refused() {
     let world = World::asked();
     let plan = world.plan_at(0);
     let seen = fail_to_issue(issued(&plan), world.seen, Failure::Refused, at(0));

@@ -464,7 +464,6 @@ pub fn failure_of(error: &CallError, now: Timestamp) -> Failure {
         Problem::Forbidden => Failure::Forbidden,
         Problem::NotFound => Failure::NotFound,
         Problem::NotActive => Failure::Archived,
-        Problem::Conflict => Failure::ItemDiffers,
         Problem::RateLimited { retry_after } => {
             let wait = retry_after
                 .and_then(|d| SignedDuration::try_from(d).ok())
