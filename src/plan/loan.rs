@@ -288,7 +288,8 @@ enum Wanted {
     Not,
 }
 
-/// The next link is issued when it was asked for and the current one has ended, is about to, or is out of reach.
+/// The next link is issued when it is asked for and the current one has ended, is about to, or is out of reach. A wish
+/// that comes earlier is answered by the current one: each link that is not needed is one more that may still open.
 fn wanted(
     seen: &Observed,
     links: Links<'_>,
@@ -304,15 +305,14 @@ fn wanted(
     let about_to_end = end_of(current)
         .saturating_sub(RENEWAL_MARGIN)
         .unwrap_or(Timestamp::MIN);
+    if is_here(seen, current) && asked < about_to_end {
+        return Wanted::Not;
+    }
     // A time in the future counts when it has come: until then every link would seem to come before it.
-    let from = match is_here(seen, current) {
-        true => asked.max(about_to_end),
-        false => asked,
-    };
-    if now >= from {
+    if now >= asked {
         Wanted::Now
     } else {
-        Wanted::From(from)
+        Wanted::From(asked)
     }
 }
 
