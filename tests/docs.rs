@@ -1,0 +1,58 @@
+//! The documentation against the code: what can drift apart is compared.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeSet;
+
+const REASONS: &str = include_str!("../src/plan/reasons.rs");
+const PAGE: &str = include_str!("../docs/reasons.md");
+
+/// The kinds, as the code's modules and the page's headings call them.
+const KINDS: [(&str, &str); 3] = [
+    ("grant", "AccessGrant"),
+    ("integration", "OnePasswordIntegration"),
+    ("flow", "AccessFlow"),
+];
+
+/// The values of all constants in a module of `reasons.rs`.
+fn in_code(module: &str) -> BTreeSet<&'static str> {
+    let (_, module) = REASONS.split_once(&format!("pub mod {module} {{")).unwrap();
+    let (module, _) = module.split_once("\n}").unwrap();
+    let constants = module.matches("pub const").count();
+    let values: BTreeSet<_> = module.split('"').skip(1).step_by(2).collect();
+    assert_eq!(
+        values.len(),
+        constants,
+        "each constant has one value of its own"
+    );
+    values
+}
+
+/// The first cells of the table under a heading.
+fn on_page(heading: &str) -> BTreeSet<&'static str> {
+    let (_, section) = PAGE.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows: Vec<_> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    let reasons: BTreeSet<_> = rows.iter().copied().collect();
+    assert_eq!(
+        reasons.len(),
+        rows.len(),
+        "{heading}: a reason is explained twice"
+    );
+    reasons
+}
+
+#[test]
+fn every_reason_is_explained_and_no_other() {
+    for (module, heading) in KINDS {
+        assert_eq!(
+            in_code(module),
+            on_page(heading),
+            "docs/reasons.md, {heading}"
+        );
+    }
+    assert_eq!(REASONS.matches("\npub mod ").count(), KINDS.len());
+}
