@@ -4,8 +4,11 @@
 
 mod cluster;
 mod core;
+mod demo;
+mod live;
 mod screen;
 mod test;
+mod workspace;
 
 use clap::{Parser, Subcommand};
 
@@ -27,6 +30,11 @@ enum Command {
     Cluster(cluster::Arguments),
     /// Fetch the 1Password SDK core and print its path
     Core,
+    /// Lend an item from nothing: a control plane, a simulated 1Password, the operator, and a loan to its end
+    Demo(demo::Arguments),
+    /// Check what is assumed about 1Password against a real account; needs a token
+    #[command(disable_help_flag = true)]
+    Live(live::Arguments),
     /// Check and test everything
     Test(test::Arguments),
 }
@@ -36,6 +44,8 @@ async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Cluster(arguments) => cluster::run(arguments).await,
         Command::Core => core::run().await,
+        Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Live(arguments) => live::run(arguments).await,
         Command::Test(arguments) => test::run(arguments).await,
     }
 }

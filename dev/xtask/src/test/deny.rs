@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
-use super::cargo::{self, cargo};
 use super::report::Outcome;
+use super::run::run;
+use crate::workspace::{self, cargo};
 
 /// Newest version when this was written; a newer one may know more licences, so it is pinned.
 const VERSION: &str = "0.20.2";
@@ -23,12 +24,12 @@ pub async fn install() -> Result<Outcome> {
     }
     let mut install = cargo("install --locked --root");
     install.arg(root()?).arg(format!("cargo-deny@{VERSION}"));
-    cargo::run(install).await
+    run(install).await
 }
 
 /// What needs no network: licences, banned crates, where crates come from. deny.toml has the rules.
 pub async fn check_policy() -> Result<Outcome> {
-    cargo::run(deny(
+    run(deny(
         "--offline check --hide-inclusion-graph bans licenses sources",
     )?)
     .await
@@ -47,7 +48,7 @@ pub async fn check_advisories() -> Result<Outcome> {
             }
         }
     }
-    cargo::run(deny(
+    run(deny(
         "check --disable-fetch --hide-inclusion-graph advisories",
     )?)
     .await
@@ -70,7 +71,7 @@ fn deny(arguments: &str) -> Result<Command> {
     let mut command = Command::new(program()?);
     command
         .args(arguments.split(' '))
-        .current_dir(cargo::workspace())
+        .current_dir(workspace::folder())
         .kill_on_drop(true);
     Ok(command)
 }

@@ -3,19 +3,19 @@
 //! A test that needs a control plane is in a file `tests/apiserver_*.rs` or `tests/e2e_*.rs` of its package: by that
 //! name `--fast` knows what to leave out. All others need nothing but the SDK core.
 
-mod cargo;
 mod deny;
 mod report;
+mod run;
 mod tally;
 mod targets;
 
 use anyhow::Result;
 
-use cargo::cargo;
 use report::{Outcome, Report};
 use targets::Targets;
 
 use crate::screen::line;
+use crate::workspace::cargo;
 
 /// Options of the command.
 #[derive(clap::Args)]
@@ -36,23 +36,23 @@ pub async fn run(Arguments { fast }: Arguments) -> Result<()> {
 
 async fn checks(report: &mut Report) {
     let format = "fmt --all --check";
-    report.step("format", cargo::check(format)).await;
+    report.step("format", run::check(format)).await;
 
     report.step("cargo-deny", deny::install()).await;
     report.step("dependencies", deny::check_policy()).await;
     report.step("advisories", deny::check_advisories()).await;
 
     let lint = "clippy --workspace --all-targets -- -D warnings";
-    report.step("lint", cargo::check(lint)).await;
+    report.step("lint", run::check(lint)).await;
 
     let mut document = cargo("doc --workspace --no-deps");
     document.env("RUSTDOCFLAGS", "-D warnings");
-    report.step("documentation", cargo::run(document)).await;
+    report.step("documentation", run::run(document)).await;
 }
 
 async fn tests(report: &mut Report, targets: &Targets, fast: bool) {
     let build = "test --workspace --no-run";
-    let ready = report.step("build", cargo::check(build)).await
+    let ready = report.step("build", run::check(build)).await
         && report.step("SDK core", fetch_core()).await;
     if !ready {
         return report.leave_out("tests", "what they need is not there");
@@ -67,11 +67,19 @@ async fn tests(report: &mut Report, targets: &Targets, fast: bool) {
     if fast {
         return report.leave_out(name, "--fast");
     }
+    if !report.step("control plane", fetch_control_plane()).await {
+        return report.leave_out(name, "there is no control plane");
+    }
     let beside = targets.on_control_plane(cargo("test --workspace --no-fail-fast"));
     report.tests(name, beside).await;
 }
 
 async fn fetch_core() -> Result<Outcome> {
     keyloan_cluster::core_wasm().await?;
+    Ok(Outcome::Passed)
+}
+
+async fn fetch_control_plane() -> Result<Outcome> {
+    keyloan_cluster::Binaries::find().await?;
     Ok(Outcome::Passed)
 }

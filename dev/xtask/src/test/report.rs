@@ -9,9 +9,9 @@ use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use super::cargo::shown;
 use super::tally::Tally;
 use crate::screen::took;
+use crate::workspace::shown;
 
 /// How a step ended that did not fail.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::cargo::{cargo, shown};
+use crate::workspace::{cargo, shown};
 
 /// What the file names of tests begin with that start a control plane.
 const ON_CONTROL_PLANE: [&str; 2] = ["apiserver_", "e2e_"];
@@ -45,7 +45,13 @@ impl Targets {
         );
         let metadata: Metadata = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("cannot read what {} says", shown(&command)))?;
-        Ok(Self::of(metadata))
+        let targets = Self::of(metadata);
+        ensure!(
+            !targets.on_control_plane.is_empty(),
+            "no test is named {}*: where are those that need a control plane?",
+            ON_CONTROL_PLANE.join("* or ")
+        );
+        Ok(targets)
     }
 
     fn of(metadata: Metadata) -> Self {

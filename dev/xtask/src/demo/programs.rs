@@ -1,0 +1,59 @@
+//! The programs that the demo runs: the operator and the simulated 1Password.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use tokio::process::Command;
+
+use crate::workspace::build;
+
+/// Where the programs are.
+pub struct Programs {
+    /// The operator.
+    pub keyloan: PathBuf,
+    /// The simulated 1Password.
+    pub simulator: PathBuf,
+}
+
+const KEYLOAN: &str = "keyloan";
+const SIMULATOR: &str = "keyloan-simulator";
+
+impl Programs {
+    /// Those in a folder.
+    pub fn in_folder(folder: &Path) -> Result<Self> {
+        let program = |name: &str| {
+            let path = folder.join(name);
+            ensure!(path.is_file(), "there is no program {}", path.display());
+            Ok(path)
+        };
+        Ok(Self {
+            keyloan: program(KEYLOAN)?,
+            simulator: program(SIMULATOR)?,
+        })
+    }
+
+    /// Builds them; cargo shows how it gets on.
+    pub async fn build() -> Result<Self> {
+        let [keyloan, simulator] = build([KEYLOAN, SIMULATOR]).await?;
+        Ok(Self { keyloan, simulator })
+    }
+
+    /// Has the operator compile the SDK core.
+    pub async fn compile_core(&self, wasm: &Path, folder: &Path) -> Result<PathBuf> {
+        let compiled = folder.join("core.cwasm");
+        let mut compile = Command::new(&self.keyloan);
+        compile
+            .args(["core", "compile", "--wasm"])
+            .arg(wasm)
+            .arg("--out")
+            .arg(&compiled)
+            .kill_on_drop(true);
+        let done = compile.output().await.context("cannot start keyloan")?;
+        ensure!(
+            done.status.success(),
+            "keyloan core compile: {}",
+            String::from_utf8_lossy(&done.stderr).trim()
+        );
+        Ok(compiled)
+    }
+}

@@ -1,0 +1,160 @@
+//! Sets the demo's stage: programs, a control plane, a simulated 1Password, the operator.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use keyloan_cluster::{Binaries, ControlPlane, Options, core_wasm, wait_until};
+use keyloan_simulator::Control;
+use tokio::process::Command;
+
+use super::objects::Person;
+use super::process::Process;
+use super::programs::Programs;
+use super::stage::Stage;
+use super::{Arguments, STEP, WAIT, account};
+
+/// Building everything on a slow machine, once.
+const BUILD: Duration = Duration::from_secs(3600);
+
+/// What runs by now.
+pub struct Running {
+    pub cluster: ControlPlane,
+    pub control: Control,
+    pub admin: Person,
+    pub alice: Person,
+    pub mallory: Person,
+    pub programs: Programs,
+    pub operator_log: PathBuf,
+}
+
+/// Builds and starts everything; nothing is lent yet.
+pub async fn set_up(stage: &mut Stage, arguments: &Arguments) -> Result<Running> {
+    let build = async {
+        match &arguments.programs {
+            Some(folder) => Programs::in_folder(folder),
+            None => Programs::build().await,
+        }
+    };
+    let programs = stage
+        .step(
+            "the operator and the simulated 1Password are built",
+            BUILD,
+            build,
+        )
+        .await?;
+    let wasm = async { Ok(core_wasm().await?) };
+    let wasm = stage
+        .step("1Password's SDK core is here, unmodified", BUILD, wasm)
+        .await?;
+    let binaries = async { Ok(Binaries::find().await?) };
+    stage
+        .step(
+            "etcd, kube-apiserver and kube-controller-manager are here",
+            BUILD,
+            binaries,
+        )
+        .await?;
+
+    let start = async { Ok(ControlPlane::start(Options::default().with_keyloan()?).await?) };
+    let name = "a Kubernetes API server runs, with Keyloan's kinds and policies";
+    let cluster = stage.step(name, STEP, start).await?;
+    let folder = cluster.dir().to_owned();
+
+    let start = async {
+        let simulator = start_simulator(&programs, &folder)?;
+        let origin = wait_until("the simulator says where it is", WAIT, async || {
+            origin(&simulator)
+        })
+        .await?;
+        Ok((Control::new(&origin)?, simulator))
+    };
+    let (control, simulator) = stage
+        .step("a simulated 1Password runs", STEP, start)
+        .await?;
+    stage.tell(format_args!(
+        "{} (process {})",
+        control.origin(),
+        simulator.pid()
+    ));
+    stage.watch(simulator);
+
+    let compile = programs.compile_core(&wasm, &folder);
+    let core = stage
+        .step("the SDK core is compiled for its sandbox", STEP, compile)
+        .await?;
+    let kubeconfig = cluster.operator_kubeconfig().await?;
+    let listen = free_address()?;
+    let operator = start_operator(&programs, &folder, &kubeconfig, &core, &control, &listen)?;
+    let operator_log = operator.log().to_owned();
+    let pid = operator.pid();
+    stage.watch(operator);
+    let name = "the operator runs, with the rights of its own ServiceAccount";
+    stage.step(name, STEP, until_ready(&listen)).await?;
+    stage.tell(format_args!("http://{listen}/metrics (process {pid})"));
+
+    Ok(Running {
+        admin: Person::of(&cluster, "admin").await?,
+        alice: Person::of(&cluster, "alice").await?,
+        mallory: Person::of(&cluster, "mallory").await?,
+        cluster,
+        control,
+        programs,
+        operator_log,
+    })
+}
+
+fn start_simulator(programs: &Programs, folder: &Path) -> Result<Process> {
+    let mut command = Command::new(&programs.simulator);
+    command.arg("--account").arg(account::file());
+    Process::start("simulator", command, folder)
+}
+
+/// What the simulator announces.
+fn origin(simulator: &Process) -> Option<String> {
+    let said = simulator.said();
+    let origin = said.lines().find_map(|line| line.strip_prefix("ORIGIN="));
+    origin.map(str::to_owned)
+}
+
+fn start_operator(
+    programs: &Programs,
+    folder: &Path,
+    kubeconfig: &Path,
+    core: &Path,
+    control: &Control,
+    listen: &str,
+) -> Result<Process> {
+    let mut command = Command::new(&programs.keyloan);
+    command
+        .arg("run")
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        .arg("--core")
+        .arg(core);
+    command.args(["--allow-origin", control.origin(), "--listen", listen]);
+    Process::start("operator", command, folder)
+}
+
+/// An address on the loopback that nobody listens to.
+fn free_address() -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("there is no free port")?;
+    Ok(listener.local_addr()?.to_string())
+}
+
+async fn until_ready(listen: &str) -> Result<()> {
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(5))
+        .build()?;
+    let ready = async || {
+        let answer = http
+            .get(format!("http://{listen}/readyz"))
+            .send()
+            .await
+            .ok()?;
+        answer.status().is_success().then_some(())
+    };
+    Ok(wait_until("the operator says that it is ready", WAIT, ready).await?)
+}

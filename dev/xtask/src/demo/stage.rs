@@ -1,0 +1,105 @@
+//! Shows the demo's steps: what worked and how long it took, or what did not and what the programs said last.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+
+use super::process::Process;
+use crate::screen::{line, took};
+
+/// How many lines of a program's log are shown when a step fails.
+const SHOWN: usize = 15;
+
+/// The steps so far, and the programs that have to run on while the next ones are made.
+#[derive(Default)]
+pub struct Stage {
+    processes: Vec<Process>,
+    finished: bool,
+}
+
+impl Stage {
+    /// Makes a step that must be done after this time at the latest; an error says which step it was.
+    pub async fn step<T>(
+        &mut self,
+        name: &str,
+        at_most: Duration,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let started = Instant::now();
+        let result = tokio::select! {
+            // A program that has ended is the better explanation of what else goes wrong.
+            biased;
+            ended = ended(&mut self.processes) => Err(ended),
+            result = tokio::time::timeout(at_most, work) => {
+                result.unwrap_or_else(|_| Err(anyhow!("it was not done after {}", took(at_most))))
+            }
+        };
+        let time = took(started.elapsed());
+        match &result {
+            Ok(_) => line(format_args!("  ✓ {name:<70} {time:>11}")),
+            Err(error) => {
+                line(format_args!("  ✗ {name:<70} {time:>11}"));
+                self.tell(format_args!("{error:#}"));
+                self.show_logs();
+            }
+        }
+        result.with_context(|| format!("the demo failed at the step: {name}"))
+    }
+
+    /// Prints what belongs to the last step.
+    pub fn tell(&self, text: impl Display) {
+        for text in text.to_string().lines() {
+            line(format_args!("      {text}"));
+        }
+    }
+
+    /// From now on, every step fails as soon as this program ends.
+    pub fn watch(&mut self, process: Process) {
+        self.processes.push(process);
+    }
+
+    /// Notes that all steps have been made.
+    pub fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    /// Whether all steps have been made.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Waits until one of the programs ends, which none of them should.
+    pub async fn until_one_ends(&mut self) -> anyhow::Error {
+        let error = ended(&mut self.processes).await;
+        self.show_logs();
+        error
+    }
+
+    fn show_logs(&self) {
+        for process in &self.processes {
+            line(format_args!(
+                "\n    the last words of the {}:",
+                process.name()
+            ));
+            self.tell(process.log_tail(SHOWN));
+        }
+    }
+}
+
+/// The first program that ends.
+async fn ended(processes: &mut [Process]) -> anyhow::Error {
+    // Looked at by turns: there are two of them, and a tenth of a second is soon enough.
+    loop {
+        for process in processes.iter_mut() {
+            if let Some(how) = process.has_ended() {
+                return anyhow!(
+                    "the {} has ended ({how}), but it should run",
+                    process.name()
+                );
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
