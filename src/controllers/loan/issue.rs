@@ -58,12 +58,6 @@ struct Ready {
 impl Issuing<'_> {
     /// Issues a link. The inner error says why 1Password gave none; the outer one that Kubernetes could not be asked or told.
     pub async fn issue(&self, issue: IssueLink) -> Result<Result<(), Failure>, ApiError> {
-        // Held until the link is issued: an intent is not written before its call can begin.
-        let _turn = self
-            .loans
-            .registry
-            .turn(&integration_of(self.key, self.seen))
-            .await;
         let ready = match self.prepare(&issue).await? {
             Ok(ready) => ready,
             Err(failure) => return Ok(Err(failure)),

@@ -232,11 +232,18 @@ impl Loans {
                 memory.note_attempt(outcome.map_err(|error| failure_of(&error, now)), now);
                 Ok(())
             }
-            Effect::IssueLink(issue) => {
+            Effect::IssueLink(_) => {
+                // Held until the link is issued: an intent is not written before its call can begin. Waiting for it may take
+                // minutes, so the loan is looked at again: it may be over, or blocked, by now.
+                let _turn = self.registry.turn(&integration_of(key, seen)).await;
+                let seen = self.observe(key).await?;
+                let Some(Effect::IssueLink(issue)) = plan(&seen, self.clock.now()).effect else {
+                    return Ok(());
+                };
                 let issuing = Issuing {
                     loans: self,
                     key,
-                    seen,
+                    seen: &seen,
                     memory: &memory,
                 };
                 let outcome = issuing.issue(*issue).await?;
