@@ -11,6 +11,7 @@ use keyloan::onepassword::core::CoreOptions;
 use keyloan::onepassword::{AllowedOrigins, Origin};
 use keyloan::runtime::{Clock, Election, Settings, start};
 use keyloan::telemetry::{LogFormat, LogSettings, start_logging};
+use nix::sys::resource::{Resource, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Each setting is a flag and an environment variable.
@@ -106,6 +107,8 @@ pub struct RunArgs {
 pub fn run(args: RunArgs) -> anyhow::Result<()> {
     let (format, level) = (args.log_format, args.log_level.clone());
     start_logging(&LogSettings { format, level })?;
+    // Tokens and items pass through this process's memory; a crash must not put that on a disk.
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot switch core dumps off")?;
     install_tls();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -88,6 +88,18 @@ async fn a_whole_run_shows_no_token_no_item_and_no_link() {
         value: "planted-malformed-token".into(),
     });
 
+    assert!(
+        operator.limits().lines().any(|line| {
+            let mut words = line
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>();
+            words.truncate(6);
+            words == ["Max", "core", "file", "size", "0", "0"]
+        }),
+        "a crash would write memory to a disk:\n{}",
+        operator.limits()
+    );
     let metrics = operator.metrics().await;
     world.delete("alice", &grant).await;
     world.until_record(&grant, |r| r.spec.end.is_some()).await;
@@ -212,6 +224,12 @@ impl Operator {
             address,
             said,
         }
+    }
+
+    /// The process's limits, as the kernel knows them.
+    fn limits(&self) -> String {
+        let id = self.process.id().expect("it runs");
+        std::fs::read_to_string(format!("/proc/{id}/limits")).expect("readable")
     }
 
     async fn metrics(&self) -> String {
