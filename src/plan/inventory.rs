@@ -98,16 +98,19 @@ impl VaultSeen {
         Lookup::of(candidates, |item| &item.id)
     }
 
-    /// Whether a request made at `asked_at` need not cause a listing of this vault to look for `title_or_id`: a listing
-    /// that was made for this very name, shortly before or any time after the request, did not settle it.
+    /// Whether a request made at `asked_at` need not cause a listing of this vault to look for `title_or_id`: any listing
+    /// that was made after the request settles it, and so does one for this very name that was made shortly before.
     ///
     /// The answer depends on when the request was made and not on the present, so that a request that cannot be
     /// granted causes one listing and never a second one.
     pub fn has_refuted(&self, title_or_id: &str, asked_at: Timestamp) -> bool {
-        self.refuted
+        let listed_since = self.listed_at.as_second() > asked_at.as_second();
+        let refuted = self
+            .refuted
             .get(title_or_id)
             .and_then(|listed_at| listed_at.checked_add(REFUTED_FOR).ok())
-            .is_some_and(|until| asked_at < until)
+            .is_some_and(|until| asked_at < until);
+        listed_since || refuted
     }
 
     /// Takes in a fresh listing that was made to look for these names (none, in a discovery).
@@ -256,13 +259,24 @@ mod tests {
     }
 
     #[test]
+    fn a_listing_after_the_request_settles_every_name_so_that_many_unknown_ones_cost_one() {
+        let mut vault = vault(vec![]);
+        vault.relist(vec![], &["one".into()], at(100));
+        assert!(vault.has_refuted("another", at(99)));
+        assert!(
+            !vault.has_refuted("another", at(100)),
+            "not in the same second"
+        );
+    }
+
+    #[test]
     fn a_listing_that_settles_a_name_forgets_that_it_was_refuted() {
         let mut vault = vault(vec![]);
         vault.relist(vec![], &["db".into(), "gone".into()], at(100));
         vault.relist(vec![item("i1", "db", true)], &[], at(200));
-        assert!(!vault.has_refuted("db", at(100)));
+        assert!(!vault.has_refuted("db", at(300)));
         assert!(
-            vault.has_refuted("gone", at(100)),
+            vault.has_refuted("gone", at(300)),
             "and keeps what it does not settle"
         );
     }

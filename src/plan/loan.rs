@@ -3,18 +3,19 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{
-    AccessGrant, AccessRecord, EndReason, EndRecord, LinkRecord, RENEW_ANNOTATION, Time,
+    AccessGrant, AccessRecord, EndReason, EndRecord, LinkLifetime, LinkRecord, RENEW_ANNOTATION,
+    Time,
 };
 
 use super::effect::{Effect, IssueLink, Plan};
 use super::inventory::Lookup;
-use super::links::{Links, MOST_LOST, RENEWAL_MARGIN, answered_by, end_of};
+use super::links::{CALL_TIMEOUT, Links, MOST_LOST, RENEWAL_MARGIN, answered_by, end_of};
 use super::observed::{LinkSeen, Observed};
 use super::reasons::grant as reasons;
 use super::retry::{self, Failure};
 use super::selection::is_one_of;
 use super::status::{self, LoanState};
-use super::terms::{Agreement, sendable};
+use super::terms::{Agreement, length, longest_within, sendable};
 
 /// How long a loan may take to its first link before it is given up.
 const FIRST_LINK_WITHIN: SignedDuration = SignedDuration::from_hours(24);
@@ -64,20 +65,32 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
 }
 
 /// An interrupted intent whose Secret is there only has to be finished.
+///
+/// Whoever may write Secrets in the grant's namespace can change what the Secret says of its link, so that is believed only as far as
+/// the intent allows: the answer came within the call's time, and the link's life is the one that was asked for.
 fn finish(seen: &Observed, links: Links<'_>) -> Option<Effect> {
     let open = links.open()?;
     match seen.link {
         LinkSeen::Present {
             sequence,
             issued_at,
-            expires_at,
             item_version,
-        } if sequence == open.sequence => Some(Effect::FinishLink {
-            sequence,
-            issued_at: Time(issued_at),
-            expires_at: Time(expires_at),
-            item_version,
-        }),
+            ..
+        } if sequence == open.sequence => {
+            let latest = open.intent_at.0.saturating_add(CALL_TIMEOUT);
+            let latest = latest.unwrap_or(Timestamp::MAX);
+            let issued_at = issued_at.clamp(open.intent_at.0, latest);
+            let asked_for = open.latest_end.0.duration_since(latest);
+            let expires_at = longest_within(asked_for, LinkLifetime::ThirtyDays)
+                .and_then(|lifetime| issued_at.saturating_add(length(lifetime)).ok())
+                .unwrap_or(open.latest_end.0);
+            Some(Effect::FinishLink {
+                sequence,
+                issued_at: Time(issued_at),
+                expires_at: Time(expires_at),
+                item_version: open.item_version.unwrap_or(item_version),
+            })
+        }
         _ => None,
     }
 }

@@ -53,7 +53,8 @@ impl Attempt {
             Failure::ItemDiffers => self.doubling(2, 600),
             Failure::Unavailable | Failure::LimitReached => self.doubling(5, 600),
             Failure::SecretTaken => SignedDuration::from_mins(10),
-            Failure::Unauthorized => SignedDuration::from_mins(30),
+            // A token that is refused is not sent again: the next try waits only for another one.
+            Failure::Unauthorized => self.doubling(5, 60),
             Failure::Forbidden | Failure::NotFound | Failure::Archived => self.doubling(60, 3600),
             Failure::Refused | Failure::ItemChanged => SignedDuration::from_hours(1),
         };

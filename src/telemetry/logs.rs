@@ -57,6 +57,9 @@ pub fn start_logging(settings: &LogSettings) -> Result<(), LogError> {
         level: level.to_owned(),
         error,
     })?;
+    // kube's client quotes an answer that it cannot read, and an answer may be a Secret.
+    let silence = "kube_client::client=off".parse().ok();
+    let filter = silence.into_iter().fold(filter, EnvFilter::add_directive);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
     match settings.format {

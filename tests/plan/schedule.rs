@@ -1,8 +1,9 @@
 //! When the links of a loan are issued, and what is made of an interrupted one.
 
+use jiff::{SignedDuration, Timestamp};
 use keyloan::api::*;
 use keyloan::plan::effect::Effect;
-use keyloan::plan::links::Links;
+use keyloan::plan::links::{CALL_TIMEOUT, Links};
 use keyloan::plan::observed::LinkSeen;
 use keyloan::plan::retry::Failure;
 use rstest::rstest;
@@ -205,6 +206,36 @@ fn an_interrupted_further_link_is_made_good(#[case] reached: Reached, #[case] se
     let world = World { seen }.settled(56);
     assert!(matches!(world.seen.link, LinkSeen::Present { sequence: s, .. } if s == sequence));
     assert_eq!(reason(&world.plan_at(56), ACTIVE), "LinkIssued");
+}
+
+/// Whoever may write Secrets could otherwise lend for ever, or hide until when a link opens.
+#[rstest]
+#[case::long_after("2999-01-01T00:00:00Z", "2999-01-01T01:00:00Z")]
+#[case::long_before("1999-01-01T00:00:00Z", "1999-01-01T01:00:00Z")]
+fn what_a_secret_says_of_an_interrupted_link_is_believed_only_within_the_intent(
+    #[case] issued_at: Timestamp,
+    #[case] expires_at: Timestamp,
+) {
+    let mut world = interrupted_at(Reached::Secret);
+    world.seen.link = LinkSeen::Present {
+        sequence: 1,
+        issued_at,
+        expires_at,
+        item_version: 99,
+    };
+    let record = world.seen.record.clone().expect("a record");
+    let open = record.spec.links.last().expect("a link");
+    let Some(Effect::FinishLink {
+        issued_at,
+        expires_at,
+        ..
+    }) = world.plan_at(1).effect
+    else {
+        panic!("it has to be finished");
+    };
+    assert!(issued_at >= open.intent_at && issued_at.0 <= open.intent_at.0 + CALL_TIMEOUT);
+    assert_eq!(expires_at.0, issued_at.0 + SignedDuration::from_hours(1));
+    assert!(expires_at <= open.latest_end);
 }
 
 #[test]

@@ -18,9 +18,11 @@ use crate::cluster::link_objects::{self, LinkFacts};
 use crate::cluster::{ApiError, Trouble};
 use crate::onepassword::{
     CallError, Effect, Item, ItemId, OnePassword, Problem, Recipients, ShareLifetime, SharePolicy,
-    ShareTerms, ShareUrl, VaultId,
+    ShareTerms, ShareUrl, Stage, VaultId,
 };
+use crate::plan;
 use crate::plan::effect::IssueLink;
+use crate::plan::grant::plan;
 use crate::plan::inventory::ItemSeen;
 use crate::plan::links::latest_end;
 use crate::plan::observed::{LinkSeen, Observed, Usage};
@@ -62,11 +64,18 @@ impl Issuing<'_> {
             Ok(ready) => ready,
             Err(failure) => return Ok(Err(failure)),
         };
-        // Waiting for the turn and looking at the item took their time; by now another lifetime may be due, or none.
-        if self.loans.clock.now() > issue.write_by {
+        // One at a time from here to the record, so that two requests cannot both get the last place.
+        let place = match issue.first {
+            true => Some(self.loans.places.lock().await),
+            false => None,
+        };
+        // All that took its time: by now another lifetime may be due, or the loan is over, blocked or suspended.
+        if self.loans.clock.now() > issue.write_by || !self.is_still_due(&issue).await? {
             return Ok(Ok(()));
         }
-        let Some(record) = self.write_intent(&issue, ready.lifetime).await? else {
+        let record = self.write_intent(&issue, &ready).await?;
+        drop(place);
+        let Some(record) = record else {
             return Ok(Err(Failure::LimitReached));
         };
         let terms = ShareTerms {
@@ -233,11 +242,23 @@ impl Issuing<'_> {
         }
     }
 
+    /// Whether the plan, made anew, is still to issue this very link.
+    async fn is_still_due(&self, issue: &IssueLink) -> Result<bool, ApiError> {
+        let fresh = self.loans.observe(self.key).await?;
+        let effect = plan(&fresh, self.loans.clock.now()).effect;
+        Ok(
+            matches!(effect, Some(plan::effect::Effect::IssueLink(again))
+            if again.sequence == issue.sequence
+                && again.first == issue.first
+                && again.agreement.digest == issue.agreement.digest),
+        )
+    }
+
     /// Writes the intent: with the record's creation, or into the record. `None` where the flow's limit is reached in the meantime.
     async fn write_intent(
         &self,
         issue: &IssueLink,
-        lifetime: LinkLifetime,
+        ready: &Ready,
     ) -> Result<Option<Arc<AccessRecord>>, ApiError> {
         let now = self.loans.clock.now();
         let intent = LinkRecord {
@@ -245,13 +266,13 @@ impl Issuing<'_> {
             intent_at: Time(now),
             // Times are kept in whole seconds, rounded down; this one must not become too early by that.
             latest_end: Time(
-                latest_end(now, lifetime)
+                latest_end(now, ready.lifetime)
                     .saturating_add(SignedDuration::from_secs(1))
                     .unwrap_or(Timestamp::MAX),
             ),
             issued_at: None,
             expires_at: None,
-            item_version: None,
+            item_version: Some(ready.item.version),
             outcome: None,
         };
         if let (false, Some(record)) = (issue.first, &self.seen.record) {
@@ -284,7 +305,6 @@ impl Issuing<'_> {
                 residual_until: None,
             },
         };
-        let _place = self.loans.places.lock().await;
         if self.limit_reached(issue) {
             return Ok(None);
         }
@@ -455,6 +475,10 @@ fn existing<T>(outcome: Result<T, ApiError>) -> Result<(), ApiError> {
 pub fn failure_of(error: &CallError, now: Timestamp) -> Failure {
     match error.problem() {
         Problem::Unauthorized => Failure::Unauthorized,
+        // At the sign-in these are no verdict on the item; a firewall may be in between.
+        Problem::Forbidden | Problem::NotFound if error.stage() == Stage::SignIn => {
+            Failure::Unavailable
+        }
         Problem::Forbidden => Failure::Forbidden,
         Problem::NotFound => Failure::NotFound,
         Problem::NotActive => Failure::Archived,

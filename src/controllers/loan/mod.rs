@@ -228,13 +228,16 @@ impl Loans {
                     .registry
                     .list_vault(&integration_of(key, seen), &vault, &looking_for)
                     .await;
-                let now = self.clock.now();
-                memory.note_attempt(outcome.map_err(|error| failure_of(&error, now)), now);
+                // A listing that worked is no success of the loan: what failed before it still counts.
+                if let Err(error) = outcome {
+                    let now = self.clock.now();
+                    memory.note_attempt(Err(failure_of(&error, now)), now);
+                }
                 Ok(())
             }
             Effect::IssueLink(_) => {
                 // Held until the link is issued: an intent is not written before its call can begin. Waiting for it may take
-                // minutes, so the loan is looked at again: it may be over, or blocked, by now.
+                // minutes, so the plan is made anew.
                 let _turn = self.registry.turn(&integration_of(key, seen)).await;
                 let seen = self.observe(key).await?;
                 let Some(Effect::IssueLink(issue)) = plan(&seen, self.clock.now()).effect else {
