@@ -64,18 +64,21 @@ pub async fn observe(
         .get::<MatchedPath>()
         .map_or("(no route)", MatchedPath::as_str);
     let route = format!("{} {path}", request.method());
+    let arrived = service.now();
     let (number, fault) = {
         let mut state = service.state();
         let fault = state.faults.take(&route);
         let name = fault.as_ref().map(FaultKind::name);
-        (state.log.arrived(&route, name, service.now()), fault)
+        (state.log.arrived(&route, name, arrived), fault)
     };
     let response = match fault {
         None => next.run(request).await,
         Some(fault) => disturb(fault, &service, &switch, request, next).await,
     };
     let extensions = response.extensions();
+    let took = service.now().duration_since(arrived);
     service.state().log.answered(number, |entry| {
+        entry.micros = u64::try_from(took.as_micros()).ok();
         entry.status = (!switch.is_reset()).then(|| response.status().as_u16());
         entry.service_account = extensions.get::<Asker>().map(|asker| asker.0.clone());
         entry.refusal = extensions.get::<Why>().map(|why| why.0.clone());

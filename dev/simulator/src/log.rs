@@ -32,6 +32,8 @@ pub struct RequestEntry {
     pub route: String,
     /// Absent while there is no answer: it is being made, hangs, or the connection was reset.
     pub status: Option<u16>,
+    /// How long the answer took to make, in microseconds.
+    pub micros: Option<u64>,
     /// Who was found to ask.
     pub service_account: Option<String>,
     /// What was made to go wrong.

@@ -2,6 +2,7 @@
 //!
 //! A command is a file with a `run` function, a variant of [`Command`], and a line in `main`.
 
+mod bench;
 mod cluster;
 mod core;
 mod demo;
@@ -26,6 +27,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure Keyloan on real parts: latency, requests, API writes, memory
+    Bench(bench::Arguments),
     /// Start a control plane with Keyloan's kinds and rights, and run until interrupted
     Cluster(cluster::Arguments),
     /// Fetch the 1Password SDK core and print its path
@@ -42,6 +45,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
+        Command::Bench(arguments) => bench::run(arguments).await,
         Command::Cluster(arguments) => cluster::run(arguments).await,
         Command::Core => core::run().await,
         Command::Demo(arguments) => demo::run(arguments).await,

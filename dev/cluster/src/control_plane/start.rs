@@ -194,6 +194,8 @@ fn apiserver_arguments(
     if options.audit_log {
         arguments.push(format!("--audit-policy-file={}", at("audit-policy.json")));
         arguments.push(format!("--audit-log-path={}", audit_log(folder).display()));
+        // In megabytes: one file, however much is asked for, so that whoever reads along need look at no other.
+        arguments.push("--audit-log-maxsize=10000".into());
     }
     if !options.feature_gates.is_empty() {
         let gates = options

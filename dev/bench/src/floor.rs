@@ -1,0 +1,246 @@
+//! The floor: what a loan's objects cost when somebody just writes them, without looking at anything and without 1Password.
+//!
+//! One loan of the operator's is taken as the pattern. The floor repeats its writes with the operator's own identity, in
+//! the same order and with the same contents, only names and uids differ, and sees them arrive through the same watches.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use keyloan::api::{AccessGrant, AccessRecord, link_name};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::arrivals::Arrivals;
+use crate::loans::Loan;
+use crate::stage::{self, PLATFORM, Stage, TEAM};
+use crate::stopwatch;
+
+/// Where the floor's objects are, the records included: deleted with everything in it.
+const FLOOR: &str = "floor";
+/// How long the deletion of all that may take.
+const DELETED_WITHIN: Duration = Duration::from_secs(300);
+
+/// Writes what the operator would write.
+pub struct Floor {
+    alice: Client,
+    operator: Client,
+    arrivals: Arrivals,
+    _watches: JoinSet<()>,
+    pattern: Pattern,
+}
+
+/// The objects of one loan, as text in which names and uids are replaced.
+struct Pattern {
+    name: String,
+    uid: String,
+    secret_uid: String,
+    record: String,
+    secret: String,
+    role: String,
+    binding: String,
+    status: String,
+}
+
+impl Floor {
+    /// Takes a loan of the operator's as the pattern. The operator must have been stopped.
+    pub async fn new(stage: &Stage, operator: Client, loan: &Loan) -> Result<Self> {
+        stage::namespace(&stage.admin, FLOOR).await?;
+        let pattern = Pattern::of(&stage.admin, loan)
+            .await
+            .context("cannot read the loan that is the floor's pattern")?;
+        let mut watches = JoinSet::new();
+        let arrivals = Arrivals::watch(&stage.admin, FLOOR, &mut watches);
+        Ok(Self {
+            alice: stage.alice.clone(),
+            operator,
+            arrivals,
+            _watches: watches,
+            pattern,
+        })
+    }
+
+    /// Writes the objects of one loan, one after the other.
+    pub async fn lend(&self, number: usize) -> Result<Loan> {
+        let request = Stage::request(number, 1);
+        let began = stopwatch::now();
+        let grant = stage::create::<AccessGrant>(&self.alice, FLOOR, request).await?;
+        let (name, uid) = (grant.name_any(), grant.uid().unwrap_or_default());
+        self.write(&name, &uid)
+            .await
+            .context("the floor's own writes fail")?;
+        let link = self
+            .arrivals
+            .wait(&uid, "its link Secret is there", |seen| seen.secret)
+            .await?;
+        let active = self
+            .arrivals
+            .wait(&uid, "it is Active", |seen| seen.active)
+            .await?;
+        Ok(Loan {
+            name,
+            uid,
+            integration: 1,
+            to_link: link - began,
+            to_active: active - began,
+        })
+    }
+
+    async fn write(&self, name: &str, uid: &str) -> Result<()> {
+        let Pattern {
+            record,
+            secret,
+            role,
+            binding,
+            status,
+            ..
+        } = &self.pattern;
+        let of_grant = |text: &str| self.pattern.fill(text, name, uid, "");
+        let whole = of_grant(record)?;
+        let record =
+            stage::create::<AccessRecord>(&self.operator, FLOOR, intent(whole.clone())).await?;
+        let secret = stage::create::<Secret>(&self.operator, FLOOR, of_grant(secret)?).await?;
+        let secret_uid = secret.uid().unwrap_or_default();
+        let of_secret = |text: &str| self.pattern.fill(text, name, uid, &secret_uid);
+        stage::create::<Role>(&self.operator, FLOOR, of_secret(role)?).await?;
+        stage::create::<RoleBinding>(&self.operator, FLOOR, of_secret(binding)?).await?;
+        let closed = json!({
+            "metadata": { "resourceVersion": record.resource_version() },
+            "spec": { "links": whole["spec"]["links"] },
+        });
+        let records = Api::<AccessRecord>::namespaced(self.operator.clone(), FLOOR);
+        records
+            .patch(uid, &PatchParams::default(), &Patch::Merge(closed))
+            .await?;
+        let grants = Api::<AccessGrant>::namespaced(self.operator.clone(), FLOOR);
+        let status = json!({ "status": of_grant(status)? });
+        grants
+            .patch_status(name, &PatchParams::default(), &Patch::Merge(status))
+            .await?;
+        Ok(())
+    }
+
+    /// Deletes everything that the floor has written.
+    pub async fn clear(self, admin: &Client) -> Result<()> {
+        let namespaces = Api::<Namespace>::all(admin.clone());
+        namespaces.delete(FLOOR, &DeleteParams::default()).await?;
+        let began = stopwatch::now();
+        while namespaces.get_opt(FLOOR).await?.is_some() {
+            if began.elapsed() > DELETED_WITHIN {
+                bail!("the namespace {FLOOR} is still there {DELETED_WITHIN:?} after its deletion");
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        Ok(())
+    }
+}
+
+impl Pattern {
+    async fn of(admin: &Client, loan: &Loan) -> Result<Self> {
+        let link = link_name(&loan.uid);
+        let grant = Api::<AccessGrant>::namespaced(admin.clone(), TEAM)
+            .get_status(&loan.name)
+            .await?;
+        let secret = Api::<Secret>::namespaced(admin.clone(), TEAM)
+            .get(&link)
+            .await?;
+        Ok(Self {
+            name: loan.name.clone(),
+            uid: loan.uid.clone(),
+            secret_uid: secret.uid().unwrap_or_default(),
+            record: get::<AccessRecord>(admin, PLATFORM, &loan.uid).await?,
+            secret: get::<Secret>(admin, TEAM, &link).await?,
+            role: get::<Role>(admin, TEAM, &link).await?,
+            binding: get::<RoleBinding>(admin, TEAM, &link).await?,
+            status: serde_json::to_string(&grant.status)?,
+        })
+    }
+
+    fn fill(&self, text: &str, name: &str, uid: &str, secret_uid: &str) -> Result<Value> {
+        let text = text
+            .replace(&self.uid, uid)
+            .replace(&self.name, name)
+            .replace(&self.secret_uid, secret_uid);
+        Ok(serde_json::from_str(&text)?)
+    }
+}
+
+/// The record as it is before the link: all that is known of the link is that it is wanted.
+fn intent(mut record: Value) -> Value {
+    let links = record["spec"]["links"].as_array_mut();
+    for link in links.into_iter().flatten().filter_map(Value::as_object_mut) {
+        for known_later in ["issuedAt", "expiresAt", "itemVersion", "outcome"] {
+            link.remove(known_later);
+        }
+    }
+    record
+}
+
+/// An object without what the API server adds, as text.
+async fn get<K>(client: &Client, namespace: &str, name: &str) -> Result<String>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
+{
+    let object = Api::<K>::namespaced(client.clone(), namespace)
+        .get(name)
+        .await?;
+    Ok(as_written(serde_json::to_value(object)?).to_string())
+}
+
+fn as_written(mut object: Value) -> Value {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.retain(|key, _| {
+            ["name", "labels", "annotations", "ownerReferences"].contains(&key.as_str())
+        });
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_carries_its_own_names_and_uids_everywhere() {
+        let secret = json!({
+            "metadata": {
+                "name": "keyloan-link-u1", "namespace": "team", "uid": "s1", "resourceVersion": "7",
+                "ownerReferences": [{ "name": "loan-1", "uid": "u1" }],
+            },
+            "data": { "url": "x" },
+        });
+        let pattern = Pattern {
+            name: "loan-1".into(),
+            uid: "u1".into(),
+            secret_uid: "s1".into(),
+            record: String::new(),
+            secret: as_written(secret).to_string(),
+            role: String::new(),
+            binding: String::new(),
+            status: String::new(),
+        };
+        let copy = pattern.fill(&pattern.secret, "loan-2", "u2", "s2").unwrap();
+        let expected = json!({
+            "metadata": { "name": "keyloan-link-u2", "ownerReferences": [{ "name": "loan-2", "uid": "u2" }] },
+            "data": { "url": "x" },
+        });
+        assert_eq!(copy, expected);
+    }
+
+    #[test]
+    fn an_intent_knows_nothing_of_the_link_that_comes_of_it() {
+        let link = json!({
+            "sequence": 1, "intentAt": "t", "latestEnd": "t",
+            "issuedAt": "t", "expiresAt": "t", "itemVersion": 3, "outcome": "Issued",
+        });
+        let record = intent(json!({ "spec": { "digest": "d", "links": [link] } }));
+        let expected = json!({ "spec": { "digest": "d", "links": [{ "sequence": 1, "intentAt": "t", "latestEnd": "t" }] } });
+        assert_eq!(record, expected);
+    }
+}

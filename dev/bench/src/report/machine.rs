@@ -1,0 +1,70 @@
+//! Where the benchmark ran, as far as it matters for times.
+
+use std::fmt;
+use std::fs;
+
+use serde::Serialize;
+
+/// A machine.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Machine {
+    /// The processor's name.
+    pub processor: String,
+    /// How many processors the process may use.
+    pub cores: usize,
+    /// The operating system.
+    pub system: String,
+    /// The load average over a minute before the run: what else the machine did.
+    pub load: String,
+}
+
+impl Machine {
+    /// This one, now.
+    pub fn this() -> Self {
+        let read = |path| fs::read_to_string(path).unwrap_or_default();
+        let processor = read("/proc/cpuinfo")
+            .lines()
+            .find_map(|line| {
+                Some(
+                    line.strip_prefix("model name")?
+                        .split_once(':')?
+                        .1
+                        .trim()
+                        .to_owned(),
+                )
+            })
+            .unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+        let load = read("/proc/loadavg")
+            .split(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let system = format!(
+            "{} {}",
+            std::env::consts::OS,
+            read("/proc/sys/kernel/osrelease").trim()
+        );
+        Self {
+            processor,
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            system,
+            load,
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            processor,
+            cores,
+            system,
+            load,
+        } = self;
+        write!(
+            f,
+            "on {processor}, {cores} cores, {system}, load average before the run {load}"
+        )
+    }
+}

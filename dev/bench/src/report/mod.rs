@@ -1,0 +1,145 @@
+//! What was found: figures beside their aims, as a table for people or as JSON for machines.
+
+mod machine;
+mod table;
+
+use serde::Serialize;
+
+pub use machine::Machine;
+
+/// The result of a run.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Keyloan's version.
+    pub version: String,
+    /// How the run was started.
+    pub command: String,
+    /// Whether it was a short run, for development: its figures are not the ones to quote.
+    pub quick: bool,
+    /// When it began, in UTC.
+    pub began: jiff::Timestamp,
+    /// How long it took, in seconds.
+    pub seconds: u64,
+    /// Where it ran.
+    pub machine: Machine,
+    /// What was found, by subject.
+    pub sections: Vec<Section>,
+}
+
+/// Figures on one subject.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Section {
+    /// The subject.
+    pub title: &'static str,
+    /// What was done to find it, in a sentence or two.
+    pub how: String,
+    /// The figures.
+    pub figures: Vec<Figure>,
+}
+
+/// One figure.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Figure {
+    /// What was measured.
+    pub what: String,
+    /// What came out.
+    pub value: f64,
+    /// Of what.
+    pub unit: Unit,
+    /// It should not be more than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub aim: Option<f64>,
+    /// Whether it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub met: Option<bool>,
+    /// What it is made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// Of what a figure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Unit {
+    /// Milliseconds.
+    #[serde(rename = "ms")]
+    Milliseconds,
+    /// Seconds.
+    #[serde(rename = "s")]
+    Seconds,
+    /// So many times as much.
+    #[serde(rename = "ratio")]
+    Ratio,
+    /// Megabytes: 10^6 bytes.
+    #[serde(rename = "MB")]
+    Megabytes,
+    /// HTTP requests to 1Password.
+    #[serde(rename = "requests")]
+    Requests,
+    /// Writes to the Kubernetes API.
+    #[serde(rename = "writes")]
+    Writes,
+    /// Loans in a second.
+    #[serde(rename = "loans/s")]
+    LoansPerSecond,
+}
+
+impl Section {
+    /// No figures yet.
+    pub fn new(title: &'static str, how: impl Into<String>) -> Self {
+        Self {
+            title,
+            how: how.into(),
+            figures: Vec::new(),
+        }
+    }
+
+    /// Adds a figure.
+    pub fn add(&mut self, figure: Figure) {
+        self.figures.push(figure);
+    }
+}
+
+impl Figure {
+    /// A figure that nothing is aimed at for.
+    pub fn new(what: impl Into<String>, value: f64, unit: Unit) -> Self {
+        Self {
+            what: what.into(),
+            value,
+            unit,
+            aim: None,
+            met: None,
+            detail: None,
+        }
+    }
+
+    /// The figure should be at most this.
+    pub fn at_most(mut self, aim: f64) -> Self {
+        self.aim = Some(aim);
+        self.met = Some(self.value <= aim);
+        self
+    }
+
+    /// What it is made of.
+    pub fn made_of(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+}
+
+impl Report {
+    /// For machines.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string_pretty(self)
+    }
+
+    /// The aims that were missed.
+    pub fn missed(&self) -> impl Iterator<Item = &Figure> {
+        self.sections
+            .iter()
+            .flat_map(|section| &section.figures)
+            .filter(|figure| figure.met == Some(false))
+    }
+}

@@ -1,0 +1,277 @@
+//! Loans: the first one, one at a time, many at a time, and their renewals; how long they take and what they cost.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::findings::Findings;
+use super::setting::Setting;
+use crate::floor::Floor;
+use crate::loans::{self, Batch, Loan};
+use crate::report::{Figure, Unit};
+
+/// Aims, all of them: at most.
+const RESIDENT_WITH_ONE: f64 = 40.0;
+const RESIDENT_FOR_EACH_MORE: f64 = 6.0;
+const REQUESTS_WHEN_REBUILT: f64 = 10.0;
+const REQUESTS_WHEN_WARM: f64 = 4.0;
+const REQUESTS_PER_RENEWAL: f64 = 2.0;
+const WRITES_TO_ACTIVE: f64 = 6.0;
+
+/// An unused client is dropped after this time where clients are to be rebuilt.
+const IDLE_SECONDS: u64 = 3;
+
+/// The floor, at both speeds.
+pub struct FloorBatches {
+    one_at_a_time: Batch,
+    many_at_a_time: Batch,
+}
+
+impl Setting {
+    /// One integration, one loan.
+    pub async fn lend_the_first(&mut self, found: &mut Findings) -> Result<Loan> {
+        self.progress.say("the operator with one integration");
+        self.start_operator(&[])?;
+        self.stage.integrate(1..=1, &self.service).await?;
+        let loan = self.lend(1).await?;
+        self.settle().await?;
+        found.remember(
+            "1 integration, signed in, has shared once",
+            self.memory()?,
+            Some(RESIDENT_WITH_ONE),
+        );
+        Ok(loan)
+    }
+
+    /// Writes what loans consist of, without the operator.
+    pub async fn measure_floor(&mut self, pattern: &Loan) -> Result<FloorBatches> {
+        self.stop_operator().await?;
+        let floor = Floor::new(&self.stage, self.operators_client().await?, pattern).await?;
+        let (loans, many, progress) = (self.scale.loans, self.scale.at_a_time, self.progress);
+        let one_at_a_time = loans::batch("the floor, one at a time", 0..loans, 1, &progress, |n| {
+            floor.lend(n)
+        })
+        .await?;
+        let label = format!("the floor, {many} at a time");
+        let many_at_a_time =
+            loans::batch(&label, loans..2 * loans, many, &progress, |n| floor.lend(n)).await?;
+        progress.say("deleting the floor's objects");
+        floor.clear(&self.stage.admin).await?;
+        Ok(FloorBatches {
+            one_at_a_time,
+            many_at_a_time,
+        })
+    }
+
+    /// The operator again, with one integration: one loan after the other.
+    pub async fn lend_one_at_a_time(
+        &mut self,
+        floor: &FloorBatches,
+        found: &mut Findings,
+    ) -> Result<()> {
+        self.restart_operator(1, &[]).await?;
+        self.lend(1).await?;
+        self.settle().await?;
+        self.service.forget_requests().await?;
+        let mark = self.audit.mark()?;
+
+        let batch = self
+            .lend_batch("loans, one at a time", self.scale.loans, 1, |_| 1)
+            .await?;
+        self.settle().await?;
+        let requests = self.service.requests().await?;
+        let writes = self.audit.writes_since(mark, &loans::names(&batch.loans))?;
+        let loans = batch.loans.len();
+        found.compare("one at a time", &batch, &floor.one_at_a_time);
+        let each = requests.lending as f64 / loans as f64;
+        found.requests.add(
+            Figure::new(
+                "a loan, on a client that is signed in",
+                each,
+                Unit::Requests,
+            )
+            .at_most(REQUESTS_WHEN_WARM)
+            .made_of(requests.to_string()),
+        );
+        let each = writes.of_loans() as f64 / loans as f64;
+        found.writes.add(
+            Figure::new("a loan, from the request to Active", each, Unit::Writes)
+                .at_most(WRITES_TO_ACTIVE)
+                .made_of(writes.per_loan(loans)),
+        );
+        self.active.extend(batch.loans);
+        Ok(())
+    }
+
+    /// Renewals of loans whose first link is gone.
+    pub async fn renew(&mut self, found: &mut Findings) -> Result<()> {
+        self.service.forget_requests().await?;
+        let mark = self.audit.mark()?;
+        let renewed: Vec<Loan> = self
+            .active
+            .iter()
+            .take(self.scale.renewals)
+            .cloned()
+            .collect();
+        let count = self.progress.count("renewals", renewed.len());
+        for loan in &renewed {
+            self.stage.ask_for_renewal(&loan.name, &loan.uid).await?;
+            let second =
+                |seen: &crate::arrivals::Seen| seen.sequence.filter(|sequence| *sequence == 2);
+            self.stage
+                .arrivals
+                .wait(&loan.uid, "its second link is there", second)
+                .await?;
+            count.one();
+        }
+        self.settle().await?;
+        let requests = self.service.requests().await?;
+        let writes = self.audit.writes_since(mark, &loans::names(&renewed))?;
+        found.requests.add(
+            Figure::new(
+                "a renewal",
+                requests.lending as f64 / renewed.len() as f64,
+                Unit::Requests,
+            )
+            .at_most(REQUESTS_PER_RENEWAL)
+            .made_of(requests.to_string()),
+        );
+        found.writes.add(
+            Figure::new(
+                "a renewal, its first link deleted by hand",
+                writes.of_loans() as f64 / renewed.len() as f64,
+                Unit::Writes,
+            )
+            .made_of(writes.per_loan(renewed.len())),
+        );
+        Ok(())
+    }
+
+    /// All integrations, each of which shares once.
+    pub async fn connect_all(&mut self, found: &mut Findings) -> Result<()> {
+        let all = self.scale.integrations;
+        let (alone, more) = (self.memory()?, all - 1);
+        let count = self
+            .progress
+            .count("integrations, each of which shares once", all);
+        self.service.forget_requests().await?;
+        self.stage.integrate(2..=all, &self.service).await?;
+        self.settle().await?;
+        let discovery = self.service.requests().await?;
+        for integration in 1..=all {
+            let loan = self.lend(integration).await?;
+            self.active.push(loan);
+            count.one();
+        }
+        self.settle().await?;
+        let memory = self.memory()?;
+        found.requests.add(
+            Figure::new(
+                "discovery: sign-in, vaults, items, policy of one",
+                discovery.all() as f64 / more as f64,
+                Unit::Requests,
+            )
+            .made_of(format!("for {more}: {discovery}")),
+        );
+        found.remember(
+            &format!("{all} integrations, signed in, have shared once"),
+            memory,
+            None,
+        );
+        let resident = (memory.resident - alone.resident) / more as f64;
+        let anonymous = (memory.anonymous - alone.anonymous) / more as f64;
+        let before = format!("{:.1} MB with one just before", alone.resident);
+        found.memory.add(
+            Figure::new(
+                "each of these integrations more: VmRSS",
+                resident,
+                Unit::Megabytes,
+            )
+            .at_most(RESIDENT_FOR_EACH_MORE)
+            .made_of(before),
+        );
+        found.memory.add(Figure::new(
+            "each of these integrations more: RssAnon",
+            anonymous,
+            Unit::Megabytes,
+        ));
+        Ok(())
+    }
+
+    /// Many requests at a time, to all integrations.
+    pub async fn lend_many_at_a_time(
+        &mut self,
+        floor: &FloorBatches,
+        found: &mut Findings,
+    ) -> Result<()> {
+        let (many, all) = (self.scale.at_a_time, self.scale.integrations);
+        let of = |number: usize| number % all + 1;
+        let batch = self
+            .lend_batch(
+                &format!("loans, {many} at a time"),
+                self.scale.loans,
+                many,
+                of,
+            )
+            .await?;
+        found.compare(&format!("{many} at a time"), &batch, &floor.many_at_a_time);
+        self.active.extend(batch.loans);
+        let missing = self.scale.active.saturating_sub(self.active.len());
+        if missing > 0 {
+            let rest = self.lend_batch("more loans", missing, many, of).await?;
+            self.active.extend(rest.loans);
+        }
+        self.settle().await?;
+        let state = format!("{all} integrations and {} active grants", self.active.len());
+        found.remember(&state, self.memory()?, None);
+        Ok(())
+    }
+
+    /// Loans by clients that were dropped, because nobody needed them, and are built anew.
+    pub async fn lend_on_rebuilt_clients(&mut self, found: &mut Findings) -> Result<()> {
+        let (all, idle) = (self.scale.integrations, IDLE_SECONDS.to_string());
+        self.progress.say(&format!(
+            "loans on clients that were dropped after {idle} s"
+        ));
+        self.restart_operator(all as u64, &["--idle-timeout", &idle])
+            .await?;
+        tokio::time::sleep(Duration::from_secs(2 * IDLE_SECONDS)).await;
+        self.service.forget_requests().await?;
+        for integration in 1..=all {
+            let loan = self.lend(integration).await?;
+            self.active.push(loan);
+        }
+        let requests = self.service.requests().await?;
+        found.requests.add(
+            Figure::new(
+                "a loan, on a client just rebuilt",
+                requests.lending as f64 / all as f64,
+                Unit::Requests,
+            )
+            .at_most(REQUESTS_WHEN_REBUILT)
+            .made_of(requests.to_string()),
+        );
+        Ok(())
+    }
+
+    /// One loan.
+    async fn lend(&mut self, integration: usize) -> Result<Loan> {
+        let number = self.next_numbers(1).start;
+        loans::lend(&self.stage, number, integration).await
+    }
+
+    async fn lend_batch(
+        &mut self,
+        what: &str,
+        loans: usize,
+        at_a_time: usize,
+        integration: impl Fn(usize) -> usize,
+    ) -> Result<Batch> {
+        let numbers = self.next_numbers(loans);
+        let (stage, progress) = (&self.stage, &self.progress);
+        loans::batch(what, numbers, at_a_time, progress, |n| {
+            loans::lend(stage, n, integration(n))
+        })
+        .await
+    }
+}

@@ -1,0 +1,87 @@
+//! The run: what is measured, in which order.
+
+mod ending;
+mod findings;
+mod lending;
+mod setting;
+mod silence;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::host;
+use crate::report::{Machine, Report};
+use crate::scale::Scale;
+use crate::stopwatch::Progress;
+use findings::Findings;
+use setting::Setting;
+
+/// The programs that are measured.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The operator.
+    pub operator: PathBuf,
+    /// The simulated 1Password service.
+    pub simulator: PathBuf,
+}
+
+impl Programs {
+    /// Those that were built together with this one.
+    pub fn beside_this_one() -> Result<Self> {
+        let this = std::env::current_exe().context("cannot tell where this program is")?;
+        let beside = |name: &str| {
+            let path = this.with_file_name(name);
+            anyhow::ensure!(
+                path.exists(),
+                "{} is not there; `cargo xtask bench` builds it",
+                path.display()
+            );
+            Ok(path)
+        };
+        Ok(Self {
+            operator: beside("keyloan")?,
+            simulator: beside("keyloan-simulator")?,
+        })
+    }
+}
+
+/// Measures everything.
+pub async fn run(scale: Scale, command: &str, programs: &Programs) -> Result<Report> {
+    let (machine, began, progress) = (
+        Machine::this(),
+        crate::stopwatch::wall_clock(),
+        Progress::start(),
+    );
+    let mut found = Findings::new(&scale);
+    let mut set = Setting::set(programs, scale, progress).await?;
+
+    found.core = host::measure(
+        &set.compiled_core,
+        set.service.token(1).await?,
+        set.service.control.clone(),
+        &progress,
+    )?;
+    let pattern = set.lend_the_first(&mut found).await?;
+    let floor = set.measure_floor(&pattern).await?;
+    set.lend_one_at_a_time(&floor, &mut found).await?;
+    set.renew(&mut found).await?;
+    set.connect_all(&mut found).await?;
+    set.lend_many_at_a_time(&floor, &mut found).await?;
+    set.keep_silent(&mut found).await?;
+    set.lend_on_rebuilt_clients(&mut found).await?;
+    set.delete_some(&mut found).await?;
+    let cut_off = set.cut_some_off().await?;
+    set.let_all_end(cut_off, &mut found).await?;
+    set.strike().await?;
+
+    Ok(Report {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: command.to_owned(),
+        quick: scale.quick,
+        began,
+        seconds: progress.elapsed().as_secs(),
+        machine,
+        sections: found.sections(),
+    })
+}

@@ -1,0 +1,50 @@
+//! How much is measured.
+
+use std::time::Duration;
+
+/// Numbers of things, and times.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale {
+    /// Whether this is less than what the documented figures are measured at.
+    pub quick: bool,
+    /// Loans one at a time, and again many at a time.
+    pub loans: usize,
+    /// How many is many.
+    pub at_a_time: usize,
+    /// Integrations.
+    pub integrations: usize,
+    /// Loans that are active when memory is measured and silence is awaited.
+    pub active: usize,
+    /// Renewals.
+    pub renewals: usize,
+    /// Loans that are ended in each of the ways.
+    pub ended: usize,
+    /// How long not a single request may come.
+    pub quiet: Duration,
+}
+
+impl Scale {
+    /// What the figures in the documentation are measured at.
+    pub const REAL: Self = Self {
+        quick: false,
+        loans: 500,
+        at_a_time: 16,
+        integrations: 20,
+        active: 1000,
+        renewals: 50,
+        ended: 50,
+        quiet: Duration::from_secs(5 * 60),
+    };
+
+    /// For work on the benchmark itself, or a first impression.
+    pub const QUICK: Self = Self {
+        quick: true,
+        loans: 40,
+        at_a_time: 8,
+        integrations: 4,
+        active: 80,
+        renewals: 5,
+        ended: 5,
+        quiet: Duration::from_secs(20),
+    };
+}

@@ -1,0 +1,195 @@
+//! The simulated 1Password service, as a process of its own, without request limits.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use keyloan_simulator::{Control, RequestLog};
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+use crate::process::Process;
+
+/// The title of the one vault.
+pub const VAULT: &str = "Bench";
+/// How many items are in the vault.
+const ITEMS: usize = 20;
+
+/// The routes by which vaults and items are listed: discovery, which is counted apart.
+const LISTING: [&str; 2] = [
+    "GET /api/v1/vaults",
+    "GET /api/v1/vault/{vault}/items/overviews",
+];
+
+/// A running service.
+pub struct Service {
+    process: Process,
+    /// Steers it.
+    pub control: Control,
+}
+
+/// Requests that were counted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Requests {
+    /// All but those that list vaults and items.
+    pub lending: u64,
+    /// Those that list vaults and items.
+    pub listing: u64,
+    /// All of them by route, in one line.
+    by_route: String,
+}
+
+impl fmt::Display for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.by_route)
+    }
+}
+
+impl Service {
+    /// Starts the service with so many service accounts, all of which may read and share all items.
+    pub async fn start(program: &Path, folder: &Path, accounts: usize) -> Result<Self> {
+        let file = folder.join("account.yaml");
+        // JSON is YAML, too.
+        fs::write(&file, account(accounts).to_string())?;
+        let mut command = Command::new(program);
+        command
+            .arg("--account")
+            .arg(&file)
+            .arg("--no-quotas")
+            .stdout(Stdio::piped());
+        let mut process = Process::start(
+            "the simulated 1Password",
+            &mut command,
+            &folder.join("simulator.log"),
+        )?;
+        let output = process
+            .child()
+            .stdout
+            .take()
+            .context("no standard output")?;
+        let first = BufReader::new(output).lines().next_line().await?;
+        let Some(origin) = first
+            .as_deref()
+            .and_then(|line| line.strip_prefix("ORIGIN="))
+        else {
+            anyhow::bail!(
+                "the simulated 1Password does not start: {}",
+                process.last_words()
+            );
+        };
+        let control = Control::new(origin)?;
+        Ok(Self { process, control })
+    }
+
+    /// The token of the service account with this number, from 1.
+    pub async fn token(&self, number: usize) -> Result<String> {
+        Ok(self.control.token(&account_name(number)).await?)
+    }
+
+    /// Forgets the requests so far.
+    pub async fn forget_requests(&self) -> Result<()> {
+        Ok(self.control.reset_requests().await?)
+    }
+
+    /// The requests since they were last forgotten.
+    pub async fn requests(&mut self) -> Result<Requests> {
+        self.process.check()?;
+        Ok(Requests::of(&self.control.requests().await?))
+    }
+
+    /// Stops it.
+    pub async fn stop(self) -> Result<()> {
+        self.process.stop().await
+    }
+}
+
+impl Requests {
+    /// All of them.
+    pub fn all(&self) -> u64 {
+        self.lending + self.listing
+    }
+
+    /// Counts a log.
+    pub fn of(log: &RequestLog) -> Self {
+        let listing = LISTING.iter().map(|route| log.count(route)).sum();
+        let routes: Vec<String> = log
+            .by_route
+            .iter()
+            .map(|(route, count)| format!("{count} {route}"))
+            .collect();
+        Self {
+            lending: log.total - listing,
+            listing,
+            by_route: routes.join(", "),
+        }
+    }
+}
+
+/// The title of an item; any number will do.
+pub fn item_title(number: usize) -> String {
+    format!("item {:02}", number % ITEMS)
+}
+
+fn account_name(number: usize) -> String {
+    format!("lender-{number:02}")
+}
+
+fn account(service_accounts: usize) -> serde_json::Value {
+    let items: Vec<_> = (0..ITEMS)
+        .map(|number| {
+            json!({
+                "title": item_title(number), "tags": ["bench"],
+                "fields": [
+                    { "label": "username", "value": "app" },
+                    { "label": "password", "value": format!("password of {number}"), "kind": "Concealed" },
+                    { "label": "host", "value": "db.example.com" },
+                ],
+            })
+        })
+        .collect();
+    let accounts: Vec<_> = (1..=service_accounts)
+        .map(|number| json!({ "name": account_name(number), "vaults": { VAULT: ["read", "share"] } }))
+        .collect();
+    json!({
+        "domain": "bench.1password.com", "plan": "Business",
+        "vaults": [{ "title": VAULT, "items": items }],
+        "serviceAccounts": accounts,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_account_is_one_that_the_simulator_takes() {
+        let account = keyloan_simulator::Account::parse(&account(20).to_string()).unwrap();
+        assert_eq!(
+            (
+                account.service_accounts.len(),
+                account.vaults[0].items.len()
+            ),
+            (20, ITEMS)
+        );
+    }
+
+    #[test]
+    fn listing_counts_apart() {
+        let mut log = RequestLog {
+            total: 4,
+            ..RequestLog::default()
+        };
+        for (route, count) in [
+            (LISTING[0], 1),
+            (LISTING[1], 2),
+            ("POST /api/v4/itemshare", 1),
+        ] {
+            log.by_route.insert(route.to_owned(), count);
+        }
+        let requests = Requests::of(&log);
+        assert_eq!((requests.lending, requests.listing), (1, 3));
+    }
+}

@@ -1,0 +1,257 @@
+//! The cluster as the benchmark sets it up: integrations with their flows, and alice, who asks.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use keyloan::api::{
+    AccessFlow, AccessGrant, INTEGRATION_LABEL, OnePasswordIntegration, READY, RENEW_ANNOTATION,
+    SECRET_LABEL,
+};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::arrivals::Arrivals;
+use crate::service::{Service, VAULT, item_title};
+use crate::stopwatch;
+
+/// Where integrations, flows and records are.
+pub const PLATFORM: &str = "platform";
+/// Where people ask.
+pub const TEAM: &str = "team";
+/// How long the loans last, in hours: they end when the benchmark says so, not before.
+pub const HOURS: i64 = 12;
+
+/// An integration is ready within this time.
+const READY_WITHIN: Duration = Duration::from_secs(120);
+
+/// The cluster and who acts in it.
+pub struct Stage {
+    /// Who may do everything.
+    pub admin: Client,
+    /// Who asks.
+    pub alice: Client,
+    /// What the watches show of the loans in [`TEAM`].
+    pub arrivals: Arrivals,
+    _watches: JoinSet<()>,
+}
+
+impl Stage {
+    /// Makes the namespaces, and lets alice's group ask in one of them.
+    pub async fn set(admin: Client, alice: Client) -> Result<Self> {
+        for name in [PLATFORM, TEAM] {
+            namespace(&admin, name).await?;
+        }
+        let mut watches = JoinSet::new();
+        let arrivals = Arrivals::watch(&admin, TEAM, &mut watches);
+        Ok(Self {
+            admin,
+            alice,
+            arrivals,
+            _watches: watches,
+        })
+    }
+
+    /// Connects integrations by number, each to a service account of its own, and waits until they are ready.
+    pub async fn integrate(
+        &self,
+        numbers: impl IntoIterator<Item = usize>,
+        service: &Service,
+    ) -> Result<()> {
+        let numbers: Vec<usize> = numbers.into_iter().collect();
+        for number in &numbers {
+            self.connect(*number, service.token(*number).await?).await?;
+        }
+        for number in numbers {
+            self.until_ready(number).await?;
+        }
+        Ok(())
+    }
+
+    async fn connect(&self, number: usize, token: String) -> Result<()> {
+        let name = integration_name(number);
+        let secret = format!("{name}-token");
+        create::<Secret>(&self.admin, PLATFORM, json!({
+            "metadata": { "name": secret, "labels": { SECRET_LABEL: "token", INTEGRATION_LABEL: name } },
+            "stringData": { "token": token },
+        }))
+        .await?;
+        create::<OnePasswordIntegration>(
+            &self.admin,
+            PLATFORM,
+            json!({
+                "metadata": { "name": name },
+                "spec": {
+                    "auth": { "serviceAccountToken": { "secretRef": { "name": secret } } },
+                    "plan": "Business",
+                    "vaults": [VAULT],
+                },
+            }),
+        )
+        .await?;
+        create::<AccessFlow>(
+            &self.admin,
+            PLATFORM,
+            json!({
+                "metadata": { "name": name },
+                "spec": {
+                    "integration": name,
+                    "namespaces": { "from": "All" },
+                    "requesters": [{ "kind": "Group", "name": "engineering" }],
+                    "items": { "include": [{ "vault": VAULT }] },
+                    "grant": { "maxDuration": format!("{HOURS}h") },
+                    "approval": { "mode": "None" },
+                },
+            }),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Waits until an integration is ready.
+    pub async fn until_ready(&self, number: usize) -> Result<()> {
+        let integrations = Api::<OnePasswordIntegration>::namespaced(self.admin.clone(), PLATFORM);
+        let name = integration_name(number);
+        let began = stopwatch::now();
+        loop {
+            let conditions = integrations
+                .get_status(&name)
+                .await?
+                .status
+                .unwrap_or_default()
+                .conditions;
+            if conditions
+                .iter()
+                .any(|c| c.type_ == READY && c.status == "True")
+            {
+                return Ok(());
+            }
+            if began.elapsed() > READY_WITHIN {
+                let said: Vec<String> = conditions
+                    .iter()
+                    .map(|c| format!("{}={} ({})", c.type_, c.status, c.message))
+                    .collect();
+                bail!(
+                    "the integration {name} is not ready after {READY_WITHIN:?}: {}",
+                    said.join("; ")
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// A request of alice's, by the number of the loan.
+    pub fn request(number: usize, integration: usize) -> Value {
+        json!({
+            "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrant",
+            "metadata": { "name": format!("loan-{number:05}") },
+            "spec": {
+                "integration": { "name": integration_name(integration), "namespace": PLATFORM },
+                "item": { "vault": VAULT, "item": item_title(number) },
+                "duration": format!("{HOURS}h"),
+                "justification": "benchmark",
+            },
+        })
+    }
+
+    /// Deletes a loan's link Secret and has the borrower ask for the next link.
+    pub async fn ask_for_renewal(&self, grant: &str, uid: &str) -> Result<()> {
+        let secrets = Api::<Secret>::namespaced(self.admin.clone(), TEAM);
+        secrets
+            .delete(&keyloan::api::link_name(uid), &DeleteParams::default())
+            .await?;
+        let grants = Api::<AccessGrant>::namespaced(self.alice.clone(), TEAM);
+        let asked = json!({ "metadata": { "annotations": { RENEW_ANNOTATION: stopwatch::wall_clock().to_string() } } });
+        grants
+            .patch(grant, &PatchParams::default(), &Patch::Merge(asked))
+            .await?;
+        Ok(())
+    }
+
+    /// Forbids alice to borrow from an integration, which ends what she has got from it.
+    pub async fn block_alice(&self, integration: usize) -> Result<()> {
+        let integrations = Api::<OnePasswordIntegration>::namespaced(self.admin.clone(), PLATFORM);
+        let blocked = json!({ "spec": { "limits": { "blocked": [{ "kind": "User", "name": "alice@example.com" }] } } });
+        integrations
+            .patch(
+                &integration_name(integration),
+                &PatchParams::default(),
+                &Patch::Merge(blocked),
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// Has alice delete grants, eight at a time.
+    pub async fn delete(&self, grants: impl IntoIterator<Item = String>) -> Result<()> {
+        let api = Api::<AccessGrant>::namespaced(self.alice.clone(), TEAM);
+        let deletions = grants.into_iter().map(|name| {
+            let api = api.clone();
+            async move { api.delete(&name, &DeleteParams::default()).await }
+        });
+        futures::stream::iter(deletions)
+            .buffer_unordered(8)
+            .try_for_each(|_| async { Ok(()) })
+            .await?;
+        Ok(())
+    }
+}
+
+/// Makes a namespace in which alice's group may ask.
+pub async fn namespace(admin: &Client, name: &str) -> Result<()> {
+    let namespaces = Api::<Namespace>::all(admin.clone());
+    let object = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
+    namespaces
+        .create(&PostParams::default(), &object)
+        .await
+        .with_context(|| format!("cannot create the namespace {name}"))?;
+    create::<Role>(
+        admin,
+        name,
+        json!({
+            "metadata": { "name": "borrowers" },
+            "rules": [{
+                "apiGroups": ["keyloan.dev"], "resources": ["accessgrants"],
+                "verbs": ["create", "delete", "get", "list", "patch", "watch"],
+            }],
+        }),
+    )
+    .await?;
+    create::<RoleBinding>(admin, name, json!({
+        "metadata": { "name": "borrowers" },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "borrowers" },
+        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "engineering" }],
+    }))
+    .await?;
+    Ok(())
+}
+
+/// Creates an object from JSON.
+pub async fn create<K>(client: &Client, namespace: &str, object: Value) -> Result<K>
+where
+    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
+{
+    let what = format!(
+        "{} {}/{}",
+        K::kind(&()),
+        namespace,
+        object["metadata"]["name"].as_str().unwrap_or_default()
+    );
+    let object: K =
+        serde_json::from_value(object).with_context(|| format!("{what} is malformed"))?;
+    let created = Api::<K>::namespaced(client.clone(), namespace)
+        .create(&PostParams::default(), &object)
+        .await;
+    created.with_context(|| format!("cannot create {what}"))
+}
+
+fn integration_name(number: usize) -> String {
+    format!("integration-{number:02}")
+}

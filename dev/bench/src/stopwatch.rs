@@ -1,0 +1,84 @@
+//! Real time, for measuring, and the lines that say how far a long run has come.
+
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A counted phase says where it is this often.
+const SAID_EVERY: Duration = Duration::from_secs(10);
+
+/// The present, for measuring.
+#[allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// The time of day, for what is compared with other people's clocks.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "there is no operator here whose clock could be asked"
+)]
+pub fn wall_clock() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+/// Tells a person who waits what is going on, with the time since the start. On standard error: the result is what
+/// standard output is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    start: Instant,
+}
+
+impl Progress {
+    /// Starts the clock.
+    pub fn start() -> Self {
+        Self { start: now() }
+    }
+
+    /// The time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Says one line.
+    pub fn say(&self, line: &str) {
+        let seconds = self.start.elapsed().as_secs_f64();
+        // If standard error is gone, nobody is waiting.
+        let _ = writeln!(std::io::stderr(), "{seconds:7.1} s  {line}");
+    }
+
+    /// Begins a phase that is counted.
+    pub fn count(&self, what: impl Into<String>, total: usize) -> Count {
+        let what = what.into();
+        self.say(&format!("{what} ({total})"));
+        let state = Mutex::new((0, now()));
+        Count {
+            progress: *self,
+            what,
+            total,
+            state,
+        }
+    }
+}
+
+/// A phase that is counted.
+#[derive(Debug)]
+pub struct Count {
+    progress: Progress,
+    what: String,
+    total: usize,
+    state: Mutex<(usize, Instant)>,
+}
+
+impl Count {
+    /// One more is done.
+    pub fn one(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.0 += 1;
+        if state.1.elapsed() >= SAID_EVERY {
+            state.1 = now();
+            self.progress
+                .say(&format!("  {}: {} of {}", self.what, state.0, self.total));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! `cargo xtask bench`: builds what is measured, optimised, and has dev/bench measure it.
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+
+/// How the programs are built: the profile in Cargo.toml.
+const PROFILE: [&str; 2] = ["--profile", "measure"];
+/// The operator, the simulated 1Password, and what measures them.
+const PACKAGES: [&str; 6] = [
+    "-p",
+    "keyloan",
+    "-p",
+    "keyloan-simulator",
+    "-p",
+    "keyloan-bench",
+];
+
+/// Options of the command: those of dev/bench, which `cargo xtask bench --help` shows.
+#[derive(clap::Args)]
+#[command(disable_help_flag = true)]
+pub struct Arguments {
+    /// `--quick`, `-o json`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// Builds and measures.
+pub async fn run(Arguments { arguments }: Arguments) -> Result<()> {
+    let mut build = cargo("build");
+    build.args(PACKAGES).arg("--bins");
+    succeed(build).await?;
+    let mut measure = cargo("run");
+    measure
+        .args(["--quiet", "-p", "keyloan-bench", "--"])
+        .args(arguments);
+    succeed(measure).await
+}
+
+fn cargo(subcommand: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command
+        .arg(subcommand)
+        .args(PROFILE)
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+        .kill_on_drop(true);
+    command
+}
+
+async fn succeed(mut command: Command) -> Result<()> {
+    let status = command.status().await.context("cannot start cargo")?;
+    if !status.success() {
+        bail!("cargo ended with {status}; what went wrong stands above");
+    }
+    Ok(())
+}
