@@ -61,6 +61,9 @@ pub struct AccessDecisionSpec {
     #[x_kube(validation = Rule::new("self.contains('d') || self.contains('h') || duration(self) >= duration('1h')")
         .message("maxDuration must be at least 1h, the shortest life of a 1Password link"))]
     pub max_duration: Option<Span>,
+    /// Whether the approver holds the verb `revoke` on the grant, which lets them end it: stamped and verified at admission.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_revoke: Option<bool>,
     /// Who decided: stamped and verified at admission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approver: Option<Identity>,

@@ -158,6 +158,14 @@ pub struct AccessGrantStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub decisions: Vec<CountedDecision>,
+    /// Decisions that had no effect, and why; at most 20 are shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub ignored_decisions: Vec<IgnoredDecision>,
+    /// The uids of the request and of the decisions whose makers the admission policies were seen to guard.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    pub verified: Vec<String>,
     /// Who can still decide and what is missing, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
@@ -191,6 +199,18 @@ pub struct ConsideredFlow {
     /// The flow's name.
     pub name: String,
     /// Why it was not chosen.
+    pub reason: String,
+}
+
+/// A decision that had no effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IgnoredDecision {
+    /// The AccessDecision's name.
+    pub name: String,
+    /// Who made it.
+    pub user: String,
+    /// Why it has no effect.
     pub reason: String,
 }
 

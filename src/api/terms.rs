@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessDetails, Decision, Email, LinkLifetime, Renewal, Resolved, Span, Time};
+use super::{
+    AccessDetails, ApprovalMode, Decision, Email, LinkLifetime, PersonKind, Renewal, Requirement,
+    Resolved, Span, Time,
+};
 
 /// All that was agreed for one loan. A loan that runs keeps its terms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +43,54 @@ pub struct Terms {
     /// How to use what was lent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_details: Option<AccessDetails>,
+    /// Who has to agree, as the flow named them; absent where it asks for nobody's approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<AgreedApproval>,
+    /// The integration's owners: they may end the loan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    pub owners: Vec<AgreedPerson>,
+}
+
+/// Who has to agree, with owners resolved to people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgreedApproval {
+    /// Whether any one or all of the groups have to agree.
+    pub mode: ApprovalMode,
+    /// Groups of people who decide.
+    #[schemars(length(min = 1, max = 10))]
+    pub groups: Vec<AgreedGroup>,
+    /// How long a request waits for approval, from its creation.
+    pub timeout: Span,
+    /// Whether an approver has to say why.
+    pub reason: Requirement,
+}
+
+/// A group of people of whom a number has to agree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgreedGroup {
+    /// The group's name in the flow.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// How many different people of the group have to agree.
+    #[schemars(range(min = 1, max = 10))]
+    pub required: u32,
+    /// Who belongs to it.
+    #[schemars(length(max = 1000))]
+    pub approvers: Vec<AgreedPerson>,
+}
+
+/// A person or a group of people.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgreedPerson {
+    /// What the name names.
+    pub kind: PersonKind,
+    /// The username or the group.
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
 }
 
 /// An object that cannot be mistaken for a later one of the same name.
@@ -70,4 +121,7 @@ pub struct CountedDecision {
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// For how long at the most, where an approval shortened the loan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_duration: Option<Span>,
 }

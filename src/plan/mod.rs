@@ -3,6 +3,7 @@
 //! [`grant::plan`] looks at one loan and says at most one thing to do, what its status should say, and when to look
 //! again. It is total: odd input becomes a condition, never an error.
 
+pub mod boundary;
 pub mod conditions;
 pub mod digest;
 pub mod effect;

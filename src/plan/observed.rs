@@ -1,12 +1,13 @@
 //! What was seen of one loan, all that a plan is made from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::api::{AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration};
+use crate::api::{AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration};
 
+use super::boundary::BoundarySeen;
 use super::inventory::Inventory;
 use super::retry::Attempt;
 
@@ -27,6 +28,12 @@ pub struct Observed {
     pub link: LinkSeen,
     /// What the requester has by each flow (by uid), this loan not counted.
     pub usage: BTreeMap<String, Usage>,
+    /// The decisions that name this grant, by name.
+    pub decisions: Vec<Arc<AccessDecision>>,
+    /// Whether the API server guards who asks and who decides.
+    pub boundary: BoundarySeen,
+    /// The uids of the request and of the decisions that were there when a check of the boundary began that it passed.
+    pub checked: BTreeSet<String>,
     /// How the last attempt to issue a link failed, if it did.
     pub attempt: Option<Attempt>,
 }

@@ -125,6 +125,8 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
             .access_details
             .clone()
             .or_else(|| integration.spec.custom_access_details.clone()),
+        approval: None,
+        owners: Vec::new(),
     };
     let grant = identity(&grant.metadata);
     let digest = digest(&grant.uid, &terms);
