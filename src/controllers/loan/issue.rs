@@ -1,12 +1,10 @@
 //! Issuing one link, in steps of which every prefix is a state that the plan knows: look at the item and the policy, write the intent,
-//! share, write Secret, Role and RoleBinding, close the intent.
+//! share, hand over (`hand_over.rs`: Secret, Role and RoleBinding, close the intent).
 
 use std::sync::Arc;
 
-use backon::{ExponentialBuilder, Retryable};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
 use serde_json::json;
@@ -14,27 +12,24 @@ use serde_json::json;
 use crate::api::{
     AccessRecord, AccessRecordSpec, LinkLifetime, LinkOutcome, LinkRecord, Resolved, Time,
 };
-use crate::cluster::link_objects::{self, LinkFacts};
-use crate::cluster::{ApiError, Trouble};
+use crate::cluster::ApiError;
+use crate::cluster::link_objects::LinkFacts;
 use crate::onepassword::{
-    CallError, Effect, Item, ItemId, OnePassword, Problem, Recipients, ShareLifetime, SharePolicy,
-    ShareTerms, ShareUrl, Stage, VaultId,
+    CallError, Effect, Item, ItemId, OnePassword, Recipients, SharePolicy, ShareTerms, VaultId,
 };
 use crate::plan;
 use crate::plan::effect::IssueLink;
 use crate::plan::grant::plan;
 use crate::plan::inventory::ItemSeen;
 use crate::plan::links::latest_end;
-use crate::plan::observed::{LinkSeen, Observed, Usage};
+use crate::plan::observed::{Observed, Usage};
 use crate::plan::retry::Failure;
 use crate::plan::selection::item_matches;
 use crate::plan::terms::length;
 
 use super::memory::Memory;
+use super::words::{failure_of, link_lifetime, share_lifetime};
 use super::{LoanKey, Loans, integration_of};
-
-/// How long to wait where 1Password limits us without saying for how long.
-const UNSAID_WAIT: SignedDuration = SignedDuration::from_mins(1);
 
 /// What a pass that issues a link has at hand.
 pub struct Issuing<'a> {
@@ -327,126 +322,6 @@ impl Issuing<'_> {
         let usage = self.loans.usage(self.key, grant);
         usage.get(flow).copied().unwrap_or(Usage::default()).active >= most
     }
-
-    /// The URL exists only here until the Secret is written, so the API server's bad moments are waited out.
-    async fn hand_over(
-        &self,
-        record: &AccessRecord,
-        url: &ShareUrl,
-        facts: &LinkFacts,
-    ) -> Result<(), ApiError> {
-        let patience = ExponentialBuilder::default()
-            .with_min_delay(std::time::Duration::from_millis(200))
-            .with_max_delay(std::time::Duration::from_secs(5))
-            .with_max_times(8);
-        let secret = (|| self.write_secret(record, url, facts))
-            .retry(patience)
-            .when(|error| matches!(error.trouble, Trouble::Timeout | Trouble::Unavailable(_)))
-            .await?;
-        let uid = secret.uid().unwrap_or_default();
-        self.let_requester_read(record, &uid).await?;
-        let (issued_at, expires_at) = (Time(facts.issued_at), Time(facts.expires_at));
-        self.close(
-            record,
-            facts.sequence,
-            issued_at,
-            expires_at,
-            facts.item_version,
-        )
-        .await
-    }
-
-    async fn write_secret(
-        &self,
-        record: &AccessRecord,
-        url: &ShareUrl,
-        facts: &LinkFacts,
-    ) -> Result<Secret, ApiError> {
-        let verbs = &self.loans.cluster.verbs;
-        let grant = &record.spec.grant;
-        match &self.seen.link {
-            LinkSeen::Present { .. } => {
-                let live = verbs.get_metadata::<Secret>(&self.key.link()).await?;
-                match live.and_then(|mark| mark.uid()) {
-                    Some(uid) => {
-                        let patch = link_objects::secret_patch(&uid, url.expose(), facts);
-                        verbs.patch::<Secret>(&self.key.link(), &patch).await
-                    }
-                    None => {
-                        verbs
-                            .create(&link_objects::secret(grant, url.expose(), facts))
-                            .await
-                    }
-                }
-            }
-            _ => match verbs
-                .create(&link_objects::secret(grant, url.expose(), facts))
-                .await
-            {
-                Ok(secret) => Ok(secret),
-                // An answer that got lost before: the Secret is there, with this very link.
-                Err(error) if error.trouble == Trouble::AlreadyExists => {
-                    let live = verbs.get::<Secret>(&self.key.link()).await?;
-                    live.filter(|s| matches!(link_objects::seen(&s.metadata, &grant.uid), LinkSeen::Present { sequence, .. } if sequence == facts.sequence))
-                        .ok_or(error)
-                }
-                Err(error) => Err(error),
-            },
-        }
-    }
-
-    async fn let_requester_read(
-        &self,
-        record: &AccessRecord,
-        secret_uid: &str,
-    ) -> Result<(), ApiError> {
-        let verbs = &self.loans.cluster.verbs;
-        let grant = &record.spec.grant;
-        existing(
-            verbs
-                .create::<Role>(&link_objects::role(grant, secret_uid))
-                .await,
-        )?;
-        let binding = link_objects::role_binding(grant, secret_uid, &record.spec.requester);
-        existing(verbs.create::<RoleBinding>(&binding).await)
-    }
-
-    async fn close(
-        &self,
-        record: &AccessRecord,
-        sequence: u32,
-        issued_at: Time,
-        expires_at: Time,
-        item_version: u32,
-    ) -> Result<(), ApiError> {
-        let mut links = with_outcome(&record.spec.links, Some(sequence), LinkOutcome::Issued);
-        for link in links.iter_mut().filter(|l| l.sequence == sequence) {
-            link.issued_at = Some(issued_at.clone());
-            link.expires_at = Some(expires_at.clone());
-            link.item_version = Some(item_version);
-        }
-        self.loans
-            .cluster
-            .records
-            .swap(record, json!({ "spec": { "links": links } }))
-            .await
-            .map(drop)
-    }
-
-    async fn close_without_link(
-        &self,
-        record: &AccessRecord,
-        sequence: u32,
-        outcome: LinkOutcome,
-    ) -> Result<(), ApiError> {
-        let links = with_outcome(&record.spec.links, Some(sequence), outcome);
-        self.loans
-            .cluster
-            .records
-            .swap(record, json!({ "spec": { "links": links } }))
-            .await
-            .map(drop)
-    }
 }
 
 /// The links of a record, with the outcome of one of them noted.
@@ -460,60 +335,4 @@ pub fn with_outcome(
         link.outcome = Some(outcome);
     }
     links
-}
-
-/// Something that is there already is as good as created.
-fn existing<T>(outcome: Result<T, ApiError>) -> Result<(), ApiError> {
-    match outcome {
-        Ok(_) => Ok(()),
-        Err(error) if error.trouble == Trouble::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
-/// What a failed call means for the loan.
-pub fn failure_of(error: &CallError, now: Timestamp) -> Failure {
-    match error.problem() {
-        Problem::Unauthorized => Failure::Unauthorized,
-        // At the sign-in these are no verdict on the item; a firewall may be in between.
-        Problem::Forbidden | Problem::NotFound if error.stage() == Stage::SignIn => {
-            Failure::Unavailable
-        }
-        Problem::Forbidden => Failure::Forbidden,
-        Problem::NotFound => Failure::NotFound,
-        Problem::NotActive => Failure::Archived,
-        Problem::RateLimited { retry_after } => {
-            let wait = retry_after
-                .and_then(|d| SignedDuration::try_from(d).ok())
-                .unwrap_or(UNSAID_WAIT);
-            Failure::RateLimited {
-                until: now.saturating_add(wait).unwrap_or(Timestamp::MAX),
-            }
-        }
-        Problem::Refused(_) => Failure::Refused,
-        // A conflict may pass; if the item has really changed, the next look at it tells.
-        Problem::Conflict | Problem::Unavailable { .. } | Problem::Timeout | Problem::Broken(_) => {
-            Failure::Unavailable
-        }
-    }
-}
-
-fn share_lifetime(lifetime: LinkLifetime) -> ShareLifetime {
-    match lifetime {
-        LinkLifetime::OneHour => ShareLifetime::OneHour,
-        LinkLifetime::OneDay => ShareLifetime::OneDay,
-        LinkLifetime::SevenDays => ShareLifetime::SevenDays,
-        LinkLifetime::FourteenDays => ShareLifetime::FourteenDays,
-        LinkLifetime::ThirtyDays => ShareLifetime::ThirtyDays,
-    }
-}
-
-fn link_lifetime(lifetime: ShareLifetime) -> LinkLifetime {
-    match lifetime {
-        ShareLifetime::OneHour => LinkLifetime::OneHour,
-        ShareLifetime::OneDay => LinkLifetime::OneDay,
-        ShareLifetime::SevenDays => LinkLifetime::SevenDays,
-        ShareLifetime::FourteenDays => LinkLifetime::FourteenDays,
-        ShareLifetime::ThirtyDays => LinkLifetime::ThirtyDays,
-    }
 }

@@ -2,9 +2,11 @@
 //!
 //! A loan is known by its grant's uid and stays known when the grant is gone, so that its end never depends on the grant.
 
+mod hand_over;
 mod issue;
 mod memory;
 mod observe;
+mod words;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,8 +23,9 @@ use crate::plan::observed::Observed;
 use crate::runtime::{Clock, Outcome, Passes};
 
 use super::registry::Registry;
-use issue::{Issuing, failure_of};
+use issue::Issuing;
 use memory::Memories;
+use words::failure_of;
 
 /// One loan: the grant that it comes from, and the namespace of its record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

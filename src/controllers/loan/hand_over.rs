@@ -1,0 +1,146 @@
+//! Handing a link over: the Secret with its URL, the Role and RoleBinding that let the requester read it, and the record's word for it.
+
+use backon::{ExponentialBuilder, Retryable};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::ResourceExt;
+use serde_json::json;
+
+use crate::api::{AccessRecord, LinkOutcome, Time};
+use crate::cluster::link_objects::{self, LinkFacts};
+use crate::cluster::{ApiError, Trouble};
+use crate::onepassword::ShareUrl;
+use crate::plan::observed::LinkSeen;
+
+use super::issue::{Issuing, with_outcome};
+
+impl Issuing<'_> {
+    /// The URL exists only here until the Secret is written, so the API server's bad moments are waited out.
+    pub(super) async fn hand_over(
+        &self,
+        record: &AccessRecord,
+        url: &ShareUrl,
+        facts: &LinkFacts,
+    ) -> Result<(), ApiError> {
+        let patience = ExponentialBuilder::default()
+            .with_min_delay(std::time::Duration::from_millis(200))
+            .with_max_delay(std::time::Duration::from_secs(5))
+            .with_max_times(8);
+        let secret = (|| self.write_secret(record, url, facts))
+            .retry(patience)
+            .when(|error| matches!(error.trouble, Trouble::Timeout | Trouble::Unavailable(_)))
+            .await?;
+        let uid = secret.uid().unwrap_or_default();
+        self.let_requester_read(record, &uid).await?;
+        let (issued_at, expires_at) = (Time(facts.issued_at), Time(facts.expires_at));
+        self.close(
+            record,
+            facts.sequence,
+            issued_at,
+            expires_at,
+            facts.item_version,
+        )
+        .await
+    }
+
+    async fn write_secret(
+        &self,
+        record: &AccessRecord,
+        url: &ShareUrl,
+        facts: &LinkFacts,
+    ) -> Result<Secret, ApiError> {
+        let verbs = &self.loans.cluster.verbs;
+        let grant = &record.spec.grant;
+        match &self.seen.link {
+            LinkSeen::Present { .. } => {
+                let live = verbs.get_metadata::<Secret>(&self.key.link()).await?;
+                match live.and_then(|mark| mark.uid()) {
+                    Some(uid) => {
+                        let patch = link_objects::secret_patch(&uid, url.expose(), facts);
+                        verbs.patch::<Secret>(&self.key.link(), &patch).await
+                    }
+                    None => {
+                        verbs
+                            .create(&link_objects::secret(grant, url.expose(), facts))
+                            .await
+                    }
+                }
+            }
+            _ => match verbs
+                .create(&link_objects::secret(grant, url.expose(), facts))
+                .await
+            {
+                Ok(secret) => Ok(secret),
+                // An answer that got lost before: the Secret is there, with this very link.
+                Err(error) if error.trouble == Trouble::AlreadyExists => {
+                    let live = verbs.get::<Secret>(&self.key.link()).await?;
+                    live.filter(|s| matches!(link_objects::seen(&s.metadata, &grant.uid), LinkSeen::Present { sequence, .. } if sequence == facts.sequence))
+                        .ok_or(error)
+                }
+                Err(error) => Err(error),
+            },
+        }
+    }
+
+    pub(super) async fn let_requester_read(
+        &self,
+        record: &AccessRecord,
+        secret_uid: &str,
+    ) -> Result<(), ApiError> {
+        let verbs = &self.loans.cluster.verbs;
+        let grant = &record.spec.grant;
+        existing(
+            verbs
+                .create::<Role>(&link_objects::role(grant, secret_uid))
+                .await,
+        )?;
+        let binding = link_objects::role_binding(grant, secret_uid, &record.spec.requester);
+        existing(verbs.create::<RoleBinding>(&binding).await)
+    }
+
+    pub(super) async fn close(
+        &self,
+        record: &AccessRecord,
+        sequence: u32,
+        issued_at: Time,
+        expires_at: Time,
+        item_version: u32,
+    ) -> Result<(), ApiError> {
+        let mut links = with_outcome(&record.spec.links, Some(sequence), LinkOutcome::Issued);
+        for link in links.iter_mut().filter(|l| l.sequence == sequence) {
+            link.issued_at = Some(issued_at.clone());
+            link.expires_at = Some(expires_at.clone());
+            link.item_version = Some(item_version);
+        }
+        self.loans
+            .cluster
+            .records
+            .swap(record, json!({ "spec": { "links": links } }))
+            .await
+            .map(drop)
+    }
+
+    pub(super) async fn close_without_link(
+        &self,
+        record: &AccessRecord,
+        sequence: u32,
+        outcome: LinkOutcome,
+    ) -> Result<(), ApiError> {
+        let links = with_outcome(&record.spec.links, Some(sequence), outcome);
+        self.loans
+            .cluster
+            .records
+            .swap(record, json!({ "spec": { "links": links } }))
+            .await
+            .map(drop)
+    }
+}
+
+/// Something that is there already is as good as created.
+fn existing<T>(outcome: Result<T, ApiError>) -> Result<(), ApiError> {
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(error) if error.trouble == Trouble::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
