@@ -231,9 +231,17 @@ fn every_refusal_begins_with_a_known_prefix() {
             for validation in policy["spec"]["validations"].as_array().unwrap() {
                 let message = validation["message"].as_str().unwrap();
                 assert!(
-                    ["identity", "status", "records", "token", "metadata"]
-                        .iter()
-                        .any(|concern| message.starts_with(&format!("keyloan-{concern}: "))),
+                    [
+                        "identity",
+                        "status",
+                        "records",
+                        "token",
+                        "metadata",
+                        "ownership",
+                        "link"
+                    ]
+                    .iter()
+                    .any(|concern| message.starts_with(&format!("keyloan-{concern}: "))),
                     "{message}"
                 );
                 assert_eq!(validation["reason"], "Forbidden", "{message}");

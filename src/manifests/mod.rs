@@ -19,7 +19,7 @@ use std::path::Path;
 use serde_json::Value;
 
 pub use crds::crds;
-pub use policies::{Boundary, mutating_policies, validating_policies};
+pub use policies::{Boundary, INSTALLATION_VARIABLES, mutating_policies, validating_policies};
 
 /// One file of manifests.
 #[derive(Clone, Debug, PartialEq)]

@@ -110,7 +110,8 @@ impl Boundary {
         }
     }
 
-    /// Every verb but `revoke`, which stands for the right to delete other people's grants.
+    /// Every verb but `revoke`, which stands for the right to delete other people's grants, and `get` on Secrets, which
+    /// stands for the right to use a token.
     async fn give_everybody_every_right(&self) {
         let everybody = json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -120,6 +121,11 @@ impl Boundary {
                 "apiGroups": ["keyloan.dev"],
                 "resources": ["*"],
                 "verbs": ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"],
+            }, {
+                "apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "update", "patch", "delete"],
+            }, {
+                "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["*"],
+                "verbs": ["get", "create", "update", "patch", "delete", "bind", "escalate"],
             }],
         });
         let binding = json!({
@@ -189,6 +195,16 @@ pub fn unsigned_decision(name: &str) -> Value {
             "decision": "Deny",
         },
     })
+}
+
+pub fn alices_grant(name: &str) -> Value {
+    let signature = json!({ "username": "alice@example.com", "groups": ["engineering"] });
+    signed(unsigned_grant(name), signature)
+}
+
+pub fn bobs_decision(name: &str) -> Value {
+    let signature = json!({ "username": "bob@example.com", "groups": ["platform-owners"] });
+    signed(unsigned_decision(name), signature)
 }
 
 /// A grant or a decision that says who made it.

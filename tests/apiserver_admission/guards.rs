@@ -5,8 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::boundary::{
-    Boundary, flow, integration, record, signed, unsigned_decision, unsigned_grant,
+    Boundary, alices_grant, bobs_decision, flow, integration, record, signed, unsigned_decision,
+    unsigned_grant,
 };
+use super::link::{link_role, link_secret};
 use super::objects::{Refusal, merged};
 
 pub async fn a_service_account_asks_with_an_end_and_never_decides(b: &Boundary) {
@@ -86,8 +88,7 @@ pub async fn only_the_operator_writes_records(b: &Boundary) {
 
 pub async fn decisions_and_records_stay(b: &Boundary) {
     const MESSAGE: &str = "keyloan-records: decisions and records stay";
-    let signature = json!({ "username": "bob@example.com", "groups": ["platform-owners"] });
-    let decision = signed(unsigned_decision("stays"), signature);
+    let decision = bobs_decision("stays");
     b.bob.create(&decision).await.unwrap();
     b.operator.create(&record("stays")).await.unwrap();
     for object in [decision, record("stays")] {
@@ -95,6 +96,68 @@ pub async fn decisions_and_records_stay(b: &Boundary) {
             assert_refused(person.delete(&object).await, MESSAGE);
         }
         b.operator.delete(&object).await.unwrap();
+    }
+}
+
+/// In a dry run it sees that these policies are in force.
+pub async fn the_operator_asks_for_nothing_and_decides_nothing(b: &Boundary) {
+    let signature = json!({ "username": "system:serviceaccount:keyloan-system:keyloan" });
+    let end = json!({ "spec": { "notAfter": "2027-01-31T12:00:00Z" } });
+    let grant = signed(unsigned_grant("operators-own"), signature.clone());
+    let grant = merged(grant, &end);
+    b.operator.dry_run(&grant).await.unwrap();
+    assert_refused(
+        b.operator.create(&grant).await,
+        "keyloan-identity: Keyloan's operator borrows nothing itself",
+    );
+    b.alice
+        .create(&alices_grant("not-the-operators"))
+        .await
+        .unwrap();
+
+    let decision = signed(unsigned_decision("operators-own"), signature);
+    for answer in [
+        b.operator.dry_run(&decision).await,
+        b.operator.create(&decision).await,
+    ] {
+        assert_refused(
+            answer,
+            "keyloan-identity: Keyloan's operator decides nothing itself",
+        );
+    }
+    b.bob
+        .create(&bobs_decision("not-the-operators"))
+        .await
+        .unwrap();
+}
+
+/// In such a deletion the API server does not say which object it is about.
+pub async fn nobody_deletes_by_the_dozen_what_they_cannot_delete_alone(b: &Boundary) {
+    let namespace = json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "dozens" },
+    });
+    b.admin.create(&namespace).await.unwrap();
+    let there = |object: Value| merged(object, &json!({ "metadata": { "namespace": "dozens" } }));
+    let (grant, decision) = (there(alices_grant("one")), there(bobs_decision("one")));
+    b.alice.create(&grant).await.unwrap();
+    b.bob.create(&decision).await.unwrap();
+
+    for person in [&b.mallory, &b.bob] {
+        assert_refused(
+            person.delete_collection(&grant).await,
+            "keyloan-identity: only its requester",
+        );
+    }
+    for person in [&b.mallory, &b.bob, &b.admin] {
+        assert_refused(
+            person.delete_collection(&decision).await,
+            "keyloan-records: decisions and records stay",
+        );
+    }
+    b.alice.delete_collection(&grant).await.unwrap();
+    b.operator.delete_collection(&decision).await.unwrap();
+    for object in [grant, decision] {
+        assert_eq!(b.admin.get(&object).await.unwrap_err().0.code, 404);
     }
 }
 
@@ -213,24 +276,28 @@ pub async fn a_namespace_that_holds_all_kinds_ends(b: &Boundary) {
     b.alice.create(&there(integration("all"))).await.unwrap();
     b.alice.create(&there(flow("all"))).await.unwrap();
     b.operator.create(&there(record("all"))).await.unwrap();
-    let signature = json!({ "username": "bob@example.com", "groups": ["platform-owners"] });
-    let decision = there(signed(unsigned_decision("all"), signature));
-    let owned = merged(
-        decision,
-        &json!({ "metadata": { "ownerReferences": [{
-        "apiVersion": grant["apiVersion"], "kind": "AccessGrant",
-        "name": grant["metadata"]["name"], "uid": grant["metadata"]["uid"],
-    }] } }),
-    );
-    b.bob.create(&owned).await.unwrap();
+    let owned_by = |owner: &Value| {
+        json!({ "metadata": { "ownerReferences": [{
+            "apiVersion": owner["apiVersion"], "kind": owner["kind"],
+            "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"],
+        }] } })
+    };
+    let names_it = json!({ "spec": { "grant": "all", "grantUid": grant["metadata"]["uid"] } });
+    let decision = merged(there(bobs_decision("all")), &names_it);
+    let decision = merged(decision, &owned_by(&grant));
+    b.bob.create(&decision).await.unwrap();
+    let uid = grant["metadata"]["uid"].as_str().unwrap();
+    let secret = merged(there(link_secret(uid)), &owned_by(&grant));
+    let stored = b.operator.create(&secret).await.unwrap();
+    let role = merged(there(link_role(uid)), &owned_by(&stored));
+    b.operator.create(&role).await.unwrap();
 
     b.alice.delete(&grant).await.unwrap();
-    gone(
-        b,
-        &owned,
-        "the garbage collector takes the decision that the grant owned",
-    )
-    .await;
+    for owned in [decision, secret, role] {
+        let what = format!("the garbage collector takes the {}", owned["kind"]);
+        gone(b, &owned, &what).await;
+    }
+    b.operator.create(&there(link_secret(uid))).await.unwrap();
     b.admin.delete(&namespace).await.unwrap();
     gone(b, &namespace, "the namespace ends").await;
 }
@@ -249,12 +316,7 @@ async fn gone(b: &Boundary, object: &Value, what: &str) {
     );
 }
 
-fn alices_grant(name: &str) -> Value {
-    let signature = json!({ "username": "alice@example.com", "groups": ["engineering"] });
-    signed(unsigned_grant(name), signature)
-}
-
-fn assert_refused<T>(answer: Result<T, Refusal>, message: &str) {
+pub fn assert_refused<T>(answer: Result<T, Refusal>, message: &str) {
     let Err(refusal) = answer else {
         panic!("accepted, not refused with: {message}")
     };
@@ -270,7 +332,7 @@ async fn allow_reading_the_token(b: &Boundary, namespace: &str) {
 }
 
 /// Allow something to a user or a group of this name, and wait until it is in force.
-async fn allow(b: &Boundary, namespace: &str, role: &str, subject: &str, rule: Value) {
+pub async fn allow(b: &Boundary, namespace: &str, role: &str, subject: &str, rule: Value) {
     let rbac = "rbac.authorization.k8s.io";
     let metadata = json!({ "name": role, "namespace": namespace });
     let objects = [

@@ -13,6 +13,8 @@ mod objects;
 
 mod boundary;
 mod guards;
+mod link;
+mod ownership;
 mod people_sign;
 mod the_cluster_signs;
 
@@ -33,18 +35,30 @@ async fn the_admission_policies_hold_the_boundary() {
     the_cluster_signs::the_email_comes_from_where_the_cluster_keeps_it(&boundary).await;
     the_cluster_signs::who_is_in_900_groups_can_ask(&boundary).await;
     the_cluster_signs::impersonation_signs_as_the_impersonated(&boundary).await;
+    the_cluster_signs::whether_one_may_revoke_is_written_down(&boundary).await;
+    guards::the_operator_asks_for_nothing_and_decides_nothing(&boundary).await;
 
     boundary.remove_mutating().await;
     people_sign::who_signs_truly_is_accepted(&boundary).await;
     people_sign::a_false_signature_is_refused(&boundary).await;
     people_sign::a_signature_cannot_be_changed_later(&boundary).await;
     people_sign::who_is_in_900_groups_can_ask(&boundary).await;
+    people_sign::a_manifest_of_somebody_else_is_theirs_alone(&boundary).await;
+    people_sign::nobody_claims_to_hold_the_verb_revoke(&boundary).await;
 
     guards::a_service_account_asks_with_an_end_and_never_decides(&boundary).await;
     guards::only_the_operator_writes_status(&boundary).await;
     guards::only_the_operator_writes_records(&boundary).await;
     guards::decisions_and_records_stay(&boundary).await;
     guards::only_those_entitled_delete_a_grant(&boundary).await;
+    guards::nobody_deletes_by_the_dozen_what_they_cannot_delete_alone(&boundary).await;
+    ownership::who_owns_a_grant_is_not_for_others_to_change(&boundary).await;
+    ownership::only_the_borrower_asks_for_the_next_link(&boundary).await;
+    ownership::a_decision_is_owned_by_its_grant_or_by_nothing(&boundary).await;
+    ownership::nothing_is_made_with_a_finalizer(&boundary).await;
+    link::only_the_operator_writes_links(&boundary).await;
+    link::a_link_may_be_deleted_and_stored_anew(&boundary).await;
+    link::the_operator_gives_no_right_but_the_one_to_a_link(&boundary).await;
     guards::an_integration_needs_the_right_to_read_its_token(&boundary).await;
     guards::no_object_can_be_made_unreadable(&boundary).await;
     guards::a_namespace_that_holds_all_kinds_ends(&boundary).await;

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::boundary::{Boundary, signature_of, signed, unsigned_decision, unsigned_grant};
+use super::boundary::{
+    Boundary, alices_grant, bobs_decision, signature_of, signed, unsigned_decision, unsigned_grant,
+};
+use super::guards::assert_refused;
 use super::objects::merged;
 
 fn both(name: &str) -> [Value; 2] {
@@ -157,4 +160,59 @@ pub async fn who_is_in_900_groups_can_ask(b: &Boundary) {
         .unwrap_err();
     let message = "keyloan-identity: spec.requester.groups must be your own groups";
     assert!(refusal.is_by(message), "{refusal:?}");
+}
+
+/// As somebody does who applies a whole folder that others wrote.
+pub async fn a_manifest_of_somebody_else_is_theirs_alone(b: &Boundary) {
+    for (manifest, maker) in [
+        (alices_grant("theirs"), &b.alice),
+        (bobs_decision("theirs"), &b.bob),
+    ] {
+        let field = signature_of(&manifest);
+        let refusal = b.mallory.apply(&manifest, "mallory").await.unwrap_err();
+        let message = format!(
+            "keyloan-identity: spec.{field}.username must be your own username: set it to \"mallory@example.com\""
+        );
+        assert!(refusal.is_by(&message), "{refusal:?}");
+
+        let stored = maker.apply(&manifest, "kubectl").await.unwrap();
+        let again = b.mallory.apply(&manifest, "mallory").await.unwrap();
+        assert_eq!(again["spec"], stored["spec"], "nothing is theirs by that");
+        let replaced = b.mallory.put(&again).await.unwrap();
+        assert_eq!(replaced["spec"], stored["spec"]);
+
+        let as_mallory = json!({ "username": "mallory@example.com", "groups": ["engineering"] });
+        let taken = signed(replaced, as_mallory);
+        let refusal = b.mallory.put(&taken).await.unwrap_err();
+        assert!(refusal.names("spec", "cannot be changed"), "{refusal:?}");
+    }
+}
+
+pub async fn nobody_claims_to_hold_the_verb_revoke(b: &Boundary) {
+    let revokes = |signature: Value, claim: Value| {
+        let change = json!({ "spec": { "decision": "Revoke", "mayRevoke": claim } });
+        signed(merged(unsigned_decision("claims"), &change), signature)
+    };
+    let alice = json!({ "username": "alice@example.com", "groups": ["engineering"] });
+    assert_refused(
+        b.alice.dry_run(&revokes(alice.clone(), json!(true))).await,
+        "keyloan-identity: spec.mayRevoke claims the verb 'revoke' on this grant, which you do not hold",
+    );
+    for honest in [json!(null), json!(false)] {
+        b.alice
+            .dry_run(&revokes(alice.clone(), honest))
+            .await
+            .unwrap();
+    }
+    // The heads hold the verb since they were seen to sign.
+    let head = b
+        .cluster
+        .impersonating("head@example.com", &["heads", "system:authenticated"])
+        .await;
+    let signature = json!({ "username": "head@example.com", "groups": ["heads"] });
+    let stored = head
+        .dry_run(&revokes(signature, json!(true)))
+        .await
+        .unwrap();
+    assert_eq!(stored["spec"]["mayRevoke"], true);
 }

@@ -5,6 +5,7 @@ use keyloan::manifests;
 use serde_json::{Value, json};
 
 use super::boundary::{Boundary, signature_of, signed, unsigned_decision, unsigned_grant};
+use super::guards::allow;
 use super::objects::merged;
 
 fn alice() -> Value {
@@ -188,4 +189,47 @@ pub async fn impersonation_signs_as_the_impersonated(b: &Boundary) {
         .await
         .unwrap();
     assert_eq!(stored["spec"]["requester"], alice());
+}
+
+pub async fn whether_one_may_revoke_is_written_down(b: &Boundary) {
+    let rule = json!({
+        "apiGroups": ["keyloan.dev"], "resources": ["accessgrants"], "verbs": ["revoke"],
+    });
+    allow(b, "default", "heads", "heads", rule).await;
+    let head = b
+        .cluster
+        .impersonating("head@example.com", &["heads", "system:authenticated"])
+        .await;
+    let revokes = |name: &str, claim: Value| {
+        let change = json!({ "spec": { "decision": "Revoke", "mayRevoke": claim } });
+        merged(unsigned_decision(name), &change)
+    };
+    for claim in [json!(null), json!(false), json!(true)] {
+        for (person, may) in [(&b.alice, false), (&b.bob, false), (&head, true)] {
+            let stored = person
+                .dry_run(&revokes("revokes", claim.clone()))
+                .await
+                .unwrap();
+            assert_eq!(stored["spec"]["mayRevoke"], may, "{claim}");
+        }
+        let change = json!({ "spec": { "mayRevoke": claim } });
+        let denial = merged(unsigned_decision("denies"), &change);
+        let stored = head.dry_run(&denial).await.unwrap();
+        assert_eq!(stored["spec"].get("mayRevoke"), None, "it only denies");
+    }
+
+    b.alice
+        .create(&revokes("alice-revokes", json!(true)))
+        .await
+        .unwrap();
+    let again = revokes("alice-revokes", json!(null));
+    let claim = json!({ "spec": { "mayRevoke": true } });
+    for answer in [
+        b.alice.patch(&again, &claim).await,
+        head.patch(&again, &claim).await,
+        head.apply(&again, "kubectl").await,
+    ] {
+        let stored = answer.unwrap();
+        assert_eq!(stored["spec"]["mayRevoke"], false, "as it was when made");
+    }
 }

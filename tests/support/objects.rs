@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::Path;
 
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, Request, Status};
 use kube::{Api, Client};
 use serde_json::Value;
@@ -97,6 +97,18 @@ impl Person {
         match self
             .api(object)
             .delete(name(object), &DeleteParams::default())
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(error) => Err(refusal(error)),
+        }
+    }
+
+    /// Delete all objects of a kind in the namespace of this one, as `kubectl delete --all` may do.
+    pub async fn delete_collection(&self, object: &Value) -> Result<(), Refusal> {
+        match self
+            .api(object)
+            .delete_collection(&DeleteParams::default(), &ListParams::default())
             .await
         {
             Ok(_) => Ok(()),

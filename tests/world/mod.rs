@@ -230,7 +230,7 @@ impl World {
             .expect("deleted");
     }
 
-    /// Puts a Secret where a grant's link will want to be.
+    /// Puts a Secret where a grant's link will want to be: as the operator, because admission lets nobody else do that.
     pub async fn plant_secret(&self, grant: &AccessGrant, url: &str) {
         let secret = json!({
             "apiVersion": "v1",
@@ -238,8 +238,10 @@ impl World {
             "metadata": { "name": link_name(&grant.uid().expect("one")) },
             "stringData": { "url": url },
         });
-        let api: Api<Secret> =
-            Api::namespaced(self.admin.clone(), &grant.namespace().expect("one"));
+        let kubeconfig = self.cluster.operator_kubeconfig().await.expect("a file");
+        let access = KubeAccess::Kubeconfig(kubeconfig);
+        let operator = keyloan::cluster::connect(&access).await.expect("a client");
+        let api: Api<Secret> = Api::namespaced(operator, &grant.namespace().expect("one"));
         let secret = serde_json::from_value(secret).expect("a secret");
         api.create(&PostParams::default(), &secret)
             .await

@@ -112,10 +112,12 @@ impl World {
             .expect("deleted");
     }
 
-    /// Sets an annotation on a grant.
+    /// The requester sets an annotation on their grant.
     pub async fn annotate(&self, grant: &AccessGrant, key: &str, value: &str) {
-        let api: Api<AccessGrant> =
-            Api::namespaced(self.admin.clone(), &grant.namespace().expect("one"));
+        let requester = grant.spec.requester.as_ref().expect("stamped");
+        let who = requester.username.split('@').next().expect("a name");
+        let client = self.cluster.client(who).await.expect("a client");
+        let api: Api<AccessGrant> = Api::namespaced(client, &grant.namespace().expect("one"));
         let patch = json!({ "metadata": { "annotations": { key: value } } });
         api.patch(
             &grant.name_any(),

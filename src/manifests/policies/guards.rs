@@ -2,7 +2,7 @@
 
 use super::{
     Boundary,
-    policy::{Policy, Rule, Scope, list_literal},
+    policy::{Policy, Rule, Scope},
 };
 use crate::api::SECRET_LABEL;
 
@@ -16,7 +16,8 @@ pub fn status(boundary: &Boundary) -> Policy {
             "onepasswordintegrations/status",
         ]),
         operations: &["UPDATE"],
-        variables: vec![("operators", list_literal(&boundary.operators))],
+        conditions: vec![],
+        variables: vec![boundary.operators_variable()],
         rules: vec![Rule {
             expression: "request.userInfo.username in variables.operators".into(),
             message: "keyloan-status: only Keyloan's operator writes status; change the spec, or \
@@ -29,17 +30,14 @@ pub fn status(boundary: &Boundary) -> Policy {
 
 /// Only the operator writes records; and nobody else deletes what happened.
 pub fn records(boundary: &Boundary) -> Vec<Policy> {
-    let operators = || ("operators", list_literal(&boundary.operators));
-    let deleters = || {
-        let all = boundary.operators.iter().chain(&boundary.deleters);
-        ("deleters", list_literal(all))
-    };
+    let who = || vec![boundary.operators_variable(), boundary.deleters_variable()];
     vec![
         Policy {
             name: "keyloan-records",
             scope: Scope::Ours(&["accessrecords"]),
             operations: &["CREATE", "UPDATE"],
-            variables: vec![operators(), deleters()],
+            conditions: vec![],
+            variables: who(),
             rules: vec![Rule {
                 // Garbage collection takes its own finalizer off an object: an update of metadata.
                 expression: "request.userInfo.username in variables.operators\n\
@@ -57,9 +55,12 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
             name: "keyloan-records-deletion",
             scope: Scope::Ours(&["accessdecisions", "accessrecords"]),
             operations: &["DELETE"],
-            variables: vec![deleters()],
+            conditions: vec![],
+            variables: who(),
             rules: vec![Rule {
-                expression: "request.userInfo.username in variables.deleters".into(),
+                expression: "request.userInfo.username in variables.operators\n\
+                             || request.userInfo.username in variables.deleters"
+                    .into(),
                 message: "keyloan-records: decisions and records stay until Keyloan's operator \
                           deletes them; to take an approval back, make an AccessDecision with \
                           decision: Revoke"
@@ -95,6 +96,7 @@ pub fn metadata() -> Vec<Policy> {
                 "onepasswordintegrations",
             ]),
             operations: &["CREATE", "UPDATE"],
+            conditions: vec![],
             variables: vec![],
             rules: vec![rule()],
         },
@@ -102,6 +104,7 @@ pub fn metadata() -> Vec<Policy> {
             name: "keyloan-secret-metadata",
             scope: Scope::SecretsWithLabel(SECRET_LABEL),
             operations: &["CREATE", "UPDATE"],
+            conditions: vec![],
             variables: vec![],
             rules: vec![rule()],
         },
@@ -114,6 +117,7 @@ pub fn token() -> Policy {
         name: "keyloan-token",
         scope: Scope::Ours(&["onepasswordintegrations"]),
         operations: &["CREATE", "UPDATE"],
+        conditions: vec![],
         variables: vec![(
             "secret",
             "has(object.spec.auth.serviceAccountToken) ? \

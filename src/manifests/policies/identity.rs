@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Boundary,
-    policy::{Policy, Rule, Scope, list_literal},
+    policy::{Policy, Rule, Scope},
 };
 use crate::api::{EMAIL_PATTERN, GROUP, VERSION};
 
@@ -32,6 +32,16 @@ const DECISION: Signature = Signature {
 pub fn validating(boundary: &Boundary) -> Vec<Policy> {
     let mut grant = signed_by_its_maker(&GRANT, boundary);
     grant.rules.push(Rule {
+        // A dry run is how the operator sees that these policies are in force.
+        expression: "!(request.userInfo.username in variables.operators)\n\
+                     || (has(request.dryRun) && request.dryRun)"
+            .into(),
+        message: "keyloan-identity: Keyloan's operator borrows nothing itself: ask under your own \
+                  name"
+            .into(),
+        message_expression: None,
+    });
+    grant.rules.push(Rule {
         expression: "!variables.isServiceAccount || has(object.spec.notAfter)".into(),
         message: "keyloan-identity: a request by a ServiceAccount must say after which time it is \
                   void, because a pipeline may make it again at any time: set spec.notAfter, such \
@@ -41,9 +51,26 @@ pub fn validating(boundary: &Boundary) -> Vec<Policy> {
     });
     let mut decision = signed_by_its_maker(&DECISION, boundary);
     decision.rules.push(Rule {
+        expression: "!(request.userInfo.username in variables.operators)".into(),
+        message: "keyloan-identity: Keyloan's operator decides nothing itself: a person has to \
+                  make this decision, under their own name"
+            .into(),
+        message_expression: None,
+    });
+    decision.rules.push(Rule {
         expression: "!variables.isServiceAccount".into(),
         message: "keyloan-identity: ServiceAccounts never decide: a person has to make this \
                   decision, under their own name"
+            .into(),
+        message_expression: None,
+    });
+    decision.rules.push(Rule {
+        expression: format!(
+            "!has(object.spec.mayRevoke) || !object.spec.mayRevoke\n|| {}",
+            may_revoke("object.spec.grant")
+        ),
+        message: "keyloan-identity: spec.mayRevoke claims the verb 'revoke' on this grant, which \
+                  you do not hold: leave it out, or ask for that right"
             .into(),
         message_expression: None,
     });
@@ -62,6 +89,7 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
     let field = signature.field;
     let signed = format!("has(object.spec.{field})");
     let mut variables = identity_variables(boundary);
+    variables.push(boundary.operators_variable());
     variables.push((
         "claimedGroups",
         format!("{signed} && has(object.spec.{field}.groups) ? object.spec.{field}.groups : []"),
@@ -74,6 +102,7 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
         name: signature.policy,
         scope: Scope::Ours(signature.resource),
         operations: &["CREATE"],
+        conditions: vec![],
         variables,
         rules: vec![
             Rule {
@@ -125,18 +154,19 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
 }
 
 fn deletion_of_grants(boundary: &Boundary) -> Policy {
-    let deleters = boundary.operators.iter().chain(&boundary.deleters);
     Policy {
         name: "keyloan-grant-deletion",
         scope: Scope::Ours(&["accessgrants"]),
         operations: &["DELETE"],
-        variables: vec![("deleters", list_literal(deleters))],
+        conditions: vec![],
+        variables: vec![boundary.operators_variable(), boundary.deleters_variable()],
         rules: vec![Rule {
             expression: format!(
-                "request.userInfo.username in variables.deleters\n\
+                "request.userInfo.username in variables.operators\n\
+                 || request.userInfo.username in variables.deleters\n\
                  || (has(oldObject.spec.requester) && oldObject.spec.requester.username == request.userInfo.username)\n\
-                 || authorizer.group('{GROUP}').resource('accessgrants').namespace(request.namespace)\
-                 .name(oldObject.metadata.name).check('revoke').allowed()"
+                 || {}",
+                may_revoke("oldObject.metadata.name")
             ),
             message:
                 "keyloan-identity: only its requester, or who holds the verb 'revoke' on it, can \
@@ -146,6 +176,14 @@ fn deletion_of_grants(boundary: &Boundary) -> Policy {
             message_expression: None,
         }],
     }
+}
+
+/// Whether who makes the request holds the verb `revoke` on the grant that a CEL expression names.
+pub(super) fn may_revoke(grant: &str) -> String {
+    format!(
+        "authorizer.group('{GROUP}').resource('accessgrants').namespace(request.namespace)\
+         .name({grant}).check('revoke').allowed()"
+    )
 }
 
 fn stamp(signature: &Signature, boundary: &Boundary) -> [Value; 2] {
@@ -164,6 +202,26 @@ fn stamp(signature: &Signature, boundary: &Boundary) -> [Value; 2] {
              'email': dyn(variables.emails[0])}})"
         ),
     }));
+    let mut patch =
+        format!("[JSONPatch{{op: 'add', path: '/spec/{field}', value: variables.identity}}]");
+    if signature.policy == DECISION.policy {
+        // None or one; what does not apply is taken out.
+        variables.push(json!({
+            "name": "mayRevoke",
+            "expression": format!(
+                "request.operation == 'UPDATE'\n\
+                 ? (has(oldObject.spec.mayRevoke) ? [dyn(oldObject.spec.mayRevoke)] : [])\n\
+                 : has(object.spec.decision) && object.spec.decision == 'Revoke' && has(object.spec.grant)\n\
+                 ? [dyn({})]\n: []",
+                may_revoke("object.spec.grant")
+            ),
+        }));
+        patch.push_str(
+            "\n+ (variables.mayRevoke.size() == 1\n\
+             ? [JSONPatch{op: 'add', path: '/spec/mayRevoke', value: variables.mayRevoke[0]}]\n\
+             : has(object.spec.mayRevoke) ? [JSONPatch{op: 'remove', path: '/spec/mayRevoke'}] : [])",
+        );
+    }
     let policy = json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingAdmissionPolicy",
@@ -187,9 +245,7 @@ fn stamp(signature: &Signature, boundary: &Boundary) -> [Value; 2] {
             // A JSON patch replaces the whole member; an apply configuration would merge forged groups with real ones.
             "mutations": [{
                 "patchType": "JSONPatch",
-                "jsonPatch": { "expression": format!(
-                    "[JSONPatch{{op: 'add', path: '/spec/{field}', value: variables.identity}}]"
-                ) },
+                "jsonPatch": { "expression": patch },
             }],
             // Stamp again after whatever other policies and webhooks have changed.
             "reinvocationPolicy": "IfNeeded",
@@ -213,12 +269,12 @@ fn identity_variables(boundary: &Boundary) -> Vec<(&'static str, String)> {
              ? request.userInfo.groups.filter(g, !g.startsWith('system:'))\n: []"
                 .into(),
         ),
+        ("email", boundary.email.clone()),
         // None or one: an optional value in a form that every rule can read.
         (
             "emails",
             format!(
-                "[{}]\n.filter(e, e.size() <= 254 && e.matches(r\"{EMAIL_PATTERN}\"))",
-                boundary.email
+                "[variables.email].filter(e, e.size() <= 254 && e.matches(r\"{EMAIL_PATTERN}\"))"
             ),
         ),
     ]

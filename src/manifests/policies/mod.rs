@@ -6,12 +6,14 @@
 
 mod guards;
 mod identity;
+mod link;
+mod ownership;
 mod policy;
 
 use serde_json::Value;
 
 use super::ManifestError;
-use policy::Policy;
+use policy::{Policy, list_literal};
 
 /// What the policies have to know of the installation and of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,19 @@ impl Default for Boundary {
     }
 }
 
+/// The variables of the policies that hold what belongs to an installation: nothing else differs between two of them.
+pub const INSTALLATION_VARIABLES: [&str; 3] = ["operators", "deleters", "email"];
+
+impl Boundary {
+    fn operators_variable(&self) -> (&'static str, String) {
+        ("operators", list_literal(&self.operators))
+    }
+
+    fn deleters_variable(&self) -> (&'static str, String) {
+        ("deleters", list_literal(&self.deleters))
+    }
+}
+
 /// The validating policies with their bindings, each group with the concern that names its file.
 pub fn validating_policies(
     boundary: &Boundary,
@@ -52,6 +67,8 @@ pub fn validating_policies(
         ("records", guards::records(boundary)),
         ("token", vec![guards::token()]),
         ("metadata", guards::metadata()),
+        ("ownership", ownership::policies(boundary)),
+        ("link", link::policies(boundary)),
     ]
     .into_iter()
     .map(|(concern, policies)| {

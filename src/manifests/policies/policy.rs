@@ -1,7 +1,7 @@
 //! The form that all validating policies share: bound to the whole cluster, failing closed.
 
 use k8s_openapi::api::admissionregistration::v1::{
-    MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
+    MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
     ValidatingAdmissionPolicySpec, Validation, Variable,
 };
@@ -20,6 +20,8 @@ pub struct Policy {
     pub scope: Scope,
     /// On which operations.
     pub operations: &'static [&'static str],
+    /// What else has to hold for the policy to be asked, by name. These cannot read the variables.
+    pub conditions: Vec<(&'static str, String)>,
     /// Expressions that the rules share, by name.
     pub variables: Vec<(&'static str, String)>,
     /// What has to hold.
@@ -30,6 +32,8 @@ pub struct Policy {
 pub enum Scope {
     /// These of our resources, such as `accessgrants` or `accessgrants/status`.
     Ours(&'static [&'static str]),
+    /// These of Kubernetes' own resources, of version v1 of this API group.
+    Kubernetes(&'static str, &'static [&'static str]),
     /// Secrets that carry this label, or did.
     SecretsWithLabel(&'static str),
 }
@@ -61,6 +65,8 @@ impl Policy {
             metadata: self.metadata(),
             spec: Some(ValidatingAdmissionPolicySpec {
                 failure_policy: Some("Fail".into()),
+                match_conditions: (!self.conditions.is_empty())
+                    .then(|| self.conditions.iter().map(condition).collect()),
                 match_constraints: Some(self.scope.matching(self.operations)),
                 variables: Some(self.variables.iter().map(variable).collect()),
                 validations: Some(self.rules.iter().map(Rule::validation).collect()),
@@ -93,6 +99,7 @@ impl Scope {
     fn matching(&self, operations: &[&str]) -> MatchResources {
         let (group, version, resources, label) = match *self {
             Self::Ours(resources) => (GROUP, VERSION, resources, None),
+            Self::Kubernetes(group, resources) => (group, "v1", resources, None),
             Self::SecretsWithLabel(label) => ("", "v1", &["secrets"][..], Some(label)),
         };
         let has_label = |label: &str| LabelSelector {
@@ -128,6 +135,13 @@ impl Rule {
     }
 }
 
+fn condition((name, expression): &(&'static str, String)) -> MatchCondition {
+    MatchCondition {
+        name: (*name).into(),
+        expression: expression.clone(),
+    }
+}
+
 fn variable((name, expression): &(&'static str, String)) -> Variable {
     Variable {
         name: (*name).into(),
@@ -137,6 +151,12 @@ fn variable((name, expression): &(&'static str, String)) -> Variable {
 
 fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).into()).collect()
+}
+
+/// A CEL expression: a member of the object, such as `metadata.finalizers`, is as it was, or absent as it was.
+pub fn same(member: &str) -> String {
+    let of = |object| format!("(has({object}.{member}) ? [{object}.{member}] : [])");
+    format!("{} == {}", of("object"), of("oldObject"))
 }
 
 /// A list of texts as a CEL literal.
