@@ -7,7 +7,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 /// Making a connection takes no longer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How to reach the API server.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +27,16 @@ pub enum ConnectError {
     Kubeconfig {
         /// The file.
         path: PathBuf,
+        /// What is wrong with it.
+        error: kube::config::KubeconfigError,
+    },
+    /// The context is not usable.
+    #[error(
+        "cannot use the context {context:?}: {error}; `kubectl config get-contexts` lists yours"
+    )]
+    Context {
+        /// The context.
+        context: String,
         /// What is wrong with it.
         error: kube::config::KubeconfigError,
     },

@@ -5,6 +5,7 @@
 //! * `verbs`: what can be written, and read live; `kinds` joins both for each of our kinds.
 //! * `events`: what people see in `kubectl describe`.
 //! * [`link_objects`]: the Secret, Role and RoleBinding that carry a link.
+//! * [`person`]: the cluster as one person sees it, for the plugin.
 
 mod cache;
 mod connect;
@@ -13,6 +14,7 @@ mod events;
 mod kinds;
 pub mod link_objects;
 mod merge;
+pub mod person;
 mod streams;
 mod verbs;
 

@@ -1,0 +1,63 @@
+//! How a person gets into the cluster: the kubeconfig, context and namespace that kubectl would use, too.
+
+use std::path::PathBuf;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use super::Person;
+use crate::cluster::connect::{CONNECT_TIMEOUT, ConnectError};
+
+/// What a person says about where to go; each has kubectl's default.
+#[derive(Clone, Debug, Default)]
+pub struct PersonAccess {
+    /// The kubeconfig file.
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of it.
+    pub context: Option<String>,
+    /// The namespace.
+    pub namespace: Option<String>,
+}
+
+impl Person {
+    /// Makes a client for a person; nothing is asked of the API server yet.
+    pub async fn connect(access: &PersonAccess) -> Result<Self, ConnectError> {
+        let mut config = config(access).await?;
+        config.default_retry = false;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        let namespace = access.namespace.clone();
+        Ok(Self {
+            namespace: namespace.unwrap_or_else(|| config.default_namespace.clone()),
+            client: Client::try_from(config).map_err(ConnectError::Client)?,
+        })
+    }
+}
+
+async fn config(access: &PersonAccess) -> Result<Config, ConnectError> {
+    let PersonAccess {
+        kubeconfig,
+        context,
+        ..
+    } = access;
+    if kubeconfig.is_none() && context.is_none() {
+        return Config::infer().await.map_err(ConnectError::Infer);
+    }
+    let failed = |error| match kubeconfig.clone() {
+        Some(path) => ConnectError::Kubeconfig { path, error },
+        None => ConnectError::Context {
+            context: context.clone().unwrap_or_default(),
+            error,
+        },
+    };
+    let file = match kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let options = KubeConfigOptions {
+        context: context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    Config::from_custom_kubeconfig(file.map_err(failed)?, &options)
+        .await
+        .map_err(failed)
+}

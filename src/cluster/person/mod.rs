@@ -1,0 +1,139 @@
+//! The cluster as one person sees it: through their own kubeconfig, with their own rights and nobody else's.
+//!
+//! What the operator needs (caches, back-off, metrics) is of no use to a command that makes a few calls and ends.
+
+mod access;
+mod link;
+mod refused;
+mod see;
+mod write;
+
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::api::PostParams;
+use kube::{Api, Client, Resource};
+
+use super::Namespaced;
+use crate::api::{GROUP, Identity, PrincipalName, VERSION};
+
+pub use access::PersonAccess;
+pub use link::Link;
+pub use refused::{CallError, Refused};
+pub use see::{Change, Scope};
+
+/// No call takes longer.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One person's way into the cluster.
+#[derive(Clone)]
+pub struct Person {
+    client: Client,
+    namespace: String,
+}
+
+/// What the API server says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerVersion {
+    /// Of Kubernetes, such as `v1.37.2`.
+    pub kubernetes: String,
+    /// Whether Keyloan's kinds are installed.
+    pub keyloan: bool,
+}
+
+impl Person {
+    /// The namespace that the person named, or that of their context.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Who the API server takes this person for, without the groups of the system (`system:...`), which say nothing of a person.
+    pub async fn identity(&self) -> Result<Identity, CallError> {
+        let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
+        let (parameters, review) = (PostParams::default(), SelfSubjectReview::default());
+        let call = api.create(&parameters, &review);
+        let review = self.bounded("find out", "who you are", call).await?;
+        let user = review.status.and_then(|s| s.user_info).unwrap_or_default();
+        let groups = user.groups.unwrap_or_default();
+        let own = groups.into_iter().filter(|g| !g.starts_with("system:"));
+        Ok(Identity {
+            username: user.username.unwrap_or_default(),
+            groups: own.map(PrincipalName).collect(),
+            email: None,
+        })
+    }
+
+    /// Whether this person holds a verb on one object.
+    pub async fn may<K: Namespaced>(
+        &self,
+        verb: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<bool, CallError> {
+        let asked = ResourceAttributes {
+            group: Some(GROUP.into()),
+            resource: Some(K::plural(&()).into_owned()),
+            verb: Some(verb.into()),
+            namespace: Some(namespace.into()),
+            name: Some(name.into()),
+            ..ResourceAttributes::default()
+        };
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(asked),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let api: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
+        let parameters = PostParams::default();
+        let call = api.create(&parameters, &review);
+        let answer = self.bounded("find out", "what you may do", call).await?;
+        Ok(answer.status.is_some_and(|s| s.allowed))
+    }
+
+    /// What runs there.
+    pub async fn server_version(&self) -> Result<ServerVersion, CallError> {
+        let call = self.client.apiserver_version();
+        let info = self
+            .bounded("ask", "the API server's version", call)
+            .await?;
+        let group_version = format!("{GROUP}/{VERSION}");
+        let kinds = self.client.list_api_group_resources(&group_version);
+        Ok(ServerVersion {
+            kubernetes: info.git_version,
+            keyloan: kinds.await.is_ok(),
+        })
+    }
+
+    fn api<K: Namespaced>(&self, namespace: &str) -> Api<K> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    async fn bounded<T>(
+        &self,
+        verb: &'static str,
+        object: impl Into<String>,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, CallError> {
+        let refused = match tokio::time::timeout(TIMEOUT, call).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => Refused::of(error),
+            Err(_) => Refused::Timeout,
+        };
+        let object = object.into();
+        Err(CallError {
+            verb,
+            object,
+            refused,
+        })
+    }
+}
+
+/// How an object is called in messages: `AccessGrant team-a/alice-db`.
+fn called<K: Resource<DynamicType = ()>>(namespace: &str, name: &str) -> String {
+    format!("{} {namespace}/{name}", K::kind(&()))
+}
