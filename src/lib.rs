@@ -6,5 +6,6 @@ pub mod controllers;
 pub mod manifests;
 pub mod onepassword;
 pub mod plan;
+pub mod plugin;
 pub mod runtime;
 pub mod telemetry;

@@ -91,6 +91,7 @@ impl World {
             world.namespace(namespace, lends).await;
         }
         world.let_people_ask().await;
+        world.until_stamped().await;
         world
     }
 

@@ -5,10 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use keyloan::api::*;
+use kube::api::PostParams;
 use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt};
+use serde_json::json;
 
-use super::{PLATFORM, World, condition};
+use super::{PLATFORM, TEAM, World, condition};
 
 /// No wait takes longer; on a good day none takes a tenth of it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -84,6 +86,34 @@ impl World {
         gone!(Secret);
         gone!(Role);
         gone!(RoleBinding);
+    }
+
+    /// Waits until the API server can stamp requests and decisions: it learns the schemas of new kinds for that
+    /// a moment after it serves them, and refuses whatever it cannot stamp.
+    pub async fn until_stamped(&self) {
+        let spec =
+            json!({ "integration": { "name": "prod" }, "item": { "vault": "v", "item": "i" } });
+        let grant: AccessGrantSpec = serde_json::from_value(spec).expect("a request");
+        let spec = json!({ "grant": "g", "grantUid": "u", "decision": "Deny" });
+        let decision: AccessDecisionSpec = serde_json::from_value(spec).expect("a decision");
+        let dry_run = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let grants: Api<AccessGrant> = Api::namespaced(self.admin.clone(), TEAM);
+        let decisions: Api<AccessDecision> = Api::namespaced(self.admin.clone(), TEAM);
+        let (grant, decision) = (
+            AccessGrant::new("canary", grant),
+            AccessDecision::new("canary", decision),
+        );
+        let stamped = async {
+            while grants.create(&dry_run, &grant).await.is_err()
+                || decisions.create(&dry_run, &decision).await.is_err()
+            {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        patiently("requests to be stamped", stamped).await;
     }
 
     /// Waits until 1Password has got so many requests by this route.

@@ -1,0 +1,218 @@
+//! Making a decision: the object, and whether it counted.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::ObjectMeta;
+use kube::{Resource as _, ResourceExt as _};
+
+use crate::api::{
+    AccessDecision, AccessDecisionSpec, AccessGrant, Decision, Identity, STALLED, Span,
+};
+
+use super::arguments::patience;
+use super::failure::{Exit, Failure};
+use super::output::{Format, print_object, remark, say};
+use super::session::Session;
+use super::waiting::{Waited, holds, is_over, until, where_it_is};
+
+/// What all decisions take.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub struct Arguments {
+    /// Do not wait until the decision has been counted.
+    #[arg(long)]
+    pub no_wait: bool,
+    /// How long to wait for that.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = patience)]
+    pub timeout: Duration,
+    /// Print the decision for programs.
+    #[arg(long, short, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// What is decided about a grant.
+#[derive(Clone, Debug, Default)]
+pub struct Word {
+    /// Why.
+    pub reason: Option<String>,
+    /// For how long at the most.
+    pub max_duration: Option<Span>,
+    /// That the approver holds the verb `revoke`.
+    pub may_revoke: Option<bool>,
+}
+
+/// Makes a decision in a person's name, waits until it has been counted, and says so.
+pub async fn decide(
+    session: &Session,
+    me: Identity,
+    grant: &AccessGrant,
+    decision: Decision,
+    word: Word,
+    arguments: &Arguments,
+) -> Result<Exit, Failure> {
+    let made = made(me, grant, decision, word);
+    let made = session.person.create(session.namespace(), &made).await?;
+    if let Some(format) = arguments.output {
+        print_object(&made, format)?;
+    } else {
+        say(format_args!("Recorded as {}.", made.name_any()));
+    }
+    if arguments.no_wait {
+        return Ok(Exit::Done);
+    }
+    let noticed = |seen: &AccessGrant| outcome(seen, &made);
+    match until(session, grant, arguments.timeout, where_it_is, noticed).await? {
+        Waited::There(Outcome::Counted(told)) => {
+            match arguments.output {
+                Some(_) => remark(told),
+                None => say(told),
+            }
+            Ok(Exit::Done)
+        }
+        Waited::There(Outcome::Ignored(why)) => Err(Failure::new(format!(
+            "the decision {} has no effect: {why}",
+            made.name_any()
+        ))),
+        // A request that was taken back needs no decision any more; a loan that was deleted is over.
+        Waited::Gone if decision == Decision::Revoke => Ok(Exit::Done),
+        Waited::Gone => Err(Failure::new(format!(
+            "{} has been deleted",
+            grant.name_any()
+        ))),
+        Waited::TimedOut => {
+            let failure = Failure::new(format!(
+                "the decision {} stands, but has not been counted in time",
+                made.name_any()
+            ));
+            let look = format!(
+                "see whether it counts: kubectl keyloan explain {}",
+                grant.name_any()
+            );
+            Err(Failure {
+                exit: Exit::TimedOut,
+                ..failure.next(look)
+            })
+        }
+    }
+}
+
+/// The object. Who decides is written into it even where the cluster stamps it: on others, the policy demands it.
+fn made(me: Identity, grant: &AccessGrant, decision: Decision, word: Word) -> AccessDecision {
+    let uid = grant.uid().unwrap_or_default();
+    let digest = grant.status.as_ref().and_then(|s| s.digest.clone());
+    let spec = AccessDecisionSpec {
+        grant: grant.name_any(),
+        grant_uid: uid.clone(),
+        digest: digest.filter(|_| decision == Decision::Approve),
+        decision,
+        reason: word.reason,
+        max_duration: word.max_duration,
+        may_revoke: word.may_revoke,
+        approver: Some(me),
+    };
+    let verb = format!("{decision:?}").to_lowercase();
+    let owner = OwnerReference {
+        api_version: AccessGrant::api_version(&()).into(),
+        kind: AccessGrant::kind(&()).into(),
+        name: grant.name_any(),
+        uid,
+        ..OwnerReference::default()
+    };
+    AccessDecision {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{}-{verb}-", grant.name_any())),
+            owner_references: Some(vec![owner]),
+            ..ObjectMeta::default()
+        },
+        spec,
+    }
+}
+
+/// What became of a decision.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Counted(String),
+    Ignored(String),
+}
+
+fn outcome(grant: &AccessGrant, made: &AccessDecision) -> Option<Outcome> {
+    let status = grant.status.as_ref()?;
+    let name = made.name_any();
+    if let Some(ignored) = status.ignored_decisions.iter().find(|d| d.name == name) {
+        return Some(Outcome::Ignored(ignored.reason.clone()));
+    }
+    let by = made.spec.approver.as_ref()?;
+    let counted = status
+        .decisions
+        .iter()
+        .any(|d| d.user == by.username && d.decision == made.spec.decision);
+    let ended = made.spec.decision != Decision::Approve && is_over(grant);
+    if !counted && !ended {
+        return None;
+    }
+    let name = grant.name_any();
+    let now = where_it_is(grant);
+    let stands = if holds(grant, STALLED) || is_over(grant) {
+        format!("{name} is over. {now}")
+    } else {
+        format!("It counts. {name}: {now}")
+    };
+    Some(Outcome::Counted(stands))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+    use crate::api::IgnoredDecision;
+
+    fn approval() -> AccessDecision {
+        made(
+            samples::bob(),
+            &samples::waiting(),
+            Decision::Approve,
+            Word::default(),
+        )
+    }
+
+    #[test]
+    fn an_approval_names_the_very_request_its_terms_and_who_approves() {
+        insta::assert_yaml_snapshot!(approval());
+    }
+
+    #[test]
+    fn a_refusal_holds_for_any_terms() {
+        let word = Word {
+            reason: Some("use the replica".into()),
+            ..Word::default()
+        };
+        let deny = made(samples::bob(), &samples::waiting(), Decision::Deny, word);
+        assert_eq!(deny.spec.digest, None);
+        assert_eq!(deny.spec.reason.as_deref(), Some("use the replica"));
+    }
+
+    #[test]
+    fn a_decision_counts_when_the_status_says_so() {
+        let mut grant = samples::waiting();
+        let mut approval = approval();
+        approval.metadata.name = Some("alice-db-approve-x".into());
+        assert_eq!(outcome(&grant, &approval), None);
+        let status = grant.status.as_mut().unwrap();
+        status
+            .decisions
+            .push(samples::counted("bob@example.com", Decision::Approve));
+        assert!(matches!(
+            outcome(&grant, &approval),
+            Some(Outcome::Counted(_))
+        ));
+        let status = grant.status.as_mut().unwrap();
+        status.ignored_decisions.push(IgnoredDecision {
+            name: "alice-db-approve-x".into(),
+            user: "bob@example.com".into(),
+            reason: "the terms have changed".into(),
+        });
+        let ignored = Outcome::Ignored("the terms have changed".into());
+        assert_eq!(outcome(&grant, &approval), Some(ignored));
+    }
+}

@@ -1,0 +1,312 @@
+//! `kubectl keyloan explain`: why a request or loan is where it is, and who can do something about it.
+
+use clap::ValueEnum;
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+use serde_json::json;
+
+use crate::api::{
+    AccessDecision, AccessGrant, AccessGrantStatus, AgreedGroup, ApprovalMode, Decision,
+    LinkStatus, Time,
+};
+use crate::cluster::person::Scope;
+
+use super::arguments::GrantName;
+use super::failure::{Exit, Failure};
+use super::identity::waits_for_approval;
+use super::output::{Format, document, facts, lasts, say, table, when};
+use super::session::Session;
+use super::terms;
+use super::waiting::where_it_is;
+
+/// Say why a request or loan is where it is: its conditions, the flows that were considered, who can still decide, the decisions and
+/// the links.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    grant: GrantName,
+    /// Print the grant and its decisions for programs.
+    #[arg(long, short, value_name = "FORMAT")]
+    output: Option<Structured>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Structured {
+    /// As JSON.
+    Json,
+    /// As YAML.
+    Yaml,
+}
+
+impl From<Structured> for Format {
+    fn from(structured: Structured) -> Self {
+        match structured {
+            Structured::Json => Self::Json,
+            Structured::Yaml => Self::Yaml,
+        }
+    }
+}
+
+pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failure> {
+    let mut grant = session.grant(&arguments.grant.name).await?;
+    let uid = grant.uid().unwrap_or_default();
+    let scope = Scope::Namespace(session.namespace().to_owned());
+    let about = format!("spec.grantUid={uid}");
+    // Who may see the request may not always see the decisions; what counted is in its status.
+    let decisions = session.person.list::<AccessDecision>(&scope, &about).await;
+    let decisions = decisions.unwrap_or_default();
+    match arguments.output {
+        Some(format) => {
+            grant.metadata.managed_fields = None;
+            let both = json!({ "grant": grant, "decisions": decisions });
+            say(document(&both, format.into())?.trim_end());
+        }
+        None => say(explained(&grant, &decisions, session.now())),
+    }
+    Ok(Exit::Done)
+}
+
+fn explained(grant: &AccessGrant, decisions: &[AccessDecision], now: Timestamp) -> String {
+    let status = grant.status.clone().unwrap_or_default();
+    let sections = [
+        ("", where_it_is(grant)),
+        ("Request", terms::shown(grant, now)),
+        ("Conditions", conditions(&status, now)),
+        ("Flows", flows(&status)),
+        ("Who decides", who_decides(grant, &status)),
+        ("Decisions", counted(&status, now)),
+        ("Decisions without effect", ignored(&status)),
+        ("Decisions not looked at yet", open(&status, decisions, now)),
+        ("Loan", loan(&status, now)),
+    ];
+    let shown = sections
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(heading, text)| match heading {
+            "" => text,
+            heading => format!("{heading}\n{}", indented(&text)),
+        });
+    shown.collect::<Vec<_>>().join("\n\n")
+}
+
+fn indented(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(|line| format!("  {line}")).collect();
+    lines.join("\n")
+}
+
+fn conditions(status: &AccessGrantStatus, now: Timestamp) -> String {
+    let rows = status.conditions.iter().map(|c| {
+        vec![
+            c.type_.clone(),
+            c.status.clone(),
+            c.reason.clone(),
+            when(c.last_transition_time.0, now),
+            c.message.clone(),
+        ]
+    });
+    match status.conditions.is_empty() {
+        true => String::new(),
+        false => table(&["TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"], rows),
+    }
+}
+
+fn flows(status: &AccessGrantStatus) -> String {
+    let chosen = status
+        .flow
+        .iter()
+        .map(|flow| (flow.as_str(), "chosen".to_owned()));
+    let others = status
+        .considered_flows
+        .iter()
+        .map(|flow| (flow.name.as_str(), flow.reason.clone()));
+    facts(chosen.chain(others))
+}
+
+/// Each group, how many of it have agreed, and who of it can still decide.
+fn who_decides(grant: &AccessGrant, status: &AccessGrantStatus) -> String {
+    let terms = status.terms.as_ref();
+    let Some(approval) = terms.and_then(|t| t.approval.as_ref()) else {
+        return String::new();
+    };
+    let how = match approval.mode {
+        ApprovalMode::AnyOf => "any one of these groups",
+        ApprovalMode::AllOf | ApprovalMode::None => "all of these groups",
+    };
+    let waits = waits_for_approval(grant);
+    let rows = approval.groups.iter().map(|group| {
+        let agreed = agreed(group, status);
+        let still = waits && agreed.len() < usize::try_from(group.required).unwrap_or(usize::MAX);
+        vec![
+            group.name.clone(),
+            format!("{} of {}", agreed.len(), group.required),
+            if still {
+                can_still(group, &agreed)
+            } else {
+                String::new()
+            },
+        ]
+    });
+    let groups = table(&["GROUP", "AGREED", "CAN STILL DECIDE"], rows);
+    let owners: Vec<_> = terms
+        .iter()
+        .flat_map(|t| &t.owners)
+        .map(terms::person)
+        .collect();
+    let owners = match owners.is_empty() {
+        true => String::new(),
+        false => format!(
+            "\nthe integration's owners can end it: {}",
+            owners.join(", ")
+        ),
+    };
+    format!("{how}, within {}\n{groups}{owners}", approval.timeout)
+}
+
+fn agreed<'a>(group: &AgreedGroup, status: &'a AccessGrantStatus) -> Vec<&'a str> {
+    let of_this_group = status
+        .decisions
+        .iter()
+        .filter(|d| d.decision == Decision::Approve && d.group.as_ref() == Some(&group.name));
+    of_this_group.map(|d| d.user.as_str()).collect()
+}
+
+fn can_still(group: &AgreedGroup, agreed: &[&str]) -> String {
+    let left = group
+        .approvers
+        .iter()
+        .filter(|person| !agreed.contains(&person.name.as_str()));
+    let names: Vec<_> = left.map(terms::person).collect();
+    names.join(", ")
+}
+
+fn counted(status: &AccessGrantStatus, now: Timestamp) -> String {
+    let rows = status.decisions.iter().map(|d| {
+        let most = d.max_duration.as_ref();
+        vec![
+            d.user.clone(),
+            match most {
+                Some(most) => format!("{:?}, for {most} at the most", d.decision),
+                None => format!("{:?}", d.decision),
+            },
+            d.group.clone().unwrap_or_default(),
+            when(d.at.0, now),
+            d.reason.clone().unwrap_or_default(),
+        ]
+    });
+    match status.decisions.is_empty() {
+        true => String::new(),
+        false => table(&["WHO", "DECISION", "FOR GROUP", "WHEN", "REASON"], rows),
+    }
+}
+
+fn ignored(status: &AccessGrantStatus) -> String {
+    let rows = status
+        .ignored_decisions
+        .iter()
+        .map(|d| vec![d.name.clone(), d.user.clone(), d.reason.clone()]);
+    match status.ignored_decisions.is_empty() {
+        true => String::new(),
+        false => table(&["NAME", "WHO", "WHY"], rows),
+    }
+}
+
+/// Decisions of which the status says nothing: the operator has yet to look at them.
+fn open(status: &AccessGrantStatus, decisions: &[AccessDecision], now: Timestamp) -> String {
+    let open = decisions.iter().filter(|d| {
+        let by = d.spec.approver.as_ref().map_or("", |a| a.username.as_str());
+        let ignored = status
+            .ignored_decisions
+            .iter()
+            .any(|i| i.name == d.name_any());
+        let counted = status
+            .decisions
+            .iter()
+            .any(|c| c.user == by && c.decision == d.spec.decision);
+        !ignored && !counted
+    });
+    let rows: Vec<_> = open
+        .map(|d| {
+            let by = d.spec.approver.as_ref();
+            let made = d.creation_timestamp();
+            vec![
+                d.name_any(),
+                by.map_or_else(String::new, |who| who.username.clone()),
+                format!("{:?}", d.spec.decision),
+                made.map_or_else(String::new, |t| when(t.0, now)),
+            ]
+        })
+        .collect();
+    match rows.is_empty() {
+        true => String::new(),
+        false => table(&["NAME", "WHO", "DECISION", "WHEN"], rows),
+    }
+}
+
+/// The loan's times, its link, and until when anything of it may open.
+fn loan(status: &AccessGrantStatus, now: Timestamp) -> String {
+    let time = |at: &Option<Time>| at.as_ref().map_or_else(String::new, |t| when(t.0, now));
+    let link = status.link.as_ref();
+    let number = |l: &LinkStatus| {
+        let (issued, opens) = (when(l.issued_at.0, now), lasts(l.expires_at.0, now));
+        format!("number {}, issued {issued}, opens {opens}", l.sequence)
+    };
+    let began = ("Began", time(&status.granted_at));
+    if status.ended_at.is_some() {
+        let residual = status.residual_until.as_ref().filter(|t| t.0 > now);
+        let may_open = residual.map(|t| {
+            format!(
+                "{}: a link that was handed out cannot be taken back; to cut it off now, change the secret itself",
+                lasts(t.0, now)
+            )
+        });
+        return facts([
+            began,
+            ("Ended", time(&status.ended_at)),
+            ("May open", may_open.unwrap_or_default()),
+            ("Record", status.record.clone().unwrap_or_default()),
+        ]);
+    }
+    let details = status.access_details.as_ref().map(|a| a.0.clone());
+    facts([
+        began,
+        ("Ends", time(&status.expires_at)),
+        ("Link", link.map(number).unwrap_or_default()),
+        (
+            "Lies in",
+            link.map_or_else(String::new, |l| format!("Secret {}", l.secret_name)),
+        ),
+        ("Access", details.unwrap_or_default()),
+        ("Record", status.record.clone().unwrap_or_default()),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    fn shown(grant: &AccessGrant, decisions: &[AccessDecision]) -> String {
+        explained(grant, decisions, samples::now())
+    }
+
+    #[test]
+    fn a_request_that_waits_says_who_can_still_decide_and_which_decisions_counted() {
+        let decisions = [samples::approval_by(samples::bob())];
+        insta::assert_snapshot!(shown(&samples::half_approved(), &decisions));
+    }
+
+    #[test]
+    fn a_loan_says_how_long_it_and_its_link_last() {
+        insta::assert_snapshot!(shown(&samples::active(), &[]));
+    }
+
+    #[test]
+    fn a_loan_that_is_over_says_until_when_a_link_may_still_open() {
+        insta::assert_snapshot!(shown(&samples::ending(), &[]));
+    }
+
+    #[test]
+    fn a_request_that_nobody_has_looked_at_says_so() {
+        insta::assert_snapshot!(shown(&samples::new(), &[]));
+    }
+}

@@ -1,0 +1,333 @@
+//! `kubectl keyloan request`: ask for an item, and wait for its link.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
+use kube::api::ObjectMeta;
+
+use crate::api::{
+    ACTIVE, AccessGrant, AccessGrantSpec, Email, Identity, IntegrationName, IntegrationRef,
+    ItemRef, Span, Time, TitleOrId,
+};
+
+use super::arguments::{patience, span};
+use super::failure::{Exit, Failure};
+use super::output::{Format, facts, print_object, remark, say, when};
+use super::prompts;
+use super::session::Session;
+use super::terms;
+use super::waiting::{Waited, holds, is_over, until, where_it_is};
+
+/// Ask for an item, and wait until its link is there. What is missing is asked for on a terminal.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The item: the vault's title or id, a slash, the item's title or id.
+    #[arg(value_name = "VAULT/ITEM", conflicts_with_all = ["vault", "item"])]
+    what: Option<String>,
+    /// The vault, if its title has a slash.
+    #[arg(long, value_name = "TITLE")]
+    vault: Option<String>,
+    /// The item, if the vault's title has a slash.
+    #[arg(long, value_name = "TITLE")]
+    item: Option<String>,
+    /// The integration to borrow from; its namespace, if it is not your own.
+    #[arg(long, value_name = "[NAMESPACE/]NAME", env = "KEYLOAN_INTEGRATION")]
+    integration: Option<String>,
+    /// For how long, such as 4h or 1d; without, as the flow says.
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    duration: Option<Span>,
+    /// The e-mail address of somebody who can open the link; without, your own. Repeatable.
+    #[arg(long = "recipient", value_name = "EMAIL")]
+    recipients: Vec<String>,
+    /// Ask for a link that opens just once.
+    #[arg(long)]
+    view_once: bool,
+    /// Why you need it.
+    #[arg(long, short, value_name = "TEXT")]
+    justification: Option<String>,
+    /// Use only this flow.
+    #[arg(long, value_name = "NAME")]
+    flow: Option<String>,
+    /// Nothing starts later than this: a time, such as 2027-01-31T12:00:00Z, or how long from now, such as 2h.
+    #[arg(long, value_name = "TIME")]
+    not_after: Option<String>,
+    /// The name of the request; without, one made from the item's title.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Do not wait for the link.
+    #[arg(long)]
+    no_wait: bool,
+    /// How long to wait.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = patience)]
+    timeout: Duration,
+    /// Print the request for programs.
+    #[arg(long, short, value_name = "FORMAT")]
+    output: Option<Format>,
+}
+
+pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failure> {
+    let (no_wait, timeout, output) = (arguments.no_wait, arguments.timeout, arguments.output);
+    let wish = complete(arguments)?;
+    let request = request(wish, session.me().await?, session.now())?;
+    let made = session.person.create(session.namespace(), &request).await?;
+    let name = made.name_any();
+    remark(format_args!("Asked for {} as {name}.", terms::item(&made)));
+    if no_wait {
+        match output {
+            Some(format) => print_object(&made, format)?,
+            None => say(format_args!(
+                "Wait for it: kubectl keyloan open {name}\nSee more:    kubectl keyloan explain {name}"
+            )),
+        }
+        return Ok(Exit::Done);
+    }
+    let settled = |grant: &AccessGrant| {
+        let settled = holds(grant, ACTIVE) || is_over(grant);
+        settled.then(|| grant.clone())
+    };
+    match until(session, &made, timeout, where_it_is, settled).await? {
+        Waited::There(grant) => told(&grant, output, session.now()),
+        Waited::Gone => Err(Failure {
+            exit: Exit::Refused,
+            ..Failure::new(format!("{name} was deleted while it waited"))
+        }),
+        Waited::TimedOut => {
+            let failure = Failure::new(format!("{name} is not active yet, and goes on waiting"));
+            let next = format!("see what it waits for: kubectl keyloan explain {name}");
+            Err(Failure {
+                exit: Exit::TimedOut,
+                ..failure.next(next)
+            })
+        }
+    }
+}
+
+/// Asks for what is missing.
+fn complete(mut arguments: Arguments) -> Result<Arguments, Failure> {
+    if let Some(what) = arguments.what.take() {
+        let Some((vault, item)) = what.split_once('/') else {
+            let message = format!("{what:?} is no item: write it as VAULT/ITEM");
+            return Err(Failure::usage(message));
+        };
+        arguments.vault = Some(vault.to_owned());
+        arguments.item = Some(item.to_owned());
+    }
+    let mut asked = false;
+    let mut filled = |field: &mut Option<String>, question, otherwise| {
+        if field.as_ref().is_none_or(|text| text.trim().is_empty()) {
+            *field = Some(prompts::ask(question, otherwise)?);
+            asked = true;
+        }
+        Ok::<(), Failure>(())
+    };
+    let which = "name the item as VAULT/ITEM, or by --vault and --item";
+    filled(&mut arguments.vault, "Vault", which)?;
+    filled(&mut arguments.item, "Item", which)?;
+    filled(
+        &mut arguments.integration,
+        "Integration ([namespace/]name)",
+        "pass --integration [NAMESPACE/]NAME, or set KEYLOAN_INTEGRATION",
+    )?;
+    if asked && arguments.justification.is_none() {
+        arguments.justification = prompts::ask_if_anybody("Why do you need it (may be empty)")?;
+    }
+    Ok(arguments)
+}
+
+/// The object. Who asks is written into it even where the cluster stamps it: on others, the policy demands it.
+fn request(wish: Arguments, me: Identity, now: Timestamp) -> Result<AccessGrant, Failure> {
+    let item = wish.item.unwrap_or_default();
+    let integration = wish.integration.unwrap_or_default();
+    let (namespace, integration) = match integration.split_once('/') {
+        Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
+        None => (None, integration),
+    };
+    let not_after = wish
+        .not_after
+        .map(|text| not_after(&text, now))
+        .transpose()?;
+    let recipients = wish.recipients.into_iter().map(Email).collect::<Vec<_>>();
+    Ok(AccessGrant {
+        metadata: ObjectMeta {
+            generate_name: wish.name.is_none().then(|| format!("{}-", slug(&item))),
+            name: wish.name,
+            ..ObjectMeta::default()
+        },
+        spec: AccessGrantSpec {
+            integration: IntegrationRef {
+                name: IntegrationName(integration),
+                namespace,
+            },
+            item: ItemRef {
+                vault: TitleOrId(wish.vault.unwrap_or_default()),
+                item: TitleOrId(item),
+            },
+            duration: wish.duration,
+            recipients: (!recipients.is_empty()).then_some(recipients),
+            view_once: wish.view_once.then_some(true),
+            justification: wish.justification,
+            flow: wish.flow,
+            not_after,
+            requester: Some(me),
+        },
+        status: None,
+    })
+}
+
+/// A time, or a while from now.
+fn not_after(text: &str, now: Timestamp) -> Result<Time, Failure> {
+    let at = text.parse::<Timestamp>().ok().or_else(|| {
+        let away: SignedDuration = text.parse().ok()?;
+        now.checked_add(away).ok()
+    });
+    let at = at.filter(|at| *at > now).ok_or_else(|| {
+        Failure::usage(format!(
+            "--not-after {text:?} is no time to come: write 2027-01-31T12:00:00Z, or 2h for two hours from now"
+        ))
+    })?;
+    let whole_seconds = Timestamp::from_second(at.as_second()).unwrap_or(at);
+    Ok(Time(whole_seconds))
+}
+
+/// A title as the beginning of an object's name.
+fn slug(title: &str) -> String {
+    let mut slug = String::new();
+    for c in title.chars().flat_map(char::to_lowercase) {
+        match c {
+            'a'..='z' | '0'..='9' => slug.push(c),
+            _ if slug.ends_with('-') || slug.is_empty() => {}
+            _ => slug.push('-'),
+        }
+        if slug.len() >= 40 {
+            break;
+        }
+    }
+    match slug.trim_end_matches('-') {
+        "" => "loan".to_owned(),
+        slug => slug.to_owned(),
+    }
+}
+
+/// What came of it.
+fn told(grant: &AccessGrant, output: Option<Format>, now: Timestamp) -> Result<Exit, Failure> {
+    if let Some(format) = output {
+        print_object(grant, format)?;
+    }
+    if !holds(grant, ACTIVE) {
+        return Err(refused(grant));
+    }
+    if output.is_none() {
+        say(lent(grant, now));
+    }
+    Ok(Exit::Done)
+}
+
+fn refused(grant: &AccessGrant) -> Failure {
+    let name = grant.name_any();
+    let failure = Failure::new(format!(
+        "{name} did not come to a loan. {}",
+        where_it_is(grant)
+    ));
+    Failure {
+        exit: Exit::Refused,
+        ..failure.next(format!("see why: kubectl keyloan explain {name}"))
+    }
+}
+
+fn lent(grant: &AccessGrant, now: Timestamp) -> String {
+    let status = grant.status.clone().unwrap_or_default();
+    let time = |at: Option<Time>| at.map_or_else(String::new, |t| when(t.0, now));
+    let name = grant.name_any();
+    let facts = facts([
+        ("Item", terms::item(grant)),
+        ("Loan ends", time(status.expires_at)),
+        ("Link ends", time(status.link.map(|l| l.expires_at))),
+        ("Open it", format!("kubectl keyloan open {name}")),
+    ]);
+    format!("{name} is active.\n\n{facts}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn arguments(line: &[&str]) -> Arguments {
+        let line = ["request"].iter().chain(line);
+        Line::parse_from(line).arguments
+    }
+
+    fn made(line: &[&str]) -> AccessGrant {
+        let wish = complete(arguments(line)).unwrap();
+        request(wish, samples::alice(), samples::now()).unwrap()
+    }
+
+    #[test]
+    fn all_that_can_be_asked_for_is_in_the_request() {
+        let line = [
+            "Infra/db password",
+            "--integration=keyloan/prod",
+            "--duration=4h",
+            "--recipient=alice@example.com",
+            "--view-once",
+            "--justification=INC-1234: replica lag",
+            "--flow=oncall",
+            "--not-after=2h",
+        ];
+        insta::assert_yaml_snapshot!(made(&line));
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_left_to_the_flow() {
+        insta::assert_yaml_snapshot!(made(&[
+            "Infra/db/main",
+            "--integration=prod",
+            "--name=mine"
+        ]));
+    }
+
+    #[rstest::rstest]
+    #[case("DB  password (prod)", "db-password-prod")]
+    #[case("~~~", "loan")]
+    #[case("Übung", "bung")]
+    #[case(
+        "a title that is far longer than any name should be",
+        "a-title-that-is-far-longer-than-any-name"
+    )]
+    fn a_request_is_named_after_its_item(#[case] title: &str, #[case] name: &str) {
+        assert_eq!(slug(title), name);
+    }
+
+    #[rstest::rstest]
+    #[case("2027-01-31T13:00:00+01:00", "2027-01-31T12:00:00Z")]
+    #[case("90m", "2026-11-24T12:30:00Z")]
+    fn the_last_moment_is_a_time_or_a_while_from_now(#[case] text: &str, #[case] at: &str) {
+        assert_eq!(not_after(text, samples::now()).unwrap().0.to_string(), at);
+    }
+
+    #[test]
+    fn a_last_moment_that_has_passed_is_wrong() {
+        let failure = not_after("2020-01-01T00:00:00Z", samples::now()).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+    }
+
+    #[test]
+    fn who_has_got_a_loan_reads_how_long_it_lasts_and_how_to_open_it() {
+        insta::assert_snapshot!(lent(&samples::active(), samples::now()));
+    }
+
+    #[test]
+    fn who_was_denied_reads_by_whom_and_why() {
+        let failure = refused(&samples::denied());
+        assert_eq!(failure.exit, Exit::Refused);
+        insta::assert_snapshot!(super::super::output::complaint(&failure));
+    }
+}

@@ -1,0 +1,160 @@
+//! What a request is about, as people read it before they decide.
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use crate::api::{
+    AccessGrant, AgreedApproval, AgreedGroup, AgreedPerson, ApprovalMode, LinkLifetime, PersonKind,
+    Renewal,
+};
+
+use super::output::{facts, when};
+
+/// The request and, once they are known, the terms of the loan.
+pub fn shown(grant: &AccessGrant, now: Timestamp) -> String {
+    let said = asked(grant, now).into_iter().chain(agreed(grant));
+    facts(said)
+}
+
+fn asked(grant: &AccessGrant, now: Timestamp) -> Vec<(&'static str, String)> {
+    let spec = &grant.spec;
+    let namespace = grant.namespace().unwrap_or_default();
+    let made = grant.creation_timestamp();
+    let by = spec.requester.as_ref();
+    vec![
+        ("Request", format!("{} in {namespace}", grant.name_any())),
+        ("Made", made.map_or_else(String::new, |t| when(t.0, now))),
+        (
+            "By",
+            by.map_or_else(String::new, |who| {
+                let groups: Vec<_> = who.groups.iter().map(|g| g.0.as_str()).collect();
+                match groups.is_empty() {
+                    true => who.username.clone(),
+                    false => format!("{} ({})", who.username, groups.join(", ")),
+                }
+            }),
+        ),
+        (
+            "Justification",
+            spec.justification.clone().unwrap_or_default(),
+        ),
+        ("Item", item(grant)),
+        ("Integration", {
+            let from = spec.integration.namespace.as_ref().unwrap_or(&namespace);
+            format!("{} in {from}", spec.integration.name.0)
+        }),
+        (
+            "Not after",
+            spec.not_after
+                .as_ref()
+                .map_or_else(String::new, |t| when(t.0, now)),
+        ),
+    ]
+}
+
+fn agreed(grant: &AccessGrant) -> Vec<(&'static str, String)> {
+    let status = grant.status.as_ref();
+    let Some(terms) = status.and_then(|s| s.terms.as_ref()) else {
+        let spec = &grant.spec;
+        let asked = |name, what: Option<String>| (name, what.unwrap_or_default());
+        return vec![
+            asked("For", spec.duration.as_ref().map(|d| d.0.clone())),
+            asked("Links to", spec.recipients.as_ref().map(|r| listed(r))),
+        ];
+    };
+    let each = match (terms.view_once, terms.renewal) {
+        (true, _) => "opens just once, and the loan ends with it".to_owned(),
+        (false, Renewal::Never) => {
+            format!(
+                "opens for {} at the most, and there is no other",
+                lifetime(terms.link_lifetime)
+            )
+        }
+        (false, Renewal::OnRequest) => {
+            format!(
+                "opens for {} at the most; another one on request",
+                lifetime(terms.link_lifetime)
+            )
+        }
+    };
+    vec![
+        ("Flow", terms.flow.name.clone()),
+        ("For", terms.duration.0.clone()),
+        ("Links to", listed(&terms.recipients)),
+        ("Each link", each),
+        ("Owner", terms.resource_owner.clone().unwrap_or_default()),
+        (
+            "Needs",
+            terms.approval.as_ref().map_or_else(String::new, needs),
+        ),
+        (
+            "Waits for",
+            status
+                .and_then(|s| s.waiting_for.clone())
+                .unwrap_or_default(),
+        ),
+    ]
+}
+
+/// The item by its title, and the vault.
+pub fn item(grant: &AccessGrant) -> String {
+    let terms = grant.status.as_ref().and_then(|s| s.terms.as_ref());
+    let (item, vault) = match terms {
+        Some(terms) => (&terms.item.title, &terms.vault.title),
+        None => (&grant.spec.item.item.0, &grant.spec.item.vault.0),
+    };
+    format!("{item} (vault {vault})")
+}
+
+/// Whose approval is needed, in one sentence.
+fn needs(approval: &AgreedApproval) -> String {
+    let groups: Vec<_> = approval.groups.iter().map(needed).collect();
+    let joined = match approval.mode {
+        ApprovalMode::AnyOf => groups.join(", or "),
+        ApprovalMode::AllOf | ApprovalMode::None => groups.join(", and "),
+    };
+    format!("{joined}; within {}", approval.timeout)
+}
+
+fn needed(group: &AgreedGroup) -> String {
+    let who: Vec<_> = group.approvers.iter().map(person).collect();
+    format!("{} of {} ({})", group.required, group.name, who.join(", "))
+}
+
+/// `group security`, or the username.
+pub fn person(person: &AgreedPerson) -> String {
+    match person.kind {
+        PersonKind::User => person.name.clone(),
+        PersonKind::Group => format!("group {}", person.name),
+    }
+}
+
+fn listed<T: ToString>(all: &[T]) -> String {
+    all.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn lifetime(lifetime: LinkLifetime) -> &'static str {
+    match lifetime {
+        LinkLifetime::OneHour => "1h",
+        LinkLifetime::OneDay => "1d",
+        LinkLifetime::SevenDays => "7d",
+        LinkLifetime::FourteenDays => "14d",
+        LinkLifetime::ThirtyDays => "30d",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn an_approver_reads_who_asks_for_what_and_on_which_terms() {
+        insta::assert_snapshot!(shown(&samples::waiting(), samples::now()));
+    }
+
+    #[test]
+    fn before_a_flow_is_chosen_only_what_was_asked_is_known() {
+        insta::assert_snapshot!(shown(&samples::new(), samples::now()));
+    }
+}
