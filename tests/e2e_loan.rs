@@ -154,6 +154,34 @@ async fn a_loan_is_renewed_when_the_borrower_asks_and_expires_on_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rights_that_a_former_secret_left_behind_are_made_anew_and_go_with_the_loan() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    let grant = world
+        .ask("alice", Ask::item("db password").lasting("3h"))
+        .await;
+    let grant = world.until_active(&grant).await;
+    world.orphan_link(&grant).await;
+    world.advance(Duration::from_secs(120)).await;
+    world
+        .annotate(&grant, RENEW_ANNOTATION, &world.now().to_string())
+        .await;
+    let renewed = world
+        .until(&grant, |g| {
+            let link = g.status.as_ref().and_then(|s| s.link.as_ref());
+            link.is_some_and(|l| l.sequence == 2)
+        })
+        .await;
+    world
+        .read_link("alice", &renewed)
+        .await
+        .expect("alice may read her link");
+    world.delete("alice", &grant).await;
+    world.until_link_gone(&grant).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_view_once_link_opens_once_and_the_loan_ends_with_it() {
     let world = World::start().await;
     world.integration("prod", "lender").await;

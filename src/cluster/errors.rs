@@ -21,6 +21,8 @@ pub enum Trouble {
     NotFound,
     /// There is one of this name already.
     AlreadyExists,
+    /// One of this name that is not ours was deleted, and somebody's finalizer keeps it.
+    InTheWay,
     /// The object is another version, or another object, than was thought.
     Conflict,
     /// The operator lacks the right, or an admission policy refuses.
@@ -54,6 +56,7 @@ impl Trouble {
         match self {
             Self::NotFound => "not_found",
             Self::AlreadyExists => "already_exists",
+            Self::InTheWay => "in_the_way",
             Self::Conflict => "conflict",
             Self::Forbidden(_) => "forbidden",
             Self::Invalid(_) => "invalid",
@@ -68,6 +71,9 @@ impl fmt::Display for Trouble {
         match self {
             Self::NotFound => f.write_str("it does not exist"),
             Self::AlreadyExists => f.write_str("it exists already"),
+            Self::InTheWay => f.write_str(
+                "one of its name is there that is not Keyloan's and that a finalizer keeps; take the finalizer off",
+            ),
             Self::Conflict => f.write_str("it has changed in the meantime"),
             Self::Forbidden(why) => {
                 write!(

@@ -118,6 +118,23 @@ pub fn role_binding(grant: &ObjectIdentity, secret_uid: &str, requester: &Identi
     }
 }
 
+/// Whether a Role that is there is just the one that is wanted: owned by this very Secret, with this rule and no other.
+pub fn is_same_role(there: &Role, wanted: &Role) -> bool {
+    is_same_child(&there.metadata, &wanted.metadata) && there.rules == wanted.rules
+}
+
+/// Whether a RoleBinding that is there is just the one that is wanted.
+pub fn is_same_binding(there: &RoleBinding, wanted: &RoleBinding) -> bool {
+    is_same_child(&there.metadata, &wanted.metadata)
+        && there.role_ref == wanted.role_ref
+        && there.subjects == wanted.subjects
+}
+
+/// One whose owner is another Secret goes with that one, too early; one without an owner stays for ever.
+fn is_same_child(there: &ObjectMeta, wanted: &ObjectMeta) -> bool {
+    there.owner_references == wanted.owner_references && there.deletion_timestamp.is_none()
+}
+
 fn subject(username: &str) -> Subject {
     let account = username
         .strip_prefix("system:serviceaccount:")
@@ -267,12 +284,53 @@ mod tests {
             rule.resource_names.as_deref(),
             Some(&["keyloan-link-u-1".to_owned()][..])
         );
-        let who = Identity {
+        let subjects = role_binding(&grant(), "s-1", &alice()).subjects.unwrap();
+        assert_eq!((subjects.len(), subjects[0].kind.as_str()), (1, "User"));
+    }
+
+    fn alice() -> Identity {
+        Identity {
             username: "alice@example.com".into(),
             ..Identity::default()
-        };
-        let subjects = role_binding(&grant(), "s-1", &who).subjects.unwrap();
-        assert_eq!((subjects.len(), subjects[0].kind.as_str()), (1, "User"));
+        }
+    }
+
+    #[rstest::rstest]
+    #[case::as_we_made_it(|_: &mut Role| {}, true)]
+    #[case::of_a_former_secret(|r: &mut Role| r.metadata = role(&grant(), "s-0").metadata, false)]
+    #[case::of_nobody(|r: &mut Role| r.metadata.owner_references = None, false)]
+    #[case::of_somebody_else_too(|r: &mut Role| r.metadata.owner_references.as_mut().unwrap().push(OwnerReference::default()), false)]
+    #[case::on_its_way_out(|r: &mut Role| r.metadata.deletion_timestamp = Some(crate::api::Time(Timestamp::UNIX_EPOCH)), false)]
+    #[case::which_allows_nothing(|r: &mut Role| r.rules = None, false)]
+    #[case::which_allows_more(|r: &mut Role| r.rules.as_mut().unwrap()[0].verbs.push("list".into()), false)]
+    #[case::which_allows_it_for_all_secrets(|r: &mut Role| r.rules.as_mut().unwrap()[0].resource_names = None, false)]
+    fn a_role_counts_only_if_it_is_just_this_secrets(
+        #[case] change: fn(&mut Role),
+        #[case] counts: bool,
+    ) {
+        let wanted = role(&grant(), "s-1");
+        let mut there = wanted.clone();
+        there.metadata.uid = Some("r-1".into());
+        there.metadata.resource_version = Some("17".into());
+        change(&mut there);
+        assert_eq!(is_same_role(&there, &wanted), counts);
+    }
+
+    #[rstest::rstest]
+    #[case::as_we_made_it(|_: &mut RoleBinding| {}, true)]
+    #[case::of_a_former_secret(|b: &mut RoleBinding| b.metadata = role(&grant(), "s-0").metadata, false)]
+    #[case::for_another_role(|b: &mut RoleBinding| b.role_ref.name = "admin".into(), false)]
+    #[case::for_nobody(|b: &mut RoleBinding| b.subjects = None, false)]
+    #[case::for_somebody_else(|b: &mut RoleBinding| b.subjects = Some(vec![subject("mallory")]), false)]
+    #[case::for_somebody_else_too(|b: &mut RoleBinding| b.subjects.as_mut().unwrap().push(subject("mallory")), false)]
+    fn a_binding_counts_only_if_it_is_just_this_secrets(
+        #[case] change: fn(&mut RoleBinding),
+        #[case] counts: bool,
+    ) {
+        let wanted = role_binding(&grant(), "s-1", &alice());
+        let mut there = wanted.clone();
+        change(&mut there);
+        assert_eq!(is_same_binding(&there, &wanted), counts);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use k8s_openapi::api::rbac::v1::PolicyRule;
+use k8s_openapi::api::rbac::v1::{PolicyRule, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use keyloan::api::*;
 use keyloan::cluster::KubeAccess;
@@ -21,6 +21,7 @@ use keyloan::runtime::{Clock, Running, Settings};
 use keyloan_cluster::{ControlPlane, Options};
 use keyloan_simulator::{Account, Control, Simulator};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::runtime::conditions;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
@@ -247,6 +248,25 @@ impl World {
         api.create(&PostParams::default(), &secret)
             .await
             .expect("created");
+    }
+
+    /// Deletes the Secret of a grant's link so that its Role and RoleBinding stay behind, without an owner.
+    pub async fn orphan_link(&self, grant: &AccessGrant) {
+        let (namespace, name) = (
+            grant.namespace().expect("one"),
+            link_name(&grant.uid().expect("one")),
+        );
+        let secrets: Api<Secret> = Api::namespaced(self.admin.clone(), &namespace);
+        let uid = secrets.get(&name).await.expect("there").uid().expect("one");
+        secrets
+            .delete(&name, &DeleteParams::orphan())
+            .await
+            .expect("deleted");
+        let gone = await_condition(secrets, &name, conditions::is_deleted(&uid));
+        patiently("the Secret to go", gone).await.expect("watched");
+        let bindings: Api<RoleBinding> = Api::namespaced(self.admin.clone(), &namespace);
+        let left = bindings.get(&name).await.expect("it stays behind");
+        assert_eq!(left.owner_references(), []);
     }
 
     async fn namespace(&self, name: &str, lends: &str) {

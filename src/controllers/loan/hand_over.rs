@@ -2,13 +2,12 @@
 
 use backon::{ExponentialBuilder, Retryable};
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
 use serde_json::json;
 
 use crate::api::{AccessRecord, LinkOutcome, Time};
 use crate::cluster::link_objects::{self, LinkFacts};
-use crate::cluster::{ApiError, Trouble};
+use crate::cluster::{ApiError, Deleted, Key, Namespaced, Trouble};
 use crate::onepassword::ShareUrl;
 use crate::plan::observed::LinkSeen;
 
@@ -87,15 +86,43 @@ impl Issuing<'_> {
         record: &AccessRecord,
         secret_uid: &str,
     ) -> Result<(), ApiError> {
-        let verbs = &self.loans.cluster.verbs;
         let grant = &record.spec.grant;
-        existing(
-            verbs
-                .create::<Role>(&link_objects::role(grant, secret_uid))
-                .await,
-        )?;
+        let role = link_objects::role(grant, secret_uid);
+        self.put(&role, link_objects::is_same_role).await?;
         let binding = link_objects::role_binding(grant, secret_uid, &record.spec.requester);
-        existing(verbs.create::<RoleBinding>(&binding).await)
+        self.put(&binding, link_objects::is_same_binding).await
+    }
+
+    /// Creates an object. One of its name that is there and is not just it, left by a former Secret or planted, has to go first.
+    async fn put<K: Namespaced>(
+        &self,
+        wanted: &K,
+        is_same: fn(&K, &K) -> bool,
+    ) -> Result<(), ApiError> {
+        let verbs = &self.loans.cluster.verbs;
+        let taken = match verbs.create(wanted).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.trouble == Trouble::AlreadyExists => error,
+            Err(error) => return Err(error),
+        };
+        let key = Key::of(wanted);
+        if let Some(there) = verbs.get::<K>(&key).await? {
+            if is_same(&there, wanted) {
+                return Ok(());
+            }
+            tracing::warn!(
+                object = taken.object,
+                "one that is not this link's is in its place; it is deleted"
+            );
+            let uid = there.uid().unwrap_or_default();
+            if verbs.delete::<K>(&key, &uid).await? == Deleted::Going {
+                return Err(ApiError {
+                    trouble: Trouble::InTheWay,
+                    ..taken
+                });
+            }
+        }
+        verbs.create(wanted).await.map(drop)
     }
 
     pub(super) async fn close(
@@ -133,14 +160,5 @@ impl Issuing<'_> {
             .swap(record, json!({ "spec": { "links": links } }))
             .await
             .map(drop)
-    }
-}
-
-/// Something that is there already is as good as created.
-fn existing<T>(outcome: Result<T, ApiError>) -> Result<(), ApiError> {
-    match outcome {
-        Ok(_) => Ok(()),
-        Err(error) if error.trouble == Trouble::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
     }
 }
