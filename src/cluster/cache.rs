@@ -246,6 +246,14 @@ impl<K: Resource> Feed<K> {
         }
     }
 
+    /// All has been told that can be, for now.
+    pub(super) fn count_as_told(&mut self) {
+        if !self.synced {
+            self.synced = true;
+            self.cache.pending.send_modify(|pending| *pending -= 1);
+        }
+    }
+
     fn end_listing(&mut self) {
         let listing = self.listing.take().unwrap_or_default();
         let mut known = self.cache.write();
@@ -267,10 +275,7 @@ impl<K: Resource> Feed<K> {
             }
         }
         drop(known);
-        if !self.synced {
-            self.synced = true;
-            self.cache.pending.send_modify(|pending| *pending -= 1);
-        }
+        self.count_as_told();
         news.iter().for_each(|object| self.cache.tell(object));
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -11,6 +12,9 @@ use serde::de::DeserializeOwned;
 use super::cache::{Cache, Feed};
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
+
+/// A namespace that is out of reach is tried again after so long: somebody has to do something first.
+const SLOWLY: Duration = Duration::from_secs(60);
 
 /// Follows the objects of an `Api` (those of one namespace if it has a `scope`) into a cache, until the operator stops.
 pub(super) fn follow<K>(
@@ -28,7 +32,7 @@ pub(super) fn follow<K>(
         .clone()
         .map(|namespace| format!(" in {namespace}"))
         .unwrap_or_default();
-    let mut feed = Feed::new(cache, scope);
+    let mut feed = Feed::new(cache, scope.clone());
     tasks.keep(format!("watch of {kind}{place}"), async move {
         let mut events = std::pin::pin!(watcher(api, config).default_backoff());
         let mut failing = false;
@@ -40,13 +44,45 @@ pub(super) fn follow<K>(
                 }
                 Err(error) => {
                     metrics.watch_error(&kind);
-                    report(&kind, &error, failing);
-                    failing = true;
+                    let again = std::mem::replace(&mut failing, true);
+                    match scope.as_ref().filter(|_| is_out_of_reach(&error)) {
+                        // One namespace that is gone must not keep the operator from serving the others.
+                        Some(namespace) => {
+                            report_out_of_reach(&kind, namespace, &error, again);
+                            feed.count_as_told();
+                            tokio::time::sleep(SLOWLY).await;
+                        }
+                        None => report(&kind, &error, again),
+                    }
                 }
             }
         }
         Ok::<(), std::convert::Infallible>(())
     });
+}
+
+/// Whether the API server says that there is no such namespace, or that the operator has no rights in it.
+fn is_out_of_reach(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => {
+            matches!(status.code, 403 | 404)
+        }
+        _ => false,
+    }
+}
+
+fn report_out_of_reach(kind: &str, namespace: &str, error: &watcher::Error, failing: bool) {
+    if failing {
+        tracing::debug!(kind, namespace, %error, "still out of reach");
+    } else {
+        tracing::warn!(
+            kind,
+            namespace,
+            %error,
+            "out of reach: nothing is lent in this namespace until it exists and the operator has its rights there"
+        );
+    }
 }
 
 /// The first failure in a row is worth a warning; that a watch ends now and then is not worth a word.

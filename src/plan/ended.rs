@@ -50,7 +50,7 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
             ..Plan::default()
         };
     }
-    let status = status::of_ended(grant, record, now);
+    let status = status::of_ended(grant, record, &seen.link, now);
     let notes = status::notes(grant, &status);
     let wake = residual.filter(|r| *r > now).unwrap_or(delete_at);
     Plan {

@@ -175,7 +175,8 @@ fn end(seen: &Observed, record: &AccessRecord, reason: EndReason, now: Timestamp
     let links = Links::of(&record.spec);
     let effect = match seen.link {
         LinkSeen::Present { .. } => Effect::DeleteLink,
-        LinkSeen::Absent | LinkSeen::Foreign => Effect::EndLoan {
+        // What is out of reach cannot be deleted; it must not keep the loan from ending either. The status says that it stays.
+        LinkSeen::Absent | LinkSeen::Foreign | LinkSeen::OutOfReach => Effect::EndLoan {
             end: EndRecord {
                 reason,
                 by: None,
@@ -244,11 +245,8 @@ fn next_link(seen: &Observed, record: &AccessRecord, grant: &AccessGrant, now: T
         let message = "three links in a row were lost on the way to 1Password and back; look at the network and at 1Password's status, then ask again";
         return stopped(reasons::LINKS_LOST, message, true);
     }
-    if seen.link == LinkSeen::Foreign {
-        return Next::Stopped {
-            why: retry::taken(),
-            stalled: true,
-        };
+    if let Some(why) = no_place(seen) {
+        return Next::Stopped { why, stalled: true };
     }
     if let Some(attempt) = seen.attempt.as_ref().filter(|a| a.retry_at() > now) {
         return Next::Waits {
@@ -340,6 +338,15 @@ fn is_here(seen: &Observed, link: &LinkRecord) -> bool {
     matches!(seen.link, LinkSeen::Present { sequence, .. } if sequence == link.sequence)
 }
 
+/// Why no link can be put into its Secret.
+fn no_place(seen: &Observed) -> Option<(&'static str, String)> {
+    match seen.link {
+        LinkSeen::Foreign => Some(retry::taken()),
+        LinkSeen::OutOfReach => Some(retry::out_of_reach()),
+        LinkSeen::Absent | LinkSeen::Present { .. } => None,
+    }
+}
+
 fn throttled(seen: &Observed) -> Option<Timestamp> {
     seen.integration.as_ref().and_then(|i| i.throttled_until)
 }
@@ -378,8 +385,10 @@ fn state(seen: &Observed, record: &AccessRecord, next: &Next, now: Timestamp) ->
         Next::Waits { why, stalled, .. } | Next::Stopped { why, stalled } => {
             (Some(why.clone()), *stalled)
         }
-        _ if seen.link == LinkSeen::Foreign => (Some(retry::taken()), true),
-        _ => (None, false),
+        _ => match no_place(seen) {
+            Some(why) => (Some(why), true),
+            None => (None, false),
+        },
     };
     let active = match (current, opens) {
         (Some(_), Some(_)) if here => Ok(()),

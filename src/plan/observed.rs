@@ -67,6 +67,8 @@ pub enum LinkSeen {
     Absent,
     /// There is one of that name which is not ours.
     Foreign,
+    /// Nobody knows: the operator may not touch Secrets in that namespace.
+    OutOfReach,
     /// It is there.
     Present {
         /// Which link of the loan it holds.

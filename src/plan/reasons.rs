@@ -64,6 +64,8 @@ pub mod grant {
     pub const LINK_SECRET_MISSING: &str = "LinkSecretMissing";
     /// A Secret of the link's name is there, and it is not ours.
     pub const LINK_SECRET_TAKEN: &str = "LinkSecretTaken";
+    /// The operator may not touch Secrets in the request's namespace.
+    pub const NAMESPACE_NOT_ENROLLED: &str = "NamespaceNotEnrolled";
     /// Three links in a row were lost on the way.
     pub const LINKS_LOST: &str = "LinksLost";
     /// Renewals are stopped: the flow or the integration is suspended, or gone.

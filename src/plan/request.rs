@@ -46,6 +46,11 @@ pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
         let lapsed = Hold::new(Kind::Lapsed, reasons::LAPSED, message);
         return held(grant, lapsed, Vec::new(), None, now);
     }
+    if seen.link == LinkSeen::OutOfReach {
+        let (reason, message) = retry::out_of_reach();
+        let hold = Hold::new(Kind::Fails, reason, message);
+        return held(grant, hold, Vec::new(), Some(lapses), now);
+    }
     let mut considered = Vec::new();
     match look_up_and_agree(seen, grant, now, &mut considered) {
         Ok(agreement) => grantable(seen, grant, agreement, considered, lapses, now),

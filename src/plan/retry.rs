@@ -43,6 +43,8 @@ pub enum Failure {
     LimitReached,
     /// A Secret of the link's name is there which is not ours.
     SecretTaken,
+    /// The operator may not touch Secrets in the request's namespace.
+    OutOfReach,
 }
 
 impl Attempt {
@@ -52,7 +54,7 @@ impl Attempt {
             Failure::RateLimited { until } => return until.max(self.at),
             Failure::ItemDiffers => self.doubling(2, 600),
             Failure::Unavailable | Failure::LimitReached => self.doubling(5, 600),
-            Failure::SecretTaken => SignedDuration::from_mins(10),
+            Failure::SecretTaken | Failure::OutOfReach => SignedDuration::from_mins(10),
             // A token that is refused is not sent again: the next try waits only for another one.
             Failure::Unauthorized => self.doubling(5, 60),
             Failure::Forbidden | Failure::NotFound | Failure::Archived => self.doubling(60, 3600),
@@ -129,10 +131,8 @@ impl Attempt {
                     "you have as many loans by this flow as it allows at a time; next try at {at:.0}"
                 ),
             ),
-            Failure::SecretTaken => (
-                reasons::LINK_SECRET_TAKEN,
-                "a Secret of the link's name is there and is not this loan's; delete it".into(),
-            ),
+            Failure::SecretTaken => taken(),
+            Failure::OutOfReach => out_of_reach(),
         }
     }
 }
@@ -141,4 +141,10 @@ impl Attempt {
 pub fn taken() -> (&'static str, String) {
     let message = "a Secret of the link's name is there and is not this loan's; delete it";
     (reasons::LINK_SECRET_TAKEN, message.into())
+}
+
+/// What to say where the operator may not touch Secrets in the namespace of the request.
+pub fn out_of_reach() -> (&'static str, String) {
+    let message = "the operator may not read and write Secrets in this namespace: it is not among its --namespaces, or its rights there are missing. Ask in another namespace, or have this one enrolled";
+    (reasons::NAMESPACE_NOT_ENROLLED, message.into())
 }

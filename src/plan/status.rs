@@ -10,6 +10,7 @@ use crate::api::{
 use super::conditions::{self, Conditions};
 use super::effect::Note;
 use super::links::Links;
+use super::observed::LinkSeen;
 use super::reasons::grant as reasons;
 use super::terms::Agreement;
 
@@ -147,7 +148,12 @@ pub fn of_loan(
 }
 
 /// The status of a loan that is over. It never says that nothing opens while something may.
-pub fn of_ended(grant: &AccessGrant, record: &AccessRecord, now: Timestamp) -> AccessGrantStatus {
+pub fn of_ended(
+    grant: &AccessGrant,
+    record: &AccessRecord,
+    link: &LinkSeen,
+    now: Timestamp,
+) -> AccessGrantStatus {
     let mut conditions = start(grant, now);
     agreed(&mut conditions, record);
     let residual = record.spec.residual_until.as_ref().filter(|t| t.0 > now);
@@ -162,15 +168,16 @@ pub fn of_ended(grant: &AccessGrant, record: &AccessRecord, now: Timestamp) -> A
         reason => ending(reason),
     };
     conditions.say(ACTIVE, false, reason, what);
+    let left = left_behind(record, link);
     match residual {
         Some(until) => {
             let message = format!(
-                "{what}; a link that was handed out may still open until {}: to cut it off now, change the item's secret in 1Password",
+                "{what}{left}; a link that was handed out may still open until {}: to cut it off now, change the item's secret in 1Password",
                 until.0
             );
             conditions.say(ENDED, false, reasons::LINK_MAY_OPEN, message);
         }
-        None => conditions.say(ENDED, true, reason, what),
+        None => conditions.say(ENDED, true, reason, format!("{what}{left}")),
     }
     let failed = end.reason == EndReason::NotIssued;
     if failed {
@@ -187,6 +194,17 @@ pub fn of_ended(grant: &AccessGrant, record: &AccessRecord, now: Timestamp) -> A
         residual_until: record.spec.residual_until.clone(),
         ended_at: Some(end.at.clone()),
         ..common(grant, record)
+    }
+}
+
+/// What is to be said of a Secret that the operator may not delete.
+fn left_behind(record: &AccessRecord, link: &LinkSeen) -> String {
+    let name = link_name(&record.spec.grant.uid);
+    match link {
+        LinkSeen::OutOfReach => format!(
+            "; the operator may not touch Secrets in this namespace: if the Secret {name} is there, delete it"
+        ),
+        LinkSeen::Absent | LinkSeen::Foreign | LinkSeen::Present { .. } => String::new(),
     }
 }
 

@@ -87,6 +87,26 @@ fn somebody_elses_secret_is_not_deleted_and_does_not_keep_a_loan_alive() {
 }
 
 #[test]
+fn a_namespace_that_is_out_of_reach_does_not_keep_a_loan_alive_and_the_status_tells_of_its_secret()
+{
+    let world = World::lent().with(|w| w.seen.link = LinkSeen::OutOfReach);
+    let Some(Effect::EndLoan { end, .. }) = world.plan_at(240).effect else {
+        panic!("the end is not written");
+    };
+    assert_eq!(end.reason, EndReason::Expired);
+    let ended = world.settled(240);
+    let plan = ended.plan_at(241);
+    let (status, _, message) = condition(&plan, ENDED).expect("said");
+    assert_eq!(status, "True");
+    assert!(
+        message.contains("delete it") && message.contains(&link_name(GRANT_UID)),
+        "{message}"
+    );
+    let reached = ended.with(|w| w.seen.link = secret(1, 0));
+    assert_eq!(reached.plan_at(241).effect, Some(Effect::DeleteLink));
+}
+
+#[test]
 fn an_interrupted_link_may_have_been_made_so_it_counts_in_the_residual() {
     let world = World::lent().with(|w| w.asks_to_renew(55));
     let plan = world.plan_at(55);

@@ -91,7 +91,7 @@ fn perform(effect: &Effect, mut seen: Observed, now: Timestamp) -> Observed {
         Effect::DeleteGrant => {
             // The grant owns its Secret: the garbage collector takes it away.
             seen.grant = None;
-            if seen.link != LinkSeen::Foreign {
+            if matches!(seen.link, LinkSeen::Present { .. }) {
                 seen.link = LinkSeen::Absent;
             }
             seen

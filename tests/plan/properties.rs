@@ -93,7 +93,10 @@ fn check_a_link_to_issue(
             .clone()
             .all(|b| b.name != issue.agreement.requester.username)
     );
-    prop_assert!(seen.link != LinkSeen::Foreign);
+    prop_assert!(!matches!(
+        seen.link,
+        LinkSeen::Foreign | LinkSeen::OutOfReach
+    ));
     let throttled = seen.integration.as_ref().and_then(|i| i.throttled_until);
     prop_assert!(throttled.is_none_or(|until| until <= now));
     prop_assert!(seen.attempt.as_ref().is_none_or(|a| a.retry_at() <= now));

@@ -26,6 +26,7 @@ const DAY: i64 = 24 * 60;
     max_duration: None,
     blocked: vec![Person { kind: PersonKind::Group, name: "engineering".into() }],
 }), "Blocked", Phase::Failed, true)]
+#[case::secrets_out_of_reach(|w: &mut World| w.seen.link = LinkSeen::OutOfReach, "NamespaceNotEnrolled", Phase::Failed, true)]
 #[case::flow_suspended(|w: &mut World| w.flow().spec.suspend = true, "NoFlowCoversRequest", Phase::Failed, true)]
 fn a_request_waits_or_fails_and_says_why(
     #[case] amiss: fn(&mut World),
@@ -235,6 +236,7 @@ fn a_secret_of_somebody_elses_in_the_links_place_stalls_the_request() {
 #[case(Failure::NotFound, "OnePasswordItemGone", 60, true)]
 #[case(Failure::Archived, "ItemArchived", 60, true)]
 #[case(Failure::SecretTaken, "LinkSecretTaken", 600, true)]
+#[case(Failure::OutOfReach, "NamespaceNotEnrolled", 600, true)]
 #[case(Failure::Unauthorized, "OnePasswordUnauthorized", 5, true)]
 #[case(Failure::Refused, "RefusedByPolicy", 3600, true)]
 fn a_failed_attempt_is_explained_and_repeated_in_its_time(

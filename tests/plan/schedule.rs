@@ -167,6 +167,17 @@ fn a_secret_of_somebody_elses_stalls_the_loan_and_nothing_is_written_over_it() {
     }
 }
 
+#[test]
+fn a_loan_in_a_namespace_that_is_out_of_reach_says_so_and_gets_no_further_link() {
+    let world = World::lent().with(|w| w.seen.link = LinkSeen::OutOfReach);
+    for world in [world.clone(), world.with(|w| w.asks_to_renew(61))] {
+        let plan = world.plan_at(61);
+        assert_eq!(plan.effect, None);
+        assert_eq!(reason(&plan, ACTIVE), "NamespaceNotEnrolled");
+        assert!(stalled(&plan));
+    }
+}
+
 // Interrupted: an intent found open.
 
 /// The first link, as far as the executor got before it was interrupted at 0.

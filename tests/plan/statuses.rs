@@ -117,6 +117,7 @@ fn lines(world: &World, minute: i64) -> String {
 #[case::item_differs(Failure::ItemDiffers)]
 #[case::limit_reached(Failure::LimitReached)]
 #[case::secret_taken(Failure::SecretTaken)]
+#[case::out_of_reach(Failure::OutOfReach)]
 fn what_is_said_of_a_failed_attempt(#[case] failure: Failure) {
     let name = format!("attempt_{}", name_of(&failure));
     let world = World::asked().with(|w| w.failed(0, failure));
@@ -151,6 +152,7 @@ fn what_is_said_of_an_end(#[case] reason: EndReason) {
 #[case("integration_suspended", |w: &mut World| w.integration().spec.suspend = true)]
 #[case("flow_suspended", |w: &mut World| w.flow().spec.suspend = true)]
 #[case("secret_taken", |w: &mut World| w.seen.link = LinkSeen::Foreign)]
+#[case("out_of_reach", |w: &mut World| w.seen.link = LinkSeen::OutOfReach)]
 #[case("throttled", |w: &mut World| w.integration_seen().throttled_until = Some(at(200)))]
 #[case("no_time_left", |_: &mut World| {})]
 fn what_is_said_of_a_link_that_is_not_renewed(#[case] name: &str, #[case] hinder: fn(&mut World)) {

@@ -81,6 +81,19 @@ impl World {
     }
 
     async fn until_allowed(&self, group: &str, resource: &str, verb: &str, allowed: bool) {
+        self.until_allowed_in(TEAM, group, resource, verb, allowed)
+            .await;
+    }
+
+    /// Waits until the operator has a right in a namespace, or has it no more.
+    pub(super) async fn until_allowed_in(
+        &self,
+        namespace: &str,
+        group: &str,
+        resource: &str,
+        verb: &str,
+        allowed: bool,
+    ) {
         let reviews: Api<SubjectAccessReview> = Api::all(self.admin.clone());
         let user = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_SERVICE_ACCOUNT}");
         let review = SubjectAccessReview {
@@ -90,7 +103,7 @@ impl World {
                     group: Some(group.into()),
                     resource: Some(resource.into()),
                     verb: Some(verb.into()),
-                    namespace: Some(TEAM.into()),
+                    namespace: Some(namespace.into()),
                     ..ResourceAttributes::default()
                 }),
                 ..SubjectAccessReviewSpec::default()

@@ -28,6 +28,7 @@ use crate::plan::selection::item_matches;
 use crate::plan::terms::length;
 
 use super::memory::Memory;
+use super::observe::is_forbidden;
 use super::words::{failure_of, link_lifetime, share_lifetime};
 use super::{LoanKey, Loans, integration_of};
 
@@ -142,8 +143,11 @@ impl Issuing<'_> {
                 .cluster
                 .verbs
                 .get_metadata::<Secret>(&self.key.link())
-                .await?;
-            if link.is_some() {
+                .await;
+            if is_forbidden(&link) {
+                return Ok(Err(Failure::OutOfReach));
+            }
+            if link?.is_some() {
                 return Ok(Err(Failure::SecretTaken));
             }
         }

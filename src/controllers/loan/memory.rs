@@ -21,6 +21,7 @@ struct Remembered {
     attempt: Option<Attempt>,
     gone: Option<String>,
     policy: Option<Arc<SharePolicy>>,
+    out_of_reach: bool,
 }
 
 impl Memories {
@@ -67,6 +68,16 @@ impl Memory {
     /// Whether the link Secret of this uid was deleted.
     pub fn is_gone(&self, secret_uid: &str) -> bool {
         self.with(|r| r.gone.as_deref() == Some(secret_uid))
+    }
+
+    /// Whether the operator might look at the link's Secret when it last tried to.
+    pub fn is_in_reach(&self) -> bool {
+        self.with(|r| !r.out_of_reach)
+    }
+
+    /// Takes in whether the operator may look at the link's Secret.
+    pub fn note_reach(&self, is_in_reach: bool) {
+        self.with(|r| r.out_of_reach = !is_in_reach);
     }
 
     /// The sharing policy as it was last read for this loan's item.

@@ -25,6 +25,7 @@ use crate::runtime::{Clock, Outcome, Passes};
 use super::registry::Registry;
 use issue::Issuing;
 use memory::Memories;
+use observe::is_forbidden;
 use words::failure_of;
 
 /// One loan: the grant that it comes from, and the namespace of its record.
@@ -277,12 +278,12 @@ impl Loans {
             }
             Effect::DeleteLink => {
                 // The watch may not have told of the Secret yet, or not of its end.
-                let Some(mark) = self
-                    .cluster
-                    .verbs
-                    .get_metadata::<Secret>(&key.link())
-                    .await?
-                else {
+                let live = self.cluster.verbs.get_metadata::<Secret>(&key.link()).await;
+                if is_forbidden(&live) {
+                    memory.note_reach(false);
+                    return Ok(());
+                }
+                let Some(mark) = live? else {
                     let told = self.cluster.secrets.get(&key.link());
                     told.and_then(|mark| mark.uid())
                         .into_iter()

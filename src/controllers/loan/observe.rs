@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use crate::api::{AccessGrant, AccessRecord, Phase};
-use crate::cluster::{ApiError, Key, link_objects};
+use crate::cluster::{ApiError, Key, Trouble, link_objects};
 use crate::plan::links::Links;
 use crate::plan::observed::{IntegrationSeen, LinkSeen, Observed, Usage};
 
@@ -55,6 +55,9 @@ impl Loans {
         key: &LoanKey,
         record: Option<&AccessRecord>,
     ) -> Result<LinkSeen, ApiError> {
+        if !self.cluster.enrolled.contains(&key.grant.namespace) {
+            return Ok(LinkSeen::OutOfReach);
+        }
         let Some(record) = record else {
             return Ok(LinkSeen::Absent);
         };
@@ -64,27 +67,18 @@ impl Loans {
             Some(mark) => link_objects::seen(&mark.metadata, &key.uid),
             None => LinkSeen::Absent,
         };
-        if record.spec.end.is_some() {
+        let is_expected = record.spec.end.is_some() || is_expected(record, &told);
+        if is_expected && memory.is_in_reach() {
             return Ok(told);
         }
-        let links = Links::of(&record.spec);
-        let expected = links.open().is_none()
-            && links.current().map(|l| l.sequence)
-                == match told {
-                    LinkSeen::Present { sequence, .. } => Some(sequence),
-                    _ => None,
-                };
-        if expected {
-            return Ok(told);
+        let live = self.cluster.verbs.get_metadata::<Secret>(&key.link()).await;
+        memory.note_reach(!is_forbidden(&live));
+        match live {
+            Ok(Some(mark)) => Ok(link_objects::seen(&mark.metadata, &key.uid)),
+            Ok(None) => Ok(LinkSeen::Absent),
+            Err(_) if !memory.is_in_reach() => Ok(LinkSeen::OutOfReach),
+            Err(error) => Err(error),
         }
-        let live = self
-            .cluster
-            .verbs
-            .get_metadata::<Secret>(&key.link())
-            .await?;
-        Ok(live.map_or(LinkSeen::Absent, |mark| {
-            link_objects::seen(&mark.metadata, &key.uid)
-        }))
     }
 
     /// What the requester has by each flow, this request not counted.
@@ -131,4 +125,19 @@ impl Loans {
         }
         usage
     }
+}
+
+/// Whether a Secret is there just if the record has a current link, and holds that one.
+fn is_expected(record: &AccessRecord, link: &LinkSeen) -> bool {
+    let links = Links::of(&record.spec);
+    let there = match link {
+        LinkSeen::Present { sequence, .. } => Some(*sequence),
+        LinkSeen::Absent | LinkSeen::Foreign | LinkSeen::OutOfReach => None,
+    };
+    links.open().is_none() && links.current().map(|link| link.sequence) == there
+}
+
+/// Whether the operator has no right to look: an enrolled namespace is gone, or its rights there are.
+pub(super) fn is_forbidden<T>(answer: &Result<T, ApiError>) -> bool {
+    matches!(answer, Err(error) if matches!(error.trouble, Trouble::Forbidden(_)))
 }

@@ -67,6 +67,7 @@ pub fn failure() -> impl Strategy<Value = Failure> {
         Just(Failure::ItemChanged),
         Just(Failure::LimitReached),
         Just(Failure::SecretTaken),
+        Just(Failure::OutOfReach),
     ]
 }
 
