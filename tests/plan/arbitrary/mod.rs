@@ -48,6 +48,7 @@ pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
             link,
             usage,
             attempt,
+            ..Observed::default()
         };
         (seen, now)
     })
