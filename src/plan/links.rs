@@ -12,6 +12,10 @@ pub const CALL_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
 /// How long before its end a link may be followed by the next one.
 pub const RENEWAL_MARGIN: SignedDuration = SignedDuration::from_mins(10);
 
+/// How long after a link was begun the next one may follow at the earliest: each is one more that may still open, so nobody gets
+/// many by deleting the Secret and asking again.
+pub const RENEWED_AFTER: SignedDuration = SignedDuration::from_mins(1);
+
 /// How many links may be lost in a row before a person has to look.
 pub const MOST_LOST: usize = 3;
 

@@ -9,7 +9,9 @@ use crate::api::{
 
 use super::effect::{Effect, IssueLink, Plan};
 use super::inventory::Lookup;
-use super::links::{CALL_TIMEOUT, Links, MOST_LOST, RENEWAL_MARGIN, answered_by, end_of};
+use super::links::{
+    CALL_TIMEOUT, Links, MOST_LOST, RENEWAL_MARGIN, RENEWED_AFTER, answered_by, end_of,
+};
 use super::observed::{LinkSeen, Observed};
 use super::reasons::grant as reasons;
 use super::retry::{self, Failure};
@@ -320,11 +322,20 @@ fn wanted(
         return Wanted::Not;
     }
     // A time in the future counts when it has come: until then every link would seem to come before it.
-    if now >= asked {
+    let from = asked.max(renewable_from(current));
+    if now >= from {
         Wanted::Now
     } else {
-        Wanted::From(asked)
+        Wanted::From(from)
     }
+}
+
+/// When the link after this one may be issued at the earliest.
+fn renewable_from(link: &LinkRecord) -> Timestamp {
+    let begun = link.intent_at.0;
+    begun
+        .saturating_add(RENEWED_AFTER)
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// When the borrower last asked for a link.

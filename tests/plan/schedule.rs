@@ -148,6 +148,23 @@ fn a_secret_deleted_by_hand_is_never_issued_anew_unasked() {
     assert_eq!(issued(&asked.plan_at(11)).sequence, 2);
 }
 
+/// Whoever keeps deleting the Secret and asking again would otherwise get a share each time.
+#[test]
+fn a_wish_that_comes_within_a_minute_of_the_last_link_waits() {
+    let second = |s| at(0) + SignedDuration::from_secs(s);
+    let mut world = World::lent().with(|w| w.seen.link = LinkSeen::Absent);
+    world.asks_at(second(2));
+    let plan = keyloan::plan::grant::plan(&world.seen, second(2));
+    assert_eq!((plan.effect, plan.wake), (None, Some(at(1))));
+    issued(&world.plan_at(1));
+
+    let deleted_again = world.settled(1).with(|w| w.seen.link = LinkSeen::Absent);
+    let asked = deleted_again.with(|w| w.asks_at(second(61)));
+    let plan = keyloan::plan::grant::plan(&asked.seen, second(61));
+    assert_eq!((plan.effect, plan.wake), (None, Some(at(2))));
+    assert_eq!(issued(&asked.plan_at(2)).sequence, 3);
+}
+
 #[test]
 fn a_secret_with_another_link_is_not_the_current_one() {
     let world = World::lent().with(|w| w.seen.link = secret(7, 0));
