@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use keyloan::api::{ACTIVE, EndReason, LinkOutcome, Phase, RENEW_ANNOTATION};
+use keyloan::api::{ACCEPTED, ACTIVE, EndReason, LinkOutcome, Phase, RENEW_ANNOTATION};
 use keyloan_simulator::{Fault, FaultKind, ItemChanges, Reason};
 use world::{Ask, World, condition};
 
@@ -179,6 +179,28 @@ async fn rights_that_a_former_secret_left_behind_are_made_anew_and_go_with_the_l
         .expect("alice may read her link");
     world.delete("alice", &grant).await;
     world.until_link_gone(&grant).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loan_whose_record_is_deleted_loses_its_secret_and_says_until_when_its_link_may_open() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    let grant = world.ask("alice", Ask::item("db password")).await;
+    let grant = world.until_active(&grant).await;
+    let link = grant.status.clone().and_then(|s| s.link).expect("a link");
+    world.delete_record(&grant).await;
+    let over = world
+        .until(&grant, |g| {
+            condition(g, ACCEPTED).is_some_and(|c| c.reason == "RecordMissing")
+        })
+        .await;
+    world.until_link_gone(&grant).await;
+    assert_eq!(
+        over.status.and_then(|s| s.residual_until),
+        Some(link.expires_at)
+    );
+    assert_eq!(world.control.shares().await.expect("shares").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,11 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{AccessGrant, ConsideredFlow, Phase};
+use crate::api::{AccessGrant, ConsideredFlow, Phase, Time};
 
 use super::effect::{Effect, IssueLink, Plan};
 use super::inventory::Lookup;
-use super::links::answered_by;
+use super::links::{answered_by, latest_end};
 use super::observed::{LinkSeen, Observed};
 use super::reasons::grant as reasons;
 use super::resolve::{Hold, Kind, look_up_and_agree};
@@ -26,14 +26,18 @@ pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     if grant.metadata.deletion_timestamp.is_some() || !stored {
         return Plan::default();
     }
+    if matches!(seen.link, LinkSeen::Present { .. }) {
+        // Its record was deleted: nothing counts this link any more, or ends it.
+        return Plan {
+            effect: Some(Effect::DeleteLink),
+            ..Plan::default()
+        };
+    }
     if let Some(over_since) = final_since(grant) {
         return clean_up(grant, over_since, now);
     }
     if has_been_lent(grant) {
-        let message =
-            "the record of this loan is gone, and nothing is lent twice by one request; ask again";
-        let gone = Hold::new(Kind::Final, reasons::RECORD_MISSING, message);
-        return held(grant, gone, Vec::new(), None, now);
+        return record_missing(grant, now);
     }
     let lapses = lapses_at(grant, now);
     if now >= lapses {
@@ -80,10 +84,50 @@ fn has_been_lent(grant: &AccessGrant) -> bool {
     status.is_some_and(|s| s.record.is_some() || s.granted_at.is_some())
 }
 
+/// The record of a loan was deleted under it, as a restored backup or a deleted namespace can do: the loan is over.
+fn record_missing(grant: &AccessGrant, now: Timestamp) -> Plan {
+    let residual = last_known_residual(grant, now);
+    let opens = residual.map_or_else(String::new, |until| {
+        format!(
+            ". A link that was handed out may still open until {until:.0}: to cut it off now, change the item's secret in 1Password"
+        )
+    });
+    let message = format!(
+        "the record of this loan is gone, and nothing is lent twice by one request; ask again{opens}"
+    );
+    let gone = Hold::new(Kind::Final, reasons::RECORD_MISSING, message);
+    let mut plan = held(grant, gone, Vec::new(), None, now);
+    if let Some(status) = &mut plan.status {
+        status.residual_until = residual.map(Time);
+    }
+    plan
+}
+
+/// Until when a link may still open, as far as the status knows it. No link outlives its loan.
+fn last_known_residual(grant: &AccessGrant, now: Timestamp) -> Option<Timestamp> {
+    let status = grant.status.as_ref()?;
+    let known = match (&status.ended_at, &status.granted_at, &status.terms) {
+        (Some(_), _, _) => status.residual_until.as_ref().map(|t| t.0),
+        (None, Some(_), _) => {
+            let link = status.link.as_ref().map(|link| link.expires_at.0);
+            link.max(status.expires_at.as_ref().map(|t| t.0))
+        }
+        // The first link was being made: it may have been begun just now.
+        (None, None, Some(terms)) => Some(latest_end(now, terms.link_lifetime)),
+        (None, None, None) => None,
+    };
+    known.filter(|until| *until > now)
+}
+
 /// People's old requests are tidied away; those with `notAfter` not before it, since whoever re-creates them
 /// would otherwise ask anew.
 fn clean_up(grant: &AccessGrant, over_since: Timestamp, now: Timestamp) -> Plan {
-    let kept_until = over_since
+    let residual = grant
+        .status
+        .as_ref()
+        .and_then(|s| s.residual_until.as_ref());
+    let kept_until = residual
+        .map_or(over_since, |until| until.0.max(over_since))
         .saturating_add(KEPT_FOR)
         .unwrap_or(Timestamp::MAX);
     let due = grant

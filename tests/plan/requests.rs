@@ -6,6 +6,7 @@ use keyloan::plan::observed::{LinkSeen, Usage};
 use keyloan::plan::retry::Failure;
 use rstest::rstest;
 
+use super::executor::fail_to_issue;
 use super::world::*;
 
 const DAY: i64 = 24 * 60;
@@ -203,17 +204,59 @@ fn a_request_that_is_being_deleted_is_left_alone() {
 }
 
 #[test]
-fn a_loan_whose_record_was_deleted_is_not_lent_again() {
+fn a_loan_whose_record_was_deleted_loses_its_secret_and_is_not_lent_again() {
     let world = World::lent().settled(1).with(|w| w.seen.record = None);
+    assert_eq!(world.plan_at(2).effect, Some(Effect::DeleteLink));
+    let world = world.one_step(2);
     let plan = world.plan_at(2);
     assert_eq!(plan.effect, None);
     assert_eq!(reason(&plan, ACCEPTED), "RecordMissing");
+    assert!(stalled(&plan));
     let later = world.settled(2).plan_at(3);
     assert_eq!(
         later.effect, None,
         "and not when its status has forgotten the record"
     );
     assert_eq!(reason(&later, ACCEPTED), "RecordMissing");
+}
+
+/// (how far the loan was when its record went) -> until when a link may still open, in minutes. Each was granted at 0 for
+/// four hours.
+#[rstest]
+#[case::it_ran(World::lent().settled(1), Some(240))]
+#[case::it_could_not_be_renewed(World::lent_with(|w| w.flow().spec.grant.renewal = Renewal::Never).settled(1), Some(60))]
+#[case::its_first_link_was_being_made(issuing(), Some(2 + 1 + 60))]
+#[case::it_had_ended_with_a_residual(World::lent().with(World::block_alice).settled(1), Some(60))]
+#[case::it_had_ended(World::ended(), None)]
+fn a_loan_whose_record_was_deleted_says_until_when_a_link_may_open(
+    #[case] world: World,
+    #[case] until: Option<i64>,
+) {
+    let minute = until.map_or(241, |_| 2);
+    let gone = world
+        .with(|w| w.seen.record = None)
+        .with(|w| w.seen.link = LinkSeen::Absent);
+    let plan = gone.plan_at(minute);
+    let status = plan.status.as_ref().expect("a status");
+    let residual = until.map(|m| Time(at(m)));
+    assert_eq!(status.residual_until, residual);
+    let (_, _, message) = condition(&plan, ACCEPTED).expect("said");
+    assert_eq!(
+        message.contains("may still open until"),
+        until.is_some(),
+        "{message}"
+    );
+    let later = gone.settled(minute);
+    let status = later.plan_at(minute + 1).status.expect("a status");
+    assert_eq!(status.residual_until, residual, "it stays said");
+}
+
+/// The intent of the first link is written, and so is that in the status.
+fn issuing() -> World {
+    let world = World::asked();
+    let plan = world.plan_at(0);
+    let seen = fail_to_issue(issued(&plan), world.seen, Failure::Unavailable, at(0));
+    World { seen }.one_step(0)
 }
 
 #[test]

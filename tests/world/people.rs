@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret;
-use keyloan::api::{AccessGrant, link_name};
+use keyloan::api::{AccessGrant, AccessRecord, link_name};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
@@ -69,6 +69,20 @@ impl World {
 
     /// Somebody asks whose name is no e-mail address.
     pub async fn ask_without_email(&self, who: &str, group: &str, ask: Ask) -> AccessGrant {
+        request(self.impersonating(who, group).await, ask).await
+    }
+
+    /// Deletes the record of a grant, as a namespace's deletion does: people are not allowed to.
+    pub async fn delete_record(&self, grant: &AccessGrant) {
+        let controller = "system:serviceaccount:kube-system:namespace-controller";
+        let client = self.impersonating(controller, "system:masters").await;
+        let api: Api<AccessRecord> = Api::namespaced(client, PLATFORM);
+        api.delete(&grant.uid().expect("one"), &DeleteParams::default())
+            .await
+            .expect("deleted");
+    }
+
+    async fn impersonating(&self, who: &str, group: &str) -> Client {
         let kubeconfig = self.cluster.kubeconfig("admin");
         let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default())
@@ -77,7 +91,7 @@ impl World {
         config.auth_info.impersonate = Some(who.into());
         config.auth_info.impersonate_groups =
             Some(vec![group.into(), "system:authenticated".into()]);
-        request(Client::try_from(config).expect("a client"), ask).await
+        Client::try_from(config).expect("a client")
     }
 
     /// What somebody reads in the Secret of a link; or why that is refused.

@@ -277,6 +277,11 @@ impl Loans {
                     .await
             }
             Effect::DeleteLink => {
+                // A record that only the watch has not told of yet knows the link.
+                let is_unknown = seen.record.is_none();
+                if is_unknown && self.cluster.records.live(&key.record()).await?.is_some() {
+                    return Ok(());
+                }
                 // The watch may not have told of the Secret yet, or not of its end.
                 let live = self.cluster.verbs.get_metadata::<Secret>(&key.link()).await;
                 if is_forbidden(&live) {

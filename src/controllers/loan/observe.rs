@@ -49,7 +49,7 @@ impl Loans {
         })
     }
 
-    /// The Secret as the watch has told it, if that is what the record makes us expect; else as it is.
+    /// The Secret as the watch has told it, if that is what the record makes us expect, or there is none; else as it is.
     async fn link_seen(
         &self,
         key: &LoanKey,
@@ -58,14 +58,14 @@ impl Loans {
         if !self.cluster.enrolled.contains(&key.grant.namespace) {
             return Ok(LinkSeen::OutOfReach);
         }
-        let Some(record) = record else {
-            return Ok(LinkSeen::Absent);
-        };
         let memory = self.memories.of(&key.uid);
         let told = match self.cluster.secrets.get(&key.link()) {
             Some(mark) if memory.is_gone(&mark.uid().unwrap_or_default()) => LinkSeen::Absent,
             Some(mark) => link_objects::seen(&mark.metadata, &key.uid),
             None => LinkSeen::Absent,
+        };
+        let Some(record) = record else {
+            return Ok(told);
         };
         let is_expected = record.spec.end.is_some() || is_expected(record, &told);
         if is_expected && memory.is_in_reach() {
