@@ -69,7 +69,7 @@ pub struct AccessFlowSpec {
     /// How to use what was lent, instead of the integration's `customAccessDetails`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_details: Option<AccessDetails>,
-    /// Take part in no new loan, and stop renewing links of loans that run.
+    /// Take part in no new loan, and stop renewing links of loans that run. Deleting the flow does the same, and cannot be undone for those.
     #[serde(default)]
     pub suspend: bool,
 }

@@ -377,14 +377,16 @@ fn standstill(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, &
         let message = "the integration is suspended; no further link is issued";
         return Some((reasons::INTEGRATION_SUSPENDED, message));
     }
-    let suspended = seen
-        .flows
-        .iter()
-        .any(|f| f.metadata.uid.as_ref() == Some(&terms.flow.uid) && f.spec.suspend);
-    suspended.then_some((
-        reasons::FLOW_SUSPENDED,
-        "the flow is suspended; no further link is issued",
-    ))
+    let mut flows = seen.flows.iter();
+    // Were a loan renewed without its flow, whoever deletes a suspended one would undo the suspension.
+    let Some(flow) = flows.find(|f| f.metadata.uid.as_ref() == Some(&terms.flow.uid)) else {
+        let message = "the flow that it was lent by is gone; no further link is issued";
+        return Some((reasons::FLOW_NOT_FOUND, message));
+    };
+    let message = "the flow is suspended; no further link is issued";
+    flow.spec
+        .suspend
+        .then_some((reasons::FLOW_SUSPENDED, message))
 }
 
 fn state(seen: &Observed, record: &AccessRecord, next: &Next, now: Timestamp) -> LoanState {

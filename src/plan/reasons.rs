@@ -10,6 +10,8 @@ pub mod grant {
     pub const INTEGRATION_NOT_FOUND: &str = "IntegrationNotFound";
     /// The integration is suspended.
     pub const INTEGRATION_SUSPENDED: &str = "IntegrationSuspended";
+    /// The flow that a loan was made by is gone.
+    pub const FLOW_NOT_FOUND: &str = "FlowNotFound";
     /// The flow is suspended.
     pub const FLOW_SUSPENDED: &str = "FlowSuspended";
     /// The integration cannot be used yet, or at the moment.

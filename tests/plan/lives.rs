@@ -33,6 +33,8 @@ enum Event {
     /// The operator starts anew, and has forgotten how the last attempt failed.
     Restarted,
     Suspended(bool),
+    FlowSuspended,
+    FlowDeleted,
     ItemEdited,
     Blocked,
     GrantDeleted,
@@ -54,6 +56,7 @@ fn event() -> impl Strategy<Value = Event> {
         2 => Just(Event::Restarted),
         1 => any::<bool>().prop_map(Event::Suspended),
         1 => prop_oneof![Just(Event::ItemEdited), Just(Event::Blocked), Just(Event::GrantDeleted)],
+        1 => prop_oneof![Just(Event::FlowSuspended), Just(Event::FlowDeleted)],
     ]
 }
 
@@ -70,6 +73,8 @@ struct Life {
     links: Vec<Timestamp>,
     asked: usize,
     trouble: Event,
+    /// When the flow was suspended: for good.
+    suspended_at: Option<Timestamp>,
 }
 
 impl Life {
@@ -85,6 +90,7 @@ impl Life {
             links: vec![],
             asked: 0,
             trouble: Event::Nothing,
+            suspended_at: None,
         }
     }
 
@@ -101,6 +107,11 @@ impl Life {
             Event::SecretDeleted => world.seen.link = LinkSeen::Absent,
             Event::Restarted => world.seen.attempt = None,
             Event::Suspended(suspend) => world.integration().spec.suspend = suspend,
+            Event::FlowSuspended => world.seen.flows.iter_mut().for_each(|flow| {
+                Arc::make_mut(flow).spec.suspend = true;
+                self.suspended_at.get_or_insert(now);
+            }),
+            Event::FlowDeleted => world.seen.flows.clear(),
             Event::ItemEdited => world.infra().items[0].updated_at = now,
             Event::Blocked => world.block_alice(),
             Event::GrantDeleted => world.seen.grant = None,
@@ -158,6 +169,11 @@ impl Life {
                         >= SignedDuration::from_mins(1)
                 ),
             "a link right after another one"
+        );
+        let since = self.suspended_at.unwrap_or(Timestamp::MAX);
+        prop_assert!(
+            links.iter().all(|l| l.intent_at.0 <= since),
+            "a link by a suspended flow"
         );
         let issued = || {
             links

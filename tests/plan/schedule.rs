@@ -103,6 +103,8 @@ fn a_further_link_ends_before_the_loan(#[case] now: i64, #[case] lifetime: Optio
 #[case::integration_replaced(|w: &mut World| w.integration().metadata.uid = Some("another".into()))]
 #[case::integration_suspended(|w: &mut World| w.integration().spec.suspend = true)]
 #[case::flow_suspended(|w: &mut World| w.flow().spec.suspend = true)]
+#[case::flow_gone(|w: &mut World| w.seen.flows.clear())]
+#[case::flow_replaced(|w: &mut World| w.flow().metadata.uid = Some("another".into()))]
 fn no_further_link_is_issued_where_lending_is_stopped_but_the_loan_goes_on(
     #[case] stop: fn(&mut World),
 ) {
@@ -117,11 +119,19 @@ fn no_further_link_is_issued_where_lending_is_stopped_but_the_loan_goes_on(
 }
 
 #[test]
-fn a_deleted_flow_does_not_touch_a_loan_that_runs() {
-    let world = World::lent()
-        .with(|w| w.seen.flows.clear())
-        .with(|w| w.asks_to_renew(55));
-    assert_eq!(issued(&world.plan_at(55)).sequence, 2);
+fn a_suspension_is_not_undone_by_deleting_the_flow() {
+    let world = World::lent().with(|w| w.flow().spec.suspend = true);
+    let world = world.settled(20).with(|w| w.asks_to_renew(61));
+    assert_eq!(reason(&world.plan_at(61), ACTIVE), "RenewalStopped");
+    let deleted = world.with(|w| w.seen.flows.clear());
+    let plan = deleted.plan_at(61);
+    assert_eq!(plan.effect, None);
+    assert_eq!(reason(&plan, ACTIVE), "RenewalStopped");
+    assert_eq!(
+        deleted.plan_at(240).effect,
+        Some(Effect::DeleteLink),
+        "it ends in its time"
+    );
 }
 
 #[test]

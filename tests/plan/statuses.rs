@@ -151,6 +151,7 @@ fn what_is_said_of_an_end(#[case] reason: EndReason) {
 #[case("integration_replaced", |w: &mut World| w.integration().metadata.uid = Some("another".into()))]
 #[case("integration_suspended", |w: &mut World| w.integration().spec.suspend = true)]
 #[case("flow_suspended", |w: &mut World| w.flow().spec.suspend = true)]
+#[case("flow_gone", |w: &mut World| w.seen.flows.clear())]
 #[case("secret_taken", |w: &mut World| w.seen.link = LinkSeen::Foreign)]
 #[case("out_of_reach", |w: &mut World| w.seen.link = LinkSeen::OutOfReach)]
 #[case("throttled", |w: &mut World| w.integration_seen().throttled_until = Some(at(200)))]
