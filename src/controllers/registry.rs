@@ -106,10 +106,11 @@ impl Registry {
         )
     }
 
-    /// The account of an integration, if its token is of the right shape. What is sent through it is counted.
-    pub fn account(&self, integration: &Key) -> Option<Arc<dyn OnePassword>> {
+    /// The account of an integration, if its token is of the right shape and belongs to this account still. What is sent through
+    /// it is counted.
+    pub fn account(&self, integration: &Key, address: &str) -> Option<Arc<dyn OnePassword>> {
         let session = self.get(integration)?.lock().session()?;
-        Some(session)
+        (session.account() == address).then_some(session as Arc<dyn OnePassword>)
     }
 
     /// Waits for a turn at an integration's account: to be taken before an intent to issue a link is written, and kept until the

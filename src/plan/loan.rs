@@ -373,6 +373,12 @@ fn standstill(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, &
         let message = "the integration was replaced by another one; ask again";
         return Some((reasons::INTEGRATION_NOT_FOUND, message));
     }
+    let status = integration.object.status.as_ref();
+    let account = status.and_then(|status| status.account.as_ref());
+    if account.is_some_and(|account| *account != terms.account) {
+        let message = "the integration's token belongs to another 1Password account than the one this was lent from; no further link is issued, ask again";
+        return Some((reasons::ACCOUNT_CHANGED, message));
+    }
     if integration.object.spec.suspend {
         let message = "the integration is suspended; no further link is issued";
         return Some((reasons::INTEGRATION_SUSPENDED, message));

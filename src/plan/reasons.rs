@@ -8,6 +8,8 @@ pub mod grant {
     pub const REQUESTER_UNKNOWN: &str = "RequesterUnknown";
     /// There is no such integration.
     pub const INTEGRATION_NOT_FOUND: &str = "IntegrationNotFound";
+    /// The integration's token belongs to another account than the loan.
+    pub const ACCOUNT_CHANGED: &str = "AccountChanged";
     /// The integration is suspended.
     pub const INTEGRATION_SUSPENDED: &str = "IntegrationSuspended";
     /// The flow that a loan was made by is gone.

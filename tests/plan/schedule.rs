@@ -101,6 +101,7 @@ fn a_further_link_ends_before_the_loan(#[case] now: i64, #[case] lifetime: Optio
 #[rstest]
 #[case::integration_gone(|w: &mut World| w.seen.integration = None)]
 #[case::integration_replaced(|w: &mut World| w.integration().metadata.uid = Some("another".into()))]
+#[case::another_account(|w: &mut World| w.integration().status.as_mut().expect("a status").account = Some("other@1password.com".into()))]
 #[case::integration_suspended(|w: &mut World| w.integration().spec.suspend = true)]
 #[case::flow_suspended(|w: &mut World| w.flow().spec.suspend = true)]
 #[case::flow_gone(|w: &mut World| w.seen.flows.clear())]

@@ -149,6 +149,7 @@ fn what_is_said_of_an_end(#[case] reason: EndReason) {
 #[rstest]
 #[case("integration_gone", |w: &mut World| w.seen.integration = None)]
 #[case("integration_replaced", |w: &mut World| w.integration().metadata.uid = Some("another".into()))]
+#[case("another_account", |w: &mut World| w.integration().status.as_mut().expect("a status").account = Some("other@1password.com".into()))]
 #[case("integration_suspended", |w: &mut World| w.integration().spec.suspend = true)]
 #[case("flow_suspended", |w: &mut World| w.flow().spec.suspend = true)]
 #[case("flow_gone", |w: &mut World| w.seen.flows.clear())]

@@ -152,10 +152,10 @@ impl Issuing<'_> {
             }
         }
         let integration = integration_of(self.key, self.seen);
-        let Some(account) = self.loans.registry.account(&integration) else {
+        let terms = &issue.agreement.terms;
+        let Some(account) = self.loans.registry.account(&integration, &terms.account) else {
             return Ok(Err(Failure::Unavailable));
         };
-        let terms = &issue.agreement.terms;
         let Ok(recipients) = Recipients::new(terms.recipients.iter().map(|r| r.0.clone())) else {
             return Ok(Err(Failure::Refused));
         };
