@@ -25,6 +25,6 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     );
     let script = String::from_utf8(script)
         .map_err(|error| Failure::new(format!("cannot write the script: {error}")))?;
-    super::output::say(script.trim_end());
+    super::output::put(script.trim_end());
     Ok(Exit::Done)
 }

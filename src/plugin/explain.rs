@@ -14,7 +14,7 @@ use crate::cluster::person::Scope;
 use super::arguments::GrantName;
 use super::failure::{Exit, Failure};
 use super::identity::waits_for_approval;
-use super::output::{Format, document, facts, lasts, say, table, when};
+use super::output::{Format, document, facts, lasts, put, say, table, when};
 use super::session::Session;
 use super::terms;
 use super::waiting::where_it_is;
@@ -59,7 +59,7 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
         Some(format) => {
             grant.metadata.managed_fields = None;
             let both = json!({ "grant": grant, "decisions": decisions });
-            say(document(&both, format.into())?.trim_end());
+            put(document(&both, format.into())?.trim_end());
         }
         None => say(explained(&grant, &decisions, session.now())),
     }
@@ -176,7 +176,7 @@ fn can_still(group: &AgreedGroup, agreed: &[&str]) -> String {
         .iter()
         .filter(|person| !agreed.contains(&person.name.as_str()));
     let names: Vec<_> = left.map(terms::person).collect();
-    names.join(", ")
+    names.join(" or ")
 }
 
 fn counted(status: &AccessGrantStatus, now: Timestamp) -> String {

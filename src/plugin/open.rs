@@ -15,7 +15,7 @@ use crate::plan::reasons::grant as reasons;
 
 use super::arguments::{GrantName, patience};
 use super::failure::{Exit, Failure};
-use super::output::{Format, document, facts, lasts, remark, say, when};
+use super::output::{Format, document, facts, lasts, put, remark, say, when};
 use super::session::Session;
 use super::terms;
 use super::waiting::{Waited, is_over, until, where_it_is};
@@ -254,10 +254,10 @@ fn print(
 ) -> Result<(), Failure> {
     let url = link.url.expose_secret();
     match format {
-        Some(LinkFormat::Url) => say(url),
-        Some(LinkFormat::Json) => say(document(&for_programs(grant, link), Format::Json)?),
+        Some(LinkFormat::Url) => put(url),
+        Some(LinkFormat::Json) => put(document(&for_programs(grant, link), Format::Json)?),
         Some(LinkFormat::Yaml) => {
-            say(document(&for_programs(grant, link), Format::Yaml)?.trim_end())
+            put(document(&for_programs(grant, link), Format::Yaml)?.trim_end())
         }
         None => say(format_args!("{url}\n\n{}", about(grant, link, now))),
     }

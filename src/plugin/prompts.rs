@@ -45,6 +45,8 @@ pub fn confirm(question: &str, otherwise: &str) -> Result<bool, Failure> {
     Confirm::new()
         .with_prompt(question)
         .default(false)
+        // One key too many must not decide.
+        .wait_for_newline(true)
         .interact()
         .map_err(interrupted)
 }

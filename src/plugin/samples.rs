@@ -53,7 +53,9 @@ pub fn waiting() -> AccessGrant {
         "reason": "Optional",
     });
     let mut status = status("Pending", terms(Some(approval)));
-    status["waitingFor"] = json!("1 more of platform, and 2 more of security");
+    status["waitingFor"] = json!(
+        "1 approval of \"platform\" (anyone in platform-owners), and 2 approvals of \"security\" (anyone in security or carol@example.com) until 2026-11-25T10:48:00Z"
+    );
     status["consideredFlows"] = json!([{ "name": "nightly", "reason": "it lends for 1h at the most, and 4h are asked for" }]);
     let mut grant = grant("alice-db", status);
     say(
@@ -68,7 +70,7 @@ pub fn waiting() -> AccessGrant {
         "Approved",
         false,
         "NotApproved",
-        "1 more of platform, and 2 more of security",
+        "1 approval of \"platform\" (anyone in platform-owners), and 2 approvals of \"security\" (anyone in security or carol@example.com) until 2026-11-25T10:48:00Z",
     );
     grant
 }
@@ -77,7 +79,7 @@ pub fn waiting() -> AccessGrant {
 pub fn half_approved() -> AccessGrant {
     let mut grant = waiting();
     let status = grant.status.as_mut().unwrap();
-    status.waiting_for = Some("1 more of security".into());
+    status.waiting_for = Some("1 more approval of \"security\" (anyone in security or carol@example.com) until 2026-11-25T10:48:00Z".into());
     let mut by_dave = counted("dave@example.com", Decision::Approve);
     by_dave.group = Some("platform".into());
     by_dave.max_duration = Some(crate::api::Span("2h".into()));

@@ -118,14 +118,19 @@ fn needs(approval: &AgreedApproval) -> String {
 
 fn needed(group: &AgreedGroup) -> String {
     let who: Vec<_> = group.approvers.iter().map(person).collect();
-    format!("{} of {} ({})", group.required, group.name, who.join(", "))
+    format!(
+        "{} of {} ({})",
+        group.required,
+        group.name,
+        who.join(" or ")
+    )
 }
 
-/// `group security`, or the username.
+/// `anyone in security`, or the username.
 pub fn person(person: &AgreedPerson) -> String {
     match person.kind {
         PersonKind::User => person.name.clone(),
-        PersonKind::Group => format!("group {}", person.name),
+        PersonKind::Group => format!("anyone in {}", person.name),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::api::{GROUP, VERSION};
 
 use super::explain::Structured;
 use super::failure::{Exit, Failure};
-use super::output::{document, facts, say};
+use super::output::{document, facts, put, say};
 use super::session::Session;
 
 /// Print the versions of this command and of the cluster.
@@ -35,10 +35,10 @@ pub async fn run(
                 "api": api,
                 "installed": server.keyloan,
             });
-            say(document(&versions, format.into())?.trim_end());
+            put(document(&versions, format.into())?.trim_end());
         }
         (Some(format), Err(_)) => {
-            say(document(&json!({ "plugin": own, "api": api }), format.into())?.trim_end());
+            put(document(&json!({ "plugin": own, "api": api }), format.into())?.trim_end());
         }
         (None, server) => {
             let mut told = vec![("kubectl-keyloan", own.to_owned())];

@@ -12,7 +12,7 @@ use crate::api::{AccessGrant, Phase};
 use crate::cluster::person::{Change, Scope};
 
 use super::failure::Failure;
-use super::output::remark;
+use super::output::{remark, visible};
 use super::session::Session;
 
 /// How often the line moves while nothing happens.
@@ -148,6 +148,7 @@ impl Progress {
     }
 
     fn say(&self, what: String) {
+        let what = visible(&what).into_owned();
         if !self.terminal && self.line.message() != what {
             remark(&what);
         }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::api::{AccessFlow, OnePasswordIntegration};
 
 use super::failure::{Exit, Failure};
-use super::output::{remark, say};
+use super::output::{put, remark};
 use super::session::Session;
 
 /// Print an integration or a flow as code, without what the cluster adds. Tokens are never part of it.
@@ -59,7 +59,7 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
         };
         objects.push(clean::clean(stored)?);
     }
-    say(written(arguments.kind, arguments.form, &objects)?.trim_end());
+    put(written(arguments.kind, arguments.form, &objects)?.trim_end());
     for secret in objects.iter().filter_map(token_secret) {
         remark(format_args!(
             "note: the Secret {secret} with the token is not part of this; keep it out of Git"

@@ -5,7 +5,7 @@ use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::say;
+use super::put;
 use crate::api::GROUP;
 use crate::plugin::failure::Failure;
 
@@ -26,8 +26,8 @@ where
     K: Resource<DynamicType = ()> + Serialize,
 {
     match format {
-        Format::Name => say(name(object)),
-        format => say(document(&cleaned(object)?, format)?.trim_end()),
+        Format::Name => put(name(object)),
+        format => put(document(&cleaned(object)?, format)?.trim_end()),
     }
     Ok(())
 }
@@ -38,11 +38,11 @@ where
     K: Resource<DynamicType = ()> + Serialize,
 {
     if format == Format::Name {
-        objects.iter().for_each(|object| say(name(object)));
+        objects.iter().for_each(|object| put(name(object)));
         return Ok(());
     }
     let items = objects.iter().map(cleaned).collect::<Result<_, _>>()?;
-    say(document(&list(items), format)?.trim_end());
+    put(document(&list(items), format)?.trim_end());
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 mod machine;
 mod table;
 mod times;
+mod visible;
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -10,23 +11,29 @@ use std::io::Write as _;
 pub use machine::{Format, document, objects, print_object, yaml};
 pub use table::{facts, table};
 pub use times::{age, lasts, when};
+pub use visible::visible;
 
 use super::failure::Failure;
 
-/// Prints a line, or several, to standard output.
+/// Prints a line, or several, for people to standard output.
 pub fn say(text: impl Display) {
     // Whoever does not read on (`| head`) does not want to know more.
+    let _ = writeln!(std::io::stdout().lock(), "{}", visible(&text.to_string()));
+}
+
+/// Prints to standard output, exactly, for programs.
+pub fn put(text: impl Display) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
 /// Prints a remark that is no result.
 pub fn remark(text: impl Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", visible(&text.to_string()));
 }
 
 /// Prints why a command failed.
 pub fn complain(failure: &Failure) {
-    let _ = write!(std::io::stderr().lock(), "{}", complaint(failure));
+    let _ = write!(std::io::stderr().lock(), "{}", visible(&complaint(failure)));
 }
 
 /// How a failure reads.

@@ -2,13 +2,22 @@
 
 use comfy_table::{Row, Table, presets};
 
+use super::visible;
+
 /// A table as kubectl prints it: a heading in capitals, columns two blanks apart.
 pub fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_header(heading.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>());
-    table.add_rows(rows.into_iter().map(Row::from));
+    let shown = |row: Vec<String>| {
+        Row::from(
+            row.iter()
+                .map(|cell| visible(cell).into_owned())
+                .collect::<Vec<_>>(),
+        )
+    };
+    table.add_rows(rows.into_iter().map(shown));
     aligned(table)
 }
 
@@ -17,7 +26,9 @@ pub fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let said = facts.into_iter().filter(|(_, what)| !what.is_empty());
-    table.add_rows(said.map(|(name, what)| Row::from(vec![name.to_owned(), what])));
+    table.add_rows(
+        said.map(|(name, what)| Row::from(vec![name.to_owned(), visible(&what).into_owned()])),
+    );
     aligned(table)
 }
 
@@ -40,6 +51,20 @@ mod tests {
         NAME         PHASE
         db           Active
         a-long-name  Über
+        ");
+    }
+
+    #[test]
+    fn nobody_forges_a_line_by_what_they_write() {
+        let said = [
+            ("Why", "lag\n\u{1b}[AFor  1h\nFor  1h".to_owned()),
+            ("For", "30d".to_owned()),
+        ];
+        insta::assert_snapshot!(facts(said), @r"
+        Why  lag
+             \u{1b}[AFor  1h
+             For  1h
+        For  30d
         ");
     }
 

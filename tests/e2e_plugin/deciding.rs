@@ -1,32 +1,21 @@
-//! `kubectl keyloan` as people run it: the real program, their own kubeconfigs and rights, on a real API server.
+//! Approving, denying, revoking: the test itself writes what the operator would, so that each answer can be tried.
 
-mod world;
-
-use std::process::Stdio;
 use std::time::Duration;
 
 use keyloan::api::*;
 use keyloan::cluster::KubeAccess;
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
-use world::{Ask, PLATFORM, TEAM, World};
 
-/// What people may do, as the roles for requesters and approvers say.
+use super::program::{ended, run, start};
+use super::terminal;
+use super::world::{PLATFORM, TEAM, World};
+
+const PROD: &str = "--integration=keyloan/prod";
+
+/// Who may end anybody's loan.
 const RIGHTS: &str = r#"
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: decide}
-rules:
-- {apiGroups: [keyloan.dev], resources: [accessdecisions], verbs: [create, get, list]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: decide}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: decide}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:authenticated"}]
----
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: revoke}
@@ -39,72 +28,6 @@ metadata: {name: revoke}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: revoke}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: dave@example.com}]
 "#;
-
-/// What a run of the program has left.
-#[derive(Debug)]
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    /// What was printed, if it went well.
-    fn done(self) -> String {
-        assert_eq!(self.code, 0, "{}\n{}", self.out, self.err);
-        self.out
-    }
-
-    fn json(self) -> Value {
-        let out = self.done();
-        serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}"))
-    }
-
-    /// What was complained about, with this exit code.
-    fn failed(self, code: i32) -> String {
-        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
-        self.err
-    }
-}
-
-fn keyloan(world: &World, who: &str, line: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-keyloan"));
-    command
-        .arg("--kubeconfig")
-        .arg(world.cluster.kubeconfig(who))
-        .args(line)
-        .env_remove("KUBECONFIG")
-        .env_remove("KEYLOAN_INTEGRATION")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    command
-}
-
-/// Somebody runs `kubectl keyloan` in the team's namespace; what hangs is a failure.
-async fn run(world: &World, who: &str, line: &[&str]) -> Ran {
-    let line = [line, &["-n", TEAM]].concat();
-    let running = start(world, who, &line);
-    ended(running, &line).await
-}
-
-fn start(world: &World, who: &str, line: &[&str]) -> Child {
-    keyloan(world, who, line).spawn().expect("the program")
-}
-
-async fn ended(running: Child, line: &[&str]) -> Ran {
-    let output = tokio::time::timeout(Duration::from_secs(90), running.wait_with_output());
-    let output = output
-        .await
-        .unwrap_or_else(|_| panic!("{line:?} hangs"))
-        .expect("it ran");
-    Ran {
-        code: output.status.code().expect("it ended by itself"),
-        out: String::from_utf8(output.stdout).expect("text"),
-        err: String::from_utf8(output.stderr).expect("text"),
-    }
-}
 
 /// The operator itself, for what only it may write.
 async fn operator(world: &World) -> Client {
@@ -136,243 +59,11 @@ async fn decisions(world: &World) -> Vec<AccessDecision> {
         .items
 }
 
-const PROD: &str = "--integration=keyloan/prod";
-
-#[tokio::test(flavor = "multi_thread")]
-async fn alice_borrows_an_item_and_opens_it() {
-    let world = World::start().await;
-    world.integration("prod", "lender").await;
-    world
-        .flow("oncall", |flow| {
-            flow.access_details = Some(AccessDetails("psql -h ${HOST}".into()));
-        })
-        .await;
-
-    let line = [
-        "request",
-        "Infra/db password",
-        PROD,
-        "--duration=4h",
-        "--name=mine",
-    ];
-    let asked = run(&world, "alice", &line).await;
-    assert!(
-        asked
-            .err
-            .contains("Asked for db password (vault Infra) as mine."),
-        "{}",
-        asked.err
-    );
-    let told = asked.done();
-    assert!(told.starts_with("mine is active."), "{told}");
-    assert!(told.contains("Loan ends  in 3h 59m ("), "{told}");
-
-    let url = run(&world, "alice", &["open", "mine", "-o", "url"])
-        .await
-        .done();
-    let seen = world
-        .control
-        .open(url.trim(), "alice@example.com")
-        .await
-        .expect("it opens");
-    assert_eq!(seen.title, "db password");
-    let opened = run(&world, "alice", &["open", "mine"]).await.done();
-    assert!(opened.starts_with(url.trim()), "the link comes first");
-    assert!(opened.contains("Access     psql -h ${HOST}"), "{opened}");
-
-    let refused = run(&world, "mallory", &["open", "mine"]).await.failed(1);
-    assert!(
-        refused.contains("the link of mine is for alice@example.com alone"),
-        "{refused}"
-    );
-
-    a_list_shows_ones_own(&world).await;
-    explanations_are_for_people_and_programs(&world).await;
-    a_link_that_has_ended_is_followed_by_the_next_one(&world, url.trim()).await;
-    what_cannot_be_lent_is_explained(&world).await;
-    rules_are_exported_as_code(&world).await;
-    nothing_hangs_and_each_failure_says_what_to_do(&world).await;
-}
-
-async fn a_list_shows_ones_own(world: &World) {
-    let listed = run(world, "alice", &["list"]).await.done();
-    let lines: Vec<_> = listed.lines().collect();
-    assert!(lines[0].starts_with("NAME  ITEM"), "{listed}");
-    assert!(lines[1].contains("Active"), "{listed}");
-    assert_eq!(lines.len(), 2, "{listed}");
-    let names = run(world, "alice", &["list", "-o", "name"]).await.done();
-    assert_eq!(names, "accessgrant.keyloan.dev/mine\n");
-    let list = run(world, "alice", &["list", "-A", "-o", "json"])
-        .await
-        .json();
-    assert_eq!(list["items"][0]["metadata"]["name"], "mine");
-    let others = run(world, "mallory", &["list"]).await;
-    assert!(
-        others.err.contains("You have no requests in team-a"),
-        "{}",
-        others.err
-    );
-    let theirs = world.ask("mallory", Ask::item("db password")).await;
-    world.until_active(&theirs).await;
-    let own = run(world, "alice", &["list", "-o", "name"]).await.done();
-    assert_eq!(own.lines().count(), 1, "{own}");
-    let everyone = run(world, "mallory", &["list", "--everyone"]).await.done();
-    assert!(everyone.contains("alice@example.com"), "{everyone}");
-}
-
-async fn explanations_are_for_people_and_programs(world: &World) {
-    let told = run(world, "alice", &["explain", "mine"]).await.done();
-    for words in [
-        "Active\n",
-        "oncall  chosen",
-        "Link     number 1, issued",
-        "LinkIssued",
-    ] {
-        assert!(told.contains(words), "{words} in {told}");
-    }
-    assert!(!told.contains("https://"), "{told}");
-    let both = run(world, "alice", &["explain", "mine", "-o", "json"])
-        .await
-        .json();
-    assert_eq!(both["grant"]["status"]["phase"], "Active");
-}
-
-async fn a_link_that_has_ended_is_followed_by_the_next_one(world: &World, first: &str) {
-    world.advance(Duration::from_secs(61 * 60)).await;
-    let mine = grant(world, "mine").await;
-    let ended =
-        |g: &AccessGrant| world::condition(g, ACTIVE).is_some_and(|c| c.reason == "LinkEnded");
-    world.until(&mine, ended).await;
-    let opened = run(world, "alice", &["open", "mine", "-o", "json"]).await;
-    assert!(
-        opened.err.contains("Asked for the next link."),
-        "{}",
-        opened.err
-    );
-    let opened = opened.json();
-    assert_eq!(opened["sequence"], 2);
-    let url = opened["url"].as_str().expect("a link");
-    assert_ne!(url, first);
-    world
-        .control
-        .open(url, "alice@example.com")
-        .await
-        .expect("it opens");
-}
-
-async fn what_cannot_be_lent_is_explained(world: &World) {
-    let line = ["request", "Infra/no such item", PROD, "--name=typo"];
-    let refused = run(world, "alice", &line).await.failed(3);
-    assert!(
-        refused.contains("typo did not come to a loan. Failed: "),
-        "{refused}"
-    );
-    assert!(
-        refused.contains("kubectl keyloan explain typo"),
-        "{refused}"
-    );
-    let refused = run(world, "alice", &["open", "typo"]).await.failed(3);
-    assert!(refused.contains("typo has no link"), "{refused}");
-}
-
-async fn rules_are_exported_as_code(world: &World) {
-    let export = |form: &'static str| async move {
-        let line = ["export", "flow", "oncall", "--as", form, "-n", PLATFORM];
-        ended(start(world, "admin", &line), &line).await.done()
-    };
-    let yaml: Value = serde_saphyr::from_str(&export("yaml").await).expect("YAML");
-    assert_eq!(
-        yaml["metadata"],
-        json!({ "name": "oncall", "namespace": PLATFORM })
-    );
-    assert!(yaml.get("status").is_none());
-    keyloan_cluster::apply_yaml(&world.admin, &export("yaml").await)
-        .await
-        .expect("it can be applied again");
-    let helm: Value = serde_saphyr::from_str(&export("helm").await).expect("YAML");
-    assert_eq!(helm["flows"][0]["spec"], yaml["spec"]);
-    let terraform: Value = hcl::from_str(&export("terraform").await).expect("HCL");
-    let manifest = &terraform["resource"]["kubernetes_manifest"]["accessflow_oncall"]["manifest"];
-    assert_eq!(*manifest, yaml, "and ${{HOST}} is no template");
-}
-
-async fn nothing_hangs_and_each_failure_says_what_to_do(world: &World) {
-    for (who, line, code, words) in [
-        (
-            "alice",
-            &["request", "--integration=prod"][..],
-            2,
-            "name the item as VAULT/ITEM",
-        ),
-        ("alice", &["request", "Infra/db"], 2, "pass --integration"),
-        (
-            "alice",
-            &["request", "db", PROD],
-            2,
-            "write it as VAULT/ITEM",
-        ),
-        (
-            "alice",
-            &["request", "Infra/db", PROD, "--duration=10m"],
-            2,
-            "the shortest loan is 1h",
-        ),
-        (
-            "alice",
-            &["request", "Infra/db", PROD, "--name=Not A Name"],
-            1,
-            "it breaks a rule: metadata.name",
-        ),
-        (
-            "alice",
-            &["request", "Infra/db", PROD, "--recipient=ALICE"],
-            1,
-            "spec.recipients[0]",
-        ),
-        (
-            "alice",
-            &["request", "Infra/db password", PROD, "--name=mine"],
-            1,
-            "there is one of this name",
-        ),
-        (
-            "alice",
-            &["explain", "nothing"],
-            1,
-            "AccessGrant team-a/nothing: it does not exist",
-        ),
-        (
-            "alice",
-            &["approve", "mine"],
-            1,
-            "mine does not wait for approval. Active",
-        ),
-        ("alice", &["deny", "mine"], 1, "too late to deny it"),
-        (
-            "alice",
-            &["export", "flow", "oncall"],
-            1,
-            "you have no right to",
-        ),
-    ] {
-        let told = run(world, who, line).await.failed(code);
-        assert!(told.contains(words), "{line:?}: {told}");
-    }
-    let line = ["list", "--context", "elsewhere"];
-    let told = ended(start(world, "alice", &line), &line).await.failed(1);
-    assert!(told.contains("elsewhere"), "{told}");
-    let line = ["request", "Infra/db", PROD, "-n", "nowhere"];
-    let told = ended(start(world, "alice", &line), &line).await.failed(1);
-    assert!(told.contains("there is no namespace \"nowhere\""), "{told}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn people_decide_about_a_request() {
-    let world = World::without_operator().await;
+pub async fn people_decide_about_a_request(world: &World) {
     keyloan_cluster::apply_yaml(&world.admin, RIGHTS)
         .await
         .expect("applied");
-    let operator = operator(&world).await;
+    let operator = operator(world).await;
 
     let line = [
         "request",
@@ -383,20 +74,22 @@ async fn people_decide_about_a_request() {
         "-o",
         "json",
     ];
-    let asked = run(&world, "alice", &line).await.json();
+    let asked = run(world, "alice", &line).await.json();
     assert_eq!(asked["spec"]["requester"]["username"], "alice@example.com");
     let line = ["approve", "db", "--yes"];
-    let told = run(&world, "carol", &line).await.failed(1);
+    let told = run(world, "carol", &line).await.failed(1);
     assert!(told.contains("nobody has looked at it yet"), "{told}");
     say_status(&operator, "db", waits()).await;
 
-    what_waits_for_whom(&world).await;
-    an_approver_sees_the_terms_first(&world).await;
-    an_approval_is_about_these_terms(&world, &operator).await;
-    a_decision_without_effect_is_a_failure(&world, &operator).await;
-    who_waits_is_told_that_somebody_said_no(&world, &operator).await;
-    who_may_revoke_says_so(&world).await;
-    a_cluster_that_stamps_nobody_takes_their_word_and_checks_it(&world).await;
+    what_waits_for_whom(world).await;
+    an_approver_sees_the_terms_first(world).await;
+    on_a_terminal_whoever_says_nothing_approves_nothing(world).await;
+    what_is_missing_is_asked_for_on_a_terminal(world).await;
+    an_approval_is_about_these_terms(world, &operator).await;
+    a_decision_without_effect_is_a_failure(world, &operator).await;
+    who_waits_is_told_that_somebody_said_no(world, &operator).await;
+    who_may_revoke_says_so(world).await;
+    a_cluster_that_stamps_nobody_takes_their_word_and_checks_it(world).await;
 }
 
 /// The status of a request that waits for one of the security people, and one of the owners.
@@ -446,6 +139,33 @@ async fn an_approver_sees_the_terms_first(world: &World) {
     let told = unasked.failed(2);
     assert!(told.contains("pass --yes"), "{told}");
     assert!(decisions(world).await.is_empty());
+}
+
+async fn on_a_terminal_whoever_says_nothing_approves_nothing(world: &World) {
+    let (code, screen) =
+        terminal::typed(world, "carol", &["approve", "db"], &[("Approve?", "")]).await;
+    assert_eq!(code, 0, "{screen}");
+    assert!(screen.contains("Nothing was decided."), "{screen}");
+    assert!(decisions(world).await.is_empty());
+}
+
+async fn what_is_missing_is_asked_for_on_a_terminal(world: &World) {
+    let answers = &[
+        ("Vault", "Infra"),
+        ("Item", "db password"),
+        ("Integration", "keyloan/prod"),
+        ("Why do you need it", "INC-1"),
+    ];
+    let line = ["request", "--name=asked", "--no-wait"];
+    let (code, screen) = terminal::typed(world, "alice", &line, answers).await;
+    assert_eq!(code, 0, "{screen}");
+    let asked = grant(world, "asked").await.spec;
+    assert_eq!(
+        (asked.item.vault.0.as_str(), asked.item.item.0.as_str()),
+        ("Infra", "db password")
+    );
+    assert_eq!(asked.integration.namespace.as_deref(), Some(PLATFORM));
+    assert_eq!(asked.justification.as_deref(), Some("INC-1"));
 }
 
 async fn an_approval_is_about_these_terms(world: &World, operator: &Client) {

@@ -1,0 +1,78 @@
+//! Running the program as people do, with their own kubeconfigs.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::process::{Child, Command};
+
+use super::world::{TEAM, World};
+
+/// The program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_kubectl-keyloan");
+
+/// What a run of the program has left.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    /// What was printed, if it went well.
+    pub fn done(self) -> String {
+        assert_eq!(self.code, 0, "{}\n{}", self.out, self.err);
+        self.out
+    }
+
+    pub fn json(self) -> Value {
+        let out = self.done();
+        serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}"))
+    }
+
+    /// What was complained about, with this exit code.
+    pub fn failed(self, code: i32) -> String {
+        assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
+        self.err
+    }
+}
+
+fn keyloan(world: &World, who: &str, line: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
+        .arg("--kubeconfig")
+        .arg(world.cluster.kubeconfig(who))
+        .args(line)
+        .env_remove("KUBECONFIG")
+        .env_remove("KEYLOAN_INTEGRATION")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Somebody runs `kubectl keyloan` in the team's namespace; what hangs is a failure.
+pub async fn run(world: &World, who: &str, line: &[&str]) -> Ran {
+    let line = [line, &["-n", TEAM]].concat();
+    let running = start(world, who, &line);
+    ended(running, &line).await
+}
+
+pub fn start(world: &World, who: &str, line: &[&str]) -> Child {
+    keyloan(world, who, line).spawn().expect("the program")
+}
+
+pub async fn ended(running: Child, line: &[&str]) -> Ran {
+    let output = tokio::time::timeout(Duration::from_secs(90), running.wait_with_output());
+    let output = output
+        .await
+        .unwrap_or_else(|_| panic!("{line:?} hangs"))
+        .expect("it ran");
+    Ran {
+        code: output.status.code().expect("it ended by itself"),
+        out: String::from_utf8(output.stdout).expect("text"),
+        err: String::from_utf8(output.stderr).expect("text"),
+    }
+}
