@@ -52,7 +52,8 @@ async fn what_it_cannot_start_with_is_said_in_one_line() {
 #[tokio::test]
 async fn it_runs_until_it_is_told_to_stop() {
     let world = World::without_operator().await;
-    let kubeconfig = world.plane.kubeconfig("admin").display().to_string();
+    let kubeconfig = world.plane.operator_kubeconfig().await;
+    let kubeconfig = kubeconfig.expect("a file").display().to_string();
     let core = support::compiled_core().await.display().to_string();
     let mut process = keyloan(&["run", "--log-format", "json", "--listen", "127.0.0.1:0"])
         .env("KEYLOAN_KUBECONFIG", kubeconfig)

@@ -10,6 +10,8 @@ pub const CREDENTIALS_VALID: &str = "CredentialsValid";
 pub const DISCOVERED: &str = "Discovered";
 /// OnePasswordIntegration: the account's policy lets items be shared with named people.
 pub const SHAREABLE: &str = "Shareable";
+/// OnePasswordIntegration: the admission policies guard who asks and who decides.
+pub const BOUNDARY_IN_FORCE: &str = "BoundaryInForce";
 /// OnePasswordIntegration: 1Password has asked us to wait.
 pub const THROTTLED: &str = "Throttled";
 /// AccessGrant: the request is well-formed and a flow covers it.

@@ -169,7 +169,7 @@ pub struct OnePasswordIntegrationStatus {
     /// The generation of the spec that this status describes; -1 until the operator has looked at the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, CredentialsValid, Discovered, Shareable, Throttled.
+    /// Ready, CredentialsValid, Discovered, Shareable, Throttled, BoundaryInForce.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -4,6 +4,7 @@
 //! * `cache`: what the watches have told, and what we wrote ourselves since; `streams` feeds it.
 //! * `verbs`: what can be written, and read live; `kinds` joins both for each of our kinds.
 //! * `events`: what people see in `kubectl describe`.
+//! * `policies`: the admission policies that guard all of it; [`probe`] sees whether they act.
 //! * [`link_objects`]: the Secret, Role and RoleBinding that carry a link.
 //! * [`person`]: the cluster as one person sees it, for the plugin.
 
@@ -15,6 +16,8 @@ mod kinds;
 pub mod link_objects;
 mod merge;
 pub mod person;
+mod policies;
+pub mod probe;
 mod streams;
 mod verbs;
 
@@ -30,6 +33,7 @@ use kube::{Api, Client, ResourceExt};
 use crate::api::{
     AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration, SECRET_LABEL,
 };
+use crate::plan::boundary::PolicyKind;
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
@@ -38,6 +42,7 @@ pub use connect::{ConnectError, KubeAccess, connect, install_tls};
 pub use errors::{ApiError, Trouble};
 pub use events::{Events, Notice};
 pub use kinds::Kind;
+pub use policies::Policies;
 pub use verbs::{Deleted, Namespaced, Verbs};
 
 /// What is known of a Secret of ours without reading it: labels, annotations, version.
@@ -94,6 +99,8 @@ pub struct Cluster {
     pub secrets: Arc<Cache<SecretMark>>,
     /// The namespaces' names and labels.
     pub namespaces: Arc<Cache<PartialObjectMeta<Namespace>>>,
+    /// The admission policies, once [`Cluster::follow_policies`] has been called.
+    pub policies: Arc<Policies>,
     /// Verbs for kinds that are not kept: Secrets, Roles, RoleBindings.
     pub verbs: Verbs,
     /// Where the operator may read and write Secrets.
@@ -117,6 +124,7 @@ impl Cluster {
             records: Kind::new(verbs.clone()),
             secrets: Arc::new(Cache::new(secret_streams)),
             namespaces: Arc::new(Cache::new(1)),
+            policies: Arc::new(Policies::new()),
             verbs,
             enrolled,
             client,
@@ -154,6 +162,16 @@ impl Cluster {
                 );
             }),
         }
+    }
+
+    /// Starts the watches of admission policies and their bindings; keeps those that are `ours`.
+    pub fn follow_policies(
+        &self,
+        ours: impl Fn(PolicyKind, &str) -> bool + Clone + Send + Sync + 'static,
+        tasks: &Tasks,
+    ) {
+        let metrics = self.verbs.metrics();
+        policies::follow(&self.client, &self.policies, ours, &metrics, tasks);
     }
 
     fn follow_kind<K: Namespaced>(&self, kind: &Kind<K>, tasks: &Tasks) {

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{PartialObjectMeta, object::HasStatus};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -85,6 +85,33 @@ impl Verbs {
         let api = self.api::<K>(&key);
         let parameters = PostParams::default();
         self.bounded::<K, _>("create", &key, api.create(&parameters, object))
+            .await
+    }
+
+    /// Has the API server say what would become of a new object, which it does not store.
+    pub async fn dry_run<K: Namespaced>(&self, object: &K) -> Result<K, ApiError> {
+        let key = Key::of(object);
+        let api = self.api::<K>(&key);
+        let parameters = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        self.bounded::<K, _>("dry-run", &key, api.create(&parameters, object))
+            .await
+    }
+
+    /// Puts a question that is put by creating an object, which is not stored either.
+    pub async fn review<K>(&self, question: &K) -> Result<K, ApiError>
+    where
+        K: Resource<DynamicType = (), Scope = ClusterResourceScope>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        let api: Api<K> = Api::all(self.client.clone());
+        let (key, parameters) = (Key::cluster_wide(""), PostParams::default());
+        self.bounded::<K, _>("create", &key, api.create(&parameters, question))
             .await
     }
 
@@ -189,7 +216,7 @@ impl Verbs {
         Api::namespaced(self.client.clone(), &key.namespace)
     }
 
-    async fn bounded<K: Namespaced, T>(
+    async fn bounded<K: Resource<DynamicType = ()>, T>(
         &self,
         verb: &'static str,
         key: &Key,

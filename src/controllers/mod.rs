@@ -1,5 +1,6 @@
 //! The controllers: each observes, has the plan decide, does at most one thing, and says how it stands.
 
+pub mod boundary;
 pub mod flow;
 pub mod integration;
 pub mod loan;

@@ -19,7 +19,9 @@ use std::path::Path;
 use serde_json::Value;
 
 pub use crds::crds;
-pub use policies::{Boundary, INSTALLATION_VARIABLES, mutating_policies, validating_policies};
+pub use policies::{
+    Boundary, EMAIL_VARIABLE, USERNAME_VARIABLES, mutating_policies, validating_policies,
+};
 
 /// One file of manifests.
 #[derive(Clone, Debug, PartialEq)]

@@ -162,6 +162,10 @@ pub mod integration {
     pub const UNAVAILABLE: &str = "OnePasswordUnavailable";
     /// 1Password's answers, or the core, are not as expected.
     pub const BROKEN: &str = "OnePasswordBroken";
+    /// The admission policies guard who asks and who decides.
+    pub const BOUNDARY_IN_FORCE: &str = "BoundaryInForce";
+    /// The admission policies do not guard who asks and who decides, so nothing new is approved or issued.
+    pub const BOUNDARY_NOT_IN_FORCE: &str = "BoundaryNotInForce";
     /// Our clock and 1Password's differ.
     pub const CLOCK_SKEW: &str = "ClockSkew";
 }

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 
 use super::Tasks;
 use crate::cluster::Cluster;
+use crate::controllers::boundary::Boundary;
 use crate::telemetry::Metrics;
 
 /// OpenMetrics, as prometheus-client writes it.
@@ -21,6 +22,7 @@ const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 #[derive(Clone)]
 struct Shown {
     cluster: Arc<Cluster>,
+    boundary: Arc<Boundary>,
     metrics: Arc<Metrics>,
 }
 
@@ -38,6 +40,7 @@ pub struct ListenError {
 pub(super) async fn serve(
     address: SocketAddr,
     cluster: Arc<Cluster>,
+    boundary: Arc<Boundary>,
     metrics: Arc<Metrics>,
     tasks: &Tasks,
 ) -> Result<SocketAddr, ListenError> {
@@ -48,21 +51,28 @@ pub(super) async fn serve(
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(page))
-        .with_state(Shown { cluster, metrics });
+        .with_state(Shown {
+            cluster,
+            boundary,
+            metrics,
+        });
     tasks.keep("health server", async move {
         axum::serve(listener, routes).await
     });
     Ok(bound)
 }
 
-/// Ready once every watch has told everything. A replica that waits for its turn to lead is ready, too.
+/// Ready once every watch has told everything, and while the admission policies are in force. A replica that waits for its turn
+/// to lead is ready, too.
 async fn ready(State(shown): State<Shown>) -> impl IntoResponse {
     let unsynced = shown.cluster.unsynced();
-    if unsynced.is_empty() {
-        (StatusCode::OK, "ok".to_owned())
-    } else {
-        let text = format!("still reading: {}", unsynced.join(", "));
-        (StatusCode::SERVICE_UNAVAILABLE, text)
+    let problem = match unsynced.is_empty() {
+        true => shown.boundary.seen().broken,
+        false => Some(format!("still reading: {}", unsynced.join(", "))),
+    };
+    match problem {
+        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem),
+        None => (StatusCode::OK, "ok".to_owned()),
     }
 }
 

@@ -14,10 +14,12 @@ use super::settings::Settings;
 use super::tasks::{Supervisor, TaskError, Tasks};
 use super::{PassPanicked, Passes};
 use crate::cluster::{Cluster, ConnectError, Key, connect};
+use crate::controllers::boundary::Boundary;
 use crate::controllers::flow::Flows;
 use crate::controllers::integration::Integrations;
 use crate::controllers::loan::{LoanKey, Loans};
 use crate::controllers::registry::Registry;
+use crate::manifests::ManifestError;
 use crate::onepassword::core::{ArtifactError, CoreAccounts, CoreError, artifact};
 use crate::telemetry::Metrics;
 
@@ -36,6 +38,9 @@ pub enum StartError {
     /// The API server cannot be reached.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The admission policies that this release ships cannot be made.
+    #[error(transparent)]
+    Manifests(#[from] ManifestError),
     /// Health cannot be served.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -100,16 +105,28 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         metrics.clone(),
     ));
     let registry = Registry::new(Arc::new(accounts), clock.clone(), metrics.clone());
+    let election = settings.election.as_ref();
+    let boundary = Boundary::new(
+        cluster.clone(),
+        election.map(|election| election.namespace.clone()),
+        clock.clone(),
+        metrics.clone(),
+    )?;
     let controllers = prepare(
         &settings,
         cluster.clone(),
+        boundary.clone(),
         Arc::new(registry),
         metrics.clone(),
         &tasks,
     );
     cluster.follow(&tasks);
+    boundary.start(&tasks);
     let health = match settings.listen {
-        Some(address) => Some(health::serve(address, cluster.clone(), metrics, &tasks).await?),
+        Some(address) => {
+            let (cluster, boundary) = (cluster.clone(), boundary.clone());
+            Some(health::serve(address, cluster, boundary, metrics, &tasks).await?)
+        }
         None => None,
     };
     let election = settings
@@ -120,6 +137,8 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     tasks.keep("controllers", async move {
         cluster.synced().await;
         tracing::info!(enrolled = %cluster.enrolled, "all objects are known");
+        // Nothing is said to be unguarded only because nobody has looked yet.
+        boundary.looked().await;
         lead(candidate, controllers).await
     });
     let watched = clock.clone();
@@ -152,6 +171,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
 fn prepare(
     settings: &Settings,
     cluster: Arc<Cluster>,
+    boundary: Arc<Boundary>,
     registry: Arc<Registry>,
     metrics: Arc<Metrics>,
     tasks: &Tasks,
@@ -161,7 +181,7 @@ fn prepare(
         Passes::new("integration", clock.clone(), metrics.clone());
     let flow_passes: Passes<Key> = Passes::new("flow", clock.clone(), metrics.clone());
     let loan_passes: Passes<LoanKey> = Passes::new("loan", clock.clone(), metrics.clone());
-    Integrations::subscribe(&cluster, &integration_passes);
+    Integrations::subscribe(&cluster, &boundary, &integration_passes);
     Flows::subscribe(&cluster, &flow_passes);
     let loan_events = cluster.events("loan", tasks);
     let loans = Loans::new(
@@ -174,6 +194,7 @@ fn prepare(
     let integrations = Arc::new(Integrations {
         cluster: cluster.clone(),
         registry,
+        boundary,
         allowed_origins: settings.allowed_origins.clone(),
         clock: clock.clone(),
         events: cluster.events("integration", tasks),

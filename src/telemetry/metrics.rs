@@ -21,6 +21,8 @@ pub struct Metrics {
     call_seconds: Family<CallLabels, Histogram>,
     quota_used: Family<QuotaLabels, Gauge<f64, AtomicU64>>,
     integrations: Family<StateLabels, Gauge>,
+    boundary_in_force: Gauge,
+    boundary_checks: Family<OutcomeLabels, Counter>,
 }
 
 /// One call of the Kubernetes API, for counting.
@@ -71,6 +73,11 @@ struct QuotaLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     ready: &'static str,
 }
@@ -90,6 +97,8 @@ impl Metrics {
             call_seconds,
             quota_used: Family::default(),
             integrations: Family::default(),
+            boundary_in_force: Gauge::default(),
+            boundary_checks: Family::default(),
             registry: Registry::default(),
         };
         let m = &metrics;
@@ -132,6 +141,16 @@ impl Metrics {
             "integrations",
             "Integrations, by readiness",
             m.integrations.clone(),
+        );
+        registry.register(
+            "boundary_in_force",
+            "1 while the admission policies guard who asks and who decides, else 0",
+            m.boundary_in_force.clone(),
+        );
+        registry.register(
+            "boundary_checks",
+            "Dry runs that show whether the admission policies act, by what they have shown",
+            m.boundary_checks.clone(),
         );
         Self {
             registry,
@@ -223,6 +242,18 @@ impl Metrics {
         self.integrations
             .get_or_create(&StateLabels { ready: "false" })
             .set(not_ready);
+    }
+
+    /// Whether the admission policies guard who asks and who decides.
+    pub fn boundary_in_force(&self, in_force: bool) {
+        self.boundary_in_force.set(i64::from(in_force));
+    }
+
+    /// A dry run has shown whether they act: `guarded`, `open` or `unknown`.
+    pub fn boundary_check(&self, outcome: &'static str) {
+        self.boundary_checks
+            .get_or_create(&OutcomeLabels { outcome })
+            .inc();
     }
 }
 

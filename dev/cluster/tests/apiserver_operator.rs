@@ -25,6 +25,8 @@ const RIGHTS: &[(&str, &str, bool)] = &[
     ("patch", "accessgrants.keyloan.dev/status", true),
     ("patch", "accessgrants.keyloan.dev", false),
     ("delete", "accessgrants.keyloan.dev", true),
+    // Only in its own namespace, where it makes dry runs.
+    ("create", "accessgrants.keyloan.dev", false),
     ("patch", "accessrecords.keyloan.dev", true),
     ("create", "accessdecisions.keyloan.dev", false),
     (
@@ -45,17 +47,17 @@ const RIGHTS: &[(&str, &str, bool)] = &[
 const LINK: &str = "
 apiVersion: v1
 kind: Secret
-metadata: {name: link, namespace: default}
+metadata: {name: keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69, namespace: default}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
-metadata: {name: link, namespace: default}
-rules: [{apiGroups: [''], resources: [secrets], resourceNames: [link], verbs: [get]}]
+metadata: {name: keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69, namespace: default}
+rules: [{apiGroups: [''], resources: [secrets], resourceNames: [keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69], verbs: [get]}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
-metadata: {name: link, namespace: default}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: link}
+metadata: {name: keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69, namespace: default}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: alice@example.com}]
 ";
 
@@ -110,13 +112,21 @@ async fn the_operator_has_the_rights_that_it_needs_and_no_others() {
     let alice = kubectl(
         &cluster,
         &cluster.kubeconfig("alice"),
-        &["get", "secret", "link"],
+        &[
+            "get",
+            "secret",
+            "keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69",
+        ],
     );
     assert!(alice.status.success(), "{alice:?}");
     let mallory = kubectl(
         &cluster,
         &cluster.kubeconfig("mallory"),
-        &["get", "secret", "link"],
+        &[
+            "get",
+            "secret",
+            "keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69",
+        ],
     );
     assert!(!mallory.status.success(), "{mallory:?}");
     cluster.shutdown().await;

@@ -16,6 +16,7 @@ use crate::plan::integration::{Effect, Observed, Plan, TokenSeen, plan};
 use crate::runtime::{Clock, Outcome, Passes, Tasks};
 use crate::telemetry::Metrics;
 
+use super::boundary::Boundary;
 use super::registry::{Entry, Registry};
 
 /// What passes over integrations share.
@@ -24,6 +25,8 @@ pub struct Integrations {
     pub cluster: Arc<Cluster>,
     /// What is in memory of each integration.
     pub registry: Arc<Registry>,
+    /// Whether the API server guards who asks and who decides.
+    pub boundary: Arc<Boundary>,
     /// Where tokens may lead besides 1Password's own domains.
     pub allowed_origins: AllowedOrigins,
     /// The time.
@@ -39,8 +42,18 @@ pub struct Integrations {
 }
 
 impl Integrations {
-    /// Has an integration looked at when it or its Secret changes. Subscribe before the watches start.
-    pub fn subscribe(cluster: &Arc<Cluster>, passes: &Passes<Key>) {
+    /// Has an integration looked at when it or its Secret changes, and all of them when the boundary does. Subscribe before
+    /// the watches start.
+    pub fn subscribe(cluster: &Arc<Cluster>, boundary: &Boundary, passes: &Passes<Key>) {
+        let (ask, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
+        boundary.subscribe(move || {
+            let Some(cluster) = cluster_of.upgrade() else {
+                return;
+            };
+            let all = cluster.integrations.select(|_| true);
+            all.iter()
+                .for_each(|integration| ask.ask(Key::of(integration.as_ref())));
+        });
         let ask = passes.clone();
         cluster
             .integrations
@@ -126,6 +139,7 @@ impl Integrations {
             inventory: memory.inventory.as_deref(),
             discovering: memory.discovering,
             room_from: memory.room_from,
+            unguarded: self.boundary.seen().broken,
         };
         plan(&seen, self.clock.now())
     }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Boundary,
+    Boundary, EMAIL_VARIABLE,
     policy::{Policy, Rule, Scope},
 };
 use crate::api::{EMAIL_PATTERN, GROUP, VERSION};
@@ -269,7 +269,7 @@ fn identity_variables(boundary: &Boundary) -> Vec<(&'static str, String)> {
              ? request.userInfo.groups.filter(g, !g.startsWith('system:'))\n: []"
                 .into(),
         ),
-        ("email", boundary.email.clone()),
+        (EMAIL_VARIABLE, boundary.email.clone()),
         // None or one: an optional value in a form that every rule can read.
         (
             "emails",

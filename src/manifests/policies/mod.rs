@@ -44,16 +44,18 @@ impl Default for Boundary {
     }
 }
 
-/// The variables of the policies that hold what belongs to an installation: nothing else differs between two of them.
-pub const INSTALLATION_VARIABLES: [&str; 3] = ["operators", "deleters", "email"];
+/// The variables of the policies that hold usernames which belong to an installation, as a list of plain texts.
+pub const USERNAME_VARIABLES: [&str; 2] = ["operators", "deleters"];
+/// The variable of the policies that holds an expression which belongs to an installation. Nothing else differs between two.
+pub const EMAIL_VARIABLE: &str = "email";
 
 impl Boundary {
     fn operators_variable(&self) -> (&'static str, String) {
-        ("operators", list_literal(&self.operators))
+        (USERNAME_VARIABLES[0], list_literal(&self.operators))
     }
 
     fn deleters_variable(&self) -> (&'static str, String) {
-        ("deleters", list_literal(&self.deleters))
+        (USERNAME_VARIABLES[1], list_literal(&self.deleters))
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Observed<'a> {
     pub discovering: bool,
     /// The request limits are nearly used up, by our own estimate; there is room for a discovery from then on.
     pub room_from: Option<Timestamp>,
+    /// Why the API server does not guard who asks and who decides; `None` where it does.
+    pub unguarded: Option<String>,
 }
 
 /// What the token Secret is good for. Each but the last means: nothing is sent to 1Password.

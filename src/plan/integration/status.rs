@@ -1,4 +1,4 @@
-//! What an integration's status says: five conditions, and what is known of the account.
+//! What an integration's status says: six conditions, and what is known of the account.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,7 +12,7 @@ use crate::plan::reasons::integration as reasons;
 
 use super::credentials::credentials;
 use super::seen::{Findings, Observed, TokenSeen};
-use super::verdict::{Verdict, no, reason_of, unknown, with_next_try, yes};
+use super::verdict::{Verdict, no, reason_of, sentence, unknown, with_next_try, yes};
 
 /// So many vaults are shown.
 const MOST_VAULTS: usize = 100;
@@ -37,6 +37,7 @@ pub(super) fn status(seen: &Observed<'_>, now: Timestamp) -> OnePasswordIntegrat
         (api::DISCOVERED, discovered),
         (api::SHAREABLE, shareable),
         (api::THROTTLED, throttled(seen, now)),
+        (api::BOUNDARY_IN_FORCE, guarded(seen)),
     ] {
         match verdict.holds {
             Some(holds) => conditions.say(type_, holds, verdict.reason, verdict.message),
@@ -66,7 +67,9 @@ fn only_restarted(
     let unchanged =
         before.observed_generation == Some(generation) && !seen.integration.spec.suspend;
     let nothing_known = seen.discovery.is_none() && seen.inventory.is_none();
-    undecided && same_account && was_ready && unchanged && nothing_known
+    let guarded = seen.unguarded.is_none()
+        && crate::plan::conditions::holds(&before.conditions, api::BOUNDARY_IN_FORCE);
+    undecided && same_account && was_ready && unchanged && nothing_known && guarded
 }
 
 /// What is known of the account. What was known stays as long as it can be of the same account.
@@ -241,6 +244,22 @@ fn throttled(seen: &Observed<'_>, now: Timestamp) -> Verdict {
     }
 }
 
+fn guarded(seen: &Observed<'_>) -> Verdict {
+    match &seen.unguarded {
+        None => yes(
+            reasons::BOUNDARY_IN_FORCE,
+            "The API server guards who asks and who decides.",
+        ),
+        Some(why) => no(
+            reasons::BOUNDARY_NOT_IN_FORCE,
+            format!(
+                "{} Until then nothing new is approved or issued; loans that run go on and end.",
+                sentence(why)
+            ),
+        ),
+    }
+}
+
 fn ready(
     seen: &Observed<'_>,
     credentials: &Verdict,
@@ -256,6 +275,10 @@ fn ready(
             reasons::SUSPENDED,
             "The integration is suspended: set spec.suspend to false to use it.",
         );
+    }
+    let guarded = guarded(seen);
+    if guarded.holds == Some(false) {
+        return guarded;
     }
     let Some(inventory) = seen.inventory else {
         return as_in(discovered);
@@ -295,6 +318,7 @@ pub(super) fn is_warning(condition: &Condition) -> bool {
         reasons::DISCOVERED,
         reasons::SHARING_ALLOWED,
         reasons::NOT_THROTTLED,
+        reasons::BOUNDARY_IN_FORCE,
         reasons::SUSPENDED,
     ];
     !expected.contains(&condition.reason.as_str())
@@ -310,6 +334,7 @@ pub(super) fn is_worth_an_event(reason: &str) -> bool {
         reasons::DISCOVERED,
         reasons::SHARING_ALLOWED,
         reasons::NOT_THROTTLED,
+        reasons::BOUNDARY_IN_FORCE,
         reasons::NO_ITEM,
     ];
     !silent.contains(&reason)

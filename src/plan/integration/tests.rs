@@ -68,6 +68,7 @@ struct World {
     inventory: Option<Inventory>,
     discovering: bool,
     room_from: Option<Timestamp>,
+    unguarded: Option<String>,
 }
 
 impl World {
@@ -85,6 +86,7 @@ impl World {
             inventory: None,
             discovering: false,
             room_from: None,
+            unguarded: None,
         }
     }
 
@@ -140,6 +142,7 @@ impl World {
             inventory: self.inventory.as_ref(),
             discovering: self.discovering,
             room_from: self.room_from,
+            unguarded: self.unguarded.clone(),
         };
         plan(&seen, at(seconds))
     }
@@ -503,4 +506,49 @@ fn the_allow_list_chooses_by_id_or_unambiguous_title(
         .collect();
     assert_eq!((ids.as_slice(), twins.as_slice()), (chosen, ambiguous));
     assert_eq!(result.missing, missing);
+}
+
+#[test]
+fn without_the_boundary_nothing_is_ready_and_nobody_is_signed_out() {
+    let guarded = World::discovered();
+    assert_eq!(guarded.says("BoundaryInForce", 1), "True BoundaryInForce");
+    assert_eq!(guarded.says("Ready", 1), "True Ready");
+    let unguarded = guarded.with(|w| {
+        w.unguarded = Some("the policy a is missing: install it".into());
+    });
+    for type_ in ["BoundaryInForce", "Ready"] {
+        assert_eq!(unguarded.says(type_, 1), "False BoundaryNotInForce");
+    }
+    assert_eq!(unguarded.says("CredentialsValid", 1), "True TokenAccepted");
+    assert_eq!(unguarded.says("Discovered", 1), "True Discovered");
+    let plan = unguarded.plan(1);
+    assert_eq!(plan.effect, None);
+    let condition = &plan.status.conditions[0];
+    assert_eq!(
+        condition.message,
+        "The policy a is missing: install it. Until then nothing new is approved or issued; loans that run go on and end."
+    );
+    let notes: Vec<_> = plan
+        .notes
+        .iter()
+        .filter(|n| n.reason == "BoundaryNotInForce")
+        .collect();
+    assert_eq!(notes.len(), 1, "people hear of it once");
+    assert!(notes[0].warning);
+}
+
+#[test]
+fn a_restart_without_the_boundary_does_not_leave_the_status_alone() {
+    let before = World::discovered().plan(1).status;
+    let restarted = |unguarded: Option<&str>| {
+        let mut world = World::new();
+        world.integration.status = Some(before.clone());
+        world.unguarded = unguarded.map(str::to_owned);
+        world
+    };
+    assert_eq!(restarted(None).says("Ready", 2), "True Ready");
+    assert_eq!(
+        restarted(Some("a policy is missing")).says("Ready", 2),
+        "False BoundaryNotInForce"
+    );
 }

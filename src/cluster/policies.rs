@@ -1,0 +1,281 @@
+//! The admission policies of ours that are in the cluster, and their bindings: watched, and no others kept.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt as _, watcher as watch_kind};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::plan::boundary::{PoliciesSeen, PolicyKind, PolicySeen, Reading};
+use crate::runtime::Tasks;
+use crate::telemetry::Metrics;
+
+/// Whether the API server has learnt of a kind that it did not have is asked so often: it may have been upgraded.
+const ABSENT_FOR: Duration = Duration::from_secs(600);
+/// So many failures in a row mean that what is known may be out of date; a few are an API server that restarts.
+const MOST_FAILURES: u32 = 5;
+
+/// What is known of our policies and bindings.
+pub struct Policies {
+    seen: watch::Sender<PoliciesSeen>,
+}
+
+impl Policies {
+    pub(super) fn new() -> Self {
+        Self {
+            seen: watch::Sender::default(),
+        }
+    }
+
+    /// What is known now, and whenever that changes.
+    pub fn seen(&self) -> watch::Receiver<PoliciesSeen> {
+        self.seen.subscribe()
+    }
+}
+
+/// Follows all kinds; keeps the objects that are `ours`.
+pub(super) fn follow(
+    client: &Client,
+    policies: &Arc<Policies>,
+    ours: impl Fn(PolicyKind, &str) -> bool + Clone + Send + Sync + 'static,
+    metrics: &Arc<Metrics>,
+    tasks: &Tasks,
+) {
+    for kind in PolicyKind::ALL {
+        let (policies, metrics, ours) = (policies.clone(), metrics.clone(), ours.clone());
+        let api = api(client, kind);
+        tasks.keep(format!("watch of {}", kind.name()), async move {
+            let mut feed = Feed {
+                kind,
+                policies,
+                ours: move |name: &str| ours(kind, name),
+                listing: BTreeMap::new(),
+                failures: 0,
+            };
+            let mut events =
+                std::pin::pin!(watch_kind(api, watcher::Config::default()).default_backoff());
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(event) => feed.take(event),
+                    Err(error) => {
+                        metrics.watch_error(kind.name());
+                        feed.fail(&error);
+                        if is_absent(&error) {
+                            tokio::time::sleep(ABSENT_FOR).await;
+                        }
+                    }
+                }
+            }
+            Ok::<(), std::convert::Infallible>(())
+        });
+    }
+}
+
+/// As they are stored: our own types would not show a member that is newer than they are.
+fn api(client: &Client, kind: PolicyKind) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind.name());
+    Api::all_with(client.clone(), &ApiResource::from_gvk(&kind))
+}
+
+/// One kind's way into what is known.
+struct Feed<F> {
+    kind: PolicyKind,
+    policies: Arc<Policies>,
+    ours: F,
+    listing: BTreeMap<String, PolicySeen>,
+    failures: u32,
+}
+
+impl<F: Fn(&str) -> bool> Feed<F> {
+    fn take(&mut self, event: Event<DynamicObject>) {
+        self.failures = 0;
+        match event {
+            Event::Init => self.listing.clear(),
+            Event::InitApply(object) => {
+                if let Some((name, policy)) = self.policy(object) {
+                    self.listing.insert(name, policy);
+                }
+            }
+            Event::InitDone => {
+                let (kind, listing) = (self.kind, std::mem::take(&mut self.listing));
+                self.change(|seen| {
+                    seen.objects.retain(|(of, _), _| *of != kind);
+                    let listed = listing.into_iter();
+                    seen.objects
+                        .extend(listed.map(|(name, policy)| ((kind, name), policy)));
+                    seen.readings.insert(kind, Reading::Done);
+                });
+            }
+            Event::Apply(object) => {
+                if let Some((name, policy)) = self.policy(object) {
+                    let key = (self.kind, name);
+                    self.change(|seen| drop(seen.objects.insert(key, policy)));
+                }
+            }
+            Event::Delete(object) => {
+                let key = (self.kind, object.name_any());
+                self.change(|seen| drop(seen.objects.remove(&key)));
+            }
+        }
+    }
+
+    /// What is known stays known as long as the watch is only interrupted.
+    fn fail(&mut self, error: &watcher::Error) {
+        self.failures += 1;
+        let reading = match status_of(error) {
+            Some(404) => Reading::Absent,
+            Some(401 | 403) => Reading::Failed(error.to_string()),
+            _ if self.failures >= MOST_FAILURES => Reading::Failed(error.to_string()),
+            _ => return,
+        };
+        let kind = self.kind;
+        self.change(|seen| drop(seen.readings.insert(kind, reading)));
+    }
+
+    fn policy(&self, object: DynamicObject) -> Option<(String, PolicySeen)> {
+        let name = object.name_any();
+        (self.ours)(&name).then(|| (name, policy_seen(object)))
+    }
+
+    /// Tells only what is news.
+    fn change(&self, change: impl FnOnce(&mut PoliciesSeen)) {
+        self.policies.seen.send_if_modified(|seen| {
+            let before = seen.clone();
+            change(seen);
+            *seen != before
+        });
+    }
+}
+
+fn policy_seen(mut object: DynamicObject) -> PolicySeen {
+    let metadata = object.metadata;
+    // What a status says changes nothing.
+    let fields = metadata.managed_fields.into_iter().flatten();
+    let changes = fields
+        .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
+        .filter_map(|entry| entry.time);
+    let times = changes
+        .chain(metadata.creation_timestamp)
+        .map(|time| time.0);
+    PolicySeen {
+        uid: metadata.uid.unwrap_or_default(),
+        generation: metadata.generation.unwrap_or(0),
+        changed_at: times.max(),
+        spec: object.data.get_mut("spec").map_or(Value::Null, Value::take),
+    }
+}
+
+fn is_absent(error: &watcher::Error) -> bool {
+    status_of(error) == Some(404)
+}
+
+fn status_of(error: &watcher::Error) -> Option<u16> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => Some(status.code),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(name: &str, changed: &str) -> DynamicObject {
+        let object = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {
+                "name": name, "uid": "u", "generation": 3,
+                "creationTimestamp": "2026-11-23T10:00:00Z",
+                "managedFields": [
+                    { "manager": "helm", "operation": "Apply", "time": changed },
+                    { "manager": "status", "operation": "Apply", "subresource": "status", "time": "2026-11-23T23:00:00Z" },
+                ],
+            },
+            "spec": { "failurePolicy": "Fail" },
+        });
+        serde_json::from_value(object).expect("an object")
+    }
+
+    fn names(policies: &Policies) -> Vec<String> {
+        let seen = policies.seen.borrow();
+        seen.objects.keys().map(|(_, name)| name.clone()).collect()
+    }
+
+    #[test]
+    fn only_ours_are_kept_and_a_listing_drops_what_is_gone() {
+        let policies = Arc::new(Policies::new());
+        let mut feed = Feed {
+            kind: PolicyKind::Validating,
+            policies: policies.clone(),
+            ours: |name: &str| name.starts_with("keyloan-"),
+            listing: BTreeMap::new(),
+            failures: 0,
+        };
+        let earlier = "2026-11-23T09:00:00Z";
+        let later = "2026-11-23T11:00:00Z";
+        feed.take(Event::Init);
+        feed.take(Event::InitApply(object("keyloan-a", earlier)));
+        feed.take(Event::InitApply(object("another", earlier)));
+        assert_eq!(names(&policies), [""; 0]);
+        feed.take(Event::InitDone);
+        feed.take(Event::Apply(object("keyloan-b", later)));
+        assert_eq!(names(&policies), ["keyloan-a", "keyloan-b"]);
+        let of = |name: &str| {
+            let key = (PolicyKind::Validating, name.to_owned());
+            policies.seen.borrow().objects[&key].clone()
+        };
+        assert_eq!(of("keyloan-a").spec, json!({ "failurePolicy": "Fail" }));
+        let time = |text: &str| Some(text.parse().expect("a time"));
+        assert_eq!(of("keyloan-a").changed_at, time("2026-11-23T10:00:00Z"));
+        assert_eq!(of("keyloan-b").changed_at, time(later), "but not by status");
+
+        feed.take(Event::Init);
+        feed.take(Event::InitApply(object("keyloan-b", later)));
+        feed.take(Event::InitDone);
+        assert_eq!(names(&policies), ["keyloan-b"]);
+        feed.take(Event::Delete(object("keyloan-b", later)));
+        assert_eq!(names(&policies), [""; 0]);
+    }
+
+    #[test]
+    fn an_interruption_is_borne_for_a_while_and_a_missing_right_is_not() {
+        let policies = Arc::new(Policies::new());
+        let mut feed = Feed {
+            kind: PolicyKind::Mutating,
+            policies: policies.clone(),
+            ours: |_: &str| true,
+            listing: BTreeMap::new(),
+            failures: 0,
+        };
+        let reading = || policies.seen.borrow().readings[&PolicyKind::Mutating].clone();
+        let refused = |code| {
+            let status = kube::core::Status::failure("no", "Refused").with_code(code);
+            watcher::Error::InitialListFailed(kube::Error::Api(status.boxed()))
+        };
+        feed.take(Event::Init);
+        feed.take(Event::InitDone);
+        for _ in 1..MOST_FAILURES {
+            feed.fail(&watcher::Error::NoResourceVersion);
+            assert_eq!(reading(), Reading::Done);
+        }
+        feed.fail(&watcher::Error::NoResourceVersion);
+        assert!(matches!(reading(), Reading::Failed(_)));
+        feed.fail(&refused(404));
+        assert_eq!(reading(), Reading::Absent);
+        feed.take(Event::Init);
+        feed.take(Event::InitDone);
+        assert_eq!(reading(), Reading::Done);
+        feed.fail(&refused(403));
+        assert!(matches!(reading(), Reading::Failed(_)));
+    }
+}

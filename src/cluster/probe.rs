@@ -1,0 +1,119 @@
+//! Two questions to the API server: who are we to it, and what would it make of a request with a false name?
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::api::ObjectMeta;
+
+use super::errors::{ApiError, Trouble};
+use super::verbs::Verbs;
+use crate::api::{
+    AccessGrant, AccessGrantSpec, Identity, IntegrationName, IntegrationRef, ItemRef,
+    PrincipalName, Time, TitleOrId,
+};
+use crate::plan::boundary::ProbeAnswer;
+
+/// Not the operator's name, nor anybody's.
+const FALSE_NAME: &str = "keyloan:nobody";
+
+/// Who the operator is to the API server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Own {
+    /// The username, and the groups without those of the system.
+    pub identity: Identity,
+    /// The API server's time when it answered, if it said so.
+    pub at: Option<Timestamp>,
+}
+
+impl Own {
+    /// The namespace of the operator's ServiceAccount, if it runs as one.
+    pub fn namespace(&self) -> Option<&str> {
+        let account = self
+            .identity
+            .username
+            .strip_prefix("system:serviceaccount:")?;
+        account.split_once(':').map(|(namespace, _)| namespace)
+    }
+}
+
+/// Asks the API server who we are.
+pub async fn who_am_i(verbs: &Verbs) -> Result<Own, ApiError> {
+    let review: SelfSubjectReview = verbs.review(&SelfSubjectReview::default()).await?;
+    let user = review
+        .status
+        .and_then(|status| status.user_info)
+        .unwrap_or_default();
+    let groups = user.groups.unwrap_or_default();
+    let identity = Identity {
+        username: user.username.unwrap_or_default(),
+        groups: groups
+            .into_iter()
+            .filter(|group| !group.starts_with("system:"))
+            .map(PrincipalName)
+            .collect(),
+        email: None,
+    };
+    Ok(Own {
+        identity,
+        at: review.metadata.creation_timestamp.map(|time| time.0),
+    })
+}
+
+/// Has the API server say, in a dry run, what it would make of a grant that is honest in all but its requester's username.
+pub async fn ask_under_a_false_name(
+    verbs: &Verbs,
+    namespace: &str,
+    own: &Identity,
+    now: Timestamp,
+) -> ProbeAnswer {
+    match verbs.dry_run(&grant(namespace, own, now)).await {
+        Ok(grant) => ProbeAnswer::Passed(grant.spec.requester),
+        Err(error) => match error.trouble {
+            Trouble::Timeout | Trouble::Unavailable(_) => ProbeAnswer::None(error.to_string()),
+            Trouble::Forbidden(message) | Trouble::Invalid(message) => {
+                ProbeAnswer::Refused(message)
+            }
+            Trouble::NotFound | Trouble::AlreadyExists | Trouble::Conflict | Trouble::InTheWay => {
+                ProbeAnswer::Refused(error.to_string())
+            }
+        },
+    }
+}
+
+fn grant(namespace: &str, own: &Identity, now: Timestamp) -> AccessGrant {
+    // Nothing is stored; were it, it would be void at once.
+    let void = now
+        .saturating_sub(SignedDuration::from_hours(1))
+        .unwrap_or(now);
+    let void = Timestamp::from_second(void.as_second()).unwrap_or(void);
+    let requester = Identity {
+        username: FALSE_NAME.into(),
+        ..own.clone()
+    };
+    AccessGrant {
+        metadata: ObjectMeta {
+            generate_name: Some("keyloan-boundary-".into()),
+            namespace: Some(namespace.into()),
+            ..ObjectMeta::default()
+        },
+        spec: AccessGrantSpec {
+            integration: IntegrationRef {
+                name: IntegrationName("boundary".into()),
+                namespace: None,
+            },
+            item: ItemRef {
+                vault: TitleOrId("none".into()),
+                item: TitleOrId("none".into()),
+            },
+            duration: None,
+            recipients: None,
+            view_once: None,
+            justification: Some(
+                "a dry run by which the operator sees that the admission policies act".into(),
+            ),
+            flow: None,
+            not_after: Some(Time(void)),
+            requester: Some(requester),
+        },
+        status: None,
+    }
+}
