@@ -1,0 +1,148 @@
+//! `kubectl keyloan open`: print the link of a loan; where it has ended, ask for the next one and wait for it.
+
+mod next;
+mod shown;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt as _;
+
+use crate::api::{AccessGrant, RENEW_ANNOTATION, link_name};
+use crate::cluster::person::{CallError, Refused};
+
+use super::arguments::{GrantName, patience};
+use super::failure::{Exit, Failure};
+use super::output::remark;
+use super::session::Session;
+use super::waiting::{Waited, until, where_it_is};
+use next::{Next, active, arrived, next, opens, over};
+use shown::{LinkFormat, print};
+
+/// How long to wait for the next link where the current one opens still.
+const PATIENCE_WITH_A_LINK: Duration = Duration::from_secs(20);
+
+/// Print the link of a loan. Where it has ended or is about to, and the loan goes on, ask for the next one and wait for it.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    grant: GrantName,
+    /// How long to wait for a link.
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = patience)]
+    timeout: Duration,
+    /// Print for programs.
+    #[arg(long, short, value_name = "FORMAT")]
+    output: Option<LinkFormat>,
+}
+
+pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failure> {
+    let grant = session.grant(&arguments.grant.name).await?;
+    let grant = match next(&grant, session.now()) {
+        Next::Print => grant,
+        Next::Over => return Err(over(&grant)),
+        Next::Wait { after } => wait(session, &grant, (after, None), arguments.timeout).await?,
+        Next::Renew { at } => {
+            let opens_still = opens(&grant, session.now());
+            let patience = match opens_still {
+                true => arguments.timeout.min(PATIENCE_WITH_A_LINK),
+                false => arguments.timeout,
+            };
+            match renew(session, &grant, at, patience).await {
+                Err(failure) if opens_still => {
+                    remark(format_args!(
+                        "note: {}; this is the current one",
+                        failure.message
+                    ));
+                    grant
+                }
+                renewed => renewed?,
+            }
+        }
+    };
+    let link = session
+        .person
+        .link(session.namespace(), &secret_name(&grant))
+        .await
+        .map_err(|error| not_yours(error, &grant))?;
+    print(&grant, &link, arguments.output, session.now())?;
+    Ok(Exit::Done)
+}
+
+async fn renew(
+    session: &Session,
+    grant: &AccessGrant,
+    at: Timestamp,
+    patience: Duration,
+) -> Result<AccessGrant, Failure> {
+    let (namespace, name) = (session.namespace(), grant.name_any());
+    let uid = grant.uid().unwrap_or_default();
+    let at = Timestamp::from_second(at.as_second())
+        .unwrap_or(at)
+        .to_string();
+    let object = (namespace, name.as_str(), uid.as_str());
+    let asked: AccessGrant = session
+        .person
+        .annotate(object, RENEW_ANNOTATION, &at)
+        .await?;
+    remark("Asked for the next link.");
+    let current = grant.status.as_ref().and_then(|s| s.link.as_ref());
+    let known = active(grant).map(|c| c.reason.as_str());
+    wait(
+        session,
+        &asked,
+        (current.map_or(0, |l| l.sequence), known),
+        patience,
+    )
+    .await
+}
+
+/// Waits for a link after this one, and for news after what is known.
+async fn wait(
+    session: &Session,
+    grant: &AccessGrant,
+    (after, known): (u32, Option<&str>),
+    patience: Duration,
+) -> Result<AccessGrant, Failure> {
+    let name = grant.name_any();
+    let news = |seen: &AccessGrant| arrived(seen, after, known);
+    match until(session, grant, patience, where_it_is, news).await? {
+        Waited::There(Ok(grant)) => Ok(*grant),
+        Waited::There(Err(failure)) => Err(failure),
+        Waited::Gone => Err(Failure {
+            exit: Exit::Refused,
+            ..Failure::new(format!("{name} was deleted"))
+        }),
+        Waited::TimedOut => {
+            let failure = Failure::new(format!("{name} has no link yet"));
+            let next = format!("see what it waits for: kubectl keyloan explain {name}");
+            Err(Failure {
+                exit: Exit::TimedOut,
+                ..failure.next(next)
+            })
+        }
+    }
+}
+
+fn secret_name(grant: &AccessGrant) -> String {
+    let link = grant.status.as_ref().and_then(|s| s.link.as_ref());
+    link.map_or_else(
+        || link_name(&grant.uid().unwrap_or_default()),
+        |link| link.secret_name.clone(),
+    )
+}
+
+/// Only the requester reads a link, which is not a matter of asking for a role.
+fn not_yours(error: CallError, grant: &AccessGrant) -> Failure {
+    match error.refused {
+        Refused::NoRight(_) => {
+            let requester = grant.spec.requester.as_ref();
+            let whose = requester.map_or("whoever asked", |who| &who.username);
+            Failure::new(format!(
+                "the link of {} is for {whose} alone",
+                grant.name_any()
+            ))
+            .next("ask for the item yourself with `kubectl keyloan request`")
+        }
+        _ => error.into(),
+    }
+}
