@@ -6,8 +6,9 @@ mod world;
 use std::process::Stdio;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
-use keyloan::api::{ACCEPTED, ACTIVE, RENEW_ANNOTATION};
+use keyloan::api::{ACCEPTED, ACTIVE, RENEW_ANNOTATION, link_name};
 use keyloan_simulator::{Fault, FaultKind};
+use kube::ResourceExt as _;
 use serde_json::Value;
 use tokio::process::{Child, Command};
 use world::{Ask, World, condition};
@@ -50,6 +51,22 @@ async fn a_whole_run_shows_no_token_no_item_and_no_link() {
             .await;
         world.delete("alice", &grant).await;
     }
+    // Somebody's webhook or policy that tells all of the objects that it refuses.
+    world.echo_secrets().await;
+    let refused = world.ask("alice", Ask::item("db password")).await;
+    world
+        .until_refused(
+            "create",
+            "secrets",
+            &link_name(&refused.uid().expect("one")),
+        )
+        .await;
+    world.delete("alice", &refused).await;
+    world.stop_echoing_secrets().await;
+    planted.push(Planted {
+        what: "a link that was echoed".into(),
+        value: World::ECHOED.into(),
+    });
     let lost = world.ask("alice", Ask::item("no such item")).await;
     world
         .until(&lost, |g| {

@@ -35,19 +35,33 @@ pub enum Trouble {
     Unavailable(String),
 }
 
+/// How much of the API server's words an error repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Words {
+    /// All of them.
+    Quoted,
+    /// Only code and reason: a message may come from a webhook that echoes the object, and an answer that cannot be read may
+    /// be quoted in what is wrong with it.
+    Withheld,
+}
+
 impl Trouble {
     /// Sorts an error of the client.
-    pub(super) fn of(error: kube::Error) -> Self {
+    pub(super) fn of(error: &kube::Error, words: Words) -> Self {
+        let why = match words {
+            Words::Quoted => quoted(error),
+            Words::Withheld => withheld(error),
+        };
         match error {
             kube::Error::Api(status) => match (status.code, status.reason.as_str()) {
                 (404, _) => Self::NotFound,
                 (409, "AlreadyExists") => Self::AlreadyExists,
                 (409, _) => Self::Conflict,
-                (401 | 403, _) => Self::Forbidden(status.message.clone()),
-                (400 | 413 | 422, _) => Self::Invalid(status.message.clone()),
-                _ => Self::Unavailable(status.message.clone()),
+                (401 | 403, _) => Self::Forbidden(why),
+                (400 | 413 | 422, _) => Self::Invalid(why),
+                _ => Self::Unavailable(why),
             },
-            other => Self::Unavailable(other.to_string()),
+            _ => Self::Unavailable(why),
         }
     }
 
@@ -64,6 +78,30 @@ impl Trouble {
             Self::Unavailable(_) => "unavailable",
         }
     }
+}
+
+fn quoted(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn withheld(error: &kube::Error) -> String {
+    match error {
+        // The reason is one of a few words, unless a webhook has put something else there.
+        kube::Error::Api(status) if is_word(&status.reason) => {
+            format!("{} {}", status.code, status.reason)
+        }
+        kube::Error::Api(status) => status.code.to_string(),
+        kube::Error::Service(_) | kube::Error::HyperError(_) => error.to_string(),
+        _ => "its answer cannot be read".to_owned(),
+    }
+}
+
+/// Whether it looks like a reason, as `AlreadyExists`, and nothing that could be a secret.
+fn is_word(reason: &str) -> bool {
+    (1..=32).contains(&reason.len()) && reason.chars().all(|c| c.is_ascii_alphabetic())
 }
 
 impl fmt::Display for Trouble {
@@ -84,6 +122,47 @@ impl fmt::Display for Trouble {
             Self::Invalid(why) => write!(f, "the API server refuses it: {why}"),
             Self::Timeout => f.write_str("the API server did not answer in time"),
             Self::Unavailable(why) => write!(f, "the API server is not available: {why}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+    use rstest::rstest;
+
+    const PLANTED: &str = "https://share.example/s#planted-key";
+
+    fn refusal(code: u16, reason: &str) -> kube::Error {
+        let message = format!("admission webhook \"echo\" denied the request: {PLANTED}");
+        kube::Error::Api(Status::failure(&message, reason).with_code(code).boxed())
+    }
+
+    fn unreadable() -> kube::Error {
+        let answer = format!("\"{PLANTED}\"");
+        kube::Error::SerdeError(serde_json::from_str::<u32>(&answer).expect_err("no number"))
+    }
+
+    #[rstest]
+    #[case::refused(refusal(403, "Forbidden"), "403 Forbidden")]
+    #[case::invalid(refusal(422, "Invalid"), "422 Invalid")]
+    #[case::broken(refusal(500, "InternalError"), "500 InternalError")]
+    #[case::with_a_reason_of_somebodys_own(refusal(400, PLANTED), "400")]
+    #[case::unreadable(unreadable(), "cannot be read")]
+    fn of_a_secret_only_code_and_reason_are_told(#[case] error: kube::Error, #[case] tells: &str) {
+        let told = Trouble::of(&error, Words::Withheld).to_string();
+        assert!(told.contains(tells) && !told.contains("planted"), "{told}");
+        let told = Trouble::of(&error, Words::Quoted).to_string();
+        assert!(told.contains("planted"), "of other objects all is: {told}");
+    }
+
+    #[test]
+    fn what_a_failure_means_does_not_depend_on_how_much_is_told() {
+        for (code, reason) in [(404, "NotFound"), (409, "AlreadyExists"), (409, "Conflict")] {
+            let error = refusal(code, reason);
+            let withheld = Trouble::of(&error, Words::Withheld);
+            assert_eq!(withheld, Trouble::of(&error, Words::Quoted));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::core::{PartialObjectMeta, object::HasStatus};
+use kube::core::{PartialObjectMeta, Request, object::HasStatus};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,12 +15,14 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::cache::Key;
-use super::errors::{ApiError, Trouble};
+use super::errors::{ApiError, Trouble, Words};
 use super::merge;
 use crate::telemetry::{ApiCall, Metrics};
 
 /// No call takes longer, waiting for its turn included.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Has the API server answer with an object's metadata alone.
+const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 /// So many calls are under way at a time.
 const AT_A_TIME: usize = 16;
 
@@ -47,6 +49,14 @@ impl<K> Namespaced for K where
         + Sync
         + 'static
 {
+}
+
+/// How much may be repeated of what the API server says of objects of a kind.
+fn words_of<K: Resource<DynamicType = ()>>() -> Words {
+    match (&*K::group(&()), &*K::kind(&())) {
+        ("", "Secret") => Words::Withheld,
+        _ => Words::Quoted,
+    }
 }
 
 /// What came of a deletion.
@@ -115,6 +125,25 @@ impl Verbs {
             .await
     }
 
+    /// Creates an object, and is told its metadata: of a Secret, nothing secret comes back.
+    pub async fn create_unread<K: Namespaced>(
+        &self,
+        object: &K,
+    ) -> Result<PartialObjectMeta<K>, ApiError> {
+        let key = Key::of(object);
+        let call = async {
+            let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
+            let mut request = Request::new(K::url_path(&(), Some(&key.namespace)))
+                .create(&PostParams::default(), body)
+                .map_err(kube::Error::BuildRequest)?;
+            if let Ok(metadata_only) = METADATA_ONLY.parse() {
+                request.headers_mut().insert("accept", metadata_only);
+            }
+            self.client.request::<PartialObjectMeta<K>>(request).await
+        };
+        self.bounded::<K, _>("create", &key, call).await
+    }
+
     /// Reads an object from the API server itself; `None` if it does not exist.
     pub async fn get<K: Namespaced>(&self, key: &Key) -> Result<Option<K>, ApiError> {
         let api = self.api::<K>(key);
@@ -143,12 +172,17 @@ impl Verbs {
             .await
     }
 
-    /// Changes an object by a merge patch, whatever its version is. Put the uid into the patch to hit no later namesake.
-    pub async fn patch<K: Namespaced>(&self, key: &Key, change: &Value) -> Result<K, ApiError> {
+    /// Changes an object by a merge patch, whatever its version is, and is told its metadata: of a Secret, nothing secret comes
+    /// back. Put the uid into the patch to hit no later namesake.
+    pub async fn patch_unread<K: Namespaced>(
+        &self,
+        key: &Key,
+        change: &Value,
+    ) -> Result<PartialObjectMeta<K>, ApiError> {
         let api = self.api::<K>(key);
         let (parameters, patch) = (PatchParams::default(), Patch::Merge(change));
-        self.bounded::<K, _>("patch", key, api.patch(&key.name, &parameters, &patch))
-            .await
+        let call = api.patch_metadata(&key.name, &parameters, &patch);
+        self.bounded::<K, _>("patch", key, call).await
     }
 
     /// Writes a status where it differs from the one that `seen` has; `None` if it does not.
@@ -228,7 +262,7 @@ impl Verbs {
             call.await
         };
         let outcome = match tokio::time::timeout(TIMEOUT, in_turn).await {
-            Ok(answer) => answer.map_err(Trouble::of),
+            Ok(answer) => answer.map_err(|error| Trouble::of(&error, words_of::<K>())),
             Err(_) => Err(Trouble::Timeout),
         };
         let kind = K::kind(&());

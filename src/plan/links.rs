@@ -1,6 +1,6 @@
 //! The schedule of a loan's links: when it runs out, which link is the current one, when the next may be issued.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use crate::api::{AccessRecordSpec, LinkLifetime, LinkOutcome, LinkRecord, Renewal};
 
@@ -167,10 +167,20 @@ pub fn answered_by(deadline: Timestamp) -> Timestamp {
         .unwrap_or(Timestamp::MIN)
 }
 
-/// The latest time until which a link can open whose intent is written now.
+/// The latest time until which a link can open whose intent is written now, in whole seconds.
 pub fn latest_end(intent_at: Timestamp, lifetime: LinkLifetime) -> Timestamp {
-    intent_at
+    let end = intent_at
         .saturating_add(CALL_TIMEOUT)
         .and_then(|t| t.saturating_add(length(lifetime)))
-        .unwrap_or(Timestamp::MAX)
+        .unwrap_or(Timestamp::MAX);
+    whole_second(end)
+}
+
+/// The whole second that a time is in the course of. Times are stored in whole seconds, rounded down: one that says until when
+/// a link opens would become too early by that.
+pub fn whole_second(at: Timestamp) -> Timestamp {
+    let up = TimestampRound::new()
+        .smallest(Unit::Second)
+        .mode(RoundMode::Ceil);
+    at.round(up).unwrap_or(at)
 }

@@ -11,6 +11,7 @@ use super::effect::{Effect, IssueLink, Plan};
 use super::inventory::Lookup;
 use super::links::{
     CALL_TIMEOUT, Links, MOST_LOST, RENEWAL_MARGIN, RENEWED_AFTER, answered_by, end_of,
+    whole_second,
 };
 use super::observed::{LinkSeen, Observed};
 use super::reasons::grant as reasons;
@@ -79,13 +80,18 @@ fn finish(seen: &Observed, links: Links<'_>) -> Option<Effect> {
             item_version,
             ..
         } if sequence == open.sequence => {
-            let latest = open.intent_at.0.saturating_add(CALL_TIMEOUT);
-            let latest = latest.unwrap_or(Timestamp::MAX);
-            let issued_at = issued_at.clamp(open.intent_at.0, latest);
-            let asked_for = open.latest_end.0.duration_since(latest);
-            let expires_at = longest_within(asked_for, LinkLifetime::ThirtyDays)
-                .and_then(|lifetime| issued_at.saturating_add(length(lifetime)).ok())
-                .unwrap_or(open.latest_end.0);
+            let (begun, end) = (open.intent_at.0, open.latest_end.0);
+            let asked_for = end.duration_since(begun) - CALL_TIMEOUT;
+            let life = longest_within(asked_for, LinkLifetime::ThirtyDays).map(length);
+            let latest = match life {
+                Some(life) => end.saturating_sub(life),
+                None => begun.saturating_add(CALL_TIMEOUT),
+            };
+            let latest = latest.unwrap_or(begun).max(begun);
+            let issued_at = whole_second(issued_at.clamp(begun, latest));
+            let expires_at = life
+                .and_then(|life| issued_at.saturating_add(life).ok())
+                .unwrap_or(end);
             Some(Effect::FinishLink {
                 sequence,
                 issued_at: Time(issued_at),

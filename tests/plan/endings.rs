@@ -1,5 +1,6 @@
 //! How loans end: first the Secret goes, then the end is written, then the traces, each in its time.
 
+use jiff::SignedDuration;
 use keyloan::api::*;
 use keyloan::plan::effect::Effect;
 use keyloan::plan::observed::LinkSeen;
@@ -201,6 +202,39 @@ fn a_failure_from_before_the_last_intent_ends_nothing() {
         world.plan_at(10).effect,
         Some(Effect::EndLoan { .. })
     ));
+}
+
+/// Times are stored in whole seconds. What is said of a link that was made at a fraction of one must not be too early.
+#[rstest]
+#[case::issued(Reached::Closed)]
+#[case::finished_later(Reached::Secret)]
+#[case::lost(Reached::Intent)]
+fn no_link_opens_longer_than_is_said_not_by_a_fraction_of_a_second(#[case] reached: Reached) {
+    let begun = at(0) + SignedDuration::from_millis(900);
+    let truth = begun + SignedDuration::from_hours(1);
+    let world = World::asked();
+    let plan = keyloan::plan::grant::plan(&world.seen, begun);
+    let seen = issue_link(issued(&plan), world.seen, reached, begun);
+    let world = World { seen };
+    let world = match reached {
+        Reached::Secret => world.one_step(1),
+        _ => world,
+    };
+    let known = world.seen.record.clone().expect("a record");
+    let world = world.with(World::block_alice).settled(1);
+    let record = world.seen.record.expect("a record");
+    let until = record.spec.residual_until.clone().expect("a residual");
+    assert!(until.0 >= truth, "{until:?}");
+    if reached != Reached::Intent {
+        let link = &known.spec.links[0];
+        assert_eq!(link.expires_at.as_ref(), Some(&until));
+        assert!(until.0 < truth + SignedDuration::from_secs(1), "{until:?}");
+        let loan = keyloan::plan::links::Links::of(&known.spec);
+        assert_eq!(
+            loan.granted_at().map(|t| t + SignedDuration::from_hours(1)),
+            Some(until.0)
+        );
+    }
 }
 
 // Over.

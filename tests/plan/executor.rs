@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use keyloan::api::{AccessRecord, AccessRecordSpec, LinkOutcome, LinkRecord, Time};
 use keyloan::plan::effect::{Effect, IssueLink, Plan};
 use keyloan::plan::grant::plan;
-use keyloan::plan::links::latest_end;
+use keyloan::plan::links::{latest_end, whole_second};
 use keyloan::plan::observed::{LinkSeen, Observed};
 use keyloan::plan::retry::{Attempt, Failure};
 use keyloan::plan::terms::length;
@@ -110,7 +110,8 @@ pub fn issue_link(
     reached: Reached,
     now: Timestamp,
 ) -> Observed {
-    let expires_at = now
+    let issued_at = whole_second(now);
+    let expires_at = issued_at
         .saturating_add(length(issue.lifetime))
         .unwrap_or(Timestamp::MAX);
     if reached >= Reached::Intent {
@@ -119,14 +120,14 @@ pub fn issue_link(
     if reached >= Reached::Secret {
         seen.link = LinkSeen::Present {
             sequence: issue.sequence,
-            issued_at: now,
+            issued_at,
             expires_at,
             item_version: 1,
         };
     }
     if reached == Reached::Closed {
         let link = link_of(&mut seen, issue.sequence);
-        link.issued_at = Some(stored(now));
+        link.issued_at = Some(stored(issued_at));
         link.expires_at = Some(stored(expires_at));
         link.item_version = Some(1);
         link.outcome = Some(LinkOutcome::Issued);

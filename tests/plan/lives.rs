@@ -61,8 +61,8 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// How long nothing happens: mostly minutes, now and then a moment.
-fn seconds() -> impl Strategy<Value = i64> {
-    prop_oneof![3 => (1i64..400).prop_map(|minutes| 60 * minutes), 1 => 1i64..90]
+fn millis() -> impl Strategy<Value = i64> {
+    prop_oneof![3 => (1i64..400).prop_map(|minutes| 60_000 * minutes), 1 => 1i64..90_000]
 }
 
 /// A loan on its way, and what 1Password knows of it.
@@ -205,11 +205,11 @@ proptest! {
     #![proptest_config(cases(1000))]
 
     #[test]
-    fn no_life_of_a_loan_breaks_a_promise(events in vec((seconds(), event()), 0..25)) {
+    fn no_life_of_a_loan_breaks_a_promise(events in vec((millis(), event()), 0..25)) {
         let mut life = Life::begin();
         life.passes()?;
-        for (seconds, event) in events {
-            life.now += SignedDuration::from_secs(seconds);
+        for (millis, event) in events {
+            life.now += SignedDuration::from_millis(millis);
             life.happens(event);
             life.passes()?;
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::api::{AccessRecord, LinkOutcome, Time};
 use crate::cluster::link_objects::{self, LinkFacts};
-use crate::cluster::{ApiError, Deleted, Key, Namespaced, Trouble};
+use crate::cluster::{ApiError, Deleted, Key, Namespaced, SecretMark, Trouble};
 use crate::onepassword::ShareUrl;
 use crate::plan::observed::LinkSeen;
 
@@ -47,7 +47,7 @@ impl Issuing<'_> {
         record: &AccessRecord,
         url: &ShareUrl,
         facts: &LinkFacts,
-    ) -> Result<Secret, ApiError> {
+    ) -> Result<SecretMark, ApiError> {
         let verbs = &self.loans.cluster.verbs;
         let grant = &record.spec.grant;
         match &self.seen.link {
@@ -56,23 +56,23 @@ impl Issuing<'_> {
                 match live.and_then(|mark| mark.uid()) {
                     Some(uid) => {
                         let patch = link_objects::secret_patch(&uid, url.expose(), facts);
-                        verbs.patch::<Secret>(&self.key.link(), &patch).await
+                        verbs.patch_unread::<Secret>(&self.key.link(), &patch).await
                     }
                     None => {
                         verbs
-                            .create(&link_objects::secret(grant, url.expose(), facts))
+                            .create_unread(&link_objects::secret(grant, url.expose(), facts))
                             .await
                     }
                 }
             }
             _ => match verbs
-                .create(&link_objects::secret(grant, url.expose(), facts))
+                .create_unread(&link_objects::secret(grant, url.expose(), facts))
                 .await
             {
                 Ok(secret) => Ok(secret),
                 // An answer that got lost before: the Secret is there, with this very link.
                 Err(error) if error.trouble == Trouble::AlreadyExists => {
-                    let live = verbs.get::<Secret>(&self.key.link()).await?;
+                    let live = verbs.get_metadata::<Secret>(&self.key.link()).await?;
                     live.filter(|s| matches!(link_objects::seen(&s.metadata, &grant.uid), LinkSeen::Present { sequence, .. } if sequence == facts.sequence))
                         .ok_or(error)
                 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
@@ -21,7 +21,7 @@ use crate::plan;
 use crate::plan::effect::IssueLink;
 use crate::plan::grant::plan;
 use crate::plan::inventory::ItemSeen;
-use crate::plan::links::latest_end;
+use crate::plan::links::{latest_end, whole_second};
 use crate::plan::observed::{Observed, Usage};
 use crate::plan::retry::Failure;
 use crate::plan::selection::item_matches;
@@ -83,9 +83,10 @@ impl Issuing<'_> {
             .account
             .share(&ready.item, &ready.policy, &terms)
             .await;
-        let issued_at = self.loans.clock.now();
+        let answered_at = self.loans.clock.now();
         match answer.result {
             Ok(url) => {
+                let issued_at = whole_second(answered_at);
                 let facts = LinkFacts {
                     sequence: issue.sequence,
                     issued_at,
@@ -107,7 +108,7 @@ impl Issuing<'_> {
                 };
                 self.close_without_link(&record, issue.sequence, outcome)
                     .await?;
-                Ok(Err(failure_of(&error, issued_at)))
+                Ok(Err(failure_of(&error, answered_at)))
             }
         }
     }
@@ -263,12 +264,7 @@ impl Issuing<'_> {
         let intent = LinkRecord {
             sequence: issue.sequence,
             intent_at: Time(now),
-            // Times are kept in whole seconds, rounded down; this one must not become too early by that.
-            latest_end: Time(
-                latest_end(now, ready.lifetime)
-                    .saturating_add(SignedDuration::from_secs(1))
-                    .unwrap_or(Timestamp::MAX),
-            ),
+            latest_end: Time(latest_end(now, ready.lifetime)),
             issued_at: None,
             expires_at: None,
             item_version: Some(ready.item.version),
