@@ -2,7 +2,7 @@
 
 mod world;
 
-use keyloan::api::{ACCEPTED, FromNamespaces, RecipientRule, Requirement, Span};
+use keyloan::api::{ACCEPTED, ACTIVE, FromNamespaces, RecipientRule, Requirement, Span};
 use world::{Ask, World, condition};
 
 /// A request that is refused: what is asked, which reason it gets, and what the message has to tell.
@@ -155,6 +155,39 @@ async fn a_requester_without_an_address_gets_no_link() {
         Some("NoRecipient")
     );
     assert_eq!(world.control.requests().await.expect("log").total, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_each_link_opens_just_once_only_a_loan_that_is_over_with_it_is_granted() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    let mut policy = world.control.policy().await.expect("a policy");
+    policy.max_views = Some(1);
+    world.control.set_policy(&policy).await.expect("set");
+
+    let grant = world.ask("alice", Ask::item("db password")).await;
+    let refused = world
+        .until(&grant, |g| {
+            condition(g, ACTIVE).is_some_and(|c| c.reason == "ViewOnceRequired")
+        })
+        .await;
+    let message = &condition(&refused, ACTIVE).expect("said").message;
+    assert!(
+        message.contains("ask again with viewOnce: true"),
+        "{message}"
+    );
+    assert!(condition(&refused, "Stalled").is_some());
+    assert_eq!(refused.status.and_then(|s| s.record), None);
+    assert_eq!(world.control.shares().await.expect("shares").len(), 0);
+
+    // What the message says to do works, and so does another policy.
+    let once = world.ask("alice", Ask::item("db password").once()).await;
+    world.until_active(&once).await;
+    policy.max_views = None;
+    world.control.set_policy(&policy).await.expect("set");
+    world.advance(std::time::Duration::from_secs(61 * 60)).await;
+    world.until_active(&grant).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -123,7 +123,8 @@ fn end_due(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Option<End
         return Some(EndReason::LinkEnded);
     }
     let never_started = links.granted_at().is_none() && finish(seen, links).is_none();
-    let refused = failed_by(seen, record, |failure| *failure == Failure::Refused);
+    let is_refusal = |failure: &Failure| matches!(failure, Failure::Refused | Failure::OpensOnce);
+    let refused = failed_by(seen, record, is_refusal);
     if never_started && (refused || now >= gives_up_at(record, grant, now)) {
         return Some(EndReason::NotIssued);
     }

@@ -84,6 +84,8 @@ pub mod grant {
     pub const THROTTLED: &str = "OnePasswordThrottled";
     /// The account's sharing policy does not allow this link.
     pub const REFUSED: &str = "RefusedByPolicy";
+    /// The account's sharing policy has each link open just once, and the request does not ask for that.
+    pub const VIEW_ONCE_REQUIRED: &str = "ViewOnceRequired";
     /// 1Password cannot be reached, or does not answer as it should.
     pub const UNAVAILABLE: &str = "OnePasswordUnavailable";
     /// The item that was fetched is not the one that was agreed on; it is resolved again.

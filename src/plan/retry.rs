@@ -33,6 +33,8 @@ pub enum Failure {
     },
     /// The account's sharing policy, or the service, does not take this request as it is.
     Refused,
+    /// The account's policy has each link open just once, and the loan was to go on after that.
+    OpensOnce,
     /// No usable answer.
     Unavailable,
     /// The item that was fetched is not as it was when the terms were made.
@@ -58,7 +60,9 @@ impl Attempt {
             // A token that is refused is not sent again: the next try waits only for another one.
             Failure::Unauthorized => self.doubling(5, 60),
             Failure::Forbidden | Failure::NotFound | Failure::Archived => self.doubling(60, 3600),
-            Failure::Refused | Failure::ItemChanged => SignedDuration::from_hours(1),
+            Failure::Refused | Failure::OpensOnce | Failure::ItemChanged => {
+                SignedDuration::from_hours(1)
+            }
         };
         self.at.saturating_add(wait).unwrap_or(Timestamp::MAX)
     }
@@ -110,6 +114,10 @@ impl Attempt {
             Failure::Refused => (
                 reasons::REFUSED,
                 "1Password refused this link: its sharing policy does not allow these recipients, this lifetime or this kind of item. Change the policy in 1Password, or ask for something else".into(),
+            ),
+            Failure::OpensOnce => (
+                reasons::VIEW_ONCE_REQUIRED,
+                "1Password's sharing policy has each link open just once, and this was not asked for so: ask again with viewOnce: true, by a flow that allows it, or have the policy changed".into(),
             ),
             Failure::Unavailable => (
                 reasons::UNAVAILABLE,

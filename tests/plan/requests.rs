@@ -282,6 +282,7 @@ fn a_secret_of_somebody_elses_in_the_links_place_stalls_the_request() {
 #[case(Failure::OutOfReach, "NamespaceNotEnrolled", 600, true)]
 #[case(Failure::Unauthorized, "OnePasswordUnauthorized", 5, true)]
 #[case(Failure::Refused, "RefusedByPolicy", 3600, true)]
+#[case(Failure::OpensOnce, "ViewOnceRequired", 3600, true)]
 fn a_failed_attempt_is_explained_and_repeated_in_its_time(
     #[case] failure: Failure,
     #[case] why: &str,

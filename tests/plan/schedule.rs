@@ -353,6 +353,19 @@ fn a_refused_link_is_not_a_lost_one() {
 }
 
 #[test]
+fn a_loan_whose_links_come_to_open_just_once_gets_no_further_one_and_runs_to_its_end() {
+    let world = World::lent().with(|w| w.asks_to_renew(61));
+    let plan = world.plan_at(61);
+    let seen = fail_to_issue(issued(&plan), world.seen, Failure::OpensOnce, at(61));
+    let world = World { seen };
+    let plan = world.plan_at(62);
+    assert_eq!(plan.effect, None);
+    assert_eq!(reason(&plan, ACTIVE), "ViewOnceRequired");
+    assert!(stalled(&plan));
+    assert_eq!(world.plan_at(240).effect, Some(Effect::DeleteLink));
+}
+
+#[test]
 fn no_first_link_is_issued_after_not_after_also_when_it_was_interrupted_before() {
     let world = interrupted_at(Reached::Intent);
     let world = world.with(|w| w.grant().spec.not_after = Some(Time(at(30))));

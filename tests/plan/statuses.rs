@@ -113,6 +113,7 @@ fn lines(world: &World, minute: i64) -> String {
 #[case::archived(Failure::Archived)]
 #[case::rate_limited(Failure::RateLimited { until: at(7) })]
 #[case::refused(Failure::Refused)]
+#[case::opens_once(Failure::OpensOnce)]
 #[case::unavailable(Failure::Unavailable)]
 #[case::item_differs(Failure::ItemDiffers)]
 #[case::limit_reached(Failure::LimitReached)]

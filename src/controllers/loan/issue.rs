@@ -176,8 +176,10 @@ impl Issuing<'_> {
             Ok(policy) => policy,
             Err(error) => return Ok(Err(failure_of(&error, self.loans.clock.now()))),
         };
-        if !policy.allows_named_people() {
-            return Ok(Err(Failure::Refused));
+        if let Some(objection) = objection(&policy, terms.view_once) {
+            // By the next try it may have been changed.
+            self.memory.keep_policy(None);
+            return Ok(Err(objection));
         }
         let lifetime = issue.lifetime.min(link_lifetime(policy.max_lifetime));
         Ok(Ok(Ready {
@@ -322,6 +324,16 @@ impl Issuing<'_> {
         let usage = self.loans.usage(self.key, grant);
         usage.get(flow).copied().unwrap_or(Usage::default()).active >= most
     }
+}
+
+/// What the account's policy has against a share that would keep these terms.
+fn objection(policy: &SharePolicy, view_once: bool) -> Option<Failure> {
+    if !policy.allows_named_people() {
+        return Some(Failure::Refused);
+    }
+    // 1Password would make such a share, and it would open once; a loan that is to go on cannot rest on it.
+    let opens_once = policy.max_views.is_some_and(|most| most <= 1);
+    (opens_once && !view_once).then_some(Failure::OpensOnce)
 }
 
 /// The links of a record, with the outcome of one of them noted.

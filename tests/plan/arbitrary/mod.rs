@@ -63,6 +63,7 @@ pub fn failure() -> impl Strategy<Value = Failure> {
         Just(Failure::Archived),
         time().prop_map(|until| Failure::RateLimited { until }),
         Just(Failure::Refused),
+        Just(Failure::OpensOnce),
         Just(Failure::Unavailable),
         Just(Failure::ItemDiffers),
         Just(Failure::ItemChanged),
