@@ -154,6 +154,15 @@ async fn a_loan_is_renewed_when_the_borrower_asks_and_expires_on_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_api_servers_log_tells_which_version_of_keyloan_did_what() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    let names = world.operators_user_agents();
+    let expected = format!("keyloan/{}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), [expected]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rights_that_a_former_secret_left_behind_are_made_anew_and_go_with_the_loan() {
     let world = World::start().await;
     world.integration("prod", "lender").await;

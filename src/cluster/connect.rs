@@ -9,6 +9,9 @@ use kube::{Client, Config};
 /// Making a connection takes no longer.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// By what name the API server's logs know the operator.
+const USER_AGENT: &str = concat!("keyloan/", env!("CARGO_PKG_VERSION"));
+
 /// How to reach the API server.
 #[derive(Clone, Debug, Default)]
 pub enum KubeAccess {
@@ -74,6 +77,9 @@ pub async fn connect(access: &KubeAccess) -> Result<Client, ConnectError> {
                 .map_err(failed)?
         }
     };
+    if let (Ok(name), Ok(value)) = ("user-agent".parse(), USER_AGENT.parse()) {
+        config.headers.push((name, value));
+    }
     config.default_retry = false;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     Client::try_from(config).map_err(ConnectError::Client)

@@ -1,10 +1,12 @@
 //! Waiting for what has to come: for events, never for a time, and not for ever.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use keyloan::api::*;
+use keyloan_cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT};
 use kube::api::PostParams;
 use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt};
@@ -167,6 +169,21 @@ impl World {
         patiently(&name, await_condition(api.clone(), &name, there))
             .await
             .expect("watched");
+    }
+
+    /// By what names the operator has made its requests.
+    pub fn operators_user_agents(&self) -> BTreeSet<String> {
+        let log = std::fs::read_to_string(self.cluster.audit_log()).unwrap_or_default();
+        let events = log
+            .lines()
+            .map(|line| -> serde_json::Value { serde_json::from_str(line).unwrap_or_default() });
+        let operator =
+            format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_SERVICE_ACCOUNT}");
+        let by_operator = events.filter(|event| event["user"]["username"] == operator);
+        let name = |event: serde_json::Value| event["userAgent"].as_str().map(str::to_owned);
+        by_operator
+            .map(|event| name(event).unwrap_or_default())
+            .collect()
     }
 
     /// Waits until the API server has refused the operator to do this to that object.
