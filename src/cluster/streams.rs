@@ -39,7 +39,8 @@ pub(super) fn follow<K>(
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    failing = false;
+                    // That a listing begins says nothing yet.
+                    failing &= matches!(event, watcher::Event::Init);
                     feed.take(event);
                 }
                 Err(error) => {
