@@ -339,6 +339,8 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
     assert!(boundary.seen().changed_at.expect("it was") >= restored);
 
     // A right that is missing is no policy that acts.
+    let answer = who_am_i(&cluster.verbs).await.expect("an answer");
+    let before = answer.at.expect("the API server's time");
     let bindings: Api<RoleBinding> = world.namespaced(OPERATOR_NAMESPACE);
     let right = bindings.get("keyloan-boundary").await.expect("there");
     world
@@ -363,6 +365,11 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
         boundary.check().await.is_ok()
     })
     .await;
+    let since = boundary.seen().changed_at.expect("it was");
+    assert!(
+        since >= before,
+        "nobody vouches for what was made meanwhile"
+    );
     supervisor.run(async {}).await.expect("no failure");
 }
 

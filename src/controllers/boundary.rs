@@ -22,6 +22,8 @@ const AT_LEAST_EVERY: Duration = Duration::from_secs(600);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 /// It is looked at again after so long at the latest.
 const LAST_RETRY: Duration = Duration::from_secs(60);
+/// Who asks waits no longer for an answer: two looks, each of them slow.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// After so many looks without an answer nobody waits for the first one any longer.
 const PATIENCE: u32 = 3;
 /// Where dry runs are made if nothing else is known.
@@ -100,8 +102,14 @@ impl Boundary {
         let (answer, answered) = oneshot::channel();
         lock(&self.asked).push(answer);
         self.wanted.notify_one();
-        let stopped = || Err("the operator stops".to_owned());
-        answered.await.unwrap_or_else(|_| stopped())
+        match tokio::time::timeout(ANSWER_WITHIN, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err("the operator stops".to_owned()),
+            Err(_) => Err(format!(
+                "whether the admission policies are in force was not found out within {} s, and is tried again",
+                ANSWER_WITHIN.as_secs()
+            )),
+        }
     }
 
     /// Has `notice` called, from now on, whenever [`seen`](Self::seen) changes.

@@ -93,7 +93,7 @@ fn unread(kind: PolicyKind, seen: &PoliciesSeen) -> Option<String> {
             "the API server is still being asked for each {name}"
         )),
         Reading::Failed(why) => Some(format!(
-            "the operator cannot read each {name}: give its role get, list and watch on the admission policies and their bindings ({why})"
+            "the operator cannot read each {name}: give its role get, list and watch on the admission policies and their bindings, or wait until the API server answers ({why})"
         )),
     }
 }
