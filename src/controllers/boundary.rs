@@ -19,13 +19,13 @@ use crate::telemetry::Metrics;
 /// The policies may cease to act without a word, such as when the API server gets other flags.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(600);
 /// What was not as it should be is looked at again after so long, then after twice as long, and so on.
-const FIRST_RETRY: Duration = Duration::from_secs(1);
+const FIRST_RETRY: Duration = Duration::from_millis(250);
 /// It is looked at again after so long at the latest.
 const LAST_RETRY: Duration = Duration::from_secs(60);
 /// Who asks waits no longer for an answer: two looks, each of them slow.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// After so many looks without an answer nobody waits for the first one any longer.
-const PATIENCE: u32 = 3;
+const PATIENCE: u32 = 5;
 /// Where dry runs are made if nothing else is known.
 const ANY_NAMESPACE: &str = "default";
 
@@ -290,8 +290,10 @@ mod tests {
 
     #[test]
     fn what_is_not_in_force_is_looked_at_again_ever_more_slowly() {
-        let seconds: Vec<_> = (0..=8).map(|failures| wait(failures).as_secs()).collect();
-        assert_eq!(seconds, [600, 1, 2, 4, 8, 16, 32, 60, 60]);
+        let waits: Vec<_> = (0..=9).map(|failures| wait(failures).as_millis()).collect();
+        let retries = [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000];
+        assert_eq!(waits[0], 600_000);
+        assert_eq!(waits[1..], retries);
         assert_eq!(wait(u32::MAX), LAST_RETRY);
     }
 }
