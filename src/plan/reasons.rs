@@ -70,6 +70,8 @@ pub mod grant {
     pub const LINK_SECRET_TAKEN: &str = "LinkSecretTaken";
     /// The operator may not touch Secrets in the request's namespace.
     pub const NAMESPACE_NOT_ENROLLED: &str = "NamespaceNotEnrolled";
+    /// A link was made, but the API server did not take the objects that carry it.
+    pub const LINK_NOT_KEPT: &str = "LinkNotKept";
     /// Three links in a row were lost on the way.
     pub const LINKS_LOST: &str = "LinksLost";
     /// Renewals are stopped: the flow or the integration is suspended, or gone.

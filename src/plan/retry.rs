@@ -37,6 +37,8 @@ pub enum Failure {
     OpensOnce,
     /// No usable answer.
     Unavailable,
+    /// There was a link, but the API server did not take it.
+    NotKept,
     /// The item that was fetched is not as it was when the terms were made.
     ItemDiffers,
     /// The item is not the version that was lent first.
@@ -55,7 +57,9 @@ impl Attempt {
         let wait = match self.failure {
             Failure::RateLimited { until } => return until.max(self.at),
             Failure::ItemDiffers => self.doubling(2, 600),
-            Failure::Unavailable | Failure::LimitReached => self.doubling(5, 600),
+            Failure::Unavailable | Failure::NotKept | Failure::LimitReached => {
+                self.doubling(5, 600)
+            }
             Failure::SecretTaken | Failure::OutOfReach => SignedDuration::from_mins(10),
             // A token that is refused is not sent again: the next try waits only for another one.
             Failure::Unauthorized => self.doubling(5, 60),
@@ -78,6 +82,7 @@ impl Attempt {
             self.failure,
             Failure::RateLimited { .. }
                 | Failure::Unavailable
+                | Failure::NotKept
                 | Failure::ItemDiffers
                 | Failure::LimitReached
         )
@@ -123,6 +128,12 @@ impl Attempt {
                 reasons::UNAVAILABLE,
                 format!(
                     "1Password cannot be reached, or did not answer as expected; next try at {at:.0}"
+                ),
+            ),
+            Failure::NotKept => (
+                reasons::LINK_NOT_KEPT,
+                format!(
+                    "a link was made, but the API server did not take the objects that carry it; the operator's log says why. Next try at {at:.0}"
                 ),
             ),
             Failure::ItemDiffers => (

@@ -147,6 +147,8 @@ pub fn fail_to_issue(
     let (reached, outcome) = match failure {
         Failure::Unavailable => (Reached::Intent, Some(LinkOutcome::Lost)),
         Failure::Refused => (Reached::Intent, Some(LinkOutcome::Refused)),
+        // It is found open, and lost, in the next pass.
+        Failure::NotKept => (Reached::Intent, None),
         _ => (Reached::Reads, None),
     };
     let mut seen = issue_link(issue, seen, reached, now);

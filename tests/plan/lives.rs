@@ -141,7 +141,7 @@ impl Life {
         let trouble = std::mem::replace(&mut self.trouble, Event::Nothing);
         let asks_1password = match &trouble {
             Event::Interrupted(reached) => *reached > Reached::Reads,
-            Event::Fails(failure) => *failure == Failure::Unavailable,
+            Event::Fails(failure) => matches!(failure, Failure::Unavailable | Failure::NotKept),
             _ => true,
         };
         if asks_1password {

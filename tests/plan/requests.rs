@@ -272,6 +272,7 @@ fn a_secret_of_somebody_elses_in_the_links_place_stalls_the_request() {
 /// (how the attempt failed) -> reason, seconds to the next one, whether a person has to do something.
 #[rstest]
 #[case(Failure::Unavailable, "OnePasswordUnavailable", 5, false)]
+#[case(Failure::NotKept, "LinkNotKept", 5, false)]
 #[case(Failure::LimitReached, "LimitReached", 5, false)]
 #[case(Failure::ItemDiffers, "ItemDiffers", 2, false)]
 #[case(Failure::RateLimited { until: at(7) }, "OnePasswordThrottled", 7 * 60, false)]

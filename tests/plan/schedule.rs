@@ -296,6 +296,22 @@ fn an_interrupted_intent_without_its_secret_is_lost_and_the_next_link_issued_in_
     assert_eq!((next.sequence, next.lost, next.first), (2, Some(1), false));
 }
 
+/// Where the API server takes no Secret, each try would be one more link that may open, three of them within a moment.
+#[test]
+fn a_link_that_the_api_server_did_not_take_is_not_followed_at_once() {
+    let world = World::asked();
+    let plan = world.plan_at(0);
+    let seen = fail_to_issue(issued(&plan), world.seen, Failure::NotKept, at(0));
+    let world = World { seen };
+    let plan = world.plan_at(0);
+    let again = at(0) + SignedDuration::from_secs(5);
+    assert_eq!((plan.effect.clone(), plan.wake), (None, Some(again)));
+    assert_eq!(reason(&plan, ACTIVE), "LinkNotKept");
+    let plan = keyloan::plan::grant::plan(&world.seen, again);
+    let next = issued(&plan);
+    assert_eq!((next.sequence, next.lost), (2, Some(1)));
+}
+
 #[test]
 fn an_interrupted_intent_with_somebody_elses_secret_stalls() {
     let world = interrupted_at(Reached::Intent).with(|w| w.seen.link = LinkSeen::Foreign);

@@ -115,6 +115,7 @@ fn lines(world: &World, minute: i64) -> String {
 #[case::refused(Failure::Refused)]
 #[case::opens_once(Failure::OpensOnce)]
 #[case::unavailable(Failure::Unavailable)]
+#[case::not_kept(Failure::NotKept)]
 #[case::item_differs(Failure::ItemDiffers)]
 #[case::limit_reached(Failure::LimitReached)]
 #[case::secret_taken(Failure::SecretTaken)]

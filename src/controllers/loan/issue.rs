@@ -97,8 +97,13 @@ impl Issuing<'_> {
                     access_details: issue.agreement.terms.access_details.clone(),
                 };
                 drop(ready);
-                self.hand_over(&record, &url, &facts).await?;
-                Ok(Ok(()))
+                let handed_over = self.hand_over(&record, &url, &facts).await;
+                if handed_over.is_err() {
+                    // Each try is one more link that may open: the next one has to wait.
+                    let now = self.loans.clock.now();
+                    self.memory.note_attempt(Err(Failure::NotKept), now);
+                }
+                handed_over.map(Ok)
             }
             Err(error) => {
                 self.memory.keep_policy(None);

@@ -65,6 +65,7 @@ pub fn failure() -> impl Strategy<Value = Failure> {
         Just(Failure::Refused),
         Just(Failure::OpensOnce),
         Just(Failure::Unavailable),
+        Just(Failure::NotKept),
         Just(Failure::ItemDiffers),
         Just(Failure::ItemChanged),
         Just(Failure::LimitReached),
