@@ -349,6 +349,36 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
     .await;
     assert!(boundary.seen().changed_at.expect("it was") >= restored);
 
+    // What was changed and changed back before the watch told of it is seen by the next look.
+    let before = boundary.seen().changed_at.expect("it was");
+    let policies = api(&world, POLICY);
+    let shipped = policies
+        .get("keyloan-grant-identity")
+        .await
+        .expect("there")
+        .data["spec"]["failurePolicy"]
+        .clone();
+    for value in [json!("Ignore"), shipped] {
+        change(
+            &policies,
+            "keyloan-grant-identity",
+            json!({ "spec": { "failurePolicy": value } }),
+        )
+        .await;
+    }
+    let changed = policies.get("keyloan-grant-identity").await.expect("there");
+    let times = changed.metadata.managed_fields.unwrap_or_default();
+    let changed = times
+        .into_iter()
+        .filter(|entry| entry.subresource.is_none())
+        .filter_map(|entry| entry.time)
+        .max()
+        .expect("a time")
+        .0;
+    boundary.check().await.expect("in force");
+    let now = boundary.seen().changed_at.expect("it was");
+    assert!(now >= changed && now >= before, "{before} {changed} {now}");
+
     // A right that is missing is no policy that acts.
     let answer = who_am_i(&cluster.verbs).await.expect("an answer");
     let before = answer.at.expect("the API server's time");

@@ -124,7 +124,7 @@ impl Cluster {
             records: Kind::new(verbs.clone()),
             secrets: Arc::new(Cache::new(secret_streams)),
             namespaces: Arc::new(Cache::new(1)),
-            policies: Arc::new(Policies::new()),
+            policies: Arc::new(Policies::new(client.clone())),
             verbs,
             enrolled,
             client,

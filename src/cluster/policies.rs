@@ -12,7 +12,8 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::plan::boundary::{PoliciesSeen, PolicyKind, PolicySeen, Reading};
+use super::errors::{ApiError, Trouble, Words};
+use crate::plan::boundary::{PoliciesSeen, PolicyKey, PolicyKind, PolicySeen, Reading};
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
@@ -21,14 +22,19 @@ const ABSENT_FOR: Duration = Duration::from_secs(600);
 /// So many failures in a row mean that what is known may be out of date; a few are an API server that restarts.
 const MOST_FAILURES: u32 = 5;
 
+/// Reading some of them anew takes no longer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What is known of our policies and bindings.
 pub struct Policies {
+    client: Client,
     seen: watch::Sender<PoliciesSeen>,
 }
 
 impl Policies {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(client: Client) -> Self {
         Self {
+            client,
             seen: watch::Sender::default(),
         }
     }
@@ -36,6 +42,53 @@ impl Policies {
     /// What is known now, and whenever that changes.
     pub fn seen(&self) -> watch::Receiver<PoliciesSeen> {
         self.seen.subscribe()
+    }
+
+    /// Reads these from the API server itself: the watch may not have told yet what was changed a moment ago.
+    pub async fn refresh(&self, keys: &[PolicyKey]) -> Result<(), ApiError> {
+        let reads = keys.iter().map(|key| self.read(key));
+        let reading = futures::future::try_join_all(reads);
+        let read = tokio::time::timeout(TIMEOUT, reading).await;
+        let read = read.unwrap_or_else(|_| Err(failed("each policy", Trouble::Timeout)))?;
+        for (key, policy) in keys.iter().zip(read) {
+            self.change(|seen| match policy {
+                Some(policy) => learn(seen, key.clone(), policy),
+                None => drop(seen.objects.remove(key)),
+            });
+        }
+        Ok(())
+    }
+
+    async fn read(&self, key: &PolicyKey) -> Result<Option<PolicySeen>, ApiError> {
+        let (kind, name) = key;
+        let object = api(&self.client, *kind).get_opt(name).await;
+        let object = object.map_err(|error| failed(name, Trouble::of(&error, Words::Quoted)))?;
+        Ok(object.map(policy_seen))
+    }
+
+    /// Tells only what is news.
+    fn change(&self, change: impl FnOnce(&mut PoliciesSeen)) {
+        self.seen.send_if_modified(|seen| {
+            let before = seen.clone();
+            change(seen);
+            *seen != before
+        });
+    }
+}
+
+/// Takes a policy in, unless a later version of it is known.
+fn learn(seen: &mut PoliciesSeen, key: PolicyKey, policy: PolicySeen) {
+    let known = seen.objects.get(&key);
+    if known.is_none_or(|known| known.uid != policy.uid || known.generation <= policy.generation) {
+        seen.objects.insert(key, policy);
+    }
+}
+
+fn failed(name: &str, trouble: Trouble) -> ApiError {
+    ApiError {
+        verb: "get",
+        object: format!("the admission policy {name}"),
+        trouble,
     }
 }
 
@@ -104,7 +157,7 @@ impl<F: Fn(&str) -> bool> Feed<F> {
             }
             Event::InitDone => {
                 let (kind, listing) = (self.kind, std::mem::take(&mut self.listing));
-                self.change(|seen| {
+                self.policies.change(|seen| {
                     seen.objects.retain(|(of, _), _| *of != kind);
                     let listed = listing.into_iter();
                     seen.objects
@@ -115,12 +168,12 @@ impl<F: Fn(&str) -> bool> Feed<F> {
             Event::Apply(object) => {
                 if let Some((name, policy)) = self.policy(object) {
                     let key = (self.kind, name);
-                    self.change(|seen| drop(seen.objects.insert(key, policy)));
+                    self.policies.change(|seen| learn(seen, key, policy));
                 }
             }
             Event::Delete(object) => {
                 let key = (self.kind, object.name_any());
-                self.change(|seen| drop(seen.objects.remove(&key)));
+                self.policies.change(|seen| drop(seen.objects.remove(&key)));
             }
         }
     }
@@ -135,21 +188,13 @@ impl<F: Fn(&str) -> bool> Feed<F> {
             _ => return,
         };
         let kind = self.kind;
-        self.change(|seen| drop(seen.readings.insert(kind, reading)));
+        self.policies
+            .change(|seen| drop(seen.readings.insert(kind, reading)));
     }
 
     fn policy(&self, object: DynamicObject) -> Option<(String, PolicySeen)> {
         let name = object.name_any();
         (self.ours)(&name).then(|| (name, policy_seen(object)))
-    }
-
-    /// Tells only what is news.
-    fn change(&self, change: impl FnOnce(&mut PoliciesSeen)) {
-        self.policies.seen.send_if_modified(|seen| {
-            let before = seen.clone();
-            change(seen);
-            *seen != before
-        });
     }
 }
 
@@ -206,14 +251,21 @@ mod tests {
         serde_json::from_value(object).expect("an object")
     }
 
+    /// Nobody is asked.
+    fn nowhere() -> Client {
+        crate::cluster::install_tls();
+        let address = "http://127.0.0.1:1".parse().expect("an address");
+        Client::try_from(kube::Config::new(address)).expect("a client")
+    }
+
     fn names(policies: &Policies) -> Vec<String> {
         let seen = policies.seen.borrow();
         seen.objects.keys().map(|(_, name)| name.clone()).collect()
     }
 
-    #[test]
-    fn only_ours_are_kept_and_a_listing_drops_what_is_gone() {
-        let policies = Arc::new(Policies::new());
+    #[tokio::test]
+    async fn only_ours_are_kept_and_a_listing_drops_what_is_gone() {
+        let policies = Arc::new(Policies::new(nowhere()));
         let mut feed = Feed {
             kind: PolicyKind::Validating,
             policies: policies.clone(),
@@ -243,13 +295,17 @@ mod tests {
         feed.take(Event::InitApply(object("keyloan-b", later)));
         feed.take(Event::InitDone);
         assert_eq!(names(&policies), ["keyloan-b"]);
+        let mut earlier_version = object("keyloan-b", earlier);
+        earlier_version.metadata.generation = Some(2);
+        feed.take(Event::Apply(earlier_version));
+        assert_eq!(of("keyloan-b").generation, 3, "a later one is known");
         feed.take(Event::Delete(object("keyloan-b", later)));
         assert_eq!(names(&policies), [""; 0]);
     }
 
-    #[test]
-    fn an_interruption_is_borne_for_a_while_and_a_missing_right_is_not() {
-        let policies = Arc::new(Policies::new());
+    #[tokio::test]
+    async fn an_interruption_is_borne_for_a_while_and_a_missing_right_is_not() {
+        let policies = Arc::new(Policies::new(nowhere()));
         let mut feed = Feed {
             kind: PolicyKind::Mutating,
             policies: policies.clone(),

@@ -11,8 +11,12 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::cluster::Cluster;
 use crate::cluster::probe::{Own, ask_under_a_false_name, who_am_i};
-use crate::manifests::{self, EMAIL_VARIABLE, ManifestError, USERNAME_VARIABLES};
-use crate::plan::boundary::{BoundarySeen, History, PoliciesSeen, Shipped, Verdict, verdict};
+use crate::manifests::{
+    self, EMAIL_VARIABLE, IDENTITY_POLICIES, ManifestError, USERNAME_VARIABLES,
+};
+use crate::plan::boundary::{
+    BoundarySeen, History, PoliciesSeen, PolicyKind, Shipped, Verdict, verdict,
+};
 use crate::runtime::{Clock, Tasks};
 use crate::telemetry::Metrics;
 
@@ -159,7 +163,7 @@ impl Boundary {
     }
 
     async fn look(&self, known: &mut Known) -> Answer {
-        let shown = self.probe(known).await;
+        let shown = self.probe_and_read(known).await;
         let policies = self.cluster.policies.seen().borrow().clone();
         let flaw = known
             .own
@@ -201,6 +205,19 @@ impl Boundary {
             (Some(broken), _) => Err(broken),
             (None, Verdict::Unknown(why)) => Err(why),
             (None, _) => Ok(()),
+        }
+    }
+
+    /// What guards identities is read anew after the dry run: the watch may lag behind what it has shown.
+    async fn probe_and_read(&self, known: &mut Known) -> Verdict {
+        let shown = self.probe(known).await;
+        let kinds = [PolicyKind::Validating, PolicyKind::ValidatingBinding];
+        let keys = kinds.map(|kind| IDENTITY_POLICIES.map(|name| (kind, name.to_owned())));
+        match self.cluster.policies.refresh(keys.as_flattened()).await {
+            Err(error) if shown == Verdict::Guarded => Verdict::Unknown(format!(
+                "the admission policies could not be read, and are read again ({error})"
+            )),
+            _ => shown,
         }
     }
 

@@ -20,7 +20,8 @@ use serde_json::Value;
 
 pub use crds::crds;
 pub use policies::{
-    Boundary, EMAIL_VARIABLE, USERNAME_VARIABLES, mutating_policies, validating_policies,
+    Boundary, EMAIL_VARIABLE, IDENTITY_POLICIES, USERNAME_VARIABLES, mutating_policies,
+    validating_policies,
 };
 
 /// One file of manifests.

@@ -16,14 +16,17 @@ struct Signature {
     field: &'static str,
 }
 
+/// The validating policies that refuse a false name.
+pub const IDENTITY_POLICIES: [&str; 2] = ["keyloan-grant-identity", "keyloan-decision-identity"];
+
 const GRANT: Signature = Signature {
-    policy: "keyloan-grant-identity",
+    policy: IDENTITY_POLICIES[0],
     resource: &["accessgrants"],
     field: "requester",
 };
 
 const DECISION: Signature = Signature {
-    policy: "keyloan-decision-identity",
+    policy: IDENTITY_POLICIES[1],
     resource: &["accessdecisions"],
     field: "approver",
 };

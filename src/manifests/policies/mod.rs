@@ -13,6 +13,7 @@ mod policy;
 use serde_json::Value;
 
 use super::ManifestError;
+pub use identity::IDENTITY_POLICIES;
 use policy::{Policy, list_literal};
 
 /// What the policies have to know of the installation and of the cluster.
