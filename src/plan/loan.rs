@@ -122,10 +122,14 @@ fn end_due(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Option<End
     if only_link_ended {
         return Some(EndReason::LinkEnded);
     }
-    let never_started = links.granted_at().is_none() && finish(seen, links).is_none();
     let is_refusal = |failure: &Failure| matches!(failure, Failure::Refused | Failure::OpensOnce);
     let refused = failed_by(seen, record, is_refusal);
-    if never_started && (refused || now >= gives_up_at(record, grant, now)) {
+    let given_up = match finish(seen, links) {
+        // It was made in time. But where the API server refuses for so long what lets the requester read it, nobody has it.
+        Some(_) => now >= first_link_until(record, now),
+        None => refused || now >= gives_up_at(record, grant, now),
+    };
+    if links.granted_at().is_none() && given_up {
         return Some(EndReason::NotIssued);
     }
     None
@@ -141,16 +145,18 @@ fn failed_by(seen: &Observed, record: &AccessRecord, how: impl Fn(&Failure) -> b
 
 /// When a loan without a link is given up. Nothing starts after `notAfter`, also not what was interrupted before.
 fn gives_up_at(record: &AccessRecord, grant: &AccessGrant, now: Timestamp) -> Timestamp {
-    let created = record
-        .metadata
-        .creation_timestamp
-        .as_ref()
-        .map_or(now, |t| t.0);
-    let latest = created
-        .saturating_add(FIRST_LINK_WITHIN)
-        .unwrap_or(Timestamp::MAX);
+    let latest = first_link_until(record, now);
     let not_after = grant.spec.not_after.as_ref();
     not_after.map_or(latest, |t| t.0.min(latest))
+}
+
+/// Until when the first link has to be with the requester.
+fn first_link_until(record: &AccessRecord, now: Timestamp) -> Timestamp {
+    let created = record.metadata.creation_timestamp.as_ref();
+    let created = created.map_or(now, |t| t.0);
+    created
+        .saturating_add(FIRST_LINK_WITHIN)
+        .unwrap_or(Timestamp::MAX)
 }
 
 fn blocked(seen: &Observed, record: &AccessRecord) -> bool {

@@ -180,6 +180,28 @@ fn a_loan_that_gets_no_first_link_is_given_up(
     assert_eq!(end.reason, why);
 }
 
+/// Role and RoleBinding can be refused for ever, by a policy or for want of rights. A crash just before `notAfter` is another
+/// matter: the link was made in time.
+#[test]
+fn a_link_that_nobody_is_ever_let_read_does_not_keep_its_loan_alive() {
+    let world = World::asked().with(|w| w.grant().spec.not_after = Some(Time(at(30))));
+    let plan = world.plan_at(0);
+    let seen = issue_link(issued(&plan), world.seen, Reached::Secret, at(0));
+    let world = World { seen };
+    for minute in [1, 31, DAY - 1] {
+        let effect = world.plan_at(minute).effect;
+        assert!(
+            matches!(effect, Some(Effect::FinishLink { .. })),
+            "{minute}"
+        );
+    }
+    assert_eq!(world.plan_at(DAY).effect, Some(Effect::DeleteLink));
+    let Some(Effect::EndLoan { end, lost, .. }) = world.one_step(DAY).plan_at(DAY).effect else {
+        panic!("the end is not written");
+    };
+    assert_eq!((end.reason, lost), (EndReason::NotIssued, Some(1)));
+}
+
 #[test]
 fn an_item_that_changes_before_the_first_link_ends_the_loan_whose_record_says_otherwise() {
     let world = World::asked();
