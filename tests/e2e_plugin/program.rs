@@ -38,7 +38,8 @@ impl Ran {
     }
 }
 
-fn keyloan(world: &World, who: &str, line: &[&str]) -> Command {
+/// The program with somebody's kubeconfig.
+pub fn keyloan(world: &World, who: &str, line: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command
         .arg("--kubeconfig")
@@ -46,6 +47,8 @@ fn keyloan(world: &World, who: &str, line: &[&str]) -> Command {
         .args(line)
         .env_remove("KUBECONFIG")
         .env_remove("KEYLOAN_INTEGRATION")
+        .env_remove("HTTPS_PROXY")
+        .env_remove("https_proxy")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

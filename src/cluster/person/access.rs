@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-use super::Person;
+use super::{Person, proxy};
 use crate::cluster::connect::{CONNECT_TIMEOUT, ConnectError};
+
+/// By what name the API server's logs know this program.
+const USER_AGENT: &str = concat!("kubectl-keyloan/", env!("CARGO_PKG_VERSION"));
 
 /// What a person says about where to go; each has kubectl's default.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +26,10 @@ impl Person {
     /// Makes a client for a person; nothing is asked of the API server yet.
     pub async fn connect(access: &PersonAccess) -> Result<Self, ConnectError> {
         let mut config = config(access).await?;
+        config.proxy_url = proxy::of(&config);
+        if let (Ok(name), Ok(value)) = ("user-agent".parse(), USER_AGENT.parse()) {
+            config.headers.push((name, value));
+        }
         config.default_retry = false;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         let namespace = access.namespace.clone();

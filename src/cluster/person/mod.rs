@@ -4,6 +4,7 @@
 
 mod access;
 mod link;
+mod proxy;
 mod refused;
 mod see;
 mod write;

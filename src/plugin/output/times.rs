@@ -1,6 +1,6 @@
 //! Times as people read them: how far away, and when.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, Unit};
 
 /// `in 3h 10m (2026-11-24 14:00 UTC)`, or `10m ago (...)`.
 pub fn when(at: Timestamp, now: Timestamp) -> String {
@@ -9,6 +9,7 @@ pub fn when(at: Timestamp, now: Timestamp) -> String {
     if away.abs() < SignedDuration::from_mins(1) {
         return format!("now ({date})");
     }
+    let away = to_the_minute(away);
     if away.is_positive() {
         format!("in {} ({date})", span(away))
     } else {
@@ -21,9 +22,17 @@ pub fn lasts(until: Timestamp, now: Timestamp) -> String {
     let left = until.duration_since(now);
     let date = until.strftime("%Y-%m-%d %H:%M UTC");
     if left.is_positive() {
-        format!("for another {} (until {date})", span(left))
+        format!("for another {} (until {date})", span(to_the_minute(left)))
     } else {
-        format!("no more since {} ({date})", span(left.abs()))
+        format!("no more since {} ({date})", span(to_the_minute(left.abs())))
+    }
+}
+
+/// Who asks for 4h reads 4h, not 3h 59m. Below a minute seconds count.
+fn to_the_minute(duration: SignedDuration) -> SignedDuration {
+    match duration.abs() < SignedDuration::from_mins(1) {
+        true => duration,
+        false => duration.round(Unit::Minute).unwrap_or(duration),
     }
 }
 
@@ -66,6 +75,7 @@ mod tests {
     #[case("2026-11-26T15:20:00Z", "in 2d 4h (2026-11-26 15:20 UTC)")]
     #[case("2026-11-24T10:40:00Z", "10m ago (2026-11-24 10:40 UTC)")]
     #[case("2026-11-24T11:50:00Z", "in 1h (2026-11-24 11:50 UTC)")]
+    #[case("2026-11-24T14:49:58Z", "in 4h (2026-11-24 14:49 UTC)")]
     #[case("2026-11-24T10:50:20Z", "now (2026-11-24 10:50 UTC)")]
     fn a_time_is_told_by_its_distance_and_its_date(#[case] at: &str, #[case] told: &str) {
         let now = "2026-11-24T10:50:00Z".parse().unwrap();
