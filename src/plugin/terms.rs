@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::api::{
-    AccessGrant, AgreedApproval, AgreedGroup, AgreedPerson, ApprovalMode, LinkLifetime, PersonKind,
-    Renewal,
+    AccessGrant, AgreedApproval, AgreedGroup, AgreedPerson, ApprovalMode, Decision, LinkLifetime,
+    PersonKind, Renewal, Span,
 };
 
 use super::output::{facts, when};
@@ -79,7 +79,7 @@ fn agreed(grant: &AccessGrant) -> Vec<(&'static str, String)> {
     };
     vec![
         ("Flow", terms.flow.name.clone()),
-        ("For", terms.duration.0.clone()),
+        ("For", duration(grant, &terms.duration)),
         ("Links to", listed(&terms.recipients)),
         ("Each link", each),
         ("Owner", terms.resource_owner.clone().unwrap_or_default()),
@@ -94,6 +94,20 @@ fn agreed(grant: &AccessGrant) -> Vec<(&'static str, String)> {
                 .unwrap_or_default(),
         ),
     ]
+}
+
+/// The duration that was agreed, and what approvers have made of it.
+fn duration(grant: &AccessGrant, agreed: &Span) -> String {
+    let decisions = grant.status.iter().flat_map(|s| &s.decisions);
+    let shortest = decisions
+        .filter(|d| d.decision == Decision::Approve)
+        .filter_map(|d| d.max_duration.as_ref())
+        .filter(|most| most.parse() < agreed.parse())
+        .min_by_key(|most| most.parse());
+    match shortest {
+        Some(most) => format!("{most}, shortened from {agreed} on approval"),
+        None => agreed.0.clone(),
+    }
 }
 
 /// The item by its title, and the vault.
