@@ -225,19 +225,3 @@ async fn an_unknown_or_ambiguous_title_costs_one_listing_and_none_when_repeated(
         .await;
     world.until_active(&grant).await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flow_that_needs_approval_grants_nothing_yet() {
-    let world = World::start().await;
-    world.integration("prod", "lender").await;
-    world.flow("reviewed", world::needs_approval).await;
-    let grant = world.ask("alice", Ask::item("db password")).await;
-    let refused = world
-        .until(&grant, |g| condition(g, ACCEPTED).is_some())
-        .await;
-    assert_eq!(
-        condition(&refused, ACCEPTED).map(|c| c.reason.as_str()),
-        Some("ApprovalNotSupported")
-    );
-    assert_eq!(world.control.shares().await.expect("shares").len(), 0);
-}

@@ -6,6 +6,7 @@ mod plan {
     pub mod executor;
     pub mod world;
 
+    mod approving;
     mod choosing;
     mod endings;
     mod lookup;

@@ -1,6 +1,7 @@
 //! The controllers: each observes, has the plan decide, does at most one thing, and says how it stands.
 
 pub mod boundary;
+pub mod decision;
 pub mod flow;
 pub mod integration;
 pub mod loan;

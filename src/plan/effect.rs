@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::api::{AccessGrantStatus, EndRecord, LinkLifetime, Time};
+use crate::api::{AccessGrantStatus, CountedDecision, EndRecord, LinkLifetime, Time};
 
 use super::terms::Agreement;
 
@@ -54,6 +54,8 @@ pub enum Effect {
         /// The item's version, as noted at the Secret.
         item_version: u32,
     },
+    /// See whether the API server vouches for who asked and who decided: a dry run that begins now.
+    CheckBoundary,
     /// Delete the Secret; Role and RoleBinding go with it.
     DeleteLink,
     /// Write the loan's end into its record.
@@ -64,6 +66,8 @@ pub enum Effect {
         lost: Option<u32>,
         /// Until when a link may still open.
         residual_until: Option<Time>,
+        /// The decision that ended it, if one did.
+        decision: Option<CountedDecision>,
     },
     /// Delete a grant that has been over for a while.
     DeleteGrant,
@@ -78,6 +82,8 @@ pub struct IssueLink {
     pub sequence: u32,
     /// What was agreed.
     pub agreement: Agreement,
+    /// The decisions that made it so, for the record.
+    pub decisions: Vec<CountedDecision>,
     /// Whether the record is to be created with the intent.
     pub first: bool,
     /// An interrupted intent, to be marked as lost in the same write.

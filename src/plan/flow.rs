@@ -123,10 +123,6 @@ fn covers(
         return reject(reasons::NO_FLOW_COVERS, "it does not lend this item".into());
     }
     let agreement = agree(subject, flow)?;
-    if flow.spec.approval.mode != ApprovalMode::None {
-        let message = "it needs approval, which this version cannot carry out; use a flow with approval mode None";
-        return reject(reasons::APPROVAL_NOT_SUPPORTED, message.into());
-    }
     if let Some(frame) = &flow.spec.timeframe {
         match opening(frame, now) {
             Opening::Open => {}

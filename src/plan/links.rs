@@ -4,6 +4,7 @@ use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use crate::api::{AccessRecordSpec, LinkLifetime, LinkOutcome, LinkRecord, Renewal};
 
+use super::approval;
 use super::terms::{length, longest_within};
 
 /// The longest that a call to 1Password may take; no answer that comes later is believed.
@@ -96,14 +97,14 @@ impl<'a> Links<'a> {
         Some(first.issued_at.as_ref().unwrap_or(&first.intent_at).0)
     }
 
+    /// How long the loan lasts, as its approvers left it.
+    fn duration(self) -> SignedDuration {
+        approval::duration(&self.record.terms, &self.record.decisions)
+    }
+
     /// When the loan's time is over.
     pub fn loan_end(self) -> Option<Timestamp> {
-        let duration = self
-            .record
-            .terms
-            .duration
-            .parse()
-            .unwrap_or(SignedDuration::from_hours(1));
+        let duration = self.duration();
         self.granted_at()
             .map(|at| at.saturating_add(duration).unwrap_or(Timestamp::MAX))
     }
@@ -129,7 +130,11 @@ impl<'a> Links<'a> {
         match self.loan_end() {
             // A link's life starts when 1Password has made it, which may be as late as the call's time-out.
             Some(end) => longest_within(end.duration_since(now) - CALL_TIMEOUT, ceiling),
-            None => longest_within(self.record.terms.duration.parse()?, ceiling),
+            // What was agreed and cannot be read starts nothing.
+            None => {
+                self.record.terms.duration.parse()?;
+                longest_within(self.duration(), ceiling)
+            }
         }
     }
 

@@ -3,10 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{
-    AccessGrant, AccessRecord, EndReason, EndRecord, LinkLifetime, LinkRecord, RENEW_ANNOTATION,
-    Time,
+    AccessGrant, AccessRecord, CountedDecision, EndReason, EndRecord, LinkLifetime, LinkRecord,
+    RENEW_ANNOTATION, Time,
 };
 
+use super::approval;
 use super::effect::{Effect, IssueLink, Plan};
 use super::inventory::Lookup;
 use super::links::{
@@ -27,7 +28,11 @@ const FIRST_LINK_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     let links = Links::of(&record.spec);
     if let Some(reason) = end_due(seen, record, now) {
-        return end(seen, record, reason, now);
+        return end(seen, record, reason, None, now);
+    }
+    let started = links.granted_at().is_some();
+    if let Some(no) = approval::revocation(&seen.decisions, &Agreement::of(record), started) {
+        return end(seen, record, EndReason::Revoked, Some(no), now);
     }
     let Some(grant) = seen.grant_of(record) else {
         return Plan::default();
@@ -186,7 +191,13 @@ fn item_changed(seen: &Observed, record: &AccessRecord) -> bool {
 }
 
 /// First the Secret goes, then the end is written: whatever happens in between, nobody finds a link.
-fn end(seen: &Observed, record: &AccessRecord, reason: EndReason, now: Timestamp) -> Plan {
+fn end(
+    seen: &Observed,
+    record: &AccessRecord,
+    reason: EndReason,
+    decision: Option<CountedDecision>,
+    now: Timestamp,
+) -> Plan {
     let links = Links::of(&record.spec);
     let effect = match seen.link {
         LinkSeen::Present { .. } => Effect::DeleteLink,
@@ -194,9 +205,10 @@ fn end(seen: &Observed, record: &AccessRecord, reason: EndReason, now: Timestamp
         LinkSeen::Absent | LinkSeen::Foreign | LinkSeen::OutOfReach => Effect::EndLoan {
             end: EndRecord {
                 reason,
-                by: None,
+                by: decision.as_ref().map(|d| d.user.clone()),
                 at: Time(now),
             },
+            decision,
             lost: links.open().map(|l| l.sequence),
             residual_until: links.residual(now).map(Time),
         },
@@ -299,6 +311,7 @@ fn next_link(seen: &Observed, record: &AccessRecord, grant: &AccessGrant, now: T
     Next::Issue(Box::new(IssueLink {
         sequence: links.next_sequence(),
         agreement: Agreement::of(record),
+        decisions: record.spec.decisions.clone(),
         first: false,
         lost: links.open().map(|l| l.sequence),
         write_by: links.write_by(lifetime).unwrap_or(answered_by(gives_up)),

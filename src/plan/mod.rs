@@ -3,6 +3,7 @@
 //! [`grant::plan`] looks at one loan and says at most one thing to do, what its status should say, and when to look
 //! again. It is total: odd input becomes a condition, never an error.
 
+pub mod approval;
 pub mod boundary;
 pub mod conditions;
 pub mod digest;
@@ -15,6 +16,8 @@ pub mod inventory;
 pub mod links;
 pub mod loan;
 pub mod observed;
+mod over;
+mod patience;
 pub mod quota;
 pub mod reasons;
 pub mod request;

@@ -22,8 +22,18 @@ pub mod grant {
     pub const NO_FLOW: &str = "NoFlow";
     /// Flows let this person ask, but none of them covers this request.
     pub const NO_FLOW_COVERS: &str = "NoFlowCoversRequest";
-    /// The only flows that cover the request need approval, which is not supported yet.
-    pub const APPROVAL_NOT_SUPPORTED: &str = "ApprovalNotSupported";
+    /// Approvals are missing; `waitingFor` says whose.
+    pub const WAITING_FOR_APPROVAL: &str = "WaitingForApproval";
+    /// All who had to agree have agreed.
+    pub const APPROVED: &str = "Approved";
+    /// Somebody who decides said no.
+    pub const DENIED: &str = "Denied";
+    /// The request was taken back, or the loan ended, by somebody entitled to.
+    pub const REVOKED: &str = "Revoked";
+    /// The admission policies that vouch for who asks and who decides are not in force: nothing new is approved or issued.
+    pub const BOUNDARY_NOT_IN_FORCE: &str = "BoundaryNotInForce";
+    /// The request is older than the admission policies that vouch for its maker; ask again.
+    pub const IDENTITY_UNVERIFIED: &str = "IdentityUnverified";
     /// The requester is blocked by the integration.
     pub const BLOCKED: &str = "Blocked";
     /// The vault is not among those that the integration lends from.

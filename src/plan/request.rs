@@ -1,24 +1,21 @@
-//! A request that has no record yet: what becomes of it, from its first look to the first link.
+//! A request that has no record yet: what becomes of it, from its first look over its approval to the first link.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::api::{AccessGrant, ConsideredFlow, Phase, Time};
+use crate::api::{AccessGrant, ConsideredFlow, CountedDecision, Decision, Phase, Time};
 
+use super::approval::{self, Standing, Weighed};
 use super::effect::{Effect, IssueLink, Plan};
 use super::inventory::Lookup;
-use super::links::{answered_by, latest_end};
+use super::links::answered_by;
 use super::observed::{LinkSeen, Observed};
+use super::over::{clean_up, final_since, has_been_lent, last_known_residual};
+use super::patience::{approval_until, patience, starts_until};
 use super::reasons::grant as reasons;
 use super::resolve::{Hold, Kind, look_up_and_agree};
 use super::retry::{self, Failure};
-use super::status::{self, RequestState};
-use super::terms::Agreement;
-
-/// How long a request may wait before it lapses.
-const LAPSES_AFTER: SignedDuration = SignedDuration::from_hours(24);
-
-/// How long a request that came to nothing is kept for people to read.
-const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
+use super::status::{self, Approved, RequestState};
+use super::terms::{Agreement, longest_within};
 
 /// Decide about a request.
 pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
@@ -37,55 +34,57 @@ pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
         return clean_up(grant, over_since, now);
     }
     if has_been_lent(grant) {
-        return record_missing(grant, now);
+        return record_missing(seen, grant, now);
     }
-    let lapses = lapses_at(grant, now);
-    if now >= lapses {
-        let message = match &grant.spec.not_after {
-            Some(at) if at.0 <= now => {
-                format!("the loan could not start before {}; ask again", at.0)
-            }
-            _ => "the request could not be granted within 24 hours; ask again".into(),
-        };
-        let lapsed = Hold::new(Kind::Lapsed, reasons::LAPSED, message);
-        return held(grant, lapsed, Vec::new(), None, now);
+    if let Some(decision) = approval::withdrawal(seen, grant) {
+        return denied(seen, grant, decision, None, Vec::new(), now);
+    }
+    let patience = patience(grant, now);
+    let or_lapsed = |hold: Hold| match now >= patience {
+        true => lapsed(grant, patience, now),
+        false => hold,
+    };
+    match vouched_for(seen, grant) {
+        Vouched::Yes => {}
+        Vouched::AfterACheck if now < patience => {
+            return Plan {
+                effect: Some(Effect::CheckBoundary),
+                wake: Some(patience),
+                ..Plan::default()
+            };
+        }
+        Vouched::AfterACheck => {
+            let hold = lapsed(grant, patience, now);
+            return held(seen, grant, hold, Vec::new(), None, now);
+        }
+        Vouched::No(hold) => {
+            return held(
+                seen,
+                grant,
+                or_lapsed(hold),
+                Vec::new(),
+                Some(patience),
+                now,
+            );
+        }
     }
     if seen.link == LinkSeen::OutOfReach {
         let (reason, message) = retry::out_of_reach();
-        let hold = Hold::new(Kind::Fails, reason, message);
-        return held(grant, hold, Vec::new(), Some(lapses), now);
+        let hold = or_lapsed(Hold::new(Kind::Fails, reason, message));
+        return held(seen, grant, hold, Vec::new(), Some(patience), now);
     }
     let mut considered = Vec::new();
     match look_up_and_agree(seen, grant, now, &mut considered) {
-        Ok(agreement) => grantable(seen, grant, agreement, considered, lapses, now),
+        Ok(agreement) => agreed(seen, grant, agreement, considered, now),
         Err(hold) => {
-            let hold = hold.after(seen.attempt.as_ref(), now);
-            held(grant, hold, considered, Some(lapses), now)
+            let hold = or_lapsed(hold.after(seen.attempt.as_ref(), now));
+            held(seen, grant, hold, considered, Some(patience), now)
         }
     }
 }
 
-/// A state that a request does not leave any more, and since when it is in it.
-fn final_since(grant: &AccessGrant) -> Option<Timestamp> {
-    let status = grant.status.as_ref()?;
-    let accepted = status
-        .conditions
-        .iter()
-        .find(|c| c.type_ == crate::api::ACCEPTED)?;
-    let over = matches!(status.phase, Some(Phase::Denied | Phase::Lapsed))
-        || [reasons::OUTSIDE_TIMEFRAME, reasons::RECORD_MISSING]
-            .contains(&accepted.reason.as_str());
-    over.then_some(accepted.last_transition_time.0)
-}
-
-/// Whether a record of this loan was seen before, though there is none now.
-fn has_been_lent(grant: &AccessGrant) -> bool {
-    let status = grant.status.as_ref();
-    status.is_some_and(|s| s.record.is_some() || s.granted_at.is_some())
-}
-
 /// The record of a loan was deleted under it, as a restored backup or a deleted namespace can do: the loan is over.
-fn record_missing(grant: &AccessGrant, now: Timestamp) -> Plan {
+fn record_missing(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     let residual = last_known_residual(grant, now);
     let opens = residual.map_or_else(String::new, |until| {
         format!(
@@ -96,94 +95,179 @@ fn record_missing(grant: &AccessGrant, now: Timestamp) -> Plan {
         "the record of this loan is gone, and nothing is lent twice by one request; ask again{opens}"
     );
     let gone = Hold::new(Kind::Final, reasons::RECORD_MISSING, message);
-    let mut plan = held(grant, gone, Vec::new(), None, now);
+    let mut plan = held(seen, grant, gone, Vec::new(), None, now);
     if let Some(status) = &mut plan.status {
         status.residual_until = residual.map(Time);
     }
     plan
 }
 
-/// Until when a link may still open, as far as the status knows it. No link outlives its loan.
-fn last_known_residual(grant: &AccessGrant, now: Timestamp) -> Option<Timestamp> {
-    let status = grant.status.as_ref()?;
-    let known = match (&status.ended_at, &status.granted_at, &status.terms) {
-        (Some(_), _, _) => status.residual_until.as_ref().map(|t| t.0),
-        (None, Some(_), _) => {
-            let link = status.link.as_ref().map(|link| link.expires_at.0);
-            link.max(status.expires_at.as_ref().map(|t| t.0))
+fn lapsed(grant: &AccessGrant, limit: Timestamp, now: Timestamp) -> Hold {
+    let message = match &grant.spec.not_after {
+        Some(at) if at.0 <= now => {
+            format!("the loan could not start before {}; ask again", at.0)
         }
-        // The first link was being made: it may have been begun just now.
-        (None, None, Some(terms)) => Some(latest_end(now, terms.link_lifetime)),
-        (None, None, None) => None,
+        _ => format!("the request could not be granted by {limit:.0}; ask again"),
     };
-    known.filter(|until| *until > now)
+    Hold::new(Kind::Lapsed, reasons::LAPSED, message)
 }
 
-/// People's old requests are tidied away; those with `notAfter` not before it, since whoever re-creates them
-/// would otherwise ask anew.
-fn clean_up(grant: &AccessGrant, over_since: Timestamp, now: Timestamp) -> Plan {
-    let residual = grant
-        .status
-        .as_ref()
-        .and_then(|s| s.residual_until.as_ref());
-    let kept_until = residual
-        .map_or(over_since, |until| until.0.max(over_since))
-        .saturating_add(KEPT_FOR)
-        .unwrap_or(Timestamp::MAX);
-    let due = grant
-        .spec
-        .not_after
-        .as_ref()
-        .map_or(kept_until, |t| t.0.max(kept_until));
-    if now >= due {
-        return Plan {
-            effect: Some(Effect::DeleteGrant),
-            ..Plan::default()
-        };
+/// Whether the API server vouches for who made the request.
+enum Vouched {
+    Yes,
+    AfterACheck,
+    No(Hold),
+}
+
+fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
+    let uid = grant.metadata.uid.as_ref();
+    let before = grant.status.as_ref().map_or(&[][..], |s| &s.verified);
+    if uid.is_some_and(|uid| seen.checked.contains(uid) || before.contains(uid)) {
+        return Vouched::Yes;
     }
-    Plan {
-        wake: Some(due),
-        status: grant.status.clone(),
-        ..Plan::default()
+    if let Some(why) = &seen.boundary.broken {
+        return Vouched::No(Hold::boundary(why));
     }
+    let made = grant.metadata.creation_timestamp.as_ref().map(|t| t.0);
+    let changed = seen.boundary.changed_at;
+    if made
+        .zip(changed)
+        .is_some_and(|(made, changed)| made <= changed)
+    {
+        let message = "the request was made before the admission policies that vouch for its maker were last changed; delete it and ask again";
+        return Vouched::No(Hold::new(
+            Kind::Final,
+            reasons::IDENTITY_UNVERIFIED,
+            message,
+        ));
+    }
+    Vouched::AfterACheck
 }
 
-fn lapses_at(grant: &AccessGrant, now: Timestamp) -> Timestamp {
-    let created = grant
-        .metadata
-        .creation_timestamp
-        .as_ref()
-        .map_or(now, |t| t.0);
-    let lapses = created
-        .saturating_add(LAPSES_AFTER)
-        .unwrap_or(Timestamp::MAX);
-    grant
-        .spec
-        .not_after
-        .as_ref()
-        .map_or(lapses, |t| t.0.min(lapses))
-}
-
-fn grantable(
+/// A flow covers the request: now those decide whom the flow names.
+fn agreed(
     seen: &Observed,
     grant: &AccessGrant,
     agreement: Agreement,
     considered: Vec<ConsideredFlow>,
+    now: Timestamp,
+) -> Plan {
+    let Some(approval) = &agreement.terms.approval else {
+        if let Some(decision) = approval::revocation(&seen.decisions, &agreement, false) {
+            return denied(seen, grant, decision, Some(&agreement), considered, now);
+        }
+        let lapses = starts_until(grant, None, now);
+        return grantable(seen, grant, agreement, Vec::new(), considered, lapses, now);
+    };
+    let until = approval_until(grant, approval, now);
+    let Weighed {
+        standing,
+        counted,
+        ignored,
+    } = approval::weigh(seen, grant, &agreement, approval, until);
+    let mut state = RequestState {
+        phase: Phase::Pending,
+        accepted: Ok(()),
+        approved: Approved::No(reasons::NOT_APPROVED, String::new()),
+        not_active: (
+            reasons::NOT_APPROVED,
+            "the request has not been approved".into(),
+        ),
+        stalled: false,
+        considered,
+        agreement: Some(&agreement),
+        decisions: counted,
+        ignored,
+    };
+    match standing {
+        Standing::Denied(decision) => {
+            let considered = std::mem::take(&mut state.considered);
+            let ignored = std::mem::take(&mut state.ignored);
+            let mut plan = denied(seen, grant, decision, Some(&agreement), considered, now);
+            if let Some(status) = &mut plan.status {
+                status.ignored_decisions = ignored;
+            }
+            plan
+        }
+        Standing::Approved { at } => {
+            let lapses = starts_until(grant, Some(at), now);
+            let RequestState {
+                considered,
+                decisions,
+                ignored,
+                ..
+            } = state;
+            let mut plan = grantable(seen, grant, agreement, decisions, considered, lapses, now);
+            if let Some(status) = &mut plan.status {
+                status.ignored_decisions = ignored;
+            }
+            plan
+        }
+        Standing::Unverified if seen.boundary.broken.is_none() => Plan {
+            effect: Some(Effect::CheckBoundary),
+            wake: Some(until),
+            ..Plan::default()
+        },
+        Standing::Waiting(_) | Standing::Unverified if now >= until => {
+            let message = format!("it was not approved by {until:.0}; ask again");
+            let lapsed = Hold::new(Kind::Lapsed, reasons::LAPSED, message);
+            let considered = std::mem::take(&mut state.considered);
+            held(seen, grant, lapsed, considered, None, now)
+        }
+        Standing::Unverified => {
+            let why = seen.boundary.broken.clone().unwrap_or_default();
+            let hold = Hold::boundary(&why);
+            state.approved = Approved::No(hold.reason, hold.message);
+            show(seen, grant, state, Some(until), now)
+        }
+        Standing::Waiting(sentence) => {
+            state.approved = Approved::Waits(sentence);
+            show(seen, grant, state, Some(until), now)
+        }
+    }
+}
+
+/// Nobody's word is missing: the first link is issued, unless something hinders it.
+fn grantable(
+    seen: &Observed,
+    grant: &AccessGrant,
+    agreement: Agreement,
+    decisions: Vec<CountedDecision>,
+    considered: Vec<ConsideredFlow>,
     lapses: Timestamp,
     now: Timestamp,
 ) -> Plan {
+    if now >= lapses {
+        return held(
+            seen,
+            grant,
+            lapsed(grant, lapses, now),
+            considered,
+            None,
+            now,
+        );
+    }
     let mut state = RequestState {
         phase: Phase::Issuing,
         accepted: Ok(()),
+        approved: Approved::Yes,
         not_active: (reasons::ISSUING, "the first link is being made".into()),
         stalled: false,
         considered,
         agreement: Some(&agreement),
+        decisions: decisions.clone(),
+        ignored: Vec::new(),
     };
     let write_by = answered_by(lapses);
     let mut wake = lapses;
     let mut effect = None;
-    if seen.link == LinkSeen::Foreign {
+    let duration = approval::duration(&agreement.terms, &decisions);
+    let lifetime = longest_within(duration, agreement.terms.link_lifetime);
+    if let Some(why) = &seen.boundary.broken {
+        let hold = Hold::boundary(why);
+        state.phase = Phase::Pending;
+        state.not_active = (hold.reason, hold.message);
+    } else if seen.link == LinkSeen::Foreign {
         state.not_active = retry::taken();
         state.stalled = true;
     } else if let Some(attempt) = seen.attempt.as_ref().filter(|a| a.retry_at() > now) {
@@ -193,11 +277,12 @@ fn grantable(
         wake = wake.min(attempt.retry_at());
     } else if let Some(stale) = stale_listing(seen, &agreement) {
         effect = Some(stale);
-    } else if now < write_by {
+    } else if let Some(lifetime) = lifetime.filter(|_| now < write_by) {
         effect = Some(Effect::IssueLink(Box::new(IssueLink {
             sequence: 1,
-            lifetime: agreement.terms.link_lifetime,
+            lifetime,
             agreement: agreement.clone(),
+            decisions,
             first: true,
             lost: None,
             write_by,
@@ -209,13 +294,9 @@ fn grantable(
             "too little time is left to start the loan".into(),
         );
     }
-    let status = status::of_request(grant, state, now);
-    let notes = status::notes(grant, &status);
     Plan {
         effect,
-        status: Some(status),
-        wake: Some(wake),
-        notes,
+        ..show(seen, grant, state, Some(wake), now)
     }
 }
 
@@ -235,7 +316,41 @@ fn stale_listing(seen: &Observed, agreement: &Agreement) -> Option<Effect> {
     })
 }
 
+/// Somebody said no: for good.
+fn denied(
+    seen: &Observed,
+    grant: &AccessGrant,
+    decision: CountedDecision,
+    agreement: Option<&Agreement>,
+    considered: Vec<ConsideredFlow>,
+    now: Timestamp,
+) -> Plan {
+    let (reason, what) = match decision.decision {
+        Decision::Revoke => (reasons::REVOKED, "taken back"),
+        Decision::Deny | Decision::Approve => (reasons::DENIED, "denied"),
+    };
+    let why = decision.reason.as_ref();
+    let why = why.map_or(String::new(), |why| format!(": {why}"));
+    let message = format!("it was {what} by {}{why}", decision.user);
+    let state = RequestState {
+        phase: Phase::Denied,
+        accepted: match agreement {
+            Some(_) => Ok(()),
+            None => Err((reason, message.clone())),
+        },
+        approved: Approved::No(reason, message.clone()),
+        not_active: (reason, message),
+        stalled: true,
+        considered,
+        agreement,
+        decisions: vec![decision],
+        ignored: Vec::new(),
+    };
+    show(seen, grant, state, None, now)
+}
+
 fn held(
+    seen: &Observed,
     grant: &AccessGrant,
     hold: Hold,
     considered: Vec<ConsideredFlow>,
@@ -250,6 +365,7 @@ fn held(
     let state = RequestState {
         phase,
         accepted: Err((hold.reason, hold.message)),
+        approved: Approved::No(reasons::NOT_APPROVED, "nothing has been approved".into()),
         not_active: (
             reasons::NOT_STARTED,
             "the request has not been granted".into(),
@@ -257,12 +373,29 @@ fn held(
         stalled: hold.kind != Kind::Waits,
         considered,
         agreement: None,
+        decisions: Vec::new(),
+        ignored: Vec::new(),
     };
-    let status = status::of_request(grant, state, now);
-    let notes = status::notes(grant, &status);
+    let lapses = lapses.filter(|lapses| *lapses > now);
     let wake = [hold.wake, lapses].into_iter().flatten().min();
     Plan {
         effect: hold.effect.map(|effect| *effect),
+        ..show(seen, grant, state, wake, now)
+    }
+}
+
+/// A plan that only says how the request stands.
+fn show(
+    seen: &Observed,
+    grant: &AccessGrant,
+    state: RequestState<'_>,
+    wake: Option<Timestamp>,
+    now: Timestamp,
+) -> Plan {
+    let status = status::of_request(grant, seen, state, now);
+    let notes = status::notes(grant, &status);
+    Plan {
+        effect: None,
         status: Some(status),
         wake,
         notes,

@@ -246,6 +246,11 @@ impl Hold {
         Self::new(Kind::Waits, reason, message)
     }
 
+    /// Nothing new is approved or issued while the API server does not vouch for who people are.
+    pub(super) fn boundary(why: &str) -> Self {
+        Self::waits(reasons::BOUNDARY_NOT_IN_FORCE, why)
+    }
+
     /// An effect that has just failed is not tried again before its time.
     pub(super) fn after(self, attempt: Option<&Attempt>, now: Timestamp) -> Self {
         match attempt.filter(|a| self.effect.is_some() && a.retry_at() > now) {

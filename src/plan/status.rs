@@ -1,21 +1,38 @@
 //! What a grant's status says: projected from the record, or from what became of the request.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::api::{
     ACCEPTED, ACTIVE, APPROVED, AccessGrant, AccessGrantStatus, AccessRecord, Condition,
-    ConsideredFlow, ENDED, EndReason, LinkStatus, Phase, STALLED, Time, link_name,
+    ConsideredFlow, CountedDecision, Decision, ENDED, EndReason, IgnoredDecision, LinkStatus,
+    Phase, STALLED, Time, link_name,
 };
 
 use super::conditions::{self, Conditions};
 use super::effect::Note;
 use super::links::Links;
-use super::observed::LinkSeen;
+use super::observed::{LinkSeen, Observed};
 use super::reasons::grant as reasons;
 use super::terms::Agreement;
 
+/// How many verified uids a status keeps: the schema's bound.
+const VERIFIED: usize = 200;
+
 /// A reason and a message.
 type Why = (&'static str, String);
+
+/// How a request stands with those who decide.
+#[derive(Debug)]
+pub enum Approved {
+    /// Nobody has to agree, or all have.
+    Yes,
+    /// Approvals are missing: the sentence says whose.
+    Waits(String),
+    /// It is not approved: reason and message.
+    No(&'static str, String),
+}
 
 /// What became of a request that has no record.
 #[derive(Debug)]
@@ -24,6 +41,8 @@ pub struct RequestState<'a> {
     pub phase: Phase,
     /// Whether a flow covers it; if not, why.
     pub accepted: Result<(), Why>,
+    /// Whether it is approved.
+    pub approved: Approved,
     /// Why no link is there.
     pub not_active: Why,
     /// Whether a person has to mend something.
@@ -32,11 +51,16 @@ pub struct RequestState<'a> {
     pub considered: Vec<ConsideredFlow>,
     /// What would be agreed.
     pub agreement: Option<&'a Agreement>,
+    /// The decisions that counted.
+    pub decisions: Vec<CountedDecision>,
+    /// The decisions that did not.
+    pub ignored: Vec<IgnoredDecision>,
 }
 
 /// The status of a request that has no record.
 pub fn of_request(
     grant: &AccessGrant,
+    seen: &Observed,
     state: RequestState<'_>,
     now: Timestamp,
 ) -> AccessGrantStatus {
@@ -44,28 +68,19 @@ pub fn of_request(
     match &state.accepted {
         Ok(()) => {
             let flow = state.agreement.map_or("", |a| a.terms.flow.name.as_str());
-            conditions.say(
-                ACCEPTED,
-                true,
-                reasons::FLOW_CHOSEN,
-                format!("the flow {flow:?} covers the request"),
-            );
-            conditions.say(
-                APPROVED,
-                true,
-                reasons::AUTOMATIC,
-                "the flow asks for nobody's approval",
-            );
+            accepted(&mut conditions, flow);
         }
-        Err((reason, message)) => {
-            conditions.say(ACCEPTED, false, reason, message);
-            conditions.say(
-                APPROVED,
-                false,
-                reasons::NOT_APPROVED,
-                "nothing has been approved",
-            );
+        Err((reason, message)) => conditions.say(ACCEPTED, false, reason, message),
+    }
+    let mut waiting_for = None;
+    match state.approved {
+        Approved::Yes => approved(&mut conditions, &state.decisions),
+        Approved::Waits(sentence) => {
+            let message = format!("waiting for {sentence}");
+            conditions.say(APPROVED, false, reasons::WAITING_FOR_APPROVAL, message);
+            waiting_for = Some(sentence);
         }
+        Approved::No(reason, message) => conditions.say(APPROVED, false, reason, message),
     }
     let (reason, message) = &state.not_active;
     conditions.say(ACTIVE, false, reason, message);
@@ -79,16 +94,43 @@ pub fn of_request(
         let (reason, message) = state.accepted.as_ref().err().unwrap_or(&state.not_active);
         conditions.say(STALLED, true, reason, message);
     }
-    AccessGrantStatus {
+    let mut status = AccessGrantStatus {
         observed_generation: grant.metadata.generation,
         phase: Some(state.phase),
         conditions: conditions.done(),
         considered_flows: state.considered,
-        flow: state.agreement.map(|a| a.terms.flow.name.clone()),
-        terms: state.agreement.map(|a| a.terms.clone()),
-        digest: state.agreement.map(|a| a.digest.clone()),
+        decisions: state.decisions,
+        ignored_decisions: state.ignored,
+        waiting_for,
+        verified: verified(grant, seen),
         ..AccessGrantStatus::default()
+    };
+    match (state.agreement, &grant.status) {
+        (Some(agreement), _) => {
+            status.flow = Some(agreement.terms.flow.name.clone());
+            status.terms = Some(agreement.terms.clone());
+            status.digest = Some(agreement.digest.clone());
+        }
+        // What only has to wait keeps what was found so far, its approvals among it.
+        (None, Some(before)) if state.phase == Phase::Pending => {
+            status.flow = before.flow.clone();
+            status.terms = before.terms.clone();
+            status.digest = before.digest.clone();
+            status.decisions = before.decisions.clone();
+        }
+        (None, _) => {}
     }
+    status
+}
+
+/// The uids that are vouched for, of this request and of the decisions on it.
+fn verified(grant: &AccessGrant, seen: &Observed) -> Vec<String> {
+    let before = grant.status.iter().flat_map(|s| &s.verified).cloned();
+    let decisions = seen.decisions.iter().map(|d| d.metadata.uid.as_ref());
+    let ours = decisions.chain([grant.metadata.uid.as_ref()]).flatten();
+    let checked = ours.filter(|uid| seen.checked.contains(*uid)).cloned();
+    let all: BTreeSet<_> = before.chain(checked).collect();
+    all.into_iter().take(VERIFIED).collect()
 }
 
 /// How a loan that runs stands.
@@ -167,6 +209,10 @@ pub fn of_ended(
         ),
         reason => ending(reason),
     };
+    let what = &match end.by.as_ref().filter(|_| end.reason == EndReason::Revoked) {
+        Some(by) => format!("{what} by {by}{}", because(record, by)),
+        None => what.to_owned(),
+    };
     conditions.say(ACTIVE, false, reason, what);
     let left = left_behind(record, link);
     match residual {
@@ -206,6 +252,14 @@ fn left_behind(record: &AccessRecord, link: &LinkSeen) -> String {
         ),
         LinkSeen::Absent | LinkSeen::Foreign | LinkSeen::Present { .. } => String::new(),
     }
+}
+
+/// What the one who ended a loan gave as the reason.
+fn because(record: &AccessRecord, by: &str) -> String {
+    let mut decisions = record.spec.decisions.iter().rev();
+    let decision = decisions.find(|d| d.decision != Decision::Approve && d.user == by);
+    let reason = decision.and_then(|d| d.reason.as_ref());
+    reason.map_or(String::new(), |reason| format!(": {reason}"))
 }
 
 fn ending(reason: EndReason) -> (&'static str, &'static str) {
@@ -261,19 +315,37 @@ fn before(grant: &AccessGrant) -> &[Condition] {
 }
 
 fn agreed(conditions: &mut Conditions<'_>, record: &AccessRecord) {
-    let flow = &record.spec.terms.flow.name;
-    conditions.say(
-        ACCEPTED,
-        true,
-        reasons::FLOW_CHOSEN,
-        format!("the flow {flow:?} covers the request"),
-    );
-    conditions.say(
-        APPROVED,
-        true,
-        reasons::AUTOMATIC,
-        "the flow asks for nobody's approval",
-    );
+    accepted(conditions, &record.spec.terms.flow.name);
+    approved(conditions, &record.spec.decisions);
+}
+
+fn accepted(conditions: &mut Conditions<'_>, flow: &str) {
+    let message = format!("the flow {flow:?} covers the request");
+    conditions.say(ACCEPTED, true, reasons::FLOW_CHOSEN, message);
+}
+
+fn approved(conditions: &mut Conditions<'_>, decisions: &[CountedDecision]) {
+    let approvals = decisions.iter().filter(|d| d.decision == Decision::Approve);
+    let by: Vec<_> = approvals.map(approval).collect();
+    if by.is_empty() {
+        let message = "the flow asks for nobody's approval";
+        conditions.say(APPROVED, true, reasons::AUTOMATIC, message);
+    } else {
+        let message = format!("approved by {}", by.join(", "));
+        conditions.say(APPROVED, true, reasons::APPROVED, message);
+    }
+}
+
+/// One approval, as `bob (owner, for 2h at the most)`.
+fn approval(decision: &CountedDecision) -> String {
+    let group = decision.group.clone();
+    let most = decision.max_duration.as_ref();
+    let most = most.map(|most| format!("for {most} at the most"));
+    let details: Vec<_> = group.into_iter().chain(most).collect();
+    match details.is_empty() {
+        true => decision.user.clone(),
+        false => format!("{} ({})", decision.user, details.join(", ")),
+    }
 }
 
 /// What changes between the status that is there and the one that is to be written.

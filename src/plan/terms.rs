@@ -3,11 +3,12 @@
 use jiff::SignedDuration;
 
 use crate::api::{
-    AccessFlow, AccessGrant, AccessRecord, Email, Identity, LinkLifetime, ObjectIdentity,
-    OnePasswordIntegration, RecipientRule, Renewal, Requirement, Resolved, Span, Terms, Time,
-    ViewOnce,
+    AccessFlow, AccessGrant, AccessRecord, AgreedPerson, Email, Identity, LinkLifetime,
+    ObjectIdentity, OnePasswordIntegration, RecipientRule, Renewal, Requirement, Resolved, Span,
+    Terms, Time, ViewOnce,
 };
 
+use super::approval;
 use super::digest::digest;
 use super::inventory::ItemSeen;
 use super::reasons::grant as reasons;
@@ -95,6 +96,7 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
     let link_lifetime = longest_within(duration, rules.link_lifetime).ok_or_else(|| {
         Objection::rules("a loan lasts an hour at the least, the shortest life of a 1Password link")
     })?;
+    let owner = resource_owner(integration, &item.tags);
     let terms = Terms {
         integration: identity(&integration.metadata),
         account: integration
@@ -110,7 +112,6 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
             title: item.title.clone(),
         },
         item_updated_at: Time(item.updated_at),
-        resource_owner: resource_owner(integration, &item.tags),
         recipients,
         duration: Span::of(duration),
         view_once,
@@ -125,9 +126,18 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
             .access_details
             .clone()
             .or_else(|| integration.spec.custom_access_details.clone()),
-        approval: None,
-        owners: Vec::new(),
+        approval: approval::agreed(flow, integration, owner.as_deref()),
+        owners: integration
+            .spec
+            .owners
+            .iter()
+            .map(AgreedPerson::of)
+            .collect(),
+        resource_owner: owner,
     };
+    if let Some(why) = approval::shortfall(&terms, requester) {
+        return Err(Objection::rules(why));
+    }
     let grant = identity(&grant.metadata);
     let digest = digest(&grant.uid, &terms);
     Ok(Agreement {
@@ -263,7 +273,8 @@ fn view_once(grant: &AccessGrant, rule: ViewOnce, recipients: usize) -> Result<b
     Ok(once)
 }
 
-fn resource_owner(integration: &OnePasswordIntegration, tags: &[String]) -> Option<String> {
+/// Who owns an item, by its owner tag: exactly one that the integration allows.
+pub fn resource_owner(integration: &OnePasswordIntegration, tags: &[String]) -> Option<String> {
     let rule = integration.spec.resource_owner.as_ref()?;
     let mut named = tags
         .iter()

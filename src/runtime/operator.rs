@@ -15,6 +15,7 @@ use super::tasks::{Supervisor, TaskError, Tasks};
 use super::{PassPanicked, Passes};
 use crate::cluster::{Cluster, ConnectError, Key, connect};
 use crate::controllers::boundary::Boundary;
+use crate::controllers::decision::Decisions;
 use crate::controllers::flow::Flows;
 use crate::controllers::integration::Integrations;
 use crate::controllers::loan::{LoanKey, Loans};
@@ -182,6 +183,8 @@ fn prepare(
     let flow_passes: Passes<Key> = Passes::new("flow", clock.clone(), metrics.clone());
     let loan_passes: Passes<LoanKey> = Passes::new("loan", clock.clone(), metrics.clone());
     Integrations::subscribe(&cluster, &boundary, &integration_passes);
+    let decision_passes: Passes<Key> = Passes::new("decision", clock.clone(), metrics.clone());
+    Decisions::subscribe(&cluster, &decision_passes);
     Flows::subscribe(&cluster, &flow_passes);
     let loan_events = cluster.events("loan", tasks);
     let loans = Loans::new(
@@ -207,8 +210,13 @@ fn prepare(
         clock: clock.clone(),
         events: cluster.events("flow", tasks),
     });
+    let decisions = Arc::new(Decisions {
+        cluster,
+        clock: clock.clone(),
+    });
     async move {
         tokio::select! {
+            ended = decision_passes.run(move |key| decisions.clone().pass(key)) => ended,
             ended = integration_passes.run(move |key| integrations.clone().pass(key)) => ended,
             ended = flow_passes.run(move |key| flows.clone().pass(key)) => ended,
             ended = loan_passes.run(move |key| loans.clone().pass(key)) => ended,

@@ -184,17 +184,6 @@ fn of_flows_that_do_not_cover_a_request_one_that_lends_the_item_tells_why() {
     assert_eq!(message, "the flow \"b\": it lends for 8h at the most");
 }
 
-#[rstest]
-#[case::any_of(ApprovalMode::AnyOf)]
-#[case::all_of(ApprovalMode::AllOf)]
-fn a_flow_that_needs_approval_is_not_chosen_yet(#[case] mode: ApprovalMode) {
-    let world = World::asked().with(|w| w.flow().spec.approval = approval(mode, &[1]));
-    let plan = world.plan_at(0);
-    assert_eq!(plan.effect, None);
-    assert_eq!(reason(&plan, ACCEPTED), "ApprovalNotSupported");
-    assert!(stalled(&plan));
-}
-
 type Change = fn(&mut AccessFlow);
 
 /// A flow that may come free outranks one that is closed for good, which outranks one that never fits.
@@ -202,7 +191,7 @@ type Change = fn(&mut AccessFlow);
 #[case::a_limit_outranks_a_closed_timeframe(&[("a", closed as Change), ("b", full)], "LimitReached", Phase::Pending)]
 #[case::also_in_the_other_order(&[("a", full as Change), ("b", closed)], "LimitReached", Phase::Pending)]
 #[case::a_closed_timeframe_outranks_other_items(&[("a", elsewhere as Change), ("b", closed), ("c", elsewhere)], "OutsideTimeframe", Phase::Failed)]
-#[case::rules_of_a_flow_that_lends_the_item_outrank_other_items(&[("a", elsewhere as Change), ("b", |f: &mut AccessFlow| f.spec.approval = approval(ApprovalMode::AnyOf, &[1]))], "ApprovalNotSupported", Phase::Failed)]
+#[case::rules_of_a_flow_that_lends_the_item_outrank_other_items(&[("a", elsewhere as Change), ("b", |f: &mut AccessFlow| f.spec.grant.justification = Requirement::Required)], "NoFlowCoversRequest", Phase::Failed)]
 #[case::the_first_of_equals(&[("a", elsewhere as Change), ("b", |f: &mut AccessFlow| f.spec.suspend = true)], "NoFlowCoversRequest", Phase::Failed)]
 fn the_flow_that_came_closest_gives_the_reason(
     #[case] flows: &[(&str, Change)],

@@ -64,6 +64,7 @@ fn a_loan_ends(
         },
         lost: None,
         residual_until: residual.map(|m| Time(at(m))),
+        decision: None,
     };
     let world = world.one_step(minute);
     assert_eq!(world.plan_at(minute).effect, Some(expected));

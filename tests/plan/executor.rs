@@ -71,6 +71,16 @@ fn perform(effect: &Effect, mut seen: Observed, now: Timestamp) -> Observed {
             link.outcome = Some(LinkOutcome::Issued);
             seen
         }
+        Effect::CheckBoundary => {
+            let grant = seen.grant.as_ref().map(|g| &g.metadata);
+            let decisions = seen.decisions.iter().map(|d| &d.metadata);
+            let uids = grant
+                .into_iter()
+                .chain(decisions)
+                .filter_map(|m| m.uid.clone());
+            seen.checked.extend(uids.collect::<Vec<_>>());
+            seen
+        }
         Effect::DeleteLink => {
             seen.link = LinkSeen::Absent;
             seen
@@ -79,6 +89,7 @@ fn perform(effect: &Effect, mut seen: Observed, now: Timestamp) -> Observed {
             end,
             lost,
             residual_until,
+            decision,
         } => {
             if let Some(sequence) = lost {
                 link_of(&mut seen, *sequence).outcome = Some(LinkOutcome::Lost);
@@ -86,6 +97,7 @@ fn perform(effect: &Effect, mut seen: Observed, now: Timestamp) -> Observed {
             let record = record_of(&mut seen);
             record.end = Some(end.clone());
             record.residual_until = residual_until.clone();
+            record.decisions.extend(decision.clone());
             seen
         }
         Effect::DeleteGrant => {
@@ -188,7 +200,7 @@ fn write_intent(issue: &IssueLink, seen: &mut Observed, now: Timestamp) {
                 requester: agreement.requester,
                 terms: agreement.terms,
                 digest: agreement.digest,
-                decisions: vec![],
+                decisions: issue.decisions.clone(),
                 links: vec![intent],
                 end: None,
                 residual_until: None,

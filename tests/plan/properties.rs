@@ -1,5 +1,7 @@
 //! What holds for the plan of anything that could be seen.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use keyloan::api::*;
 use keyloan::plan::effect::{Effect, IssueLink, Plan};
@@ -63,6 +65,8 @@ fn check_a_link_to_issue(
         );
     }
 
+    check_who_agreed(issue, seen)?;
+
     // Never past the loan's end, also if the intent is written as late as it may be.
     prop_assert!(now <= issue.write_by);
     match seen.record.as_ref().and_then(|r| end_of_loan(r)) {
@@ -122,6 +126,43 @@ fn check_a_link_to_issue(
             prop_assert_eq!(terms, &record.spec.terms);
         }
     }
+    Ok(())
+}
+
+/// A first link has the approvals that its terms ask for: of people, each once, none of them the requester.
+fn check_who_agreed(issue: &IssueLink, seen: &Observed) -> Result<(), TestCaseError> {
+    let Some(approval) = issue
+        .agreement
+        .terms
+        .approval
+        .as_ref()
+        .filter(|_| issue.first)
+    else {
+        return Ok(());
+    };
+    prop_assert!(seen.boundary.broken.is_none());
+    let people: BTreeSet<_> = issue.decisions.iter().map(|d| &d.user).collect();
+    prop_assert_eq!(people.len(), issue.decisions.len());
+    prop_assert!(!people.contains(&issue.agreement.requester.username));
+    prop_assert!(people.iter().all(|name| !name.starts_with("system:")));
+    prop_assert!(
+        issue
+            .decisions
+            .iter()
+            .all(|d| d.decision == Decision::Approve)
+    );
+    let has_enough = |group: &AgreedGroup| {
+        let of_it = issue
+            .decisions
+            .iter()
+            .filter(|d| d.group.as_ref() == Some(&group.name));
+        of_it.count() >= group.required as usize
+    };
+    let agreed = match approval.mode {
+        ApprovalMode::AnyOf => approval.groups.iter().any(has_enough),
+        _ => approval.groups.iter().all(has_enough),
+    };
+    prop_assert!(agreed);
     Ok(())
 }
 
@@ -280,17 +321,23 @@ fn comes_to_rest(seen: Observed, now: Timestamp) -> Result<(), TestCaseError> {
 fn at_least_a_tenth_of_the_cases_issue_a_link() {
     const CASES: usize = 2000;
     let mut runner = TestRunner::deterministic();
-    let (mut first, mut further) = (0, 0);
+    let (mut first, mut further, mut approved) = (0, 0, 0);
     for _ in 0..CASES {
         let (seen, now) = observed().new_tree(&mut runner).expect("a case").current();
         match link_to_issue(&plan(&seen, now)) {
-            Some(issue) if issue.first => first += 1,
+            Some(issue) if issue.first => {
+                first += 1;
+                approved += usize::from(!issue.decisions.is_empty());
+            }
             Some(_) => further += 1,
             None => {}
         }
     }
-    println!("of {CASES} cases, {first} issue a first link and {further} a further one");
+    println!(
+        "of {CASES} cases, {first} issue a first link, {approved} of them by approval, and {further} a further one"
+    );
     assert!(first + further >= CASES / 10, "{first} + {further}");
     assert!(first >= CASES / 40, "{first} first links");
     assert!(further >= CASES / 40, "{further} further links");
+    assert!(approved >= 5, "{approved} first links by approval");
 }

@@ -136,14 +136,14 @@ fn a_timeframe_that_cannot_be_read_lends_nothing_and_says_so() {
 #[case::after_a_day(
     None,
     DAY,
-    "the request could not be granted within 24 hours; ask again"
+    "the request could not be granted by 2026-11-24T10:00:00Z; ask again"
 )]
 #[case::at_not_after(
     Some(90),
     90,
     "the loan could not start before 2026-11-23T11:30:00Z; ask again"
 )]
-#[case::not_later_than_a_day(Some(3 * DAY), DAY, "the request could not be granted within 24 hours; ask again")]
+#[case::not_later_than_a_day(Some(3 * DAY), DAY, "the request could not be granted by 2026-11-24T10:00:00Z; ask again")]
 fn a_request_lapses(#[case] not_after: Option<i64>, #[case] lapses: i64, #[case] message: &str) {
     let world = World::asked().with(|w| {
         w.grant().spec.not_after = not_after.map(|m| Time(at(m)));

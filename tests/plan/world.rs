@@ -1,7 +1,7 @@
 //! A small world to plan in: alice, of engineering, asks for the item "db password" of the vault Infra, and the flow
 //! "oncall" lends it to her for up to 8 hours without approval.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -134,19 +134,33 @@ pub fn of_vault(vault: &str) -> ItemSelector {
     }
 }
 
-/// Approval by groups of which so many people each have to agree.
+/// Approval by groups, the members of `group-0` and so on, of which so many people each have to agree.
 pub fn approval(mode: ApprovalMode, required: &[u32]) -> Approval {
-    let group = |(i, required): (usize, &u32)| ApproverGroup {
-        name: format!("group-{i}"),
-        approvers: vec![Approver {
-            kind: ApproverKind::IntegrationOwner,
-            name: None,
-        }],
-        required: *required,
+    let group = |(i, required): (usize, &u32)| {
+        let name = format!("group-{i}");
+        group(&name, &[(ApproverKind::Group, Some(&name))], *required)
     };
+    approval_by(mode, required.iter().enumerate().map(group).collect())
+}
+
+/// A group of approvers of whom so many have to agree.
+pub fn group(name: &str, who: &[(ApproverKind, Option<&str>)], required: u32) -> ApproverGroup {
+    let approver = |(kind, name): &(ApproverKind, Option<&str>)| Approver {
+        kind: *kind,
+        name: name.map(str::to_owned),
+    };
+    ApproverGroup {
+        name: name.into(),
+        approvers: who.iter().map(approver).collect(),
+        required,
+    }
+}
+
+/// Approval by these groups, within a day.
+pub fn approval_by(mode: ApprovalMode, groups: Vec<ApproverGroup>) -> Approval {
     Approval {
         mode,
-        groups: required.iter().enumerate().map(group).collect(),
+        groups,
         timeout: span("24h"),
         reason: Requirement::Optional,
     }
@@ -255,6 +269,7 @@ impl World {
                 inventory: Some(Arc::new(inventory())),
                 throttled_until: None,
             }),
+            checked: BTreeSet::from([GRANT_UID.to_owned()]),
             ..Observed::default()
         };
         Self { seen }

@@ -3,6 +3,7 @@
 //! Every wait has the same generous end; what is waited for is an event, never a time.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+mod decisions;
 mod echo;
 mod enrolment;
 mod people;
@@ -28,6 +29,8 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use decisions::Say;
 pub use people::Ask;
 use waits::patiently;
 
@@ -138,9 +141,19 @@ impl World {
 
     /// An integration with a token of this service account, which lends from the vault Infra; waits until it is ready.
     pub async fn integration(&self, name: &str, service_account: &str) {
+        self.integration_with(name, service_account, |_| {}).await;
+    }
+
+    /// The same, changed as the test needs it.
+    pub async fn integration_with(
+        &self,
+        name: &str,
+        service_account: &str,
+        change: impl FnOnce(&mut OnePasswordIntegrationSpec),
+    ) {
         let token = self.control.token(service_account).await.expect("a token");
         self.token(name, &token).await;
-        self.create_integration(name).await;
+        self.create_integration_with(name, change).await;
         let api: Api<OnePasswordIntegration> = Api::namespaced(self.admin.clone(), PLATFORM);
         let ready = |seen: Option<&OnePasswordIntegration>| {
             seen.and_then(|i| i.status.as_ref()).is_some_and(|s| {
@@ -159,6 +172,14 @@ impl World {
 
     /// An integration, whatever is in its Secret.
     pub async fn create_integration(&self, name: &str) {
+        self.create_integration_with(name, |_| {}).await;
+    }
+
+    async fn create_integration_with(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut OnePasswordIntegrationSpec),
+    ) {
         let integration = json!({
             "apiVersion": "keyloan.dev/v1alpha1",
             "kind": "OnePasswordIntegration",
@@ -172,7 +193,9 @@ impl World {
             },
         });
         let api: Api<OnePasswordIntegration> = Api::namespaced(self.admin.clone(), PLATFORM);
-        let integration = serde_json::from_value(integration).expect("an integration");
+        let mut integration: OnePasswordIntegration =
+            serde_json::from_value(integration).expect("an integration");
+        change(&mut integration.spec);
         api.create(&PostParams::default(), &integration)
             .await
             .expect("created");
@@ -286,7 +309,8 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: ask-for-grants}
 rules:
-- {apiGroups: [keyloan.dev], resources: [accessgrants], verbs: [create, get, list, watch, delete, patch]}
+- {apiGroups: [keyloan.dev], resources: [accessgrants], verbs: [create, get, list, watch, delete, patch, update]}
+- {apiGroups: [keyloan.dev], resources: [accessdecisions], verbs: [create, get, list, watch, delete, patch, update]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -333,11 +357,21 @@ pub fn labels(key: &str, value: &str) -> LabelSelector {
     }
 }
 
-/// Has a flow ask for the approval of one of the security people.
-pub fn needs_approval(flow: &mut AccessFlowSpec) {
-    let approval = json!({
-        "mode": "AnyOf",
-        "groups": [{ "name": "security", "approvers": [{ "kind": "Group", "name": "security" }] }],
-    });
-    flow.approval = serde_json::from_value(approval).expect("an approval");
+/// Has a flow ask for the approval of these groups: each a name, a group of people, and how many of them.
+pub fn needs_approval(
+    mode: &'static str,
+    groups: &'static [(&'static str, &'static str, u32)],
+) -> impl Fn(&mut AccessFlowSpec) {
+    move |flow| {
+        let group = |(name, group, required): &(&str, &str, u32)| {
+            json!({
+                "name": name,
+                "approvers": [{ "kind": "Group", "name": group }],
+                "required": required,
+            })
+        };
+        let groups: Vec<_> = groups.iter().map(group).collect();
+        let approval = json!({ "mode": mode, "groups": groups });
+        flow.approval = serde_json::from_value(approval).expect("an approval");
+    }
 }

@@ -128,6 +128,21 @@ impl World {
         patiently(route, arrived).await;
     }
 
+    /// Waits until an integration's condition Ready has this status; says why it has.
+    pub async fn until_integration(&self, integration: &str, status: &str) -> String {
+        let api: Api<OnePasswordIntegration> = Api::namespaced(self.admin.clone(), PLATFORM);
+        let ready = |seen: &OnePasswordIntegration| {
+            let conditions = seen.status.as_ref().map_or(&[][..], |s| &s.conditions);
+            conditions.iter().find(|c| c.type_ == READY).cloned()
+        };
+        let wanted = |seen: Option<&OnePasswordIntegration>| {
+            seen.and_then(ready).is_some_and(|c| c.status == status)
+        };
+        let seen = patiently(integration, await_condition(api, integration, wanted)).await;
+        let seen = seen.expect("watched").expect("it is there");
+        ready(&seen).expect("Ready").reason
+    }
+
     /// When an integration's vaults were listed last.
     pub async fn discovered_at(&self, integration: &str) -> Timestamp {
         let api: Api<OnePasswordIntegration> = Api::namespaced(self.admin.clone(), PLATFORM);

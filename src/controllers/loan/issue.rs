@@ -257,7 +257,8 @@ impl Issuing<'_> {
             matches!(effect, Some(plan::effect::Effect::IssueLink(again))
             if again.sequence == issue.sequence
                 && again.first == issue.first
-                && again.agreement.digest == issue.agreement.digest),
+                && again.agreement.digest == issue.agreement.digest
+                && again.decisions == issue.decisions),
         )
     }
 
@@ -301,7 +302,7 @@ impl Issuing<'_> {
                 requester: agreement.requester.clone(),
                 terms: agreement.terms.clone(),
                 digest: agreement.digest.clone(),
-                decisions: Vec::new(),
+                decisions: issue.decisions.clone(),
                 links: vec![intent],
                 end: None,
                 residual_until: None,

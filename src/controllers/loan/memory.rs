@@ -1,6 +1,6 @@
 //! What is remembered of a loan between passes, and may be forgotten: all that matters is in its record.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -22,6 +22,7 @@ struct Remembered {
     gone: Option<String>,
     policy: Option<Arc<SharePolicy>>,
     out_of_reach: bool,
+    checked: BTreeSet<String>,
 }
 
 impl Memories {
@@ -78,6 +79,16 @@ impl Memory {
     /// Takes in whether the operator may look at the link's Secret.
     pub fn note_reach(&self, is_in_reach: bool) {
         self.with(|r| r.out_of_reach = !is_in_reach);
+    }
+
+    /// The uids of the request and of the decisions that were there when a check of the boundary began that it passed.
+    pub fn checked(&self) -> BTreeSet<String> {
+        self.with(|r| r.checked.clone())
+    }
+
+    /// The boundary was checked while these were there.
+    pub fn note_checked(&self, uids: impl IntoIterator<Item = String>) {
+        self.with(|r| r.checked.extend(uids));
     }
 
     /// The sharing policy as it was last read for this loan's item.

@@ -6,6 +6,7 @@ mod hand_over;
 mod issue;
 mod memory;
 mod observe;
+mod rivals;
 mod words;
 
 use std::fmt;
@@ -15,7 +16,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use tokio::sync::Mutex;
 
-use crate::api::{AccessGrant, AccessRecord, GRANT_UID_LABEL, link_name};
+use crate::api::{AccessDecision, AccessGrant, AccessRecord, GRANT_UID_LABEL, Phase, link_name};
 use crate::cluster::{ApiError, Cluster, Events, Key, Notice, SecretMark, Trouble};
 use crate::plan::effect::{Effect, Note, Plan};
 use crate::plan::grant::plan;
@@ -26,6 +27,7 @@ use super::registry::Registry;
 use issue::Issuing;
 use memory::Memories;
 use observe::is_forbidden;
+use rivals::Rivals;
 use words::failure_of;
 
 /// One loan: the grant that it comes from, and the namespace of its record.
@@ -82,6 +84,7 @@ pub struct Loans {
     clock: Clock,
     events: Events,
     memories: Memories,
+    rivals: Rivals,
     /// Held while the limits of a flow are checked and a record is created, so that two requests cannot both get the last place.
     places: Mutex<()>,
 }
@@ -94,30 +97,49 @@ impl Loans {
         clock: Clock,
         events: Events,
     ) -> Arc<Self> {
-        let (memories, places) = (Memories::default(), Mutex::default());
+        let (memories, rivals) = (Memories::default(), Rivals::default());
+        let places = Mutex::default();
         Arc::new(Self {
             cluster,
             registry,
             clock,
             events,
             memories,
+            rivals,
             places,
         })
     }
 
     /// Has a loan looked at whenever something changes that its plan depends on. Subscribe before the watches start.
     pub fn subscribe(self: &Arc<Self>, passes: &Passes<LoanKey>) {
-        let ask = passes.clone();
-        self.cluster
-            .grants
-            .subscribe(move |grant| ask.ask(LoanKey::of_grant(grant)));
-        let ask = passes.clone();
-        self.cluster
-            .records
-            .subscribe(move |record| ask.ask(LoanKey::of_record(record)));
+        let (ask, loans) = (passes.clone(), Arc::downgrade(self));
+        self.cluster.grants.subscribe(move |grant| {
+            ask.ask(LoanKey::of_grant(grant));
+            let waits = grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Pending);
+            if let (false, Some(loans), Some(by)) = (waits, loans.upgrade(), &grant.spec.requester)
+            {
+                loans.ask_rivals(&ask, &by.username);
+            }
+        });
+        let (ask, loans) = (passes.clone(), Arc::downgrade(self));
+        self.cluster.records.subscribe(move |record| {
+            ask.ask(LoanKey::of_record(record));
+            if let (true, Some(loans)) = (record.spec.end.is_some(), loans.upgrade()) {
+                loans.ask_rivals(&ask, &record.spec.requester.username);
+            }
+        });
         let (ask, loans) = (passes.clone(), Arc::downgrade(self));
         self.cluster.secrets.subscribe(move |secret| {
             if let Some(key) = loans.upgrade().and_then(|loans| loans.of_secret(secret)) {
+                ask.ask(key);
+            }
+        });
+        let (ask, loans) = (passes.clone(), Arc::downgrade(self));
+        self.cluster.decisions.subscribe(move |decision| {
+            if let Some(key) = loans
+                .upgrade()
+                .and_then(|loans| loans.of_decision(decision))
+            {
                 ask.ask(key);
             }
         });
@@ -147,6 +169,19 @@ impl Loans {
             .grants
             .get(&Key::new(secret.namespace()?, &owner.name))?;
         (grant.uid().as_ref() == Some(uid)).then(|| LoanKey::of_grant(&grant))
+    }
+
+    /// The loan of the grant that a decision names, also where it is about an earlier one of this name: the status says so.
+    fn of_decision(&self, decision: &AccessDecision) -> Option<LoanKey> {
+        let named = Key::new(decision.namespace()?, &decision.spec.grant);
+        let grant = self.cluster.grants.get(&named)?;
+        Some(LoanKey::of_grant(&grant))
+    }
+
+    /// Has the requests looked at that wait until this person has less.
+    fn ask_rivals(&self, passes: &Passes<LoanKey>, requester: &str) {
+        let rivals = self.rivals.of(requester);
+        rivals.into_iter().for_each(|key| passes.ask(key));
     }
 
     /// Has all loans of an integration looked at.
@@ -180,6 +215,7 @@ impl Loans {
         let seen = self.observe(key).await?;
         if seen.grant.is_none() && seen.record.is_none() {
             self.memories.forget(&key.uid);
+            self.rivals.forget(key);
             return Ok(Outcome::Gone);
         }
         let Plan {
@@ -188,6 +224,9 @@ impl Loans {
             wake,
             notes,
         } = plan(&seen, self.clock.now());
+        if let Some(requester) = seen.grant.as_ref().and_then(|g| g.spec.requester.as_ref()) {
+            self.rivals.note(&requester.username, key, status.as_ref());
+        }
         if let Some(effect) = effect {
             self.execute(key, &seen, effect).await?;
             return Ok(Outcome::Applied);
@@ -237,6 +276,12 @@ impl Loans {
                     let now = self.clock.now();
                     memory.note_attempt(Err(failure_of(&error, now)), now);
                 }
+                Ok(())
+            }
+            Effect::CheckBoundary => {
+                let grant = seen.grant.as_ref().and_then(|grant| grant.uid());
+                let decisions = seen.decisions.iter().filter_map(|decision| decision.uid());
+                memory.note_checked(grant.into_iter().chain(decisions));
                 Ok(())
             }
             Effect::IssueLink(_) => {
@@ -307,15 +352,18 @@ impl Loans {
                 end,
                 lost,
                 residual_until,
+                decision,
             } => {
                 let Some(record) = &seen.record else {
                     return Ok(());
                 };
                 let links =
                     issue::with_outcome(&record.spec.links, lost, crate::api::LinkOutcome::Lost);
-                let change = serde_json::json!({
-                    "spec": { "end": end, "residualUntil": residual_until, "links": links },
-                });
+                let mut decisions = record.spec.decisions.clone();
+                decisions.extend(decision);
+                let change = serde_json::json!({ "spec": {
+                    "end": end, "residualUntil": residual_until, "links": links, "decisions": decisions,
+                } });
                 self.cluster
                     .records
                     .swap(record.as_ref(), change)

@@ -36,6 +36,11 @@ impl Loans {
         if let (Some(grant), None) = (&seen.grant, &seen.record) {
             seen.usage = self.usage(key, grant);
         }
+        seen.decisions = self.cluster.decisions.select(|decision| {
+            decision.namespace().as_deref() == Some(&key.grant.namespace)
+                && decision.spec.grant == key.grant.name
+        });
+        seen.checked = self.memories.of(&key.uid).checked();
         Ok(seen)
     }
 
@@ -105,7 +110,9 @@ impl Loans {
                 .requester
                 .as_ref()
                 .is_some_and(|r| r.username == requester.username);
-            let older = other.creation_timestamp() < grant.creation_timestamp();
+            // Times are whole seconds: of two requests of one second, the uid says which one is the older.
+            let older = (other.creation_timestamp(), other.uid())
+                < (grant.creation_timestamp(), grant.uid());
             let status = other.status.as_ref();
             let waits = status
                 .and_then(|s| s.phase)

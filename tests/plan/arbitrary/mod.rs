@@ -1,5 +1,6 @@
 //! Anything that could be seen of a loan: mostly what a cluster holds, now and then what no API server would let pass.
 
+mod decisions;
 mod records;
 mod requests;
 mod rules;
@@ -8,19 +9,21 @@ mod values;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use keyloan::plan::grant::plan;
 use keyloan::plan::observed::{Observed, Usage};
 use keyloan::plan::retry::{Attempt, Failure};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 
+use decisions::{boundary, decision};
 use records::{link_seen, record};
 use requests::grant;
 use rules::{flow_seen, integration_seen};
 pub use values::lifetime;
 use values::{minute, rarely, time, word};
 
-use super::world::at;
+use super::world::{GRANT_UID, at};
 
 /// What was seen, and when.
 pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
@@ -37,21 +40,50 @@ pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
         btree_map(word(), usage(), 0..2),
         btree_map(word(), word(), 0..2),
     );
-    (loan, around, now()).prop_map(|((grant, record, link, attempt), around, now)| {
-        let (flows, integration, usage, namespace_labels) = around;
-        let seen = Observed {
-            grant: grant.map(Arc::new),
-            record: record.map(Arc::new),
-            namespace_labels,
-            flows: flows.into_iter().map(Arc::new).collect(),
-            integration,
-            link,
-            usage,
-            attempt,
-            ..Observed::default()
-        };
-        (seen, now)
-    })
+    let deciding = (
+        vec(decision(), 0..6),
+        boundary(),
+        rarely(
+            Just(vec![
+                GRANT_UID.to_owned(),
+                "decision-1".into(),
+                "decision-2".into(),
+            ]),
+            Just(vec![]),
+        ),
+    );
+    (loan, around, deciding, now()).prop_map(
+        |((grant, record, link, attempt), around, deciding, now)| {
+            let (decisions, boundary, checked) = deciding;
+            let (flows, integration, usage, namespace_labels) = around;
+            let seen = Observed {
+                grant: grant.map(Arc::new),
+                record: record.map(Arc::new),
+                namespace_labels,
+                flows: flows.into_iter().map(Arc::new).collect(),
+                integration,
+                link,
+                usage,
+                attempt,
+                decisions: decisions.into_iter().map(Arc::new).collect(),
+                boundary,
+                checked: checked.into_iter().collect(),
+            };
+            (on_these_terms(seen, now), now)
+        },
+    )
+}
+
+/// Decisions mostly refer to the terms that the request's status would show.
+fn on_these_terms(mut seen: Observed, now: Timestamp) -> Observed {
+    let digest = plan(&seen, now).status.and_then(|status| status.digest);
+    for decision in &mut seen.decisions {
+        let decision = Arc::make_mut(decision);
+        if digest.is_some() && decision.spec.reason.as_deref() != Some("") {
+            decision.spec.digest = digest.clone();
+        }
+    }
+    seen
 }
 
 /// How an attempt to issue a link can fail.

@@ -45,17 +45,13 @@ pub fn flow_seen() -> impl Strategy<Value = AccessFlow> {
         select(vec![RecipientRule::Requester, RecipientRule::Listed]),
         rarely(Just(Requirement::Optional), Just(Requirement::Required)),
     );
-    let approval = rarely(
-        Just(approval(ApprovalMode::None, &[])),
-        (
-            select(vec![ApprovalMode::AnyOf, ApprovalMode::AllOf]),
-            vec(any::<u32>(), 0..3),
-        )
-            .prop_map(|(mode, required)| {
-                let required: Vec<_> = required.into_iter().map(|r| r / 4).collect();
-                approval(mode, &required)
-            }),
-    );
+    let modes = || select(vec![ApprovalMode::AnyOf, ApprovalMode::AllOf]);
+    let by = |(mode, required): (_, Vec<u32>)| approval(mode, &required);
+    let approval = prop_oneof![
+        6 => Just(approval(ApprovalMode::None, &[])),
+        3 => (modes(), vec(1u32..3, 1..3)).prop_map(by),
+        1 => (modes(), vec(any::<u32>().prop_map(|r| r / 4), 0..3)).prop_map(by),
+    ];
     let meta = meta("keyloan", &["oncall", "a", "b"], "flow-oncall");
     let limits = option::weighted(0.1, (option::of(0u32..3), option::of(0u32..3)));
     let suspend = rarely(Just(false), Just(true));

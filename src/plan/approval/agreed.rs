@@ -1,0 +1,113 @@
+//! From a flow's rules to the people who have to agree, with owners resolved.
+
+use crate::api::{
+    AccessFlow, AgreedApproval, AgreedGroup, AgreedPerson, ApprovalMode, Approver, ApproverKind,
+    Identity, OnePasswordIntegration, PersonKind, Terms,
+};
+
+use super::people::four_eyes;
+
+/// Who has to agree to a request by this flow; `None` where nobody has to.
+pub fn agreed(
+    flow: &AccessFlow,
+    integration: &OnePasswordIntegration,
+    resource_owner: Option<&str>,
+) -> Option<AgreedApproval> {
+    let rule = &flow.spec.approval;
+    if rule.mode == ApprovalMode::None {
+        return None;
+    }
+    let groups = rule.groups.iter().map(|group| {
+        let mut approvers: Vec<_> = group
+            .approvers
+            .iter()
+            .flat_map(|approver| resolve(approver, integration, resource_owner))
+            .collect();
+        approvers.sort();
+        approvers.dedup();
+        AgreedGroup {
+            name: group.name.clone(),
+            required: group.required,
+            approvers,
+        }
+    });
+    Some(AgreedApproval {
+        mode: rule.mode,
+        groups: groups.collect(),
+        timeout: rule.timeout.clone(),
+        reason: rule.reason,
+    })
+}
+
+fn resolve(
+    approver: &Approver,
+    integration: &OnePasswordIntegration,
+    resource_owner: Option<&str>,
+) -> Vec<AgreedPerson> {
+    let named = |kind| {
+        let name = approver.name.clone();
+        name.map(|name| AgreedPerson { kind, name })
+            .into_iter()
+            .collect()
+    };
+    let owners = || {
+        integration
+            .spec
+            .owners
+            .iter()
+            .map(AgreedPerson::of)
+            .collect()
+    };
+    match approver.kind {
+        ApproverKind::User => named(PersonKind::User),
+        ApproverKind::Group => named(PersonKind::Group),
+        ApproverKind::IntegrationOwner => owners(),
+        // A tag that is missing, unknown or one of several names nobody: then the owners decide.
+        ApproverKind::ResourceOwner => match (resource_owner, &integration.spec.resource_owner) {
+            (Some(name), Some(rule)) => vec![AgreedPerson {
+                kind: rule.kind,
+                name: name.to_owned(),
+            }],
+            _ => owners(),
+        },
+    }
+}
+
+/// Why these terms can never be approved, if they cannot: too few people may decide, whoever is in the groups.
+pub fn shortfall(terms: &Terms, requester: &Identity) -> Option<String> {
+    let approval = terms.approval.as_ref()?;
+    if approval.groups.is_empty() {
+        return Some("it asks for approval and names nobody who could give it".into());
+    }
+    let short = |group: &&AgreedGroup| enough_people(group, terms, requester).is_err();
+    let hopeless = match approval.mode {
+        ApprovalMode::AnyOf if approval.groups.iter().any(|g| !short(&g)) => None,
+        _ => approval.groups.iter().find(short),
+    };
+    let group = hopeless?;
+    let able = enough_people(group, terms, requester).err()?;
+    Some(format!(
+        "its group {:?} needs {} to approve, and {able} could: neither the requester nor a recipient counts",
+        group.name, group.required
+    ))
+}
+
+/// Whether enough people may decide in a group; if not, how many.
+fn enough_people(group: &AgreedGroup, terms: &Terms, requester: &Identity) -> Result<(), usize> {
+    if group.approvers.iter().any(|a| a.kind == PersonKind::Group) {
+        return Ok(());
+    }
+    let eligible = group.approvers.iter().filter(|approver| {
+        let person = Identity {
+            username: approver.name.clone(),
+            ..Identity::default()
+        };
+        four_eyes(&person, requester, &terms.recipients).is_ok()
+    });
+    let able = eligible.count();
+    if able >= group.required as usize {
+        Ok(())
+    } else {
+        Err(able)
+    }
+}

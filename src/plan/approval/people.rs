@@ -1,0 +1,89 @@
+//! Who is who: members of groups, and the four eyes that every approval needs.
+
+use crate::api::{AgreedPerson, Email, Identity, Person, PersonKind, Terms};
+
+impl AgreedPerson {
+    /// A person or group of the rules, as the terms keep it.
+    pub fn of(person: &Person) -> Self {
+        Self {
+            kind: person.kind,
+            name: person.name.clone(),
+        }
+    }
+}
+
+/// Whether somebody is one of these people, or in one of these groups.
+pub(super) fn is_one_of(people: &[AgreedPerson], who: &Identity) -> bool {
+    people.iter().any(|person| match person.kind {
+        PersonKind::User => person.name == who.username,
+        PersonKind::Group => {
+            !person.name.starts_with("system:") && who.groups.iter().any(|g| g.0 == person.name)
+        }
+    })
+}
+
+/// Whether this is a person at all: ServiceAccounts and other machinery never decide.
+pub(super) fn is_person(who: &Identity) -> bool {
+    !who.username.is_empty() && !who.username.starts_with("system:")
+}
+
+/// Whether somebody may end this loan: its requester, an approver, an owner.
+pub(super) fn may_end(who: &Identity, requester: &Identity, terms: &Terms) -> bool {
+    who.username == requester.username || decides(who, terms)
+}
+
+/// Whether somebody has a say by these terms: an approver of any group, or an owner.
+pub(super) fn decides(who: &Identity, terms: &Terms) -> bool {
+    let groups = terms.approval.iter().flat_map(|a| &a.groups);
+    is_person(who)
+        && (is_one_of(&terms.owners, who)
+            || groups
+                .into_iter()
+                .any(|group| is_one_of(&group.approvers, who)))
+}
+
+/// Neither the one who asks nor one who receives the link can approve; if so, why not.
+pub(super) fn four_eyes(
+    who: &Identity,
+    requester: &Identity,
+    recipients: &[Email],
+) -> Result<(), &'static str> {
+    let own = addresses(who);
+    let asks = who.username == requester.username
+        || addresses(requester)
+            .iter()
+            .any(|address| own.contains(address));
+    if asks {
+        return Err("nobody approves their own request");
+    }
+    let receives = recipients
+        .iter()
+        .any(|recipient| own.contains(&mailbox(&recipient.0)));
+    if receives {
+        return Err("nobody approves a link that they receive");
+    }
+    Ok(())
+}
+
+/// The mailboxes by which somebody is known: their e-mail address, and a username that is one, with or without the prefix that
+/// API servers put before it (`oidc:bob@example.com`).
+fn addresses(who: &Identity) -> Vec<String> {
+    let username = who.username.as_str();
+    let bare = username.rsplit([':', '#', '/']).next();
+    let usernames = [Some(username), bare].into_iter().flatten();
+    let usernames = usernames.filter(|name| name.contains('@'));
+    let email = who.email.as_ref().map(|email| email.0.as_str());
+    usernames.chain(email).map(mailbox).collect()
+}
+
+/// The mailbox that an address reaches: in lower case, and without what follows a plus.
+fn mailbox(address: &str) -> String {
+    let address = address.to_lowercase();
+    match address.split_once('@') {
+        Some((local, domain)) => {
+            let local = local.split_once('+').map_or(local, |(local, _)| local);
+            format!("{local}@{domain}")
+        }
+        None => address,
+    }
+}

@@ -1,0 +1,68 @@
+//! Who counts for which group: one person for one group only, so that as many places as possible are filled.
+
+use crate::api::AgreedGroup;
+
+/// For each approval the group (by index) that it counts for, if it counts, and for each group how many are missing.
+pub(super) type Places = (Vec<Option<usize>>, Vec<u32>);
+
+/// Every group has to agree. `groups_of` says for each approval, the oldest first, for which groups it could count.
+pub(super) fn all_groups(groups: &[AgreedGroup], groups_of: &[Vec<usize>]) -> Places {
+    let mut assigned = vec![None; groups_of.len()];
+    for newcomer in 0..groups_of.len() {
+        let mut tried = vec![false; groups.len()];
+        seat(newcomer, groups, groups_of, &mut assigned, &mut tried);
+    }
+    let missing = missing(groups, |group| {
+        assigned.iter().filter(|a| **a == Some(group)).count()
+    });
+    (assigned, missing)
+}
+
+/// Any one group has to agree: then those of its members count who have, and until then each counts for the first of their groups.
+pub(super) fn any_group(groups: &[AgreedGroup], groups_of: &[Vec<usize>]) -> Places {
+    let missing = missing(groups, |group| {
+        groups_of.iter().filter(|of| of.contains(&group)).count()
+    });
+    let complete = missing.iter().position(|left| *left == 0);
+    let place = |of: &Vec<usize>| match complete {
+        Some(complete) => of.contains(&complete).then_some(complete),
+        None => of.first().copied(),
+    };
+    (groups_of.iter().map(place).collect(), missing)
+}
+
+/// Finds a place for one approval, moving others to another of their groups where that makes room.
+fn seat(
+    who: usize,
+    groups: &[AgreedGroup],
+    groups_of: &[Vec<usize>],
+    assigned: &mut [Option<usize>],
+    tried: &mut [bool],
+) -> bool {
+    for &group in &groups_of[who] {
+        if std::mem::replace(&mut tried[group], true) {
+            continue;
+        }
+        let seated: Vec<_> = (0..assigned.len())
+            .filter(|other| assigned[*other] == Some(group))
+            .collect();
+        let free = seated.len() < groups[group].required as usize;
+        let moved = free
+            || seated
+                .into_iter()
+                .any(|other| seat(other, groups, groups_of, assigned, tried));
+        if moved {
+            assigned[who] = Some(group);
+            return true;
+        }
+    }
+    false
+}
+
+fn missing(groups: &[AgreedGroup], filled: impl Fn(usize) -> usize) -> Vec<u32> {
+    let each = groups.iter().enumerate().map(|(index, group)| {
+        let filled = u32::try_from(filled(index)).unwrap_or(u32::MAX);
+        group.required.saturating_sub(filled)
+    });
+    each.collect()
+}

@@ -1,0 +1,354 @@
+//! Weighing the decisions on a request: which of them count, and what they come to.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::api::{
+    AccessDecision, AccessGrant, AgreedApproval, ApprovalMode, CountedDecision, Decision, Identity,
+    IgnoredDecision, Requirement, Time,
+};
+use crate::plan::observed::Observed;
+use crate::plan::terms::Agreement;
+
+use super::people::{decides, four_eyes, is_one_of, is_person, may_end};
+use super::{places, waiting};
+
+/// How many ignored decisions a status shows.
+const SHOWN: usize = 20;
+
+/// What the decisions on a request come to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weighed {
+    /// How the request stands.
+    pub standing: Standing,
+    /// The decisions that counted.
+    pub counted: Vec<CountedDecision>,
+    /// The decisions that did not, and why.
+    pub ignored: Vec<IgnoredDecision>,
+}
+
+/// How a request stands with those who decide.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Standing {
+    /// All who had to agree have agreed, the last of them then.
+    Approved {
+        /// When the last approval was made.
+        at: Timestamp,
+    },
+    /// Approvals are missing: the sentence says whose.
+    Waiting(String),
+    /// Somebody said no, or took the request back.
+    Denied(CountedDecision),
+    /// Approvals are there whose makers have not been verified: the boundary has to be checked first.
+    Unverified,
+}
+
+/// One decision, as far as it can be told who made it.
+struct Voice<'a> {
+    object: &'a AccessDecision,
+    by: &'a Identity,
+    at: Timestamp,
+}
+
+impl<'a> Voice<'a> {
+    fn of(object: &'a AccessDecision) -> Option<Self> {
+        let by = object.spec.approver.as_ref().filter(|by| is_person(by))?;
+        let at = object.metadata.creation_timestamp.as_ref()?.0;
+        Some(Self { object, by, at })
+    }
+
+    fn counted(&self) -> CountedDecision {
+        CountedDecision {
+            user: self.by.username.clone(),
+            decision: self.object.spec.decision,
+            group: None,
+            at: Time(self.at),
+            reason: self.object.spec.reason.clone(),
+            max_duration: self.object.spec.max_duration.clone(),
+        }
+    }
+}
+
+/// Weighs the decisions on a request whose terms ask for approval until then.
+pub fn weigh(
+    seen: &Observed,
+    grant: &AccessGrant,
+    agreement: &Agreement,
+    approval: &AgreedApproval,
+    until: Timestamp,
+) -> Weighed {
+    let verified = verified(seen, grant);
+    let mut approvals: Vec<Approval> = Vec::new();
+    let mut ignored = Vec::new();
+    let mut unverified = false;
+    for object in in_order(seen) {
+        let judged = heard(object, grant, until).and_then(|voice| {
+            if object.spec.decision != Decision::Approve {
+                return says_no(&voice, agreement).map(|()| Say::No(voice.counted()));
+            }
+            if approvals.iter().any(|a| a.counted.user == voice.by.username) {
+                return Err("they have approved already, and everybody counts once");
+            }
+            let groups = may_approve(&voice, agreement, approval)?;
+            if !object.metadata.uid.as_ref().is_some_and(|uid| verified.contains(uid)) {
+                let changed_at = seen.boundary.changed_at;
+                return match changed_at.is_some_and(|changed| voice.at <= changed) {
+                    true => Err(
+                        "it was made before the admission policies that vouch for its maker were last changed; decide again",
+                    ),
+                    false => Ok(Say::Unverified),
+                };
+            }
+            Ok(Say::Yes(Approval { name: name_of(object), counted: voice.counted(), groups }))
+        });
+        match judged {
+            Ok(Say::Yes(approval)) => approvals.push(approval),
+            Ok(Say::Unverified) => unverified = true,
+            Ok(Say::No(decision)) => {
+                return Weighed {
+                    standing: Standing::Denied(decision.clone()),
+                    counted: vec![decision],
+                    ignored,
+                };
+            }
+            Err(why) => ignored.push(ignored_decision(object, why)),
+        }
+    }
+    approvals.extend(latched(seen, grant, agreement, approval));
+    let (standing, counted, surplus) = tally(approval, approvals, until);
+    ignored.extend(surplus);
+    ignored.truncate(SHOWN);
+    let standing = match standing {
+        Standing::Waiting(_) if unverified => Standing::Unverified,
+        other => other,
+    };
+    Weighed {
+        standing,
+        counted,
+        ignored,
+    }
+}
+
+/// What a decision that is to be heard says.
+enum Say {
+    Yes(Approval),
+    No(CountedDecision),
+    /// An approval whose maker is not vouched for yet.
+    Unverified,
+}
+
+/// The Revoke or, before the first link, the Deny that ends a loan which runs, if there is one.
+pub fn revocation(
+    decisions: &[std::sync::Arc<AccessDecision>],
+    agreement: &Agreement,
+    started: bool,
+) -> Option<CountedDecision> {
+    let mut voices: Vec<_> = decisions
+        .iter()
+        .filter(|object| object.spec.grant_uid == agreement.grant.uid)
+        .filter_map(|object| Voice::of(object))
+        .filter(|voice| match voice.object.spec.decision {
+            Decision::Revoke => true,
+            Decision::Deny => !started,
+            Decision::Approve => false,
+        })
+        .filter(|voice| says_no(voice, agreement).is_ok())
+        .collect();
+    voices.sort_by_key(|voice| voice.at);
+    voices.first().map(Voice::counted)
+}
+
+/// The Revoke by the requester or a holder of the verb, which needs no terms: it takes back what may not even be understood.
+pub fn withdrawal(seen: &Observed, grant: &AccessGrant) -> Option<CountedDecision> {
+    let requester = grant.spec.requester.as_ref();
+    let voices = in_order(seen)
+        .into_iter()
+        .filter(|object| Some(&object.spec.grant_uid) == grant.metadata.uid.as_ref())
+        .filter_map(Voice::of)
+        .filter(|voice| voice.object.spec.decision == Decision::Revoke);
+    let entitled = |voice: &Voice<'_>| {
+        voice.object.spec.may_revoke == Some(true)
+            || requester.is_some_and(|requester| requester.username == voice.by.username)
+    };
+    voices
+        .into_iter()
+        .find(entitled)
+        .map(|voice| voice.counted())
+}
+
+fn ignored_decision(object: &AccessDecision, reason: &str) -> IgnoredDecision {
+    let by = object.spec.approver.as_ref();
+    IgnoredDecision {
+        name: name_of(object),
+        user: by.map_or_else(String::new, |by| by.username.clone()),
+        reason: reason.to_owned(),
+    }
+}
+
+fn name_of(object: &AccessDecision) -> String {
+    object.metadata.name.clone().unwrap_or_default()
+}
+
+/// The decisions in the order in which they were made.
+fn in_order(seen: &Observed) -> Vec<&AccessDecision> {
+    let mut objects: Vec<_> = seen.decisions.iter().map(AsRef::as_ref).collect();
+    objects.sort_by_key(|object: &&AccessDecision| {
+        let meta = &object.metadata;
+        let at = meta.creation_timestamp.as_ref().map(|t| t.0);
+        (at, meta.name.clone(), meta.uid.clone())
+    });
+    objects
+}
+
+/// Whether a decision is about this request, by a person, and in time.
+fn heard<'a>(
+    object: &'a AccessDecision,
+    grant: &AccessGrant,
+    until: Timestamp,
+) -> Result<Voice<'a>, &'static str> {
+    if Some(&object.spec.grant_uid) != grant.metadata.uid.as_ref() {
+        return Err("it is about another request of this name: its grantUid is not this one's");
+    }
+    let voice = Voice::of(object)
+        .ok_or("it does not say which person made it; ServiceAccounts never decide")?;
+    if voice.at >= until {
+        return Err("it came too late");
+    }
+    Ok(voice)
+}
+
+/// Whether a Deny or a Revoke is made by somebody entitled to it.
+fn says_no(voice: &Voice<'_>, agreement: &Agreement) -> Result<(), &'static str> {
+    let spec = &voice.object.spec;
+    let entitled = match spec.decision {
+        Decision::Deny => decides(voice.by, &agreement.terms),
+        _ => {
+            spec.may_revoke == Some(true)
+                || may_end(voice.by, &agreement.requester, &agreement.terms)
+        }
+    };
+    match (entitled, spec.decision) {
+        (true, _) => Ok(()),
+        (false, Decision::Deny) => Err("only an approver of the request or an owner can deny it"),
+        (false, _) => Err(
+            "only the requester, an approver, an owner, or who holds the verb revoke on the grant can revoke it",
+        ),
+    }
+}
+
+/// The groups for which an approval could count, or why it counts for none.
+fn may_approve(
+    voice: &Voice<'_>,
+    agreement: &Agreement,
+    approval: &AgreedApproval,
+) -> Result<Vec<usize>, &'static str> {
+    let spec = &voice.object.spec;
+    if spec.digest.as_ref() != Some(&agreement.digest) {
+        return Err(
+            "it approves other terms: they have changed since, so look again and approve the digest that status shows now",
+        );
+    }
+    four_eyes(voice.by, &agreement.requester, &agreement.terms.recipients)?;
+    let groups = groups_of(voice.by, approval);
+    if groups.is_empty() {
+        return Err("they are in none of the groups that approve this request");
+    }
+    let silent = spec.reason.as_ref().is_none_or(|r| r.trim().is_empty());
+    if approval.reason == Requirement::Required && silent {
+        return Err("the flow asks approvers for a reason, and it gives none");
+    }
+    Ok(groups)
+}
+
+fn groups_of(who: &Identity, approval: &AgreedApproval) -> Vec<usize> {
+    let groups = approval.groups.iter().enumerate();
+    groups
+        .filter(|(_, group)| is_one_of(&group.approvers, who))
+        .map(|(index, _)| index)
+        .collect()
+}
+
+/// An approval, and the groups that it could count for.
+struct Approval {
+    name: String,
+    counted: CountedDecision,
+    groups: Vec<usize>,
+}
+
+/// The approvals that counted before and whose objects are gone: they go on counting, for the same terms.
+fn latched(
+    seen: &Observed,
+    grant: &AccessGrant,
+    agreement: &Agreement,
+    approval: &AgreedApproval,
+) -> Vec<Approval> {
+    let status = grant.status.as_ref();
+    let status = status.filter(|status| status.digest.as_ref() == Some(&agreement.digest));
+    let counted = status.into_iter().flat_map(|status| &status.decisions);
+    let is_there = |user: &String| {
+        let makers = seen.decisions.iter().map(|d| d.spec.approver.as_ref());
+        makers.flatten().any(|maker| maker.username == *user)
+    };
+    counted
+        .filter(|decision| decision.decision == Decision::Approve && !is_there(&decision.user))
+        .filter_map(|decision| {
+            let name = decision.group.as_ref()?;
+            let group = approval.groups.iter().position(|g| g.name == *name)?;
+            Some(Approval {
+                name: String::new(),
+                counted: decision.clone(),
+                groups: vec![group],
+            })
+        })
+        .collect()
+}
+
+/// The uids whose makers are vouched for, by this operator's checks or by an earlier one's.
+fn verified<'a>(seen: &'a Observed, grant: &'a AccessGrant) -> BTreeSet<&'a String> {
+    let before = grant.status.iter().flat_map(|status| &status.verified);
+    seen.checked.iter().chain(before).collect()
+}
+
+/// What the approvals come to: the standing, those that count, and those that no group needs.
+fn tally(
+    approval: &AgreedApproval,
+    approvals: Vec<Approval>,
+    until: Timestamp,
+) -> (Standing, Vec<CountedDecision>, Vec<IgnoredDecision>) {
+    let groups_of: Vec<_> = approvals.iter().map(|a| a.groups.clone()).collect();
+    let (assigned, missing) = match approval.mode {
+        ApprovalMode::AnyOf => places::any_group(&approval.groups, &groups_of),
+        ApprovalMode::AllOf | ApprovalMode::None => {
+            places::all_groups(&approval.groups, &groups_of)
+        }
+    };
+    let complete = match approval.mode {
+        ApprovalMode::AnyOf => missing.contains(&0),
+        ApprovalMode::AllOf | ApprovalMode::None => missing.iter().all(|left| *left == 0),
+    };
+    let (mut counted, mut surplus) = (Vec::new(), Vec::new());
+    for (given, group) in approvals.into_iter().zip(assigned) {
+        match group.and_then(|index| approval.groups.get(index)) {
+            Some(group) => counted.push(CountedDecision {
+                group: Some(group.name.clone()),
+                ..given.counted
+            }),
+            None => surplus.push(IgnoredDecision {
+                name: given.name,
+                user: given.counted.user,
+                reason: "its groups have all the approvals that they need".into(),
+            }),
+        }
+    }
+    let standing = match counted.iter().map(|decision| decision.at.0).max() {
+        Some(at) if complete => Standing::Approved { at },
+        _ => Standing::Waiting(waiting::sentence(
+            approval.mode,
+            &approval.groups,
+            &missing,
+            until,
+        )),
+    };
+    (standing, counted, surplus)
+}

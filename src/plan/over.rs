@@ -1,0 +1,73 @@
+//! A request that is over: what it may have left behind, and until when it is kept for people to read.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::{AccessGrant, Phase};
+
+use super::effect::{Effect, Plan};
+use super::links::latest_end;
+use super::patience::later;
+use super::reasons::grant as reasons;
+
+/// How long a request that came to nothing is kept.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// A state that a request does not leave any more, and since when it is in it.
+pub(super) fn final_since(grant: &AccessGrant) -> Option<Timestamp> {
+    let status = grant.status.as_ref()?;
+    let condition = |kind| status.conditions.iter().find(|c| c.type_ == kind);
+    let accepted = condition(crate::api::ACCEPTED)?;
+    let over = matches!(status.phase, Some(Phase::Denied | Phase::Lapsed))
+        || [
+            reasons::OUTSIDE_TIMEFRAME,
+            reasons::RECORD_MISSING,
+            reasons::IDENTITY_UNVERIFIED,
+        ]
+        .contains(&accepted.reason.as_str());
+    let since = condition(crate::api::STALLED).unwrap_or(accepted);
+    over.then_some(since.last_transition_time.0)
+}
+
+/// Whether a record of this loan was seen before, though there is none now.
+pub(super) fn has_been_lent(grant: &AccessGrant) -> bool {
+    let status = grant.status.as_ref();
+    status.is_some_and(|s| s.record.is_some() || s.granted_at.is_some())
+}
+
+/// Until when a link may still open, as far as the status knows it. No link outlives its loan.
+pub(super) fn last_known_residual(grant: &AccessGrant, now: Timestamp) -> Option<Timestamp> {
+    let status = grant.status.as_ref()?;
+    let known = match (&status.ended_at, &status.granted_at, &status.terms) {
+        (Some(_), _, _) => status.residual_until.as_ref().map(|t| t.0),
+        (None, Some(_), _) => {
+            let link = status.link.as_ref().map(|link| link.expires_at.0);
+            link.max(status.expires_at.as_ref().map(|t| t.0))
+        }
+        // The first link was being made: it may have been begun just now.
+        (None, None, Some(terms)) => Some(latest_end(now, terms.link_lifetime)),
+        (None, None, None) => None,
+    };
+    known.filter(|until| *until > now)
+}
+
+/// People's old requests are tidied away; those with `notAfter` not before it, since whoever re-creates them
+/// would otherwise ask anew.
+pub(super) fn clean_up(grant: &AccessGrant, over_since: Timestamp, now: Timestamp) -> Plan {
+    let residual = grant.status.as_ref();
+    let residual = residual.and_then(|s| s.residual_until.as_ref());
+    let over_at = residual.map_or(over_since, |until| until.0.max(over_since));
+    let due = later(over_at, KEPT_FOR);
+    let not_after = grant.spec.not_after.as_ref();
+    let due = not_after.map_or(due, |t| t.0.max(due));
+    if now >= due {
+        return Plan {
+            effect: Some(Effect::DeleteGrant),
+            ..Plan::default()
+        };
+    }
+    Plan {
+        wake: Some(due),
+        status: grant.status.clone(),
+        ..Plan::default()
+    }
+}

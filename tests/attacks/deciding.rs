@@ -1,0 +1,219 @@
+//! Decisions that must not count: by the wrong people, on other terms, too late.
+
+use std::time::Duration;
+
+use keyloan::api::*;
+use keyloan_simulator::ItemChanges;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::scene::{FLOW, Scene, refused};
+use crate::world::{PLATFORM, condition};
+
+type Forge = fn(&mut Value);
+
+/// Each is made under the own name, is stored, has no effect, and status says why.
+pub async fn approvals_that_do_not_count(scene: &Scene) {
+    let nothing: Forge = |_| {};
+    let attacks: [(&str, Forge, &str); 4] = [
+        ("alice", nothing, "nobody approves their own request"),
+        (
+            "mallory",
+            nothing,
+            "they are in none of the groups that approve this request",
+        ),
+        (
+            "bob",
+            |d| d["spec"]["grantUid"] = json!("0b54a15c-former"),
+            "it is about another request of this name: its grantUid is not this one's",
+        ),
+        (
+            "bob",
+            |d| d["spec"]["digest"] = json!("sha256:old"),
+            "it approves other terms: they have changed since, so look again and approve the digest that status shows now",
+        ),
+    ];
+    for (who, forge, why) in attacks {
+        let grant = scene.waiting().await;
+        let mut decision = scene.decision_of(who, &grant, "Approve");
+        forge(&mut decision);
+        let decision = scene.create(who, decision).await.expect("stored");
+        scene.is_ignored(&grant, &decision, why).await;
+        scene.is_lent(&grant).await;
+    }
+    let grant = scene.waiting().await;
+    let once = scene.decide("carol", &grant, "Approve").await;
+    let twice = scene.decide("carol", &grant, "Approve").await;
+    let why = "they have approved already, and everybody counts once";
+    scene.one_is_ignored(&grant, &[&once, &twice], why).await;
+    scene.is_lent(&grant).await;
+
+    // The API server knows this person as a ServiceAccount, whatever groups it claims.
+    let grant = scene.waiting().await;
+    let mut decision = scene.decision_of("bob", &grant, "Approve");
+    decision["spec"]["approver"] = json!({ "username": "system:serviceaccount:team-a:bot" });
+    let made = as_service_account(scene, decision).await;
+    refused(made, "ServiceAccounts never decide");
+    scene.is_lent(&grant).await;
+}
+
+async fn as_service_account(scene: &Scene, decision: Value) -> Result<AccessDecision, String> {
+    let kubeconfig = scene.world.cluster.kubeconfig("admin");
+    let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+    let options = kube::config::KubeConfigOptions::default();
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .expect("a config");
+    config.auth_info.impersonate = Some("system:serviceaccount:team-a:bot".into());
+    config.auth_info.impersonate_groups = Some(vec![
+        "system:serviceaccounts".into(),
+        "system:authenticated".into(),
+    ]);
+    let client = kube::Client::try_from(config).expect("a client");
+    let api: Api<AccessDecision> = Api::namespaced(client, crate::world::TEAM);
+    let decision = serde_json::from_value(decision).expect("a decision");
+    let made = api.create(&Default::default(), &decision).await;
+    made.map_err(super::scene::said)
+}
+
+/// Carol is of security alone, and counts once there.
+pub async fn one_person_for_two_groups(scene: &Scene) {
+    let world = &scene.world;
+    let twice = &[("first", "security", 1), ("second", "security", 1)];
+    world
+        .flow("twice", crate::world::needs_approval("AllOf", twice))
+        .await;
+    let mut request = scene.request_of("alice");
+    request["spec"]["flow"] = json!("twice");
+    let grant = scene.waits(request).await;
+    let once = scene.decide("carol", &grant, "Approve").await;
+    let again = scene.decide("carol", &grant, "Approve").await;
+    let why = "they have approved already, and everybody counts once";
+    scene.one_is_ignored(&grant, &[&once, &again], why).await;
+    scene.decide("dave", &grant, "Approve").await;
+    world.until_active(&grant).await;
+    scene.delete("alice", &grant).await.expect("given back");
+}
+
+/// Carol receives the link, by her address in whatever form, and approves.
+pub async fn a_recipient_approves(scene: &Scene) {
+    for address in ["carol@example.com", "carol+links@example.com"] {
+        let mut request = scene.request_of("alice");
+        request["spec"]["recipients"] = json!([address]);
+        let grant = scene.waits(request).await;
+        let decision = scene.decide("carol", &grant, "Approve").await;
+        let why = "nobody approves a link that they receive";
+        scene.is_ignored(&grant, &decision, why).await;
+    }
+    let mut other_case = scene.request_of("alice");
+    other_case["spec"]["recipients"] = json!(["Carol@example.com"]);
+    refused(scene.create("alice", other_case).await, "spec.recipients");
+    let mut twin = scene.request_of("alice");
+    twin["spec"]["recipients"] = json!(["erin@example.com"]);
+    let twin = scene.waits(twin).await;
+    scene.is_lent(&twin).await;
+}
+
+/// A denial stands, whoever approves afterwards, and nobody takes it away.
+pub async fn after_a_denial(scene: &Scene) {
+    let shares = scene.shares().await;
+    let grant = scene.waiting().await;
+    let denial = scene.decide("carol", &grant, "Deny").await;
+    let denial: AccessDecision = serde_json::from_value(denial).expect("a decision");
+    for who in ["alice", "carol", "admin"] {
+        refused(
+            scene.delete(who, &denial).await,
+            "keyloan-records: decisions and records stay",
+        );
+    }
+    let denied = |g: &AccessGrant| condition(g, STALLED).is_some_and(|c| c.reason == "Denied");
+    let grant = scene.world.until(&grant, denied).await;
+    for who in ["bob", "carol", "dave"] {
+        scene.decide(who, &grant, "Approve").await;
+    }
+    let twin = scene.waiting().await;
+    scene.is_lent(&twin).await;
+    assert_eq!(scene.shares().await, shares + 1, "only the twin was lent");
+    let still = scene.world.until(&grant, denied).await;
+    assert_eq!(still.status.and_then(|s| s.phase), Some(Phase::Denied));
+}
+
+/// The flow is loosened, or the title goes to another item, when two of three have approved.
+pub async fn an_approval_of_what_has_changed(scene: &Scene) {
+    let world = &scene.world;
+    let shares = scene.shares().await;
+    let why = "it approves other terms: they have changed since, so look again and approve the digest that status shows now";
+    let grant = scene.waiting().await;
+    let bobs = scene.decide("bob", &grant, "Approve").await;
+    scene.decide("carol", &grant, "Approve").await;
+    let flows: Api<AccessFlow> = Api::namespaced(world.admin.clone(), PLATFORM);
+    let loosened = Patch::Merge(json!({ "spec": { "grant": { "maxDuration": "12h" } } }));
+    flows
+        .patch(FLOW, &PatchParams::default(), &loosened)
+        .await
+        .expect("changed");
+    scene.is_ignored(&grant, &bobs, why).await;
+    let late = scene.decide("dave", &grant, "Approve").await;
+    scene.is_ignored(&grant, &late, why).await;
+    assert_eq!(scene.shares().await, shares);
+    let grant = world.until(&grant, |_| true).await;
+    scene.is_lent(&grant).await;
+
+    // The title that was approved is given to another item: nothing of that item is lent by this approval.
+    let shares = scene.shares().await;
+    let mut request = scene.request_of("alice");
+    request["spec"]["item"]["item"] = json!("web console");
+    let grant = scene.waits(request).await;
+    let changes = ItemChanges {
+        title: Some("console".into()),
+        ..ItemChanges::default()
+    };
+    world
+        .control
+        .edit_item("Infra", "web console", &changes)
+        .await
+        .expect("renamed");
+    for who in ["bob", "carol", "dave"] {
+        scene.decide(who, &grant, "Approve").await;
+    }
+    let differs = |g: &AccessGrant| {
+        let said = |type_| {
+            condition(g, type_)
+                .map(|c| c.reason.clone())
+                .unwrap_or_default()
+        };
+        ["ItemDiffers", "ItemNotFound"]
+            .iter()
+            .any(|r| said(ACTIVE) == *r || said(ACCEPTED) == *r)
+    };
+    world.until(&grant, differs).await;
+    assert_eq!(scene.shares().await, shares);
+    let back = ItemChanges {
+        title: Some("web console".into()),
+        ..ItemChanges::default()
+    };
+    world
+        .control
+        .edit_item("Infra", "console", &back)
+        .await
+        .expect("renamed");
+    scene.delete("alice", &grant).await.expect("taken back");
+}
+
+/// Approvals that come when the request has lapsed.
+pub async fn after_the_timeout(scene: &Scene) {
+    let shares = scene.shares().await;
+    let grant = scene.waiting().await;
+    scene.world.advance(Duration::from_secs(25 * 3600)).await;
+    let lapsed = |g: &AccessGrant| condition(g, STALLED).is_some_and(|c| c.reason == "Lapsed");
+    scene.world.until(&grant, lapsed).await;
+    for who in ["bob", "carol", "dave"] {
+        scene.decide(who, &grant, "Approve").await;
+    }
+    let twin = scene.waiting().await;
+    scene.is_lent(&twin).await;
+    let still = scene.world.until(&grant, lapsed).await;
+    assert_eq!(still.status.and_then(|s| s.phase), Some(Phase::Lapsed));
+    assert_eq!(scene.shares().await, shares + 1, "only the twin was lent");
+}

@@ -1,0 +1,282 @@
+//! Where the attacks happen: a flow that needs bob and two of security, and what every attack and its twin do.
+
+use keyloan::api::*;
+use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::discovery::ApiResource;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde_json::{Value, json};
+
+use crate::world::{PLATFORM, TEAM, World, condition, needs_approval};
+
+/// The flow under attack.
+pub const FLOW: &str = "reviewed";
+
+/// Who has to agree by it.
+const GROUPS: &[(&str, &str, u32)] =
+    &[("owner", "platform-owners", 1), ("security", "security", 2)];
+
+/// A world with the flow, and whether its API server stamps identities.
+pub struct Scene {
+    pub world: World,
+    pub stamped: bool,
+}
+
+impl Scene {
+    /// The API server writes who asks and who decides.
+    pub async fn stamped() -> Self {
+        let world = World::start().await;
+        let scene = Self {
+            world,
+            stamped: true,
+        };
+        scene.set_up().await;
+        scene
+    }
+
+    /// It only checks what people write, as those before 1.36 do.
+    pub async fn unstamped() -> Self {
+        let world = World::start().await;
+        for kind in ["MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"] {
+            let resource = resource("admissionregistration.k8s.io", "v1", kind);
+            let api: Api<DynamicObject> = Api::all_with(world.admin.clone(), &resource);
+            for policy in api.list(&ListParams::default()).await.expect("listed") {
+                api.delete(&policy.name_any(), &Default::default())
+                    .await
+                    .expect("deleted");
+            }
+        }
+        let scene = Self {
+            world,
+            stamped: false,
+        };
+        scene.until_nothing_is_stamped().await;
+        scene.set_up().await;
+        scene
+    }
+
+    async fn set_up(&self) {
+        let world = &self.world;
+        world.integration("prod", "lender").await;
+        world
+            .flow(FLOW, |flow| {
+                needs_approval("AllOf", GROUPS)(flow);
+                flow.grant.recipients = RecipientRule::Listed;
+            })
+            .await;
+    }
+
+    /// The API server forgets a policy a moment after it is deleted.
+    async fn until_nothing_is_stamped(&self) {
+        let mut probe = self.request_of("alice");
+        probe["spec"]["requester"] = json!({ "username": "somebody" });
+        let api: Api<AccessGrant> = Api::namespaced(self.person("alice").await, TEAM);
+        let dry = PostParams {
+            dry_run: true,
+            field_manager: None,
+        };
+        let probe: AccessGrant = serde_json::from_value(probe).expect("a grant");
+        let refused = async { while api.create(&dry, &probe).await.is_ok() {} };
+        let within = std::time::Duration::from_secs(60);
+        tokio::time::timeout(within, refused)
+            .await
+            .expect("the policies go");
+    }
+
+    pub async fn person(&self, who: &str) -> Client {
+        self.world.cluster.client(who).await.expect("a client")
+    }
+
+    /// A request by this person for the database's password, honest in all.
+    pub fn request_of(&self, who: &str) -> Value {
+        let mut request = json!({
+            "apiVersion": "keyloan.dev/v1alpha1",
+            "kind": "AccessGrant",
+            "metadata": { "generateName": "loan-", "namespace": TEAM },
+            "spec": {
+                "integration": { "name": "prod", "namespace": PLATFORM },
+                "item": { "vault": "Infra", "item": "db password" },
+                "flow": FLOW,
+            },
+        });
+        if !self.stamped {
+            let mut identity = identity_of(who);
+            identity["email"] = identity["username"].clone();
+            request["spec"]["requester"] = identity;
+        }
+        request
+    }
+
+    /// Creates any object as somebody; the error is what the API server says.
+    pub async fn create(&self, who: &str, object: Value) -> Result<Value, String> {
+        let (api, object) = self.api_of(who, object).await;
+        let made = api.create(&PostParams::default(), &object).await;
+        made.map(|made| serde_json::to_value(made).expect("JSON"))
+            .map_err(said)
+    }
+
+    /// Patches an object as somebody, by a merge.
+    pub async fn patch(
+        &self,
+        who: &str,
+        object: &impl Described,
+        change: Value,
+    ) -> Result<(), String> {
+        let (api, name) = self.api_for(who, object).await;
+        let patched = api
+            .patch(&name, &PatchParams::default(), &Patch::Merge(change))
+            .await;
+        patched.map(drop).map_err(said)
+    }
+
+    /// Deletes an object as somebody.
+    pub async fn delete(&self, who: &str, object: &impl Described) -> Result<(), String> {
+        let (api, name) = self.api_for(who, object).await;
+        api.delete(&name, &Default::default())
+            .await
+            .map(drop)
+            .map_err(said)
+    }
+
+    async fn api_of(&self, who: &str, object: Value) -> (Api<DynamicObject>, DynamicObject) {
+        let object: DynamicObject = serde_json::from_value(object).expect("an object");
+        let types = object.types.clone().expect("types");
+        let (group, version) = types
+            .api_version
+            .split_once('/')
+            .unwrap_or(("", &types.api_version));
+        let resource = resource(group, version, &types.kind);
+        let namespace = object.metadata.namespace.clone().unwrap_or_default();
+        let client = self.person(who).await;
+        (Api::namespaced_with(client, &namespace, &resource), object)
+    }
+
+    async fn api_for(&self, who: &str, object: &impl Described) -> (Api<DynamicObject>, String) {
+        let (resource, namespace, name) = object.described();
+        let client = self.person(who).await;
+        (Api::namespaced_with(client, &namespace, &resource), name)
+    }
+
+    /// A decision on a request as this person writes it, honest in all.
+    pub fn decision_of(&self, who: &str, grant: &AccessGrant, decision: &str) -> Value {
+        let mut spec =
+            json!({ "grant": grant.name_any(), "grantUid": grant.uid(), "decision": decision });
+        if decision == "Approve" {
+            spec["digest"] = json!(grant.status.as_ref().and_then(|s| s.digest.clone()));
+        }
+        if !self.stamped {
+            spec["approver"] = identity_of(who);
+        }
+        json!({
+            "apiVersion": "keyloan.dev/v1alpha1",
+            "kind": "AccessDecision",
+            "metadata": { "generateName": "decision-", "namespace": TEAM },
+            "spec": spec,
+        })
+    }
+
+    /// Somebody decides honestly.
+    pub async fn decide(&self, who: &str, grant: &AccessGrant, decision: &str) -> Value {
+        let decision = self.decision_of(who, grant, decision);
+        self.create(who, decision).await.expect("decided")
+    }
+
+    /// Alice's request waits for approval.
+    pub async fn waiting(&self) -> AccessGrant {
+        self.waits(self.request_of("alice")).await
+    }
+
+    /// Alice makes this request, and it waits for approval.
+    pub async fn waits(&self, request: Value) -> AccessGrant {
+        let made = self.create("alice", request).await.expect("asked");
+        let grant: AccessGrant = serde_json::from_value(made).expect("a grant");
+        self.world
+            .until(&grant, |g| {
+                g.status.as_ref().is_some_and(|s| s.waiting_for.is_some())
+            })
+            .await
+    }
+
+    /// The honest twin: all who have to agree do, and the request is lent.
+    pub async fn is_lent(&self, grant: &AccessGrant) {
+        let before = self.shares().await;
+        for who in ["bob", "carol", "dave"] {
+            self.decide(who, grant, "Approve").await;
+        }
+        self.world.until_active(grant).await;
+        assert_eq!(self.shares().await, before + 1, "one loan, one share");
+        self.delete("alice", grant).await.expect("given back");
+    }
+
+    /// How many shares 1Password has made.
+    pub async fn shares(&self) -> usize {
+        self.world.control.shares().await.expect("shares").len()
+    }
+
+    /// Waits until the status says that a decision has no effect, and why; no share has been made.
+    pub async fn is_ignored(&self, grant: &AccessGrant, decision: &Value, why: &str) {
+        self.one_is_ignored(grant, &[decision], why).await;
+    }
+
+    /// The same for one of several decisions: those of one second have no order of their own.
+    pub async fn one_is_ignored(&self, grant: &AccessGrant, decisions: &[&Value], why: &str) {
+        let name = |decision: &&Value| decision["metadata"]["name"].as_str().map(str::to_owned);
+        let names: Vec<_> = decisions.iter().filter_map(name).collect();
+        let shares = self.shares().await;
+        let reason = |g: &AccessGrant| {
+            let ignored = g.status.as_ref().map_or(&[][..], |s| &s.ignored_decisions);
+            ignored
+                .iter()
+                .find(|i| names.contains(&i.name))
+                .map(|i| i.reason.clone())
+        };
+        let seen = self.world.until(grant, |g| reason(g).is_some()).await;
+        assert_eq!(reason(&seen).as_deref(), Some(why));
+        assert!(condition(&seen, APPROVED).is_some_and(|c| c.status == "False"));
+        assert_eq!(self.shares().await, shares, "no share is made");
+    }
+}
+
+/// What the API server knows of somebody.
+pub fn identity_of(who: &str) -> Value {
+    let groups = match who {
+        "alice" | "mallory" => json!(["engineering"]),
+        "bob" => json!(["platform-owners"]),
+        "carol" | "dave" => json!(["security"]),
+        _ => json!([]),
+    };
+    json!({ "username": format!("{who}@example.com"), "groups": groups })
+}
+
+/// What a refusal says.
+pub fn said(error: kube::Error) -> String {
+    match error {
+        kube::Error::Api(refusal) => refusal.message,
+        other => other.to_string(),
+    }
+}
+
+/// An attack that the API server refuses, saying so.
+pub fn refused<T: std::fmt::Debug>(outcome: Result<T, String>, why: &str) {
+    let message = outcome.expect_err("the attack succeeded");
+    assert!(message.contains(why), "{message}\nshould say: {why}");
+}
+
+fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
+    ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk(group, version, kind))
+}
+
+/// An object by its kind, namespace and name.
+pub trait Described {
+    fn described(&self) -> (ApiResource, String, String);
+}
+
+impl<K: Resource<DynamicType = ()>> Described for K {
+    fn described(&self) -> (ApiResource, String, String) {
+        let resource = resource(&K::group(&()), &K::version(&()), &K::kind(&()));
+        (
+            resource,
+            self.namespace().unwrap_or_default(),
+            self.name_any(),
+        )
+    }
+}

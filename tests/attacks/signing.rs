@@ -1,0 +1,109 @@
+//! Asking and deciding in somebody else's name.
+
+use keyloan::api::*;
+use serde_json::{Value, json};
+
+use super::scene::{Scene, identity_of, refused};
+
+/// Mallory asks as alice, with groups or an address that are not hers.
+pub async fn forged_requests(scene: &Scene) {
+    let forgeries: [(&str, Value, &str); 4] = [
+        (
+            "username",
+            json!("alice@example.com"),
+            "spec.requester.username must be your own username",
+        ),
+        (
+            "groups",
+            json!(["engineering", "security"]),
+            "spec.requester.groups must be your own groups",
+        ),
+        (
+            "groups",
+            json!([]),
+            "spec.requester.groups must be your own groups",
+        ),
+        (
+            "email",
+            json!("alice@example.com"),
+            "spec.requester.email must be the address that this cluster knows you by",
+        ),
+    ];
+    for (member, value, why) in forgeries {
+        let mut request = scene.request_of("mallory");
+        if scene.stamped {
+            request["spec"]["requester"] = identity_of("mallory");
+        }
+        request["spec"]["requester"][member] = value;
+        let made = scene.create("mallory", request).await;
+        if scene.stamped {
+            let made = made.expect("the forgery is overwritten");
+            let mut own = identity_of("mallory");
+            own["email"] = json!("mallory@example.com");
+            assert_eq!(made["spec"]["requester"], own);
+        } else {
+            refused(made, why);
+        }
+    }
+    let twin = scene.waiting().await;
+    assert_eq!(
+        twin.spec.requester.as_ref().map(|r| r.username.as_str()),
+        Some("alice@example.com")
+    );
+    scene.is_lent(&twin).await;
+}
+
+/// Mallory approves as bob; bob approves with groups that are not his.
+pub async fn forged_decisions(scene: &Scene) {
+    let grant = scene.waiting().await;
+    let both = json!({ "username": "bob@example.com", "groups": ["platform-owners", "security"] });
+    for (who, forged, why) in [
+        (
+            "mallory",
+            identity_of("bob"),
+            "spec.approver.username must be your own username",
+        ),
+        ("bob", both, "spec.approver.groups must be your own groups"),
+    ] {
+        let mut decision = scene.decision_of(who, &grant, "Approve");
+        decision["spec"]["approver"] = forged;
+        let made = scene.create(who, decision).await;
+        match (scene.stamped, who) {
+            (true, "mallory") => {
+                let made = made.expect("the forgery is overwritten");
+                assert_eq!(made["spec"]["approver"]["username"], "mallory@example.com");
+                let why = "they are in none of the groups that approve this request";
+                scene.is_ignored(&grant, &made, why).await;
+            }
+            (true, _) => {
+                let made = made.expect("the forgery is overwritten");
+                assert_eq!(
+                    made["spec"]["approver"]["groups"],
+                    json!(["platform-owners"])
+                );
+            }
+            (false, _) => refused(made, why),
+        }
+    }
+    let twin = scene.waiting().await;
+    scene.is_lent(&twin).await;
+}
+
+/// Who may impersonate others is them, as far as the API server knows: and only who may.
+pub async fn impersonation(scene: &Scene) {
+    let grant = scene.waiting().await;
+    let kubeconfig = scene.world.cluster.kubeconfig("mallory");
+    let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
+    let options = kube::config::KubeConfigOptions::default();
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .expect("a config");
+    config.auth_info.impersonate = Some("bob@example.com".into());
+    let client = kube::Client::try_from(config).expect("a client");
+    let api: kube::Api<AccessDecision> = kube::Api::namespaced(client, crate::world::TEAM);
+    let decision = scene.decision_of("bob", &grant, "Approve");
+    let decision = serde_json::from_value(decision).expect("a decision");
+    let made = api.create(&Default::default(), &decision).await;
+    refused(made.map_err(super::scene::said), "cannot impersonate");
+    scene.is_lent(&grant).await;
+}

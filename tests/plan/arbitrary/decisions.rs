@@ -1,0 +1,73 @@
+//! Decisions by anybody about anything, and boundaries in force or not.
+
+use jiff::Timestamp;
+use keyloan::api::*;
+use keyloan::plan::boundary::BoundarySeen;
+use kube::api::ObjectMeta;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::values::{minute, rarely, time, word};
+use crate::plan::world::{GRANT_UID, World, at, issued};
+
+/// A decision: often on alice's request, now and then on the very terms that she is offered without approval.
+pub fn decision() -> impl Strategy<Value = AccessDecision> {
+    let no = select(vec![Decision::Deny, Decision::Revoke]);
+    let kind = rarely(Just(Decision::Approve), no);
+    let who = select(vec![
+        "alice",
+        "bob",
+        "carol",
+        "dave",
+        "erin",
+        "system:serviceaccount:a:b",
+    ]);
+    let groups = select(vec!["group-0", "group-1", "engineering", "system:masters"]);
+    let about = (
+        rarely(Just(GRANT_UID.to_owned()), word()),
+        option::of(word()),
+        kind,
+    );
+    let by = (who, groups, option::of(any::<bool>()));
+    let made = (
+        select(vec!["decision-1", "decision-2", "decision-3"]),
+        rarely(minute().prop_map(at), time()),
+    );
+    (about, by, made).prop_map(
+        |((uid, reason, kind), (user, group, may_revoke), (name, made))| {
+            let digest = issued(&World::asked().plan_at(0)).agreement.digest.clone();
+            let spec = AccessDecisionSpec {
+                grant: "alice-db".into(),
+                grant_uid: uid,
+                digest: Some(digest),
+                decision: kind,
+                reason,
+                max_duration: None,
+                may_revoke,
+                approver: Some(Identity {
+                    username: user.into(),
+                    groups: vec![PrincipalName(group.into())],
+                    email: None,
+                }),
+            };
+            AccessDecision {
+                metadata: ObjectMeta {
+                    name: Some(name.into()),
+                    uid: Some(name.into()),
+                    creation_timestamp: Some(Time(made)),
+                    ..ObjectMeta::default()
+                },
+                spec,
+            }
+        },
+    )
+}
+
+/// A boundary: mostly in force and unchanged.
+pub fn boundary() -> impl Strategy<Value = BoundarySeen> {
+    let changed = rarely(Just(None), time().prop_map(Some));
+    (rarely(Just(None), word().prop_map(Some)), changed).prop_map(
+        |(broken, changed_at): (_, Option<Timestamp>)| BoundarySeen { broken, changed_at },
+    )
+}
