@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use crate::api::AccessDecision;
@@ -21,12 +21,27 @@ pub struct Decisions {
 }
 
 impl Decisions {
-    /// Has each decision looked at. That its request has gone is seen when it is looked at again, as everything is now and then.
-    pub fn subscribe(cluster: &Cluster, passes: &Passes<Key>) {
+    /// Has each decision looked at, and again when its request goes.
+    pub fn subscribe(cluster: &Arc<Cluster>, passes: &Passes<Key>) {
         let ask = passes.clone();
         cluster
             .decisions
             .subscribe(move |decision| ask.ask(Key::of(decision)));
+        let (ask, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
+        cluster.grants.subscribe(move |grant| {
+            let Some(cluster) = cluster_of.upgrade() else {
+                return;
+            };
+            if cluster.grants.get(&Key::of(grant)).is_some() {
+                return;
+            }
+            let on_it = cluster.decisions.select(|decision| {
+                decision.namespace() == grant.namespace() && decision.spec.grant == grant.name_any()
+            });
+            on_it
+                .iter()
+                .for_each(|decision| ask.ask(Key::of(decision.as_ref())));
+        });
     }
 
     /// Looks at one decision once.
@@ -34,8 +49,15 @@ impl Decisions {
         let Some(decision) = self.cluster.decisions.get(&key) else {
             return Outcome::Gone;
         };
-        if !self.is_left_over(&decision) {
+        if self.is_needed(&decision) {
             return Outcome::Waiting(None);
+        }
+        let made = decision
+            .creation_timestamp()
+            .map_or(Timestamp::MIN, |time| time.0);
+        let due = made.saturating_add(KEPT_FOR).unwrap_or(Timestamp::MAX);
+        if self.clock.now() < due {
+            return Outcome::Waiting(Some(due));
         }
         match self.cluster.decisions.delete(decision.as_ref()).await {
             Ok(()) => Outcome::Applied,
@@ -46,9 +68,8 @@ impl Decisions {
         }
     }
 
-    fn is_left_over(&self, decision: &AccessDecision) -> bool {
-        let made = decision.creation_timestamp().map(|time| time.0);
-        let old = made.is_some_and(|made| self.clock.now().duration_since(made) >= KEPT_FOR);
+    /// Whether there is a request of the name that it gives, or a loan that runs without its request.
+    fn is_needed(&self, decision: &AccessDecision) -> bool {
         let namespace = decision.namespace().unwrap_or_default();
         let request = Key::new(namespace, &decision.spec.grant);
         // A loan whose request is gone is ended from its record, and its decisions may still say by whom.
@@ -59,6 +80,6 @@ impl Decisions {
                 .select(|record| record.spec.grant.uid == *uid && record.spec.end.is_none());
             !records.is_empty()
         };
-        old && self.cluster.grants.get(&request).is_none() && !runs(&decision.spec.grant_uid)
+        self.cluster.grants.get(&request).is_some() || runs(&decision.spec.grant_uid)
     }
 }

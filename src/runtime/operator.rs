@@ -190,6 +190,7 @@ fn prepare(
     let loans = Loans::new(
         cluster.clone(),
         registry.clone(),
+        boundary.clone(),
         clock.clone(),
         loan_events,
     );

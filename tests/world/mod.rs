@@ -31,6 +31,7 @@ use serde_json::json;
 
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use decisions::Say;
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use people::Ask;
 use waits::patiently;
 

@@ -23,6 +23,7 @@ use crate::plan::grant::plan;
 use crate::plan::observed::Observed;
 use crate::runtime::{Clock, Outcome, Passes};
 
+use super::boundary::Boundary;
 use super::registry::Registry;
 use issue::Issuing;
 use memory::Memories;
@@ -85,6 +86,7 @@ pub struct Loans {
     events: Events,
     memories: Memories,
     rivals: Rivals,
+    boundary: Arc<Boundary>,
     /// Held while the limits of a flow are checked and a record is created, so that two requests cannot both get the last place.
     places: Mutex<()>,
 }
@@ -94,6 +96,7 @@ impl Loans {
     pub fn new(
         cluster: Arc<Cluster>,
         registry: Arc<Registry>,
+        boundary: Arc<Boundary>,
         clock: Clock,
         events: Events,
     ) -> Arc<Self> {
@@ -106,6 +109,7 @@ impl Loans {
             events,
             memories,
             rivals,
+            boundary,
             places,
         })
     }
@@ -141,6 +145,12 @@ impl Loans {
                 .and_then(|loans| loans.of_decision(decision))
             {
                 ask.ask(key);
+            }
+        });
+        let (ask, loans) = (passes.clone(), Arc::downgrade(self));
+        self.boundary.subscribe(move || {
+            if let Some(loans) = loans.upgrade() {
+                loans.ask_requests(&ask);
             }
         });
         let (ask, loans) = (passes.clone(), Arc::downgrade(self));
@@ -182,6 +192,18 @@ impl Loans {
     fn ask_rivals(&self, passes: &Passes<LoanKey>, requester: &str) {
         let rivals = self.rivals.of(requester);
         rivals.into_iter().for_each(|key| passes.ask(key));
+    }
+
+    /// Has all requests looked at that are not loans yet.
+    fn ask_requests(&self, passes: &Passes<LoanKey>) {
+        let is_request = |grant: &AccessGrant| {
+            let status = grant.status.as_ref();
+            status.is_none_or(|s| s.record.is_none())
+        };
+        let requests = self.cluster.grants.select(is_request);
+        requests
+            .iter()
+            .for_each(|grant| passes.ask(LoanKey::of_grant(grant)));
     }
 
     /// Has all loans of an integration looked at.
@@ -279,9 +301,15 @@ impl Loans {
                 Ok(())
             }
             Effect::CheckBoundary => {
+                // What is there by now was there when the look began.
                 let grant = seen.grant.as_ref().and_then(|grant| grant.uid());
                 let decisions = seen.decisions.iter().filter_map(|decision| decision.uid());
-                memory.note_checked(grant.into_iter().chain(decisions));
+                match self.boundary.check().await {
+                    Ok(()) => memory.note_checked(grant.into_iter().chain(decisions)),
+                    Err(why) => {
+                        tracing::warn!(grant = %key.grant, %why, "nobody vouches for who asks")
+                    }
+                }
                 Ok(())
             }
             Effect::IssueLink(_) => {

@@ -40,6 +40,7 @@ impl Loans {
             decision.namespace().as_deref() == Some(&key.grant.namespace)
                 && decision.spec.grant == key.grant.name
         });
+        seen.boundary = self.boundary.seen();
         seen.checked = self.memories.of(&key.uid).checked();
         Ok(seen)
     }
