@@ -15,15 +15,10 @@ use crate::plan::world::{GRANT_UID, World, at, issued};
 pub fn decision() -> impl Strategy<Value = AccessDecision> {
     let no = select(vec![Decision::Deny, Decision::Revoke]);
     let kind = rarely(Just(Decision::Approve), no);
-    let who = select(vec![
-        "alice",
-        "bob",
-        "carol",
-        "dave",
-        "erin",
-        "system:serviceaccount:a:b",
-    ]);
-    let groups = select(vec!["group-0", "group-1", "engineering", "system:masters"]);
+    let odd = select(vec!["alice", "system:serviceaccount:a:b"]);
+    let who = rarely(select(vec!["bob", "carol", "dave", "erin"]), odd);
+    let other = select(vec!["engineering", "system:masters"]);
+    let groups = rarely(select(vec!["group-0", "group-0", "group-1"]), other);
     let about = (
         rarely(Just(GRANT_UID.to_owned()), word()),
         option::of(word()),

@@ -49,7 +49,8 @@ pub fn flow_seen() -> impl Strategy<Value = AccessFlow> {
     let by = |(mode, required): (_, Vec<u32>)| approval(mode, &required);
     let approval = prop_oneof![
         5 => Just(approval(ApprovalMode::None, &[])),
-        5 => (modes(), vec(1u32..3, 1..3)).prop_map(by),
+        4 => (modes(), vec(Just(1), 1..3)).prop_map(by),
+        1 => (modes(), vec(1u32..3, 1..3)).prop_map(by),
         1 => (modes(), vec(any::<u32>().prop_map(|r| r / 4), 0..3)).prop_map(by),
     ];
     let meta = meta("keyloan", &["oncall", "a", "b"], "flow-oncall");
