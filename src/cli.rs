@@ -40,6 +40,9 @@ struct ManifestsArgs {
     /// username in lower case is not it.
     #[arg(long, value_name = "CEL")]
     email: Option<String>,
+    /// Write the templates of the chart in this folder instead, such as charts/keyloan-crds: its values say what differs.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["dir", "operators", "email"])]
+    chart: Option<PathBuf>,
 }
 
 impl ManifestsArgs {
@@ -76,7 +79,13 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Run(args) => run(*args),
-            Command::Manifests(args) => Ok(manifests::write(&args.dir, &args.boundary())?),
+            Command::Manifests(args) => {
+                match &args.chart {
+                    Some(chart) => manifests::write_templates(chart)?,
+                    None => manifests::write(&args.dir, &args.boundary())?,
+                }
+                Ok(())
+            }
             Command::Core(CoreCommand::Compile(CompileArgs { wasm, out })) => {
                 artifact::compile(&wasm, &out).context("the core was not compiled")
             }

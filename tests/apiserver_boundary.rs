@@ -82,7 +82,7 @@ async fn each_flaw_in_the_policies_is_named_until_it_is_mended() {
             POLICY,
             "keyloan-status",
             Flaw::Member("/variables/0/expression", json!("['another']")),
-            "does not know system:serviceaccount:keyloan-system:keyloan as Keyloan's operator",
+            "does not know system:serviceaccount:keyloan:keyloan as Keyloan's operator",
         ),
         (
             "MutatingAdmissionPolicy",
@@ -422,7 +422,7 @@ async fn a_dry_run_tells_policies_that_act_from_those_that_do_not() {
     let own = who_am_i(&cluster.verbs).await.expect("an answer");
     assert_eq!(
         own.identity.username,
-        "system:serviceaccount:keyloan-system:keyloan"
+        "system:serviceaccount:keyloan:keyloan"
     );
     assert_eq!(
         (own.namespace(), own.identity.groups.len()),

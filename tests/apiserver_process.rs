@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 /// The operator's namespace.
-const SYSTEM: &str = "keyloan-system";
+const SYSTEM: &str = "keyloan";
 
 fn keyloan(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyloan"));

@@ -35,6 +35,26 @@ fn crds_hold_what_the_generator_writes() {
 }
 
 #[test]
+fn the_templates_of_the_chart_are_what_the_generator_writes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/keyloan-crds/templates");
+    let templates = manifests::templates().unwrap();
+    for (name, text) in &templates {
+        let committed = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+        assert!(
+            committed == *text,
+            "{name} is out of date: run `cargo run -- manifests --chart charts/keyloan-crds`"
+        );
+    }
+    let mut expected: BTreeSet<_> = templates.into_iter().map(|(name, _)| name).collect();
+    expected.extend(["_values.tpl", "NOTES.txt"].map(String::from));
+    let present: BTreeSet<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(present, expected);
+}
+
+#[test]
 fn the_command_writes_what_is_committed() {
     let folder = tempfile::tempdir().unwrap();
     let written = folder.path().join("new").join("crds");
@@ -266,7 +286,7 @@ fn the_names_of_the_installation_enter_the_policies() {
         .collect();
     assert!(text.contains("'system:serviceaccount:elsewhere:lender'"));
     assert!(text.contains("request.userInfo.extra['example.com/email'][0]"));
-    assert!(!text.contains("keyloan-system"));
+    assert!(!text.contains("serviceaccount:keyloan:"));
 }
 
 /// A field of a kind, such as `AccessGrant.spec.item.vault`, or the items of one, `...recipients[]`.

@@ -9,6 +9,7 @@
 //! assert!(files.iter().any(|file| file.name == "accessgrants.yaml"));
 //! ```
 
+mod chart;
 mod crds;
 mod policies;
 mod schema;
@@ -18,6 +19,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+pub use chart::{templates, write_templates};
 pub use crds::crds;
 pub use policies::{
     Boundary, EMAIL_VARIABLE, IDENTITY_POLICIES, USERNAME_VARIABLES, mutating_policies,
@@ -98,14 +100,18 @@ pub fn files(boundary: &Boundary) -> Result<Vec<File>, ManifestError> {
 
 /// Write all files into a folder, which is made if need be.
 pub fn write(folder: &Path, boundary: &Boundary) -> Result<(), ManifestError> {
+    for file in files(boundary)? {
+        write_file(folder, &file.name, &file.to_yaml()?)?;
+    }
+    Ok(())
+}
+
+fn write_file(folder: &Path, name: &str, text: &str) -> Result<(), ManifestError> {
     let write_error = |path: &Path| {
         let path = path.display().to_string();
         move |source| ManifestError::Write { path, source }
     };
     std::fs::create_dir_all(folder).map_err(write_error(folder))?;
-    for file in files(boundary)? {
-        let path = folder.join(&file.name);
-        std::fs::write(&path, file.to_yaml()?).map_err(write_error(&path))?;
-    }
-    Ok(())
+    let path = folder.join(name);
+    std::fs::write(&path, text).map_err(write_error(&path))
 }

@@ -27,7 +27,7 @@ impl Boundary {
         let cluster = Cluster::start().await;
         let boundary = Self {
             admin: cluster.person("admin").await,
-            operator: cluster.service_account("keyloan-system", "keyloan").await,
+            operator: cluster.service_account("keyloan", "keyloan").await,
             pipeline: cluster.service_account("ci", "pipeline").await,
             alice: cluster.person("alice").await,
             bob: cluster.person("bob").await,

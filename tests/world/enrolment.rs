@@ -1,6 +1,6 @@
 //! Giving the operator its rights to Secrets in some namespaces instead of everywhere, as docs/security.md tells to.
 
-use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, RoleBinding, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, RoleBinding, RoleRef, Subject};
 use keyloan::cluster::Enrolled;
 use keyloan_cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT};
 use kube::Api;
@@ -8,41 +8,24 @@ use kube::api::{DeleteParams, ObjectMeta, PostParams};
 
 use super::World;
 
-/// The role that has all the operator's rights in all namespaces.
-const EVERYWHERE: &str = "keyloan";
-
-/// The role and the bindings by which it has some in some namespaces.
+/// The role with what the operator may do in enrolled namespaces, and its bindings.
 const ENROLLED: &str = "keyloan-enrolled";
-
-const RESOURCES: [&str; 3] = ["secrets", "roles", "rolebindings"];
 
 impl World {
     /// Takes the rights to Secrets, Roles and RoleBindings away everywhere, if that is not done yet, and gives them back in
     /// those of these namespaces that exist. The operator is told of all of them when it starts next.
     pub async fn enrol(&mut self, namespaces: &[&str]) {
-        let roles: Api<ClusterRole> = Api::all(self.admin.clone());
-        let mut everywhere = roles.get(EVERYWHERE).await.expect("there");
-        let concerned = |rule: &PolicyRule| {
-            let mut named = rule.resources.iter().flatten();
-            named.any(|resource| RESOURCES.contains(&resource.as_str()))
-        };
-        let rules = everywhere.rules.take().expect("rules");
-        let (scoped, rest): (Vec<_>, Vec<_>) = rules.into_iter().partition(concerned);
-        if !scoped.is_empty() {
-            let enrolled = ClusterRole {
-                metadata: named(ENROLLED),
-                rules: Some(scoped),
-                ..ClusterRole::default()
-            };
-            roles
-                .create(&PostParams::default(), &enrolled)
+        let everywhere: Api<ClusterRoleBinding> = Api::all(self.admin.clone());
+        if everywhere
+            .get_opt(ENROLLED)
+            .await
+            .expect("readable")
+            .is_some()
+        {
+            everywhere
+                .delete(ENROLLED, &DeleteParams::default())
                 .await
-                .expect("created");
-            everywhere.rules = Some(rest);
-            roles
-                .replace(EVERYWHERE, &PostParams::default(), &everywhere)
-                .await
-                .expect("replaced");
+                .expect("deleted");
         }
         for namespace in namespaces {
             let binding = RoleBinding {

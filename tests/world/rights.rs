@@ -11,57 +11,34 @@ use kube::api::PostParams;
 use super::waits::patiently;
 use super::{TEAM, World};
 
-/// The role that has all the operator's rights in all namespaces.
-const ROLE: &str = "keyloan";
+/// The roles that have all the operator's rights in all namespaces.
+const ROLES: [&str; 2] = ["keyloan", "keyloan-enrolled"];
 
 impl World {
     /// Takes one right away; returns when the API server knows it.
     pub async fn take_right(&mut self, resource: &str, verb: &str) {
         let roles: Api<ClusterRole> = Api::all(self.admin.clone());
-        let mut role = roles.get(ROLE).await.expect("there");
-        self.rights
-            .get_or_insert_with(|| role.rules.clone().expect("rules"));
-        let mut group = String::new();
-        let mut rules = Vec::new();
-        for rule in role.rules.take().expect("rules") {
-            let concerned = rule.resources.iter().flatten().any(|r| r == resource);
-            if !concerned {
-                rules.push(rule);
-                continue;
+        let mut group = None;
+        for name in ROLES {
+            let mut role = roles.get(name).await.expect("there");
+            let rules = role.rules.take().expect("rules");
+            if !self.rights.iter().any(|(of, _)| of == name) {
+                self.rights.push((name.into(), rules.clone()));
             }
-            group = rule
-                .api_groups
-                .iter()
-                .flatten()
-                .next()
-                .cloned()
-                .expect("one");
-            let others = |r: &PolicyRule| {
-                r.resources
-                    .iter()
-                    .flatten()
-                    .filter(|r| *r != resource)
-                    .cloned()
-                    .collect::<Vec<_>>()
-            };
-            if !others(&rule).is_empty() {
-                rules.push(PolicyRule {
-                    resources: Some(others(&rule)),
-                    ..rule.clone()
-                });
+            let mut left = Vec::new();
+            for rule in rules {
+                if rule.resources.iter().flatten().any(|r| r == resource) {
+                    group = rule.api_groups.iter().flatten().next().cloned();
+                }
+                left.extend(without(rule, resource, verb));
             }
-            let verbs = rule.verbs.iter().filter(|v| *v != verb).cloned().collect();
-            rules.push(PolicyRule {
-                resources: Some(vec![resource.into()]),
-                verbs,
-                ..rule
-            });
+            role.rules = Some(left);
+            roles
+                .replace(name, &PostParams::default(), &role)
+                .await
+                .expect("replaced");
         }
-        role.rules = Some(rules);
-        roles
-            .replace(ROLE, &PostParams::default(), &role)
-            .await
-            .expect("replaced");
+        let group = group.expect("a rule about the resource");
         self.until_allowed(&group, resource, verb, false).await;
         self.taken.push((group, resource.into(), verb.into()));
     }
@@ -69,12 +46,14 @@ impl World {
     /// Gives back all that was taken.
     pub async fn give_rights_back(&mut self) {
         let roles: Api<ClusterRole> = Api::all(self.admin.clone());
-        let mut role = roles.get(ROLE).await.expect("there");
-        role.rules = self.rights.take();
-        roles
-            .replace(ROLE, &PostParams::default(), &role)
-            .await
-            .expect("replaced");
+        for (name, rules) in std::mem::take(&mut self.rights) {
+            let mut role = roles.get(&name).await.expect("there");
+            role.rules = Some(rules);
+            roles
+                .replace(&name, &PostParams::default(), &role)
+                .await
+                .expect("replaced");
+        }
         for (group, resource, verb) in std::mem::take(&mut self.taken) {
             self.until_allowed(&group, &resource, &verb, true).await;
         }
@@ -124,4 +103,30 @@ impl World {
         };
         patiently("a right to change", known).await;
     }
+}
+
+/// A rule less one verb on one resource.
+fn without(rule: PolicyRule, resource: &str, verb: &str) -> Vec<PolicyRule> {
+    let (concerned, others): (Vec<String>, Vec<String>) = rule
+        .resources
+        .iter()
+        .flatten()
+        .cloned()
+        .partition(|r| r == resource);
+    if concerned.is_empty() {
+        return vec![rule];
+    }
+    let verbs = rule.verbs.iter().filter(|v| *v != verb).cloned().collect();
+    let mut rules = vec![PolicyRule {
+        resources: Some(concerned),
+        verbs,
+        ..rule.clone()
+    }];
+    if !others.is_empty() {
+        rules.push(PolicyRule {
+            resources: Some(others),
+            ..rule
+        });
+    }
+    rules
 }

@@ -1,4 +1,4 @@
-//! Builds the programs of the control plane from Go modules, whose checksums are pinned in `build/*/go.sum`.
+//! Builds the programs of the control plane, helm and kubeconform from Go modules, whose checksums are pinned in `build/*/go.sum`.
 //!
 //! Go itself verifies each module that it downloads against that file. The first build compiles some 2,600 packages and
 //! leaves about 4 GB in Go's own build cache.
@@ -19,38 +19,73 @@ use crate::progress;
 pub(crate) const KUBERNETES_VERSION: &str = "v1.37.2";
 /// The version of etcd; `build/etcd/go.mod` says the same.
 pub(crate) const ETCD_VERSION: &str = "v3.7.3";
+/// The version of helm; `build/helm/go.mod` says the same.
+pub(crate) const HELM_VERSION: &str = "v4.3.1";
+/// The version of kubeconform; `build/kubeconform/go.mod` says the same.
+pub(crate) const KUBECONFORM_VERSION: &str = "v0.8.0";
 
-const ETCD: Module = Module {
-    name: "etcd",
-    go_mod: include_str!("../build/etcd/go.mod"),
-    go_sum: include_str!("../build/etcd/go.sum"),
-};
-const KUBERNETES: Module = Module {
-    name: "kubernetes",
-    go_mod: include_str!("../build/kubernetes/go.mod"),
-    go_sum: include_str!("../build/kubernetes/go.sum"),
-};
+/// The pinned module in a folder of `build/`.
+macro_rules! module {
+    ($name:literal) => {
+        Module {
+            name: $name,
+            go_mod: include_str!(concat!("../build/", $name, "/go.mod")),
+            go_sum: include_str!(concat!("../build/", $name, "/go.sum")),
+        }
+    };
+}
 
-/// What is built: the program's name, the module that pins it, its package.
-const PROGRAMS: [(&str, &Module, &str); 4] = [
-    ("etcd", &ETCD, "go.etcd.io/etcd/server/v3"),
-    (
+const ETCD: Module = module!("etcd");
+const KUBERNETES: Module = module!("kubernetes");
+const HELM_MODULE: Module = module!("helm");
+const KUBECONFORM_MODULE: Module = module!("kubeconform");
+
+/// What is built: a program's file name, the module that pins it, its package.
+pub(crate) struct Program {
+    pub(crate) name: &'static str,
+    module: Module,
+    package: &'static str,
+}
+
+const fn program(name: &'static str, module: Module, package: &'static str) -> Program {
+    Program {
+        name,
+        module,
+        package,
+    }
+}
+
+/// A control plane, and kubectl.
+pub(crate) const CONTROL_PLANE: [Program; 4] = [
+    program("etcd", ETCD, "go.etcd.io/etcd/server/v3"),
+    program(
         "kube-apiserver",
-        &KUBERNETES,
+        KUBERNETES,
         "k8s.io/kubernetes/cmd/kube-apiserver",
     ),
-    (
+    program(
         "kube-controller-manager",
-        &KUBERNETES,
+        KUBERNETES,
         "k8s.io/kubernetes/cmd/kube-controller-manager",
     ),
-    ("kubectl", &KUBERNETES, "k8s.io/kubernetes/cmd/kubectl"),
+    program("kubectl", KUBERNETES, "k8s.io/kubernetes/cmd/kubectl"),
 ];
+
+/// Installs charts.
+pub(crate) const HELM: [Program; 1] = [program("helm", HELM_MODULE, "helm.sh/helm/v4/cmd/helm")];
+
+/// Compares manifests with schemas.
+pub(crate) const KUBECONFORM: [Program; 1] = [program(
+    "kubeconform",
+    KUBECONFORM_MODULE,
+    "github.com/yannh/kubeconform/cmd/kubeconform",
+)];
 
 /// How many lines of a failed build are shown.
 const SHOWN: usize = 20;
 
 /// A Go module that has no code of its own: it pins what is built.
+#[derive(Clone, Copy)]
 struct Module {
     name: &'static str,
     go_mod: &'static str,
@@ -64,7 +99,7 @@ pub enum BuildError {
     #[error(transparent)]
     NoGo(#[from] GoError),
     /// Go could not be started.
-    #[error("cannot run `go` to build the control plane: {0}")]
+    #[error("cannot run `go`: {0}")]
     Run(io::Error),
     /// The build failed.
     #[error(
@@ -81,24 +116,27 @@ pub enum BuildError {
     Cache(#[from] CacheError),
 }
 
-/// Builds all programs into `programs`; `work` is a folder for the modules, which the caller removes.
-pub(crate) async fn build(work: &Path, programs: &Path) -> Result<(), BuildError> {
-    progress::say(&format!(
-        "building Kubernetes {KUBERNETES_VERSION} and etcd {ETCD_VERSION}: some minutes, only this once"
-    ));
+/// Builds programs into `into`; `work` is a folder for the modules, which the caller removes.
+pub(crate) async fn build(
+    work: &Path,
+    into: &Path,
+    title: &str,
+    programs: &[Program],
+) -> Result<(), BuildError> {
+    progress::say(&format!("building {title}: some minutes, only this once"));
     let compiler = go_toolchain::find().await?;
-    for module in [&ETCD, &KUBERNETES] {
-        cache::write(
-            &work.join(module.name).join("go.mod"),
-            module.go_mod.as_bytes(),
-        )?;
-        cache::write(
-            &work.join(module.name).join("go.sum"),
-            module.go_sum.as_bytes(),
-        )?;
+    for Program { module, .. } in programs {
+        let folder = work.join(module.name);
+        cache::write(&folder.join("go.mod"), module.go_mod.as_bytes())?;
+        cache::write(&folder.join("go.sum"), module.go_sum.as_bytes())?;
     }
-    for (step, (program, module, package)) in PROGRAMS.into_iter().enumerate() {
-        let label = format!("[{}/{}] {program}", step + 1, PROGRAMS.len());
+    for (step, program) in programs.iter().enumerate() {
+        let Program {
+            name,
+            module,
+            package,
+        } = *program;
+        let label = format!("[{}/{}] {name}", step + 1, programs.len());
         let mut go = Command::new(&compiler);
         go.current_dir(work.join(module.name))
             .env("CGO_ENABLED", "0")
@@ -107,17 +145,20 @@ pub(crate) async fn build(work: &Path, programs: &Path) -> Result<(), BuildError
             .env_remove("GOOS")
             .env_remove("GOARCH")
             .args(["build", "-v", "-mod=readonly", "-trimpath", "-ldflags"])
-            .arg(linker_flags(module))
+            .arg(linker_flags(&module))
             .arg("-o")
-            .arg(programs.join(program))
+            .arg(into.join(name))
             .arg(package);
-        run(go, program, &label).await?;
+        run(go, name, &label).await?;
     }
     Ok(())
 }
 
 /// Small programs that know their version; etcd has its own in its source.
 fn linker_flags(module: &Module) -> String {
+    if module.name == HELM_MODULE.name {
+        return format!("-s -w -X helm.sh/helm/v4/internal/version.version={HELM_VERSION}");
+    }
     if module.name != KUBERNETES.name {
         return "-s -w".to_owned();
     }
@@ -227,14 +268,14 @@ mod tests {
             &ETCD,
             format!("go.etcd.io/etcd/server/v3 {ETCD_VERSION}")
         ));
-    }
-
-    #[test]
-    fn each_program_has_its_place_in_the_folder() {
-        assert_eq!(
-            PROGRAMS.map(|(program, ..)| program),
-            crate::binaries::NAMES
-        );
+        assert!(pinned(
+            &HELM_MODULE,
+            format!("helm.sh/helm/v4 {HELM_VERSION}")
+        ));
+        assert!(pinned(
+            &KUBECONFORM_MODULE,
+            format!("github.com/yannh/kubeconform {KUBECONFORM_VERSION}")
+        ));
     }
 
     #[test]

@@ -15,10 +15,13 @@
 //! What takes long to fetch or build is kept in [`cache_dir`], outside `target/`.
 
 mod binaries;
+mod built;
 mod cache;
+mod charts;
 mod control_plane;
 mod go_build;
 mod go_toolchain;
+mod helm;
 mod manifests;
 mod module_proxy;
 mod operator;
@@ -28,11 +31,14 @@ mod random;
 mod sdk_core;
 mod wait;
 
-pub use binaries::{Binaries, BinariesError};
+pub use binaries::Binaries;
+pub use built::BinariesError;
 pub use cache::{CacheError, cache_dir};
+pub use charts::{Chart, ChartError, chart_rights};
 pub use control_plane::{ClusterError, Component, ControlPlane, Options, Ports, Revision};
 pub use go_build::BuildError;
 pub use go_toolchain::GoError;
+pub use helm::{Helm, HelmError, kubeconform};
 pub use manifests::{ManifestError, apply_folder, apply_yaml, read_folder};
 pub use module_proxy::ProxyError;
 pub use operator::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT};

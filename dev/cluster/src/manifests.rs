@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::{ApiCapabilities, Scope, pinned_kind};
 use kube::{Api, Client};
@@ -16,6 +16,9 @@ use crate::wait::{TimedOut, wait_until};
 
 /// Who owns the fields that are applied here.
 const FIELD_MANAGER: &str = "keyloan-cluster";
+
+/// How the names of Keyloan's CRDs end.
+const OUR_GROUP: &str = ".keyloan.dev";
 
 /// How long a new kind may take until it is served.
 const SERVED_WITHIN: Duration = Duration::from_secs(60);
@@ -188,6 +191,21 @@ async fn look_up(
         Some(error) => Err(error),
         None => pinned_kind(client, kind).await,
     }
+}
+
+/// Waits for the kinds of Keyloan that somebody else installed.
+pub(crate) async fn wait_until_ours_are_served(client: &Client) -> Result<(), ManifestError> {
+    let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
+    let failed = |source| ManifestError::Refused {
+        object: "the list of CustomResourceDefinitions".into(),
+        source: Box::new(source),
+    };
+    let (resource, _) = look_up(client, &kind).await.map_err(failed)?;
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+    let listed = api.list(&ListParams::default()).await.map_err(failed)?;
+    let names = listed.into_iter().filter_map(|found| found.metadata.name);
+    let ours = names.filter(|name| name.ends_with(OUR_GROUP));
+    wait_until_served(&mut ours.map(|name| (api.clone(), name)).collect()).await
 }
 
 /// Waits for CRDs that were applied, by name, and empties the list.

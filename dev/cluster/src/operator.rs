@@ -6,11 +6,12 @@ use crate::control_plane::{ClusterError, ControlPlane, Options};
 use crate::manifests::{ManifestError, read_folder};
 
 /// Where the operator runs; the admission policies name it.
-pub const OPERATOR_NAMESPACE: &str = "keyloan-system";
+pub const OPERATOR_NAMESPACE: &str = "keyloan";
 
 /// The operator's ServiceAccount.
 pub const OPERATOR_SERVICE_ACCOUNT: &str = "keyloan";
 
+/// What the chart `keyloan` gives; a test of the chart compares.
 const RIGHTS: &str = include_str!("../operator-rbac.yaml");
 
 /// The folder of the CRDs and admission policies that `keyloan manifests` writes.
@@ -39,7 +40,8 @@ impl Options {
 impl ControlPlane {
     /// A kubeconfig with which a process runs as the operator, with exactly its rights.
     ///
-    /// There is such a ServiceAccount if the cluster was started [with Keyloan](Options::with_keyloan).
+    /// There is such a ServiceAccount if the cluster was started [with Keyloan](Options::with_keyloan), or its charts
+    /// [were installed](Self::install_charts).
     pub async fn operator_kubeconfig(&self) -> Result<PathBuf, ClusterError> {
         self.service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT)
             .await

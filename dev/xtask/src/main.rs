@@ -7,6 +7,7 @@ mod cluster;
 mod core;
 mod demo;
 mod live;
+mod rights;
 mod screen;
 mod test;
 mod workspace;
@@ -38,6 +39,8 @@ enum Command {
     /// Check what is assumed about 1Password against a real account; needs a token
     #[command(disable_help_flag = true)]
     Live(live::Arguments),
+    /// Write the chart's rights to dev/cluster/operator-rbac.yaml
+    Rights,
     /// Check and test everything
     Test(test::Arguments),
 }
@@ -50,6 +53,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Core => core::run().await,
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Live(arguments) => live::run(arguments).await,
+        Command::Rights => rights::run().await,
         Command::Test(arguments) => test::run(arguments).await,
     }
 }

@@ -33,7 +33,7 @@ pub struct Boundary {
 impl Default for Boundary {
     fn default() -> Self {
         Self {
-            operators: vec!["system:serviceaccount:keyloan-system:keyloan".into()],
+            operators: vec!["system:serviceaccount:keyloan:keyloan".into()],
             deleters: vec![
                 "system:serviceaccount:kube-system:generic-garbage-collector".into(),
                 "system:serviceaccount:kube-system:namespace-controller".into(),

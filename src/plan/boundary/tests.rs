@@ -1,7 +1,7 @@
 use super::*;
 use serde_json::json;
 
-const OPERATOR: &str = "system:serviceaccount:keyloan-system:keyloan";
+const OPERATOR: &str = "system:serviceaccount:keyloan:keyloan";
 
 fn policy(kind: PolicyKind, name: &str, spec: Value) -> Value {
     json!({ "kind": kind.name(), "metadata": { "name": name }, "spec": spec })
@@ -121,7 +121,7 @@ fn what_the_api_server_fills_in_and_an_installation_chooses_is_no_flaw() {
 #[case::everybody_deletes(PolicyKind::Validating, "/variables/1/expression", json!("[] + [request.userInfo.username]"),
     "its variable deleters is no list of usernames")]
 #[case::another_operator(PolicyKind::Validating, "/variables/0/expression", json!("['another']"),
-    "does not know system:serviceaccount:keyloan-system:keyloan as Keyloan's operator")]
+    "does not know system:serviceaccount:keyloan:keyloan as Keyloan's operator")]
 #[case::a_stamp_of_their_own(PolicyKind::MutatingBinding, "/matchResources", json!({ "objectSelector": { "matchLabels": { "a": "b" } } }),
     "the MutatingAdmissionPolicyBinding keyloan-identity is not as it was shipped")]
 fn what_is_not_as_it_was_shipped_is_named(

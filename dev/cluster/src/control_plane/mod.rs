@@ -15,7 +15,8 @@ use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
-use crate::binaries::{Binaries, BinariesError};
+use crate::binaries::Binaries;
+use crate::built::BinariesError;
 use crate::cache::CacheError;
 use crate::manifests::ManifestError;
 use crate::wait::TimedOut;

@@ -1,0 +1,26 @@
+{{/* A list of texts as a CEL literal. */}}
+{{- define "keyloan-crds.texts" -}}
+[{{- range $index, $text := . }}{{ if $index }}, {{ end }}'{{ $text | replace "\\" "\\\\" | replace "'" "\\'" }}'{{ end }}]
+{{- end }}
+
+{{- define "keyloan-crds.operators" -}}
+{{ include "keyloan-crds.texts" .Values.operators }}
+{{- end }}
+
+{{- define "keyloan-crds.deleters" -}}
+{{ include "keyloan-crds.texts" .Values.deleters }}
+{{- end }}
+
+{{- define "keyloan-crds.email" -}}
+{{ .Values.email }}
+{{- end }}
+
+{{/* Whether there are mutating policies: by the version, because offline Helm does not know which kinds a cluster serves. */}}
+{{- define "keyloan-crds.mutating" -}}
+{{- $version := .Capabilities.KubeVersion.Version }}
+{{- $known := semverCompare ">=1.36.0-0" $version }}
+{{- if and (eq .Values.mutatingPolicies "on") (not $known) }}
+{{- fail (printf "mutatingPolicies is on, but Kubernetes %s has no MutatingAdmissionPolicy of version v1: it comes with 1.36. Set mutatingPolicies to auto or off, or --kube-version to the cluster's version" $version) }}
+{{- end }}
+{{- if or (eq .Values.mutatingPolicies "on") (and (eq .Values.mutatingPolicies "auto") $known) }}true{{ end }}
+{{- end }}

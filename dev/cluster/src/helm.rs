@@ -1,0 +1,97 @@
+//! The real helm and kubeconform, built when something first needs them: only the charts do.
+
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::{fs, io};
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::built::{BinariesError, Set};
+use crate::go_build::{HELM, HELM_VERSION, KUBECONFORM, KUBECONFORM_VERSION};
+
+/// Why helm did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum HelmError {
+    /// There is no helm.
+    #[error(transparent)]
+    Binaries(#[from] BinariesError),
+    /// It could not be started.
+    #[error("cannot run helm: {0}")]
+    Run(#[from] io::Error),
+    /// It refused.
+    #[error("helm {arguments} failed:\n{said}")]
+    Failed {
+        /// With what it was called.
+        arguments: String,
+        /// What it said.
+        said: String,
+    },
+}
+
+/// Helm, with folders of its own: what its user has configured is of no account.
+pub struct Helm {
+    program: PathBuf,
+    home: TempDir,
+}
+
+impl Helm {
+    /// Finds helm in the cache; builds it if it is not there, which takes some minutes.
+    pub async fn find() -> Result<Helm, HelmError> {
+        let set = Set {
+            place: "helm",
+            version: HELM_VERSION.to_owned(),
+            title: format!("helm {HELM_VERSION}"),
+            programs: &HELM,
+        };
+        let program = set.find().await?.join("helm");
+        let home = tempfile::tempdir()?;
+        Ok(Helm { program, home })
+    }
+
+    /// Runs helm and returns what it wrote to stdout.
+    pub async fn run(&self, arguments: &[&str]) -> Result<String, HelmError> {
+        let output = self.output(arguments).await?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            return Ok(text(&output.stdout));
+        }
+        Err(HelmError::Failed {
+            arguments: arguments.join(" "),
+            said: text(&output.stdout) + &text(&output.stderr),
+        })
+    }
+
+    async fn output(&self, arguments: &[&str]) -> io::Result<Output> {
+        let mut helm = Command::new(&self.program);
+        for (variable, name) in [
+            ("HELM_CACHE_HOME", "cache"),
+            ("HELM_CONFIG_HOME", "config"),
+            ("HELM_DATA_HOME", "data"),
+        ] {
+            let folder = self.home.path().join(name);
+            fs::create_dir_all(&folder)?;
+            helm.env(variable, folder);
+        }
+        helm.args(arguments)
+            // A cluster is named by an argument, or there is none.
+            .env("KUBECONFIG", "/dev/null")
+            .env_remove("HELM_NAMESPACE")
+            .env_remove("HELM_KUBECONTEXT")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+    }
+}
+
+/// The path of kubeconform, which is built if it is not in the cache.
+pub async fn kubeconform() -> Result<PathBuf, BinariesError> {
+    let set = Set {
+        place: "kubeconform",
+        version: KUBECONFORM_VERSION.to_owned(),
+        title: format!("kubeconform {KUBECONFORM_VERSION}"),
+        programs: &KUBECONFORM,
+    };
+    Ok(set.find().await?.join("kubeconform"))
+}

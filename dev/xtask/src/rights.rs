@@ -1,0 +1,13 @@
+//! `cargo xtask rights`: writes the rights that the chart gives to where the control plane's launcher reads them.
+
+use anyhow::Context as _;
+use keyloan_cluster::{Helm, chart_rights};
+
+use crate::workspace;
+
+/// Runs the command.
+pub async fn run() -> anyhow::Result<()> {
+    let rights = chart_rights(&Helm::find().await?).await?;
+    let path = workspace::folder().join("dev/cluster/operator-rbac.yaml");
+    std::fs::write(&path, rights).with_context(|| format!("cannot write {}", path.display()))
+}
