@@ -162,10 +162,6 @@ pub struct AccessGrantStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub ignored_decisions: Vec<IgnoredDecision>,
-    /// The uids of the request and of the decisions whose makers the admission policies were seen to guard.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 200))]
-    pub verified: Vec<String>,
     /// Who can still decide and what is missing, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,

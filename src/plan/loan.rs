@@ -30,8 +30,8 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     if let Some(reason) = end_due(seen, record, now) {
         return end(seen, record, reason, None, now);
     }
-    let started = links.granted_at().is_some();
-    if let Some(no) = approval::revocation(&seen.decisions, &Agreement::of(record), started) {
+    let agreement = Agreement::of(record);
+    if let Some(no) = approval::revocation(&seen.decisions, &agreement, links.granted_at()) {
         return end(seen, record, EndReason::Revoked, Some(no), now);
     }
     let Some(grant) = seen.grant_of(record) else {
@@ -252,6 +252,9 @@ fn next_link(seen: &Observed, record: &AccessRecord, grant: &AccessGrant, now: T
         why: (reason, message.to_owned()),
         stalled,
     };
+    if let (None, Some(why)) = (links.granted_at(), &seen.boundary.broken) {
+        return stopped(reasons::BOUNDARY_NOT_IN_FORCE, why, false);
+    }
     if let Some((reason, message)) = standstill(seen, record) {
         let renewal = links.current().is_some();
         let reason = if renewal {

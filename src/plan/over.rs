@@ -17,13 +17,16 @@ pub(super) fn final_since(grant: &AccessGrant) -> Option<Timestamp> {
     let status = grant.status.as_ref()?;
     let condition = |kind| status.conditions.iter().find(|c| c.type_ == kind);
     let accepted = condition(crate::api::ACCEPTED)?;
-    let over = matches!(status.phase, Some(Phase::Denied | Phase::Lapsed))
-        || [
-            reasons::OUTSIDE_TIMEFRAME,
-            reasons::RECORD_MISSING,
-            reasons::IDENTITY_UNVERIFIED,
-        ]
-        .contains(&accepted.reason.as_str());
+    let for_good = [
+        reasons::OUTSIDE_TIMEFRAME,
+        reasons::RECORD_MISSING,
+        reasons::IDENTITY_UNVERIFIED,
+    ];
+    let over = match status.phase? {
+        Phase::Denied | Phase::Lapsed => true,
+        Phase::Failed => for_good.contains(&accepted.reason.as_str()),
+        Phase::Pending | Phase::Issuing | Phase::Active | Phase::Ending | Phase::Ended => false,
+    };
     let since = condition(crate::api::STALLED).unwrap_or(accepted);
     over.then_some(since.last_transition_time.0)
 }

@@ -34,10 +34,10 @@ pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
         return clean_up(grant, over_since, now);
     }
     if has_been_lent(grant) {
-        return record_missing(seen, grant, now);
+        return record_missing(grant, now);
     }
     if let Some(decision) = approval::withdrawal(seen, grant) {
-        return denied(seen, grant, decision, None, Vec::new(), now);
+        return denied(grant, decision, None, Vec::new(), now);
     }
     let patience = patience(grant, now);
     let or_lapsed = |hold: Hold| match now >= patience {
@@ -55,36 +55,29 @@ pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
         }
         Vouched::AfterACheck => {
             let hold = lapsed(grant, patience, now);
-            return held(seen, grant, hold, Vec::new(), None, now);
+            return held(grant, hold, Vec::new(), None, now);
         }
         Vouched::No(hold) => {
-            return held(
-                seen,
-                grant,
-                or_lapsed(hold),
-                Vec::new(),
-                Some(patience),
-                now,
-            );
+            return held(grant, or_lapsed(hold), Vec::new(), Some(patience), now);
         }
     }
     if seen.link == LinkSeen::OutOfReach {
         let (reason, message) = retry::out_of_reach();
         let hold = or_lapsed(Hold::new(Kind::Fails, reason, message));
-        return held(seen, grant, hold, Vec::new(), Some(patience), now);
+        return held(grant, hold, Vec::new(), Some(patience), now);
     }
     let mut considered = Vec::new();
     match look_up_and_agree(seen, grant, now, &mut considered) {
         Ok(agreement) => agreed(seen, grant, agreement, considered, now),
         Err(hold) => {
             let hold = or_lapsed(hold.after(seen.attempt.as_ref(), now));
-            held(seen, grant, hold, considered, Some(patience), now)
+            held(grant, hold, considered, Some(patience), now)
         }
     }
 }
 
 /// The record of a loan was deleted under it, as a restored backup or a deleted namespace can do: the loan is over.
-fn record_missing(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
+fn record_missing(grant: &AccessGrant, now: Timestamp) -> Plan {
     let residual = last_known_residual(grant, now);
     let opens = residual.map_or_else(String::new, |until| {
         format!(
@@ -95,7 +88,7 @@ fn record_missing(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan 
         "the record of this loan is gone, and nothing is lent twice by one request; ask again{opens}"
     );
     let gone = Hold::new(Kind::Final, reasons::RECORD_MISSING, message);
-    let mut plan = held(seen, grant, gone, Vec::new(), None, now);
+    let mut plan = held(grant, gone, Vec::new(), None, now);
     if let Some(status) = &mut plan.status {
         status.residual_until = residual.map(Time);
     }
@@ -121,8 +114,7 @@ enum Vouched {
 
 fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
     let uid = grant.metadata.uid.as_ref();
-    let before = grant.status.as_ref().map_or(&[][..], |s| &s.verified);
-    if uid.is_some_and(|uid| seen.checked.contains(uid) || before.contains(uid)) {
+    if uid.is_some_and(|uid| seen.checked.contains(uid)) {
         return Vouched::Yes;
     }
     if let Some(why) = &seen.boundary.broken {
@@ -153,8 +145,8 @@ fn agreed(
     now: Timestamp,
 ) -> Plan {
     let Some(approval) = &agreement.terms.approval else {
-        if let Some(decision) = approval::revocation(&seen.decisions, &agreement, false) {
-            return denied(seen, grant, decision, Some(&agreement), considered, now);
+        if let Some(decision) = approval::revocation(&seen.decisions, &agreement, None) {
+            return denied(grant, decision, Some(&agreement), considered, now);
         }
         let lapses = starts_until(grant, None, now);
         return grantable(seen, grant, agreement, Vec::new(), considered, lapses, now);
@@ -174,6 +166,7 @@ fn agreed(
             "the request has not been approved".into(),
         ),
         stalled: false,
+        goes_on: true,
         considered,
         agreement: Some(&agreement),
         decisions: counted,
@@ -183,7 +176,7 @@ fn agreed(
         Standing::Denied(decision) => {
             let considered = std::mem::take(&mut state.considered);
             let ignored = std::mem::take(&mut state.ignored);
-            let mut plan = denied(seen, grant, decision, Some(&agreement), considered, now);
+            let mut plan = denied(grant, decision, Some(&agreement), considered, now);
             if let Some(status) = &mut plan.status {
                 status.ignored_decisions = ignored;
             }
@@ -212,17 +205,17 @@ fn agreed(
             let message = format!("it was not approved by {until:.0}; ask again");
             let lapsed = Hold::new(Kind::Lapsed, reasons::LAPSED, message);
             let considered = std::mem::take(&mut state.considered);
-            held(seen, grant, lapsed, considered, None, now)
+            held(grant, lapsed, considered, None, now)
         }
         Standing::Unverified => {
             let why = seen.boundary.broken.clone().unwrap_or_default();
             let hold = Hold::boundary(&why);
             state.approved = Approved::No(hold.reason, hold.message);
-            show(seen, grant, state, Some(until), now)
+            show(grant, state, Some(until), now)
         }
         Standing::Waiting(sentence) => {
             state.approved = Approved::Waits(sentence);
-            show(seen, grant, state, Some(until), now)
+            show(grant, state, Some(until), now)
         }
     }
 }
@@ -238,14 +231,7 @@ fn grantable(
     now: Timestamp,
 ) -> Plan {
     if now >= lapses {
-        return held(
-            seen,
-            grant,
-            lapsed(grant, lapses, now),
-            considered,
-            None,
-            now,
-        );
+        return held(grant, lapsed(grant, lapses, now), considered, None, now);
     }
     let mut state = RequestState {
         phase: Phase::Issuing,
@@ -253,6 +239,7 @@ fn grantable(
         approved: Approved::Yes,
         not_active: (reasons::ISSUING, "the first link is being made".into()),
         stalled: false,
+        goes_on: true,
         considered,
         agreement: Some(&agreement),
         decisions: decisions.clone(),
@@ -296,7 +283,7 @@ fn grantable(
     }
     Plan {
         effect,
-        ..show(seen, grant, state, Some(wake), now)
+        ..show(grant, state, Some(wake), now)
     }
 }
 
@@ -318,7 +305,6 @@ fn stale_listing(seen: &Observed, agreement: &Agreement) -> Option<Effect> {
 
 /// Somebody said no: for good.
 fn denied(
-    seen: &Observed,
     grant: &AccessGrant,
     decision: CountedDecision,
     agreement: Option<&Agreement>,
@@ -341,16 +327,16 @@ fn denied(
         approved: Approved::No(reason, message.clone()),
         not_active: (reason, message),
         stalled: true,
+        goes_on: false,
         considered,
         agreement,
         decisions: vec![decision],
         ignored: Vec::new(),
     };
-    show(seen, grant, state, None, now)
+    show(grant, state, None, now)
 }
 
 fn held(
-    seen: &Observed,
     grant: &AccessGrant,
     hold: Hold,
     considered: Vec<ConsideredFlow>,
@@ -371,6 +357,7 @@ fn held(
             "the request has not been granted".into(),
         ),
         stalled: hold.kind != Kind::Waits,
+        goes_on: matches!(hold.kind, Kind::Waits | Kind::Fails),
         considered,
         agreement: None,
         decisions: Vec::new(),
@@ -380,19 +367,18 @@ fn held(
     let wake = [hold.wake, lapses].into_iter().flatten().min();
     Plan {
         effect: hold.effect.map(|effect| *effect),
-        ..show(seen, grant, state, wake, now)
+        ..show(grant, state, wake, now)
     }
 }
 
 /// A plan that only says how the request stands.
 fn show(
-    seen: &Observed,
     grant: &AccessGrant,
     state: RequestState<'_>,
     wake: Option<Timestamp>,
     now: Timestamp,
 ) -> Plan {
-    let status = status::of_request(grant, seen, state, now);
+    let status = status::of_request(grant, state, now);
     let notes = status::notes(grant, &status);
     Plan {
         effect: None,

@@ -76,12 +76,19 @@ pub(super) fn look_up_and_agree(
     *considered = choice.considered;
     choice.outcome.map_err(|objection| {
         let kind = match objection.reason {
+            // What was asked for in time waits for the next opening; all else is refused at once.
+            reasons::OUTSIDE_TIMEFRAME if was_covered(grant) => Kind::Waits,
             reasons::OUTSIDE_TIMEFRAME => Kind::Final,
             reasons::LIMIT_REACHED => Kind::Waits,
             _ => Kind::Fails,
         };
         Hold::new(kind, objection.reason, objection.message)
     })
+}
+
+/// Whether a flow covered the request when it was looked at before.
+fn was_covered(grant: &AccessGrant) -> bool {
+    grant.status.as_ref().is_some_and(|s| s.terms.is_some())
 }
 
 fn check_integration(

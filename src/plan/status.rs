@@ -1,7 +1,5 @@
 //! What a grant's status says: projected from the record, or from what became of the request.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 
 use crate::api::{
@@ -13,12 +11,9 @@ use crate::api::{
 use super::conditions::{self, Conditions};
 use super::effect::Note;
 use super::links::Links;
-use super::observed::{LinkSeen, Observed};
+use super::observed::LinkSeen;
 use super::reasons::grant as reasons;
 use super::terms::Agreement;
-
-/// How many verified uids a status keeps: the schema's bound.
-const VERIFIED: usize = 200;
 
 /// A reason and a message.
 type Why = (&'static str, String);
@@ -47,6 +42,8 @@ pub struct RequestState<'a> {
     pub not_active: Why,
     /// Whether a person has to mend something.
     pub stalled: bool,
+    /// Whether it may still come to a loan.
+    pub goes_on: bool,
     /// The flows that were not chosen.
     pub considered: Vec<ConsideredFlow>,
     /// What would be agreed.
@@ -60,7 +57,6 @@ pub struct RequestState<'a> {
 /// The status of a request that has no record.
 pub fn of_request(
     grant: &AccessGrant,
-    seen: &Observed,
     state: RequestState<'_>,
     now: Timestamp,
 ) -> AccessGrantStatus {
@@ -102,7 +98,6 @@ pub fn of_request(
         decisions: state.decisions,
         ignored_decisions: state.ignored,
         waiting_for,
-        verified: verified(grant, seen),
         ..AccessGrantStatus::default()
     };
     match (state.agreement, &grant.status) {
@@ -111,9 +106,8 @@ pub fn of_request(
             status.terms = Some(agreement.terms.clone());
             status.digest = Some(agreement.digest.clone());
         }
-        // What only has to wait keeps what was found so far, its approvals among it.
-        (None, Some(before)) if state.phase == Phase::Pending => {
-            status.flow = before.flow.clone();
+        // What may still come right keeps what was found so far, its approvals among it.
+        (None, Some(before)) if state.goes_on => {
             status.terms = before.terms.clone();
             status.digest = before.digest.clone();
             status.decisions = before.decisions.clone();
@@ -121,16 +115,6 @@ pub fn of_request(
         (None, _) => {}
     }
     status
-}
-
-/// The uids that are vouched for, of this request and of the decisions on it.
-fn verified(grant: &AccessGrant, seen: &Observed) -> Vec<String> {
-    let before = grant.status.iter().flat_map(|s| &s.verified).cloned();
-    let decisions = seen.decisions.iter().map(|d| d.metadata.uid.as_ref());
-    let ours = decisions.chain([grant.metadata.uid.as_ref()]).flatten();
-    let checked = ours.filter(|uid| seen.checked.contains(*uid)).cloned();
-    let all: BTreeSet<_> = before.chain(checked).collect();
-    all.into_iter().take(VERIFIED).collect()
 }
 
 /// How a loan that runs stands.

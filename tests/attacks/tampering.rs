@@ -116,7 +116,7 @@ pub async fn what_the_operator_writes(scene: &Scene) {
     let grant = scene.waiting().await;
     for who in ["alice", "admin"] {
         let api: Api<AccessGrant> = Api::namespaced(scene.person(who).await, TEAM);
-        let forged = json!({ "status": { "phase": "Active", "verified": ["x"] } });
+        let forged = json!({ "status": { "phase": "Active", "digest": "x" } });
         let name = grant.name_any();
         let written = api
             .patch_status(&name, &PatchParams::default(), &Patch::Merge(forged))

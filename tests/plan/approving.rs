@@ -5,8 +5,10 @@ use std::sync::Arc;
 use keyloan::api::*;
 use keyloan::plan::boundary::BoundarySeen;
 use keyloan::plan::effect::{Effect, Plan};
+use keyloan::plan::retry::Failure;
 use rstest::rstest;
 
+use super::executor::fail_to_issue;
 use super::world::*;
 
 const DAY: i64 = 24 * 60;
@@ -522,4 +524,124 @@ fn what_only_has_to_wait_keeps_its_terms_and_approvals() {
     assert_eq!(reason(&plan, ACCEPTED), "OnePasswordThrottled");
     assert_eq!(counted(&plan), ["bob for owner"]);
     assert!(plan.status.is_some_and(|s| s.digest.is_some()));
+}
+
+#[test]
+fn a_denial_counts_until_the_loan_begins_also_after_the_timeout_and_while_the_link_is_made() {
+    let approved = World::by_owner_and_two_of_security()
+        .approved_by(bob(), 1)
+        .approved_by(carol(), 1)
+        .approved_by(dave(), DAY - 1);
+    let denied = approved.clone().with(|w| {
+        w.decide(carol(), Decision::Deny, DAY + 5);
+    });
+    assert!(is_approved(&approved.weighed_at(DAY + 6)), "the twin");
+    assert_eq!(reason(&denied.weighed_at(DAY + 6), APPROVED), "Denied");
+
+    // Seen only when the link is there already.
+    let mut late = approved.settled(DAY + 10);
+    late.decide(carol(), Decision::Deny, DAY + 10);
+    assert_eq!(late.plan_at(DAY + 11).effect, Some(Effect::DeleteLink));
+}
+
+#[test]
+fn one_person_under_two_names_counts_once() {
+    let mut other_name = carol();
+    other_name.username = "oidc:carol@example.com".into();
+    let world = World::by_owner_and_two_of_security()
+        .approved_by(carol(), 1)
+        .approved_by(other_name, 2);
+    let plan = world.weighed_at(2);
+    assert_eq!(counted(&plan), ["carol for security"]);
+}
+
+#[test]
+fn whose_address_is_unknown_approves_no_link_that_others_receive() {
+    let mut unknown = carol();
+    unknown.email = None;
+    let own = World::by_owner_and_two_of_security().approved_by(unknown.clone(), 1);
+    assert_eq!(counted(&own.weighed_at(1)), ["carol for security"]);
+    let listed = World::asked().with(|w| {
+        w.flow().spec.approval = approval_by(ApprovalMode::AllOf, owner_and_two_of_security());
+        w.flow().spec.grant.recipients = RecipientRule::Listed;
+        w.integration().spec.recipient_domains = vec![Domain("example.com".into())];
+        w.grant().spec.recipients = Some(vec![email("erin@example.com")]);
+    });
+    let plan = listed.settled(0).approved_by(unknown, 1).weighed_at(1);
+    assert_eq!(
+        ignored(&plan),
+        "their e-mail address is not known, so nobody can tell that they do not receive the link"
+    );
+}
+
+#[test]
+fn a_passing_fault_costs_a_patient_request_nothing() {
+    let three_days = |w: &mut World| w.flow().spec.approval.timeout = span("72h");
+    let world = World::asked()
+        .with(|w| {
+            w.flow().spec.approval = approval_by(ApprovalMode::AllOf, owner_and_two_of_security())
+        })
+        .with(three_days)
+        .settled(0)
+        .approved_by(bob(), 1);
+    let suspended = |on: bool| move |w: &mut World| w.flow().spec.suspend = on;
+    let faulty = world
+        .settled(30 * 60)
+        .with(suspended(true))
+        .settled(30 * 60 + 1);
+    assert_eq!(
+        reason(&faulty.plan_at(30 * 60 + 2), ACCEPTED),
+        "NoFlowCoversRequest"
+    );
+    let mended = faulty.with(suspended(false));
+    assert_eq!(
+        reason(&mended.plan_at(30 * 60 + 3), APPROVED),
+        "WaitingForApproval"
+    );
+    let outlasted = mended.plan_at(72 * 60);
+    assert_eq!(reason(&outlasted, ACCEPTED), "Lapsed");
+}
+
+#[test]
+fn a_request_made_in_time_waits_for_the_next_opening() {
+    let office = Timeframe {
+        days: vec![Weekday::Mon, Weekday::Tue],
+        from: TimeOfDay("09:00".into()),
+        to: TimeOfDay("18:00".into()),
+        time_zone: "Europe/Berlin".into(),
+    };
+    let world = World::asked()
+        .with(|w| {
+            w.flow().spec.approval = approval_by(ApprovalMode::AllOf, owner_and_two_of_security());
+            w.flow().spec.timeframe = Some(office);
+        })
+        .settled(0);
+    let night = 9 * 60;
+    let closed = world.settled(night);
+    let plan = closed.plan_at(night + 1);
+    assert_eq!(
+        (reason(&plan, ACCEPTED), stalled(&plan)),
+        ("OutsideTimeframe", false)
+    );
+    let morning = 23 * 60;
+    assert_eq!(
+        reason(&closed.plan_at(morning), APPROVED),
+        "WaitingForApproval"
+    );
+}
+
+#[test]
+fn a_first_link_that_was_lost_is_not_tried_again_without_the_boundary() {
+    let world = World::asked();
+    let plan = world.plan_at(0);
+    let lost = fail_to_issue(
+        issued(&plan),
+        world.seen.clone(),
+        Failure::Unavailable,
+        at(0),
+    );
+    let world = World { seen: lost };
+    assert_eq!(issued(&world.plan_at(5)).sequence, 2, "the twin");
+    let broken = world.with(|w| w.seen.boundary.broken = Some("gone".into()));
+    assert_eq!(broken.plan_at(5).effect, None);
 }

@@ -240,8 +240,7 @@ impl Issuing<'_> {
             updated_at: item.updated_at,
             active: true,
         };
-        let lends =
-            !issue.first || flow.is_some_and(|f| item_matches(&f.spec.items, &vault, &fetched));
+        let lends = flow.is_some_and(|f| item_matches(&f.spec.items, &vault, &fetched));
         if same && lends {
             Ok(())
         } else {

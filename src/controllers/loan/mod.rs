@@ -198,7 +198,7 @@ impl Loans {
     fn ask_requests(&self, passes: &Passes<LoanKey>) {
         let is_request = |grant: &AccessGrant| {
             let status = grant.status.as_ref();
-            status.is_none_or(|s| s.record.is_none())
+            status.is_none_or(|s| s.granted_at.is_none())
         };
         let requests = self.cluster.grants.select(is_request);
         requests
@@ -249,6 +249,9 @@ impl Loans {
         if let Some(requester) = seen.grant.as_ref().and_then(|g| g.spec.requester.as_ref()) {
             self.rivals.note(&requester.username, key, status.as_ref());
         }
+        if effect == Some(Effect::CheckBoundary) {
+            return Ok(self.check_boundary(key, &seen).await);
+        }
         if let Some(effect) = effect {
             self.execute(key, &seen, effect).await?;
             return Ok(Outcome::Applied);
@@ -280,6 +283,27 @@ impl Loans {
         }
     }
 
+    /// Has the boundary looked at, and remembers for whom it vouches: for what is there by now, and is younger than the last change.
+    async fn check_boundary(&self, key: &LoanKey, seen: &Observed) -> Outcome {
+        if let Err(why) = self.boundary.check().await {
+            tracing::warn!(grant = %key.grant, %why, "nobody vouches for who asks");
+            return match self.boundary.seen().broken {
+                Some(_) => Outcome::Applied,
+                None => Outcome::Failed,
+            };
+        }
+        let changed_at = self.boundary.seen().changed_at;
+        let grant = seen.grant.iter().map(|grant| &grant.metadata);
+        let decisions = seen.decisions.iter().map(|decision| &decision.metadata);
+        let vouched = grant.chain(decisions).filter(|meta| {
+            let made = meta.creation_timestamp.as_ref().map(|time| time.0);
+            changed_at.is_none_or(|changed| made.is_some_and(|made| made > changed))
+        });
+        let uids = vouched.filter_map(|meta| meta.uid.clone());
+        self.memories.of(&key.uid).note_checked(uids);
+        Outcome::Applied
+    }
+
     async fn execute(
         &self,
         key: &LoanKey,
@@ -300,18 +324,8 @@ impl Loans {
                 }
                 Ok(())
             }
-            Effect::CheckBoundary => {
-                // What is there by now was there when the look began.
-                let grant = seen.grant.as_ref().and_then(|grant| grant.uid());
-                let decisions = seen.decisions.iter().filter_map(|decision| decision.uid());
-                match self.boundary.check().await {
-                    Ok(()) => memory.note_checked(grant.into_iter().chain(decisions)),
-                    Err(why) => {
-                        tracing::warn!(grant = %key.grant, %why, "nobody vouches for who asks")
-                    }
-                }
-                Ok(())
-            }
+            // Looked at before anything else: it has an outcome of its own.
+            Effect::CheckBoundary => Ok(()),
             Effect::IssueLink(_) => {
                 // Held until the link is issued: an intent is not written before its call can begin. Waiting for it may take
                 // minutes, so the plan is made anew.

@@ -42,25 +42,39 @@ pub(super) fn decides(who: &Identity, terms: &Terms) -> bool {
                 .any(|group| is_one_of(&group.approvers, who)))
 }
 
+/// Whether two identities are one person's: by name, or by a mailbox.
+pub(super) fn same_person(one: &Identity, other: &Identity) -> bool {
+    let mailboxes = addresses(other);
+    one.username == other.username || addresses(one).iter().any(|own| mailboxes.contains(own))
+}
+
+/// Whether somebody is known to be among the recipients.
+pub(super) fn receives(who: &Identity, recipients: &[Email]) -> bool {
+    let own = addresses(who);
+    recipients
+        .iter()
+        .any(|recipient| own.contains(&mailbox(&recipient.0)))
+}
+
 /// Neither the one who asks nor one who receives the link can approve; if so, why not.
 pub(super) fn four_eyes(
     who: &Identity,
     requester: &Identity,
     recipients: &[Email],
 ) -> Result<(), &'static str> {
-    let own = addresses(who);
-    let asks = who.username == requester.username
-        || addresses(requester)
-            .iter()
-            .any(|address| own.contains(address));
-    if asks {
+    if same_person(who, requester) {
         return Err("nobody approves their own request");
     }
-    let receives = recipients
-        .iter()
-        .any(|recipient| own.contains(&mailbox(&recipient.0)));
-    if receives {
+    if receives(who, recipients) {
         return Err("nobody approves a link that they receive");
+    }
+    // Whose address is unknown may be a recipient, unless only the requester is.
+    let asks = addresses(requester);
+    let mut others = recipients.iter().map(|recipient| mailbox(&recipient.0));
+    if addresses(who).is_empty() && others.any(|recipient| !asks.contains(&recipient)) {
+        return Err(
+            "their e-mail address is not known, so nobody can tell that they do not receive the link",
+        );
     }
     Ok(())
 }

@@ -1,7 +1,5 @@
 //! Weighing the decisions on a request: which of them count, and what they come to.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 
 use crate::api::{
@@ -11,8 +9,11 @@ use crate::api::{
 use crate::plan::observed::Observed;
 use crate::plan::terms::Agreement;
 
-use super::people::{decides, four_eyes, is_one_of, is_person, may_end};
+use super::people::{decides, four_eyes, is_one_of, is_person, may_end, same_person};
 use super::{places, waiting};
+
+/// Nobody vouches for who made it.
+const TOO_OLD: &str = "it was made before the admission policies that vouch for its maker were last changed; decide again";
 
 /// How many ignored decisions a status shows.
 const SHOWN: usize = 20;
@@ -78,7 +79,6 @@ pub fn weigh(
     approval: &AgreedApproval,
     until: Timestamp,
 ) -> Weighed {
-    let verified = verified(seen, grant);
     let mut approvals: Vec<Approval> = Vec::new();
     let mut ignored = Vec::new();
     let mut unverified = false;
@@ -87,20 +87,28 @@ pub fn weigh(
             if object.spec.decision != Decision::Approve {
                 return says_no(&voice, agreement).map(|()| Say::No(voice.counted()));
             }
-            if approvals.iter().any(|a| a.counted.user == voice.by.username) {
+            if approvals.iter().any(|a| same_person(&a.by, voice.by)) {
                 return Err("they have approved already, and everybody counts once");
             }
             let groups = may_approve(&voice, agreement, approval)?;
-            if !object.metadata.uid.as_ref().is_some_and(|uid| verified.contains(uid)) {
+            if !object
+                .metadata
+                .uid
+                .as_ref()
+                .is_some_and(|uid| seen.checked.contains(uid))
+            {
                 let changed_at = seen.boundary.changed_at;
                 return match changed_at.is_some_and(|changed| voice.at <= changed) {
-                    true => Err(
-                        "it was made before the admission policies that vouch for its maker were last changed; decide again",
-                    ),
+                    true => Err(TOO_OLD),
                     false => Ok(Say::Unverified),
                 };
             }
-            Ok(Say::Yes(Approval { name: name_of(object), counted: voice.counted(), groups }))
+            Ok(Say::Yes(Approval {
+                name: name_of(object),
+                by: voice.by.clone(),
+                counted: voice.counted(),
+                groups,
+            }))
         });
         match judged {
             Ok(Say::Yes(approval)) => approvals.push(approval),
@@ -115,10 +123,10 @@ pub fn weigh(
             Err(why) => ignored.push(ignored_decision(object, why)),
         }
     }
-    approvals.extend(latched(seen, grant, agreement, approval));
     let (standing, counted, surplus) = tally(approval, approvals, until);
     ignored.extend(surplus);
-    ignored.truncate(SHOWN);
+    // The newest ones are those that somebody wonders about.
+    ignored.drain(..ignored.len().saturating_sub(SHOWN));
     let standing = match standing {
         Standing::Waiting(_) if unverified => Standing::Unverified,
         other => other,
@@ -142,7 +150,7 @@ enum Say {
 pub fn revocation(
     decisions: &[std::sync::Arc<AccessDecision>],
     agreement: &Agreement,
-    started: bool,
+    started_at: Option<Timestamp>,
 ) -> Option<CountedDecision> {
     let mut voices: Vec<_> = decisions
         .iter()
@@ -150,7 +158,8 @@ pub fn revocation(
         .filter_map(|object| Voice::of(object))
         .filter(|voice| match voice.object.spec.decision {
             Decision::Revoke => true,
-            Decision::Deny => !started,
+            // What was said while the first link was being made came before it.
+            Decision::Deny => started_at.is_none_or(|started| voice.at <= started),
             Decision::Approve => false,
         })
         .filter(|voice| says_no(voice, agreement).is_ok())
@@ -212,7 +221,8 @@ fn heard<'a>(
     }
     let voice = Voice::of(object)
         .ok_or("it does not say which person made it; ServiceAccounts never decide")?;
-    if voice.at >= until {
+    // A no is heard until the loan begins.
+    if object.spec.decision == Decision::Approve && voice.at >= until {
         return Err("it came too late");
     }
     Ok(voice)
@@ -272,42 +282,9 @@ fn groups_of(who: &Identity, approval: &AgreedApproval) -> Vec<usize> {
 /// An approval, and the groups that it could count for.
 struct Approval {
     name: String,
+    by: Identity,
     counted: CountedDecision,
     groups: Vec<usize>,
-}
-
-/// The approvals that counted before and whose objects are gone: they go on counting, for the same terms.
-fn latched(
-    seen: &Observed,
-    grant: &AccessGrant,
-    agreement: &Agreement,
-    approval: &AgreedApproval,
-) -> Vec<Approval> {
-    let status = grant.status.as_ref();
-    let status = status.filter(|status| status.digest.as_ref() == Some(&agreement.digest));
-    let counted = status.into_iter().flat_map(|status| &status.decisions);
-    let is_there = |user: &String| {
-        let makers = seen.decisions.iter().map(|d| d.spec.approver.as_ref());
-        makers.flatten().any(|maker| maker.username == *user)
-    };
-    counted
-        .filter(|decision| decision.decision == Decision::Approve && !is_there(&decision.user))
-        .filter_map(|decision| {
-            let name = decision.group.as_ref()?;
-            let group = approval.groups.iter().position(|g| g.name == *name)?;
-            Some(Approval {
-                name: String::new(),
-                counted: decision.clone(),
-                groups: vec![group],
-            })
-        })
-        .collect()
-}
-
-/// The uids whose makers are vouched for, by this operator's checks or by an earlier one's.
-fn verified<'a>(seen: &'a Observed, grant: &'a AccessGrant) -> BTreeSet<&'a String> {
-    let before = grant.status.iter().flat_map(|status| &status.verified);
-    seen.checked.iter().chain(before).collect()
 }
 
 /// What the approvals come to: the standing, those that count, and those that no group needs.
