@@ -73,7 +73,11 @@ fn an_item_is_lent_from_nothing_and_no_link_is_shown() {
     assert!(well, "{said}");
     for words in [
         "password   correct-horse-battery-staple",
+        "for 1 approval of \"platform\" (anyone in platform-owners) until 20",
+        "mallory writes bob's name into it: refused (403)",
+        "they are in none of the groups that approve this request",
         "mallory, given the link, cannot open it",
+        "alice@example.com borrowed db password; Revoked by bob@example.com",
         "the record of the loan is kept",
         "the link that was handed out may open until 20",
     ] {

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use keyloan_cluster::{ControlPlane, apply_yaml};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How often to look while waiting.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -39,6 +39,11 @@ impl Kind {
             plural,
         }
     }
+
+    fn resource(self) -> ApiResource {
+        let gvk = GroupVersionKind::gvk(self.group, self.version, self.kind);
+        ApiResource::from_gvk_with_plural(&gvk, self.plural)
+    }
 }
 
 pub const INTEGRATION: Kind = Kind::of(
@@ -49,6 +54,12 @@ pub const INTEGRATION: Kind = Kind::of(
 );
 pub const FLOW: Kind = Kind::of("keyloan.dev", "v1alpha1", "AccessFlow", "accessflows");
 pub const GRANT: Kind = Kind::of("keyloan.dev", "v1alpha1", "AccessGrant", "accessgrants");
+pub const DECISION: Kind = Kind::of(
+    "keyloan.dev",
+    "v1alpha1",
+    "AccessDecision",
+    "accessdecisions",
+);
 pub const RECORD: Kind = Kind::of("keyloan.dev", "v1alpha1", "AccessRecord", "accessrecords");
 pub const SECRET: Kind = Kind::of("", "v1", "Secret", "secrets");
 pub const ROLE: Kind = Kind::of("rbac.authorization.k8s.io", "v1", "Role", "roles");
@@ -81,12 +92,30 @@ impl Person {
         self.api(kind, namespace).get(name).await
     }
 
-    /// Deletes an object.
-    pub async fn delete(&self, kind: Kind, (namespace, name): (&str, &str)) -> Result<()> {
-        self.api(kind, namespace)
-            .delete(name, &DeleteParams::default())
-            .await?;
-        Ok(())
+    /// Creates an object under a name that the API server chooses.
+    pub async fn create(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        spec: Value,
+    ) -> kube::Result<DynamicObject> {
+        let mut object = DynamicObject::new("", &kind.resource()).data(json!({ "spec": spec }));
+        object.metadata.name = None;
+        object.metadata.generate_name = Some("by-hand-".to_owned());
+        let api = self.api(kind, namespace);
+        api.create(&PostParams::default(), &object).await
+    }
+
+    /// Changes an object.
+    pub async fn patch(
+        &self,
+        kind: Kind,
+        (namespace, name): (&str, &str),
+        change: Value,
+    ) -> kube::Result<DynamicObject> {
+        let api = self.api(kind, namespace);
+        let params = PatchParams::default();
+        api.patch(name, &params, &Patch::Merge(change)).await
     }
 
     /// Waits until an object is as it should be; the error tells how it was instead.
@@ -132,9 +161,7 @@ impl Person {
     }
 
     fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
-        let gvk = GroupVersionKind::gvk(kind.group, kind.version, kind.kind);
-        let resource = ApiResource::from_gvk_with_plural(&gvk, kind.plural);
-        Api::namespaced_with(self.client.clone(), namespace, &resource)
+        Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
     }
 }
 

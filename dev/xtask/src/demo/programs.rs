@@ -1,6 +1,7 @@
-//! The programs that the demo runs: the operator and the simulated 1Password.
+//! The programs that the demo runs: the operator, people's plugin for kubectl, and the simulated 1Password.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
@@ -11,11 +12,14 @@ use crate::workspace::build;
 pub struct Programs {
     /// The operator.
     pub keyloan: PathBuf,
+    /// What people type.
+    pub plugin: PathBuf,
     /// The simulated 1Password.
     pub simulator: PathBuf,
 }
 
 const KEYLOAN: &str = "keyloan";
+const PLUGIN: &str = "kubectl-keyloan";
 const SIMULATOR: &str = "keyloan-simulator";
 
 impl Programs {
@@ -28,14 +32,34 @@ impl Programs {
         };
         Ok(Self {
             keyloan: program(KEYLOAN)?,
+            plugin: program(PLUGIN)?,
             simulator: program(SIMULATOR)?,
         })
     }
 
     /// Builds them; cargo shows how it gets on.
     pub async fn build() -> Result<Self> {
-        let [keyloan, simulator] = build([KEYLOAN, SIMULATOR]).await?;
-        Ok(Self { keyloan, simulator })
+        let [keyloan, plugin, simulator] = build([KEYLOAN, PLUGIN, SIMULATOR]).await?;
+        Ok(Self {
+            keyloan,
+            plugin,
+            simulator,
+        })
+    }
+
+    /// Somebody types `kubectl keyloan …` in their namespace; what it prints.
+    pub async fn kubectl_keyloan(&self, kubeconfig: &Path, line: &[&str]) -> Result<String> {
+        let mut plugin = Command::new(&self.plugin);
+        plugin.args(line).arg("--kubeconfig").arg(kubeconfig);
+        plugin.stdin(Stdio::null()).kill_on_drop(true);
+        let done = plugin.output().await.context("cannot start the plugin")?;
+        ensure!(
+            done.status.success(),
+            "kubectl keyloan {}: {}",
+            line.join(" "),
+            String::from_utf8_lossy(&done.stderr).trim()
+        );
+        Ok(String::from_utf8_lossy(&done.stdout).into_owned())
     }
 
     /// Has the operator compile the SDK core.

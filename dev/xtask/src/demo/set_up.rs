@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use keyloan_cluster::{Binaries, ControlPlane, Options, core_wasm, wait_until};
+use keyloan_cluster::{Binaries, ControlPlane, Helm, Options, core_wasm, wait_until};
 use keyloan_simulator::Control;
 use tokio::process::Command;
 
@@ -24,6 +24,7 @@ pub struct Running {
     pub control: Control,
     pub admin: Person,
     pub alice: Person,
+    pub bob: Person,
     pub mallory: Person,
     pub programs: Programs,
     pub operator_log: PathBuf,
@@ -39,7 +40,7 @@ pub async fn set_up(stage: &mut Stage, arguments: &Arguments) -> Result<Running>
     };
     let programs = stage
         .step(
-            "the operator and the simulated 1Password are built",
+            "the operator, the plugin and the simulated 1Password are built",
             BUILD,
             build,
         )
@@ -57,9 +58,16 @@ pub async fn set_up(stage: &mut Stage, arguments: &Arguments) -> Result<Running>
         )
         .await?;
 
-    let start = async { Ok(ControlPlane::start(Options::default().with_keyloan()?).await?) };
-    let name = "a Kubernetes API server runs, with Keyloan's kinds and policies";
-    let cluster = stage.step(name, STEP, start).await?;
+    let helm = async { Ok(Helm::find().await?) };
+    let helm = stage.step("helm is here", BUILD, helm).await?;
+
+    let start = async { Ok(ControlPlane::start(Options::default()).await?) };
+    let cluster = stage
+        .step("a Kubernetes API server runs", STEP, start)
+        .await?;
+    let install = async { Ok(cluster.install_charts(&helm).await?) };
+    let name = "helm has installed the charts keyloan-crds and keyloan";
+    stage.step(name, STEP, install).await?;
     let folder = cluster.dir().to_owned();
 
     let start = async {
@@ -90,13 +98,14 @@ pub async fn set_up(stage: &mut Stage, arguments: &Arguments) -> Result<Running>
     let operator_log = operator.log().to_owned();
     let pid = operator.pid();
     stage.watch(operator);
-    let name = "the operator runs, with the rights of its own ServiceAccount";
+    let name = "the operator runs, with the rights of the chart's ServiceAccount";
     stage.step(name, STEP, until_ready(&listen)).await?;
     stage.tell(format_args!("http://{listen}/metrics (process {pid})"));
 
     Ok(Running {
         admin: Person::of(&cluster, "admin").await?,
         alice: Person::of(&cluster, "alice").await?,
+        bob: Person::of(&cluster, "bob").await?,
         mallory: Person::of(&cluster, "mallory").await?,
         cluster,
         control,

@@ -3,11 +3,13 @@
 use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
-use data_encoding::BASE64;
 use keyloan_simulator::Reason;
 use kube::api::DynamicObject;
+use serde_json::json;
 
-use super::objects::{FLOW, GRANT, INTEGRATION, RECORD, ROLE, ROLE_BINDING, SECRET, is, text};
+use super::objects::{
+    DECISION, FLOW, GRANT, INTEGRATION, RECORD, ROLE, ROLE_BINDING, SECRET, is, text,
+};
 use super::set_up::{Running, set_up};
 use super::stage::Stage;
 use super::{Arguments, STEP, WAIT, account};
@@ -19,13 +21,13 @@ const PLATFORM: &str = "keyloan";
 const TEAM: &str = "team-a";
 const VAULT: &str = "Infra";
 const ITEM: &str = "db password";
+const BOB: &str = "bob@example.com";
 const ALICE: &str = "alice@example.com";
 const MALLORY: &str = "mallory@example.com";
 
 /// A loan that runs.
 struct Loan {
-    grant: (String, String),
-    uid: String,
+    request: Request,
     secret: String,
     url: String,
 }
@@ -35,7 +37,9 @@ pub async fn play(stage: &mut Stage, arguments: &Arguments) -> Result<()> {
     line("Keyloan lends an item of 1Password, from nothing, on this machine.\n");
     let running = set_up(stage, arguments).await?;
     offer(stage, &running).await?;
-    let loan = borrow(stage, &running).await?;
+    let request = ask(stage, &running).await?;
+    forge(stage, &running, &request).await?;
+    let loan = borrow(stage, &running, request).await?;
     if arguments.show_url {
         stage.tell(&loan.url);
     }
@@ -93,52 +97,119 @@ async fn offer(stage: &mut Stage, running: &Running) -> Result<()> {
     }
 
     let offer = async {
-        admin.apply(&example("flow-automatic.yaml")?).await?;
+        admin.apply(&example("flow-approval.yaml")?).await?;
+        let ready = |seen: &DynamicObject| is(seen, "Ready");
         admin
-            .until(FLOW, (PLATFORM, "oncall"), WAIT, |seen| is(seen, "Ready"))
+            .until(FLOW, (PLATFORM, "databases"), WAIT, ready)
             .await
     };
-    stage
-        .step(
-            "the flow is ready: engineers may borrow \"db *\" for up to 2 h",
-            STEP,
-            offer,
-        )
-        .await?;
+    let name = "the flow is ready: engineers borrow \"db *\" if the platform agrees";
+    stage.step(name, STEP, offer).await?;
     Ok(())
 }
 
-/// Alice asks, and gets a link.
-async fn borrow(stage: &mut Stage, running: &Running) -> Result<Loan> {
+/// Alice's request, which waits for approval.
+struct Request {
+    name: String,
+    uid: String,
+    digest: String,
+}
+
+/// Alice asks.
+async fn ask(stage: &mut Stage, running: &Running) -> Result<Request> {
     let Running { alice, .. } = running;
     let ask = async {
         let asked = alice.apply(&example("grant.yaml")?).await?;
-        let grant = asked
-            .into_iter()
-            .next()
-            .context("the example has no grant")?;
+        let grant = asked.into_iter().next();
+        let grant = grant.context("the example has no grant")?;
         let who = text(&grant, "/spec/requester/username")?;
         ensure!(who == ALICE, "the request says that {who} asks");
         Ok(grant)
     };
-    let grant = stage
+    let name = "alice asks for \"db password\"; the API server stamps her name";
+    let grant = stage.step(name, STEP, ask).await?;
+    let name = grant.metadata.name.context("a grant without name")?;
+
+    let waits = |seen: &DynamicObject| seen.data.pointer("/status/waitingFor").is_some();
+    let wait = alice.until(GRANT, (TEAM, &name), WAIT, waits);
+    let waiting = stage.step("the request waits", STEP, wait).await?;
+    stage.tell(format_args!(
+        "for {}",
+        text(&waiting, "/status/waitingFor")?
+    ));
+    Ok(Request {
+        name,
+        uid: waiting
+            .metadata
+            .uid
+            .clone()
+            .context("a grant without uid")?,
+        digest: text(&waiting, "/status/digest")?.to_owned(),
+    })
+}
+
+/// Mallory approves it in bob's name.
+async fn forge(stage: &mut Stage, running: &Running, request: &Request) -> Result<()> {
+    let Running { mallory, .. } = running;
+    let bob = json!({ "username": BOB, "groups": ["platform-owners"] });
+    let approval = json!({
+        "grant": request.name,
+        "grantUid": request.uid,
+        "digest": request.digest,
+        "decision": "Approve",
+        "approver": bob,
+    });
+    let forge = async {
+        let forged = mallory.create(DECISION, TEAM, approval).await?;
+        let who = text(&forged, "/spec/approver/username")?;
+        ensure!(who == MALLORY, "the approval says that {who} made it");
+        forged.metadata.name.context("a decision without name")
+    };
+    let name = "mallory approves in bob's name; the API server writes hers instead";
+    let forged = stage.step(name, STEP, forge).await?;
+
+    let insist = async {
+        let change = json!({ "spec": { "approver": bob } });
+        match mallory.patch(DECISION, (TEAM, &forged), change).await {
+            Err(kube::Error::Api(refused)) if refused.code == 403 => Ok(()),
+            Err(other) => Err(other.into()),
+            Ok(_) => bail!("mallory can change who decided"),
+        }
+    };
+    stage
         .step(
-            "alice asks for \"db password\"; the API server stamps her name",
+            "mallory writes bob's name into it: refused (403)",
             STEP,
-            ask,
+            insist,
         )
         .await?;
-    let uid = grant.metadata.uid.clone().context("a grant without uid")?;
-    let grant = (
-        TEAM.to_owned(),
-        grant
-            .metadata
-            .name
-            .clone()
-            .context("a grant without name")?,
-    );
 
-    let wait = alice.until(GRANT, (&grant.0, &grant.1), WAIT, |seen| is(seen, "Active"));
+    let ignored = |seen: &DynamicObject| seen.data.pointer("/status/ignoredDecisions/0").is_some();
+    let wait = mallory.until(GRANT, (TEAM, &request.name), WAIT, ignored);
+    let name = "her approval has no effect, and the request says why";
+    let seen = stage.step(name, STEP, wait).await?;
+    ensure!(!is(&seen, "Approved"), "the forged approval counts");
+    stage.tell(text(&seen, "/status/ignoredDecisions/0/reason")?);
+    Ok(())
+}
+
+/// Bob approves, and alice gets a link.
+async fn borrow(stage: &mut Stage, running: &Running, request: Request) -> Result<Loan> {
+    let Running {
+        alice,
+        cluster,
+        programs,
+        ..
+    } = running;
+    let by = |who: &str| cluster.kubeconfig(who);
+    let line = ["approve", &request.name, "--yes", "-n", TEAM];
+    let bob = by("bob");
+    let approve = programs.kubectl_keyloan(&bob, &line);
+    let name = "bob approves (kubectl keyloan approve)";
+    stage.step(name, STEP, approve).await?;
+
+    let active = |seen: &DynamicObject| is(seen, "Active");
+    let wait = alice.until(GRANT, (TEAM, &request.name), WAIT, active);
     let name = "the loan is active: the operator made a share for alice alone";
     let active = stage.step(name, STEP, wait).await?;
     stage.tell(format_args!(
@@ -147,21 +218,15 @@ async fn borrow(stage: &mut Stage, running: &Running) -> Result<Loan> {
     ));
     let secret = text(&active, "/status/link/secretName")?.to_owned();
 
-    let read = async {
-        let secret = alice.get(SECRET, (TEAM, &secret)).await?;
-        link_of(&secret)
-    };
-    let url = stage
-        .step("alice reads the link in her Secret", STEP, read)
-        .await?;
-    stage.tell(format_args!(
-        "kubectl --namespace {TEAM} get secret {secret}"
-    ));
+    let line = ["open", &request.name, "-o", "url", "-n", TEAM];
+    let alice = by("alice");
+    let open = programs.kubectl_keyloan(&alice, &line);
+    let name = "alice gets the link (kubectl keyloan open)";
+    let url = stage.step(name, STEP, open).await?;
     Ok(Loan {
-        grant,
-        uid,
+        request,
         secret,
-        url,
+        url: url.trim().to_owned(),
     })
 }
 
@@ -207,34 +272,47 @@ async fn open(stage: &mut Stage, running: &Running, loan: &Loan) -> Result<()> {
         .await
 }
 
-/// Alice gives it back.
+/// Bob ends it.
 async fn end(stage: &mut Stage, running: &Running, loan: &Loan) -> Result<()> {
-    let Running { admin, alice, .. } = running;
-    let link = (TEAM, &*loan.secret);
-    let delete = async {
-        alice.delete(GRANT, (&loan.grant.0, &loan.grant.1)).await?;
+    let Running {
+        admin,
+        bob,
+        cluster,
+        programs,
+        ..
+    } = running;
+    let (request, link) = (&loan.request, (TEAM, &*loan.secret));
+    let line = [
+        "revoke",
+        &request.name,
+        "--reason",
+        "incident is over",
+        "-n",
+        TEAM,
+    ];
+    let revoke = async {
+        programs
+            .kubectl_keyloan(&cluster.kubeconfig("bob"), &line)
+            .await?;
         for kind in [SECRET, ROLE, ROLE_BINDING] {
             admin.until_gone(kind, link, WAIT).await?;
         }
-        Ok(())
+        let revoked = |seen: &DynamicObject| seen.data.pointer("/status/endedAt").is_some();
+        bob.until(GRANT, (TEAM, &request.name), WAIT, revoked).await
     };
-    stage
-        .step(
-            "alice deletes her request: Secret, Role and RoleBinding are gone",
-            STEP,
-            delete,
-        )
-        .await?;
+    let name = "bob revokes the loan: Secret, Role and RoleBinding are gone";
+    stage.step(name, STEP, revoke).await?;
 
     let ended = |seen: &DynamicObject| seen.data.pointer("/spec/end").is_some();
-    let keep = admin.until(RECORD, (PLATFORM, &loan.uid), WAIT, ended);
+    let keep = admin.until(RECORD, (PLATFORM, &request.uid), WAIT, ended);
     let record = stage
         .step("the record of the loan is kept", STEP, keep)
         .await?;
     stage.tell(format_args!(
-        "{} borrowed {ITEM}; end: {}; the link that was handed out may open until {}",
+        "{} borrowed {ITEM}; {} by {}; the link that was handed out may open until {}",
         text(&record, "/spec/requester/username")?,
         text(&record, "/spec/end/reason")?,
+        text(&record, "/spec/end/by")?,
         text(&record, "/spec/residualUntil")?,
     ));
     Ok(())
@@ -248,29 +326,30 @@ async fn keep(stage: &mut Stage, running: &Running) -> Result<()> {
         operator_log,
         ..
     } = running;
-    let kubectl = cluster.binaries().kubectl();
-    let (kubectl, admin, alice) = (
-        kubectl.display(),
-        cluster.kubeconfig("admin"),
-        cluster.kubeconfig("alice"),
-    );
-    let (admin, alice, log) = (admin.display(), alice.display(), operator_log.display());
-    let grant = workspace::folder()
-        .join("examples/grant.yaml")
-        .canonicalize()?;
-    let (grant, simulator) = (grant.display(), programs.simulator.display());
+    let kubeconfig = |who: &str| cluster.kubeconfig(who).display().to_string();
+    let (admin, alice, bob) = (kubeconfig("admin"), kubeconfig("alice"), kubeconfig("bob"));
+    let (kubectl, plugin) = (cluster.binaries().kubectl(), &programs.plugin);
+    let (kubectl, plugin) = (kubectl.display(), plugin.display());
+    let (simulator, log) = (programs.simulator.display(), operator_log.display());
     line(format_args!(
         r#"
 Everything runs on until Ctrl-C. In another terminal, as alice:
 
     alias kubectl={kubectl}
+    alias kubectl-keyloan="{plugin} -n {TEAM}"
     export KUBECONFIG={alice}
-    kubectl create -f {grant}
-    kubectl --namespace {TEAM} wait --for=condition=Active accessgrant/db-password
-    kubectl --namespace {TEAM} get accessgrant db-password -o yaml
-    secret=$(kubectl --namespace {TEAM} get accessgrant db-password -o jsonpath='{{.status.link.secretName}}')
-    url=$(kubectl --namespace {TEAM} get secret "$secret" -o jsonpath='{{.data.url}}' | base64 -d)
-    {simulator} open "$url" {ALICE}
+    kubectl-keyloan request "{VAULT}/{ITEM}" --integration {PLATFORM}/prod --justification "to try it" --name mine --no-wait
+
+As bob:
+
+    export KUBECONFIG={bob}
+    kubectl-keyloan list --for-me
+    kubectl-keyloan approve mine
+
+As alice again:
+
+    export KUBECONFIG={alice}
+    {simulator} open "$(kubectl-keyloan open mine -o url)" {ALICE}
 
 As the administrator, who sees integrations, flows and records:
 
@@ -280,12 +359,6 @@ As the administrator, who sees integrations, flows and records:
 The other people's kubeconfigs are beside these. The operator's log: {log}"#
     ));
     Err(stage.until_one_ends().await)
-}
-
-/// The URL in a link Secret.
-fn link_of(secret: &DynamicObject) -> Result<String> {
-    let url = BASE64.decode(text(secret, "/data/url")?.as_bytes())?;
-    String::from_utf8(url).context("the URL is no text")
 }
 
 fn example(file: &str) -> Result<String> {
