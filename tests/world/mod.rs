@@ -65,22 +65,25 @@ impl World {
 
     /// The same, for an operator of the test's own.
     pub async fn without_operator() -> Self {
-        // Shown when the test fails.
-        tracing_subscriber::fmt()
-            .with_env_filter("info,keyloan=debug")
-            .with_test_writer()
-            .try_init()
-            .ok();
-        let account = include_str!("../../dev/simulator/account.example.yaml");
-        let account = Account::parse(account).expect("the example account");
-        let simulator =
-            Simulator::start(account, keyloan_simulator::Options::default()).expect("a simulator");
         let options = Options {
             audit_log: true,
             ..Options::default()
         };
         let options = options.with_keyloan().expect("the project's manifests");
         let cluster = ControlPlane::start(options).await.expect("a control plane");
+        let world = Self::in_cluster(cluster, simulator()).await;
+        world.let_people_ask().await;
+        world
+    }
+
+    /// A world in a cluster that has Keyloan's kinds, policies and ServiceAccount, and rights for nobody but the operator.
+    pub async fn in_cluster(cluster: ControlPlane, simulator: Simulator) -> Self {
+        // Shown when the test fails.
+        tracing_subscriber::fmt()
+            .with_env_filter("info,keyloan=debug")
+            .with_test_writer()
+            .try_init()
+            .ok();
         let admin = cluster.client("admin").await.expect("a client");
         let settings = settings(&cluster, &simulator).await;
         let world = Self {
@@ -97,7 +100,6 @@ impl World {
         for (namespace, lends) in [(PLATFORM, "no"), (TEAM, "yes"), ("team-b", "no")] {
             world.namespace(namespace, lends).await;
         }
-        world.let_people_ask().await;
         world.until_stamped().await;
         world
     }
@@ -308,7 +310,8 @@ impl World {
             .expect("applied");
     }
 
-    async fn let_people_ask(&self) {
+    /// Lets everybody ask and decide, as far as rights go.
+    pub async fn let_people_ask(&self) {
         let rights = r#"
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -327,6 +330,13 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:auth
             .await
             .expect("applied");
     }
+}
+
+/// 1Password, with the example account.
+pub fn simulator() -> Simulator {
+    let account = include_str!("../../dev/simulator/account.example.yaml");
+    let account = Account::parse(account).expect("the example account");
+    Simulator::start(account, keyloan_simulator::Options::default()).expect("a simulator")
 }
 
 /// An operator that runs as its own ServiceAccount, lends only from this simulator, and has a clock that can be moved.

@@ -4,10 +4,11 @@
 //! leaves about 4 GB in Go's own build cache.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
@@ -152,6 +153,35 @@ pub(crate) async fn build(
         run(go, name, &label).await?;
     }
     Ok(())
+}
+
+/// Kubernetes' description of its own API, as its module has it: all kinds with all their members.
+pub async fn kubernetes_swagger() -> Result<PathBuf, BuildError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Download {
+        dir: PathBuf,
+    }
+    let compiler = go_toolchain::find().await?;
+    let work = tempfile::tempdir().map_err(BuildError::Run)?;
+    cache::write(&work.path().join("go.mod"), KUBERNETES.go_mod.as_bytes())?;
+    cache::write(&work.path().join("go.sum"), KUBERNETES.go_sum.as_bytes())?;
+    let output = Command::new(&compiler)
+        .current_dir(work.path())
+        .env("GOWORK", "off")
+        .args(["mod", "download", "-json", "k8s.io/kubernetes"])
+        .output()
+        .await
+        .map_err(BuildError::Run)?;
+    match serde_json::from_slice::<Download>(&output.stdout) {
+        Ok(Download { dir }) if output.status.success() => {
+            Ok(dir.join("api/openapi-spec/swagger.json"))
+        }
+        _ => Err(BuildError::Failed {
+            program: "Kubernetes' description of its API",
+            output: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }),
+    }
 }
 
 /// Small programs that know their version; etcd has its own in its source.

@@ -1,0 +1,132 @@
+//! A cluster in which helm has installed both charts, and the operator as a process with the arguments of its Deployment.
+//!
+//! No kubelet runs here: the process stands for the pod, with a token of the chart's ServiceAccount.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use keyloan_cluster::{Chart, ControlPlane, Helm, Options, apply_yaml};
+use kube::Api;
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+
+use crate::world::{PLATFORM, World, simulator};
+
+/// Namespaces that a release may name in its values have to be there before.
+const NAMESPACES: &str = "
+{apiVersion: v1, kind: Namespace, metadata: {name: keyloan}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: team-a}}
+";
+
+/// The cluster, and what runs in it.
+pub struct Installed {
+    pub world: World,
+    helm: Helm,
+    values: Value,
+    operator: Option<Child>,
+}
+
+impl Installed {
+    /// Installs the charts from where `source` says, with these values for the operator besides those that it needs.
+    pub async fn from(source: fn(Chart) -> PathBuf, values: Value) -> Self {
+        let helm = Helm::find().await.unwrap();
+        let options = Options {
+            audit_log: true,
+            ..Options::default()
+        };
+        let cluster = ControlPlane::start(options).await.unwrap();
+        let admin = cluster.client("admin").await.unwrap();
+        apply_yaml(&admin, NAMESPACES).await.unwrap();
+        let simulator = simulator();
+        let mut all = Chart::Operator.values();
+        all["allowOrigins"] = json!([simulator.origin()]);
+        all.as_object_mut()
+            .unwrap()
+            .extend(values.as_object().unwrap().clone());
+        install(&cluster, &helm, source, &all).await;
+        let world = World::in_cluster(cluster, simulator).await;
+        let mut installed = Self {
+            world,
+            helm,
+            values: all,
+            operator: None,
+        };
+        installed.start_operator().await;
+        installed
+    }
+
+    /// Installs the charts as they are now, over whatever is there, and replaces the operator.
+    pub async fn install(&mut self) {
+        let cluster = &self.world.cluster;
+        install(cluster, &self.helm, |chart| chart.folder(), &self.values).await;
+        self.stop_operator().await;
+        self.start_operator().await;
+    }
+
+    /// Takes both charts away, the operator first; returns what helm says.
+    pub async fn uninstall(&mut self) -> String {
+        self.stop_operator().await;
+        let mut said = String::new();
+        for chart in [Chart::Operator, Chart::Crds] {
+            let uninstalled = self.world.cluster.uninstall_chart(&self.helm, chart);
+            said += &uninstalled.await.unwrap();
+        }
+        said
+    }
+
+    async fn start_operator(&mut self) {
+        let deployments: Api<Deployment> = Api::namespaced(self.world.admin.clone(), PLATFORM);
+        let deployment = deployments.get("keyloan").await.unwrap();
+        let pod = deployment.spec.unwrap().template.spec.unwrap();
+        let of_the_image = |argument: &String| {
+            argument.starts_with("--core=") || argument.starts_with("--listen=")
+        };
+        let mut arguments = pod.containers[0].args.clone().unwrap();
+        let whole = arguments.len();
+        arguments.retain(|argument| !of_the_image(argument));
+        assert_eq!(arguments.len(), whole - 2, "{arguments:?}");
+        let here = self.world.operator_arguments();
+        let ours = |argument: &&String| {
+            argument.starts_with("--kubeconfig=") || argument.starts_with("--core=")
+        };
+        arguments.extend(here.iter().filter(ours).cloned());
+        arguments.push("--listen=127.0.0.1:0".into());
+        let operator = Command::new(env!("CARGO_BIN_EXE_keyloan"))
+            .args(arguments)
+            .env_clear()
+            .env("HOSTNAME", "keyloan-0")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .spawn();
+        self.operator = Some(operator.unwrap());
+    }
+
+    /// Stops the operator as a kubelet would.
+    pub async fn stop_operator(&mut self) {
+        let Some(mut operator) = self.operator.take() else {
+            return;
+        };
+        let id = operator.id().expect("it runs").to_string();
+        let told = Command::new("kill").args(["-TERM", &id]).status().await;
+        assert!(told.unwrap().success());
+        assert!(operator.wait().await.unwrap().success());
+    }
+}
+
+async fn install(
+    cluster: &ControlPlane,
+    helm: &Helm,
+    source: fn(Chart) -> PathBuf,
+    values: &Value,
+) {
+    for (chart, values) in [
+        (Chart::Crds, &Chart::Crds.values()),
+        (Chart::Operator, values),
+    ] {
+        let source = source(chart);
+        let installed = cluster.install_chart(helm, chart, &source, values);
+        installed.await.unwrap_or_else(|error| panic!("{error}"));
+    }
+}

@@ -1,0 +1,12 @@
+//! The two charts: what they render, and what becomes of a cluster that they are installed in by the real helm.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+#[path = "../world/mod.rs"]
+mod world;
+
+mod installed;
+mod lifecycle;
+mod rendering;
+mod rights;
+mod schemas;

@@ -1,0 +1,272 @@
+//! The chart gives the operator what it uses, and nothing else: what it did in a whole run, by the API server's own
+//! log, compared with what its roles list.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
+use keyloan::api::EndReason;
+use keyloan_cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, apply_yaml};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+
+use crate::installed::Installed;
+use crate::world::{Ask, World};
+
+/// Rights that this run does not use, or not always, and why they are given.
+const UNUSED: &[(&str, &str)] = &[
+    (
+        "accessgrants delete",
+        "what is over is deleted, but days later",
+    ),
+    ("accessdecisions delete", "so are the decisions about it"),
+    (
+        "accessrecords delete",
+        "a record is deleted when its retention is over",
+    ),
+    (
+        "accessrecords get",
+        "read anew only when another write came first",
+    ),
+    (
+        "secrets patch",
+        "a renewal, which comes an hour later at the earliest",
+    ),
+    (
+        "roles.rbac.authorization.k8s.io get",
+        "compared only when one of its name is there already",
+    ),
+    (
+        "roles.rbac.authorization.k8s.io delete",
+        "deleted only when another one has taken its name",
+    ),
+    (
+        "rolebindings.rbac.authorization.k8s.io get",
+        "compared only when one of its name is there already",
+    ),
+    (
+        "rolebindings.rbac.authorization.k8s.io delete",
+        "deleted only when another one has taken its name",
+    ),
+    (
+        "events.events.k8s.io patch",
+        "only an event that comes again within minutes is counted up",
+    ),
+];
+
+/// What everybody who has signed in may do, by Kubernetes' own roles.
+const EVERYBODYS: [&str; 2] = [
+    "selfsubjectreviews.authentication.k8s.io create",
+    "selfsubjectaccessreviews.authorization.k8s.io create",
+];
+
+/// For the security people, where alice asks.
+const PEOPLE: &str = r#"
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: ask, namespace: team-a}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: keyloan-requester}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: engineering}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: decide, namespace: team-a}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: keyloan-approver}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: security}]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_has_the_rights_that_a_loan_takes_and_no_others() {
+    let values = json!({ "namespaces": ["keyloan", "team-a"] });
+    let mut installed = Installed::from(|chart| chart.folder(), values).await;
+    lend_and_end(&installed.world).await;
+    // It gives its lease back.
+    installed.stop_operator().await;
+    let world = &installed.world;
+
+    let granted = granted(world).await;
+    let mut used = BTreeSet::new();
+    for action in actions(world) {
+        let Action {
+            what,
+            namespace,
+            reason,
+            code,
+        } = &action;
+        assert_ne!(*code, 403, "it was refused {what} in {namespace:?}");
+        if EVERYBODYS.contains(&what.as_str()) {
+            assert!(
+                reason.contains(r#""system:basic-user""#),
+                "{what}: {reason}"
+            );
+            continue;
+        }
+        let right = granted.get(what);
+        let right = right.unwrap_or_else(|| panic!("no rule lists {what}, allowed by {reason}"));
+        assert!(
+            right.everywhere
+                || namespace
+                    .as_ref()
+                    .is_some_and(|n| right.namespaces.contains(n)),
+            "{what} in {namespace:?} is allowed by something else: {reason}"
+        );
+        assert!(
+            reason.contains(&format!("{:?}", right.role)),
+            "{what} is listed by the role {}, but was allowed by {reason}",
+            right.role
+        );
+        used.insert(what.clone());
+    }
+    let excused = |right: &str| UNUSED.iter().any(|(unused, _)| *unused == right);
+    let unused: Vec<_> = granted
+        .keys()
+        .filter(|right| !used.contains(*right) && !excused(right))
+        .collect();
+    assert!(unused.is_empty(), "granted and never used: {unused:#?}");
+    let stale: Vec<_> = UNUSED
+        .iter()
+        .filter(|(right, _)| !granted.contains_key(*right))
+        .collect();
+    assert!(stale.is_empty(), "excused and not granted: {stale:#?}");
+}
+
+/// A loan from request to end; people have the chart's roles.
+async fn lend_and_end(world: &World) {
+    apply_yaml(&world.admin, PEOPLE).await.unwrap();
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    let grant = world.ask("alice", Ask::item("db password")).await;
+    let grant = world.until_active(&grant).await;
+    let link = world.read_link("alice", &grant).await.unwrap();
+    let opened = world.control.open(&link["url"], "alice@example.com").await;
+    assert!(opened.is_ok());
+    world.delete("alice", &grant).await;
+    let record = world.until_record(&grant, |r| r.spec.end.is_some()).await;
+    assert_eq!(record.spec.end.map(|e| e.reason), Some(EndReason::Deleted));
+    world.until_link_gone(&grant).await;
+}
+
+/// Where a right holds.
+#[derive(Debug)]
+struct Right {
+    role: String,
+    everywhere: bool,
+    namespaces: BTreeSet<String>,
+}
+
+/// What the bindings of the operator's ServiceAccount give, such as `secrets get`.
+async fn granted(world: &World) -> BTreeMap<String, Right> {
+    let mut granted = BTreeMap::new();
+    let all = ListParams::default();
+    let is_operator = |subjects: &Value| {
+        subjects.as_array().into_iter().flatten().any(|subject| {
+            subject["name"] == OPERATOR_SERVICE_ACCOUNT
+                && subject["namespace"] == OPERATOR_NAMESPACE
+        })
+    };
+    let everywhere = Api::<ClusterRoleBinding>::all(world.admin.clone());
+    for binding in everywhere.list(&all).await.unwrap() {
+        if is_operator(&json!(binding.subjects)) {
+            let rules = cluster_rules(world, &binding.role_ref.name).await;
+            add(&mut granted, &binding.role_ref.name, None, rules);
+        }
+    }
+    let scoped = Api::<RoleBinding>::all(world.admin.clone());
+    for binding in scoped.list(&all).await.unwrap() {
+        if is_operator(&json!(binding.subjects)) {
+            let (namespace, role) = (binding.namespace().unwrap(), &binding.role_ref.name);
+            let rules = match binding.role_ref.kind.as_str() {
+                "ClusterRole" => cluster_rules(world, role).await,
+                _ => {
+                    let roles: Api<Role> = Api::namespaced(world.admin.clone(), &namespace);
+                    roles.get(role).await.unwrap().rules.unwrap()
+                }
+            };
+            add(&mut granted, role, Some(namespace), rules);
+        }
+    }
+    assert!(granted.len() > 30, "{granted:#?}");
+    granted
+}
+
+async fn cluster_rules(world: &World, role: &str) -> Vec<PolicyRule> {
+    let roles: Api<ClusterRole> = Api::all(world.admin.clone());
+    roles.get(role).await.unwrap().rules.unwrap()
+}
+
+fn add(
+    granted: &mut BTreeMap<String, Right>,
+    role: &str,
+    namespace: Option<String>,
+    rules: Vec<PolicyRule>,
+) {
+    for rule in rules {
+        assert!(rule.resource_names.is_none() && rule.non_resource_urls.is_none());
+        for group in rule.api_groups.iter().flatten() {
+            for resource in rule.resources.iter().flatten() {
+                for verb in &rule.verbs {
+                    let right = granted
+                        .entry(name(group, resource, verb))
+                        .or_insert_with(|| Right {
+                            role: role.into(),
+                            everywhere: namespace.is_none(),
+                            namespaces: BTreeSet::new(),
+                        });
+                    assert_eq!(right.role, role, "{resource} {verb} is given twice");
+                    right.namespaces.extend(namespace.clone());
+                }
+            }
+        }
+    }
+}
+
+/// Something that the operator asked the API server for.
+struct Action {
+    what: String,
+    namespace: Option<String>,
+    reason: String,
+    code: i64,
+}
+
+fn actions(world: &World) -> Vec<Action> {
+    let log = std::fs::read_to_string(world.cluster.audit_log()).unwrap();
+    let operator = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_SERVICE_ACCOUNT}");
+    let mut actions = Vec::new();
+    for line in log.lines() {
+        // The last line may be written at this moment.
+        let Ok(event) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        if event["user"]["username"] != operator.as_str() || event["stage"] == "RequestReceived" {
+            continue;
+        }
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let about = &event["objectRef"];
+        let mut resource = text(&about["resource"]);
+        if let Some(part) = about["subresource"].as_str() {
+            resource = format!("{resource}/{part}");
+        }
+        let reason = text(&event["annotations"]["authorization.k8s.io/reason"]);
+        if about.is_null() {
+            let path = text(&event["requestURI"]);
+            assert!(reason.contains(r#""system:"#), "{path}: {reason}");
+            continue;
+        }
+        actions.push(Action {
+            what: name(&text(&about["apiGroup"]), &resource, &text(&event["verb"])),
+            namespace: about["namespace"].as_str().map(str::to_owned),
+            reason,
+            code: event["responseStatus"]["code"].as_i64().unwrap_or_default(),
+        });
+    }
+    assert!(actions.len() > 30, "the log tells what it did");
+    actions
+}
+
+/// As kubectl names resources; our own without their group.
+fn name(group: &str, resource: &str, verb: &str) -> String {
+    match group {
+        "" | "keyloan.dev" => format!("{resource} {verb}"),
+        _ => format!("{resource}.{group} {verb}"),
+    }
+}
