@@ -22,12 +22,11 @@ async fn an_api_server_takes_what_the_install_page_applies() {
         format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}\n---\n")
     });
     apply_yaml(&admin, &namespaces.concat()).await.unwrap();
-    let deployment = include_str!("../../../docs/deployment.yaml");
     let integration = include_str!("../../../examples/integration.yaml");
     let flow = include_str!("../../../examples/flow-automatic.yaml");
-    let mut manifests = vec![deployment, integration, flow];
+    let mut manifests = vec![integration, flow];
     manifests.extend(blocks());
-    assert_eq!(manifests.len(), 4, "the page has one manifest of its own");
+    assert_eq!(manifests.len(), 3, "the page has one manifest of its own");
     for manifest in manifests {
         let applied = apply_yaml(&admin, manifest).await;
         assert!(
