@@ -265,3 +265,24 @@ async fn decisions_on_a_request_that_is_gone_are_tidied_away() {
             .is_empty()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approver_of_five_hundred_groups_counts_by_the_last_of_them() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    let last = &[("many", "group-499", 1)];
+    world.flow("many", needs_approval("AnyOf", last)).await;
+    let grant = waiting(&world, Ask::item("db password")).await;
+    let groups = (0..500).map(|n| format!("group-{n}")).collect();
+    let approver = world.impersonating("grace@example.com", groups).await;
+    let decision = world
+        .try_to_decide_as(approver, &grant, Say::approve(&grant))
+        .await;
+    let approver = decision
+        .expect("decided")
+        .spec
+        .approver
+        .expect("an approver");
+    assert_eq!(approver.groups.len(), 500);
+    world.until_active(&grant).await;
+}

@@ -2,7 +2,7 @@
 
 use keyloan::api::{AccessDecision, AccessGrant};
 use kube::api::PostParams;
-use kube::{Api, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
 use super::World;
@@ -47,9 +47,19 @@ impl World {
         &self,
         who: &str,
         grant: &AccessGrant,
-        Say(spec): Say,
+        say: Say,
     ) -> Result<AccessDecision, String> {
         let client = self.cluster.client(who).await.expect("a client");
+        self.try_to_decide_as(client, grant, say).await
+    }
+
+    /// The same for whoever this client is.
+    pub async fn try_to_decide_as(
+        &self,
+        client: Client,
+        grant: &AccessGrant,
+        Say(spec): Say,
+    ) -> Result<AccessDecision, String> {
         let api: Api<AccessDecision> = Api::namespaced(client, &grant.namespace().expect("one"));
         let decision = json!({
             "apiVersion": "keyloan.dev/v1alpha1",

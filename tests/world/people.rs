@@ -69,28 +69,19 @@ impl World {
 
     /// Somebody asks whose name is no e-mail address.
     pub async fn ask_without_email(&self, who: &str, group: &str, ask: Ask) -> AccessGrant {
-        request(self.impersonating(who, group).await, ask).await
+        request(self.impersonating(who, vec![group.into()]).await, ask).await
     }
 
-    /// Deletes the record of a grant, as a namespace's deletion does: people are not allowed to.
-    pub async fn delete_record(&self, grant: &AccessGrant) {
-        let controller = "system:serviceaccount:kube-system:namespace-controller";
-        let client = self.impersonating(controller, "system:masters").await;
-        let api: Api<AccessRecord> = Api::namespaced(client, PLATFORM);
-        api.delete(&grant.uid().expect("one"), &DeleteParams::default())
-            .await
-            .expect("deleted");
-    }
-
-    async fn impersonating(&self, who: &str, group: &str) -> Client {
+    /// Somebody whom the cluster's people do not include, in these groups.
+    pub async fn impersonating(&self, who: &str, mut groups: Vec<String>) -> Client {
         let kubeconfig = self.cluster.kubeconfig("admin");
         let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default())
             .await
             .expect("a config");
+        groups.push("system:authenticated".into());
         config.auth_info.impersonate = Some(who.into());
-        config.auth_info.impersonate_groups =
-            Some(vec![group.into(), "system:authenticated".into()]);
+        config.auth_info.impersonate_groups = Some(groups);
         Client::try_from(config).expect("a client")
     }
 
