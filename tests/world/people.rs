@@ -72,6 +72,18 @@ impl World {
         request(self.impersonating(who, vec![group.into()]).await, ask).await
     }
 
+    /// Deletes the record of a grant, as a namespace's deletion does: people are not allowed to.
+    pub async fn delete_record(&self, grant: &AccessGrant) {
+        let controller = "system:serviceaccount:kube-system:namespace-controller";
+        let client = self
+            .impersonating(controller, vec!["system:masters".into()])
+            .await;
+        let api: Api<AccessRecord> = Api::namespaced(client, PLATFORM);
+        api.delete(&grant.uid().expect("one"), &DeleteParams::default())
+            .await
+            .expect("deleted");
+    }
+
     /// Somebody whom the cluster's people do not include, in these groups.
     pub async fn impersonating(&self, who: &str, mut groups: Vec<String>) -> Client {
         let kubeconfig = self.cluster.kubeconfig("admin");
