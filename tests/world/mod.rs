@@ -122,9 +122,14 @@ impl World {
 
     /// Ends the operator as a crash would, and starts another one.
     pub async fn restart_operator(&mut self) {
-        drop(self.operator.take());
+        self.crash_operator();
         let running = keyloan::runtime::start(self.settings.clone()).await;
         self.operator = Some(running.expect("an operator"));
+    }
+
+    /// Ends the operator as a crash would.
+    pub fn crash_operator(&mut self) {
+        drop(self.operator.take());
     }
 
     /// The time by the operator's clock.
@@ -245,13 +250,18 @@ impl World {
             .expect("created");
     }
 
-    /// Deletes a flow and an integration.
-    pub async fn remove_flow_and_integration(&self, flow: &str, integration: &str) {
+    /// Deletes a flow.
+    pub async fn remove_flow(&self, name: &str) {
         let flows: Api<AccessFlow> = Api::namespaced(self.admin.clone(), PLATFORM);
         flows
-            .delete(flow, &DeleteParams::default())
+            .delete(name, &DeleteParams::default())
             .await
             .expect("deleted");
+    }
+
+    /// Deletes a flow and an integration.
+    pub async fn remove_flow_and_integration(&self, flow: &str, integration: &str) {
+        self.remove_flow(flow).await;
         let integrations: Api<OnePasswordIntegration> =
             Api::namespaced(self.admin.clone(), PLATFORM);
         integrations

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use keyloan::api::{AccessGrant, AccessRecord, link_name};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
@@ -65,6 +67,31 @@ impl World {
     pub async fn ask(&self, who: &str, ask: Ask) -> AccessGrant {
         let client = self.cluster.client(who).await.expect("a client");
         request(client, ask).await
+    }
+
+    /// Somebody asks in person at a time to come, and an operator that starts then is the first to see it: the API server
+    /// stamps requests by its own clock, so this one gets its time in etcd.
+    pub async fn ask_at(&mut self, who: &str, ask: Ask, at: Timestamp) -> AccessGrant {
+        self.crash_operator();
+        let grant = self.ask(who, ask).await;
+        let (namespace, created) = (grant.namespace().expect("one"), Some(Time(at)));
+        self.cluster
+            .set_creation_time(
+                "keyloan.dev/accessgrants",
+                &namespace,
+                &grant.name_any(),
+                &Time(at),
+            )
+            .await
+            .expect("changed in etcd");
+        let grant = self
+            .until(&grant, |g| g.metadata.creation_timestamp == created)
+            .await;
+        let ahead = at.duration_since(self.now());
+        self.advance(ahead.try_into().expect("a time to come"))
+            .await;
+        self.restart_operator().await;
+        grant
     }
 
     /// Somebody asks whose name is no e-mail address.

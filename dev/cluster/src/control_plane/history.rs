@@ -1,17 +1,13 @@
 //! The whole history of etcd: every value that was ever stored, as raw bytes.
 
-use std::time::Duration;
-
 use base64::prelude::{BASE64_STANDARD, Engine};
-use reqwest::Client;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::etcd::{Etcd, Header, number};
+
 /// From the first key to the last, as etcd spells it: a zero byte, in Base64.
 const EVERYTHING: &str = "AA==";
-
-/// Between two pieces of the answer.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One change of one key in etcd.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,17 +21,12 @@ pub struct Revision {
 }
 
 /// Everything that was stored since the start, in the order of its revisions.
-pub(super) async fn dump(endpoint: &str) -> Result<Vec<Revision>, String> {
-    let client = Client::builder()
-        .no_proxy()
-        .read_timeout(TIMEOUT)
-        .build()
-        .map_err(|error| error.to_string())?;
-    let last = present_revision(&client, endpoint).await?;
+pub(super) async fn dump(etcd: &Etcd<'_>) -> Result<Vec<Revision>, String> {
+    let last = present_revision(etcd).await?;
     let all = json!({"create_request": {
         "key": EVERYTHING, "range_end": EVERYTHING, "start_revision": "1", "fragment": true,
     }});
-    let mut answer = post(&client, endpoint, "/v3/watch", &all).await?;
+    let mut answer = etcd.post("/v3/watch", &all).await?;
     let mut history = Vec::new();
     let mut unread = Vec::new();
     // The watch never ends by itself: it is left when it has come to what was the last revision at the beginning. All
@@ -57,33 +48,17 @@ pub(super) async fn dump(endpoint: &str) -> Result<Vec<Revision>, String> {
 }
 
 /// The revision of the last change. There always is one: the API server stores much when it starts.
-async fn present_revision(client: &Client, endpoint: &str) -> Result<i64, String> {
+async fn present_revision(etcd: &Etcd<'_>) -> Result<i64, String> {
     #[derive(Deserialize)]
     struct Range {
         header: Header,
     }
     let one = json!({"key": EVERYTHING, "range_end": EVERYTHING, "limit": "1", "keys_only": true});
-    let answer = post(client, endpoint, "/v3/kv/range", &one).await?;
-    let range: Range = answer.json().await.map_err(|error| error.to_string())?;
+    let range: Range = etcd.ask("/v3/kv/range", &one).await?;
     number(&range.header.revision)
 }
 
-async fn post(
-    client: &Client,
-    endpoint: &str,
-    path: &str,
-    body: &serde_json::Value,
-) -> Result<reqwest::Response, String> {
-    let sent = client
-        .post(format!("{endpoint}{path}"))
-        .json(body)
-        .send()
-        .await;
-    sent.and_then(reqwest::Response::error_for_status)
-        .map_err(|error| error.to_string())
-}
-
-/// One line of the answer to a watch. etcd's JSON writes 64-bit numbers as strings and bytes in Base64.
+/// One line of the answer to a watch.
 #[derive(Deserialize)]
 struct Piece {
     result: Watched,
@@ -115,11 +90,6 @@ struct KeyValue {
     #[serde(default)]
     value: String,
     mod_revision: String,
-}
-
-#[derive(Deserialize)]
-struct Header {
-    revision: String,
 }
 
 impl Piece {
@@ -154,11 +124,6 @@ impl Event {
             },
         })
     }
-}
-
-fn number(text: &str) -> Result<i64, String> {
-    text.parse()
-        .map_err(|_| format!("{text:?} is not a revision"))
 }
 
 #[cfg(test)]

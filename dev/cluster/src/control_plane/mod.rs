@@ -1,5 +1,6 @@
 //! A private control plane: etcd, kube-apiserver and kube-controller-manager on free ports of the loopback interface.
 
+mod etcd;
 mod history;
 mod keys;
 mod people;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
@@ -20,6 +22,7 @@ use crate::built::BinariesError;
 use crate::cache::CacheError;
 use crate::manifests::ManifestError;
 use crate::wait::TimedOut;
+use etcd::Etcd;
 pub use history::Revision;
 use process::{Folder, Process};
 
@@ -137,9 +140,14 @@ pub enum ClusterError {
         /// Why not.
         source: kube::config::KubeconfigError,
     },
-    /// The history of etcd could not be read.
-    #[error("cannot read the history of etcd: {0}")]
-    History(String),
+    /// etcd could not be asked, or refused.
+    #[error("cannot {action} in etcd: {why}")]
+    Etcd {
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        why: String,
+    },
 }
 
 /// A running control plane. All of it ends when this is dropped, and also when this process is killed.
@@ -217,9 +225,32 @@ impl ControlPlane {
 
     /// Everything that was ever stored in etcd since the start, as raw bytes: nothing is compacted.
     pub async fn etcd_dump(&self) -> Result<Vec<Revision>, ClusterError> {
-        history::dump(&self.etcd_endpoint)
-            .await
-            .map_err(ClusterError::History)
+        let dump = async { history::dump(&Etcd::at(&self.etcd_endpoint)?).await };
+        dump.await.map_err(|why| ClusterError::Etcd {
+            action: "read the history",
+            why,
+        })
+    }
+
+    /// Has an object of a custom kind be created at another time than the API server's own, which nobody can ask it for:
+    /// changes it in etcd. The resource is as in `keyloan.dev/accessgrants`.
+    pub async fn set_creation_time(
+        &self,
+        resource: &str,
+        namespace: &str,
+        name: &str,
+        at: &Time,
+    ) -> Result<(), ClusterError> {
+        let key = format!("/registry/{resource}/{namespace}/{name}");
+        let set = async {
+            Etcd::at(&self.etcd_endpoint)?
+                .set_creation_time(&key, at)
+                .await
+        };
+        set.await.map_err(|why| ClusterError::Etcd {
+            action: "change the time of creation",
+            why,
+        })
     }
 
     /// The private folder of this control plane.
