@@ -3,12 +3,13 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --release --bin keyloan
-# The core is fetched from the Go module proxy and checked against its pinned checksum.
+# What runs in a cluster has no compiler.
+RUN cargo build --locked --release --no-default-features --bin keyloan
+# The core is fetched from the Go module proxy, checked against its pinned checksum, and compiled by a build that can.
 RUN mkdir /keyloan \
     && cp target/release/keyloan /keyloan/keyloan \
     && wasm=$(cargo xtask core) \
-    && /keyloan/keyloan core compile --wasm "$wasm" --out /keyloan/core.cwasm
+    && cargo run --locked --bin keyloan -- core compile --wasm "$wasm" --out /keyloan/core.cwasm
 
 # The glibc of the same Debian as above, CA certificates, no shell.
 FROM gcr.io/distroless/cc-debian12:nonroot

@@ -1,11 +1,13 @@
 //! What the `keyloan` command can be asked to do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+#[cfg(feature = "compiler")]
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use keyloan::manifests::{self, Boundary};
-use keyloan::onepassword::core::artifact;
+#[cfg(feature = "compiler")]
+use keyloan::onepassword::core::compiler;
 
 use crate::run::{RunArgs, run};
 
@@ -87,8 +89,20 @@ impl Cli {
                 Ok(())
             }
             Command::Core(CoreCommand::Compile(CompileArgs { wasm, out })) => {
-                artifact::compile(&wasm, &out).context("the core was not compiled")
+                compile_core(&wasm, &out)
             }
         }
     }
+}
+
+#[cfg(feature = "compiler")]
+fn compile_core(wasm: &Path, out: &Path) -> anyhow::Result<()> {
+    compiler::compile(wasm, out).context("the core was not compiled")
+}
+
+#[cfg(not(feature = "compiler"))]
+fn compile_core(_: &Path, _: &Path) -> anyhow::Result<()> {
+    anyhow::bail!(
+        "this program was built without the compiler, as the one in the image is: use one that was built with the default features"
+    )
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use keyloan::onepassword::core::artifact::{self, ArtifactError, CORE_SHA256};
+use keyloan::onepassword::core::compiler;
 
 use crate::world;
 
@@ -12,7 +13,7 @@ fn another_file_than_the_pinned_core_is_not_compiled() {
     let folder = tempfile::tempdir().expect("a folder");
     let wasm = folder.path().join("core.wasm");
     fs::write(&wasm, b"\0asm\x01\0\0\0").expect("written");
-    let error = artifact::compile(&wasm, &folder.path().join("core.cwasm")).expect_err("refused");
+    let error = compiler::compile(&wasm, &folder.path().join("core.cwasm")).expect_err("refused");
     assert!(matches!(&error, ArtifactError::WrongCore { .. }));
     assert!(
         error.to_string().contains(CORE_SHA256) && error.to_string().contains("cargo xtask core"),
@@ -36,7 +37,7 @@ fn a_missing_file_is_named() {
 async fn what_was_compiled_is_not_compiled_again() {
     let compiled = world::compiled().await;
     let cache = compiled.parent().expect("a folder");
-    let again = artifact::ensure(Path::new("/nowhere/core.wasm"), cache).expect("it is there");
+    let again = compiler::ensure(Path::new("/nowhere/core.wasm"), cache).expect("it is there");
     assert_eq!(again, compiled);
     assert!(artifact::load(&again).is_ok());
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use keyloan::onepassword::core::{CompiledCore, CoreAccounts, CoreOptions, artifact};
+use keyloan::onepassword::core::{CompiledCore, CoreAccounts, CoreOptions, artifact, compiler};
 use keyloan::onepassword::{
     Accounts, AllowedOrigins, Answer, Exchange, Item, ItemId, OnePassword, Origin, Recipients,
     Route, ServiceAccountToken, ShareLifetime, SharePolicy, ShareTerms, ShareUrl, VaultId,
@@ -95,7 +95,7 @@ pub async fn compiled() -> PathBuf {
     let cache = keyloan_cluster::cache_dir()
         .expect("a cache")
         .join("compiled");
-    let compiling = tokio::task::spawn_blocking(move || artifact::ensure(&wasm, &cache));
+    let compiling = tokio::task::spawn_blocking(move || compiler::ensure(&wasm, &cache));
     compiling.await.expect("no panic").expect("compiled")
 }
 

@@ -13,7 +13,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
 use keyloan::api::{self, AccessFlow, Condition, OnePasswordIntegration};
 use keyloan::cluster::{KubeAccess, install_tls};
-use keyloan::onepassword::core::artifact;
+use keyloan::onepassword::core::compiler;
 use keyloan::onepassword::{AllowedOrigins, Origin};
 use keyloan::runtime::{Clock, Running, Settings, start};
 use keyloan_cluster::{ControlPlane, Options, apply_yaml};
@@ -305,7 +305,7 @@ pub async fn compiled_core() -> PathBuf {
     let cache = keyloan_cluster::cache_dir()
         .expect("a cache")
         .join("compiled");
-    let compiling = tokio::task::spawn_blocking(move || artifact::ensure(&wasm, &cache));
+    let compiling = tokio::task::spawn_blocking(move || compiler::ensure(&wasm, &cache));
     compiling.await.expect("no panic").expect("compiled")
 }
 

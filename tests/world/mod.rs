@@ -19,7 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use keyloan::api::*;
 use keyloan::cluster::KubeAccess;
 use keyloan::onepassword::AllowedOrigins;
-use keyloan::onepassword::core::artifact;
+use keyloan::onepassword::core::compiler;
 use keyloan::runtime::{Clock, Running, Settings};
 use keyloan_cluster::{ControlPlane, Options};
 use keyloan_simulator::{Account, Control, Simulator};
@@ -354,7 +354,7 @@ async fn settings(cluster: &ControlPlane, simulator: &Simulator) -> Settings {
     keyloan::cluster::install_tls();
     let wasm = keyloan_cluster::core_wasm().await.expect("the SDK core");
     let cache = keyloan_cluster::cache_dir().expect("a cache");
-    let core = tokio::task::spawn_blocking(move || artifact::ensure(&wasm, &cache.join("core")));
+    let core = tokio::task::spawn_blocking(move || compiler::ensure(&wasm, &cache.join("core")));
     let core = core.await.expect("no panic").expect("a compiled core");
     let kubeconfig = cluster.operator_kubeconfig().await;
     let origin = simulator.origin().parse().expect("an origin");

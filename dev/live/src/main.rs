@@ -14,7 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::Parser;
 use jiff::Timestamp;
-use keyloan::onepassword::core::{CoreAccounts, CoreOptions, artifact};
+use keyloan::onepassword::core::{CoreAccounts, CoreOptions, artifact, compiler};
 use keyloan::onepassword::{AllowedOrigins, Origin, Recipients, ServiceAccountToken};
 
 use judge::Verdict;
@@ -119,7 +119,7 @@ async fn accounts() -> Result<CoreAccounts> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let wasm = keyloan_cluster::core_wasm().await?;
     let cache = keyloan_cluster::cache_dir()?.join("compiled");
-    let compiled = tokio::task::spawn_blocking(move || artifact::ensure(&wasm, &cache)).await??;
+    let compiled = tokio::task::spawn_blocking(move || compiler::ensure(&wasm, &cache)).await??;
     let core = artifact::load(&compiled)?;
     Ok(CoreAccounts::new(
         &core,

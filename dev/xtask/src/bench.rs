@@ -5,15 +5,10 @@ use tokio::process::Command;
 
 /// How the programs are built: the profile in Cargo.toml.
 const PROFILE: [&str; 2] = ["--profile", "measure"];
-/// The operator, the simulated 1Password, and what measures them.
-const PACKAGES: [&str; 6] = [
-    "-p",
-    "keyloan",
-    "-p",
-    "keyloan-simulator",
-    "-p",
-    "keyloan-bench",
-];
+/// The operator as its image holds it, without a compiler.
+const OPERATOR: [&str; 5] = ["-p", "keyloan", "--no-default-features", "--bin", "keyloan"];
+/// The simulated 1Password, and what measures both.
+const REST: [&str; 5] = ["-p", "keyloan-simulator", "-p", "keyloan-bench", "--bins"];
 
 /// Options of the command: those of dev/bench, which `cargo xtask bench --help` shows.
 #[derive(clap::Args)]
@@ -26,9 +21,12 @@ pub struct Arguments {
 
 /// Builds and measures.
 pub async fn run(Arguments { arguments }: Arguments) -> Result<()> {
-    let mut build = cargo("build");
-    build.args(PACKAGES).arg("--bins");
-    succeed(build).await?;
+    // One after the other: what is built together has the same features.
+    for packages in [OPERATOR, REST] {
+        let mut build = cargo("build");
+        build.args(packages);
+        succeed(build).await?;
+    }
     let mut measure = cargo("run");
     measure
         .args(["--quiet", "-p", "keyloan-bench", "--"])

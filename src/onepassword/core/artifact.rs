@@ -1,4 +1,4 @@
-//! The core as a file: its WebAssembly checked against the pinned checksum, compiled once, and loaded again in a millisecond.
+//! The compiled core as a file, loaded in a millisecond.
 //!
 //! Beside the compiled `core.cwasm` lies `core.cwasm.json`, which says what it was made from and by what. A file that does
 //! not fit is refused before it is mapped.
@@ -17,7 +17,7 @@ use super::sandbox;
 pub const CORE_SHA256: &str = "23d115f4ac7519b48172df3e8615945572dbda7033d51b44c9490fd533ae0f23";
 
 /// The wasmtime whose compiled files are understood: its major version (a test compares it with Cargo.lock).
-const WASMTIME: &str = "48";
+pub(super) const WASMTIME: &str = "48";
 
 /// What the core is compiled for: this machine's kind, without the extras of this very processor.
 pub(super) const TARGET: &str = if cfg!(all(target_os = "macos", target_arch = "aarch64")) {
@@ -90,44 +90,19 @@ pub enum ArtifactError {
     /// The compiler failed.
     #[error("the core cannot be compiled: {0}")]
     Compile(wasmtime::Error),
+    /// wasmtime cannot run here.
+    #[error("wasmtime cannot run on this machine: {0}")]
+    Engine(wasmtime::Error),
 }
 
 /// What lies beside the compiled file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Manifest {
-    core_sha256: String,
-    wasmtime: String,
-    target: String,
-    cwasm_sha256: String,
-}
-
-/// Compiles the core (a few seconds and some 100 MB of memory) into `out`, with its manifest beside it.
-pub fn compile(wasm: &Path, out: &Path) -> Result<(), ArtifactError> {
-    let bytes = fs::read(wasm).map_err(|source| ArtifactError::Read {
-        path: wasm.to_owned(),
-        source,
-    })?;
-    let found = hex(Sha256::digest(&bytes).as_slice());
-    if found != CORE_SHA256 {
-        return Err(ArtifactError::WrongCore {
-            path: wasm.to_owned(),
-            found,
-        });
-    }
-    let engine = sandbox::engine().map_err(ArtifactError::Compile)?;
-    let compiled = engine
-        .precompile_module(&bytes)
-        .map_err(ArtifactError::Compile)?;
-    let manifest = Manifest {
-        core_sha256: found,
-        wasmtime: WASMTIME.to_owned(),
-        target: TARGET.to_owned(),
-        cwasm_sha256: hex(Sha256::digest(&compiled).as_slice()),
-    };
-    let described = serde_json::to_vec_pretty(&manifest).unwrap_or_default();
-    write(out, &compiled)?;
-    write(&manifest_path(out), &described)
+pub(super) struct Manifest {
+    pub core_sha256: String,
+    pub wasmtime: String,
+    pub target: String,
+    pub cwasm_sha256: String,
 }
 
 /// Loads a compiled core, once it is known to be what this program needs.
@@ -166,7 +141,7 @@ pub fn load(path: &Path) -> Result<CompiledCore, ArtifactError> {
             path: path.to_owned(),
         });
     }
-    let engine = sandbox::engine().map_err(ArtifactError::Compile)?;
+    let engine = sandbox::engine().map_err(ArtifactError::Engine)?;
     let module = map(&engine, file).map_err(|error| {
         unfit(
             format!("otherwise ({error})"),
@@ -174,22 +149,6 @@ pub fn load(path: &Path) -> Result<CompiledCore, ArtifactError> {
         )
     })?;
     Ok(CompiledCore { module })
-}
-
-/// The compiled core in `cache`, compiled from `wasm` unless a fitting one is there. Safe to be called by many processes at once.
-pub fn ensure(wasm: &Path, cache: &Path) -> Result<PathBuf, ArtifactError> {
-    let write = |source| ArtifactError::Write {
-        path: cache.to_owned(),
-        source,
-    };
-    fs::create_dir_all(cache).map_err(write)?;
-    let lock = File::create(cache.join("core.lock")).map_err(write)?;
-    lock.lock().map_err(write)?;
-    let compiled = cache.join(format!("core-wasmtime{WASMTIME}-{TARGET}.cwasm"));
-    if load(&compiled).is_err() {
-        compile(wasm, &compiled)?;
-    }
-    Ok(compiled)
 }
 
 fn read_manifest(compiled: &Path) -> Result<Manifest, ArtifactError> {
@@ -200,33 +159,10 @@ fn read_manifest(compiled: &Path) -> Result<Manifest, ArtifactError> {
     })
 }
 
-fn manifest_path(compiled: &Path) -> PathBuf {
+pub(super) fn manifest_path(compiled: &Path) -> PathBuf {
     let mut path = compiled.as_os_str().to_owned();
     path.push(".json");
     path.into()
-}
-
-/// Nobody ever sees half a file: a running operator may have the old one mapped.
-fn write(path: &Path, content: &[u8]) -> Result<(), ArtifactError> {
-    let failed = |source| ArtifactError::Write {
-        path: path.to_owned(),
-        source,
-    };
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    io::Write::write_all(&mut file, content).map_err(failed)?;
-    make_readable(file.as_file()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
-}
-
-/// Temporary files are for their owner alone; in an image, another user runs the operator.
-fn make_readable(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
 }
 
 /// In small pieces: the file is larger than all else that the operator holds.
@@ -241,7 +177,7 @@ fn digest(file: &mut File) -> io::Result<String> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
 }
 
@@ -252,7 +188,7 @@ fn hex(bytes: &[u8]) -> String {
 )]
 fn map(engine: &Engine, file: File) -> wasmtime::Result<Module> {
     // SAFETY: the file must be what wasmtime itself has written, and must not change while it is mapped. Its checksum, taken
-    // from this very open file, is the one that `compile` put into the manifest; both come from our own image or cache, are
+    // from this very open file, is the one that the compiler put into the manifest; both come from our own image or cache, are
     // only ever replaced by renaming, and whoever can write there can replace the program itself.
     unsafe { Module::deserialize_open_file(engine, file) }
 }

@@ -19,6 +19,7 @@ use crate::onepassword::Fault;
 pub(super) fn engine() -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     // For any processor of this kind, not just the one that compiles: images are built on one machine and run on others.
+    #[cfg(feature = "compiler")]
     config.target(super::artifact::TARGET)?;
     config.epoch_interruption(true);
     // Backtraces of the core's frames would say nothing to anybody, and cost memory.

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use keyloan::onepassword::core::artifact;
+use keyloan::onepassword::core::compiler;
 use keyloan_cluster::{ControlPlane, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Options};
 use kube::Client;
 use tempfile::TempDir;
@@ -60,7 +60,7 @@ impl Setting {
         progress.say("the control plane, the simulated 1Password, the compiled core");
         let folder = tempfile::tempdir()?;
         let wasm = keyloan_cluster::core_wasm().await?;
-        let compiled_core = artifact::ensure(&wasm, &keyloan_cluster::cache_dir()?)?;
+        let compiled_core = compiler::ensure(&wasm, &keyloan_cluster::cache_dir()?)?;
         let service =
             Service::start(&programs.simulator, folder.path(), scale.integrations).await?;
         let options = Options {

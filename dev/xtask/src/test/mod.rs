@@ -44,6 +44,8 @@ async fn checks(report: &mut Report) {
 
     let lint = "clippy --workspace --all-targets -- -D warnings";
     report.step("lint", run::check(lint)).await;
+    let lint = "clippy --package keyloan --no-default-features -- -D warnings";
+    report.step("lint, as in the image", run::check(lint)).await;
 
     let mut document = cargo("doc --workspace --no-deps");
     document.env("RUSTDOCFLAGS", "-D warnings");
