@@ -4,12 +4,14 @@
 
 mod world;
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use keyloan::api::{AccessGrant, EndReason, LinkOutcome, link_name};
+use keyloan::api::{AccessGrant, ENDED, EndReason, LinkOutcome, STALLED, link_name};
 use kube::{Api, ResourceExt};
 use rstest::rstest;
-use world::{Ask, World};
+use world::{Ask, Say, World, condition};
 
 const ITEM: &str = "GET /api/v1/vault/{vault}/item/{item}";
 const SHARE: &str = "POST /api/v4/itemshare";
@@ -105,21 +107,61 @@ async fn issuing_that_stops_anywhere_comes_right(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_loan_whose_secret_cannot_be_deleted_is_not_called_ended() {
+async fn a_loan_whose_secret_cannot_be_deleted_ends_nevertheless_and_says_what_is_left() {
     let mut world = World::start().await;
     world.integration("prod", "lender").await;
     world.flow("oncall", |_| {}).await;
     let grant = world.ask("alice", Ask::item("db password")).await;
     let grant = world.until_active(&grant).await;
     world.take_right("secrets", "delete").await;
-    world.advance(std::time::Duration::from_secs(61 * 60)).await;
-    world
-        .until_refused("delete", "secrets", &link_name(&grant.uid().expect("one")))
+    world.decide("alice", &grant, Say::revoke(&grant)).await;
+    let record = world.until_record(&grant, |r| r.spec.end.is_some()).await;
+    assert_eq!(record.spec.end.map(|e| e.reason), Some(EndReason::Revoked));
+    let until = record.spec.links[0].expires_at.clone().expect("an end");
+    assert_eq!(record.spec.residual_until.as_ref(), Some(&until));
+    let ending = world
+        .until(&grant, |g| {
+            condition(g, STALLED).is_some_and(|c| c.reason == "LinkSecretStays")
+        })
         .await;
-    let record = world.until_record(&grant, |_| true).await;
-    assert_eq!(record.spec.end, None, "the Secret is still there");
+    let ended = condition(&ending, ENDED).expect("said");
+    assert_eq!(ended.reason, "LinkMayStillOpen");
+    let secret = link_name(&grant.uid().expect("one"));
+    for told in [&secret, "403 Forbidden", &until.0.to_string()] {
+        assert!(ended.message.contains(told), "{told}: {}", ended.message);
+    }
     world.give_rights_back().await;
+    world.advance(Duration::from_secs(11 * 60)).await;
+    world.until_link_gone(&grant).await;
+    world
+        .until(&grant, |g| {
+            condition(g, STALLED).is_none()
+                && condition(g, ENDED).is_some_and(|c| !c.message.contains(&secret))
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loan_whose_secret_is_kept_by_a_finalizer_ends_nevertheless_and_says_so() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    let grant = world.ask("alice", Ask::item("db password")).await;
+    let grant = world.until_active(&grant).await;
+    world.keep_link(&grant, true).await;
+    world.advance(Duration::from_secs(61 * 60)).await;
     let record = world.until_record(&grant, |r| r.spec.end.is_some()).await;
     assert_eq!(record.spec.end.map(|e| e.reason), Some(EndReason::Expired));
+    let told = world
+        .until(&grant, |g| {
+            condition(g, STALLED).is_some_and(|c| c.reason == "LinkSecretStays")
+        })
+        .await;
+    let message = &condition(&told, ENDED).expect("said").message;
+    assert!(message.contains("finalizer"), "{message}");
+    world.keep_link(&grant, false).await;
     world.until_link_gone(&grant).await;
+    world
+        .until(&grant, |g| condition(g, STALLED).is_none())
+        .await;
 }

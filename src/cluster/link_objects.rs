@@ -162,9 +162,12 @@ pub fn seen(meta: &ObjectMeta, grant_uid: &str) -> LinkSeen {
         .iter()
         .flatten()
         .any(|owner| owner.uid == grant_uid);
-    // One that is on its way out is out of our hands: somebody's finalizer must not keep the loan from ending.
-    if !ours || meta.deletion_timestamp.is_some() {
+    if !ours {
         return LinkSeen::Foreign;
+    }
+    // One that is on its way out is out of our hands: somebody's finalizer must not keep the loan from ending.
+    if meta.deletion_timestamp.is_some() {
+        return LinkSeen::Kept;
     }
     let annotation = |key| meta.annotations.as_ref().and_then(|a| a.get(key));
     let time = |key| annotation(key).and_then(|t| t.parse::<Timestamp>().ok());
@@ -272,7 +275,7 @@ mod tests {
     fn a_secret_that_a_finalizer_keeps_is_nothing_to_wait_for() {
         let mut secret = secret(&grant(), "https://share.example/s#key", &facts());
         secret.metadata.deletion_timestamp = Some(crate::api::Time(Timestamp::UNIX_EPOCH));
-        assert_eq!(seen(&secret.metadata, "u-1"), LinkSeen::Foreign);
+        assert_eq!(seen(&secret.metadata, "u-1"), LinkSeen::Kept);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::AccessRecord;
 
 use super::effect::{Effect, Plan};
-use super::observed::{LinkSeen, Observed};
+use super::leftover::Leftover;
+use super::observed::Observed;
 use super::status;
 
 /// How long an ended grant is kept for people to read.
@@ -19,20 +20,26 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     let Some(end) = &record.spec.end else {
         return Plan::default();
     };
-    if matches!(seen.link, LinkSeen::Present { .. }) {
-        return Plan {
-            effect: Some(Effect::DeleteLink),
-            ..Plan::default()
-        };
-    }
+    let left = Leftover::of(seen, &record.spec.grant.uid, now);
+    let retry_at = match &left {
+        Leftover::Delete => {
+            return Plan {
+                effect: Some(Effect::DeleteLink),
+                ..Plan::default()
+            };
+        }
+        Leftover::Stays { retry_at, .. } => *retry_at,
+        Leftover::Nothing | Leftover::MayStay(_) => None,
+    };
     let residual = record.spec.residual_until.as_ref().map(|t| t.0);
     let over_at = residual.map_or(end.at.0, |r| r.max(end.at.0));
     let Some(grant) = seen.grant_of(record) else {
         let due = over_at.saturating_add(RETENTION).unwrap_or(Timestamp::MAX);
-        let effect = (now >= due).then_some(Effect::DeleteRecord);
+        // What can still be deleted is not forgotten.
+        let is_due = now >= due && retry_at.is_none();
         return Plan {
-            effect,
-            wake: Some(due),
+            effect: is_due.then_some(Effect::DeleteRecord),
+            wake: retry_at.or(Some(due)),
             ..Plan::default()
         };
     };
@@ -50,13 +57,13 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
             ..Plan::default()
         };
     }
-    let status = status::of_ended(grant, record, &seen.link, now);
+    let status = status::of_ended(grant, record, &left, now);
     let notes = status::notes(grant, &status);
-    let wake = residual.filter(|r| *r > now).unwrap_or(delete_at);
+    let over = residual.filter(|r| *r > now).unwrap_or(delete_at);
     Plan {
         effect: None,
         status: Some(status),
-        wake: Some(wake),
+        wake: retry_at.map_or(Some(over), |retry_at| Some(retry_at.min(over))),
         notes,
     }
 }

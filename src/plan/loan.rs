@@ -4,12 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{
     AccessGrant, AccessRecord, CountedDecision, EndReason, EndRecord, LinkLifetime, LinkRecord,
-    RENEW_ANNOTATION, Time,
+    RENEW_ANNOTATION, Time, link_name,
 };
 
 use super::approval;
 use super::effect::{Effect, IssueLink, Plan};
 use super::inventory::Lookup;
+use super::leftover::kept;
 use super::links::{
     CALL_TIMEOUT, Links, MOST_LOST, RENEWAL_MARGIN, RENEWED_AFTER, answered_by, end_of,
     whole_second,
@@ -190,7 +191,8 @@ fn item_changed(seen: &Observed, record: &AccessRecord) -> bool {
     }
 }
 
-/// First the Secret goes, then the end is written: whatever happens in between, nobody finds a link.
+/// First the Secret goes, then the end is written: whatever happens in between, nobody finds a link. A Secret that cannot be
+/// deleted must not keep the loan from ending either: its deletion is tried again after the end, and the status says that it stays.
 fn end(
     seen: &Observed,
     record: &AccessRecord,
@@ -200,9 +202,8 @@ fn end(
 ) -> Plan {
     let links = Links::of(&record.spec);
     let effect = match seen.link {
-        LinkSeen::Present { .. } => Effect::DeleteLink,
-        // What is out of reach cannot be deleted; it must not keep the loan from ending either. The status says that it stays.
-        LinkSeen::Absent | LinkSeen::Foreign | LinkSeen::OutOfReach => Effect::EndLoan {
+        LinkSeen::Present { .. } if seen.undeleted.is_none() => Effect::DeleteLink,
+        _ => Effect::EndLoan {
             end: EndRecord {
                 reason,
                 by: decision.as_ref().map(|d| d.user.clone()),
@@ -275,7 +276,7 @@ fn next_link(seen: &Observed, record: &AccessRecord, grant: &AccessGrant, now: T
         let message = "three links in a row were lost on the way to 1Password and back; look at the network and at 1Password's status, then ask again";
         return stopped(reasons::LINKS_LOST, message, true);
     }
-    if let Some(why) = no_place(seen) {
+    if let Some(why) = no_place(seen, record) {
         return Next::Stopped { why, stalled: true };
     }
     if let Some(attempt) = seen.attempt.as_ref().filter(|a| a.retry_at() > now) {
@@ -379,9 +380,13 @@ fn is_here(seen: &Observed, link: &LinkRecord) -> bool {
 }
 
 /// Why no link can be put into its Secret.
-fn no_place(seen: &Observed) -> Option<(&'static str, String)> {
+fn no_place(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, String)> {
     match seen.link {
         LinkSeen::Foreign => Some(retry::taken()),
+        LinkSeen::Kept => {
+            let name = link_name(&record.spec.grant.uid);
+            Some((reasons::LINK_SECRET_STAYS, kept(&name)))
+        }
         LinkSeen::OutOfReach => Some(retry::out_of_reach()),
         LinkSeen::Absent | LinkSeen::Present { .. } => None,
     }
@@ -433,7 +438,7 @@ fn state(seen: &Observed, record: &AccessRecord, next: &Next, now: Timestamp) ->
         Next::Waits { why, stalled, .. } | Next::Stopped { why, stalled } => {
             (Some(why.clone()), *stalled)
         }
-        _ => match no_place(seen) {
+        _ => match no_place(seen, record) {
             Some(why) => (Some(why), true),
             None => (None, false),
         },

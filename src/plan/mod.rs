@@ -13,6 +13,7 @@ pub mod flow;
 pub mod grant;
 pub mod integration;
 pub mod inventory;
+pub mod leftover;
 pub mod links;
 pub mod loan;
 pub mod observed;

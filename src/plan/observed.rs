@@ -9,6 +9,7 @@ use crate::api::{AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePassw
 
 use super::boundary::BoundarySeen;
 use super::inventory::Inventory;
+use super::leftover::Undeleted;
 use super::retry::Attempt;
 
 /// What was seen of one loan.
@@ -36,6 +37,8 @@ pub struct Observed {
     pub checked: BTreeSet<String>,
     /// How the last attempt to issue a link failed, if it did.
     pub attempt: Option<Attempt>,
+    /// How the last attempt to delete the link's Secret failed, if it did.
+    pub undeleted: Option<Undeleted>,
 }
 
 impl Observed {
@@ -67,6 +70,8 @@ pub enum LinkSeen {
     Absent,
     /// There is one of that name which is not ours.
     Foreign,
+    /// It is ours and was deleted, and somebody's finalizer keeps it.
+    Kept,
     /// Nobody knows: the operator may not touch Secrets in that namespace.
     OutOfReach,
     /// It is there.

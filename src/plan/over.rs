@@ -40,8 +40,10 @@ pub(super) fn has_been_lent(grant: &AccessGrant) -> bool {
 /// Until when a link may still open, as far as the status knows it. No link outlives its loan.
 pub(super) fn last_known_residual(grant: &AccessGrant, now: Timestamp) -> Option<Timestamp> {
     let status = grant.status.as_ref()?;
+    let said = status.residual_until.as_ref().map(|t| t.0);
     let known = match (&status.ended_at, &status.granted_at, &status.terms) {
-        (Some(_), _, _) => status.residual_until.as_ref().map(|t| t.0),
+        _ if said.is_some() => said,
+        (Some(_), _, _) => None,
         (None, Some(_), _) => {
             let link = status.link.as_ref().map(|link| link.expires_at.0);
             link.max(status.expires_at.as_ref().map(|t| t.0))

@@ -78,6 +78,8 @@ pub mod grant {
     pub const LINK_SECRET_MISSING: &str = "LinkSecretMissing";
     /// A Secret of the link's name is there, and it is not ours.
     pub const LINK_SECRET_TAKEN: &str = "LinkSecretTaken";
+    /// The Secret with the link should be gone, and cannot be deleted.
+    pub const LINK_SECRET_STAYS: &str = "LinkSecretStays";
     /// The operator may not touch Secrets in the request's namespace.
     pub const NAMESPACE_NOT_ENROLLED: &str = "NamespaceNotEnrolled";
     /// A link was made, but the API server did not take the objects that carry it.

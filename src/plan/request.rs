@@ -7,6 +7,7 @@ use crate::api::{AccessGrant, ConsideredFlow, CountedDecision, Decision, Phase, 
 use super::approval::{self, Standing, Weighed};
 use super::effect::{Effect, IssueLink, Plan};
 use super::inventory::Lookup;
+use super::leftover::Leftover;
 use super::links::answered_by;
 use super::observed::{LinkSeen, Observed};
 use super::over::{clean_up, final_since, has_been_lent, last_known_residual};
@@ -23,12 +24,19 @@ pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     if grant.metadata.deletion_timestamp.is_some() || !stored {
         return Plan::default();
     }
-    if matches!(seen.link, LinkSeen::Present { .. }) {
-        // Its record was deleted: nothing counts this link any more, or ends it.
-        return Plan {
-            effect: Some(Effect::DeleteLink),
-            ..Plan::default()
-        };
+    let uid = grant.metadata.uid.as_deref().unwrap_or_default();
+    // A Secret of ours without a record: the record was deleted, so nothing counts this link any more, or ends it.
+    match Leftover::of(seen, uid, now) {
+        Leftover::Delete => {
+            return Plan {
+                effect: Some(Effect::DeleteLink),
+                ..Plan::default()
+            };
+        }
+        Leftover::Stays {
+            message, retry_at, ..
+        } => return record_missing_and_link_left(grant, message, retry_at, now),
+        Leftover::Nothing | Leftover::MayStay(_) => {}
     }
     if let Some(over_since) = final_since(grant) {
         return clean_up(grant, over_since, now);
@@ -79,13 +87,9 @@ pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
 /// The record of a loan was deleted under it, as a restored backup or a deleted namespace can do: the loan is over.
 fn record_missing(grant: &AccessGrant, now: Timestamp) -> Plan {
     let residual = last_known_residual(grant, now);
-    let opens = residual.map_or_else(String::new, |until| {
-        format!(
-            ". A link that was handed out may still open until {until:.0}: to cut it off now, change the item's secret in 1Password"
-        )
-    });
     let message = format!(
-        "the record of this loan is gone, and nothing is lent twice by one request; ask again{opens}"
+        "the record of this loan is gone, and nothing is lent twice by one request; ask again{}",
+        may_open(residual)
     );
     let gone = Hold::new(Kind::Final, reasons::RECORD_MISSING, message);
     let mut plan = held(grant, gone, Vec::new(), None, now);
@@ -93,6 +97,35 @@ fn record_missing(grant: &AccessGrant, now: Timestamp) -> Plan {
         status.residual_until = residual.map(Time);
     }
     plan
+}
+
+/// The same while the Secret stays: not for good yet, and it stays known that a link was issued.
+fn record_missing_and_link_left(
+    grant: &AccessGrant,
+    left: String,
+    retry_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Plan {
+    let residual = last_known_residual(grant, now);
+    let message = format!(
+        "the record of this loan is gone, and {left}{}",
+        may_open(residual)
+    );
+    let stays = Hold::new(Kind::Fails, reasons::LINK_SECRET_STAYS, message);
+    let mut plan = held(grant, stays, Vec::new(), retry_at, now);
+    if let Some(status) = &mut plan.status {
+        status.record = grant.metadata.uid.clone();
+        status.residual_until = residual.map(Time);
+    }
+    plan
+}
+
+fn may_open(residual: Option<Timestamp>) -> String {
+    residual.map_or_else(String::new, |until| {
+        format!(
+            ". A link that was handed out may still open until {until:.0}: to cut it off now, change the item's secret in 1Password"
+        )
+    })
 }
 
 fn lapsed(grant: &AccessGrant, limit: Timestamp, now: Timestamp) -> Hold {

@@ -56,14 +56,12 @@ impl Attempt {
     pub fn retry_at(&self) -> Timestamp {
         let wait = match self.failure {
             Failure::RateLimited { until } => return until.max(self.at),
-            Failure::ItemDiffers => self.doubling(2, 600),
-            Failure::Unavailable | Failure::NotKept | Failure::LimitReached => {
-                self.doubling(5, 600)
-            }
+            Failure::ItemDiffers => self.wait(2, 600),
+            Failure::Unavailable | Failure::NotKept | Failure::LimitReached => self.wait(5, 600),
             Failure::SecretTaken | Failure::OutOfReach => SignedDuration::from_mins(10),
             // A token that is refused is not sent again: the next try waits only for another one.
-            Failure::Unauthorized => self.doubling(5, 60),
-            Failure::Forbidden | Failure::NotFound | Failure::Archived => self.doubling(60, 3600),
+            Failure::Unauthorized => self.wait(5, 60),
+            Failure::Forbidden | Failure::NotFound | Failure::Archived => self.wait(60, 3600),
             Failure::Refused | Failure::OpensOnce | Failure::ItemChanged => {
                 SignedDuration::from_hours(1)
             }
@@ -71,9 +69,8 @@ impl Attempt {
         self.at.saturating_add(wait).unwrap_or(Timestamp::MAX)
     }
 
-    fn doubling(&self, first: i64, most: i64) -> SignedDuration {
-        let factor = 1_i64 << self.count.saturating_sub(1).min(16);
-        SignedDuration::from_secs(first.saturating_mul(factor).min(most))
+    fn wait(&self, first: i64, most: i64) -> SignedDuration {
+        SignedDuration::from_secs(doubling(self.count, first, most))
     }
 
     /// Whether nothing will come of waiting: a person has to mend something.
@@ -154,6 +151,12 @@ impl Attempt {
             Failure::OutOfReach => out_of_reach(),
         }
     }
+}
+
+/// How many seconds to wait after so many failures in a row: each time twice as long, and never longer than `most`.
+pub(super) fn doubling(count: u32, first: i64, most: i64) -> i64 {
+    let factor = 1_i64 << count.saturating_sub(1).min(16);
+    first.saturating_mul(factor).min(most)
 }
 
 /// What to say where a Secret of the link's name is there which is not the loan's.

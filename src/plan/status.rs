@@ -10,8 +10,8 @@ use crate::api::{
 
 use super::conditions::{self, Conditions};
 use super::effect::Note;
+use super::leftover::Leftover;
 use super::links::Links;
-use super::observed::LinkSeen;
 use super::reasons::grant as reasons;
 use super::terms::Agreement;
 
@@ -177,7 +177,7 @@ pub fn of_loan(
 pub fn of_ended(
     grant: &AccessGrant,
     record: &AccessRecord,
-    link: &LinkSeen,
+    left: &Leftover,
     now: Timestamp,
 ) -> AccessGrantStatus {
     let mut conditions = start(grant, now);
@@ -198,20 +198,29 @@ pub fn of_ended(
         None => what.to_owned(),
     };
     conditions.say(ACTIVE, false, reason, what);
-    let left = left_behind(record, link);
+    let stays = left
+        .message()
+        .map_or(String::new(), |left| format!("; {left}"));
     match residual {
         Some(until) => {
             let message = format!(
-                "{what}{left}; a link that was handed out may still open until {}: to cut it off now, change the item's secret in 1Password",
+                "{what}{stays}; a link that was handed out may still open until {}: to cut it off now, change the item's secret in 1Password",
                 until.0
             );
             conditions.say(ENDED, false, reasons::LINK_MAY_OPEN, message);
         }
-        None => conditions.say(ENDED, true, reason, format!("{what}{left}")),
+        None => conditions.say(ENDED, true, reason, format!("{what}{stays}")),
     }
     let failed = end.reason == EndReason::NotIssued;
     if failed {
         conditions.say(STALLED, true, reason, what);
+    } else if let Leftover::Stays {
+        message,
+        stalled: true,
+        ..
+    } = left
+    {
+        conditions.say(STALLED, true, reasons::LINK_SECRET_STAYS, message);
     }
     let phase = match (failed, residual) {
         (_, Some(_)) => Phase::Ending,
@@ -224,17 +233,6 @@ pub fn of_ended(
         residual_until: record.spec.residual_until.clone(),
         ended_at: Some(end.at.clone()),
         ..common(grant, record)
-    }
-}
-
-/// What is to be said of a Secret that the operator may not delete.
-fn left_behind(record: &AccessRecord, link: &LinkSeen) -> String {
-    let name = link_name(&record.spec.grant.uid);
-    match link {
-        LinkSeen::OutOfReach => format!(
-            "; the operator may not touch Secrets in this namespace: if the Secret {name} is there, delete it"
-        ),
-        LinkSeen::Absent | LinkSeen::Foreign | LinkSeen::Present { .. } => String::new(),
     }
 }
 

@@ -7,7 +7,8 @@ use keyloan::plan::observed::LinkSeen;
 use keyloan::plan::retry::Failure;
 use rstest::rstest;
 
-use super::executor::{Reached, fail_to_issue, issue_link};
+use super::executor::{Reached, fail_to_delete, fail_to_issue, issue_link};
+use super::statuses::lines;
 use super::world::*;
 
 const DAY: i64 = 24 * 60;
@@ -106,6 +107,85 @@ fn a_namespace_that_is_out_of_reach_does_not_keep_a_loan_alive_and_the_status_te
     );
     let reached = ended.with(|w| w.seen.link = secret(1, 0));
     assert_eq!(reached.plan_at(241).effect, Some(Effect::DeleteLink));
+}
+
+/// An admission policy, a missing right or an API server that fails must not keep a loan alive: the end is written, the status says
+/// that the Secret stays and what to do, and its deletion is tried again until it goes.
+#[test]
+fn a_secret_that_cannot_be_deleted_does_not_keep_a_loan_alive_and_the_status_tells_of_it() {
+    let world = World::lent().with(World::block_alice);
+    assert_eq!(world.plan_at(20).effect, Some(Effect::DeleteLink));
+    let world = World {
+        seen: fail_to_delete(world.seen, at(20)),
+    };
+    let Some(Effect::EndLoan {
+        end,
+        residual_until,
+        ..
+    }) = world.plan_at(20).effect
+    else {
+        panic!("the end is not written");
+    };
+    assert_eq!(
+        (end.reason, residual_until),
+        (EndReason::Blocked, Some(Time(at(60))))
+    );
+    let ended = world.settled(20);
+    let plan = ended.plan_at(20);
+    let soon = at(20) + SignedDuration::from_secs(5);
+    assert_eq!((plan.effect.clone(), plan.wake), (None, Some(soon)));
+    insta::assert_snapshot!("secret_undeleted", lines(&ended, 20));
+
+    assert_eq!(ended.plan_at(21).effect, Some(Effect::DeleteLink), "again");
+    let again = World {
+        seen: fail_to_delete(ended.seen.clone(), at(21)),
+    };
+    let later = at(21) + SignedDuration::from_secs(10);
+    assert_eq!(again.plan_at(21).wake, Some(later), "and more slowly");
+
+    let plan = ended.settled(22).plan_at(22);
+    let (_, why, message) = condition(&plan, ENDED).expect("said");
+    assert_eq!(why, "LinkMayStillOpen");
+    assert!(!message.contains("Secret"), "it is gone: {message}");
+    assert!(!stalled(&plan));
+}
+
+#[test]
+fn of_an_api_server_that_only_does_not_answer_nobody_is_called() {
+    let world = World::lent().with(World::block_alice);
+    let mut seen = fail_to_delete(world.seen, at(20));
+    seen.undeleted.as_mut().expect("just failed").is_passing = true;
+    let plan = World { seen }.settled(20).plan_at(20);
+    assert_eq!(reason(&plan, ENDED), "LinkMayStillOpen");
+    assert!(!stalled(&plan));
+}
+
+#[test]
+fn a_secret_that_a_finalizer_keeps_does_not_keep_its_loan_alive_and_the_status_tells_of_it() {
+    let world = World::lent().with(|w| w.seen.link = LinkSeen::Kept);
+    insta::assert_snapshot!("secret_kept_while_it_runs", lines(&world, 10));
+    let Some(Effect::EndLoan { end, .. }) = world.plan_at(240).effect else {
+        panic!("the end is not written");
+    };
+    assert_eq!(end.reason, EndReason::Expired);
+    insta::assert_snapshot!("secret_kept", lines(&world.settled(240), 241));
+}
+
+/// Nothing is lent twice by one request, whatever becomes of the Secret that its record was deleted under.
+#[test]
+fn a_secret_that_outlives_its_record_is_told_of_until_it_is_gone() {
+    let orphan = World::lent().with(|w| w.seen.record = None);
+    assert_eq!(orphan.plan_at(20).effect, Some(Effect::DeleteLink));
+    let stays = World {
+        seen: fail_to_delete(orphan.seen, at(20)),
+    };
+    insta::assert_snapshot!("secret_without_record", lines(&stays, 20));
+    let gone = stays.settled(20).settled(21);
+    let plan = gone.plan_at(21);
+    assert_eq!(reason(&plan, ACCEPTED), "RecordMissing");
+    let residual = plan.status.and_then(|s| s.residual_until);
+    // A renewal may have been under way that no status tells of: so the end of the loan.
+    assert_eq!(residual, Some(Time(at(240))));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use keyloan::api::{AccessRecord, AccessRecordSpec, LinkOutcome, LinkRecord, Time};
 use keyloan::plan::effect::{Effect, IssueLink, Plan};
 use keyloan::plan::grant::plan;
+use keyloan::plan::leftover::Undeleted;
 use keyloan::plan::links::{latest_end, whole_second};
 use keyloan::plan::observed::{LinkSeen, Observed};
 use keyloan::plan::retry::{Attempt, Failure};
@@ -83,6 +84,7 @@ fn perform(effect: &Effect, mut seen: Observed, now: Timestamp) -> Observed {
         }
         Effect::DeleteLink => {
             seen.link = LinkSeen::Absent;
+            seen.undeleted = None;
             seen
         }
         Effect::EndLoan {
@@ -113,6 +115,18 @@ fn perform(effect: &Effect, mut seen: Observed, now: Timestamp) -> Observed {
             seen
         }
     }
+}
+
+/// Try to delete the Secret of a link, in vain.
+pub fn fail_to_delete(mut seen: Observed, now: Timestamp) -> Observed {
+    let count = seen.undeleted.as_ref().map_or(0, |u| u.count);
+    seen.undeleted = Some(Undeleted {
+        at: now,
+        why: "the API server forbids it: 403 Forbidden".into(),
+        is_passing: false,
+        count: count.saturating_add(1),
+    });
+    seen
 }
 
 /// Issue a link, as far as the executor gets.

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::arbitrary::failure;
-use super::executor::{MOST_STEPS, Reached, apply, fail_to_issue, issue_link};
+use super::executor::{MOST_STEPS, Reached, apply, fail_to_delete, fail_to_issue, issue_link};
 use super::properties::cases;
 use super::world::*;
 
@@ -30,6 +30,8 @@ enum Event {
     Interrupted(Reached),
     /// The next link fails.
     Fails(Failure),
+    /// The next deletion of the Secret fails.
+    Undeletable,
     /// The operator starts anew, and has forgotten how the last attempt failed.
     Restarted,
     Suspended(bool),
@@ -53,6 +55,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => Just(Event::SecretDeleted),
         4 => select(reached).prop_map(Event::Interrupted),
         4 => failure().prop_map(Event::Fails),
+        2 => Just(Event::Undeletable),
         2 => Just(Event::Restarted),
         1 => any::<bool>().prop_map(Event::Suspended),
         1 => prop_oneof![Just(Event::ItemEdited), Just(Event::Blocked), Just(Event::GrantDeleted)],
@@ -105,7 +108,10 @@ impl Life {
             }
             Event::Asks => {}
             Event::SecretDeleted => world.seen.link = LinkSeen::Absent,
-            Event::Restarted => world.seen.attempt = None,
+            Event::Restarted => {
+                world.seen.attempt = None;
+                world.seen.undeleted = None;
+            }
             Event::Suspended(suspend) => world.integration().spec.suspend = suspend,
             Event::FlowSuspended => world.seen.flows.iter_mut().for_each(|flow| {
                 Arc::make_mut(flow).spec.suspend = true;
@@ -115,7 +121,9 @@ impl Life {
             Event::ItemEdited => world.infra().items[0].updated_at = now,
             Event::Blocked => world.block_alice(),
             Event::GrantDeleted => world.seen.grant = None,
-            trouble @ (Event::Interrupted(_) | Event::Fails(_)) => self.trouble = trouble,
+            trouble @ (Event::Interrupted(_) | Event::Fails(_) | Event::Undeletable) => {
+                self.trouble = trouble;
+            }
         }
     }
 
@@ -128,6 +136,10 @@ impl Life {
             let status = seen.grant.as_ref().and_then(|g| g.status.clone());
             self.world.seen = match &plan.effect {
                 Some(Effect::IssueLink(issue)) => self.issue(issue),
+                Some(Effect::DeleteLink) if matches!(self.trouble, Event::Undeletable) => {
+                    self.trouble = Event::Nothing;
+                    fail_to_delete(seen, now)
+                }
                 None if plan.status.is_none() || plan.status == status => return Ok(()),
                 _ => apply(&plan, seen, now),
             };
@@ -138,7 +150,11 @@ impl Life {
 
     fn issue(&mut self, issue: &IssueLink) -> Observed {
         let (seen, now) = (self.world.seen.clone(), self.now);
-        let trouble = std::mem::replace(&mut self.trouble, Event::Nothing);
+        let trouble = match self.trouble {
+            // Not for this, but for the end.
+            Event::Undeletable => Event::Nothing,
+            _ => std::mem::replace(&mut self.trouble, Event::Nothing),
+        };
         let asks_1password = match &trouble {
             Event::Interrupted(reached) => *reached > Reached::Reads,
             Event::Fails(failure) => matches!(failure, Failure::Unavailable | Failure::NotKept),
@@ -190,7 +206,11 @@ impl Life {
         }
         if record.spec.end.is_some() {
             let gone = !matches!(self.world.seen.link, LinkSeen::Present { .. });
-            prop_assert!(gone, "an ended loan has no link");
+            let stays = self.world.seen.undeleted.is_some();
+            prop_assert!(
+                gone || stays,
+                "an ended loan has no link that could be deleted"
+            );
             // The record never says that nothing opens while something may.
             let ended = record.spec.end.as_ref().map(|e| e.at.0);
             let residual = record.spec.residual_until.as_ref().map(|t| t.0);

@@ -99,7 +99,7 @@ fn lapsed() {
 }
 
 /// One line for each condition: type, status, reason and message.
-fn lines(world: &World, minute: i64) -> String {
+pub fn lines(world: &World, minute: i64) -> String {
     let line = |c: Condition| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message);
     let conditions = status(world, minute).conditions.into_iter();
     conditions.map(line).collect::<Vec<_>>().join("\n")

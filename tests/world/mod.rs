@@ -278,14 +278,19 @@ impl World {
             "metadata": { "name": link_name(&grant.uid().expect("one")) },
             "stringData": { "url": url },
         });
+        let secret = serde_json::from_value(secret).expect("a secret");
+        self.secrets_as_operator(grant)
+            .await
+            .create(&PostParams::default(), &secret)
+            .await
+            .expect("created");
+    }
+
+    async fn secrets_as_operator(&self, grant: &AccessGrant) -> Api<Secret> {
         let kubeconfig = self.cluster.operator_kubeconfig().await.expect("a file");
         let access = KubeAccess::Kubeconfig(kubeconfig);
         let operator = keyloan::cluster::connect(&access).await.expect("a client");
-        let api: Api<Secret> = Api::namespaced(operator, &grant.namespace().expect("one"));
-        let secret = serde_json::from_value(secret).expect("a secret");
-        api.create(&PostParams::default(), &secret)
-            .await
-            .expect("created");
+        Api::namespaced(operator, &grant.namespace().expect("one"))
     }
 
     /// Deletes the Secret of a grant's link so that its Role and RoleBinding stay behind, without an owner.
@@ -305,6 +310,22 @@ impl World {
         let bindings: Api<RoleBinding> = Api::namespaced(self.admin.clone(), &namespace);
         let left = bindings.get(&name).await.expect("it stays behind");
         assert_eq!(left.owner_references(), []);
+    }
+
+    /// Puts a finalizer on the Secret of a grant's link, or takes it off: as the operator, for the same reason.
+    pub async fn keep_link(&self, grant: &AccessGrant, keep: bool) {
+        let finalizers = if keep {
+            vec!["example.com/kept"]
+        } else {
+            vec![]
+        };
+        let patch = json!({ "metadata": { "finalizers": finalizers } });
+        let name = link_name(&grant.uid().expect("one"));
+        self.secrets_as_operator(grant)
+            .await
+            .patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .expect("patched");
     }
 
     async fn namespace(&self, name: &str, lends: &str) {

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
+use crate::cluster::{Deleted, Trouble};
 use crate::onepassword::SharePolicy;
+use crate::plan::leftover::Undeleted;
 use crate::plan::retry::{Attempt, Failure};
 
 /// The memories of all loans, by the grants' uids.
@@ -19,7 +21,8 @@ pub struct Memory(Mutex<Remembered>);
 #[derive(Default)]
 struct Remembered {
     attempt: Option<Attempt>,
-    gone: Option<String>,
+    deleted: Option<(String, Deleted)>,
+    undeleted: Option<Undeleted>,
     policy: Option<Arc<SharePolicy>>,
     out_of_reach: bool,
     checked: BTreeSet<String>,
@@ -59,16 +62,38 @@ impl Memory {
     }
 
     /// The link Secret of this uid was deleted, whatever the watch has told so far.
-    pub fn link_is_gone(&self, secret_uid: String) {
+    pub fn note_deleted(&self, secret_uid: String, outcome: Deleted) {
         self.with(|r| {
-            r.gone = Some(secret_uid);
+            r.deleted = Some((secret_uid, outcome));
+            r.undeleted = None;
             r.policy = None;
         });
     }
 
-    /// Whether the link Secret of this uid was deleted.
-    pub fn is_gone(&self, secret_uid: &str) -> bool {
-        self.with(|r| r.gone.as_deref() == Some(secret_uid))
+    /// What came of deleting the link Secret of this uid, if that was done.
+    pub fn deleted(&self, secret_uid: &str) -> Option<Deleted> {
+        self.with(|r| {
+            let deleted = r.deleted.as_ref().filter(|(uid, _)| uid == secret_uid);
+            deleted.map(|(_, outcome)| *outcome)
+        })
+    }
+
+    /// The link's Secret could not be deleted.
+    pub fn note_undeleted(&self, trouble: &Trouble, at: Timestamp) {
+        self.with(|r| {
+            let before = r.undeleted.as_ref().map_or(0, |u| u.count);
+            r.undeleted = Some(Undeleted {
+                at,
+                why: trouble.to_string(),
+                is_passing: matches!(trouble, Trouble::Timeout | Trouble::Unavailable(_)),
+                count: before.saturating_add(1),
+            });
+        });
+    }
+
+    /// How the last attempt to delete the link's Secret failed, if it did.
+    pub fn undeleted(&self) -> Option<Undeleted> {
+        self.with(|r| r.undeleted.clone())
     }
 
     /// Whether the operator might look at the link's Secret when it last tried to.

@@ -7,12 +7,12 @@ mod issue;
 mod memory;
 mod observe;
 mod rivals;
+mod take_back;
 mod words;
 
 use std::fmt;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use tokio::sync::Mutex;
 
@@ -27,7 +27,6 @@ use super::boundary::Boundary;
 use super::registry::Registry;
 use issue::Issuing;
 use memory::Memories;
-use observe::is_forbidden;
 use rivals::Rivals;
 use words::failure_of;
 
@@ -363,33 +362,7 @@ impl Loans {
                     .finish(record, sequence, issued_at, expires_at, item_version)
                     .await
             }
-            Effect::DeleteLink => {
-                // A record that only the watch has not told of yet knows the link.
-                let is_unknown = seen.record.is_none();
-                if is_unknown && self.cluster.records.live(&key.record()).await?.is_some() {
-                    return Ok(());
-                }
-                // The watch may not have told of the Secret yet, or not of its end.
-                let live = self.cluster.verbs.get_metadata::<Secret>(&key.link()).await;
-                if is_forbidden(&live) {
-                    memory.note_reach(false);
-                    return Ok(());
-                }
-                let Some(mark) = live? else {
-                    let told = self.cluster.secrets.get(&key.link());
-                    told.and_then(|mark| mark.uid())
-                        .into_iter()
-                        .for_each(|uid| memory.link_is_gone(uid));
-                    return Ok(());
-                };
-                let uid = mark.uid().unwrap_or_default();
-                self.cluster
-                    .verbs
-                    .delete::<Secret>(&key.link(), &uid)
-                    .await?;
-                memory.link_is_gone(uid);
-                Ok(())
-            }
+            Effect::DeleteLink => self.delete_link(key, seen, &memory).await,
             Effect::EndLoan {
                 end,
                 lost,

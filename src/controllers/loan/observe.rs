@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use crate::api::{AccessGrant, AccessRecord, Phase};
-use crate::cluster::{ApiError, Key, Trouble, link_objects};
+use crate::cluster::{ApiError, Deleted, Key, Trouble, link_objects};
 use crate::plan::links::Links;
 use crate::plan::observed::{IntegrationSeen, LinkSeen, Observed, Usage};
 
@@ -23,6 +23,7 @@ impl Loans {
             namespace_labels: self.cluster.namespace_labels(&key.grant.namespace),
             link: self.link_seen(key, record.as_deref()).await?,
             attempt: self.memories.of(&key.uid).attempt(),
+            undeleted: self.memories.of(&key.uid).undeleted(),
             grant,
             record,
             ..Observed::default()
@@ -66,8 +67,11 @@ impl Loans {
         }
         let memory = self.memories.of(&key.uid);
         let told = match self.cluster.secrets.get(&key.link()) {
-            Some(mark) if memory.is_gone(&mark.uid().unwrap_or_default()) => LinkSeen::Absent,
-            Some(mark) => link_objects::seen(&mark.metadata, &key.uid),
+            Some(mark) => match memory.deleted(&mark.uid().unwrap_or_default()) {
+                Some(Deleted::Gone) => LinkSeen::Absent,
+                Some(Deleted::Going) => LinkSeen::Kept,
+                None => link_objects::seen(&mark.metadata, &key.uid),
+            },
             None => LinkSeen::Absent,
         };
         let Some(record) = record else {
@@ -140,7 +144,7 @@ fn is_expected(record: &AccessRecord, link: &LinkSeen) -> bool {
     let links = Links::of(&record.spec);
     let there = match link {
         LinkSeen::Present { sequence, .. } => Some(*sequence),
-        LinkSeen::Absent | LinkSeen::Foreign | LinkSeen::OutOfReach => None,
+        LinkSeen::Absent | LinkSeen::Foreign | LinkSeen::Kept | LinkSeen::OutOfReach => None,
     };
     links.open().is_none() && links.current().map(|link| link.sequence) == there
 }

@@ -62,7 +62,8 @@ pub fn decision() -> impl Strategy<Value = AccessDecision> {
 /// A boundary: mostly in force and unchanged.
 pub fn boundary() -> impl Strategy<Value = BoundarySeen> {
     let changed = rarely(Just(None), time().prop_map(Some));
-    (rarely(Just(None), word().prop_map(Some)), changed).prop_map(
+    let broken = select(vec![Some("the policy is gone".to_owned())]);
+    (rarely(Just(None), broken), changed).prop_map(
         |(broken, changed_at): (_, Option<Timestamp>)| BoundarySeen { broken, changed_at },
     )
 }

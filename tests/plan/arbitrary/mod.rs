@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use keyloan::plan::grant::plan;
+use keyloan::plan::leftover::Undeleted;
 use keyloan::plan::observed::{Observed, Usage};
 use keyloan::plan::retry::{Attempt, Failure};
 use proptest::collection::{btree_map, vec};
@@ -33,6 +34,7 @@ pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
         record,
         link_seen(),
         option::weighted(0.2, attempt()),
+        option::weighted(0.1, undeleted()),
     );
     let around = (
         vec(flow_seen(), 1..4),
@@ -53,7 +55,7 @@ pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
         ),
     );
     (loan, around, deciding, now()).prop_map(
-        |((grant, record, link, attempt), around, deciding, now)| {
+        |((grant, record, link, attempt, undeleted), around, deciding, now)| {
             let (decisions, boundary, checked) = deciding;
             let (flows, integration, usage, namespace_labels) = around;
             let seen = Observed {
@@ -65,6 +67,7 @@ pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
                 link,
                 usage,
                 attempt,
+                undeleted,
                 decisions: decisions.into_iter().map(Arc::new).collect(),
                 boundary,
                 checked: checked.into_iter().collect(),
@@ -112,6 +115,16 @@ fn now() -> impl Strategy<Value = Timestamp> {
 
 fn usage() -> impl Strategy<Value = Usage> {
     (0u32..4, 0u32..4).prop_map(|(active, pending)| Usage { active, pending })
+}
+
+fn undeleted() -> impl Strategy<Value = Undeleted> {
+    let count = rarely(1u32..9, any::<u32>());
+    (time(), any::<bool>(), count).prop_map(|(at, is_passing, count)| Undeleted {
+        at,
+        why: "the API server said no".into(),
+        is_passing,
+        count,
+    })
 }
 
 fn attempt() -> impl Strategy<Value = Attempt> {

@@ -106,7 +106,7 @@ pub fn link_seen() -> impl Strategy<Value = LinkSeen> {
             item_version,
         },
     );
-    prop_oneof![3 => Just(LinkSeen::Absent), 3 => present, 1 => Just(LinkSeen::Foreign), 1 => Just(LinkSeen::OutOfReach)]
+    prop_oneof![7 => Just(LinkSeen::Absent), 6 => present, 1 => Just(LinkSeen::Foreign), 1 => Just(LinkSeen::Kept), 1 => Just(LinkSeen::OutOfReach)]
 }
 
 pub fn sequence() -> impl Strategy<Value = u32> {

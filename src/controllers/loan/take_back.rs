@@ -1,0 +1,59 @@
+//! Taking a link back as far as that goes: deleting its Secret, with which Role and RoleBinding go.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+
+use crate::cluster::{ApiError, Deleted};
+use crate::plan::observed::Observed;
+
+use super::memory::Memory;
+use super::observe::is_forbidden;
+use super::{LoanKey, Loans};
+
+impl Loans {
+    /// Deletes the Secret of a loan's link. That it cannot be deleted is remembered and is no error: it must not keep the loan from ending.
+    pub(super) async fn delete_link(
+        &self,
+        key: &LoanKey,
+        seen: &Observed,
+        memory: &Memory,
+    ) -> Result<(), ApiError> {
+        // A record that only the watch has not told of yet knows the link.
+        let is_unknown = seen.record.is_none();
+        if is_unknown && self.cluster.records.live(&key.record()).await?.is_some() {
+            return Ok(());
+        }
+        if let Err(error) = self.try_to_delete_link(key, memory).await {
+            tracing::warn!(grant = %key.grant, %error, "the Secret of a link that is over stays for now; its deletion is tried again");
+            memory.note_undeleted(&error.trouble, self.clock.now());
+        }
+        Ok(())
+    }
+
+    async fn try_to_delete_link(&self, key: &LoanKey, memory: &Memory) -> Result<(), ApiError> {
+        // The watch may not have told of the Secret yet, or not of its end.
+        let live = self.cluster.verbs.get_metadata::<Secret>(&key.link()).await;
+        if is_forbidden(&live) {
+            memory.note_reach(false);
+            return Ok(());
+        }
+        let (uid, outcome) = match live? {
+            Some(mark) => {
+                let uid = mark.uid().unwrap_or_default();
+                let outcome = self
+                    .cluster
+                    .verbs
+                    .delete::<Secret>(&key.link(), &uid)
+                    .await?;
+                (uid, outcome)
+            }
+            None => {
+                let told = self.cluster.secrets.get(&key.link());
+                let uid = told.and_then(|mark| mark.uid());
+                (uid.unwrap_or_default(), Deleted::Gone)
+            }
+        };
+        memory.note_deleted(uid, outcome);
+        Ok(())
+    }
+}

@@ -1,0 +1,91 @@
+//! The Secret of a link that nobody is to read any more: it is deleted at once; where it stays, that holds up nothing, and people are told.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::link_name;
+
+use super::observed::{LinkSeen, Observed};
+use super::retry::doubling;
+
+/// The last attempt to delete a link's Secret, which failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undeleted {
+    /// When it failed.
+    pub at: Timestamp,
+    /// What came of it, in words that hold nothing secret.
+    pub why: String,
+    /// Whether it may pass by itself: the API server did not answer.
+    pub is_passing: bool,
+    /// How many have failed in a row, this one included.
+    pub count: u32,
+}
+
+impl Undeleted {
+    /// When to try again.
+    pub fn retry_at(&self) -> Timestamp {
+        let wait = SignedDuration::from_secs(doubling(self.count, 5, 600));
+        self.at.saturating_add(wait).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// What there is to do about the Secret of a link that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leftover {
+    /// It is gone.
+    Nothing,
+    /// It is there, and is deleted now.
+    Delete,
+    /// Nobody knows whether it is there: the sentence says so.
+    MayStay(String),
+    /// It is there, and cannot be deleted.
+    Stays {
+        /// Why, and what to do.
+        message: String,
+        /// Whether a person has to mend something.
+        stalled: bool,
+        /// When to try again, if that is not for somebody else to do.
+        retry_at: Option<Timestamp>,
+    },
+}
+
+impl Leftover {
+    /// What is left of a link of the loan of this grant, by its uid.
+    pub fn of(seen: &Observed, grant_uid: &str, now: Timestamp) -> Self {
+        let name = link_name(grant_uid);
+        match (&seen.link, &seen.undeleted) {
+            (LinkSeen::Present { .. }, Some(failed)) if failed.retry_at() > now => Self::Stays {
+                message: format!(
+                    "the Secret {name} could not be deleted ({}), so whoever may read it still can: delete it, or let the operator, which tries again and again",
+                    failed.why
+                ),
+                stalled: !failed.is_passing,
+                retry_at: Some(failed.retry_at()),
+            },
+            (LinkSeen::Present { .. }, _) => Self::Delete,
+            (LinkSeen::Kept, _) => Self::Stays {
+                message: kept(&name),
+                stalled: true,
+                retry_at: None,
+            },
+            (LinkSeen::OutOfReach, _) => Self::MayStay(format!(
+                "the operator may not touch Secrets in this namespace: if the Secret {name} is there, delete it"
+            )),
+            (LinkSeen::Absent | LinkSeen::Foreign, _) => Self::Nothing,
+        }
+    }
+
+    /// What is to be said of it.
+    pub fn message(&self) -> Option<&str> {
+        match self {
+            Self::Nothing | Self::Delete => None,
+            Self::MayStay(message) | Self::Stays { message, .. } => Some(message),
+        }
+    }
+}
+
+/// What to say of a Secret that was deleted and does not go.
+pub fn kept(name: &str) -> String {
+    format!(
+        "the Secret {name} was deleted, but a finalizer keeps it, so whoever may read it still can: whoever put the finalizer there has to take it off"
+    )
+}
