@@ -58,6 +58,9 @@ async fn it_runs_until_it_is_told_to_stop() {
     let mut process = keyloan(&["run", "--log-format", "json", "--listen", "127.0.0.1:0"])
         .env("KEYLOAN_KUBECONFIG", kubeconfig)
         .env("KEYLOAN_CORE", core)
+        // A proxy of the surroundings that is not for the cluster.
+        .env("HTTPS_PROXY", "http://proxy.invalid:3128")
+        .env("NO_PROXY", "127.0.0.1")
         .spawn()
         .expect("a process");
     let mut log = BufReader::new(process.stderr.take().expect("a pipe"));

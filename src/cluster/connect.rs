@@ -6,8 +6,10 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use super::proxy;
+
 /// Making a connection takes no longer.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// By what name the API server's logs know the operator.
 const USER_AGENT: &str = concat!("keyloan/", env!("CARGO_PKG_VERSION"));
@@ -61,7 +63,7 @@ pub fn install_tls() {
         .ok();
 }
 
-/// Makes a client. Its calls are not retried behind our back: each controller has a back-off of its own.
+/// Makes the operator's client: each controller has a back-off of its own.
 pub async fn connect(access: &KubeAccess) -> Result<Client, ConnectError> {
     let mut config = match access {
         KubeAccess::Infer => Config::infer().await.map_err(ConnectError::Infer)?,
@@ -77,7 +79,16 @@ pub async fn connect(access: &KubeAccess) -> Result<Client, ConnectError> {
                 .map_err(failed)?
         }
     };
-    if let (Ok(name), Ok(value)) = ("user-agent".parse(), USER_AGENT.parse()) {
+    // From within the cluster there is none.
+    if config.proxy_url.is_some() {
+        config.proxy_url = proxy::of(&config);
+    }
+    client(config, USER_AGENT)
+}
+
+/// Makes a client that the API server's logs know by this name. Its calls are not retried behind our back.
+pub(super) fn client(mut config: Config, user_agent: &str) -> Result<Client, ConnectError> {
+    if let (Ok(name), Ok(value)) = ("user-agent".parse(), user_agent.parse()) {
         config.headers.push((name, value));
     }
     config.default_retry = false;

@@ -18,6 +18,7 @@ mod merge;
 pub mod person;
 mod policies;
 pub mod probe;
+mod proxy;
 mod streams;
 mod verbs;
 

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 
-use super::{Person, proxy};
-use crate::cluster::connect::{CONNECT_TIMEOUT, ConnectError};
+use super::Person;
+use crate::cluster::connect::{self, ConnectError};
+use crate::cluster::proxy;
 
 /// By what name the API server's logs know this program.
 const USER_AGENT: &str = concat!("kubectl-keyloan/", env!("CARGO_PKG_VERSION"));
@@ -27,15 +28,10 @@ impl Person {
     pub async fn connect(access: &PersonAccess) -> Result<Self, ConnectError> {
         let mut config = config(access).await?;
         config.proxy_url = proxy::of(&config);
-        if let (Ok(name), Ok(value)) = ("user-agent".parse(), USER_AGENT.parse()) {
-            config.headers.push((name, value));
-        }
-        config.default_retry = false;
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
         let namespace = access.namespace.clone();
         Ok(Self {
             namespace: namespace.unwrap_or_else(|| config.default_namespace.clone()),
-            client: Client::try_from(config).map_err(ConnectError::Client)?,
+            client: connect::client(config, USER_AGENT)?,
         })
     }
 }

@@ -4,7 +4,6 @@
 
 mod access;
 mod link;
-mod proxy;
 mod refused;
 mod see;
 mod write;

@@ -1,4 +1,4 @@
-//! Through which proxy a person reaches the API server: as kubectl would, by HTTPS_PROXY and NO_PROXY.
+//! Through which proxy the API server is reached: as kubectl would, by HTTPS_PROXY and NO_PROXY.
 //!
 //! kube (5.0) compares NO_PROXY with the proxy's own address instead of the cluster's, so a cluster that is exempt would not be reached.
 
