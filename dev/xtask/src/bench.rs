@@ -3,8 +3,6 @@
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
-/// How the programs are built: the profile in Cargo.toml.
-const PROFILE: [&str; 2] = ["--profile", "measure"];
 /// The operator as its image holds it, without a compiler.
 const OPERATOR: [&str; 5] = ["-p", "keyloan", "--no-default-features", "--bin", "keyloan"];
 /// The simulated 1Password, and what measures both.
@@ -38,7 +36,7 @@ fn cargo(subcommand: &str) -> Command {
     let mut command = Command::new("cargo");
     command
         .arg(subcommand)
-        .args(PROFILE)
+        .arg("--release")
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .kill_on_drop(true);
     command
