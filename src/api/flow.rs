@@ -1,5 +1,7 @@
 //! `AccessFlow`: who may borrow what, for how long, and on whose approval.
 
+use std::fmt;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -189,6 +191,18 @@ pub enum LinkLifetime {
     /// Thirty days.
     #[serde(rename = "30d")]
     ThirtyDays,
+}
+
+impl fmt::Display for LinkLifetime {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::OneHour => "1h",
+            Self::OneDay => "1d",
+            Self::SevenDays => "7d",
+            Self::FourteenDays => "14d",
+            Self::ThirtyDays => "30d",
+        })
+    }
 }
 
 /// Whether the borrower gets another link when one has ended and the loan has not.

@@ -4,7 +4,7 @@ use kube::ResourceExt as _;
 
 use crate::api::{AccessGrant, Decision, Identity, Requirement, Span};
 
-use super::arguments::{GrantName, span};
+use super::arguments::span;
 use super::decision::{self, Word, decide};
 use super::failure::{Exit, Failure};
 use super::identity::{groups_of, is_party, waits_for_approval};
@@ -18,33 +18,29 @@ use super::waiting::where_it_is;
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
-    grant: GrantName,
+    decision: decision::Arguments,
     /// Do not ask whether you are sure.
     #[arg(long, short)]
     yes: bool,
     /// Approve for no longer than this, such as 2h.
     #[arg(long, value_name = "DURATION", value_parser = span)]
     max_duration: Option<Span>,
-    /// Why.
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
-    #[command(flatten)]
-    decision: decision::Arguments,
 }
 
 pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failure> {
-    let grant = session.grant(&arguments.grant.name).await?;
+    let common = &arguments.decision;
+    let grant = session.grant(&common.grant.name).await?;
     let me = session.me().await?;
     can_be_approved(&grant)?;
     let shown = terms::shown(&grant, session.now());
-    match arguments.decision.output {
+    match common.output {
         Some(_) => remark(format_args!("{shown}\n")),
         None => say(format_args!("{shown}\n")),
     }
     if let Some(doubt) = doubt(&me, &grant) {
         remark(format_args!("note: {doubt}\n"));
     }
-    let reason = reason(&grant, arguments.reason)?;
+    let reason = reason(&grant, common.reason.clone())?;
     if !arguments.yes {
         let question = match &arguments.max_duration {
             Some(most) => format!("Approve, for {most} at the most?"),
@@ -60,15 +56,7 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failur
         max_duration: arguments.max_duration,
         may_revoke: None,
     };
-    decide(
-        session,
-        me,
-        &grant,
-        Decision::Approve,
-        word,
-        &arguments.decision,
-    )
-    .await
+    decide(session, me, &grant, Decision::Approve, word, common).await
 }
 
 /// An approval is about terms: there have to be some, and they have to wait for it.

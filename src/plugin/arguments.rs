@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use crate::api::Span;
 use crate::cluster::person::{PersonAccess, Scope};
 
-use super::{approve, deny, revoke};
+use super::{approve, decision};
 use super::{completion, explain, export, list, open, request, version};
 
 const EXIT_CODES: &str = "\
@@ -71,9 +71,13 @@ pub enum Command {
     /// Agree to a request, to its very terms.
     Approve(approve::Arguments),
     /// Refuse a request.
-    Deny(deny::Arguments),
+    ///
+    /// One refusal ends it.
+    Deny(decision::Arguments),
     /// End a loan, or a request.
-    Revoke(revoke::Arguments),
+    ///
+    /// The requester may, whoever decides about it, the integration's owners, and whoever holds the verb revoke.
+    Revoke(decision::Arguments),
     /// Print the link of a loan; where it has ended, ask for the next one and wait for it.
     Open(open::Arguments),
     /// Say why a request or loan is where it is.

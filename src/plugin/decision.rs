@@ -10,7 +10,7 @@ use crate::api::{
     AccessDecision, AccessDecisionSpec, AccessGrant, Decision, Identity, STALLED, Span,
 };
 
-use super::arguments::patience;
+use super::arguments::{GrantName, patience};
 use super::failure::{Exit, Failure};
 use super::output::{Format, print_object, remark, say};
 use super::session::Session;
@@ -20,6 +20,11 @@ use super::waiting::{Waited, holds, is_over, until, where_it_is};
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub struct Arguments {
+    #[command(flatten)]
+    pub grant: GrantName,
+    /// Why: the requester reads it, too.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
     /// Do not wait until the decision has been counted.
     #[arg(long)]
     pub no_wait: bool,
@@ -40,6 +45,19 @@ pub struct Word {
     pub max_duration: Option<Span>,
     /// That the approver holds the verb `revoke`.
     pub may_revoke: Option<bool>,
+}
+
+/// The request or loan, if there is still something to refuse or to end.
+pub async fn not_over(session: &Session, named: &GrantName) -> Result<AccessGrant, Failure> {
+    let grant = session.grant(&named.name).await?;
+    if is_over(&grant) {
+        return Err(Failure::new(format!(
+            "{} is over already. {}",
+            grant.name_any(),
+            where_it_is(&grant)
+        )));
+    }
+    Ok(grant)
 }
 
 /// Makes a decision in a person's name, waits until it has been counted, and says so.

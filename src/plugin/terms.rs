@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::api::{
-    AccessGrant, AgreedApproval, AgreedGroup, AgreedPerson, ApprovalMode, Decision, LinkLifetime,
-    PersonKind, Renewal, Span,
+    AccessGrant, AgreedApproval, AgreedGroup, AgreedPerson, ApprovalMode, Decision, PersonKind,
+    Renewal, Span,
 };
 
 use super::output::{facts, when};
@@ -62,19 +62,14 @@ fn agreed(grant: &AccessGrant) -> Vec<(&'static str, String)> {
             asked("Links to", spec.recipients.as_ref().map(|r| listed(r))),
         ];
     };
+    let at_most = terms.link_lifetime;
     let each = match (terms.view_once, terms.renewal) {
         (true, _) => "opens just once, and the loan ends with it".to_owned(),
         (false, Renewal::Never) => {
-            format!(
-                "opens for {} at the most, and there is no other",
-                lifetime(terms.link_lifetime)
-            )
+            format!("opens for {at_most} at the most, and there is no other")
         }
         (false, Renewal::OnRequest) => {
-            format!(
-                "opens for {} at the most; another one on request",
-                lifetime(terms.link_lifetime)
-            )
+            format!("opens for {at_most} at the most; another one on request")
         }
     };
     vec![
@@ -150,16 +145,6 @@ pub fn person(person: &AgreedPerson) -> String {
 
 fn listed<T: ToString>(all: &[T]) -> String {
     all.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
-}
-
-fn lifetime(lifetime: LinkLifetime) -> &'static str {
-    match lifetime {
-        LinkLifetime::OneHour => "1h",
-        LinkLifetime::OneDay => "1d",
-        LinkLifetime::SevenDays => "7d",
-        LinkLifetime::FourteenDays => "14d",
-        LinkLifetime::ThirtyDays => "30d",
-    }
 }
 
 #[cfg(test)]

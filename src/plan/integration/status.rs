@@ -3,8 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{
-    self, Condition, LinkLifetime, OnePasswordIntegrationStatus, SharePolicyStatus, Span, Time,
-    VaultStatus,
+    self, Condition, OnePasswordIntegrationStatus, SharePolicyStatus, Span, Time, VaultStatus,
 };
 use crate::plan::conditions::Conditions;
 use crate::plan::inventory::{Inventory, PolicySeen};
@@ -207,7 +206,7 @@ fn shareable(seen: &Observed<'_>) -> Verdict {
         seen.inventory.and_then(|inventory| inventory.policy),
     ) {
         (_, Some(policy)) if policy.named_people => {
-            let lifetime = lifetime(policy.max_lifetime);
+            let lifetime = policy.max_lifetime;
             yes(
                 reasons::SHARING_ALLOWED,
                 format!(
@@ -359,23 +358,13 @@ fn vaults(inventory: &Inventory) -> Vec<VaultStatus> {
 fn policy(policy: PolicySeen) -> SharePolicyStatus {
     let kinds = [(policy.named_people, "Email"), (policy.domains, "Domain")];
     SharePolicyStatus {
-        max_lifetime: Span(lifetime(policy.max_lifetime).to_owned()),
+        max_lifetime: Span(policy.max_lifetime.to_string()),
         recipient_kinds: kinds
             .iter()
             .filter(|(allowed, _)| *allowed)
             .map(|(_, kind)| (*kind).to_owned())
             .collect(),
         view_once: policy.view_once,
-    }
-}
-
-fn lifetime(lifetime: LinkLifetime) -> &'static str {
-    match lifetime {
-        LinkLifetime::OneHour => "1h",
-        LinkLifetime::OneDay => "1d",
-        LinkLifetime::SevenDays => "7d",
-        LinkLifetime::FourteenDays => "14d",
-        LinkLifetime::ThirtyDays => "30d",
     }
 }
 
