@@ -6,6 +6,13 @@ use std::collections::BTreeSet;
 
 const REASONS: &str = include_str!("../src/plan/reasons.rs");
 const PAGE: &str = include_str!("../docs/reasons.md");
+const README: &str = include_str!("../README.md");
+
+/// Where the demo's steps are named.
+const DEMO: [&str; 2] = [
+    include_str!("../dev/xtask/src/demo/set_up.rs"),
+    include_str!("../dev/xtask/src/demo/story.rs"),
+];
 
 /// The kinds, as the code's modules and the page's headings call them.
 const KINDS: [(&str, &str); 3] = [
@@ -55,4 +62,23 @@ fn every_reason_is_explained_and_no_other() {
         );
     }
     assert_eq!(REASONS.matches("\npub mod ").count(), KINDS.len());
+}
+
+/// What the demo prints besides is on no page word for word; the rest of the README is run by another test.
+#[test]
+fn the_readme_names_steps_that_the_demo_has_in_their_order() {
+    let (_, demo) = README.split_once("$ cargo xtask demo\n").unwrap();
+    let (demo, _) = demo.split_once("```").unwrap();
+    let steps = demo.lines().filter_map(|line| line.strip_prefix("  ✓ "));
+    let names = steps.map(|step| step.rsplit_once("   ").unwrap().0.trim());
+    let sources = DEMO.concat();
+    let literal = |name: &str| format!("\"{}\"", name.replace('"', "\\\""));
+    let places: Vec<_> = names
+        .map(|name| {
+            sources
+                .find(&literal(name))
+                .unwrap_or_else(|| panic!("the demo has no step: {name}"))
+        })
+        .collect();
+    assert!(places.len() > 5 && places.is_sorted(), "{places:?}");
 }

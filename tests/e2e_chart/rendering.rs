@@ -313,3 +313,33 @@ async fn the_launcher_gives_the_operator_the_rights_that_the_chart_gives() {
 fn find(rendered: &str, kind: &str) -> Option<Value> {
     objects(rendered).into_iter().find(|o| o["kind"] == kind)
 }
+
+#[tokio::test]
+async fn under_other_names_the_charts_say_what_to_tell_each_other() {
+    let helm = Helm::find().await.unwrap();
+    let notes = async |chart: Chart, arguments: &[&str]| {
+        let folder = chart.folder().display().to_string();
+        let mut all = vec!["install", chart.name(), &folder, "--dry-run=client"];
+        all.extend(arguments);
+        let said = helm.run(&all).await.unwrap();
+        said.split_once("NOTES:\n").unwrap().1.to_owned()
+    };
+    let named = "operators={system:serviceaccount:lending:lender}";
+    let said = notes(Chart::Crds, &["--set", named]).await;
+    let install = said
+        .lines()
+        .find_map(|l| l.split_once("helm install keyloan "));
+    let (_, install) = install.unwrap();
+    let line: Vec<&str> = install
+        .split(' ')
+        .filter(|word| *word != "./charts/keyloan")
+        .collect();
+    let said = notes(Chart::Operator, &line).await;
+    assert!(
+        said.contains("* It runs as system:serviceaccount:lending:lender.\n"),
+        "{said}"
+    );
+    assert!(said.contains(&format!("--set '{named}'")), "{said}");
+    let said = notes(Chart::Operator, &[IMAGE, "--namespace=keyloan"]).await;
+    assert!(!said.contains("--set 'operators"), "{said}");
+}

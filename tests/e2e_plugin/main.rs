@@ -3,7 +3,10 @@
 mod borrowing;
 mod deciding;
 mod page;
+mod plugin_md;
 mod program;
+mod readme;
+mod steady;
 mod terminal;
 #[path = "../world/mod.rs"]
 mod world;
@@ -45,7 +48,12 @@ async fn the_page_about_the_plugin_shows_what_it_prints() {
     let world = World::start().await;
     let_people_decide(&world).await;
     world.integration("prod", "lender").await;
-    page::shows_what_is_printed(&world).await;
+    plugin_md::shows_what_is_printed(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readme_shows_what_a_newcomer_sees() {
+    readme::shows_what_a_newcomer_sees().await;
 }
 
 async fn let_people_decide(world: &World) {

@@ -3,9 +3,13 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use keyloan::api::{AccessGrant, Phase};
+use kube::Api;
+use kube::api::ListParams;
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
+use super::page::Shown;
 use super::world::{TEAM, World};
 
 /// The program.
@@ -61,6 +65,31 @@ pub async fn run(world: &World, who: &str, line: &[&str]) -> Ran {
     let line = [line, &["-n", TEAM]].concat();
     let running = start(world, who, &line);
     ended(running, &line).await
+}
+
+/// Runs a command that a page shows. Its reader is slower than the operator: when this returns, every request has been looked at.
+pub async fn run_shown(world: &World, shown: &Shown) -> Ran {
+    let mut line: Vec<&str> = shown.line.iter().map(String::as_str).collect();
+    // The people's contexts have this namespace; the test's kubeconfigs have none.
+    if !line.contains(&"-n") && !line.contains(&"completion") {
+        line.extend(["-n", TEAM]);
+    }
+    let ran = ended(start(world, &shown.who, &line), &line).await;
+    let grants: Api<AccessGrant> = Api::namespaced(world.admin.clone(), TEAM);
+    let all = grants.list(&ListParams::default()).await;
+    for grant in all.expect("readable") {
+        world.until(&grant, has_been_looked_at).await;
+    }
+    ran
+}
+
+fn has_been_looked_at(grant: &AccessGrant) -> bool {
+    let status = grant.status.as_ref();
+    status.is_some_and(|s| match s.phase {
+        None => false,
+        Some(Phase::Pending) => s.waiting_for.is_some(),
+        Some(_) => true,
+    })
 }
 
 pub fn start(world: &World, who: &str, line: &[&str]) -> Child {

@@ -104,12 +104,17 @@ impl ControlPlane {
         let arguments = ["upgrade", "--install", chart.name(), &source];
         let more = ["--create-namespace", "--values", &file];
         self.helm(helm, &[&arguments[..], &more].concat()).await?;
-        if chart == Chart::Crds {
-            let admin = self.client("admin").await?;
-            manifests::wait_until_ours_are_served(&admin).await?;
-            policies::wait_until_in_force(&admin).await?;
+        match chart {
+            Chart::Crds => self.until_in_force().await,
+            Chart::Operator => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Waits until kinds and policies that are installed are served and in force.
+    pub async fn until_in_force(&self) -> Result<(), ChartError> {
+        let admin = self.client("admin").await?;
+        manifests::wait_until_ours_are_served(&admin).await?;
+        Ok(policies::wait_until_in_force(&admin).await?)
     }
 
     /// Uninstalls one chart.
