@@ -8,6 +8,9 @@ use super::{PoliciesSeen, PolicyKey, PolicyKind, Reading};
 
 /// The variable that has to name the operator.
 const OPERATORS: &str = "operators";
+/// What a binding has the API server do with what breaks a rule.
+const ACTIONS: &str = "validationActions";
+const REFUSE: &str = "Deny";
 /// Members that the API server fills in where they are absent, with what it fills in.
 const DEFAULTS: [(&str, &str); 2] = [("matchPolicy", "Equivalent"), ("scope", "*")];
 /// Values up to this length are shown where they differ.
@@ -145,6 +148,12 @@ impl Spec {
     /// Without what the API server fills in, and without what belongs to an installation.
     fn prepare(&self, spec: &Value) -> Value {
         let mut spec = without_defaults(spec);
+        // What refuses may note it down besides: who applies the shipped binding over one that was set to Audit gets both.
+        if let Some(actions) = spec.get_mut(ACTIONS).and_then(Value::as_array_mut)
+            && actions.iter().any(|action| action == REFUSE)
+        {
+            actions.retain(|action| action == REFUSE);
+        }
         for variable in spec
             .get_mut("variables")
             .and_then(Value::as_array_mut)

@@ -101,6 +101,18 @@ fn what_the_api_server_fills_in_and_an_installation_chooses_is_no_flaw() {
     assert_eq!(shipped().flaw(&in_place(), "o'hara"), None);
 }
 
+#[test]
+fn what_refuses_may_note_it_down_besides() {
+    let noted = changed(PolicyKind::ValidatingBinding, |spec| {
+        spec["validationActions"] = json!(["Audit", "Deny"]);
+    });
+    assert_eq!(shipped().flaw(&noted, OPERATOR), None);
+    let only_noted = changed(PolicyKind::ValidatingBinding, |spec| {
+        spec["validationActions"] = json!(["Audit", "Warn"]);
+    });
+    assert!(shipped().flaw(&only_noted, OPERATOR).is_some());
+}
+
 #[rstest::rstest]
 #[case::audit(PolicyKind::ValidatingBinding, "/validationActions/0", json!("Audit"),
     r#"the ValidatingAdmissionPolicyBinding keyloan-status is not as it was shipped, spec.validationActions is ["Audit"] instead of ["Deny"]"#)]
