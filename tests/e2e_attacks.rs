@@ -3,6 +3,7 @@
 
 mod attacks {
     pub mod deciding;
+    pub mod guarding;
     pub mod lending;
     pub mod scene;
     pub mod signing;
@@ -11,7 +12,7 @@ mod attacks {
 mod world;
 
 use attacks::scene::Scene;
-use attacks::{deciding, lending, signing, tampering};
+use attacks::{deciding, guarding, lending, signing, tampering};
 
 async fn every_attack_fails(scene: Scene) {
     signing::forged_requests(&scene).await;
@@ -28,6 +29,8 @@ async fn every_attack_fails(scene: Scene) {
     tampering::integrations(&scene).await;
     lending::again_by_the_same_request(&scene).await;
     lending::past_the_limit(&scene).await;
+    guarding::policies_deleted(&scene).await;
+    guarding::policies_that_only_audit(&scene).await;
     // Last, because it moves the clock.
     deciding::after_the_timeout(&scene).await;
 }

@@ -1,5 +1,7 @@
 //! Where the attacks happen: a flow that needs bob and two of security, and what every attack and its twin do.
 
+use std::time::Duration;
+
 use keyloan::api::*;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::discovery::ApiResource;
@@ -69,17 +71,10 @@ impl Scene {
     async fn until_nothing_is_stamped(&self) {
         let mut probe = self.request_of("alice");
         probe["spec"]["requester"] = json!({ "username": "somebody" });
-        let api: Api<AccessGrant> = Api::namespaced(self.person("alice").await, TEAM);
-        let dry = PostParams {
-            dry_run: true,
-            field_manager: None,
-        };
-        let probe: AccessGrant = serde_json::from_value(probe).expect("a grant");
-        let refused = async { while api.create(&dry, &probe).await.is_ok() {} };
-        let within = std::time::Duration::from_secs(60);
-        tokio::time::timeout(within, refused)
-            .await
-            .expect("the policies go");
+        until("the policies go", async || {
+            self.dry_run("alice", probe.clone()).await.is_err()
+        })
+        .await;
     }
 
     pub async fn person(&self, who: &str) -> Client {
@@ -99,9 +94,7 @@ impl Scene {
             },
         });
         if !self.stamped {
-            let mut identity = identity_of(who);
-            identity["email"] = identity["username"].clone();
-            request["spec"]["requester"] = identity;
+            request["spec"]["requester"] = identity_of(who);
         }
         request
     }
@@ -110,6 +103,18 @@ impl Scene {
     pub async fn create(&self, who: &str, object: Value) -> Result<Value, String> {
         let (api, object) = self.api_of(who, object).await;
         let made = api.create(&PostParams::default(), &object).await;
+        made.map(|made| serde_json::to_value(made).expect("JSON"))
+            .map_err(said)
+    }
+
+    /// What would become of an object that somebody creates.
+    pub async fn dry_run(&self, who: &str, object: Value) -> Result<Value, String> {
+        let (api, object) = self.api_of(who, object).await;
+        let dry_run = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let made = api.create(&dry_run, &object).await;
         made.map(|made| serde_json::to_value(made).expect("JSON"))
             .map_err(said)
     }
@@ -187,7 +192,12 @@ impl Scene {
 
     /// Alice makes this request, and it waits for approval.
     pub async fn waits(&self, request: Value) -> AccessGrant {
-        let made = self.create("alice", request).await.expect("asked");
+        self.waits_for("alice", request).await
+    }
+
+    /// Somebody makes this request, and it waits for approval.
+    pub async fn waits_for(&self, who: &str, request: Value) -> AccessGrant {
+        let made = self.create(who, request).await.expect("asked");
         let grant: AccessGrant = serde_json::from_value(made).expect("a grant");
         self.world
             .until(&grant, |g| {
@@ -204,7 +214,9 @@ impl Scene {
         }
         self.world.until_active(grant).await;
         assert_eq!(self.shares().await, before + 1, "one loan, one share");
-        self.delete("alice", grant).await.expect("given back");
+        let requester = grant.spec.requester.as_ref().expect("signed");
+        let who = requester.username.split('@').next().expect("a name");
+        self.delete(who, grant).await.expect("given back");
     }
 
     /// How many shares 1Password has made.
@@ -244,7 +256,19 @@ pub fn identity_of(who: &str) -> Value {
         "carol" | "dave" => json!(["security"]),
         _ => json!([]),
     };
-    json!({ "username": format!("{who}@example.com"), "groups": groups })
+    let name = format!("{who}@example.com");
+    json!({ "username": name, "groups": groups, "email": name })
+}
+
+/// Asks until it is so: the API server tells nobody when it has learnt of a policy or forgotten it.
+pub async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
+    let asking = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(60), asking).await;
+    assert!(in_time.is_ok(), "waited in vain until {what}");
 }
 
 /// What a refusal says.
@@ -261,7 +285,8 @@ pub fn refused<T: std::fmt::Debug>(outcome: Result<T, String>, why: &str) {
     assert!(message.contains(why), "{message}\nshould say: {why}");
 }
 
-fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
+/// A kind by which objects are read and written as they are.
+pub fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
     ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk(group, version, kind))
 }
 
