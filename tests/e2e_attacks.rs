@@ -3,6 +3,7 @@
 
 mod attacks {
     pub mod deciding;
+    pub mod editing;
     pub mod guarding;
     pub mod lending;
     pub mod scene;
@@ -12,7 +13,7 @@ mod attacks {
 mod world;
 
 use attacks::scene::Scene;
-use attacks::{deciding, guarding, lending, signing, tampering};
+use attacks::{deciding, editing, guarding, lending, signing, tampering};
 
 async fn every_attack_fails(scene: Scene) {
     signing::forged_requests(&scene).await;
@@ -25,6 +26,7 @@ async fn every_attack_fails(scene: Scene) {
     deciding::an_approval_of_what_has_changed(&scene).await;
     tampering::decisions(&scene).await;
     tampering::grants(&scene).await;
+    editing::optional_fields(&scene).await;
     tampering::what_the_operator_writes(&scene).await;
     tampering::integrations(&scene).await;
     lending::again_by_the_same_request(&scene).await;
