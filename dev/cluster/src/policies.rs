@@ -42,6 +42,8 @@ pub(crate) async fn wait_until_in_force(client: &Client) -> Result<(), PolicyErr
     wait_for_refusal(client, "ValidatingAdmissionPolicy", &name, refusal(&name)).await?;
     // Before Kubernetes 1.36 there are no mutating ones.
     if resource(client, "MutatingAdmissionPolicy").await.is_ok() {
+        // Another name: the one before still refuses for a moment, and is not to be taken for this one.
+        let name = format!("{name}-mutating");
         wait_for_refusal(client, "MutatingAdmissionPolicy", &name, failure()).await?;
     }
     Ok(())
@@ -146,7 +148,8 @@ fn refusal(message: &str) -> Value {
 
 /// A patch that cannot be applied, which refuses more reliably than another policy's patch leaves a stamp alone.
 fn failure() -> Value {
-    let expression = r#"[JSONPatch{op: "test", path: "/metadata/name", value: "another"}]"#;
+    // A test that fails would not do: such a patch is only left out.
+    let expression = r#"[JSONPatch{op: "remove", path: "/metadata/nothing"}]"#;
     json!({
         "reinvocationPolicy": "Never",
         "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
