@@ -2,10 +2,13 @@
 //!
 //! No kubelet runs here: the process stands for the pod, with a token of the chart's ServiceAccount.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Stdio;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use keyloan::cluster::Enrolled;
+use keyloan::runtime::Election;
 use keyloan_cluster::{Chart, ControlPlane, Helm, Options, apply_yaml};
 use kube::Api;
 use serde_json::{Value, json};
@@ -25,8 +28,12 @@ pub struct Installed {
     pub world: World,
     helm: Helm,
     values: Value,
-    operator: Option<Child>,
+    /// The replicas that run, by their pods' names.
+    replicas: BTreeMap<String, Child>,
 }
+
+/// The replica that runs where there is no other.
+pub const FIRST: &str = "keyloan-0";
 
 impl Installed {
     /// Installs the charts from where `source` says, with these values for the operator besides those that it needs.
@@ -51,9 +58,9 @@ impl Installed {
             world,
             helm,
             values: all,
-            operator: None,
+            replicas: BTreeMap::new(),
         };
-        installed.start_operator().await;
+        installed.start_replica(FIRST).await;
         installed
     }
 
@@ -61,13 +68,15 @@ impl Installed {
     pub async fn install(&mut self) {
         let cluster = &self.world.cluster;
         install(cluster, &self.helm, |chart| chart.folder(), &self.values).await;
-        self.stop_operator().await;
-        self.start_operator().await;
+        if self.replicas.contains_key(FIRST) {
+            self.stop_replica(FIRST).await;
+        }
+        self.start_replica(FIRST).await;
     }
 
     /// Takes both charts away, the operator first; returns what helm says.
     pub async fn uninstall(&mut self) -> String {
-        self.stop_operator().await;
+        self.stop_replica(FIRST).await;
         let mut said = String::new();
         for chart in [Chart::Operator, Chart::Crds] {
             let uninstalled = self.world.cluster.uninstall_chart(&self.helm, chart);
@@ -76,7 +85,8 @@ impl Installed {
         said
     }
 
-    async fn start_operator(&mut self) {
+    /// Starts one more replica.
+    pub async fn start_replica(&mut self, name: &str) {
         let deployments: Api<Deployment> = Api::namespaced(self.world.admin.clone(), PLATFORM);
         let deployment = deployments.get("keyloan").await.unwrap();
         let pod = deployment.spec.unwrap().template.spec.unwrap();
@@ -96,22 +106,36 @@ impl Installed {
         let operator = Command::new(env!("CARGO_BIN_EXE_keyloan"))
             .args(arguments)
             .env_clear()
-            .env("HOSTNAME", "keyloan-0")
+            .env("HOSTNAME", name)
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .spawn();
-        self.operator = Some(operator.unwrap());
+        self.replicas.insert(name.into(), operator.unwrap());
     }
 
-    /// Stops the operator as a kubelet would.
-    pub async fn stop_operator(&mut self) {
-        let Some(mut operator) = self.operator.take() else {
-            return;
-        };
+    /// Stops a replica as a kubelet would.
+    pub async fn stop_replica(&mut self, name: &str) {
+        let mut operator = self.replicas.remove(name).expect("it runs");
         let id = operator.id().expect("it runs").to_string();
         let told = Command::new("kill").args(["-TERM", &id]).status().await;
         assert!(told.unwrap().success());
         assert!(operator.wait().await.unwrap().success());
+    }
+
+    /// Starts a replica within this process, whose clock the test moves.
+    pub async fn start_replica_here(&mut self, name: &str) {
+        let namespaces = self.values["namespaces"].as_array().into_iter().flatten();
+        let namespaces: BTreeSet<_> = namespaces.filter_map(|n| n.as_str()).collect();
+        let settings = &mut self.world.settings;
+        if !namespaces.is_empty() {
+            settings.enrolled = Enrolled::Only(namespaces.into_iter().map(Into::into).collect());
+        }
+        settings.election = Some(Election {
+            namespace: PLATFORM.into(),
+            lease: "keyloan".into(),
+            identity: name.into(),
+        });
+        self.world.restart_operator().await;
     }
 }
 

@@ -10,3 +10,4 @@ mod lifecycle;
 mod rendering;
 mod rights;
 mod schemas;
+mod whole_run;

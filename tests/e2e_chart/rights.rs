@@ -4,55 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
-use keyloan::api::EndReason;
-use keyloan_cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, apply_yaml};
+use keyloan_cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::installed::Installed;
-use crate::world::{Ask, World};
+use crate::whole_run;
+use crate::world::World;
 
-/// Rights that this run does not use, or not always, and why they are given.
-const UNUSED: &[(&str, &str)] = &[
-    (
-        "accessgrants delete",
-        "what is over is deleted, but days later",
-    ),
-    ("accessdecisions delete", "so are the decisions about it"),
-    (
-        "accessrecords delete",
-        "a record is deleted when its retention is over",
-    ),
-    (
-        "accessrecords get",
-        "read anew only when another write came first",
-    ),
-    (
-        "secrets patch",
-        "a renewal, which comes an hour later at the earliest",
-    ),
-    (
-        "roles.rbac.authorization.k8s.io get",
-        "compared only when one of its name is there already",
-    ),
-    (
-        "roles.rbac.authorization.k8s.io delete",
-        "deleted only when another one has taken its name",
-    ),
-    (
-        "rolebindings.rbac.authorization.k8s.io get",
-        "compared only when one of its name is there already",
-    ),
-    (
-        "rolebindings.rbac.authorization.k8s.io delete",
-        "deleted only when another one has taken its name",
-    ),
-    (
-        "events.events.k8s.io patch",
-        "only an event that comes again within minutes is counted up",
-    ),
-];
+/// The one right that a run uses by chance only: a record is read anew when another write to it came first.
+const BY_CHANCE: &str = "accessrecords get";
 
 /// What everybody who has signed in may do, by Kubernetes' own roles.
 const EVERYBODYS: [&str; 2] = [
@@ -60,28 +22,11 @@ const EVERYBODYS: [&str; 2] = [
     "selfsubjectaccessreviews.authorization.k8s.io create",
 ];
 
-/// For the security people, where alice asks.
-const PEOPLE: &str = r#"
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: ask, namespace: team-a}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: keyloan-requester}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: engineering}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: decide, namespace: team-a}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: keyloan-approver}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: security}]
-"#;
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_has_the_rights_that_a_loan_takes_and_no_others() {
     let values = json!({ "namespaces": ["keyloan", "team-a"] });
     let mut installed = Installed::from(|chart| chart.folder(), values).await;
-    lend_and_end(&installed.world).await;
-    // It gives its lease back.
-    installed.stop_operator().await;
+    whole_run::play(&mut installed).await;
     let world = &installed.world;
 
     let granted = granted(world).await;
@@ -117,33 +62,12 @@ async fn the_operator_has_the_rights_that_a_loan_takes_and_no_others() {
         );
         used.insert(what.clone());
     }
-    let excused = |right: &str| UNUSED.iter().any(|(unused, _)| *unused == right);
+    assert!(granted.contains_key(BY_CHANCE), "it needs no excuse");
     let unused: Vec<_> = granted
         .keys()
-        .filter(|right| !used.contains(*right) && !excused(right))
+        .filter(|right| !used.contains(*right) && *right != BY_CHANCE)
         .collect();
     assert!(unused.is_empty(), "granted and never used: {unused:#?}");
-    let stale: Vec<_> = UNUSED
-        .iter()
-        .filter(|(right, _)| !granted.contains_key(*right))
-        .collect();
-    assert!(stale.is_empty(), "excused and not granted: {stale:#?}");
-}
-
-/// A loan from request to end; people have the chart's roles.
-async fn lend_and_end(world: &World) {
-    apply_yaml(&world.admin, PEOPLE).await.unwrap();
-    world.integration("prod", "lender").await;
-    world.flow("oncall", |_| {}).await;
-    let grant = world.ask("alice", Ask::item("db password")).await;
-    let grant = world.until_active(&grant).await;
-    let link = world.read_link("alice", &grant).await.unwrap();
-    let opened = world.control.open(&link["url"], "alice@example.com").await;
-    assert!(opened.is_ok());
-    world.delete("alice", &grant).await;
-    let record = world.until_record(&grant, |r| r.spec.end.is_some()).await;
-    assert_eq!(record.spec.end.map(|e| e.reason), Some(EndReason::Deleted));
-    world.until_link_gone(&grant).await;
 }
 
 /// Where a right holds.

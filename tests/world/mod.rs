@@ -47,7 +47,8 @@ pub struct World {
     pub cluster: ControlPlane,
     pub admin: Client,
     clock: Clock,
-    settings: Settings,
+    /// How the operator is started next.
+    pub settings: Settings,
     operator: Option<Running>,
     /// The operator's roles as they were, while some rights are taken away; and those.
     rights: Vec<(String, Vec<PolicyRule>)>,
