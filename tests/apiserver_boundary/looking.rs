@@ -1,0 +1,215 @@
+//! How it is looked at: what a look sees, what it cannot be fooled by, and who gets its answer.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use keyloan::api::AccessGrant;
+use keyloan::cluster::probe::{ask_under_a_false_name, who_am_i};
+use keyloan::cluster::{Cluster, Enrolled, connect};
+use keyloan::controllers::boundary::Boundary;
+use keyloan::plan::boundary::{Verdict, verdict};
+use keyloan::runtime::Supervisor;
+use keyloan::telemetry::Metrics;
+use keyloan_cluster::OPERATOR_NAMESPACE;
+use kube::api::{DeleteParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use super::breaking::{BINDING, Flaw, POLICY, api, change, mend};
+use super::support::World;
+use super::{count, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
+    let world = World::without_operator().await;
+    let client = connect(&world.settings.kube).await.expect("a client");
+    let metrics = Arc::new(Metrics::new());
+    let cluster = Arc::new(Cluster::new(client, Enrolled::All, metrics.clone()));
+    let supervisor = Supervisor::new();
+    let new = Boundary::new(cluster.clone(), None, world.clock.clone(), metrics.clone());
+    let boundary = new.expect("a boundary");
+    let broken = boundary.seen().broken.expect("nobody has looked");
+    assert!(broken.contains("is being checked"), "{broken}");
+    let (told, mut tellings) = tokio::sync::mpsc::unbounded_channel();
+    boundary.subscribe(move || told.send(()).expect("somebody listens"));
+    boundary.start(&supervisor.tasks());
+    boundary.looked().await;
+    assert_eq!(boundary.seen().broken, None);
+    tellings.recv().await.expect("it was told");
+    let installed = boundary.seen().changed_at.expect("they were made");
+
+    let looks = |metrics: &Metrics| {
+        count(
+            &metrics.encode(),
+            r#"boundary_checks_total{outcome="guarded"}"#,
+        )
+    };
+    let before = looks(&metrics);
+    let all = futures::future::join_all((0..50).map(|_| boundary.check())).await;
+    assert_eq!(all, vec![Ok(()); 50]);
+    let looked = looks(&metrics) - before;
+    assert!(
+        (1.0..=2.0).contains(&looked),
+        "50 askers share {looked} looks"
+    );
+
+    Flaw::Deleted
+        .make(&world, BINDING, "keyloan-grant-identity")
+        .await;
+    until("it is noticed", async || boundary.seen().broken.is_some()).await;
+    let refusal = boundary.check().await.expect_err("broken");
+    assert!(
+        refusal.contains("keyloan-grant-identity is missing"),
+        "{refusal}"
+    );
+    mend(&world, BINDING, "keyloan-grant-identity").await;
+    until("it is in force again", async || {
+        boundary.check().await.is_ok()
+    })
+    .await;
+    let restored = boundary.seen().changed_at.expect("it was");
+    let made = api(&world, BINDING)
+        .get("keyloan-grant-identity")
+        .await
+        .expect("there");
+    let made = made.creation_timestamp().expect("a time").0;
+    assert!(
+        restored >= made && restored >= installed,
+        "{installed} {made} {restored}"
+    );
+
+    // Who hides when they changed a policy gains nothing.
+    let policies = api(&world, POLICY);
+    let policy = policies.get("keyloan-metadata").await.expect("there");
+    let mut validations = policy.data["spec"]["validations"].clone();
+    let shipped = validations.clone();
+    validations[0]["message"] = json!("changed");
+    let loosened = json!({ "spec": { "validations": validations } });
+    change(&policies, "keyloan-metadata", loosened).await;
+    until("it is noticed", async || boundary.seen().broken.is_some()).await;
+    let hidden =
+        json!({ "spec": { "validations": shipped }, "metadata": { "managedFields": [{}] } });
+    change(&policies, "keyloan-metadata", hidden).await;
+    until("it is in force again", async || {
+        boundary.check().await.is_ok()
+    })
+    .await;
+    assert!(boundary.seen().changed_at.expect("it was") >= restored);
+
+    // What was changed and changed back before the watch told of it is seen by the next look.
+    let before = boundary.seen().changed_at.expect("it was");
+    let policies = api(&world, POLICY);
+    let shipped = policies
+        .get("keyloan-grant-identity")
+        .await
+        .expect("there")
+        .data["spec"]["failurePolicy"]
+        .clone();
+    for value in [json!("Ignore"), shipped] {
+        change(
+            &policies,
+            "keyloan-grant-identity",
+            json!({ "spec": { "failurePolicy": value } }),
+        )
+        .await;
+    }
+    let changed = policies.get("keyloan-grant-identity").await.expect("there");
+    let times = changed.metadata.managed_fields.unwrap_or_default();
+    let changed = times
+        .into_iter()
+        .filter(|entry| entry.subresource.is_none())
+        .filter_map(|entry| entry.time)
+        .max()
+        .expect("a time")
+        .0;
+    boundary.check().await.expect("in force");
+    let now = boundary.seen().changed_at.expect("it was");
+    assert!(now >= changed && now >= before, "{before} {changed} {now}");
+
+    // A right that is missing is no policy that acts.
+    let answer = who_am_i(&cluster.verbs).await.expect("an answer");
+    let before = answer.at.expect("the API server's time");
+    let bindings: Api<RoleBinding> = world.namespaced(OPERATOR_NAMESPACE);
+    let right = bindings.get("keyloan-boundary").await.expect("there");
+    world
+        .delete::<RoleBinding>(OPERATOR_NAMESPACE, "keyloan-boundary")
+        .await;
+    until("the right is gone", async || {
+        boundary.check().await.is_err()
+    })
+    .await;
+    let refusal = boundary.seen().broken.expect("broken");
+    assert!(
+        refusal.contains("let the operator create AccessGrants in its own namespace"),
+        "{refusal}"
+    );
+    let mut right = right;
+    right.metadata.resource_version = None;
+    bindings
+        .create(&PostParams::default(), &right)
+        .await
+        .expect("given back");
+    until("it is in force again", async || {
+        boundary.check().await.is_ok()
+    })
+    .await;
+    let since = boundary.seen().changed_at.expect("it was");
+    assert!(
+        since >= before,
+        "nobody vouches for what was made meanwhile"
+    );
+    supervisor.run(async {}).await.expect("no failure");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_tells_policies_that_act_from_those_that_do_not() {
+    let world = World::without_operator().await;
+    let client = connect(&world.settings.kube).await.expect("a client");
+    let cluster = Cluster::new(client, Enrolled::All, Arc::new(Metrics::new()));
+    let own = who_am_i(&cluster.verbs).await.expect("an answer");
+    assert_eq!(
+        own.identity.username,
+        "system:serviceaccount:keyloan:keyloan"
+    );
+    assert_eq!(
+        (own.namespace(), own.identity.groups.len()),
+        (Some(OPERATOR_NAMESPACE), 0)
+    );
+    let now = Timestamp::from_second(1_800_000_000).expect("a time");
+    let shown = async || {
+        let answer = ask_under_a_false_name(&cluster.verbs, OPERATOR_NAMESPACE, &own.identity, now);
+        verdict(&answer.await, &own.identity)
+    };
+    // Right after the kinds were made, the API server does not know them everywhere.
+    until("it is shown", async || {
+        !matches!(shown().await, Verdict::Unknown(_))
+    })
+    .await;
+    assert_eq!(shown().await, Verdict::Guarded, "it is stamped");
+    let remove = async |kind: &str| {
+        let api = api(&world, kind);
+        let deleted = api
+            .delete("keyloan-grant-identity", &DeleteParams::default())
+            .await;
+        deleted.expect("deleted");
+    };
+    remove("MutatingAdmissionPolicyBinding").await;
+    let before = world.namespaced::<AccessGrant>(OPERATOR_NAMESPACE);
+    until("nothing is stamped any more", async || {
+        let grant = json!({
+            "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrant", "metadata": { "name": "unsigned" },
+            "spec": { "integration": { "name": "prod" }, "item": { "vault": "v", "item": "i" } },
+        });
+        let grant = serde_json::from_value(grant).expect("a grant");
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+        before.create(&dry_run, &grant).await.is_err()
+    })
+    .await;
+    assert_eq!(shown().await, Verdict::Guarded, "it is refused");
+    remove(BINDING).await;
+    until("nothing is refused any more", async || {
+        matches!(shown().await, Verdict::Open(why) if why.contains("lets a request with a false name pass"))
+    })
+    .await;
+}
