@@ -1,4 +1,4 @@
-//! Is the boundary in force? Looks at the admission policies as they are stored, and has the API server refuse a false name.
+//! Is the boundary in force? Looks at the admission policies as they are stored, and has the API server refuse the operator.
 //!
 //! It looks when the operator starts, when a policy changes, when somebody asks for it, and now and then. Whoever asks while a
 //! look is under way shares the next one.
@@ -241,7 +241,7 @@ impl Boundary {
         let namespace = namespace.unwrap_or(ANY_NAMESPACE);
         let answer =
             ask_under_a_false_name(verbs, namespace, &own.identity, self.clock.now()).await;
-        let shown = verdict(&answer, &own.identity);
+        let shown = verdict(&answer);
         self.metrics.boundary_check(match shown {
             Verdict::Guarded => "guarded",
             Verdict::Open(_) => "open",

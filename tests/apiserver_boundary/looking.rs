@@ -12,7 +12,7 @@ use keyloan::plan::boundary::{Verdict, verdict};
 use keyloan::runtime::Supervisor;
 use keyloan::telemetry::Metrics;
 use keyloan_cluster::OPERATOR_NAMESPACE;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
@@ -179,37 +179,45 @@ async fn a_dry_run_tells_policies_that_act_from_those_that_do_not() {
     let now = Timestamp::from_second(1_800_000_000).expect("a time");
     let shown = async || {
         let answer = ask_under_a_false_name(&cluster.verbs, OPERATOR_NAMESPACE, &own.identity, now);
-        verdict(&answer.await, &own.identity)
+        verdict(&answer.await)
     };
-    // Right after the kinds were made, the API server does not know them everywhere.
-    until("it is shown", async || {
-        !matches!(shown().await, Verdict::Unknown(_))
-    })
-    .await;
-    assert_eq!(shown().await, Verdict::Guarded, "it is stamped");
-    let remove = async |kind: &str| {
-        let api = api(&world, kind);
-        let deleted = api
-            .delete("keyloan-grant-identity", &DeleteParams::default())
-            .await;
-        deleted.expect("deleted");
-    };
-    remove("MutatingAdmissionPolicyBinding").await;
-    let before = world.namespaced::<AccessGrant>(OPERATOR_NAMESPACE);
-    until("nothing is stamped any more", async || {
+    // Unsigned ones are stored where names are written by the API server.
+    let grants = world.namespaced::<AccessGrant>(OPERATOR_NAMESPACE);
+    let is_stamped = async || {
         let grant = json!({
             "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrant", "metadata": { "name": "unsigned" },
             "spec": { "integration": { "name": "prod" }, "item": { "vault": "v", "item": "i" } },
         });
         let grant = serde_json::from_value(grant).expect("a grant");
-        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-        before.create(&dry_run, &grant).await.is_err()
-    })
-    .await;
-    assert_eq!(shown().await, Verdict::Guarded, "it is refused");
-    remove(BINDING).await;
-    until("nothing is refused any more", async || {
-        matches!(shown().await, Verdict::Open(why) if why.contains("lets a request with a false name pass"))
-    })
-    .await;
+        let dry_run = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        grants.create(&dry_run, &grant).await.is_ok()
+    };
+    let guards = "keyloan-grant-identity";
+    // Right after the kinds were made, the API server does not know them everywhere.
+    until("names are written", is_stamped).await;
+    for stamped in [true, false] {
+        if !stamped {
+            Flaw::Deleted
+                .make(&world, "MutatingAdmissionPolicyBinding", guards)
+                .await;
+            until("no names are written", async || !is_stamped().await).await;
+        }
+        let audit = Flaw::Member("/validationActions", json!(["Audit"]));
+        for (kind, flaw) in [(POLICY, Flaw::Deleted), (BINDING, audit)] {
+            assert_eq!(shown().await, Verdict::Guarded, "stamped: {stamped}");
+            flaw.make(&world, kind, guards).await;
+            until("it passes", async || {
+                matches!(shown().await, Verdict::Open(why) if why.contains("lets a request pass that"))
+            })
+            .await;
+            mend(&world, kind, guards).await;
+            until("it is refused again", async || {
+                shown().await == Verdict::Guarded
+            })
+            .await;
+        }
+    }
 }
