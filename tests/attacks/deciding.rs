@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::scene::{FLOW, Scene, refused};
+use super::scene::{FLOW, Scene, create, refused};
 use crate::world::{PLATFORM, condition};
 
 type Forge = fn(&mut Value);
@@ -53,28 +53,13 @@ pub async fn approvals_that_do_not_count(scene: &Scene) {
     let grant = scene.waiting().await;
     let mut decision = scene.decision_of("bob", &grant, "Approve");
     decision["spec"]["approver"] = json!({ "username": "system:serviceaccount:team-a:bot" });
-    let made = as_service_account(scene, decision).await;
+    let groups = vec!["system:serviceaccounts".into()];
+    let bot = scene
+        .world
+        .impersonating("system:serviceaccount:team-a:bot", groups);
+    let made = create(bot.await, decision).await;
     refused(made, "ServiceAccounts never decide");
     scene.is_lent(&grant).await;
-}
-
-async fn as_service_account(scene: &Scene, decision: Value) -> Result<AccessDecision, String> {
-    let kubeconfig = scene.world.cluster.kubeconfig("admin");
-    let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
-    let options = kube::config::KubeConfigOptions::default();
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .expect("a config");
-    config.auth_info.impersonate = Some("system:serviceaccount:team-a:bot".into());
-    config.auth_info.impersonate_groups = Some(vec![
-        "system:serviceaccounts".into(),
-        "system:authenticated".into(),
-    ]);
-    let client = kube::Client::try_from(config).expect("a client");
-    let api: Api<AccessDecision> = Api::namespaced(client, crate::world::TEAM);
-    let decision = serde_json::from_value(decision).expect("a decision");
-    let made = api.create(&Default::default(), &decision).await;
-    made.map_err(super::scene::said)
 }
 
 /// Carol is of security alone, and counts once there.

@@ -101,22 +101,16 @@ impl Scene {
 
     /// Creates any object as somebody; the error is what the API server says.
     pub async fn create(&self, who: &str, object: Value) -> Result<Value, String> {
-        let (api, object) = self.api_of(who, object).await;
-        let made = api.create(&PostParams::default(), &object).await;
-        made.map(|made| serde_json::to_value(made).expect("JSON"))
-            .map_err(said)
+        create(self.person(who).await, object).await
     }
 
     /// What would become of an object that somebody creates.
     pub async fn dry_run(&self, who: &str, object: Value) -> Result<Value, String> {
-        let (api, object) = self.api_of(who, object).await;
         let dry_run = PostParams {
             dry_run: true,
             ..PostParams::default()
         };
-        let made = api.create(&dry_run, &object).await;
-        made.map(|made| serde_json::to_value(made).expect("JSON"))
-            .map_err(said)
+        post(self.person(who).await, object, &dry_run).await
     }
 
     /// Patches an object as somebody, by a merge.
@@ -140,19 +134,6 @@ impl Scene {
             .await
             .map(drop)
             .map_err(said)
-    }
-
-    async fn api_of(&self, who: &str, object: Value) -> (Api<DynamicObject>, DynamicObject) {
-        let object: DynamicObject = serde_json::from_value(object).expect("an object");
-        let types = object.types.clone().expect("types");
-        let (group, version) = types
-            .api_version
-            .split_once('/')
-            .unwrap_or(("", &types.api_version));
-        let resource = resource(group, version, &types.kind);
-        let namespace = object.metadata.namespace.clone().unwrap_or_default();
-        let client = self.person(who).await;
-        (Api::namespaced_with(client, &namespace, &resource), object)
     }
 
     async fn api_for(&self, who: &str, object: &impl Described) -> (Api<DynamicObject>, String) {
@@ -258,6 +239,26 @@ pub fn identity_of(who: &str) -> Value {
     };
     let name = format!("{who}@example.com");
     json!({ "username": name, "groups": groups, "email": name })
+}
+
+/// Creates any object; the error is what the API server says.
+pub async fn create(client: Client, object: Value) -> Result<Value, String> {
+    post(client, object, &PostParams::default()).await
+}
+
+async fn post(client: Client, object: Value, parameters: &PostParams) -> Result<Value, String> {
+    let object: DynamicObject = serde_json::from_value(object).expect("an object");
+    let types = object.types.clone().expect("types");
+    let (group, version) = types
+        .api_version
+        .split_once('/')
+        .unwrap_or(("", &types.api_version));
+    let resource = resource(group, version, &types.kind);
+    let namespace = object.metadata.namespace.clone().unwrap_or_default();
+    let api: Api<DynamicObject> = Api::namespaced_with(client, &namespace, &resource);
+    let made = api.create(parameters, &object).await;
+    made.map(|made| serde_json::to_value(made).expect("JSON"))
+        .map_err(said)
 }
 
 /// Asks until it is so: the API server tells nobody when it has learnt of a policy or forgotten it.

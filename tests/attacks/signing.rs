@@ -1,9 +1,8 @@
 //! Asking and deciding in somebody else's name.
 
-use keyloan::api::*;
 use serde_json::{Value, json};
 
-use super::scene::{Scene, identity_of, refused};
+use super::scene::{Scene, create, identity_of, refused};
 
 /// Mallory asks as alice, with groups or an address that are not hers.
 pub async fn forged_requests(scene: &Scene) {
@@ -91,18 +90,11 @@ pub async fn forged_decisions(scene: &Scene) {
 /// Who may impersonate others is them, as far as the API server knows: and only who may.
 pub async fn impersonation(scene: &Scene) {
     let grant = scene.waiting().await;
-    let kubeconfig = scene.world.cluster.kubeconfig("mallory");
-    let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
-    let options = kube::config::KubeConfigOptions::default();
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .expect("a config");
-    config.auth_info.impersonate = Some("bob@example.com".into());
-    let client = kube::Client::try_from(config).expect("a client");
-    let api: kube::Api<AccessDecision> = kube::Api::namespaced(client, crate::world::TEAM);
     let decision = scene.decision_of("bob", &grant, "Approve");
-    let decision = serde_json::from_value(decision).expect("a decision");
-    let made = api.create(&Default::default(), &decision).await;
-    refused(made.map_err(super::scene::said), "cannot impersonate");
+    let as_bob = scene
+        .world
+        .impersonated_by("mallory", "bob@example.com", Vec::new());
+    let made = create(as_bob.await, decision).await;
+    refused(made, "cannot impersonate");
     scene.is_lent(&grant).await;
 }

@@ -112,8 +112,13 @@ impl World {
     }
 
     /// Somebody whom the cluster's people do not include, in these groups.
-    pub async fn impersonating(&self, who: &str, mut groups: Vec<String>) -> Client {
-        let kubeconfig = self.cluster.kubeconfig("admin");
+    pub async fn impersonating(&self, who: &str, groups: Vec<String>) -> Client {
+        self.impersonated_by("admin", who, groups).await
+    }
+
+    /// The same, by one of the people.
+    pub async fn impersonated_by(&self, by: &str, who: &str, mut groups: Vec<String>) -> Client {
+        let kubeconfig = self.cluster.kubeconfig(by);
         let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).expect("a kubeconfig");
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default())
             .await
