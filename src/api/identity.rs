@@ -11,6 +11,10 @@ use super::{Email, LABEL_PATTERN};
 #[serde(transparent)]
 pub struct PrincipalName(#[schemars(length(min = 1, max = 256))] pub String);
 
+/// So an admission policy tells people the e-mail address that their identity has to have: it follows in quotation marks.
+pub const ADDRESS_TOLD: &str =
+    "email must be the address that this cluster knows you by: set it to ";
+
 /// Who made an object, as the API server saw it: stamped and verified at admission, never taken on trust.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

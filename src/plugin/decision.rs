@@ -14,6 +14,7 @@ use super::arguments::{GrantName, patience};
 use super::failure::{Exit, Failure};
 use super::output::{Format, print_object, remark, say};
 use super::session::Session;
+use super::signature;
 use super::waiting::{Waited, holds, is_over, until, where_it_is};
 
 /// What all decisions take.
@@ -70,7 +71,7 @@ pub async fn decide(
     arguments: &Arguments,
 ) -> Result<Exit, Failure> {
     let made = made(me, grant, decision, word);
-    let made = session.person.create(session.namespace(), &made).await?;
+    let made = signature::create(session, made).await?;
     if let Some(format) = arguments.output {
         print_object(&made, format)?;
     } else {

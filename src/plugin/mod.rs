@@ -1,7 +1,7 @@
 //! `kubectl keyloan`: what people who ask and decide do without writing YAML.
 //!
 //! It has no rights of its own and no server of its own: each command is a few calls with the person's kubeconfig. One file for
-//! each command, and the rooms that they share: `arguments`, `session`, `identity`, `waiting`, `prompts`, `output`, `failure`.
+//! each command, and the rooms that they share: `arguments`, `session`, `identity`, `signature`, `waiting`, `prompts`, `output`, `failure`.
 
 mod approve;
 mod arguments;
@@ -21,6 +21,7 @@ mod revoke;
 #[cfg(test)]
 mod samples;
 mod session;
+mod signature;
 mod terms;
 mod version;
 mod waiting;

@@ -16,6 +16,7 @@ use super::failure::{Exit, Failure};
 use super::output::{Format, facts, print_object, remark, say, when};
 use super::prompts;
 use super::session::Session;
+use super::signature;
 use super::terms;
 use super::waiting::{Waited, holds, is_over, until, where_it_is};
 
@@ -70,7 +71,7 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failur
     let (no_wait, timeout, output) = (arguments.no_wait, arguments.timeout, arguments.output);
     let wish = complete(arguments)?;
     let request = request(wish, session.me().await?, session.now())?;
-    let made = session.person.create(session.namespace(), &request).await?;
+    let made = signature::create(session, request).await?;
     let name = made.name_any();
     remark(format_args!("Asked for {} as {name}.", terms::item(&made)));
     if no_wait {

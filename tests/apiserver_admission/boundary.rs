@@ -198,12 +198,12 @@ pub fn unsigned_decision(name: &str) -> Value {
 }
 
 pub fn alices_grant(name: &str) -> Value {
-    let signature = json!({ "username": "alice@example.com", "groups": ["engineering"] });
+    let signature = json!({ "username": "alice@example.com", "groups": ["engineering"], "email": "alice@example.com" });
     signed(unsigned_grant(name), signature)
 }
 
 pub fn bobs_decision(name: &str) -> Value {
-    let signature = json!({ "username": "bob@example.com", "groups": ["platform-owners"] });
+    let signature = json!({ "username": "bob@example.com", "groups": ["platform-owners"], "email": "bob@example.com" });
     signed(unsigned_decision(name), signature)
 }
 

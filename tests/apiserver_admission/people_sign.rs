@@ -8,27 +8,34 @@ use super::boundary::{
 use super::guards::assert_refused;
 use super::objects::merged;
 
+fn alice() -> Value {
+    json!({ "username": "alice@example.com", "groups": ["engineering"], "email": "alice@example.com" })
+}
+
 fn both(name: &str) -> [Value; 2] {
     [unsigned_grant(name), unsigned_decision(name)]
 }
 
 pub async fn who_signs_truly_is_accepted(b: &Boundary) {
-    let truth = json!({ "username": "alice@example.com", "groups": ["engineering"] });
-    let with_address = merged(truth.clone(), &json!({ "email": "alice@example.com" }));
-    for signature in [truth, with_address] {
-        for object in both("true") {
-            let field = signature_of(&object);
-            let stored = b
-                .alice
-                .dry_run(&signed(object, signature.clone()))
-                .await
-                .unwrap();
-            assert_eq!(stored["spec"][field], signature);
-        }
+    for object in both("true") {
+        let field = signature_of(&object);
+        let stored = b.alice.dry_run(&signed(object, alice())).await.unwrap();
+        assert_eq!(stored["spec"][field], alice());
+    }
+    let of_no_address = b
+        .cluster
+        .impersonating("erin", &["system:authenticated"])
+        .await;
+    for object in both("true") {
+        let signature = json!({ "username": "erin" });
+        of_no_address
+            .dry_run(&signed(object, signature))
+            .await
+            .unwrap();
     }
     for of_no_group in [
-        json!({ "username": "erin@example.com" }),
-        json!({ "username": "erin@example.com", "groups": [] }),
+        json!({ "username": "erin@example.com", "email": "erin@example.com" }),
+        json!({ "username": "erin@example.com", "groups": [], "email": "erin@example.com" }),
     ] {
         for object in both("true") {
             b.erin
@@ -42,7 +49,8 @@ pub async fn who_signs_truly_is_accepted(b: &Boundary) {
 pub async fn a_false_signature_is_refused(b: &Boundary) {
     const NAME: &str = "username must be your own username: set it to \"alice@example.com\"";
     const GROUPS: &str = "groups must be your own groups, all of them, without those of the system (system:...): set it to [\"engineering\"]";
-    const ADDRESS: &str = "email must be the address that this cluster knows you by: set it to \"alice@example.com\", or leave it out";
+    const ADDRESS: &str =
+        "email must be the address that this cluster knows you by: set it to \"alice@example.com\"";
     for (forgery, correction) in [
         (json!(null), NAME),
         (
@@ -69,6 +77,10 @@ pub async fn a_false_signature_is_refused(b: &Boundary) {
         (
             json!({ "username": "alice@example.com", "groups": ["engineering", "system:authenticated"] }),
             GROUPS,
+        ),
+        (
+            json!({ "username": "alice@example.com", "groups": ["engineering"] }),
+            ADDRESS,
         ),
         (
             json!({ "username": "alice@example.com", "groups": ["engineering"], "email": "bob@example.com" }),
@@ -109,27 +121,28 @@ pub async fn a_false_signature_is_refused(b: &Boundary) {
             .await
             .unwrap_err();
         let message = format!(
-            "keyloan-identity: spec.{field}.email must be the address that this cluster knows you by: it knows none"
+            "keyloan-identity: spec.{field}.email must be left out: this cluster knows no address of yours"
         );
         assert!(refusal.is_by(&message), "{refusal:?}");
     }
 }
 
 pub async fn a_signature_cannot_be_changed_later(b: &Boundary) {
-    let truth = json!({ "username": "alice@example.com", "groups": ["engineering"] });
     for object in both("kept") {
-        let object = signed(object, truth.clone());
+        let object = signed(object, alice());
         let field = signature_of(&object);
         b.alice.create(&object).await.unwrap();
         let again = b.alice.apply(&object, "kubectl").await.unwrap();
         assert_eq!(
-            again["spec"][field], truth,
+            again["spec"][field],
+            alice(),
             "the same manifest is accepted again"
         );
         for change in [
             json!({ "spec": { field: { "username": "mallory@example.com" } } }),
             json!({ "spec": { field: { "groups": ["security"] } } }),
-            json!({ "spec": { field: { "email": "alice@example.com" } } }),
+            json!({ "spec": { field: { "email": "alice+x@example.com" } } }),
+            json!({ "spec": { field: { "email": null } } }),
             json!({ "spec": { field: null } }),
         ] {
             let refusal = b.mallory.patch(&object, &change).await.unwrap_err();
@@ -146,7 +159,7 @@ pub async fn who_is_in_900_groups_can_ask(b: &Boundary) {
     let mut all: Vec<&str> = groups.iter().map(String::as_str).collect();
     all.push("system:authenticated");
     let joiner = b.cluster.impersonating("joiner@example.com", &all).await;
-    let truth = json!({ "username": "joiner@example.com", "groups": groups });
+    let truth = json!({ "username": "joiner@example.com", "groups": groups, "email": "joiner@example.com" });
     joiner
         .dry_run(&signed(unsigned_grant("joiner"), truth.clone()))
         .await
@@ -193,23 +206,20 @@ pub async fn nobody_claims_to_hold_the_verb_revoke(b: &Boundary) {
         let change = json!({ "spec": { "decision": "Revoke", "mayRevoke": claim } });
         signed(merged(unsigned_decision("claims"), &change), signature)
     };
-    let alice = json!({ "username": "alice@example.com", "groups": ["engineering"] });
     assert_refused(
-        b.alice.dry_run(&revokes(alice.clone(), json!(true))).await,
+        b.alice.dry_run(&revokes(alice(), json!(true))).await,
         "keyloan-identity: spec.mayRevoke claims the verb 'revoke' on this grant, which you do not hold",
     );
     for honest in [json!(null), json!(false)] {
-        b.alice
-            .dry_run(&revokes(alice.clone(), honest))
-            .await
-            .unwrap();
+        b.alice.dry_run(&revokes(alice(), honest)).await.unwrap();
     }
     // The heads hold the verb since they were seen to sign.
     let head = b
         .cluster
         .impersonating("head@example.com", &["heads", "system:authenticated"])
         .await;
-    let signature = json!({ "username": "head@example.com", "groups": ["heads"] });
+    let signature =
+        json!({ "username": "head@example.com", "groups": ["heads"], "email": "head@example.com" });
     let stored = head
         .dry_run(&revokes(signature, json!(true)))
         .await

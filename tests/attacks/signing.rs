@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::scene::{Scene, create, identity_of, refused};
 
-/// Mallory asks as alice, with groups or an address that are not hers.
+/// Mallory asks as alice, with groups or an address that are not hers, or without the address by which she could be known.
 pub async fn forged_requests(scene: &Scene) {
-    let forgeries: [(&str, Value, &str); 4] = [
+    let forgeries: [(&str, Value, &str); 5] = [
         (
             "username",
             json!("alice@example.com"),
@@ -27,13 +27,23 @@ pub async fn forged_requests(scene: &Scene) {
             json!("alice@example.com"),
             "spec.requester.email must be the address that this cluster knows you by",
         ),
+        (
+            "email",
+            Value::Null,
+            "spec.requester.email must be the address that this cluster knows you by: set it to \"mallory@example.com\"",
+        ),
     ];
     for (member, value, why) in forgeries {
         let mut request = scene.request_of("mallory");
         if scene.stamped {
             request["spec"]["requester"] = identity_of("mallory");
         }
-        request["spec"]["requester"][member] = value;
+        let requester = request["spec"]["requester"].as_object_mut();
+        let requester = requester.expect("signed");
+        match value {
+            Value::Null => drop(requester.remove(member)),
+            value => drop(requester.insert(member.into(), value)),
+        }
         let made = scene.create("mallory", request).await;
         if scene.stamped {
             let made = made.expect("the forgery is overwritten");
@@ -50,11 +60,16 @@ pub async fn forged_requests(scene: &Scene) {
     scene.is_lent(&twin).await;
 }
 
-/// Mallory approves as bob; bob approves with groups that are not his.
+/// Mallory approves as bob; bob approves with groups that are not his, or without the address by which he could be known.
 pub async fn forged_decisions(scene: &Scene) {
     let grant = scene.waiting().await;
     let mut both = identity_of("bob");
     both["groups"] = json!(["platform-owners", "security"]);
+    let mut without_address = identity_of("bob");
+    without_address
+        .as_object_mut()
+        .expect("one")
+        .remove("email");
     for (who, forged, why) in [
         (
             "mallory",
@@ -62,6 +77,11 @@ pub async fn forged_decisions(scene: &Scene) {
             "spec.approver.username must be your own username",
         ),
         ("bob", both, "spec.approver.groups must be your own groups"),
+        (
+            "bob",
+            without_address,
+            "spec.approver.email must be the address that this cluster knows you by",
+        ),
     ] {
         let mut decision = scene.decision_of(who, &grant, "Approve");
         decision["spec"]["approver"] = forged;
@@ -75,10 +95,7 @@ pub async fn forged_decisions(scene: &Scene) {
             }
             (true, _) => {
                 let made = made.expect("the forgery is overwritten");
-                assert_eq!(
-                    made["spec"]["approver"]["groups"],
-                    json!(["platform-owners"])
-                );
+                assert_eq!(made["spec"]["approver"], identity_of("bob"));
             }
             (false, _) => refused(made, why),
         }

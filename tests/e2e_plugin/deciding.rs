@@ -325,13 +325,13 @@ async fn a_cluster_that_stamps_nobody_takes_their_word_and_checks_it(world: &Wor
         "json",
     ];
     let asked = run(world, "alice", &line).await.json();
-    let signed = json!({ "username": "alice@example.com", "groups": ["engineering"] });
+    let signed = json!({ "username": "alice@example.com", "groups": ["engineering"], "email": "alice@example.com" });
     assert_eq!(asked["spec"]["requester"], signed);
     let line = ["deny", "unstamped", "--no-wait", "-o", "json"];
     let denied = run(world, "erin", &line).await.json();
     assert_eq!(
         denied["spec"]["approver"],
-        json!({ "username": "erin@example.com" })
+        json!({ "username": "erin@example.com", "email": "erin@example.com" })
     );
     for (who, claimed) in [("dave", Some(true)), ("carol", None)] {
         assert_eq!(

@@ -6,7 +6,7 @@ use super::{
     Boundary, EMAIL_VARIABLE,
     policy::{Policy, Rule, Scope},
 };
-use crate::api::{EMAIL_PATTERN, GROUP, VERSION};
+use crate::api::{ADDRESS_TOLD, EMAIL_PATTERN, GROUP, VERSION};
 
 /// Where an object says who made it.
 struct Signature {
@@ -136,18 +136,17 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
             },
             Rule {
                 expression: format!(
-                    "!{signed} || !has(object.spec.{field}.email)\n|| \
-                     variables.emails == [object.spec.{field}.email]"
+                    "!{signed}\n|| variables.emails == (has(object.spec.{field}.email) ? \
+                     [object.spec.{field}.email] : [])"
                 ),
                 message: format!(
                     "keyloan-identity: spec.{field}.email must be the address that this cluster \
-                     knows you by, or be left out"
+                     knows you by"
                 ),
                 message_expression: Some(format!(
-                    "'keyloan-identity: spec.{field}.email must be the address that this cluster knows you by: '\n\
-                     + (variables.emails.size() == 0\n\
-                     ? 'it knows none, leave it out'\n\
-                     : 'set it to \"' + variables.emails[0] + '\", or leave it out')"
+                    "variables.emails.size() == 0\n\
+                     ? 'keyloan-identity: spec.{field}.email must be left out: this cluster knows no address of yours'\n\
+                     : 'keyloan-identity: spec.{field}.{ADDRESS_TOLD}\"' + variables.emails[0] + '\"'"
                 )),
             },
         ],
