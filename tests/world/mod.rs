@@ -9,6 +9,7 @@ mod enrolment;
 mod people;
 mod rights;
 mod waits;
+mod wire;
 
 use std::time::Duration;
 

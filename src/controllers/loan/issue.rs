@@ -62,7 +62,7 @@ impl Issuing<'_> {
         };
         // One at a time from here to the record, so that two requests cannot both get the last place.
         let place = match issue.first {
-            true => Some(self.loans.places.lock().await),
+            true => Some(self.loans.places.turn.lock().await),
             false => None,
         };
         // All that took its time: by now another lifetime may be due, or the loan is over, blocked or suspended.
@@ -310,7 +310,14 @@ impl Issuing<'_> {
         if self.limit_reached(issue) {
             return Ok(None);
         }
-        self.loans.cluster.records.create(&record).await.map(Some)
+        let created = self.loans.cluster.records.create(&record).await;
+        if let Err(error) = &created {
+            let now = self.loans.clock.now();
+            self.loans
+                .places
+                .note(self.key, &record, &error.trouble, now);
+        }
+        created.map(Some)
     }
 
     fn limit_reached(&self, issue: &IssueLink) -> bool {

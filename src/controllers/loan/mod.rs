@@ -6,17 +6,19 @@ mod hand_over;
 mod issue;
 mod memory;
 mod observe;
+mod places;
 mod rivals;
 mod take_back;
 mod words;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use kube::ResourceExt;
-use tokio::sync::Mutex;
 
-use crate::api::{AccessDecision, AccessGrant, AccessRecord, GRANT_UID_LABEL, Phase, link_name};
+use crate::api::{
+    AccessDecision, AccessFlow, AccessGrant, AccessRecord, GRANT_UID_LABEL, Phase, link_name,
+};
 use crate::cluster::{ApiError, Cluster, Events, Key, Notice, SecretMark, Trouble};
 use crate::plan::effect::{Effect, Note, Plan};
 use crate::plan::grant::plan;
@@ -27,6 +29,7 @@ use super::boundary::Boundary;
 use super::registry::Registry;
 use issue::Issuing;
 use memory::Memories;
+use places::Places;
 use rivals::Rivals;
 use words::failure_of;
 
@@ -86,8 +89,8 @@ pub struct Loans {
     memories: Memories,
     rivals: Rivals,
     boundary: Arc<Boundary>,
-    /// Held while the limits of a flow are checked and a record is created, so that two requests cannot both get the last place.
-    places: Mutex<()>,
+    places: Places,
+    passes: OnceLock<Passes<LoanKey>>,
 }
 
 impl Loans {
@@ -99,72 +102,78 @@ impl Loans {
         clock: Clock,
         events: Events,
     ) -> Arc<Self> {
-        let (memories, rivals) = (Memories::default(), Rivals::default());
-        let places = Mutex::default();
         Arc::new(Self {
             cluster,
             registry,
             clock,
             events,
-            memories,
-            rivals,
+            memories: Memories::default(),
+            rivals: Rivals::default(),
             boundary,
-            places,
+            places: Places::default(),
+            passes: OnceLock::new(),
         })
     }
 
     /// Has a loan looked at whenever something changes that its plan depends on. Subscribe before the watches start.
     pub fn subscribe(self: &Arc<Self>, passes: &Passes<LoanKey>) {
-        let (ask, loans) = (passes.clone(), Arc::downgrade(self));
-        self.cluster.grants.subscribe(move |grant| {
-            ask.ask(LoanKey::of_grant(grant));
-            let waits = grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Pending);
-            if let (false, Some(loans), Some(by)) = (waits, loans.upgrade(), &grant.spec.requester)
-            {
-                loans.ask_rivals(&ask, &by.username);
-            }
-        });
-        let (ask, loans) = (passes.clone(), Arc::downgrade(self));
-        self.cluster.records.subscribe(move |record| {
-            ask.ask(LoanKey::of_record(record));
-            if let (true, Some(loans)) = (record.spec.end.is_some(), loans.upgrade()) {
-                loans.ask_rivals(&ask, &record.spec.requester.username);
-            }
-        });
-        let (ask, loans) = (passes.clone(), Arc::downgrade(self));
-        self.cluster.secrets.subscribe(move |secret| {
-            if let Some(key) = loans.upgrade().and_then(|loans| loans.of_secret(secret)) {
-                ask.ask(key);
-            }
-        });
-        let (ask, loans) = (passes.clone(), Arc::downgrade(self));
-        self.cluster.decisions.subscribe(move |decision| {
-            if let Some(key) = loans
-                .upgrade()
-                .and_then(|loans| loans.of_decision(decision))
-            {
-                ask.ask(key);
-            }
-        });
-        let (ask, loans) = (passes.clone(), Arc::downgrade(self));
-        self.boundary.subscribe(move || {
-            if let Some(loans) = loans.upgrade() {
-                loans.ask_requests(&ask);
-            }
-        });
-        let (ask, loans) = (passes.clone(), Arc::downgrade(self));
-        self.cluster.integrations.subscribe(move |integration| {
-            if let Some(loans) = loans.upgrade() {
-                loans.ask_all(&ask, &Key::of(integration));
-            }
-        });
-        let (ask, loans) = (passes.clone(), Arc::downgrade(self));
-        self.cluster.flows.subscribe(move |flow| {
-            if let Some(loans) = loans.upgrade() {
+        // There is one queue.
+        self.passes.set(passes.clone()).ok();
+        let loans = Arc::downgrade(self);
+        self.cluster
+            .grants
+            .subscribe(noticed(&loans, |loans, grant| {
+                loans.ask(LoanKey::of_grant(grant));
+                let waits = grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Pending);
+                if let (false, Some(by)) = (waits, &grant.spec.requester) {
+                    loans.ask_rivals(&by.username);
+                }
+            }));
+        self.cluster
+            .records
+            .subscribe(noticed(&loans, |loans, record| {
+                loans.ask(LoanKey::of_record(record));
+                if record.spec.end.is_some() {
+                    loans.ask_rivals(&record.spec.requester.username);
+                }
+            }));
+        self.cluster
+            .secrets
+            .subscribe(noticed(&loans, |loans, secret| {
+                loans
+                    .of_secret(secret)
+                    .into_iter()
+                    .for_each(|key| loans.ask(key));
+            }));
+        self.cluster
+            .decisions
+            .subscribe(noticed(&loans, |loans, decision| {
+                loans
+                    .of_decision(decision)
+                    .into_iter()
+                    .for_each(|key| loans.ask(key));
+            }));
+        let of_boundary = noticed(&loans, |loans, ()| loans.ask_requests(|_| true));
+        self.boundary.subscribe(move || of_boundary(&()));
+        self.cluster
+            .integrations
+            .subscribe(noticed(&loans, |loans, integration| {
+                loans.ask_all(&Key::of(integration));
+            }));
+        self.cluster
+            .flows
+            .subscribe(noticed(&loans, |loans, flow: &AccessFlow| {
                 let namespace = flow.namespace().unwrap_or_default();
-                loans.ask_all(&ask, &Key::new(namespace, &flow.spec.integration.0));
-            }
-        });
+                loans.ask_all(&Key::new(namespace, &flow.spec.integration.0));
+            }));
+    }
+
+    /// Has a loan looked at.
+    fn ask(&self, key: LoanKey) {
+        self.passes
+            .get()
+            .into_iter()
+            .for_each(|passes| passes.ask(key.clone()));
     }
 
     fn of_secret(&self, secret: &SecretMark) -> Option<LoanKey> {
@@ -188,32 +197,32 @@ impl Loans {
     }
 
     /// Has the requests looked at that wait until this person has less.
-    fn ask_rivals(&self, passes: &Passes<LoanKey>, requester: &str) {
+    fn ask_rivals(&self, requester: &str) {
         let rivals = self.rivals.of(requester);
-        rivals.into_iter().for_each(|key| passes.ask(key));
+        rivals.into_iter().for_each(|key| self.ask(key));
     }
 
-    /// Has all requests looked at that are not loans yet.
-    fn ask_requests(&self, passes: &Passes<LoanKey>) {
+    /// Has all requests looked at that are not loans yet, of those that are concerned.
+    fn ask_requests(&self, concerned: impl Fn(&AccessGrant) -> bool) {
         let is_request = |grant: &AccessGrant| {
             let status = grant.status.as_ref();
-            status.is_none_or(|s| s.granted_at.is_none())
+            status.is_none_or(|s| s.granted_at.is_none()) && concerned(grant)
         };
-        let requests = self.cluster.grants.select(is_request);
-        requests
-            .iter()
-            .for_each(|grant| passes.ask(LoanKey::of_grant(grant)));
+        self.ask_for(&self.cluster.grants.select(is_request));
     }
 
     /// Has all loans of an integration looked at.
-    fn ask_all(&self, passes: &Passes<LoanKey>, integration: &Key) {
-        let of_it = self.cluster.grants.select(|grant| {
+    fn ask_all(&self, integration: &Key) {
+        self.ask_for(&self.cluster.grants.select(|grant| {
             let key = LoanKey::of_grant(grant);
             key.ledger == integration.namespace && grant.spec.integration.name.0 == integration.name
-        });
-        of_it
+        }));
+    }
+
+    fn ask_for(&self, grants: &[Arc<AccessGrant>]) {
+        grants
             .iter()
-            .for_each(|grant| passes.ask(LoanKey::of_grant(grant)));
+            .for_each(|grant| self.ask(LoanKey::of_grant(grant)));
     }
 
     /// Looks at one loan once.
@@ -234,7 +243,11 @@ impl Loans {
 
     async fn look(&self, key: &LoanKey) -> Result<Outcome, ApiError> {
         let seen = self.observe(key).await?;
+        let doubtful_until = self.places.in_doubt_until(key);
         if seen.grant.is_none() && seen.record.is_none() {
+            if doubtful_until.is_some() {
+                return Ok(Outcome::Waiting(doubtful_until));
+            }
             self.memories.forget(&key.uid);
             self.rivals.forget(key);
             return Ok(Outcome::Gone);
@@ -268,7 +281,9 @@ impl Loans {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Outcome::Waiting(wake))
+        Ok(Outcome::Waiting(
+            [wake, doubtful_until].into_iter().flatten().min(),
+        ))
     }
 
     /// Reads from the API server itself what a conflict has shown to be old in the cache.
@@ -412,6 +427,19 @@ impl Loans {
                     note: message,
                 },
             );
+        }
+    }
+}
+
+/// What to do when something is noticed, as long as the controller is there.
+fn noticed<K>(
+    loans: &Weak<Loans>,
+    act: impl Fn(&Loans, &K) + Send + Sync + 'static,
+) -> impl Fn(&K) + Send + Sync + 'static {
+    let loans = loans.clone();
+    move |noticed| {
+        if let Some(loans) = loans.upgrade() {
+            act(&loans, noticed);
         }
     }
 }

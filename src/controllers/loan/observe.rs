@@ -1,14 +1,12 @@
 //! Looking at one loan: from what the watches have told, and live where a lagging watch would do harm.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
-use crate::api::{AccessGrant, AccessRecord, Phase};
+use crate::api::{AccessGrant, AccessRecord};
 use crate::cluster::{ApiError, Deleted, Key, Trouble, link_objects};
 use crate::plan::links::Links;
-use crate::plan::observed::{IntegrationSeen, LinkSeen, Observed, Usage};
+use crate::plan::observed::{IntegrationSeen, LinkSeen, Observed};
 
 use super::{LoanKey, Loans};
 
@@ -18,7 +16,7 @@ impl Loans {
         let this_one =
             |grant: &std::sync::Arc<AccessGrant>| grant.uid().as_deref() == Some(&key.uid);
         let grant = self.cluster.grants.get(&key.grant).filter(this_one);
-        let record = self.cluster.records.get(&key.record());
+        let record = self.record_seen(key).await?;
         let mut seen = Observed {
             namespace_labels: self.cluster.namespace_labels(&key.grant.namespace),
             link: self.link_seen(key, record.as_deref()).await?,
@@ -89,53 +87,6 @@ impl Loans {
             Err(_) if !memory.is_in_reach() => Ok(LinkSeen::OutOfReach),
             Err(error) => Err(error),
         }
-    }
-
-    /// What the requester has by each flow, this request not counted.
-    pub(super) fn usage(&self, key: &LoanKey, grant: &AccessGrant) -> BTreeMap<String, Usage> {
-        let mut usage: BTreeMap<String, Usage> = BTreeMap::new();
-        let Some(requester) = &grant.spec.requester else {
-            return usage;
-        };
-        let active = self.cluster.records.select(|record| {
-            record.namespace().as_deref() == Some(&key.ledger)
-                && record.spec.end.is_none()
-                && record.spec.requester.username == requester.username
-                && record.spec.grant.uid != key.uid
-        });
-        for record in active {
-            usage
-                .entry(record.spec.terms.flow.uid.clone())
-                .or_default()
-                .active += 1;
-        }
-        let waiting = self.cluster.grants.select(|other| {
-            let same = other
-                .spec
-                .requester
-                .as_ref()
-                .is_some_and(|r| r.username == requester.username);
-            // Times are whole seconds: of two requests of one second, the uid says which one is the older.
-            let older = (other.creation_timestamp(), other.uid())
-                < (grant.creation_timestamp(), grant.uid());
-            let status = other.status.as_ref();
-            let waits = status
-                .and_then(|s| s.phase)
-                .is_some_and(|p| p == Phase::Pending)
-                && status.is_some_and(|s| s.record.is_none());
-            same && older && waits && other.uid().as_deref() != Some(&key.uid)
-        });
-        for other in waiting {
-            let flow = other
-                .status
-                .as_ref()
-                .and_then(|s| s.terms.as_ref())
-                .map(|t| t.flow.uid.clone());
-            if let Some(flow) = flow {
-                usage.entry(flow).or_default().pending += 1;
-            }
-        }
-        usage
     }
 }
 

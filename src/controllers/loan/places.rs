@@ -1,0 +1,240 @@
+//! The places that flows have for one requester's loans: who has one, and who may have one because a record was perhaps written.
+//!
+//! Loans are counted from records. Whether a record was written is not known while its creation has not been answered; until the
+//! watch or a read has settled it, its place counts as taken, or two requests could both get the last one.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+
+use crate::api::{AccessGrant, AccessRecord, Phase};
+use crate::cluster::{ApiError, Trouble};
+use crate::plan::observed::Usage;
+
+use super::{LoanKey, Loans};
+
+/// A record that is not there so long after its creation was tried will not come: the API server works on a request for a minute
+/// at the most, unless its `--request-timeout` says otherwise.
+const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(2);
+
+/// Who may have a place.
+#[derive(Default)]
+pub(super) struct Places {
+    /// Held while the limits of a flow are checked and a record is created, so that two requests cannot both get the last place.
+    pub(super) turn: tokio::sync::Mutex<()>,
+    doubts: Mutex<HashMap<LoanKey, Doubt>>,
+}
+
+/// A record of which nobody knows whether it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Doubt {
+    requester: String,
+    /// The flow's uid.
+    flow: String,
+    /// When its creation was last tried.
+    since: Timestamp,
+}
+
+impl Doubt {
+    fn settled_at(&self) -> Timestamp {
+        self.since
+            .saturating_add(SETTLED_AFTER)
+            .unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl Places {
+    /// Takes in how the creation of a loan's record failed.
+    pub(super) fn note(
+        &self,
+        key: &LoanKey,
+        record: &AccessRecord,
+        trouble: &Trouble,
+        at: Timestamp,
+    ) {
+        let may_exist = matches!(
+            trouble,
+            Trouble::Timeout | Trouble::Unavailable(_) | Trouble::AlreadyExists
+        );
+        if may_exist {
+            let doubt = Doubt {
+                requester: record.spec.requester.username.clone(),
+                flow: record.spec.terms.flow.uid.clone(),
+                since: at,
+            };
+            self.with(|doubts| doubts.insert(key.clone(), doubt));
+        }
+    }
+
+    /// Until when it may be that a loan's record was written and is not seen yet, if that may be at all.
+    pub(super) fn in_doubt_until(&self, key: &LoanKey) -> Option<Timestamp> {
+        self.with(|doubts| doubts.get(key).map(Doubt::settled_at))
+    }
+
+    /// Takes in that a loan's record is known, or known not to be there; says whose place was in doubt.
+    fn settle(&self, key: &LoanKey) -> Option<String> {
+        self.with(|doubts| doubts.remove(key).map(|doubt| doubt.requester))
+    }
+
+    /// The loans of this person that may have a place, each with its flow's uid.
+    fn of(&self, requester: &str) -> Vec<(LoanKey, String)> {
+        self.with(|doubts| {
+            let of_them = doubts
+                .iter()
+                .filter(|(_, doubt)| doubt.requester == requester);
+            of_them
+                .map(|(key, doubt)| (key.clone(), doubt.flow.clone()))
+                .collect()
+        })
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut HashMap<LoanKey, Doubt>) -> T) -> T {
+        act(&mut self.doubts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Loans {
+    /// A loan's record as the watch has told it; read from the API server itself where nobody knows whether it was written.
+    pub(super) async fn record_seen(
+        &self,
+        key: &LoanKey,
+    ) -> Result<Option<Arc<AccessRecord>>, ApiError> {
+        let told = self.cluster.records.get(&key.record());
+        let Some(doubtful_until) = self.places.in_doubt_until(key) else {
+            return Ok(told);
+        };
+        let asked_at = self.clock.now();
+        let record = match told {
+            Some(record) => Some(record),
+            None => self.cluster.records.live(&key.record()).await?,
+        };
+        if (record.is_some() || asked_at >= doubtful_until)
+            && let Some(requester) = self.places.settle(key)
+            && record.is_none()
+        {
+            self.ask_rivals(&requester);
+        }
+        Ok(record)
+    }
+
+    /// What the requester has by each flow, this request not counted.
+    pub(super) fn usage(&self, key: &LoanKey, grant: &AccessGrant) -> BTreeMap<String, Usage> {
+        let mut usage: BTreeMap<String, Usage> = BTreeMap::new();
+        let Some(requester) = &grant.spec.requester else {
+            return usage;
+        };
+        // Looked at before the records: what is settled in between is counted by its record.
+        let in_doubt = self.places.of(&requester.username);
+        let records = self.cluster.records.select(|record| {
+            record.namespace().as_deref() == Some(&key.ledger)
+                && record.spec.requester.username == requester.username
+                && record.spec.grant.uid != key.uid
+        });
+        let known: HashSet<_> = records
+            .iter()
+            .map(|record| &record.spec.grant.uid)
+            .collect();
+        let may_exist = in_doubt.into_iter().filter(|(other, _)| {
+            other.ledger == key.ledger && other.uid != key.uid && !known.contains(&other.uid)
+        });
+        let running = records.iter().filter(|record| record.spec.end.is_none());
+        let active = running
+            .map(|record| record.spec.terms.flow.uid.clone())
+            .chain(may_exist.map(|(_, flow)| flow));
+        for flow in active {
+            usage.entry(flow).or_default().active += 1;
+        }
+        let waiting = self.cluster.grants.select(|other| {
+            let same = other
+                .spec
+                .requester
+                .as_ref()
+                .is_some_and(|r| r.username == requester.username);
+            // Times are whole seconds: of two requests of one second, the uid says which one is the older.
+            let older = (other.creation_timestamp(), other.uid())
+                < (grant.creation_timestamp(), grant.uid());
+            let status = other.status.as_ref();
+            let waits = status
+                .and_then(|s| s.phase)
+                .is_some_and(|p| p == Phase::Pending)
+                && status.is_some_and(|s| s.record.is_none());
+            same && older && waits && other.uid().as_deref() != Some(&key.uid)
+        });
+        for other in waiting {
+            let flow = other
+                .status
+                .as_ref()
+                .and_then(|s| s.terms.as_ref())
+                .map(|t| t.flow.uid.clone());
+            if let Some(flow) = flow {
+                usage.entry(flow).or_default().pending += 1;
+            }
+        }
+        usage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::Key;
+    use rstest::rstest;
+
+    fn key(uid: &str) -> LoanKey {
+        LoanKey {
+            grant: Key::new("team-a", "alice-db"),
+            uid: uid.into(),
+            ledger: "keyloan".into(),
+        }
+    }
+
+    fn record() -> AccessRecord {
+        let no_one = serde_json::json!({ "namespace": "", "name": "", "uid": "flow-1" });
+        let spec = serde_json::json!({
+            "grant": no_one,
+            "requester": { "username": "alice" },
+            "digest": "sha256:x",
+            "terms": {
+                "integration": no_one, "account": "", "flow": no_one, "flowGeneration": 1,
+                "vault": { "id": "", "title": "" }, "item": { "id": "", "title": "" },
+                "itemUpdatedAt": "2026-11-23T10:00:00Z", "recipients": [], "duration": "1h",
+                "viewOnce": false, "linkLifetime": "1h", "renewal": "Never",
+            },
+        });
+        AccessRecord::new("u-1", serde_json::from_value(spec).expect("a record"))
+    }
+
+    #[rstest]
+    #[case::no_answer(Trouble::Timeout, true)]
+    #[case::no_usable_answer(Trouble::Unavailable("502".into()), true)]
+    #[case::somebody_was_faster(Trouble::AlreadyExists, true)]
+    #[case::no_right(Trouble::Forbidden(String::new()), false)]
+    #[case::not_as_it_should_be(Trouble::Invalid(String::new()), false)]
+    #[case::no_namespace(Trouble::NotFound, false)]
+    fn what_may_have_been_written_has_a_place(#[case] trouble: Trouble, #[case] takes: bool) {
+        let places = Places::default();
+        places.note(&key("u-1"), &record(), &trouble, Timestamp::UNIX_EPOCH);
+        let expected = takes.then(|| (key("u-1"), "flow-1".to_owned()));
+        assert_eq!(places.of("alice"), Vec::from_iter(expected));
+        assert_eq!(places.of("bob"), []);
+        assert_eq!(
+            places.settle(&key("u-1")).as_deref(),
+            takes.then_some("alice")
+        );
+        assert_eq!(places.of("alice"), []);
+    }
+
+    #[test]
+    fn a_refusal_says_nothing_of_the_attempt_before_it_and_another_attempt_begins_the_doubt_anew() {
+        let places = Places::default();
+        let at = |second| Timestamp::from_second(second).expect("in range");
+        places.note(&key("u-1"), &record(), &Trouble::Timeout, at(0));
+        let refused = Trouble::Forbidden(String::new());
+        places.note(&key("u-1"), &record(), &refused, at(5));
+        assert_eq!(places.in_doubt_until(&key("u-1")), Some(at(120)));
+        places.note(&key("u-1"), &record(), &Trouble::Timeout, at(5));
+        assert_eq!(places.in_doubt_until(&key("u-1")), Some(at(125)));
+    }
+}

@@ -1,0 +1,125 @@
+//! The wire between the operator and the API server, on which answers get lost and news are late.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
+use keyloan::cluster::KubeAccess;
+use kube::Client;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::World;
+
+/// The wire. Clones are the same one.
+#[derive(Clone)]
+pub struct Wire {
+    operator: Client,
+    /// So many creations of records are still to be carried out and not answered.
+    lost: Arc<AtomicU32>,
+    /// Whether the watch of records tells what it knows.
+    tells: Arc<watch::Sender<bool>>,
+}
+
+impl World {
+    /// Has the operator that is started next reach the API server by a wire.
+    pub async fn wire(&mut self) -> Wire {
+        let operator = keyloan::cluster::connect(&self.settings.kube)
+            .await
+            .expect("a client");
+        let wire = Wire {
+            operator,
+            lost: Arc::default(),
+            tells: Arc::new(watch::Sender::new(true)),
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let address = listener.local_addr().expect("one");
+        let service = axum::Router::new()
+            .fallback(pass_on)
+            .with_state(wire.clone());
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        let KubeAccess::Kubeconfig(direct) = &self.settings.kube else {
+            panic!("a file")
+        };
+        let kubeconfig = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "wire",
+            "contexts": [{ "name": "wire", "context": { "cluster": "wire", "user": "wire" } }],
+            "clusters": [{ "name": "wire", "cluster": { "server": format!("http://{address}") } }],
+            "users": [{ "name": "wire", "user": {} }],
+        });
+        let path = direct.with_extension("wire");
+        std::fs::write(&path, kubeconfig.to_string()).expect("written");
+        self.settings.kube = KubeAccess::Kubeconfig(path);
+        wire
+    }
+}
+
+impl Wire {
+    /// Loses the answer to the next creation of a record, which is carried out.
+    pub fn lose_an_answer(&self) {
+        self.lost.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether all answers were lost that were to be.
+    pub fn has_lost_all(&self) -> bool {
+        self.lost.load(Ordering::SeqCst) == 0
+    }
+
+    /// Has the watch of records tell nothing, or all again.
+    pub fn tell_of_records(&self, tells: bool) {
+        self.tells.send_replace(tells);
+    }
+
+    fn loses(&self, request: &Request) -> bool {
+        let creates = request.method() == Method::POST;
+        creates
+            && request.uri().path().ends_with("/accessrecords")
+            && self
+                .lost
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                    left.checked_sub(1)
+                })
+                .is_ok()
+    }
+}
+
+async fn pass_on(State(wire): State<Wire>, request: Request) -> Response {
+    let is_lost = wire.loses(&request);
+    let follows_records = request.uri().path().ends_with("/accessrecords")
+        && request
+            .uri()
+            .query()
+            .is_some_and(|q| q.contains("watch=true"));
+    let (mut parts, body) = request.into_parts();
+    let body = to_bytes(body, usize::MAX).await.expect("read");
+    parts.headers.remove(header::HOST);
+    let request = http::Request::from_parts(parts, kube::client::Body::from(body));
+    let Ok(answer) = wire.operator.send(request).await else {
+        return StatusCode::BAD_GATEWAY.into_response();
+    };
+    if is_lost {
+        assert!(answer.status().is_success(), "it was to be carried out");
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
+    let answer = answer.map(Body::new);
+    match follows_records {
+        false => answer,
+        true => answer.map(|body| {
+            let tells = wire.tells.subscribe();
+            let late = body.into_data_stream().then(move |news| {
+                let mut tells = tells.clone();
+                async move {
+                    tells.wait_for(|tells| *tells).await.ok();
+                    news
+                }
+            });
+            Body::from_stream(late)
+        }),
+    }
+}
