@@ -6,9 +6,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use keyloan::api::{ACCEPTED, ACTIVE, EndReason, LinkOutcome, Phase, RENEW_ANNOTATION};
+use keyloan::api::{
+    ACCEPTED, ACTIVE, EndReason, FlowNamespaces, FromNamespaces, LinkOutcome, Phase,
+    RENEW_ANNOTATION,
+};
 use keyloan_simulator::{Fault, FaultKind, ItemChanges, Reason};
-use world::{Ask, World, condition};
+use world::{Ask, World, condition, labels};
 
 const SHARE: &str = "POST /api/v4/itemshare";
 const ITEM: &str = "GET /api/v1/vault/{vault}/item/{item}";
@@ -151,6 +154,31 @@ async fn a_loan_is_renewed_when_the_borrower_asks_and_expires_on_time() {
         .await
         .expect_err("over");
     assert_eq!(refusal.reason, Reason::Expired);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_looked_at_again_when_its_namespace_is_labelled() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world
+        .flow("oncall", |flow| {
+            flow.namespaces = FlowNamespaces {
+                from: FromNamespaces::Selector,
+                selector: Some(labels("lends", "yes")),
+            };
+        })
+        .await;
+    let grant = world
+        .ask("alice", Ask::item("db password").from("team-b"))
+        .await;
+    world
+        .until(&grant, |g| {
+            condition(g, ACCEPTED).is_some_and(|c| c.reason == "NoFlow")
+        })
+        .await;
+    // No time passes by the operator's clock: nothing but the label wakes it.
+    world.namespace("team-b", "yes").await;
+    world.until_active(&grant).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,8 @@ use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 use tokio::sync::watch;
 
+use super::index::{Index, Mark, Marks};
+
 /// An object's namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
@@ -64,7 +66,8 @@ pub struct Cache<K> {
 }
 
 struct Known<K> {
-    objects: HashMap<Key, Arc<K>>,
+    objects: HashMap<Arc<Key>, Arc<K>>,
+    index: Index<K>,
     /// The uids of objects that we deleted and whose end the watch has not told yet.
     deleted: HashMap<Key, String>,
     /// What we wrote since the last listing began: it need not be in that list.
@@ -80,10 +83,11 @@ pub(super) struct Feed<K> {
 }
 
 impl<K: Resource> Cache<K> {
-    /// An empty one that so many streams will feed.
-    pub(super) fn new(streams: usize) -> Self {
+    /// An empty one that so many streams will feed, of objects with these marks.
+    pub(super) fn new(streams: usize, marks: Marks<K>) -> Self {
         let known = Known {
             objects: HashMap::new(),
+            index: Index::new(marks),
             deleted: HashMap::new(),
             written: HashSet::new(),
         };
@@ -112,6 +116,14 @@ impl<K: Resource> Cache<K> {
             .values()
             .filter(|object| wanted(object))
             .cloned()
+            .collect()
+    }
+
+    /// All objects with this mark.
+    pub fn having(&self, mark: &Mark) -> Vec<Arc<K>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = known.index.having(mark);
+        keys.filter_map(|key| known.objects.get(key).cloned())
             .collect()
     }
 
@@ -166,11 +178,7 @@ impl<K: Resource> Cache<K> {
             .objects
             .get(key)
             .is_some_and(|object| is(object.as_ref(), uid));
-        let gone = if is_it {
-            known.objects.remove(key)
-        } else {
-            None
-        };
+        let gone = if is_it { known.remove(key) } else { None };
         drop(known);
         gone.iter().for_each(|object| self.tell(object));
     }
@@ -200,8 +208,17 @@ impl<K: Resource> Known<K> {
             return false;
         }
         self.deleted.remove(&key);
+        self.remove(&key);
+        let key = Arc::new(key);
+        self.index.add(&key, &object);
         self.objects.insert(key, object);
         true
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Arc<K>> {
+        let (key, object) = self.objects.remove_entry(key)?;
+        self.index.remove(&key, &object);
+        Some(object)
     }
 }
 
@@ -257,17 +274,16 @@ impl<K: Resource> Feed<K> {
     fn end_listing(&mut self) {
         let listing = self.listing.take().unwrap_or_default();
         let mut known = self.cache.write();
-        let gone: Vec<Key> = known
+        let gone: Vec<Arc<Key>> = known
             .objects
             .keys()
             .filter(|key| in_scope(self.scope.as_deref(), key))
-            .filter(|key| !listing.contains_key(key) && !known.written.contains(key))
+            .filter(|key| {
+                !listing.contains_key(key.as_ref()) && !known.written.contains(key.as_ref())
+            })
             .cloned()
             .collect();
-        let mut news: Vec<Arc<K>> = gone
-            .iter()
-            .filter_map(|key| known.objects.remove(key))
-            .collect();
+        let mut news: Vec<Arc<K>> = gone.iter().filter_map(|key| known.remove(key)).collect();
         known.deleted.retain(|key, _| listing.contains_key(key));
         for (key, object) in listing {
             if known.take(key, object.clone()) {
@@ -287,7 +303,7 @@ impl<K: Resource> Feed<K> {
         }
         let is_older = |known: &Arc<K>| version(known.as_ref()) <= version(object);
         let gone = match known.objects.get(&key) {
-            Some(known_object) if is_older(known_object) => known.objects.remove(&key),
+            Some(known_object) if is_older(known_object) => known.remove(&key),
             _ => None,
         };
         drop(known);
@@ -323,135 +339,4 @@ fn version(object: &impl Resource) -> u128 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use k8s_openapi::api::core::v1::ConfigMap;
-    use std::sync::Mutex;
-
-    fn object(name: &str, uid: &str, version: u32) -> ConfigMap {
-        let mut object = ConfigMap::default();
-        object.metadata.namespace = Some("ns".into());
-        object.metadata.name = Some(name.into());
-        object.metadata.uid = Some(uid.into());
-        object.metadata.resource_version = Some(version.to_string());
-        object
-    }
-
-    type Told = Arc<Mutex<Vec<String>>>;
-
-    fn synced() -> (Arc<Cache<ConfigMap>>, Feed<ConfigMap>, Told) {
-        let cache = Arc::new(Cache::new(1));
-        let mut feed = Feed::new(cache.clone(), None);
-        feed.take(Event::Init);
-        feed.take(Event::InitDone);
-        let told = Arc::new(Mutex::new(vec![]));
-        let log = told.clone();
-        cache.subscribe(move |object: &ConfigMap| {
-            log.lock()
-                .expect("fine")
-                .push(format!("{}@{}", object.name_any(), version(object)));
-        });
-        (cache, feed, told)
-    }
-
-    fn seen(cache: &Cache<ConfigMap>, name: &str) -> Option<u128> {
-        cache
-            .get(&Key::new("ns", name))
-            .map(|object| version(object.as_ref()))
-    }
-
-    #[test]
-    fn what_we_wrote_stands_until_the_watch_knows_something_newer() {
-        let (cache, mut feed, told) = synced();
-        cache.remember(object("a", "u1", 5));
-        feed.take(Event::Apply(object("a", "u1", 4)));
-        assert_eq!(seen(&cache, "a"), Some(5));
-        feed.take(Event::Apply(object("a", "u1", 5)));
-        feed.take(Event::Apply(object("a", "u1", 6)));
-        assert_eq!(seen(&cache, "a"), Some(6));
-        assert_eq!(
-            *told.lock().expect("fine"),
-            ["a@5", "a@6"],
-            "each change is told once"
-        );
-    }
-
-    #[test]
-    fn what_we_deleted_does_not_come_back_but_its_namesake_does() {
-        let (cache, mut feed, _) = synced();
-        feed.take(Event::Apply(object("a", "u1", 1)));
-        cache.forget(&Key::new("ns", "a"), "u1");
-        feed.take(Event::Apply(object("a", "u1", 2)));
-        assert_eq!(seen(&cache, "a"), None);
-        feed.take(Event::Delete(object("a", "u1", 3)));
-        feed.take(Event::Apply(object("a", "u2", 4)));
-        assert_eq!(seen(&cache, "a"), Some(4));
-    }
-
-    #[test]
-    fn the_end_of_an_earlier_object_does_not_end_its_namesake() {
-        let (cache, mut feed, _) = synced();
-        cache.remember(object("a", "u2", 9));
-        feed.take(Event::Delete(object("a", "u1", 8)));
-        assert_eq!(seen(&cache, "a"), Some(9));
-    }
-
-    #[test]
-    fn a_listing_drops_what_is_gone_but_not_what_we_wrote_while_it_was_made() {
-        let (cache, mut feed, told) = synced();
-        feed.take(Event::Apply(object("gone", "u1", 1)));
-        feed.take(Event::Apply(object("kept", "u2", 2)));
-        feed.take(Event::Init);
-        cache.remember(object("ours", "u3", 3));
-        feed.take(Event::InitApply(object("kept", "u2", 2)));
-        assert_eq!(
-            seen(&cache, "gone"),
-            Some(1),
-            "not before the list is complete"
-        );
-        feed.take(Event::InitDone);
-        let all = ["gone", "kept", "ours"].map(|name| seen(&cache, name));
-        assert_eq!(all, [None, Some(2), Some(3)]);
-        assert_eq!(
-            *told.lock().expect("fine"),
-            ["gone@1", "kept@2", "ours@3", "gone@1"]
-        );
-    }
-
-    #[test]
-    fn what_is_large_and_of_no_use_is_not_kept() {
-        let (cache, mut feed, _) = synced();
-        let large = |name: &str| {
-            let mut large = object(name, name, 1);
-            large.metadata.managed_fields = Some(vec![Default::default()]);
-            let annotations = [(LAST_APPLIED, "{}"), ("mine", "x")];
-            let own = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
-            large.metadata.annotations = Some(own.into());
-            large
-        };
-        feed.take(Event::Apply(large("a")));
-        cache.remember(large("b"));
-        for name in ["a", "b"] {
-            let kept = cache.get(&Key::new("ns", name)).expect("kept");
-            assert_eq!(kept.metadata.managed_fields, None);
-            assert_eq!(kept.annotations().keys().collect::<Vec<_>>(), ["mine"]);
-        }
-    }
-
-    #[test]
-    fn a_stream_of_one_namespace_leaves_the_others_alone() {
-        let cache = Arc::new(Cache::new(2));
-        let (mut one, mut other) = (
-            Feed::new(cache.clone(), Some("ns".into())),
-            Feed::new(cache.clone(), Some("x".into())),
-        );
-        one.take(Event::Init);
-        one.take(Event::InitApply(object("a", "u1", 1)));
-        one.take(Event::InitDone);
-        assert!(!cache.is_synced());
-        other.take(Event::Init);
-        other.take(Event::InitDone);
-        assert!(cache.is_synced());
-        assert_eq!(seen(&cache, "a"), Some(1));
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::cache::{Cache, Key};
 use super::errors::ApiError;
+use super::index::Marks;
 use super::verbs::{Deleted, Namespaced, Verbs};
 
 /// All that the operator knows of a kind, and can do to its objects. Reads like its [`Cache`].
@@ -28,9 +29,10 @@ impl<K> Deref for Kind<K> {
 }
 
 impl<K: Namespaced> Kind<K> {
-    pub(super) fn new(verbs: Verbs) -> Self {
+    /// With nothing known yet, of objects with these marks.
+    pub(super) fn new(verbs: Verbs, marks: Marks<K>) -> Self {
         Self {
-            cache: Arc::new(Cache::new(1)),
+            cache: Arc::new(Cache::new(1, marks)),
             verbs,
         }
     }

@@ -1,7 +1,7 @@
 //! The Kubernetes cluster: the only place that makes clients and `Api`s.
 //!
 //! * `connect`: a client whose every call is bounded in time.
-//! * `cache`: what the watches have told, and what we wrote ourselves since; `streams` feeds it.
+//! * `cache`: what the watches have told, and what we wrote ourselves since; `streams` feeds it, and `index` finds in it.
 //! * `verbs`: what can be written, and read live; `kinds` joins both for each of our kinds.
 //! * `events`: what people see in `kubectl describe`.
 //! * `policies`: the admission policies that guard all of it; [`probe`] sees whether they act.
@@ -12,6 +12,7 @@ mod cache;
 mod connect;
 mod errors;
 mod events;
+mod index;
 mod kinds;
 pub mod link_objects;
 mod merge;
@@ -42,6 +43,7 @@ pub use cache::{Cache, Key};
 pub use connect::{ConnectError, KubeAccess, connect, install_tls};
 pub use errors::{ApiError, Trouble};
 pub use events::{Events, Notice};
+pub use index::Mark;
 pub use kinds::Kind;
 pub use policies::Policies;
 pub use verbs::{Deleted, Namespaced, Verbs};
@@ -118,13 +120,13 @@ impl Cluster {
             Enrolled::Only(namespaces) => namespaces.len(),
         };
         Self {
-            integrations: Kind::new(verbs.clone()),
-            flows: Kind::new(verbs.clone()),
-            grants: Kind::new(verbs.clone()),
-            decisions: Kind::new(verbs.clone()),
-            records: Kind::new(verbs.clone()),
-            secrets: Arc::new(Cache::new(secret_streams)),
-            namespaces: Arc::new(Cache::new(1)),
+            integrations: Kind::new(verbs.clone(), index::unmarked),
+            flows: Kind::new(verbs.clone(), index::unmarked),
+            grants: Kind::new(verbs.clone(), index::of_grant),
+            decisions: Kind::new(verbs.clone(), index::of_decision),
+            records: Kind::new(verbs.clone(), index::of_record),
+            secrets: Arc::new(Cache::new(secret_streams, index::unmarked)),
+            namespaces: Arc::new(Cache::new(1, index::unmarked)),
             policies: Arc::new(Policies::new(client.clone())),
             verbs,
             enrolled,

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use crate::api::AccessDecision;
-use crate::cluster::{Cluster, Key};
+use crate::cluster::{Cluster, Key, Mark};
 use crate::runtime::{Clock, Outcome, Passes};
 
 /// How long a decision is kept at the least: the watch may tell of it before it tells of its request.
@@ -35,9 +35,8 @@ impl Decisions {
             if cluster.grants.get(&Key::of(grant)).is_some() {
                 return;
             }
-            let on_it = cluster.decisions.select(|decision| {
-                decision.namespace() == grant.namespace() && decision.spec.grant == grant.name_any()
-            });
+            let on_it = Mark::GrantNamed(Key::of(grant));
+            let on_it = cluster.decisions.having(&on_it);
             on_it
                 .iter()
                 .for_each(|decision| ask.ask(Key::of(decision.as_ref())));
@@ -74,11 +73,9 @@ impl Decisions {
         let request = Key::new(namespace, &decision.spec.grant);
         // A loan whose request is gone is ended from its record, and its decisions may still say by whom.
         let runs = |uid: &String| {
-            let records = self
-                .cluster
-                .records
-                .select(|record| record.spec.grant.uid == *uid && record.spec.end.is_none());
-            !records.is_empty()
+            let of_it = Mark::GrantUid(uid.clone());
+            let mut records = self.cluster.records.having(&of_it).into_iter();
+            records.any(|record| record.spec.end.is_none())
         };
         self.cluster.grants.get(&request).is_some() || runs(&decision.spec.grant_uid)
     }

@@ -330,7 +330,8 @@ impl World {
             .expect("patched");
     }
 
-    async fn namespace(&self, name: &str, lends: &str) {
+    /// A namespace whose label `lends` says this.
+    pub async fn namespace(&self, name: &str, lends: &str) {
         let namespace = json!({
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": { "name": name, "labels": { "lends": lends } },

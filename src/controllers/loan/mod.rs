@@ -9,17 +9,16 @@ mod observe;
 mod places;
 mod rivals;
 mod take_back;
+mod wake;
 mod words;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 
 use kube::ResourceExt;
 
-use crate::api::{
-    AccessDecision, AccessFlow, AccessGrant, AccessRecord, GRANT_UID_LABEL, Phase, link_name,
-};
-use crate::cluster::{ApiError, Cluster, Events, Key, Notice, SecretMark, Trouble};
+use crate::api::{AccessGrant, AccessRecord, link_name};
+use crate::cluster::{ApiError, Cluster, Events, Key, Notice, Trouble};
 use crate::plan::effect::{Effect, Note, Plan};
 use crate::plan::grant::plan;
 use crate::plan::observed::Observed;
@@ -113,116 +112,6 @@ impl Loans {
             places: Places::default(),
             passes: OnceLock::new(),
         })
-    }
-
-    /// Has a loan looked at whenever something changes that its plan depends on. Subscribe before the watches start.
-    pub fn subscribe(self: &Arc<Self>, passes: &Passes<LoanKey>) {
-        // There is one queue.
-        self.passes.set(passes.clone()).ok();
-        let loans = Arc::downgrade(self);
-        self.cluster
-            .grants
-            .subscribe(noticed(&loans, |loans, grant| {
-                loans.ask(LoanKey::of_grant(grant));
-                let waits = grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Pending);
-                if let (false, Some(by)) = (waits, &grant.spec.requester) {
-                    loans.ask_rivals(&by.username);
-                }
-            }));
-        self.cluster
-            .records
-            .subscribe(noticed(&loans, |loans, record| {
-                loans.ask(LoanKey::of_record(record));
-                if record.spec.end.is_some() {
-                    loans.ask_rivals(&record.spec.requester.username);
-                }
-            }));
-        self.cluster
-            .secrets
-            .subscribe(noticed(&loans, |loans, secret| {
-                loans
-                    .of_secret(secret)
-                    .into_iter()
-                    .for_each(|key| loans.ask(key));
-            }));
-        self.cluster
-            .decisions
-            .subscribe(noticed(&loans, |loans, decision| {
-                loans
-                    .of_decision(decision)
-                    .into_iter()
-                    .for_each(|key| loans.ask(key));
-            }));
-        let of_boundary = noticed(&loans, |loans, ()| loans.ask_requests(|_| true));
-        self.boundary.subscribe(move || of_boundary(&()));
-        self.cluster
-            .integrations
-            .subscribe(noticed(&loans, |loans, integration| {
-                loans.ask_all(&Key::of(integration));
-            }));
-        self.cluster
-            .flows
-            .subscribe(noticed(&loans, |loans, flow: &AccessFlow| {
-                let namespace = flow.namespace().unwrap_or_default();
-                loans.ask_all(&Key::new(namespace, &flow.spec.integration.0));
-            }));
-    }
-
-    /// Has a loan looked at.
-    fn ask(&self, key: LoanKey) {
-        self.passes
-            .get()
-            .into_iter()
-            .for_each(|passes| passes.ask(key.clone()));
-    }
-
-    fn of_secret(&self, secret: &SecretMark) -> Option<LoanKey> {
-        let uid = secret.labels().get(GRANT_UID_LABEL)?;
-        let owner = secret
-            .owner_references()
-            .iter()
-            .find(|owner| owner.uid == *uid)?;
-        let grant = self
-            .cluster
-            .grants
-            .get(&Key::new(secret.namespace()?, &owner.name))?;
-        (grant.uid().as_ref() == Some(uid)).then(|| LoanKey::of_grant(&grant))
-    }
-
-    /// The loan of the grant that a decision names, also where it is about an earlier one of this name: the status says so.
-    fn of_decision(&self, decision: &AccessDecision) -> Option<LoanKey> {
-        let named = Key::new(decision.namespace()?, &decision.spec.grant);
-        let grant = self.cluster.grants.get(&named)?;
-        Some(LoanKey::of_grant(&grant))
-    }
-
-    /// Has the requests looked at that wait until this person has less.
-    fn ask_rivals(&self, requester: &str) {
-        let rivals = self.rivals.of(requester);
-        rivals.into_iter().for_each(|key| self.ask(key));
-    }
-
-    /// Has all requests looked at that are not loans yet, of those that are concerned.
-    fn ask_requests(&self, concerned: impl Fn(&AccessGrant) -> bool) {
-        let is_request = |grant: &AccessGrant| {
-            let status = grant.status.as_ref();
-            status.is_none_or(|s| s.granted_at.is_none()) && concerned(grant)
-        };
-        self.ask_for(&self.cluster.grants.select(is_request));
-    }
-
-    /// Has all loans of an integration looked at.
-    fn ask_all(&self, integration: &Key) {
-        self.ask_for(&self.cluster.grants.select(|grant| {
-            let key = LoanKey::of_grant(grant);
-            key.ledger == integration.namespace && grant.spec.integration.name.0 == integration.name
-        }));
-    }
-
-    fn ask_for(&self, grants: &[Arc<AccessGrant>]) {
-        grants
-            .iter()
-            .for_each(|grant| self.ask(LoanKey::of_grant(grant)));
     }
 
     /// Looks at one loan once.
@@ -427,19 +316,6 @@ impl Loans {
                     note: message,
                 },
             );
-        }
-    }
-}
-
-/// What to do when something is noticed, as long as the controller is there.
-fn noticed<K>(
-    loans: &Weak<Loans>,
-    act: impl Fn(&Loans, &K) + Send + Sync + 'static,
-) -> impl Fn(&K) + Send + Sync + 'static {
-    let loans = loans.clone();
-    move |noticed| {
-        if let Some(loans) = loans.upgrade() {
-            act(&loans, noticed);
         }
     }
 }

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use crate::api::{AccessGrant, AccessRecord};
-use crate::cluster::{ApiError, Deleted, Key, Trouble, link_objects};
+use crate::cluster::{ApiError, Deleted, Key, Mark, Trouble, link_objects};
 use crate::plan::links::Links;
 use crate::plan::observed::{IntegrationSeen, LinkSeen, Observed};
 
@@ -35,10 +35,8 @@ impl Loans {
         if let (Some(grant), None) = (&seen.grant, &seen.record) {
             seen.usage = self.usage(key, grant);
         }
-        seen.decisions = self.cluster.decisions.select(|decision| {
-            decision.namespace().as_deref() == Some(&key.grant.namespace)
-                && decision.spec.grant == key.grant.name
-        });
+        let on_it = Mark::GrantNamed(key.grant.clone());
+        seen.decisions = self.cluster.decisions.having(&on_it);
         seen.boundary = self.boundary.seen();
         seen.checked = self.memories.of(&key.uid).checked();
         Ok(seen)

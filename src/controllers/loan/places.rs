@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
 use crate::api::{AccessGrant, AccessRecord, Phase};
-use crate::cluster::{ApiError, Trouble};
+use crate::cluster::{ApiError, Mark, Trouble};
 use crate::plan::observed::Usage;
 
 use super::{LoanKey, Loans};
@@ -127,10 +127,10 @@ impl Loans {
         };
         // Looked at before the records: what is settled in between is counted by its record.
         let in_doubt = self.places.of(&requester.username);
-        let records = self.cluster.records.select(|record| {
-            record.namespace().as_deref() == Some(&key.ledger)
-                && record.spec.requester.username == requester.username
-                && record.spec.grant.uid != key.uid
+        let by_them = Mark::Requester(requester.username.clone());
+        let mut records = self.cluster.records.having(&by_them);
+        records.retain(|record| {
+            record.namespace().as_deref() == Some(&key.ledger) && record.spec.grant.uid != key.uid
         });
         let known: HashSet<_> = records
             .iter()
@@ -146,12 +146,8 @@ impl Loans {
         for flow in active {
             usage.entry(flow).or_default().active += 1;
         }
-        let waiting = self.cluster.grants.select(|other| {
-            let same = other
-                .spec
-                .requester
-                .as_ref()
-                .is_some_and(|r| r.username == requester.username);
+        let mut waiting = self.cluster.grants.having(&by_them);
+        waiting.retain(|other| {
             // Times are whole seconds: of two requests of one second, the uid says which one is the older.
             let older = (other.creation_timestamp(), other.uid())
                 < (grant.creation_timestamp(), grant.uid());
@@ -160,7 +156,7 @@ impl Loans {
                 .and_then(|s| s.phase)
                 .is_some_and(|p| p == Phase::Pending)
                 && status.is_some_and(|s| s.record.is_none());
-            same && older && waits && other.uid().as_deref() != Some(&key.uid)
+            older && waits && other.uid().as_deref() != Some(&key.uid)
         });
         for other in waiting {
             let flow = other

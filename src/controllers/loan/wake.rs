@@ -1,0 +1,146 @@
+//! What wakes a loan: each change that its plan depends on has it looked at again, so that nothing has to be asked again and again.
+
+use std::sync::{Arc, Weak};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
+
+use crate::api::{
+    AccessDecision, AccessFlow, AccessGrant, AccessRecord, GRANT_UID_LABEL, OnePasswordIntegration,
+    Phase,
+};
+use crate::cluster::{Key, Mark, SecretMark};
+use crate::runtime::Passes;
+
+use super::{LoanKey, Loans};
+
+impl Loans {
+    /// Has a loan looked at whenever something changes that its plan depends on. Subscribe before the watches start.
+    pub fn subscribe(self: &Arc<Self>, passes: &Passes<LoanKey>) {
+        // There is one queue.
+        self.passes.set(passes.clone()).ok();
+        let (loans, cluster) = (Arc::downgrade(self), &self.cluster);
+        cluster
+            .grants
+            .subscribe(noticed(&loans, Self::grant_changed));
+        cluster
+            .records
+            .subscribe(noticed(&loans, |loans, record: &AccessRecord| {
+                loans.ask(LoanKey::of_record(record));
+                if record.spec.end.is_some() {
+                    loans.ask_rivals(&record.spec.requester.username);
+                }
+            }));
+        cluster
+            .secrets
+            .subscribe(noticed(&loans, |loans, secret: &SecretMark| {
+                if let Some(key) = loans.of_secret(secret) {
+                    loans.ask(key);
+                }
+            }));
+        cluster
+            .decisions
+            .subscribe(noticed(&loans, |loans, decision: &AccessDecision| {
+                let key = loans.of_decision(decision);
+                key.into_iter().for_each(|key| loans.ask(key));
+            }));
+        cluster.namespaces.subscribe(noticed(
+            &loans,
+            |loans, namespace: &PartialObjectMeta<Namespace>| {
+                let here = Mark::Namespace(namespace.name_any());
+                loans.ask_requests(loans.cluster.grants.having(&here));
+            },
+        ));
+        cluster.integrations.subscribe(noticed(
+            &loans,
+            |loans, integration: &OnePasswordIntegration| {
+                loans.ask_all(&Key::of(integration));
+            },
+        ));
+        cluster
+            .flows
+            .subscribe(noticed(&loans, |loans, flow: &AccessFlow| {
+                let namespace = flow.namespace().unwrap_or_default();
+                loans.ask_all(&Key::new(namespace, &flow.spec.integration.0));
+            }));
+        let boundary_changed = noticed(&loans, |loans, ()| {
+            loans.ask_requests(loans.cluster.grants.select(|_| true));
+        });
+        self.boundary.subscribe(move || boundary_changed(&()));
+    }
+
+    fn grant_changed(&self, grant: &AccessGrant) {
+        self.ask(LoanKey::of_grant(grant));
+        let waits = grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Pending);
+        if let (false, Some(by)) = (waits, &grant.spec.requester) {
+            self.ask_rivals(&by.username);
+        }
+    }
+
+    fn of_secret(&self, secret: &SecretMark) -> Option<LoanKey> {
+        let uid = secret.labels().get(GRANT_UID_LABEL)?;
+        let owner = secret
+            .owner_references()
+            .iter()
+            .find(|owner| owner.uid == *uid)?;
+        let grant = self
+            .cluster
+            .grants
+            .get(&Key::new(secret.namespace()?, &owner.name))?;
+        (grant.uid().as_ref() == Some(uid)).then(|| LoanKey::of_grant(&grant))
+    }
+
+    /// The loan of the grant that a decision names, also where it is about an earlier one of this name: the status says so.
+    fn of_decision(&self, decision: &AccessDecision) -> Option<LoanKey> {
+        let named = Key::new(decision.namespace()?, &decision.spec.grant);
+        let grant = self.cluster.grants.get(&named)?;
+        Some(LoanKey::of_grant(&grant))
+    }
+
+    /// Has the requests looked at that wait until this person has less.
+    pub(super) fn ask_rivals(&self, requester: &str) {
+        let rivals = self.rivals.of(requester);
+        rivals.into_iter().for_each(|key| self.ask(key));
+    }
+
+    /// Has those looked at that are not loans yet.
+    fn ask_requests(&self, grants: Vec<Arc<AccessGrant>>) {
+        let is_request = |grant: &&Arc<AccessGrant>| {
+            let status = grant.status.as_ref();
+            status.is_none_or(|s| s.granted_at.is_none())
+        };
+        let requests = grants.iter().filter(is_request);
+        requests.for_each(|grant| self.ask(LoanKey::of_grant(grant)));
+    }
+
+    /// Has all loans of an integration looked at.
+    fn ask_all(&self, integration: &Key) {
+        let of_it = self.cluster.grants.select(|grant| {
+            let key = LoanKey::of_grant(grant);
+            key.ledger == integration.namespace && grant.spec.integration.name.0 == integration.name
+        });
+        of_it
+            .iter()
+            .for_each(|grant| self.ask(LoanKey::of_grant(grant)));
+    }
+
+    fn ask(&self, key: LoanKey) {
+        if let Some(passes) = self.passes.get() {
+            passes.ask(key);
+        }
+    }
+}
+
+/// What to do when something is noticed, as long as the controller is there.
+fn noticed<K>(
+    loans: &Weak<Loans>,
+    act: impl Fn(&Loans, &K) + Send + Sync + 'static,
+) -> impl Fn(&K) + Send + Sync + 'static {
+    let loans = loans.clone();
+    move |noticed| {
+        if let Some(loans) = loans.upgrade() {
+            act(&loans, noticed);
+        }
+    }
+}
