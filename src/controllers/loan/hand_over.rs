@@ -5,13 +5,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use serde_json::json;
 
-use crate::api::{AccessRecord, LinkOutcome, Time};
+use crate::api::{AccessRecord, LinkOutcome, LinkRecord, Time};
 use crate::cluster::link_objects::{self, LinkFacts};
 use crate::cluster::{ApiError, Deleted, Key, Namespaced, SecretMark, Trouble};
 use crate::onepassword::ShareUrl;
 use crate::plan::observed::LinkSeen;
 
-use super::issue::{Issuing, with_outcome};
+use super::issue::Issuing;
 
 impl Issuing<'_> {
     /// The URL exists only here until the Secret is written, so the API server's bad moments are waited out.
@@ -32,7 +32,7 @@ impl Issuing<'_> {
         let uid = secret.uid().unwrap_or_default();
         self.let_requester_read(record, &uid).await?;
         let (issued_at, expires_at) = (Time(facts.issued_at), Time(facts.expires_at));
-        self.close(
+        self.close_issued(
             record,
             facts.sequence,
             issued_at,
@@ -125,7 +125,8 @@ impl Issuing<'_> {
         verbs.create(wanted).await.map(drop)
     }
 
-    pub(super) async fn close(
+    /// Notes in the record that a link is in its Secret.
+    pub(super) async fn close_issued(
         &self,
         record: &AccessRecord,
         sequence: u32,
@@ -133,27 +134,25 @@ impl Issuing<'_> {
         expires_at: Time,
         item_version: u32,
     ) -> Result<(), ApiError> {
-        let mut links = with_outcome(&record.spec.links, Some(sequence), LinkOutcome::Issued);
-        for link in links.iter_mut().filter(|l| l.sequence == sequence) {
+        let note = |link: &mut LinkRecord| {
+            link.outcome = Some(LinkOutcome::Issued);
             link.issued_at = Some(issued_at.clone());
             link.expires_at = Some(expires_at.clone());
             link.item_version = Some(item_version);
-        }
-        self.loans
-            .cluster
-            .records
-            .swap(record, json!({ "spec": { "links": links } }))
-            .await
-            .map(drop)
+        };
+        self.close(record, sequence, note).await
     }
 
-    pub(super) async fn close_without_link(
+    /// Closes an intent: notes in the record what became of it.
+    pub(super) async fn close(
         &self,
         record: &AccessRecord,
         sequence: u32,
-        outcome: LinkOutcome,
+        note: impl Fn(&mut LinkRecord),
     ) -> Result<(), ApiError> {
-        let links = with_outcome(&record.spec.links, Some(sequence), outcome);
+        let mut links = record.spec.links.clone();
+        let closed = links.iter_mut().filter(|l| l.sequence == sequence);
+        closed.for_each(note);
         self.loans
             .cluster
             .records

@@ -111,7 +111,7 @@ impl Issuing<'_> {
                     Effect::None => LinkOutcome::Refused,
                     Effect::Possible => LinkOutcome::Lost,
                 };
-                self.close_without_link(&record, issue.sequence, outcome)
+                self.close(&record, issue.sequence, |link| link.outcome = Some(outcome))
                     .await?;
                 Ok(Err(failure_of(&error, answered_at)))
             }
@@ -137,7 +137,7 @@ impl Issuing<'_> {
             return Ok(());
         };
         self.let_requester_read(record, &secret_uid).await?;
-        self.close(record, sequence, issued_at, expires_at, item_version)
+        self.close_issued(record, sequence, issued_at, expires_at, item_version)
             .await
     }
 

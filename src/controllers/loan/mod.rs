@@ -150,12 +150,8 @@ impl Loans {
         if let Some(requester) = seen.grant.as_ref().and_then(|g| g.spec.requester.as_ref()) {
             self.rivals.note(&requester.username, key, status.as_ref());
         }
-        if effect == Some(Effect::CheckBoundary) {
-            return Ok(self.check_boundary(key, &seen).await);
-        }
         if let Some(effect) = effect {
-            self.execute(key, &seen, effect).await?;
-            return Ok(Outcome::Applied);
+            return self.execute(key, &seen, effect).await;
         }
         if let (Some(grant), Some(status)) = (&seen.grant, status) {
             match self
@@ -212,9 +208,9 @@ impl Loans {
         key: &LoanKey,
         seen: &Observed,
         effect: Effect,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Outcome, ApiError> {
         let memory = self.memories.of(&key.uid);
-        match effect {
+        let done = match effect {
             Effect::ListVault { vault, looking_for } => {
                 let outcome = self
                     .registry
@@ -227,15 +223,14 @@ impl Loans {
                 }
                 Ok(())
             }
-            // Looked at before anything else: it has an outcome of its own.
-            Effect::CheckBoundary => Ok(()),
+            Effect::CheckBoundary => return Ok(self.check_boundary(key, seen).await),
             Effect::IssueLink(_) => {
                 // Held until the link is issued: an intent is not written before its call can begin. Waiting for it may take
                 // minutes, so the plan is made anew.
                 let _turn = self.registry.turn(&integration_of(key, seen)).await;
                 let seen = self.observe(key).await?;
                 let Some(Effect::IssueLink(issue)) = plan(&seen, self.clock.now()).effect else {
-                    return Ok(());
+                    return Ok(Outcome::Applied);
                 };
                 let issuing = Issuing {
                     loans: self,
@@ -254,7 +249,7 @@ impl Loans {
                 item_version,
             } => {
                 let Some(record) = &seen.record else {
-                    return Ok(());
+                    return Ok(Outcome::Applied);
                 };
                 let issuing = Issuing {
                     loans: self,
@@ -274,7 +269,7 @@ impl Loans {
                 decision,
             } => {
                 let Some(record) = &seen.record else {
-                    return Ok(());
+                    return Ok(Outcome::Applied);
                 };
                 let links =
                     issue::with_outcome(&record.spec.links, lost, crate::api::LinkOutcome::Lost);
@@ -297,7 +292,8 @@ impl Loans {
                 Some(record) => self.cluster.records.delete(record.as_ref()).await,
                 None => Ok(()),
             },
-        }
+        };
+        done.map(|()| Outcome::Applied)
     }
 
     fn tell(&self, grant: &AccessGrant, notes: Vec<Note>) {
