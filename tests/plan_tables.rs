@@ -3,11 +3,13 @@
 mod plan {
     #![allow(dead_code, reason = "each test binary uses its part of what is shared")]
 
+    pub mod deciders;
     pub mod executor;
     pub mod world;
 
     mod approving;
     mod choosing;
+    mod counting;
     mod endings;
     mod lookup;
     mod requests;

@@ -4,10 +4,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::AccessRecord;
 
+use super::approval;
 use super::effect::{Effect, Plan};
 use super::leftover::Leftover;
 use super::observed::Observed;
 use super::status;
+use super::terms::Agreement;
 
 /// How long an ended grant is kept for people to read.
 const GRANT_KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
@@ -57,7 +59,10 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
             ..Plan::default()
         };
     }
-    let status = status::of_ended(grant, record, &left, now);
+    let agreement = Agreement::of(record);
+    let counted = &record.spec.decisions;
+    let ignored = approval::unheeded(seen, grant, &agreement, counted, now);
+    let status = status::of_ended(grant, record, &left, ignored, now);
     let notes = status::notes(grant, &status);
     let over = residual.filter(|r| *r > now).unwrap_or(delete_at);
     Plan {

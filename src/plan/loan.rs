@@ -3,8 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{
-    AccessGrant, AccessRecord, CountedDecision, EndReason, EndRecord, LinkLifetime, LinkRecord,
-    RENEW_ANNOTATION, Time, link_name,
+    AccessGrant, AccessRecord, CountedDecision, EndReason, EndRecord, IgnoredDecision,
+    LinkLifetime, LinkRecord, RENEW_ANNOTATION, Time, link_name,
 };
 
 use super::approval;
@@ -49,7 +49,9 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
         Next::Issue(issue) => Some(Effect::IssueLink(issue.clone())),
         _ => None,
     };
-    let state = state(seen, record, &next, now);
+    let counted = &record.spec.decisions;
+    let ignored = approval::unheeded(seen, grant, &agreement, counted, now);
+    let state = state(seen, record, &next, ignored, now);
     let status = status::of_loan(grant, record, state, now);
     let notes = status::notes(grant, &status);
     let ends = [
@@ -429,7 +431,13 @@ fn standstill(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, &
         .then_some((reasons::FLOW_SUSPENDED, message))
 }
 
-fn state(seen: &Observed, record: &AccessRecord, next: &Next, now: Timestamp) -> LoanState {
+fn state(
+    seen: &Observed,
+    record: &AccessRecord,
+    next: &Next,
+    ignored: Vec<IgnoredDecision>,
+    now: Timestamp,
+) -> LoanState {
     let links = Links::of(&record.spec);
     let current = links.current();
     let opens = current.filter(|l| now < end_of(l));
@@ -462,5 +470,6 @@ fn state(seen: &Observed, record: &AccessRecord, next: &Next, now: Timestamp) ->
         active,
         stalled,
         secret_here: here,
+        ignored,
     }
 }

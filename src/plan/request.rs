@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::api::{AccessGrant, ConsideredFlow, CountedDecision, Decision, Phase, Time};
+use crate::api::{
+    AccessGrant, ConsideredFlow, CountedDecision, Decision, IgnoredDecision, Phase, Time,
+};
 
 use super::approval::{self, Standing, Weighed};
 use super::effect::{Effect, IssueLink, Plan};
@@ -45,7 +47,7 @@ pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
         return record_missing(grant, now);
     }
     if let Some(decision) = approval::withdrawal(seen, grant) {
-        return denied(grant, decision, None, Vec::new(), now);
+        return denied(grant, decision, None, now);
     }
     let patience = patience(grant, now);
     let or_lapsed = |hold: Hold| match now >= patience {
@@ -169,6 +171,16 @@ fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
     Vouched::AfterACheck
 }
 
+/// What has been found out about a request that a flow covers.
+struct Covered {
+    agreement: Agreement,
+    considered: Vec<ConsideredFlow>,
+    /// The decisions that counted.
+    decisions: Vec<CountedDecision>,
+    /// The decisions that did not.
+    ignored: Vec<IgnoredDecision>,
+}
+
 /// A flow covers the request: now those decide whom the flow names.
 fn agreed(
     seen: &Observed,
@@ -178,11 +190,18 @@ fn agreed(
     now: Timestamp,
 ) -> Plan {
     let Some(approval) = &agreement.terms.approval else {
-        if let Some(decision) = approval::revocation(&seen.decisions, &agreement, None) {
-            return denied(grant, decision, Some(&agreement), considered, now);
-        }
-        let lapses = starts_until(grant, None, now);
-        return grantable(seen, grant, agreement, Vec::new(), considered, lapses, now);
+        let no = approval::revocation(&seen.decisions, &agreement, None);
+        let decisions = Vec::from_iter(no.clone());
+        let covered = Covered {
+            ignored: approval::unheeded(seen, grant, &agreement, &decisions, now),
+            agreement,
+            considered,
+            decisions,
+        };
+        return match no {
+            Some(decision) => denied(grant, decision, Some(covered), now),
+            None => grantable(seen, grant, covered, starts_until(grant, None, now), now),
+        };
     };
     let until = approval_until(grant, approval, now);
     let Weighed {
@@ -190,44 +209,17 @@ fn agreed(
         counted,
         ignored,
     } = approval::weigh(seen, grant, &agreement, approval, until);
-    let mut state = RequestState {
-        phase: Phase::Pending,
-        accepted: Ok(()),
-        approved: Approved::No(reasons::NOT_APPROVED, String::new()),
-        not_active: (
-            reasons::NOT_APPROVED,
-            "the request has not been approved".into(),
-        ),
-        stalled: false,
-        goes_on: true,
+    let covered = Covered {
+        agreement,
         considered,
-        agreement: Some(&agreement),
         decisions: counted,
         ignored,
     };
     match standing {
-        Standing::Denied(decision) => {
-            let considered = std::mem::take(&mut state.considered);
-            let ignored = std::mem::take(&mut state.ignored);
-            let mut plan = denied(grant, decision, Some(&agreement), considered, now);
-            if let Some(status) = &mut plan.status {
-                status.ignored_decisions = ignored;
-            }
-            plan
-        }
+        Standing::Denied(decision) => denied(grant, decision, Some(covered), now),
         Standing::Approved { at } => {
             let lapses = starts_until(grant, Some(at), now);
-            let RequestState {
-                considered,
-                decisions,
-                ignored,
-                ..
-            } = state;
-            let mut plan = grantable(seen, grant, agreement, decisions, considered, lapses, now);
-            if let Some(status) = &mut plan.status {
-                status.ignored_decisions = ignored;
-            }
-            plan
+            grantable(seen, grant, covered, lapses, now)
         }
         Standing::Unverified if seen.boundary.broken.is_none() => Plan {
             effect: Some(Effect::CheckBoundary),
@@ -237,32 +229,65 @@ fn agreed(
         Standing::Waiting(_) | Standing::Unverified if now >= until => {
             let message = format!("it was not approved by {until:.0}; ask again");
             let lapsed = Hold::new(Kind::Lapsed, reasons::LAPSED, message);
-            let considered = std::mem::take(&mut state.considered);
-            held(grant, lapsed, considered, None, now)
+            held(grant, lapsed, covered.considered, None, now)
         }
         Standing::Unverified => {
             let why = seen.boundary.broken.clone().unwrap_or_default();
             let hold = Hold::boundary(&why);
-            state.approved = Approved::No(hold.reason, hold.message);
-            show(grant, state, Some(until), now)
+            waiting(
+                grant,
+                covered,
+                Approved::No(hold.reason, hold.message),
+                until,
+                now,
+            )
         }
         Standing::Waiting(sentence) => {
-            state.approved = Approved::Waits(sentence);
-            show(grant, state, Some(until), now)
+            waiting(grant, covered, Approved::Waits(sentence), until, now)
         }
     }
+}
+
+/// Somebody's word is missing.
+fn waiting(
+    grant: &AccessGrant,
+    covered: Covered,
+    approved: Approved,
+    until: Timestamp,
+    now: Timestamp,
+) -> Plan {
+    let state = RequestState {
+        phase: Phase::Pending,
+        accepted: Ok(()),
+        approved,
+        not_active: (
+            reasons::NOT_APPROVED,
+            "the request has not been approved".into(),
+        ),
+        stalled: false,
+        goes_on: true,
+        considered: covered.considered,
+        agreement: Some(&covered.agreement),
+        decisions: covered.decisions,
+        ignored: covered.ignored,
+    };
+    show(grant, state, Some(until), now)
 }
 
 /// Nobody's word is missing: the first link is issued, unless something hinders it.
 fn grantable(
     seen: &Observed,
     grant: &AccessGrant,
-    agreement: Agreement,
-    decisions: Vec<CountedDecision>,
-    considered: Vec<ConsideredFlow>,
+    covered: Covered,
     lapses: Timestamp,
     now: Timestamp,
 ) -> Plan {
+    let Covered {
+        agreement,
+        considered,
+        decisions,
+        ignored,
+    } = covered;
     if now >= lapses {
         return held(grant, lapsed(grant, lapses, now), considered, None, now);
     }
@@ -276,7 +301,7 @@ fn grantable(
         considered,
         agreement: Some(&agreement),
         decisions: decisions.clone(),
-        ignored: Vec::new(),
+        ignored,
     };
     let write_by = answered_by(lapses);
     let mut wake = lapses;
@@ -340,8 +365,7 @@ fn stale_listing(seen: &Observed, agreement: &Agreement) -> Option<Effect> {
 fn denied(
     grant: &AccessGrant,
     decision: CountedDecision,
-    agreement: Option<&Agreement>,
-    considered: Vec<ConsideredFlow>,
+    covered: Option<Covered>,
     now: Timestamp,
 ) -> Plan {
     let (reason, what) = match decision.decision {
@@ -351,6 +375,10 @@ fn denied(
     let why = decision.reason.as_ref();
     let why = why.map_or(String::new(), |why| format!(": {why}"));
     let message = format!("it was {what} by {}{why}", decision.user);
+    let (agreement, considered, ignored) = match covered {
+        Some(covered) => (Some(covered.agreement), covered.considered, covered.ignored),
+        None => (None, Vec::new(), Vec::new()),
+    };
     let state = RequestState {
         phase: Phase::Denied,
         accepted: match agreement {
@@ -362,9 +390,9 @@ fn denied(
         stalled: true,
         goes_on: false,
         considered,
-        agreement,
+        agreement: agreement.as_ref(),
         decisions: vec![decision],
-        ignored: Vec::new(),
+        ignored,
     };
     show(grant, state, None, now)
 }

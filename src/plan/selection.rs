@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use wildmatch::WildMatch;
 
 use crate::api::{
-    AccessFlow, FromNamespaces, Identity, ItemSelection, ItemSelector, Person, PersonKind,
-    Resolved, Subject, SubjectKind,
+    AccessFlow, AgreedPerson, FromNamespaces, Identity, ItemSelection, ItemSelector, Person,
+    PersonKind, Resolved, Subject, SubjectKind,
 };
 
 use super::inventory::ItemSeen;
@@ -60,11 +60,39 @@ pub fn is_among(subjects: &[Subject], who: &Identity) -> bool {
     })
 }
 
+/// Somebody by name, or a group of people.
+pub trait Named {
+    /// Which of both.
+    fn kind(&self) -> PersonKind;
+    /// The name.
+    fn name(&self) -> &str;
+}
+
+impl Named for Person {
+    fn kind(&self) -> PersonKind {
+        self.kind
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Named for AgreedPerson {
+    fn kind(&self) -> PersonKind {
+        self.kind
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// Whether somebody is one of these people, or in one of these groups.
-pub fn is_one_of(people: &[Person], who: &Identity) -> bool {
-    people.iter().any(|person| match person.kind {
-        PersonKind::User => person.name == who.username,
-        PersonKind::Group => in_group(who, &person.name),
+pub fn is_one_of(people: &[impl Named], who: &Identity) -> bool {
+    people.iter().any(|person| match person.kind() {
+        PersonKind::User => person.name() == who.username,
+        PersonKind::Group => in_group(who, person.name()),
     })
 }
 

@@ -126,6 +126,8 @@ pub struct LoanState {
     pub stalled: bool,
     /// Whether the Secret holds the current link.
     pub secret_here: bool,
+    /// The decisions that had no effect.
+    pub ignored: Vec<IgnoredDecision>,
 }
 
 /// The status of a loan that runs.
@@ -169,6 +171,7 @@ pub fn of_loan(
             })
         }),
         access_details: record.spec.terms.access_details.clone(),
+        ignored_decisions: state.ignored,
         ..common(grant, record)
     }
 }
@@ -178,6 +181,7 @@ pub fn of_ended(
     grant: &AccessGrant,
     record: &AccessRecord,
     left: &Leftover,
+    ignored: Vec<IgnoredDecision>,
     now: Timestamp,
 ) -> AccessGrantStatus {
     let mut conditions = start(grant, now);
@@ -232,6 +236,7 @@ pub fn of_ended(
         conditions: conditions.done(),
         residual_until: record.spec.residual_until.clone(),
         ended_at: Some(end.at.clone()),
+        ignored_decisions: ignored,
         ..common(grant, record)
     }
 }

@@ -3,10 +3,12 @@
 mod agreed;
 mod people;
 mod places;
+mod unheeded;
 mod waiting;
 mod weigh;
 
 pub use agreed::{agreed, shortfall};
+pub use unheeded::unheeded;
 pub use weigh::{Standing, Weighed, revocation, weigh, withdrawal};
 
 use jiff::SignedDuration;

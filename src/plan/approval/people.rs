@@ -1,6 +1,7 @@
 //! Who is who: members of groups, and the four eyes that every approval needs.
 
-use crate::api::{AgreedPerson, Email, Identity, Person, PersonKind, Terms};
+use crate::api::{AgreedPerson, Email, Identity, Person, Terms};
+use crate::plan::selection::is_one_of;
 
 impl AgreedPerson {
     /// A person or group of the rules, as the terms keep it.
@@ -10,16 +11,6 @@ impl AgreedPerson {
             name: person.name.clone(),
         }
     }
-}
-
-/// Whether somebody is one of these people, or in one of these groups.
-pub(super) fn is_one_of(people: &[AgreedPerson], who: &Identity) -> bool {
-    people.iter().any(|person| match person.kind {
-        PersonKind::User => person.name == who.username,
-        PersonKind::Group => {
-            !person.name.starts_with("system:") && who.groups.iter().any(|g| g.0 == person.name)
-        }
-    })
 }
 
 /// Whether this is a person at all: ServiceAccounts and other machinery never decide.

@@ -7,13 +7,20 @@ use crate::api::{
     IgnoredDecision, Requirement, Time,
 };
 use crate::plan::observed::Observed;
+use crate::plan::selection::is_one_of;
 use crate::plan::terms::Agreement;
 
-use super::people::{decides, four_eyes, is_one_of, is_person, may_end, same_person};
+use super::people::{decides, four_eyes, is_person, may_end, same_person};
 use super::{places, waiting};
 
 /// Nobody vouches for who made it.
 const TOO_OLD: &str = "it was made before the admission policies that vouch for its maker were last changed; decide again";
+
+/// It came when it could not change anything any more.
+pub(super) const TOO_LATE: &str = "it came too late";
+
+/// All have agreed already who had to.
+pub(super) const NOT_NEEDED: &str = "its groups have all the approvals that they need";
 
 /// How many ignored decisions a status shows.
 const SHOWN: usize = 20;
@@ -46,7 +53,7 @@ pub enum Standing {
 }
 
 /// One decision, as far as it can be told who made it.
-struct Voice<'a> {
+pub(super) struct Voice<'a> {
     object: &'a AccessDecision,
     by: &'a Identity,
     at: Timestamp,
@@ -59,7 +66,7 @@ impl<'a> Voice<'a> {
         Some(Self { object, by, at })
     }
 
-    fn counted(&self) -> CountedDecision {
+    pub(super) fn counted(&self) -> CountedDecision {
         CountedDecision {
             user: self.by.username.clone(),
             decision: self.object.spec.decision,
@@ -125,8 +132,6 @@ pub fn weigh(
     }
     let (standing, counted, surplus) = tally(approval, approvals, until);
     ignored.extend(surplus);
-    // The newest ones are those that somebody wonders about.
-    ignored.drain(..ignored.len().saturating_sub(SHOWN));
     let standing = match standing {
         Standing::Waiting(_) if unverified => Standing::Unverified,
         other => other,
@@ -134,8 +139,14 @@ pub fn weigh(
     Weighed {
         standing,
         counted,
-        ignored,
+        ignored: the_newest(ignored),
     }
+}
+
+/// As many as a status shows: the newest ones are those that somebody wonders about.
+pub(super) fn the_newest(mut ignored: Vec<IgnoredDecision>) -> Vec<IgnoredDecision> {
+    ignored.drain(..ignored.len().saturating_sub(SHOWN));
+    ignored
 }
 
 /// What a decision that is to be heard says.
@@ -186,7 +197,7 @@ pub fn withdrawal(seen: &Observed, grant: &AccessGrant) -> Option<CountedDecisio
         .map(|voice| voice.counted())
 }
 
-fn ignored_decision(object: &AccessDecision, reason: &str) -> IgnoredDecision {
+pub(super) fn ignored_decision(object: &AccessDecision, reason: &str) -> IgnoredDecision {
     let by = object.spec.approver.as_ref();
     IgnoredDecision {
         name: name_of(object),
@@ -200,7 +211,7 @@ fn name_of(object: &AccessDecision) -> String {
 }
 
 /// The decisions in the order in which they were made.
-fn in_order(seen: &Observed) -> Vec<&AccessDecision> {
+pub(super) fn in_order(seen: &Observed) -> Vec<&AccessDecision> {
     let mut objects: Vec<_> = seen.decisions.iter().map(AsRef::as_ref).collect();
     objects.sort_by_key(|object: &&AccessDecision| {
         let meta = &object.metadata;
@@ -211,7 +222,7 @@ fn in_order(seen: &Observed) -> Vec<&AccessDecision> {
 }
 
 /// Whether a decision is about this request, by a person, and in time.
-fn heard<'a>(
+pub(super) fn heard<'a>(
     object: &'a AccessDecision,
     grant: &AccessGrant,
     until: Timestamp,
@@ -223,13 +234,13 @@ fn heard<'a>(
         .ok_or("it does not say which person made it; ServiceAccounts never decide")?;
     // A no is heard until the loan begins.
     if object.spec.decision == Decision::Approve && voice.at >= until {
-        return Err("it came too late");
+        return Err(TOO_LATE);
     }
     Ok(voice)
 }
 
 /// Whether a Deny or a Revoke is made by somebody entitled to it.
-fn says_no(voice: &Voice<'_>, agreement: &Agreement) -> Result<(), &'static str> {
+pub(super) fn says_no(voice: &Voice<'_>, agreement: &Agreement) -> Result<(), &'static str> {
     let spec = &voice.object.spec;
     let entitled = match spec.decision {
         Decision::Deny => decides(voice.by, &agreement.terms),
@@ -248,7 +259,7 @@ fn says_no(voice: &Voice<'_>, agreement: &Agreement) -> Result<(), &'static str>
 }
 
 /// The groups for which an approval could count, or why it counts for none.
-fn may_approve(
+pub(super) fn may_approve(
     voice: &Voice<'_>,
     agreement: &Agreement,
     approval: &AgreedApproval,
@@ -314,7 +325,7 @@ fn tally(
             None => surplus.push(IgnoredDecision {
                 name: given.name,
                 user: given.counted.user,
-                reason: "its groups have all the approvals that they need".into(),
+                reason: NOT_NEEDED.into(),
             }),
         }
     }
