@@ -16,6 +16,7 @@ pub mod inventory;
 pub mod leftover;
 pub mod links;
 pub mod loan;
+mod next_link;
 pub mod observed;
 mod over;
 mod patience;

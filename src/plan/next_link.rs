@@ -1,0 +1,228 @@
+//! The next link of a loan that runs: whether it is wanted, and what it has to wait for.
+
+use jiff::Timestamp;
+
+use crate::api::{AccessGrant, AccessRecord, LinkRecord, RENEW_ANNOTATION, link_name};
+
+use super::effect::IssueLink;
+use super::leftover::kept;
+use super::links::{Links, MOST_LOST, RENEWAL_MARGIN, RENEWED_AFTER, answered_by, end_of};
+use super::loan::gives_up_at;
+use super::observed::{LinkSeen, Observed};
+use super::reasons::grant as reasons;
+use super::retry;
+use super::terms::{Agreement, sendable};
+
+/// What about the next link.
+pub(super) enum Next {
+    /// None is needed, as far as can be said now; look again then.
+    NotNeeded { until: Option<Timestamp> },
+    /// It is issued now.
+    Issue(Box<IssueLink>),
+    /// It has to wait.
+    Waits {
+        until: Timestamp,
+        why: (&'static str, String),
+        stalled: bool,
+    },
+    /// It is not issued, though it is wanted.
+    Stopped {
+        why: (&'static str, String),
+        stalled: bool,
+    },
+}
+
+pub(super) fn next_link(
+    seen: &Observed,
+    record: &AccessRecord,
+    grant: &AccessGrant,
+    now: Timestamp,
+) -> Next {
+    let links = Links::of(&record.spec);
+    let asked = renewal_asked(grant);
+    if let Some(current) = links.current() {
+        match wanted(seen, links, current, asked, now) {
+            Wanted::Now => {}
+            Wanted::From(until) => return Next::NotNeeded { until: Some(until) },
+            Wanted::Not => return Next::NotNeeded { until: None },
+        }
+    }
+    let stopped = |reason, message: &str, stalled| Next::Stopped {
+        why: (reason, message.to_owned()),
+        stalled,
+    };
+    if let (None, Some(why)) = (links.granted_at(), &seen.boundary.broken) {
+        return stopped(reasons::BOUNDARY_NOT_IN_FORCE, why, false);
+    }
+    if let Some((reason, message)) = standstill(seen, record) {
+        let renewal = links.current().is_some();
+        let reason = if renewal {
+            reasons::RENEWAL_STOPPED
+        } else {
+            reason
+        };
+        return stopped(reason, message, false);
+    }
+    if links.is_full() {
+        let message = "this loan has had as many links as a record holds; ask for another loan";
+        return stopped(reasons::RENEWAL_STOPPED, message, false);
+    }
+    if let Err(objection) = sendable(&record.spec.terms.recipients) {
+        return stopped(objection.reason, &objection.message, true);
+    }
+    if links.lost_in_a_row(links.current().and(asked)) >= MOST_LOST {
+        let message = "three links in a row were lost on the way to 1Password and back; look at the network and at 1Password's status, then ask again";
+        return stopped(reasons::LINKS_LOST, message, true);
+    }
+    if let Some(why) = no_place(seen, record) {
+        return Next::Stopped { why, stalled: true };
+    }
+    if let Some(attempt) = seen.attempt.as_ref().filter(|a| a.retry_at() > now) {
+        return Next::Waits {
+            until: attempt.retry_at(),
+            why: attempt.explain(),
+            stalled: attempt.needs_a_person(),
+        };
+    }
+    if let Some(until) = throttled(seen).filter(|until| *until > now) {
+        let why = (
+            reasons::THROTTLED,
+            format!("1Password's request limit is reached; next try at {until:.0}"),
+        );
+        return Next::Waits {
+            until,
+            why,
+            stalled: false,
+        };
+    }
+    let gives_up = gives_up_at(record, grant, now);
+    if links.granted_at().is_none() && now >= answered_by(gives_up) {
+        return Next::Waits {
+            until: gives_up,
+            why: (
+                reasons::LAPSED,
+                "too little time is left to start the loan".into(),
+            ),
+            stalled: false,
+        };
+    }
+    let Some(lifetime) = links.lifetime(now) else {
+        let message = "the loan ends too soon for another link: the shortest one opens for an hour";
+        return stopped(reasons::NO_TIME_LEFT, message, false);
+    };
+    Next::Issue(Box::new(IssueLink {
+        sequence: links.next_sequence(),
+        agreement: Agreement::of(record),
+        decisions: record.spec.decisions.clone(),
+        first: false,
+        lost: links.open().map(|l| l.sequence),
+        write_by: links.write_by(lifetime).unwrap_or(answered_by(gives_up)),
+        lifetime,
+        item_version: links.first().and_then(|l| l.item_version),
+    }))
+}
+
+/// Whether the link after the current one is wanted.
+enum Wanted {
+    Now,
+    From(Timestamp),
+    Not,
+}
+
+/// The next link is issued when it is asked for and the current one has ended, is about to, or is out of reach. A wish
+/// that comes earlier is answered by the current one: each link that is not needed is one more that may still open.
+fn wanted(
+    seen: &Observed,
+    links: Links<'_>,
+    current: &LinkRecord,
+    asked: Option<Timestamp>,
+    now: Timestamp,
+) -> Wanted {
+    // Times are stored in whole seconds: what was asked in the second of the intent was answered by it.
+    let unserved = asked.filter(|at| at.as_second() > current.intent_at.0.as_second());
+    let Some(asked) = unserved.filter(|_| links.renews()) else {
+        return Wanted::Not;
+    };
+    let about_to_end = end_of(current)
+        .saturating_sub(RENEWAL_MARGIN)
+        .unwrap_or(Timestamp::MIN);
+    if is_here(seen, current) && asked < about_to_end {
+        return Wanted::Not;
+    }
+    // A time in the future counts when it has come: until then every link would seem to come before it.
+    let from = asked.max(renewable_from(current));
+    if now >= from {
+        Wanted::Now
+    } else {
+        Wanted::From(from)
+    }
+}
+
+/// When the link after this one may be issued at the earliest.
+fn renewable_from(link: &LinkRecord) -> Timestamp {
+    let begun = link.intent_at.0;
+    begun
+        .saturating_add(RENEWED_AFTER)
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// When the borrower last asked for a link.
+fn renewal_asked(grant: &AccessGrant) -> Option<Timestamp> {
+    let text = grant.metadata.annotations.as_ref()?.get(RENEW_ANNOTATION)?;
+    text.parse().ok()
+}
+
+/// Whether the Secret holds this link.
+pub(super) fn is_here(seen: &Observed, link: &LinkRecord) -> bool {
+    matches!(seen.link, LinkSeen::Present { sequence, .. } if sequence == link.sequence)
+}
+
+/// Why no link can be put into its Secret.
+pub(super) fn no_place(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, String)> {
+    match seen.link {
+        LinkSeen::Foreign => Some(retry::taken()),
+        LinkSeen::Kept => {
+            let name = link_name(&record.spec.grant.uid);
+            Some((reasons::LINK_SECRET_STAYS, kept(&name)))
+        }
+        LinkSeen::OutOfReach => Some(retry::out_of_reach()),
+        LinkSeen::Absent | LinkSeen::Present { .. } => None,
+    }
+}
+
+fn throttled(seen: &Observed) -> Option<Timestamp> {
+    seen.integration.as_ref().and_then(|i| i.throttled_until)
+}
+
+/// Why nothing more is lent by this integration or this flow.
+fn standstill(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, &'static str)> {
+    let terms = &record.spec.terms;
+    let Some(integration) = &seen.integration else {
+        let message = "the integration is gone; no further link is issued";
+        return Some((reasons::INTEGRATION_NOT_FOUND, message));
+    };
+    if integration.object.metadata.uid.as_ref() != Some(&terms.integration.uid) {
+        let message = "the integration was replaced by another one; ask again";
+        return Some((reasons::INTEGRATION_NOT_FOUND, message));
+    }
+    let status = integration.object.status.as_ref();
+    let account = status.and_then(|status| status.account.as_ref());
+    if account.is_some_and(|account| *account != terms.account) {
+        let message = "the integration's token belongs to another 1Password account than the one this was lent from; no further link is issued, ask again";
+        return Some((reasons::ACCOUNT_CHANGED, message));
+    }
+    if integration.object.spec.suspend {
+        let message = "the integration is suspended; no further link is issued";
+        return Some((reasons::INTEGRATION_SUSPENDED, message));
+    }
+    let mut flows = seen.flows.iter();
+    // Were a loan renewed without its flow, whoever deletes a suspended one would undo the suspension.
+    let Some(flow) = flows.find(|f| f.metadata.uid.as_ref() == Some(&terms.flow.uid)) else {
+        let message = "the flow that it was lent by is gone; no further link is issued";
+        return Some((reasons::FLOW_NOT_FOUND, message));
+    };
+    let message = "the flow is suspended; no further link is issued";
+    flow.spec
+        .suspend
+        .then_some((reasons::FLOW_SUSPENDED, message))
+}
