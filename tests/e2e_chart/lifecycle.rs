@@ -1,6 +1,8 @@
 //! Loans outlive upgrades and the charts themselves.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use keyloan::api::{AccessGrant, AccessRecord, EndReason};
@@ -12,11 +14,29 @@ use serde_json::json;
 use crate::installed::Installed;
 use crate::world::{Ask, PLATFORM, TEAM, World};
 
-/// The first release of a chart, as `helm package` made it.
+/// The first release of a chart, as `helm package` made it, but with the policies of now: this operator lends under no others.
 fn first_release(chart: Chart) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
-        .join(format!("{}-0.1.0.tgz", chart.name()))
+        .join(format!("{}-0.1.0.tgz", chart.name()));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("first-release");
+    fs::create_dir_all(&folder).unwrap();
+    let unpacked = Command::new("tar")
+        .arg("-xzf")
+        .arg(package)
+        .arg("-C")
+        .arg(&folder)
+        .status();
+    assert!(unpacked.unwrap().success());
+    let unpacked = folder.join(chart.name());
+    for template in fs::read_dir(chart.folder().join("templates")).unwrap() {
+        let template = template.unwrap();
+        let name = template.file_name().into_string().unwrap();
+        if name.starts_with("policy-") {
+            fs::copy(template.path(), unpacked.join("templates").join(name)).unwrap();
+        }
+    }
+    unpacked
 }
 
 #[tokio::test(flavor = "multi_thread")]
