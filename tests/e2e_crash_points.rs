@@ -142,6 +142,28 @@ async fn a_loan_whose_secret_cannot_be_deleted_ends_nevertheless_and_says_what_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_loan_whose_secret_cannot_be_read_ends_nevertheless() {
+    let mut world = World::without_operator().await;
+    let wire = world.wire().await;
+    world.restart_operator().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    let grant = world.ask("alice", Ask::item("db password")).await;
+    let grant = world.until_active(&grant).await;
+    // From now on the operator wants to read the Secret itself: it is not there as the record says.
+    wire.hide_secrets();
+    world.orphan_link(&grant).await;
+    world.decide("alice", &grant, Say::revoke(&grant)).await;
+    let record = world.until_record(&grant, |r| r.spec.end.is_some()).await;
+    assert_eq!(record.spec.end.map(|e| e.reason), Some(EndReason::Revoked));
+    world
+        .until(&grant, |g| {
+            condition(g, ENDED).is_some_and(|c| c.reason == "LinkMayStillOpen")
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_loan_whose_secret_is_kept_by_a_finalizer_ends_nevertheless_and_says_so() {
     let world = World::start().await;
     world.integration("prod", "lender").await;

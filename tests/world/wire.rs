@@ -1,7 +1,7 @@
 //! The wire between the operator and the API server, on which answers get lost and news are late.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -23,6 +23,8 @@ pub struct Wire {
     lost: Arc<AtomicU32>,
     /// Whether the watch of records tells what it knows.
     tells: Arc<watch::Sender<bool>>,
+    /// Whether single Secrets are read in vain.
+    hides_secrets: Arc<AtomicBool>,
 }
 
 impl World {
@@ -35,6 +37,7 @@ impl World {
             operator,
             lost: Arc::default(),
             tells: Arc::new(watch::Sender::new(true)),
+            hides_secrets: Arc::default(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
@@ -76,6 +79,17 @@ impl Wire {
         self.tells.send_replace(tells);
     }
 
+    /// Has each Secret that is read by its name be read in vain, as where the key is away that they are encrypted with.
+    pub fn hide_secrets(&self) {
+        self.hides_secrets.store(true, Ordering::SeqCst);
+    }
+
+    fn hides(&self, request: &Request) -> bool {
+        request.method() == Method::GET
+            && request.uri().path().contains("/secrets/")
+            && self.hides_secrets.load(Ordering::SeqCst)
+    }
+
     fn loses(&self, request: &Request) -> bool {
         let creates = request.method() == Method::POST;
         creates
@@ -90,6 +104,9 @@ impl Wire {
 }
 
 async fn pass_on(State(wire): State<Wire>, request: Request) -> Response {
+    if wire.hides(&request) {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
     let is_lost = wire.loses(&request);
     let follows_records = request.uri().path().ends_with("/accessrecords")
         && request

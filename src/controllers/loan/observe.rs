@@ -5,6 +5,8 @@ use kube::ResourceExt;
 
 use crate::api::{AccessGrant, AccessRecord};
 use crate::cluster::{ApiError, Deleted, Key, Mark, Trouble, link_objects};
+use crate::plan::effect::Effect;
+use crate::plan::grant::plan;
 use crate::plan::links::Links;
 use crate::plan::observed::{IntegrationSeen, LinkSeen, Observed};
 
@@ -17,9 +19,11 @@ impl Loans {
             |grant: &std::sync::Arc<AccessGrant>| grant.uid().as_deref() == Some(&key.uid);
         let grant = self.cluster.grants.get(&key.grant).filter(this_one);
         let record = self.record_seen(key).await?;
+        let link = self.link_seen(key, record.as_deref()).await;
         let mut seen = Observed {
             namespace_labels: self.cluster.namespace_labels(&key.grant.namespace),
-            link: self.link_seen(key, record.as_deref()).await?,
+            // Of what cannot be read nobody knows.
+            link: link.clone().unwrap_or(LinkSeen::OutOfReach),
             attempt: self.memories.of(&key.uid).attempt(),
             undeleted: self.memories.of(&key.uid).undeleted(),
             grant,
@@ -39,7 +43,16 @@ impl Loans {
         seen.decisions = self.cluster.decisions.having(&on_it);
         seen.boundary = self.boundary.seen();
         seen.checked = self.memories.of(&key.uid).checked();
-        Ok(seen)
+        match link {
+            // An API server that does not tell of Secrets must not keep a loan from ending.
+            Err(error) if !self.is_over(&seen) => Err(error),
+            _ => Ok(seen),
+        }
+    }
+
+    fn is_over(&self, seen: &Observed) -> bool {
+        let effect = plan(seen, self.clock.now()).effect;
+        matches!(effect, Some(Effect::EndLoan { .. }))
     }
 
     fn integration_seen(&self, key: &Key) -> Option<IntegrationSeen> {
