@@ -200,10 +200,13 @@ impl<F: Fn(&str) -> bool> Feed<F> {
 
 fn policy_seen(mut object: DynamicObject) -> PolicySeen {
     let metadata = object.metadata;
+    // Its generation counts how often the spec was another one. The first is as old as the object, even where a later write that changed
+    // nothing has left its time: a server-side apply does, if a status was written before it.
+    let first = metadata.generation == Some(1) && metadata.creation_timestamp.is_some();
     // What a status says changes nothing.
     let fields = metadata.managed_fields.into_iter().flatten();
     let changes = fields
-        .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
+        .filter(|entry| !first && entry.subresource.as_deref().unwrap_or_default().is_empty())
         .filter_map(|entry| entry.time);
     let times = changes
         .chain(metadata.creation_timestamp)
@@ -290,6 +293,11 @@ mod tests {
         let time = |text: &str| Some(text.parse().expect("a time"));
         assert_eq!(of("keyloan-a").changed_at, time("2026-11-23T10:00:00Z"));
         assert_eq!(of("keyloan-b").changed_at, time(later), "but not by status");
+        let mut applied_again = object("keyloan-c", later);
+        applied_again.metadata.generation = Some(1);
+        feed.take(Event::Apply(applied_again));
+        let created = time("2026-11-23T10:00:00Z");
+        assert_eq!(of("keyloan-c").changed_at, created, "nothing was changed");
 
         feed.take(Event::Init);
         feed.take(Event::InitApply(object("keyloan-b", later)));
