@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use keyloan::cluster::Enrolled;
+use keyloan::cluster::{Enrolled, KubeAccess};
 use keyloan::runtime::Election;
 use keyloan_cluster::{Chart, ControlPlane, Helm, Options, apply_yaml};
 use kube::Api;
@@ -27,6 +27,8 @@ const NAMESPACES: &str = "
 pub struct Installed {
     pub world: World,
     helm: Helm,
+    /// The values for the policies when they are installed next.
+    pub policies: Value,
     values: Value,
     /// The replicas that run, by their pods' names.
     replicas: BTreeMap<String, Child>,
@@ -52,11 +54,13 @@ impl Installed {
         all.as_object_mut()
             .unwrap()
             .extend(values.as_object().unwrap().clone());
-        install(&cluster, &helm, source, &all).await;
+        let policies = Chart::Crds.values();
+        install(&cluster, &helm, source, &policies, &all).await;
         let world = World::in_cluster(cluster, simulator).await;
         let mut installed = Self {
             world,
             helm,
+            policies,
             values: all,
             replicas: BTreeMap::new(),
         };
@@ -67,7 +71,8 @@ impl Installed {
     /// Installs the charts as they are now, over whatever is there, and replaces the operator.
     pub async fn install(&mut self) {
         let cluster = &self.world.cluster;
-        install(cluster, &self.helm, |chart| chart.folder(), &self.values).await;
+        let source = |chart: Chart| chart.folder();
+        install(cluster, &self.helm, source, &self.policies, &self.values).await;
         if self.replicas.contains_key(FIRST) {
             self.stop_replica(FIRST).await;
         }
@@ -87,6 +92,7 @@ impl Installed {
 
     /// Starts one more replica.
     pub async fn start_replica(&mut self, name: &str) {
+        self.give_token().await;
         let deployments: Api<Deployment> = Api::namespaced(self.world.admin.clone(), PLATFORM);
         let deployment = deployments.get("keyloan").await.unwrap();
         let pod = deployment.spec.unwrap().template.spec.unwrap();
@@ -135,7 +141,14 @@ impl Installed {
             lease: "keyloan".into(),
             identity: name.into(),
         });
+        self.give_token().await;
         self.world.restart_operator().await;
+    }
+
+    /// As every pod has: the token of before dies with its ServiceAccount, a moment after helm has uninstalled that.
+    async fn give_token(&mut self) {
+        let kubeconfig = self.world.cluster.operator_kubeconfig().await;
+        self.world.settings.kube = KubeAccess::Kubeconfig(kubeconfig.unwrap());
     }
 }
 
@@ -143,12 +156,10 @@ async fn install(
     cluster: &ControlPlane,
     helm: &Helm,
     source: fn(Chart) -> PathBuf,
+    policies: &Value,
     values: &Value,
 ) {
-    for (chart, values) in [
-        (Chart::Crds, &Chart::Crds.values()),
-        (Chart::Operator, values),
-    ] {
+    for (chart, values) in [(Chart::Crds, policies), (Chart::Operator, values)] {
         let source = source(chart);
         let installed = cluster.install_chart(helm, chart, &source, values);
         installed.await.unwrap_or_else(|error| panic!("{error}"));

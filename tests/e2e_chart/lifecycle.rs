@@ -1,58 +1,71 @@
 //! Loans outlive upgrades and the charts themselves.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
+use std::time::Duration;
+use std::{fs, io};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use keyloan::api::{AccessGrant, AccessRecord, EndReason};
+use keyloan::api::{
+    ACCEPTED, AccessFlowSpec, AccessGrant, AccessRecord, EndReason, RENEW_ANNOTATION,
+};
+use keyloan::manifests::{Boundary, files};
 use keyloan_cluster::Chart;
-use kube::api::{DeleteParams, ListParams};
-use kube::{Api, ResourceExt};
-use serde_json::json;
+use kube::api::{DeleteParams, DynamicObject, GroupVersionKind, ListParams};
+use kube::{Api, ResourceExt, discovery};
+use serde_json::{Value, json};
 
-use crate::installed::Installed;
-use crate::world::{Ask, PLATFORM, TEAM, World};
+use crate::installed::{FIRST, Installed};
+use crate::world::{Ask, PLATFORM, Say, TEAM, World, condition, needs_approval};
 
 /// The first release of a chart, as `helm package` made it, but with the policies of now: this operator lends under no others.
 fn first_release(chart: Chart) -> PathBuf {
+    // Unpacked once for all tests.
+    static UNPACKED: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("first-release");
+        fs::create_dir_all(&folder).unwrap();
+        Chart::ALL
+            .iter()
+            .for_each(|chart| unpack(*chart, &folder).unwrap());
+        folder
+    });
+    UNPACKED.join(chart.name())
+}
+
+fn unpack(chart: Chart, folder: &Path) -> io::Result<()> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
         .join(format!("{}-0.1.0.tgz", chart.name()));
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("first-release");
-    fs::create_dir_all(&folder).unwrap();
-    let unpacked = Command::new("tar")
-        .arg("-xzf")
-        .arg(package)
-        .arg("-C")
-        .arg(&folder)
-        .status();
-    assert!(unpacked.unwrap().success());
-    let unpacked = folder.join(chart.name());
-    for template in fs::read_dir(chart.folder().join("templates")).unwrap() {
-        let template = template.unwrap();
-        let name = template.file_name().into_string().unwrap();
-        if name.starts_with("policy-") {
-            fs::copy(template.path(), unpacked.join("templates").join(name)).unwrap();
+    let mut tar = Command::new("tar");
+    let unpacked = tar.arg("-xzf").arg(package).arg("-C").arg(folder).status();
+    assert!(unpacked?.success());
+    let templates = folder.join(chart.name()).join("templates");
+    for template in fs::read_dir(chart.folder().join("templates"))? {
+        let template = template?;
+        let name = template.file_name();
+        if name.to_string_lossy().starts_with("policy-") {
+            fs::copy(template.path(), templates.join(name))?;
         }
     }
-    unpacked
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_loan_goes_on_through_an_upgrade_of_both_charts() {
+async fn loans_and_requests_go_on_through_an_upgrade_of_both_charts() {
     let mut installed = Installed::from(first_release, json!({})).await;
     let grant = lend(&installed.world).await;
     let before = installed.world.read_link("alice", &grant).await.unwrap();
+    let waiting = half_approved(&installed.world).await;
     let kinds = kinds(&installed.world).await;
 
     installed.install().await;
     let world = &installed.world;
     assert_eq!(self::kinds(world).await, kinds, "no kind was made anew");
-    // The operator that runs now lends, so it has looked at everything.
-    let next = world.ask("alice", Ask::item("db password")).await;
-    world.until_active(&next).await;
-    let grant = world.until_active(&grant).await;
+    are_of_this_release(world, &Boundary::default()).await;
+    // The approval of before counts on.
+    world.decide("bob", &waiting, Say::approve(&waiting)).await;
+    world.until_active(&waiting).await;
     let after = world.read_link("alice", &grant).await.unwrap();
     assert_eq!(after, before, "the same link");
     let opened = world.control.open(&after["url"], "alice@example.com").await;
@@ -60,7 +73,39 @@ async fn a_loan_goes_on_through_an_upgrade_of_both_charts() {
         opened.unwrap().value("password"),
         Some("correct-horse-battery-staple")
     );
-    end(world, &grant).await;
+    renew(&mut installed, &grant).await;
+    end(&installed.world, &grant).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_an_upgrade_changes_the_policies_loans_go_on_and_requests_are_made_again() {
+    let mut installed = Installed::from(first_release, json!({})).await;
+    let grant = lend(&installed.world).await;
+    let before = installed.world.read_link("alice", &grant).await.unwrap();
+    let waiting = half_approved(&installed.world).await;
+
+    let changed = Boundary {
+        email: "string(request.userInfo.username).lowerAscii()".into(),
+        ..Boundary::default()
+    };
+    installed.policies = json!({ "email": changed.email });
+    installed.install().await;
+    let world = &installed.world;
+    are_of_this_release(world, &changed).await;
+    let refused = |g: &AccessGrant| {
+        let accepted = condition(g, ACCEPTED);
+        accepted.is_some_and(|c| c.status == "False" && c.reason == "IdentityUnverified")
+    };
+    world.until(&waiting, refused).await;
+    let again = ask_for_approval(world).await;
+    for who in ["carol", "bob"] {
+        world.decide(who, &again, Say::approve(&again)).await;
+    }
+    world.until_active(&again).await;
+    let after = world.read_link("alice", &grant).await.unwrap();
+    assert_eq!(after, before, "the same link");
+    renew(&mut installed, &grant).await;
+    end(&installed.world, &grant).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,9 +147,52 @@ async fn what_was_lent_and_what_guards_it_stays_when_the_charts_go() {
 async fn lend(world: &World) -> AccessGrant {
     world.let_people_ask().await;
     world.integration("prod", "lender").await;
-    world.flow("oncall", |_| {}).await;
-    let grant = world.ask("alice", Ask::item("db password")).await;
+    let databases = json!({ "include": [{ "vault": "Infra", "titles": ["db *"] }] });
+    let databases = |flow: &mut AccessFlowSpec| {
+        flow.items = serde_json::from_value(databases).unwrap();
+    };
+    world.flow("oncall", databases).await;
+    let ask = Ask::item("db password").lasting("3h");
+    let grant = world.ask("alice", ask).await;
     world.until_active(&grant).await
+}
+
+/// She asks for what two groups have to agree to, and one of them has.
+async fn half_approved(world: &World) -> AccessGrant {
+    let groups = &[
+        ("security", "security", 1),
+        ("platform", "platform-owners", 1),
+    ];
+    let both = needs_approval("AllOf", groups);
+    world.flow("by-approval", both).await;
+    let grant = ask_for_approval(world).await;
+    world.decide("carol", &grant, Say::approve(&grant)).await;
+    let counted = |g: &AccessGrant| g.status.as_ref().is_some_and(|s| s.decisions.len() == 1);
+    world.until(&grant, counted).await
+}
+
+async fn ask_for_approval(world: &World) -> AccessGrant {
+    let grant = world.ask("alice", Ask::item("web console")).await;
+    let waits = |g: &AccessGrant| g.status.as_ref().is_some_and(|s| s.waiting_for.is_some());
+    world.until(&grant, waits).await
+}
+
+/// The new release makes the next link, when it is time.
+async fn renew(installed: &mut Installed, grant: &AccessGrant) {
+    installed.start_replica_here("keyloan-1").await;
+    installed.stop_replica(FIRST).await;
+    let world = &installed.world;
+    world.advance(Duration::from_secs(55 * 60)).await;
+    let now = world.now().to_string();
+    world.annotate(grant, RENEW_ANNOTATION, &now).await;
+    let second = |g: &AccessGrant| {
+        let link = g.status.as_ref().and_then(|s| s.link.as_ref());
+        link.is_some_and(|link| link.sequence == 2)
+    };
+    let grant = world.until(grant, second).await;
+    let link = world.read_link("alice", &grant).await.unwrap();
+    let opened = world.control.open(&link["url"], "alice@example.com").await;
+    assert!(opened.is_ok());
 }
 
 /// She gives it back, and the operator sees to it.
@@ -121,4 +209,38 @@ async fn kinds(world: &World) -> Vec<Option<String>> {
     let all = definitions.list(&ListParams::default()).await.unwrap();
     let ours = all.items.iter().filter(|d| d.spec.group == "keyloan.dev");
     ours.map(ResourceExt::uid).collect()
+}
+
+/// Every kind and policy is as this release has it; the API server only adds what goes without saying.
+async fn are_of_this_release(world: &World, boundary: &Boundary) {
+    let files = files(boundary).unwrap();
+    let objects: Vec<_> = files.into_iter().flat_map(|file| file.objects).collect();
+    assert!(objects.len() > 15, "{objects:#?}");
+    for wanted in objects {
+        let types = serde_json::from_value(wanted.clone()).unwrap();
+        let kind = GroupVersionKind::try_from(&types).unwrap();
+        let kind = discovery::pinned_kind(&world.admin, &kind).await.unwrap().0;
+        let api: Api<DynamicObject> = Api::all_with(world.admin.clone(), &kind);
+        let name = wanted["metadata"]["name"].as_str().unwrap();
+        let there = serde_json::to_value(api.get(name).await.unwrap()).unwrap();
+        assert!(
+            holds(&there, &wanted),
+            "{name}: {there:#}\nwanted: {wanted:#}"
+        );
+    }
+}
+
+fn holds(there: &Value, wanted: &Value) -> bool {
+    match (there, wanted) {
+        (Value::Object(there), Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| {
+            let there = there.get(key).unwrap_or(&Value::Null);
+            holds(there, wanted)
+        }),
+        (Value::Array(there), Value::Array(wanted)) => {
+            there.len() == wanted.len() && there.iter().zip(wanted).all(|(t, w)| holds(t, w))
+        }
+        // An empty list is left out.
+        (Value::Null, Value::Array(wanted)) => wanted.is_empty(),
+        _ => there == wanted,
+    }
 }
