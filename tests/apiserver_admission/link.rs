@@ -95,6 +95,26 @@ pub async fn a_link_may_be_deleted_and_stored_anew(b: &Boundary) {
     }
 }
 
+/// A finalizer that somebody's webhook has put on a link is taken off by whom it belongs to, once the link is deleted.
+pub async fn what_keeps_a_deleted_link_may_be_taken_off(b: &Boundary) {
+    const MESSAGE: &str =
+        "keyloan-link: only Keyloan's operator writes what is named keyloan-link-...";
+    for object in link(UID) {
+        let kept = json!({ "metadata": { "finalizers": ["example.com/keep"] } });
+        b.operator
+            .create(&merged(object.clone(), &kept))
+            .await
+            .unwrap();
+        let free = json!({ "metadata": { "finalizers": null } });
+        assert_refused(b.admin.patch(&object, &free).await, MESSAGE);
+        b.admin.delete(&object).await.unwrap();
+        let more = json!({ "metadata": { "finalizers": null, "labels": { "a": "b" } } });
+        assert_refused(b.admin.patch(&object, &more).await, MESSAGE);
+        b.admin.patch(&object, &free).await.unwrap();
+        b.admin.get(&object).await.expect_err("it is gone");
+    }
+}
+
 pub async fn the_operator_gives_no_right_but_the_one_to_a_link(b: &Boundary) {
     const MESSAGE: &str = "keyloan-link: Keyloan's operator gives nobody any right but the one to get the Secret of one link";
     let rule = |change: Value| {

@@ -58,6 +58,7 @@ async fn the_admission_policies_hold_the_boundary() {
     ownership::nothing_is_made_with_a_finalizer(&boundary).await;
     link::only_the_operator_writes_links(&boundary).await;
     link::a_link_may_be_deleted_and_stored_anew(&boundary).await;
+    link::what_keeps_a_deleted_link_may_be_taken_off(&boundary).await;
     link::the_operator_gives_no_right_but_the_one_to_a_link(&boundary).await;
     guards::an_integration_needs_the_right_to_read_its_token(&boundary).await;
     guards::no_object_can_be_made_unreadable(&boundary).await;

@@ -117,20 +117,30 @@ fn operators_only(allowed: &str) -> Rule {
     }
 }
 
-/// Garbage collection updates metadata, and who re-encrypts what is stored writes each object as it is.
+/// Garbage collection updates metadata, and who re-encrypts what is stored writes each object as it is. What has been deleted
+/// may lose the finalizers that others have put there.
 fn variables(boundary: &Boundary, content: &[&str]) -> Vec<(&'static str, String)> {
     let all_same = |members: &[&str]| -> String {
         let members: Vec<_> = members.iter().map(|member| same(member)).collect();
         members.join("\n&& ")
     };
-    let metadata = ["labels", "annotations", "ownerReferences", "finalizers"]
-        .map(|member| format!("metadata.{member}"));
-    let metadata: Vec<_> = metadata.iter().map(String::as_str).collect();
+    let metadata = [
+        "metadata.labels",
+        "metadata.annotations",
+        "metadata.ownerReferences",
+    ];
+    let finalizers = same("metadata.finalizers");
     vec![
         boundary.operators_variable(),
         boundary.deleters_variable(),
         ("sameContent", all_same(content)),
-        ("sameMetadata", all_same(&metadata)),
+        (
+            "sameMetadata",
+            format!(
+                "{}\n&& (has(oldObject.metadata.deletionTimestamp)\n|| {finalizers})",
+                all_same(&metadata)
+            ),
+        ),
         (
             "isOurs",
             "request.userInfo.username in variables.operators\n\
