@@ -149,6 +149,15 @@ pub fn verdict(answer: &ProbeAnswer) -> Verdict {
              its admission plugin ValidatingAdmissionPolicy is on"
                 .into(),
         ),
+        // Of the policies' expressions, this is the one that an installation writes.
+        ProbeAnswer::Refused(message)
+            if message.contains("composited variable \"email\" fails to evaluate") =>
+        {
+            Verdict::Open(format!(
+                "the policies' expression for e-mail addresses fails for the operator, and so for others: correct the value email, which \
+                 has to yield \"\" where there is no address (helm upgrade keyloan-crds) ({message})"
+            ))
+        }
         ProbeAnswer::Refused(message) => Verdict::Open(format!(
             "the dry run that shows whether the admission policies act was refused for another reason: let \
              the operator create AccessGrants in its own namespace ({message})"

@@ -2,11 +2,13 @@
 //! manifest says.
 
 use keyloan::manifests;
+use keyloan::plan::boundary::{ProbeAnswer, Verdict, verdict};
 use serde_json::{Value, json};
 
 use super::boundary::{Boundary, signature_of, signed, unsigned_decision, unsigned_grant};
-use super::guards::allow;
-use super::objects::merged;
+
+use super::guards::{allow, assert_refused};
+use super::objects::{Person, merged};
 
 fn alice() -> Value {
     json!({ "username": "alice@example.com", "groups": ["engineering"], "email": "alice@example.com" })
@@ -144,30 +146,70 @@ pub async fn only_an_address_in_the_identity_becomes_the_email(b: &Boundary) {
 }
 
 pub async fn the_email_comes_from_where_the_cluster_keeps_it(b: &Boundary) {
+    let everybody = ["system:authenticated"];
     // As where an OIDC provider's usernames carry a prefix.
     b.install_with_email("request.userInfo.username.replace('oidc:', '')")
         .await;
     let carol = b
         .cluster
-        .impersonating("oidc:carol@example.com", &["system:authenticated"])
+        .impersonating("oidc:carol@example.com", &everybody)
         .await;
-    let of_carol = || async {
-        let stored = carol.dry_run(&unsigned_grant("addressed")).await;
-        stored
-            .ok()
-            .map(|grant| grant["spec"]["requester"]["email"].clone())
-    };
-    let mut email = None;
+    until_stored_as(&carol, "carol@example.com").await;
+
+    // As the docs have it for where it is elsewhere in the identity.
+    let page = include_str!("../../docs/install.md");
+    let (_, documented) = page.split_once("--set-literal email='").unwrap();
+    let (documented, _) = documented.split_once("'\n").unwrap();
+    b.install_with_email(documented).await;
+    let address = ("example.com/email", "dave@example.com");
+    let dave = b.cluster.impersonating_with("4711", &everybody, address);
+    until_stored_as(&dave.await, "dave@example.com").await;
+    // Whose identity has other members, or none.
+    let other = ("example.com/floor", "2");
+    let erin = b.cluster.impersonating_with("erin", &everybody, other);
+    for person in [&erin.await, &b.alice] {
+        let stored = person.dry_run(&unsigned_grant("addressed")).await.unwrap();
+        assert_eq!(stored["spec"]["requester"]["email"], json!(null));
+    }
+    assert_refused(
+        b.operator.dry_run(&unsigned_grant("addressed")).await,
+        "keyloan-identity: Keyloan's operator borrows nothing itself",
+    );
+
+    // One that fails stops everybody for whom it fails, the operator too, who sees it by that.
+    b.install_with_email("request.userInfo.extra['example.com/email'][0]")
+        .await;
+    let mut said = String::new();
     for _ in 0..200 {
-        email = of_carol().await;
-        if email == Some(json!("carol@example.com")) {
+        let answer = b.operator.dry_run(&unsigned_grant("addressed")).await;
+        said = answer.unwrap_err().0.message.clone();
+        if !said.contains("borrows nothing") {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
-    assert_eq!(email, Some(json!("carol@example.com")));
+    let shown = verdict(&ProbeAnswer::Refused(said.clone()));
+    assert!(
+        matches!(shown, Verdict::Open(text) if text.contains("correct the value email")),
+        "{said}"
+    );
     b.install_with_email(&manifests::Boundary::default().email)
         .await;
+    until_stored_as(&b.alice, "alice@example.com").await;
+}
+
+/// The API server learns of another expression a moment later.
+async fn until_stored_as(person: &Person, email: &str) {
+    let mut stored = None;
+    for _ in 0..200 {
+        let grant = person.dry_run(&unsigned_grant("addressed")).await;
+        stored = grant.ok().map(|g| g["spec"]["requester"]["email"].clone());
+        if stored == Some(json!(email)) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("it is stored with {stored:?}, not with {email}");
 }
 
 pub async fn who_is_in_900_groups_can_ask(b: &Boundary) {

@@ -81,6 +81,27 @@ impl Cluster {
         }
     }
 
+    /// A person whose identity has a further member.
+    pub async fn impersonating_with(
+        &self,
+        username: &str,
+        groups: &[&str],
+        (member, value): (&str, &str),
+    ) -> Person {
+        let path = self.control_plane.kubeconfig("admin");
+        let header = format!("impersonate-extra-{}", member.replace('/', "%2f"));
+        let impersonate = |config: &mut Config| {
+            config.auth_info.impersonate = Some(username.into());
+            config.auth_info.impersonate_groups =
+                Some(groups.iter().map(|group| (*group).into()).collect());
+            let header = (header.parse().unwrap(), value.parse().unwrap());
+            config.headers.push(header);
+        };
+        Person {
+            client: client(&path, impersonate).await,
+        }
+    }
+
     /// End it without blocking the test's thread.
     pub async fn shutdown(self) {
         self.control_plane.shutdown().await;
