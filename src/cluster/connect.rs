@@ -65,8 +65,15 @@ pub fn install_tls() {
 
 /// Makes the operator's client: each controller has a back-off of its own.
 pub async fn connect(access: &KubeAccess) -> Result<Client, ConnectError> {
-    let mut config = match access {
-        KubeAccess::Infer => Config::infer().await.map_err(ConnectError::Infer)?,
+    let config = match access {
+        KubeAccess::Infer => {
+            let mut config = Config::infer().await.map_err(ConnectError::Infer)?;
+            // From within the cluster there is none.
+            if config.proxy_url.is_some() {
+                config.proxy_url = proxy::of(&config);
+            }
+            config
+        }
         KubeAccess::Kubeconfig(path) => {
             let failed = |error| ConnectError::Kubeconfig {
                 path: path.clone(),
@@ -74,15 +81,13 @@ pub async fn connect(access: &KubeAccess) -> Result<Client, ConnectError> {
             };
             let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
             let options = KubeConfigOptions::default();
-            Config::from_custom_kubeconfig(kubeconfig, &options)
+            let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
                 .await
-                .map_err(failed)?
+                .map_err(failed)?;
+            config.proxy_url = proxy::of(&config);
+            config
         }
     };
-    // From within the cluster there is none.
-    if config.proxy_url.is_some() {
-        config.proxy_url = proxy::of(&config);
-    }
     client(config, USER_AGENT)
 }
 
