@@ -4,6 +4,8 @@ mod plan {
     #![allow(dead_code, reason = "each test binary uses its part of what is shared")]
 
     pub mod arbitrary;
+    pub mod bounds;
+    pub mod deciders;
     pub mod executor;
     pub mod world;
 

@@ -4,6 +4,7 @@ use keyloan::api::*;
 use keyloan::plan::effect::Effect;
 use keyloan::plan::retry::Failure;
 
+use super::bounds;
 use super::deciders::*;
 use super::executor::fail_to_issue;
 use super::world::*;
@@ -59,6 +60,23 @@ fn a_denial_is_final_also_when_its_object_is_gone_and_others_approve() {
         world.weighed_at(3).status.and_then(|s| s.phase),
         Some(Phase::Denied)
     );
+}
+
+/// A status that the API server does not take would never say that the request was denied.
+#[test]
+fn a_denial_after_many_decisions_without_effect_shows_the_newest_of_them() {
+    let mut world = World::by_owner_and_two_of_security();
+    for minute in 1..=21 {
+        world.decide(alice(), Decision::Approve, minute);
+    }
+    world.decide(bob(), Decision::Deny, 22);
+    let plan = world.plan_at(23);
+    assert_eq!(reason(&plan, APPROVED), "Denied");
+    let status = plan.status.expect("a status");
+    bounds::keeps(&status).expect("the API server takes it");
+    let shown = status.ignored_decisions.iter().map(|d| d.name.clone());
+    let newest: Vec<_> = (1..=20).map(|n| format!("decision-{n}")).collect();
+    assert_eq!(shown.collect::<Vec<_>>(), newest);
 }
 
 #[test]

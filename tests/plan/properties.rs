@@ -10,13 +10,17 @@ use keyloan::plan::grant::plan;
 use keyloan::plan::links::CALL_TIMEOUT;
 use keyloan::plan::observed::{LinkSeen, Observed};
 use keyloan::plan::terms::length;
+use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::select;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{RngSeed, TestRunner};
 
 use super::arbitrary::{failure, lifetime, observed};
+use super::bounds;
+use super::deciders::{DAY, bob, carol, dave, frank, person};
 use super::executor::{Reached, apply, fail_to_issue, issue_link, settle};
-use super::world::{World, at, span};
+use super::world::{World, alice, at, span};
 
 /// The same cases in each run, so that a red run is red again. Others: `PROPTEST_RNG_SEED=7 PROPTEST_CASES=100000`.
 pub fn cases(least: u32) -> ProptestConfig {
@@ -232,8 +236,8 @@ fn check_at_rest(seen: &Observed, now: Timestamp) -> Result<(), TestCaseError> {
 proptest! {
     #![proptest_config(cases(2000))]
 
-    /// No input makes it panic, no link is public or outlives its loan, and nothing is deleted before its time: not in
-    /// the first pass, and not in those that follow from it.
+    /// No input makes it panic, no link is public or outlives its loan, nothing is deleted before its time, and the API server
+    /// takes each status: not in the first pass, and not in those that follow from it.
     #[test]
     fn a_plan_is_total_and_keeps_its_promises((seen, now) in observed()) {
         let mut seen = seen;
@@ -243,6 +247,9 @@ proptest! {
                 check_a_link_to_issue(issue, &seen, now)?;
             }
             check_what_is_deleted(&plan, &seen, now)?;
+            if let Some(status) = &plan.status {
+                bounds::keeps(status).map_err(TestCaseError::fail)?;
+            }
             seen = apply(&plan, seen, now);
         }
     }
@@ -303,6 +310,35 @@ proptest! {
             prop_assert!(link_to_issue(&plan).is_some_and(|issue| issue.lifetime >= tried));
         }
     }
+}
+
+proptest! {
+    #![proptest_config(cases(300))]
+
+    /// Whoever decides, and however often: the API server takes what the status says of it.
+    #[test]
+    fn a_status_fits_however_many_decide(decisions in vec(word_of_somebody(), 0..60)) {
+        let mut world = World::by_owner_and_two_of_security();
+        for (who, decision, minute) in decisions {
+            world.decide(who, decision, minute);
+        }
+        for minute in [60, 61, DAY, 2 * DAY] {
+            let plans = [world.plan_at(minute), world.weighed_at(minute)];
+            for status in plans.into_iter().filter_map(|plan| plan.status) {
+                bounds::keeps(&status).map_err(TestCaseError::fail)?;
+            }
+            world = world.settled(minute);
+        }
+    }
+}
+
+/// Mostly approvals, and mostly such as have no effect.
+fn word_of_somebody() -> impl Strategy<Value = (Identity, Decision, i64)> {
+    let outside = || select(vec![alice(), person("mallory", &["engineering"])]);
+    let who = prop_oneof![9 => outside(), 1 => select(vec![bob(), carol(), dave(), frank()])];
+    let no = select(vec![Decision::Deny, Decision::Revoke]);
+    let kind = prop_oneof![15 => Just(Decision::Approve), 1 => no];
+    (who, kind, 1i64..60)
 }
 
 fn comes_to_rest(seen: Observed, now: Timestamp) -> Result<(), TestCaseError> {

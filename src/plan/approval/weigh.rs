@@ -124,7 +124,7 @@ pub fn weigh(
                 return Weighed {
                     standing: Standing::Denied(decision.clone()),
                     counted: vec![decision],
-                    ignored,
+                    ignored: the_newest(ignored),
                 };
             }
             Err(why) => ignored.push(ignored_decision(object, why)),

@@ -1,0 +1,40 @@
+//! Whether the API server would take a status: no list is longer than the schema allows. Bounded texts are only copied from
+//! objects that it has taken.
+
+use std::sync::LazyLock;
+
+use keyloan::api::{AccessGrant, AccessGrantStatus};
+use kube::CustomResourceExt as _;
+use serde_json::Value;
+
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    let crd = serde_json::to_value(AccessGrant::crd()).expect("JSON");
+    let status = "/spec/versions/0/schema/openAPIV3Schema/properties/status";
+    crd.pointer(status).expect("a schema of status").clone()
+});
+
+/// Whether the lists of a status keep the bounds of its schema; if not, which does not.
+pub fn keeps(status: &AccessGrantStatus) -> Result<(), String> {
+    let status = serde_json::to_value(status).expect("JSON");
+    within(&SCHEMA, &status, "status")
+}
+
+fn within(schema: &Value, value: &Value, place: &str) -> Result<(), String> {
+    match value {
+        Value::Array(items) => {
+            let most = schema["maxItems"].as_u64();
+            let most = most.ok_or_else(|| format!("{place} has no bound"))?;
+            if items.len() as u64 > most {
+                return Err(format!("{place} has {} items of {most}", items.len()));
+            }
+            items
+                .iter()
+                .try_for_each(|item| within(&schema["items"], item, place))
+        }
+        Value::Object(fields) => fields.iter().try_for_each(|(name, field)| {
+            let place = format!("{place}.{name}");
+            within(&schema["properties"][name], field, &place)
+        }),
+        _ => Ok(()),
+    }
+}
