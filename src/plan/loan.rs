@@ -62,7 +62,7 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
         links
             .granted_at()
             .is_none()
-            .then(|| gives_up_at(record, grant, now)),
+            .then(|| gives_up_at(seen, record, grant, now)),
     ];
     Plan {
         effect,
@@ -129,11 +129,8 @@ fn end_due(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Option<End
     }
     let is_refusal = |failure: &Failure| matches!(failure, Failure::Refused | Failure::OpensOnce);
     let refused = failed_by(seen, record, is_refusal);
-    let given_up = match finish(seen, links) {
-        // It was made in time. But where the API server refuses for so long what lets the requester read it, nobody has it.
-        Some(_) => now >= first_link_until(record, now),
-        None => refused || now >= gives_up_at(record, grant, now),
-    };
+    let failed = refused && finish(seen, links).is_none();
+    let given_up = failed || now >= gives_up_at(seen, record, grant, now);
     if links.granted_at().is_none() && given_up {
         return Some(EndReason::NotIssued);
     }
@@ -148,9 +145,22 @@ fn failed_by(seen: &Observed, record: &AccessRecord, how: impl Fn(&Failure) -> b
         .is_some_and(|a| since.is_none_or(|since| a.at >= since) && how(&a.failure))
 }
 
-/// When a loan without a link is given up. Nothing starts after `notAfter`, also not what was interrupted before.
-pub(super) fn gives_up_at(record: &AccessRecord, grant: &AccessGrant, now: Timestamp) -> Timestamp {
+/// When a loan without a link is given up. Nothing starts after `notAfter`, also not what was interrupted before its link was made.
+///
+/// A link that is there was made in time, and so may have been one whose Secret cannot be read now: one failed look must not end for
+/// good what the next one finds. But where the API server refuses for so long what lets the requester read it, nobody has it.
+pub(super) fn gives_up_at(
+    seen: &Observed,
+    record: &AccessRecord,
+    grant: &AccessGrant,
+    now: Timestamp,
+) -> Timestamp {
     let latest = first_link_until(record, now);
+    let links = Links::of(&record.spec);
+    let may_be_there = links.open().is_some() && seen.link == LinkSeen::OutOfReach;
+    if may_be_there || finish(seen, links).is_some() {
+        return latest;
+    }
     let not_after = grant.spec.not_after.as_ref();
     not_after.map_or(latest, |t| t.0.min(latest))
 }

@@ -95,7 +95,7 @@ pub(super) fn next_link(
             stalled: false,
         };
     }
-    let gives_up = gives_up_at(record, grant, now);
+    let gives_up = gives_up_at(seen, record, grant, now);
     if links.granted_at().is_none() && now >= answered_by(gives_up) {
         return Next::Waits {
             until: gives_up,

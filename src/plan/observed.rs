@@ -72,7 +72,7 @@ pub enum LinkSeen {
     Foreign,
     /// It is ours and was deleted, and somebody's finalizer keeps it.
     Kept,
-    /// Nobody knows: the operator may not touch Secrets in that namespace.
+    /// Nobody knows: the operator may not touch Secrets in that namespace, or has had no answer.
     OutOfReach,
     /// It is there.
     Present {

@@ -265,10 +265,7 @@ fn a_loan_that_gets_no_first_link_is_given_up(
 /// matter: the link was made in time.
 #[test]
 fn a_link_that_nobody_is_ever_let_read_does_not_keep_its_loan_alive() {
-    let world = World::asked().with(|w| w.grant().spec.not_after = Some(Time(at(30))));
-    let plan = world.plan_at(0);
-    let seen = issue_link(issued(&plan), world.seen, Reached::Secret, at(0));
-    let world = World { seen };
+    let world = interrupted_with_its_secret();
     for minute in [1, 31, DAY - 1] {
         let effect = world.plan_at(minute).effect;
         assert!(
@@ -281,6 +278,57 @@ fn a_link_that_nobody_is_ever_let_read_does_not_keep_its_loan_alive() {
         panic!("the end is not written");
     };
     assert_eq!((end.reason, lost), (EndReason::NotIssued, Some(1)));
+}
+
+/// The link was made in time, and the operator was interrupted before it could say so.
+fn interrupted_with_its_secret() -> World {
+    let world = World::asked().with(|w| w.grant().spec.not_after = Some(Time(at(30))));
+    let plan = world.plan_at(0);
+    let seen = issue_link(issued(&plan), world.seen, Reached::Secret, at(0));
+    World { seen }
+}
+
+#[test]
+fn a_link_that_may_be_there_is_not_given_up_because_its_secret_cannot_be_read() {
+    let world = interrupted_with_its_secret();
+    let unread = world.clone().with(|w| w.seen.link = LinkSeen::OutOfReach);
+    for minute in [1, 31, DAY - 1] {
+        let plan = unread.plan_at(minute);
+        assert_eq!((plan.effect, plan.wake), (None, Some(at(DAY))), "{minute}");
+    }
+    let found = world.settled(31);
+    assert_eq!(
+        reason(&found.plan_at(32), ACTIVE),
+        "LinkIssued",
+        "seen again"
+    );
+
+    let Some(Effect::EndLoan { end, lost, .. }) = unread.plan_at(DAY).effect else {
+        panic!("the end is not written");
+    };
+    assert_eq!((end.reason, lost), (EndReason::NotIssued, Some(1)));
+}
+
+/// What needs no look at the Secret waits for none.
+#[rstest]
+#[case::deleted(|w: &mut World| w.seen.grant = None, EndReason::Deleted)]
+#[case::blocked(World::block_alice, EndReason::Blocked)]
+#[case::the_item_changed(|w: &mut World| w.infra().items[0].updated_at = at(15), EndReason::ItemChanged)]
+#[case::revoked(|w: &mut World| { w.decide(alice(), Decision::Revoke, 15); }, EndReason::Revoked)]
+#[case::refused(|w: &mut World| w.failed(15, Failure::Refused), EndReason::NotIssued)]
+#[case::lost_and_too_late(
+    |w: &mut World| w.record().spec.links[0].outcome = Some(LinkOutcome::Lost),
+    EndReason::NotIssued
+)]
+fn a_secret_that_cannot_be_read_keeps_no_interrupted_loan_from_ending(
+    #[case] happens: fn(&mut World),
+    #[case] why: EndReason,
+) {
+    let world = interrupted_with_its_secret().with(|w| w.seen.link = LinkSeen::OutOfReach);
+    let Some(Effect::EndLoan { end, .. }) = world.with(happens).plan_at(31).effect else {
+        panic!("the end is not written");
+    };
+    assert_eq!(end.reason, why);
 }
 
 #[test]
