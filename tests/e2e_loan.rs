@@ -11,7 +11,7 @@ use keyloan::api::{
     RENEW_ANNOTATION,
 };
 use keyloan_simulator::{Fault, FaultKind, ItemChanges, Reason};
-use world::{Ask, World, condition, labels};
+use world::{Ask, Say, World, condition, labels};
 
 const SHARE: &str = "POST /api/v4/itemshare";
 const ITEM: &str = "GET /api/v1/vault/{vault}/item/{item}";
@@ -426,6 +426,64 @@ async fn a_running_loan_survives_a_restart_without_a_request_and_ends_without_it
     assert_eq!(record.spec.end.map(|e| e.reason), Some(EndReason::Expired));
     world.until_link_gone(&grant).await;
     assert_eq!(world.control.requests().await.expect("log").total, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn loans_end_while_their_renewals_wait_for_a_1password_that_hangs() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    let mut loans = vec![];
+    for duration in ["6h", "6h", "2h", "6h", "6h", "6h"] {
+        let grant = world
+            .ask("alice", Ask::item("db password").lasting(duration))
+            .await;
+        loans.push(world.until_active(&grant).await);
+    }
+    world.advance(Duration::from_secs(55 * 60)).await;
+    let hang = Fault {
+        times: u32::MAX,
+        ..Fault::once(ITEM, FaultKind::Hang)
+    };
+    world.control.fault(hang).await.expect("ordered");
+    world.control.reset_requests().await.expect("reset");
+    let now = world.now().to_string();
+    world.annotate(&loans[0], RENEW_ANNOTATION, &now).await;
+    world.until_requested(ITEM, 1).await;
+    // The next ones have a turn and wait for that call; the last ones wait for a turn.
+    for waiting in &loans[1..] {
+        world.annotate(waiting, RENEW_ANNOTATION, &now).await;
+    }
+    // The watch tells of this one after those, so their passes have begun once it has a status.
+    let after_them = world.ask("alice", Ask::item("any").of("nowhere")).await;
+    world
+        .until(&after_them, |g| condition(g, ACCEPTED).is_some())
+        .await;
+
+    for revoked in [&loans[1], &loans[4]] {
+        world.decide("alice", revoked, Say::revoke(revoked)).await;
+    }
+    world.delete("alice", &loans[5]).await;
+    let ended = |at: usize, reason| {
+        let (world, grant) = (&world, &loans[at]);
+        async move {
+            world.until_link_gone(grant).await;
+            let record = world.until_record(grant, |r| r.spec.end.is_some()).await;
+            assert_eq!(record.spec.end.map(|e| e.reason), Some(reason));
+            assert_eq!(record.spec.links.len(), 1, "no intent, no other link");
+        }
+    };
+    ended(1, EndReason::Revoked).await;
+    ended(4, EndReason::Revoked).await;
+    ended(5, EndReason::Deleted).await;
+    world.advance(Duration::from_secs(66 * 60)).await;
+    ended(2, EndReason::Expired).await;
+    let log = world.control.requests().await.expect("log");
+    assert_eq!(log.count(ITEM), 1, "the first call was not given up yet");
+
+    // The loan of the very call that hangs does not wait for it either.
+    world.delete("alice", &loans[0]).await;
+    ended(0, EndReason::Deleted).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,7 +66,8 @@ struct Queue<K> {
     ready: VecDeque<K>,
     /// What is in `ready`, or is to be once its present pass has ended.
     asked: HashSet<K>,
-    passing: HashSet<K>,
+    /// Each with who tells its pass that it is asked for again.
+    passing: HashMap<K, Arc<Notify>>,
     wakes: HashMap<K, Timestamp>,
     due: BTreeMap<Timestamp, HashSet<K>>,
     failures: HashMap<K, u32>,
@@ -102,6 +103,16 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> Passes<K> {
     pub fn ask(&self, key: K) {
         self.lock().ask(key);
         self.0.added.notify_one();
+    }
+
+    /// For the pass over this object that is under way: waits until another one is asked for. What was asked for since the pass
+    /// began counts, too; once each.
+    pub async fn asked_again(&self, key: &K) {
+        let asked = self.lock().passing.get(key).cloned();
+        match asked {
+            Some(asked) => asked.notified().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Runs the passes; returns only when one of them panics.
@@ -148,7 +159,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         Self {
             ready: VecDeque::new(),
             asked: HashSet::new(),
-            passing: HashSet::new(),
+            passing: HashMap::new(),
             wakes: HashMap::new(),
             due: BTreeMap::new(),
             failures: HashMap::new(),
@@ -157,8 +168,11 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     fn ask(&mut self, key: K) {
-        if self.asked.insert(key.clone()) && !self.passing.contains(&key) {
-            self.ready.push_back(key);
+        let is_new = self.asked.insert(key.clone());
+        match self.passing.get(&key) {
+            Some(asked) => asked.notify_one(),
+            None if is_new => self.ready.push_back(key),
+            None => {}
         }
     }
 
@@ -178,7 +192,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         let begin: Vec<K> = self.ready.drain(..).collect();
         for key in &begin {
             self.asked.remove(key);
-            self.passing.insert(key.clone());
+            self.passing.insert(key.clone(), Arc::default());
             self.forget_wake(key);
         }
         (begin, self.due.first_key_value().map(|(at, _)| *at))
@@ -362,6 +376,29 @@ mod tests {
             }
         }));
         assert_eq!(done.recv().await, Some("fine"));
+        running.abort();
+    }
+
+    #[tokio::test]
+    async fn a_pass_that_hangs_learns_that_its_object_is_asked_for_again() {
+        let (passes, _) = passes();
+        let (sender, mut done) = mpsc::unbounded_channel();
+        passes.ask("hung");
+        let (asking, heard) = (passes.clone(), passes.clone());
+        let running = tokio::spawn(passes.run(move |key| {
+            let (sender, heard) = (sender.clone(), heard.clone());
+            async move {
+                sender.send("begins").ok();
+                heard.asked_again(&key).await;
+                sender.send("hears").ok();
+                Outcome::Waiting(None)
+            }
+        }));
+        assert_eq!(done.recv().await, Some("begins"));
+        // Whether the pass is listening by now or not.
+        asking.ask("hung");
+        assert_eq!(done.recv().await, Some("hears"));
+        assert_eq!(done.recv().await, Some("begins"), "and is looked at again");
         running.abort();
     }
 

@@ -17,9 +17,7 @@ use crate::cluster::link_objects::LinkFacts;
 use crate::onepassword::{
     CallError, Effect, Item, ItemId, OnePassword, Recipients, SharePolicy, ShareTerms, VaultId,
 };
-use crate::plan;
 use crate::plan::effect::IssueLink;
-use crate::plan::grant::plan;
 use crate::plan::inventory::ItemSeen;
 use crate::plan::links::{latest_end, whole_second};
 use crate::plan::observed::{Observed, Usage};
@@ -55,10 +53,20 @@ struct Ready {
 
 impl Issuing<'_> {
     /// Issues a link. The inner error says why 1Password gave none; the outer one that Kubernetes could not be asked or told.
-    pub async fn issue(&self, issue: IssueLink) -> Result<Result<(), Failure>, ApiError> {
-        let ready = match self.prepare(&issue).await? {
-            Ok(ready) => ready,
-            Err(failure) => return Ok(Err(failure)),
+    pub async fn issue(
+        &self,
+        issue: IssueLink,
+        wake: Option<Timestamp>,
+    ) -> Result<Result<(), Failure>, ApiError> {
+        let prepare = self.prepare(&issue);
+        let ready = match self
+            .loans
+            .while_due(self.key, &issue, wake, prepare)
+            .await?
+        {
+            Some(Ok(ready)) => ready,
+            Some(Err(failure)) => return Ok(Err(failure)),
+            None => return Ok(Ok(())),
         };
         // One at a time from here to the record, so that two requests cannot both get the last place.
         let place = match issue.first {
@@ -66,7 +74,8 @@ impl Issuing<'_> {
             false => None,
         };
         // All that took its time: by now another lifetime may be due, or the loan is over, blocked or suspended.
-        if self.loans.clock.now() > issue.write_by || !self.is_still_due(&issue).await? {
+        let in_time = self.loans.clock.now() <= issue.write_by;
+        if !in_time || !self.loans.is_still_due(self.key, &issue).await? {
             return Ok(Ok(()));
         }
         let record = self.write_intent(&issue, &ready).await?;
@@ -246,19 +255,6 @@ impl Issuing<'_> {
         } else {
             Err(Failure::ItemDiffers)
         }
-    }
-
-    /// Whether the plan, made anew, is still to issue this very link.
-    async fn is_still_due(&self, issue: &IssueLink) -> Result<bool, ApiError> {
-        let fresh = self.loans.observe(self.key).await?;
-        let effect = plan(&fresh, self.loans.clock.now()).effect;
-        Ok(
-            matches!(effect, Some(plan::effect::Effect::IssueLink(again))
-            if again.sequence == issue.sequence
-                && again.first == issue.first
-                && again.agreement.digest == issue.agreement.digest
-                && again.decisions == issue.decisions),
-        )
     }
 
     /// Writes the intent: with the record's creation, or into the record. `None` where the flow's limit is reached in the meantime.

@@ -2,6 +2,7 @@
 //!
 //! A loan is known by its grant's uid and stays known when the grant is gone, so that its end never depends on the grant.
 
+mod due;
 mod hand_over;
 mod issue;
 mod memory;
@@ -15,6 +16,7 @@ mod words;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::api::{AccessGrant, AccessRecord, link_name};
@@ -151,7 +153,7 @@ impl Loans {
             self.rivals.note(&requester.username, key, status.as_ref());
         }
         if let Some(effect) = effect {
-            return self.execute(key, &seen, effect).await;
+            return self.execute(key, &seen, effect, wake).await;
         }
         if let (Some(grant), Some(status)) = (&seen.grant, status) {
             match self
@@ -208,6 +210,7 @@ impl Loans {
         key: &LoanKey,
         seen: &Observed,
         effect: Effect,
+        wake: Option<Timestamp>,
     ) -> Result<Outcome, ApiError> {
         let memory = self.memories.of(&key.uid);
         let done = match effect {
@@ -224,12 +227,17 @@ impl Loans {
                 Ok(())
             }
             Effect::CheckBoundary => return Ok(self.check_boundary(key, seen).await),
-            Effect::IssueLink(_) => {
+            Effect::IssueLink(issue) => {
                 // Held until the link is issued: an intent is not written before its call can begin. Waiting for it may take
                 // minutes, so the plan is made anew.
-                let _turn = self.registry.turn(&integration_of(key, seen)).await;
+                let integration = integration_of(key, seen);
+                let turn = async { Ok(self.registry.turn(&integration).await) };
+                let Some(_turn) = self.while_due(key, &issue, wake, turn).await? else {
+                    return Ok(Outcome::Applied);
+                };
                 let seen = self.observe(key).await?;
-                let Some(Effect::IssueLink(issue)) = plan(&seen, self.clock.now()).effect else {
+                let Plan { effect, wake, .. } = plan(&seen, self.clock.now());
+                let Some(Effect::IssueLink(issue)) = effect else {
                     return Ok(Outcome::Applied);
                 };
                 let issuing = Issuing {
@@ -238,7 +246,7 @@ impl Loans {
                     seen: &seen,
                     memory: &memory,
                 };
-                let outcome = issuing.issue(*issue).await?;
+                let outcome = issuing.issue(*issue, wake).await?;
                 memory.note_attempt(outcome, self.clock.now());
                 Ok(())
             }
