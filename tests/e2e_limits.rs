@@ -1,10 +1,10 @@
-//! Limits of a flow where the API server's answers get lost: nobody gets more than the flow allows.
+//! Limits of a flow: nobody gets more than it allows, also where the API server's answers get lost, and a place that is free is taken.
 
 mod world;
 
-use keyloan::api::{ACCEPTED, AccessRecord, FlowLimits, LinkOutcome};
+use keyloan::api::{ACCEPTED, AccessGrant, AccessRecord, FlowLimits, LinkOutcome};
 use kube::Api;
-use world::{Ask, PLATFORM, World, condition};
+use world::{Ask, PLATFORM, World, condition, needs_approval};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_whose_creation_was_not_answered_takes_its_place() {
@@ -52,4 +52,34 @@ async fn a_record_whose_creation_was_not_answered_takes_its_place() {
     wire.tell_of_records(true);
     world.delete("alice", &lent).await;
     world.until_active(&waits).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_deleted_while_it_waits_frees_its_place_at_once() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world
+        .flow("reviewed", |flow| {
+            needs_approval("AllOf", &[("owner", "platform-owners", 1)])(flow);
+            flow.limits = Some(FlowLimits {
+                active_per_requester: None,
+                pending_per_requester: Some(1),
+            });
+        })
+        .await;
+    let waits_for_people = |grant: &AccessGrant| {
+        let status = grant.status.as_ref();
+        status.is_some_and(|s| s.waiting_for.is_some())
+    };
+    let first = world.ask("alice", Ask::item("db password")).await;
+    world.until(&first, waits_for_people).await;
+    let second = world.ask("alice", Ask::item("web console")).await;
+    world
+        .until(&second, |g| {
+            condition(g, ACCEPTED).is_some_and(|c| c.reason == "LimitReached")
+        })
+        .await;
+    // No time passes by the operator's clock: nothing but the deletion wakes the second one.
+    world.delete("alice", &first).await;
+    world.until(&second, waits_for_people).await;
 }

@@ -72,7 +72,11 @@ impl Loans {
 
     fn grant_changed(&self, grant: &AccessGrant) {
         self.ask(LoanKey::of_grant(grant));
-        let waits = grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Pending);
+        // Of one that is gone the last state is told: it may have waited to the end.
+        let known = self.cluster.grants.get(&Key::of(grant));
+        let is_there = known.is_some_and(|known| known.uid() == grant.uid());
+        let phase = grant.status.as_ref().and_then(|s| s.phase);
+        let waits = is_there && phase == Some(Phase::Pending);
         if let (false, Some(by)) = (waits, &grant.spec.requester) {
             self.ask_rivals(&by.username);
         }
