@@ -156,7 +156,7 @@ pub struct AccessGrantStatus {
     pub digest: Option<String>,
     /// The decisions that counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 500))]
     pub decisions: Vec<CountedDecision>,
     /// Decisions that had no effect, and why; at most 20 are shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -56,7 +56,7 @@ pub struct AccessRecordSpec {
     pub digest: String,
     /// The decisions that counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 100))]
+    #[schemars(length(max = 500))]
     pub decisions: Vec<CountedDecision>,
     /// Every link that was issued or may have been.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
