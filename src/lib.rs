@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod controllers;
 pub mod manifests;
 pub mod onepassword;
+pub mod operator;
 pub mod plan;
 pub mod plugin;
 pub mod runtime;

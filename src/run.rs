@@ -9,10 +9,14 @@ use clap::Args;
 use keyloan::cluster::{Enrolled, KubeAccess, install_tls};
 use keyloan::onepassword::core::CoreOptions;
 use keyloan::onepassword::{AllowedOrigins, Origin};
-use keyloan::runtime::{Clock, Election, Settings, start};
+use keyloan::operator::{Election, Settings, start};
+use keyloan::runtime::Clock;
 use keyloan::telemetry::{LogFormat, LogSettings, start_logging};
 use nix::sys::resource::{Resource, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
+
+/// A call that takes longer could give a link that opens for longer than its record says: see `plan::links::CALL_TIMEOUT`.
+const LONGEST_CALL: u64 = 45;
 
 /// Each setting is a flag and an environment variable.
 #[derive(Debug, Args)]
@@ -69,12 +73,14 @@ pub struct RunArgs {
         default_value = "info"
     )]
     log_level: String,
-    /// Seconds that one call to 1Password may take, its sign-in and waiting for earlier calls included.
+    /// Seconds that one call to 1Password may take, its sign-in and waiting for earlier calls included; 45 at the most, because until when a
+    /// link may open is reckoned with that.
     #[arg(
         long,
         env = "KEYLOAN_CALL_TIMEOUT",
         value_name = "SECONDS",
-        default_value_t = 30
+        default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(1..=LONGEST_CALL)
     )]
     call_timeout: u64,
     /// Seconds that one request to 1Password may take.
@@ -175,5 +181,24 @@ fn lease(text: &str) -> Result<(String, String), String> {
             Ok((namespace.to_owned(), name.to_owned()))
         }
         _ => Err("write it as NAMESPACE/NAME".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyloan::cluster::API_TIMEOUT;
+    use keyloan::plan::links::CALL_TIMEOUT;
+
+    #[test]
+    fn no_call_can_be_given_more_time_than_the_schedule_of_links_reckons_with() {
+        let longest = Duration::from_secs(LONGEST_CALL);
+        // From the time that an intent bears, it has to be written before the call is made.
+        assert!(API_TIMEOUT + longest < CALL_TIMEOUT.unsigned_abs());
+
+        let schema = include_str!("../charts/keyloan/values.schema.json");
+        let schema: serde_json::Value = serde_json::from_str(schema).expect("JSON");
+        let bounds = &schema["properties"]["onepassword"]["properties"]["callTimeout"];
+        assert_eq!(bounds["maximum"], LONGEST_CALL, "{bounds}");
     }
 }

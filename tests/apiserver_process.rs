@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use keyloan::runtime::{Election, start};
+use keyloan::operator::{Election, start};
 use serde_json::{Value, json};
 use support::{DEADLINE, World};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};

@@ -46,7 +46,7 @@ pub use events::{Events, Notice};
 pub use index::Mark;
 pub use kinds::Kind;
 pub use policies::Policies;
-pub use verbs::{Deleted, Namespaced, Verbs};
+pub use verbs::{API_TIMEOUT, Deleted, Namespaced, Verbs};
 
 /// What is known of a Secret of ours without reading it: labels, annotations, version.
 pub type SecretMark = PartialObjectMeta<Secret>;

@@ -20,7 +20,7 @@ use super::merge;
 use crate::telemetry::{ApiCall, Metrics};
 
 /// No call takes longer, waiting for its turn included.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub const API_TIMEOUT: Duration = Duration::from_secs(10);
 /// Has the API server answer with an object's metadata alone.
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 /// So many calls are under way at a time.
@@ -261,7 +261,7 @@ impl Verbs {
             let _turn = self.turns.acquire().await.ok();
             call.await
         };
-        let outcome = match tokio::time::timeout(TIMEOUT, in_turn).await {
+        let outcome = match tokio::time::timeout(API_TIMEOUT, in_turn).await {
             Ok(answer) => answer.map_err(|error| Trouble::of(&error, words_of::<K>())),
             Err(_) => Err(Trouble::Timeout),
         };

@@ -8,7 +8,7 @@ use std::process::Stdio;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use keyloan::cluster::{Enrolled, KubeAccess};
-use keyloan::runtime::Election;
+use keyloan::operator::Election;
 use keyloan_cluster::{Chart, ControlPlane, Helm, Options, apply_yaml};
 use kube::Api;
 use serde_json::{Value, json};

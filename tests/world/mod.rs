@@ -21,7 +21,8 @@ use keyloan::api::*;
 use keyloan::cluster::KubeAccess;
 use keyloan::onepassword::AllowedOrigins;
 use keyloan::onepassword::core::compiler;
-use keyloan::runtime::{Clock, Running, Settings};
+use keyloan::operator::{Running, Settings};
+use keyloan::runtime::Clock;
 use keyloan_cluster::{ControlPlane, Options};
 use keyloan_simulator::{Account, Control, Simulator};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -125,7 +126,7 @@ impl World {
     /// Ends the operator as a crash would, and starts another one.
     pub async fn restart_operator(&mut self) {
         self.crash_operator();
-        let running = keyloan::runtime::start(self.settings.clone()).await;
+        let running = keyloan::operator::start(self.settings.clone()).await;
         self.operator = Some(running.expect("an operator"));
     }
 

@@ -11,7 +11,8 @@ use jiff::SignedDuration;
 use keyloan::api::{AccessRecord, Phase};
 use keyloan::cluster::KubeAccess;
 use keyloan::onepassword::{AllowedOrigins, Origin};
-use keyloan::runtime::{Clock, Settings, start};
+use keyloan::operator::{Settings, start};
+use keyloan::runtime::Clock;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::Clock;
 use crate::cluster::{Enrolled, KubeAccess};
 use crate::onepassword::AllowedOrigins;
 use crate::onepassword::core::CoreOptions;
+use crate::runtime::Clock;
 
 /// All settings of one operator.
 #[derive(Clone, Debug)]

@@ -11,8 +11,6 @@ use tokio::task::JoinHandle;
 
 use super::health::{self, ListenError};
 use super::settings::Settings;
-use super::tasks::{Supervisor, TaskError, Tasks};
-use super::{PassPanicked, Passes};
 use crate::cluster::{Cluster, ConnectError, Key, connect};
 use crate::controllers::boundary::Boundary;
 use crate::controllers::decision::Decisions;
@@ -22,6 +20,7 @@ use crate::controllers::loan::{LoanKey, Loans};
 use crate::controllers::registry::Registry;
 use crate::manifests::ManifestError;
 use crate::onepassword::core::{ArtifactError, CoreAccounts, CoreError, artifact};
+use crate::runtime::{PassPanicked, Passes, Supervisor, TaskError, Tasks};
 use crate::telemetry::Metrics;
 
 /// Giving the lease back at the end takes no longer.

@@ -11,9 +11,9 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
-use super::Tasks;
 use crate::cluster::Cluster;
 use crate::controllers::boundary::Boundary;
+use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
 /// OpenMetrics, as prometheus-client writes it.

@@ -1,0 +1,12 @@
+//! The operator, put together: its settings, how all of it is started, who leads, its health.
+//!
+//! [`start`] runs an operator within any process, so that tests need no other one; the `keyloan run` command adds
+//! arguments, logs and signals.
+
+mod health;
+mod settings;
+mod start;
+
+pub use health::ListenError;
+pub use settings::{Election, Settings};
+pub use start::{Running, StartError, start};

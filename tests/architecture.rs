@@ -1,0 +1,168 @@
+//! What ARCHITECTURE.md says of the rooms of `src/`: which may know which, and who alone knows HTTP, Kubernetes and time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Each room, and the rooms that it may know besides itself.
+const KNOWS: [(&str, &[&str]); 10] = [
+    ("api", &[]),
+    ("plan", &["api"]),
+    ("onepassword", &[]),
+    ("telemetry", &[]),
+    ("runtime", &["telemetry"]),
+    ("cluster", &["api", "plan", "runtime", "telemetry"]),
+    ("manifests", &["api"]),
+    (
+        "controllers",
+        &[
+            "api",
+            "cluster",
+            "manifests",
+            "onepassword",
+            "plan",
+            "runtime",
+            "telemetry",
+        ],
+    ),
+    (
+        "operator",
+        &[
+            "cluster",
+            "controllers",
+            "manifests",
+            "onepassword",
+            "runtime",
+            "telemetry",
+        ],
+    ),
+    ("plugin", &["api", "cluster", "plan", "runtime"]),
+];
+
+/// Words of the code that only these files may use.
+const ONLY_IN: [(&str, &[&str]); 6] = [
+    ("reqwest", &["onepassword/"]),
+    // Reads people's proxy settings, as kubectl does; asks nothing.
+    ("hyper_util", &["cluster/proxy.rs"]),
+    // Serves health and metrics.
+    ("axum", &["operator/health.rs"]),
+    ("Client::try_from", &["cluster/"]),
+    ("Api::namespaced", &["cluster/"]),
+    ("Api::all", &["cluster/"]),
+];
+
+/// What a decision has no use for.
+const NOT_IN_PLAN: [&str; 8] = [
+    "async ", ".await", "tokio", "tracing", "std::fs", "std::net", "std::env", "::now()",
+];
+
+#[test]
+fn rooms_know_only_those_below_them() {
+    let rooms = KNOWS.map(|(room, _)| room);
+    assert_eq!(
+        BTreeSet::from(rooms.map(str::to_owned)),
+        folders(),
+        "each folder of src/ has a line here"
+    );
+    let mut strangers = Vec::new();
+    for (room, known) in KNOWS {
+        for (path, code) in sources(room) {
+            for other in rooms.iter().filter(|r| **r != room && !known.contains(r)) {
+                if code.contains(&format!("crate::{other}")) {
+                    strangers.push(format!("{path} knows {other}"));
+                }
+            }
+        }
+    }
+    assert_eq!(strangers, [""; 0], "dependencies point one way");
+}
+
+#[test]
+fn the_list_of_rooms_is_itself_without_circles() {
+    let knows = BTreeMap::from(KNOWS);
+    let mut settled = BTreeSet::new();
+    while settled.len() < knows.len() {
+        let next = knows.iter().find(|(room, known)| {
+            !settled.contains(*room) && known.iter().all(|k| settled.contains(k))
+        });
+        let (room, _) = next.expect("a room that needs only those that are settled");
+        settled.insert(*room);
+    }
+}
+
+#[test]
+fn http_and_kubernetes_have_one_room_each() {
+    let mut strangers = Vec::new();
+    for (word, places) in ONLY_IN {
+        let users: Vec<_> = sources("")
+            .into_iter()
+            .filter(|(_, code)| code.contains(word))
+            .collect();
+        assert!(!users.is_empty(), "nobody uses {word}: take its line out");
+        for (path, _) in users {
+            if !places.iter().any(|place| path.starts_with(place)) {
+                strangers.push(format!("{path} uses {word}"));
+            }
+        }
+    }
+    assert_eq!(strangers, [""; 0]);
+}
+
+#[test]
+fn decisions_are_pure() {
+    let mut impure = Vec::new();
+    for (path, code) in sources("plan") {
+        let words = NOT_IN_PLAN.iter().filter(|word| code.contains(**word));
+        impure.extend(words.map(|word| format!("{path} has {word}")));
+    }
+    assert_eq!(impure, [""; 0]);
+}
+
+/// The code of a room, without comments, by its path in `src/`.
+fn sources(room: &str) -> Vec<(String, String)> {
+    let src = src();
+    let mut folders = vec![src.join(room)];
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("readable") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push((relative(&path, &src), code(&path)));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "src/{room} holds no code");
+    found
+}
+
+fn code(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).expect("readable");
+    let lines = text.lines().map(|line| match line.find("//") {
+        Some(comment) => &line[..comment],
+        None => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn folders() -> BTreeSet<String> {
+    let src = src();
+    let entries = std::fs::read_dir(&src).expect("readable");
+    let folders = entries
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.is_dir());
+    // What is in bin/ are programs, which may know everything.
+    folders
+        .map(|path| relative(&path, &src))
+        .filter(|room| room != "bin")
+        .collect()
+}
+
+fn relative(path: &Path, base: &Path) -> String {
+    let relative = path.strip_prefix(base).expect("below src");
+    relative.display().to_string()
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
