@@ -40,6 +40,8 @@ pub struct Writes {
     loans: BTreeMap<String, u64>,
     /// Events about the grants.
     events: u64,
+    /// Requests that were made only to see the admission policies refuse them: dry runs, which store nothing.
+    boundary_checks: u64,
     /// Of the loans' writes, the ones that the API server refused, by status.
     refused: BTreeMap<u16, u64>,
 }
@@ -64,10 +66,17 @@ impl Writes {
             .refused
             .iter()
             .map(|(status, count)| format!("refused with {status}: {count} in all"));
-        let events = (self.events > 0).then(|| format!("events apart: {}", each(self.events)));
+        let apart = [
+            ("events", self.events),
+            ("checks of the boundary", self.boundary_checks),
+        ];
+        let apart = apart
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(what, count)| format!("{what} apart: {}", each(count)));
         written
             .chain(refused)
-            .chain(events)
+            .chain(apart)
             .collect::<Vec<_>>()
             .join(", ")
     }
@@ -84,6 +93,9 @@ impl Writes {
         let event_about = object.name.rsplit_once('.').map_or("", |(about, _)| about);
         if resource == "events" && objects.contains(event_about) {
             self.events += 1;
+        } else if (entry.verb.as_str(), resource.as_str()) == ("create", "accessgrants") {
+            // The operator borrows nothing itself.
+            self.boundary_checks += 1;
         } else if OF_A_LOAN.contains(&resource.as_str()) && objects.contains(&object.name) {
             let what = format!("{} {resource}", entry.verb);
             *self.loans.entry(what).or_default() += 1;
@@ -201,6 +213,7 @@ mod tests {
             line("operator", "create", "events", "", 201).replace("ours", "another.18b2"),
             line("operator", "update", "leases", "", 200),
             line("operator", "create", "secrets", "", 201).replace("ours", "another"),
+            line("operator", "create", "accessgrants", "", 403).replace("ours", ""),
             line("alice", "create", "accessgrants", "", 201),
             "{\"stage\": \"Resp".to_owned(),
         ];
@@ -208,7 +221,8 @@ mod tests {
         assert_eq!(writes.of_loans(), 3);
         assert_eq!(writes.loans["patch accessgrants/status"], 2);
         assert_eq!(writes.events, 1);
-        let shown = "0.50 create accessrecords, 1 patch accessgrants/status, refused with 409: 1 in all, events apart: 0.50";
+        let shown = "0.50 create accessrecords, 1 patch accessgrants/status, refused with 409: 1 in all, events apart: 0.50, \
+                     checks of the boundary apart: 0.50";
         assert_eq!(writes.per_loan(2), shown);
     }
 

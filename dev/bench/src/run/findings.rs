@@ -49,7 +49,7 @@ impl Findings {
             ),
             writes: Section::new(
                 "Writes to the Kubernetes API",
-                "The operator's, from the API server's audit log: on the loans' objects; events and all else are counted apart.",
+                "The operator's, from the API server's audit log: on the loans' objects; events, dry runs that check the boundary, and all else are counted apart.",
             ),
             memory: Section::new(
                 "Memory of the operator",
