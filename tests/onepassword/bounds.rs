@@ -37,7 +37,7 @@ async fn a_hung_account_delays_no_other() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 
-    let answer = tokio::time::timeout(Duration::from_secs(15), other.vaults())
+    let answer = tokio::time::timeout(Duration::from_secs(60), other.vaults())
         .await
         .expect("at once");
     assert!(answer.result.is_ok());
@@ -101,7 +101,8 @@ async fn calls_on_one_account_share_one_sign_in() {
 
 #[tokio::test]
 async fn a_client_that_idles_is_let_go_and_one_in_use_is_not() {
-    let idle = Duration::from_secs(3);
+    // The one test that lets time pass: the client's own clock cannot be moved.
+    let idle = Duration::from_secs(6);
     let world = World::with(CoreOptions {
         idle_timeout: idle,
         ..CoreOptions::default()
@@ -109,11 +110,11 @@ async fn a_client_that_idles_is_let_go_and_one_in_use_is_not() {
     .await;
     let account = world.lender().await;
     assert!(account.vaults().await.result.is_ok());
-    for _ in 0..4 {
-        tokio::time::sleep(idle / 3).await;
+    for _ in 0..2 {
+        tokio::time::sleep(idle / 6).await;
         assert_eq!(account.vaults().await.exchanges.len(), 1, "still signed in");
     }
-    tokio::time::sleep(idle * 2).await;
+    tokio::time::sleep(idle + idle / 6).await;
     assert!(
         account.vaults().await.exchanges.len() > 4,
         "signed in again"
@@ -125,13 +126,7 @@ async fn a_call_that_its_caller_gives_up_leaves_no_half_used_client() {
     let world = World::new().await;
     let account = world.lender().await;
     assert!(account.vaults().await.result.is_ok());
-    world
-        .control
-        .fault(Fault::once(VAULTS, FaultKind::Hang))
-        .await
-        .expect("a fault");
-    let given_up = tokio::time::timeout(Duration::from_millis(300), account.vaults()).await;
-    assert!(given_up.is_err());
+    world.give_up_a_call(&*account).await;
 
     let answer = account.vaults().await;
     assert!(answer.result.is_ok());

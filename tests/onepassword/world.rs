@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use keyloan::onepassword::core::{CompiledCore, CoreAccounts, CoreOptions, artifact, compiler};
 use keyloan::onepassword::{
     Accounts, AllowedOrigins, Answer, Exchange, Item, ItemId, OnePassword, Origin, Recipients,
     Route, ServiceAccountToken, ShareLifetime, SharePolicy, ShareTerms, ShareUrl, VaultId,
 };
-use keyloan_simulator::{Account, Control, Options, Simulator};
+use keyloan_simulator::{Account, Control, Fault, FaultKind, Options, Simulator};
 use tokio::sync::OnceCell;
 
 pub const ACCOUNT: &str = include_str!("../../dev/simulator/account.example.yaml");
@@ -66,6 +67,24 @@ impl World {
                 Some((VaultId(vault.id), ItemId(item.id)))
             })
             .expect("an item of that title")
+    }
+
+    /// Begins a call that hangs, and gives it up while it does: the client that it ran in is let go.
+    pub async fn give_up_a_call(&self, account: &dyn OnePassword) {
+        const VAULTS: &str = "GET /api/v1/vaults";
+        let log = async || self.control.requests().await.expect("the log");
+        let hang = Fault::once(VAULTS, FaultKind::Hang);
+        self.control.fault(hang).await.expect("a fault");
+        let before = log().await.count(VAULTS);
+        let arrived = async {
+            while log().await.count(VAULTS) == before {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            _ = account.vaults() => panic!("it hangs"),
+            () = arrived => {}
+        }
     }
 
     /// How many requests the service has seen since this was last asked.

@@ -23,14 +23,15 @@ async fn shares_under(world: &World, kind: FaultKind) -> (reqwest::Result<Answer
     let mut core = world.signed_in("lender").await;
     let (draft, _) = core.draft(INFRA, PASSWORD, &["alice@example.com"]).await;
     let before = world.control.shares().await.unwrap().len();
-    world.control.fault(Fault::once(SHARE, kind)).await.unwrap();
-    let sent = tokio::time::timeout(
-        Duration::from_millis(500),
-        core.send("POST", "/api/v4/itemshare", Some(draft)),
-    );
-    let result = match sent.await {
-        Ok(result) => result,
-        Err(_) => Ok(Answer {
+    world
+        .control
+        .fault(Fault::once(SHARE, kind.clone()))
+        .await
+        .unwrap();
+    let arrived_before = world.control.requests().await.unwrap().count(SHARE);
+    let result = tokio::select! {
+        answer = core.send("POST", "/api/v4/itemshare", Some(draft)) => answer,
+        () = hangs(world, kind, arrived_before, before) => Ok(Answer {
             status: 0,
             retry_after: None,
             date: String::new(),
@@ -38,6 +39,25 @@ async fn shares_under(world: &World, kind: FaultKind) -> (reqwest::Result<Answer
         }),
     };
     (result, world.control.shares().await.unwrap().len() - before)
+}
+
+/// Returns when a share that will get no answer has had its effect, if it has one; never for one that is answered.
+async fn hangs(world: &World, kind: FaultKind, arrived_before: u64, shares_before: usize) {
+    loop {
+        let over = match kind {
+            FaultKind::Hang => {
+                world.control.requests().await.unwrap().count(SHARE) > arrived_before
+            }
+            FaultKind::HangAfterEffect => {
+                world.control.shares().await.unwrap().len() > shares_before
+            }
+            _ => std::future::pending().await,
+        };
+        if over {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test]
