@@ -3,7 +3,7 @@
 mod world;
 
 use keyloan::api::{ACCEPTED, AccessGrant, AccessRecord, FlowLimits, LinkOutcome};
-use kube::Api;
+use kube::{Api, ResourceExt};
 use world::{Ask, PLATFORM, World, condition, needs_approval};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +73,7 @@ async fn a_request_that_is_deleted_while_it_waits_frees_its_place_at_once() {
     };
     let first = world.ask("alice", Ask::item("db password")).await;
     world.until(&first, waits_for_people).await;
-    let second = world.ask("alice", Ask::item("web console")).await;
+    let second = ask_after(&world, &first).await;
     world
         .until(&second, |g| {
             condition(g, ACCEPTED).is_some_and(|c| c.reason == "LimitReached")
@@ -82,4 +82,19 @@ async fn a_request_that_is_deleted_while_it_waits_frees_its_place_at_once() {
     // No time passes by the operator's clock: nothing but the deletion wakes the second one.
     world.delete("alice", &first).await;
     world.until(&second, waits_for_people).await;
+}
+
+/// Another request by alice, which is the later one also for the operator: of two in one second, the uids decide.
+async fn ask_after(world: &World, first: &AccessGrant) -> AccessGrant {
+    let order = |grant: &AccessGrant| {
+        let created = grant.creation_timestamp().expect("a time");
+        (created.0, grant.uid())
+    };
+    loop {
+        let asked = world.ask("alice", Ask::item("web console")).await;
+        if order(&asked) > order(first) {
+            return asked;
+        }
+        world.delete("alice", &asked).await;
+    }
 }

@@ -49,8 +49,9 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
     let all = futures::future::join_all((0..50).map(|_| boundary.check())).await;
     assert_eq!(all, vec![Ok(()); 50]);
     let looked = looks(&metrics) - before;
+    // One that was under way already, the one that all wait for, and another for who asked late.
     assert!(
-        (1.0..=2.0).contains(&looked),
+        (1.0..=3.0).contains(&looked),
         "50 askers share {looked} looks"
     );
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Secret;
-use keyloan::api::{self, AccessFlow, Condition, OnePasswordIntegration};
+use keyloan::api::{self, AccessFlow, AccessGrant, Condition, OnePasswordIntegration};
 use keyloan::cluster::{KubeAccess, install_tls};
 use keyloan::onepassword::core::compiler;
 use keyloan::onepassword::{AllowedOrigins, Origin};
@@ -19,7 +19,7 @@ use keyloan::operator::{Running, Settings, start};
 use keyloan::runtime::Clock;
 use keyloan_cluster::{ControlPlane, Options, apply_yaml};
 use keyloan_simulator::{Account, Control, Simulator};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -80,7 +80,7 @@ impl World {
             listen: Some(([127, 0, 0, 1], 0).into()),
             ..Settings::new(compiled_core().await)
         };
-        Self {
+        let world = Self {
             admin: plane.client("admin").await.expect("a client"),
             plane,
             onepassword: simulator.control(),
@@ -88,7 +88,29 @@ impl World {
             settings,
             operator: None,
             simulators: vec![simulator],
-        }
+        };
+        world.until_stamped().await;
+        world
+    }
+
+    /// Waits until the API server can stamp requests: it learns the schemas of new kinds for that a moment after it serves them.
+    async fn until_stamped(&self) {
+        let spec = json!({"integration": {"name": "prod"}, "item": {"vault": "v", "item": "i"}});
+        let spec = serde_json::from_value(spec).expect("a request");
+        let grant = AccessGrant::new("canary", spec);
+        let dry_run = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let grants: Api<AccessGrant> = self.namespaced(TEAM);
+        let stamped = async {
+            while grants.create(&dry_run, &grant).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, stamped)
+            .await
+            .expect("requests to be stamped");
     }
 
     /// Starts the operator.

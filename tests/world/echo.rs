@@ -10,7 +10,7 @@ use kube::Api;
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use serde_json::json;
 
-use super::waits::patiently;
+use super::waits::{A_MOMENT, patiently};
 use super::{TEAM, World};
 
 const NAME: &str = "echo-secrets";
@@ -95,7 +95,7 @@ impl World {
                 if echoed == wanted {
                     return;
                 }
-                tokio::task::yield_now().await;
+                tokio::time::sleep(A_MOMENT).await;
             }
         };
         patiently("a policy", known).await;

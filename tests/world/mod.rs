@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use k8s_openapi::api::rbac::v1::{PolicyRule, RoleBinding};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use keyloan::api::*;
 use keyloan::cluster::KubeAccess;
@@ -27,7 +27,7 @@ use keyloan_cluster::{ControlPlane, Options};
 use keyloan_simulator::{Account, Control, Simulator};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::conditions;
-use kube::runtime::wait::await_condition;
+use kube::runtime::wait::Condition as _;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
@@ -35,7 +35,7 @@ use serde_json::json;
 pub use decisions::Say;
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use people::Ask;
-use waits::patiently;
+use waits::{patiently, watched};
 
 /// Where integrations, flows and records are.
 pub const PLATFORM: &str = "keyloan";
@@ -173,12 +173,7 @@ impl World {
                     .any(|c| c.type_ == READY && c.status == "True")
             })
         };
-        patiently(
-            "the integration to be ready",
-            await_condition(api, name, ready),
-        )
-        .await
-        .expect("watched");
+        patiently("the integration to be ready", watched(&api, name, ready)).await;
     }
 
     /// An integration, whatever is in its Secret.
@@ -251,6 +246,10 @@ impl World {
         api.create(&PostParams::default(), &AccessFlow::new(name, spec))
             .await
             .expect("created");
+        // Requests come by a watch of their own: one that comes before the flow is refused for a moment.
+        if self.operator.is_some() {
+            self.until_flow_is_known(name).await;
+        }
     }
 
     /// Deletes a flow.
@@ -296,23 +295,38 @@ impl World {
         Api::namespaced(operator, &grant.namespace().expect("one"))
     }
 
-    /// Deletes the Secret of a grant's link so that its Role and RoleBinding stay behind, without an owner.
+    /// Deletes the Secret of a grant's link so that its Role and RoleBinding stay behind, without an owner: as the garbage collector does
+    /// for whoever asks it to leave orphans, which it does only with those that it has got to know.
     pub async fn orphan_link(&self, grant: &AccessGrant) {
         let (namespace, name) = (
             grant.namespace().expect("one"),
             link_name(&grant.uid().expect("one")),
         );
+        let collector = "system:serviceaccount:kube-system:generic-garbage-collector";
+        let collector = self
+            .impersonating(collector, vec!["system:masters".into()])
+            .await;
+        let ownerless = Patch::Merge(json!({ "metadata": { "ownerReferences": null } }));
+        let roles: Api<Role> = Api::namespaced(collector.clone(), &namespace);
+        let bindings: Api<RoleBinding> = Api::namespaced(collector, &namespace);
+        let params = PatchParams::default();
+        roles
+            .patch(&name, &params, &ownerless)
+            .await
+            .expect("patched");
+        bindings
+            .patch(&name, &params, &ownerless)
+            .await
+            .expect("patched");
         let secrets: Api<Secret> = Api::namespaced(self.admin.clone(), &namespace);
         let uid = secrets.get(&name).await.expect("there").uid().expect("one");
         secrets
-            .delete(&name, &DeleteParams::orphan())
+            .delete(&name, &DeleteParams::background())
             .await
             .expect("deleted");
-        let gone = await_condition(secrets, &name, conditions::is_deleted(&uid));
-        patiently("the Secret to go", gone).await.expect("watched");
-        let bindings: Api<RoleBinding> = Api::namespaced(self.admin.clone(), &namespace);
-        let left = bindings.get(&name).await.expect("it stays behind");
-        assert_eq!(left.owner_references(), []);
+        let is_deleted = conditions::is_deleted(&uid);
+        let gone = watched(&secrets, &name, |seen| is_deleted.matches_object(seen));
+        patiently("the Secret to go", gone).await;
     }
 
     /// Puts a finalizer on the Secret of a grant's link, or takes it off: as the operator, for the same reason.

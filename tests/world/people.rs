@@ -10,6 +10,7 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
+use super::waits::{A_MOMENT, patiently};
 use super::{PLATFORM, TEAM, World};
 
 /// What somebody asks for.
@@ -129,7 +130,8 @@ impl World {
         Client::try_from(config).expect("a client")
     }
 
-    /// What somebody reads in the Secret of a link; or why that is refused.
+    /// What somebody reads in the Secret of a link; or why that is refused. The API server learns of the requester's right a moment after
+    /// it was given.
     pub async fn read_link(
         &self,
         who: &str,
@@ -137,10 +139,20 @@ impl World {
     ) -> Result<BTreeMap<String, String>, String> {
         let client = self.cluster.client(who).await.expect("a client");
         let api: Api<Secret> = Api::namespaced(client, &grant.namespace().expect("one"));
-        let secret = api
-            .get(&link_name(&grant.uid().expect("one")))
-            .await
-            .map_err(|e| format!("{e:?}"))?;
+        let name = link_name(&grant.uid().expect("one"));
+        let by_requester = requester(grant).split('@').next() == Some(who);
+        let read = async {
+            loop {
+                match api.get(&name).await {
+                    Err(kube::Error::Api(refusal)) if by_requester && refusal.code == 403 => {
+                        tokio::time::sleep(A_MOMENT).await;
+                    }
+                    answer => return answer,
+                }
+            }
+        };
+        let read = patiently("the right to read a link", read).await;
+        let secret = read.map_err(|e| format!("{e:?}"))?;
         let text = |(key, value): (String, k8s_openapi::ByteString)| {
             (key, String::from_utf8(value.0).expect("text"))
         };
@@ -163,8 +175,7 @@ impl World {
 
     /// The requester sets an annotation on their grant.
     pub async fn annotate(&self, grant: &AccessGrant, key: &str, value: &str) {
-        let requester = grant.spec.requester.as_ref().expect("stamped");
-        let who = requester.username.split('@').next().expect("a name");
+        let who = requester(grant).split('@').next().expect("a name");
         let client = self.cluster.client(who).await.expect("a client");
         let api: Api<AccessGrant> = Api::namespaced(client, &grant.namespace().expect("one"));
         let patch = json!({ "metadata": { "annotations": { key: value } } });
@@ -176,6 +187,12 @@ impl World {
         .await
         .expect("annotated");
     }
+}
+
+/// The username of who asked.
+fn requester(grant: &AccessGrant) -> &str {
+    let requester = grant.spec.requester.as_ref();
+    &requester.expect("stamped").username
 }
 
 async fn request(client: Client, ask: Ask) -> AccessGrant {

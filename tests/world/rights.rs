@@ -8,7 +8,7 @@ use keyloan_cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT};
 use kube::Api;
 use kube::api::PostParams;
 
-use super::waits::patiently;
+use super::waits::{A_MOMENT, patiently};
 use super::{TEAM, World};
 
 /// The roles that have all the operator's rights in all namespaces.
@@ -98,7 +98,7 @@ impl World {
                 if answer.status.is_some_and(|s| s.allowed) == allowed {
                     return;
                 }
-                tokio::task::yield_now().await;
+                tokio::time::sleep(A_MOMENT).await;
             }
         };
         patiently("a right to change", known).await;

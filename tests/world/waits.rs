@@ -14,6 +14,9 @@ use serde_json::json;
 
 use super::{PLATFORM, TEAM, World, condition};
 
+/// How long lies between two looks at what cannot be watched.
+pub(super) const A_MOMENT: Duration = Duration::from_millis(20);
+
 /// No wait takes longer; on a good day none takes a tenth of it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -27,9 +30,13 @@ impl World {
         let api: Api<AccessGrant> =
             Api::namespaced(self.admin.clone(), &grant.namespace().expect("one"));
         let name = grant.name_any();
-        let condition = |seen: Option<&AccessGrant>| seen.is_some_and(&wanted);
-        match tokio::time::timeout(PATIENCE, await_condition(api.clone(), &name, condition)).await {
-            Ok(seen) => seen.expect("watched").expect("it is there"),
+        match tokio::time::timeout(
+            PATIENCE,
+            watched(&api, &name, |seen| seen.is_some_and(&wanted)),
+        )
+        .await
+        {
+            Ok(seen) => seen.expect("it is there"),
             Err(_) => {
                 let status = api
                     .get_opt(&name)
@@ -56,19 +63,16 @@ impl World {
         wanted: impl Fn(&AccessRecord) -> bool,
     ) -> AccessRecord {
         let api: Api<AccessRecord> = Api::namespaced(self.admin.clone(), PLATFORM);
-        let condition = |seen: Option<&AccessRecord>| seen.is_some_and(&wanted);
-        let seen = patiently(
-            "a record",
-            await_condition(api, &grant.uid().expect("one"), condition),
-        )
-        .await;
-        seen.expect("watched").expect("it is there")
+        let name = grant.uid().expect("one");
+        let waiting = watched(&api, &name, |seen| seen.is_some_and(&wanted));
+        patiently("a record", waiting).await.expect("it is there")
     }
 
     /// Waits until Secret, Role and RoleBinding of a grant's link are gone.
     pub async fn until_link_gone(&self, grant: &AccessGrant) {
         use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
         use kube::runtime::conditions::is_deleted;
+        use kube::runtime::wait::Condition as _;
         let (namespace, name) = (
             grant.namespace().expect("one"),
             link_name(&grant.uid().expect("one")),
@@ -78,10 +82,9 @@ impl World {
                 let api = Api::<$kind>::namespaced(self.admin.clone(), &namespace);
                 if let Some(object) = api.get_opt(&name).await.expect("readable") {
                     let uid = object.uid().expect("one");
-                    let deleted = is_deleted(&uid);
-                    patiently(stringify!($kind), await_condition(api, &name, deleted))
-                        .await
-                        .expect("watched");
+                    let deleted =
+                        watched(&api, &name, |seen| is_deleted(&uid).matches_object(seen));
+                    patiently(stringify!($kind), deleted).await;
                 }
             };
         }
@@ -122,7 +125,7 @@ impl World {
     pub async fn until_requested(&self, route: &str, times: u64) {
         let arrived = async {
             while self.control.requests().await.expect("log").count(route) < times {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(A_MOMENT).await;
             }
         };
         patiently(route, arrived).await;
@@ -138,9 +141,21 @@ impl World {
         let wanted = |seen: Option<&OnePasswordIntegration>| {
             seen.and_then(ready).is_some_and(|c| c.status == status)
         };
-        let seen = patiently(integration, await_condition(api, integration, wanted)).await;
-        let seen = seen.expect("watched").expect("it is there");
+        let seen = patiently(integration, watched(&api, integration, wanted)).await;
+        let seen = seen.expect("it is there");
         ready(&seen).expect("Ready").reason
+    }
+
+    /// Waits until the operator has looked at a flow as it is now.
+    pub async fn until_flow_is_known(&self, name: &str) {
+        let api: Api<AccessFlow> = Api::namespaced(self.admin.clone(), PLATFORM);
+        let looked_at = |seen: Option<&AccessFlow>| {
+            seen.is_some_and(|flow| {
+                let status = flow.status.as_ref();
+                status.and_then(|s| s.observed_generation) == flow.metadata.generation
+            })
+        };
+        patiently(name, watched(&api, name, looked_at)).await;
     }
 
     /// When an integration's vaults were listed last.
@@ -164,9 +179,7 @@ impl World {
                 .and_then(|s| s.last_discovery_time.as_ref())
                 .is_some_and(|t| t.0 > then)
         };
-        patiently("a discovery", await_condition(api, integration, later))
-            .await
-            .expect("watched");
+        patiently("a discovery", watched(&api, integration, later)).await;
     }
 
     /// Waits until the object that carries a grant's link is there.
@@ -181,9 +194,7 @@ impl World {
     {
         let name = link_name(&grant.uid().expect("one"));
         let there = |seen: Option<&K>| seen.is_some();
-        patiently(&name, await_condition(api.clone(), &name, there))
-            .await
-            .expect("watched");
+        patiently(&name, watched(api, &name, there)).await;
     }
 
     /// By what names the operator has made its requests.
@@ -203,23 +214,64 @@ impl World {
 
     /// Waits until the API server has refused the operator to do this to that object.
     pub async fn until_refused(&self, verb: &str, resource: &str, name: &str) {
+        let is_it = |object: &serde_json::Value| object["name"] == name;
+        self.until_refused_where(verb, resource, is_it).await;
+    }
+
+    /// Waits until the API server has refused the operator to create such an object where people ask; for want of the right it does not
+    /// even look at its name.
+    pub async fn until_refused_to_create(&self, resource: &str) {
+        let is_it = |object: &serde_json::Value| object["namespace"] == TEAM;
+        self.until_refused_where("create", resource, is_it).await;
+    }
+
+    async fn until_refused_where(
+        &self,
+        verb: &str,
+        resource: &str,
+        is_it: impl Fn(&serde_json::Value) -> bool,
+    ) {
         let refused = async {
             loop {
                 let log = std::fs::read_to_string(self.cluster.audit_log()).unwrap_or_default();
-                let is_it = |line: &str| {
+                let is_refusal = |line: &str| {
                     let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
                     event["verb"] == verb
                         && event["objectRef"]["resource"] == resource
-                        && event["objectRef"]["name"] == name
+                        && is_it(&event["objectRef"])
                         && event["responseStatus"]["code"] == 403
                 };
-                if log.lines().any(is_it) {
+                if log.lines().any(is_refusal) {
                     return;
                 }
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(A_MOMENT).await;
             }
         };
         patiently("a refusal", refused).await;
+    }
+}
+
+/// Waits until an object is as it should be, or gone where it should be. A watch can break off at any time, as when the machine is busy;
+/// it is begun anew.
+pub(super) async fn watched<K>(
+    api: &Api<K>,
+    name: &str,
+    wanted: impl Fn(Option<&K>) -> bool,
+) -> Option<K>
+where
+    K: kube::Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + 'static,
+{
+    loop {
+        match await_condition(api.clone(), name, &wanted).await {
+            Ok(seen) => return seen,
+            Err(error) => tracing::warn!(%error, name, "watching anew"),
+        }
+        tokio::time::sleep(A_MOMENT).await;
     }
 }
 
