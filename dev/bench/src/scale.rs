@@ -17,6 +17,8 @@ pub struct Scale {
     pub active: usize,
     /// Renewals.
     pub renewals: usize,
+    /// Rotations of one token.
+    pub rotations: usize,
     /// Loans that are ended in each of the ways.
     pub ended: usize,
     /// How long not a single request may come.
@@ -32,6 +34,7 @@ impl Scale {
         integrations: 20,
         active: 1000,
         renewals: 50,
+        rotations: 10,
         ended: 50,
         quiet: Duration::from_secs(5 * 60),
     };
@@ -44,6 +47,7 @@ impl Scale {
         integrations: 4,
         active: 80,
         renewals: 5,
+        rotations: 2,
         ended: 5,
         quiet: Duration::from_secs(20),
     };

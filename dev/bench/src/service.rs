@@ -89,6 +89,11 @@ impl Service {
         Ok(self.control.token(&account_name(number)).await?)
     }
 
+    /// A new token of the service account with this number, from 1; the one before is refused from now on.
+    pub async fn rotate_token(&self, number: usize) -> Result<String> {
+        Ok(self.control.rotate_token(&account_name(number)).await?)
+    }
+
     /// Forgets the requests so far.
     pub async fn forget_requests(&self) -> Result<()> {
         Ok(self.control.reset_requests().await?)

@@ -114,6 +114,17 @@ impl Stage {
         Ok(())
     }
 
+    /// Overwrites an integration's token.
+    pub async fn put_token(&self, number: usize, token: &str) -> Result<()> {
+        let secrets = Api::<Secret>::namespaced(self.admin.clone(), PLATFORM);
+        let name = format!("{}-token", integration_name(number));
+        let token = json!({ "stringData": { "token": token } });
+        secrets
+            .patch(&name, &PatchParams::default(), &Patch::Merge(token))
+            .await?;
+        Ok(())
+    }
+
     /// Waits until an integration is ready.
     pub async fn until_ready(&self, number: usize) -> Result<()> {
         let integrations = Api::<OnePasswordIntegration>::namespaced(self.admin.clone(), PLATFORM);

@@ -3,6 +3,7 @@
 mod ending;
 mod findings;
 mod lending;
+mod rotating;
 mod setting;
 mod silence;
 
@@ -66,6 +67,7 @@ pub async fn run(scale: Scale, command: &str, programs: &Programs) -> Result<Rep
     let floor = set.measure_floor(&pattern).await?;
     set.lend_one_at_a_time(&floor, &mut found).await?;
     set.renew(&mut found).await?;
+    set.rotate(&mut found).await?;
     set.connect_all(&mut found).await?;
     set.lend_many_at_a_time(&floor, &mut found).await?;
     set.keep_silent(&mut found).await?;

@@ -1,0 +1,56 @@
+//! A rotated token: how soon it is used.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::findings::Findings;
+use super::setting::Setting;
+use crate::latency::{Latencies, milliseconds};
+use crate::report::{Figure, Unit};
+use crate::stopwatch;
+
+/// Aim, at most: in milliseconds.
+const REACTION: f64 = 1000.0;
+/// What signing in begins with.
+const SIGN_IN: &str = "POST /api/v3/auth/start";
+/// A sign-in that has not come by then does not come.
+const USED_WITHIN: Duration = Duration::from_secs(60);
+
+impl Setting {
+    /// Rotates the token of the first integration some times, and sees when 1Password is first asked with the new one.
+    pub async fn rotate(&mut self, found: &mut Findings) -> Result<()> {
+        let count = self.progress.count("rotated tokens", self.scale.rotations);
+        let mut reactions = Vec::new();
+        for _ in 0..self.scale.rotations {
+            let token = self.service.rotate_token(1).await?;
+            self.service.forget_requests().await?;
+            let began = stopwatch::now();
+            self.stage.put_token(1, &token).await?;
+            while self.service.control.requests().await?.count(SIGN_IN) == 0 {
+                let waited = began.elapsed();
+                ensure!(waited < USED_WITHIN, "a rotated token is not used");
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            reactions.push(began.elapsed());
+            // The discovery that it causes has to be over before the next one.
+            self.settle().await?;
+            count.one();
+        }
+        let reactions = Latencies::from_iter(reactions);
+        let median = milliseconds(reactions.median());
+        found.latency.add(
+            Figure::new(
+                "a rotated token, from writing its Secret to signing in with it: the slowest",
+                milliseconds(reactions.percentile(100)),
+                Unit::Milliseconds,
+            )
+            .at_most(REACTION)
+            .made_of(format!(
+                "of {}; median {median:.1} ms",
+                self.scale.rotations
+            )),
+        );
+        Ok(())
+    }
+}
