@@ -13,6 +13,7 @@ mod constraints;
 #[path = "../support/objects.rs"]
 mod objects;
 mod rules;
+mod shown;
 
 use std::collections::BTreeSet;
 
@@ -30,6 +31,7 @@ async fn the_api_server_accepts_what_is_meant_and_refuses_the_rest() {
     let server = cluster.person("admin").await;
     examples_are_accepted(&server).await;
     full_objects_are_accepted(&server).await;
+    full_objects_are_shown_and_found(&server).await;
     near_misses_are_accepted(&server).await;
     an_unseen_status_says_so(&server).await;
     every_constraint_refuses_its_bad_object(&server).await;
@@ -73,6 +75,16 @@ async fn full_objects_are_accepted(server: &Person) {
             }
         }
     }
+}
+
+async fn full_objects_are_shown_and_found(server: &Person) {
+    let mut selectors = 0;
+    for full in full_objects() {
+        let crd = crd(full["kind"].as_str().unwrap());
+        shown::each_column_says_something(server, &crd, &full).await;
+        selectors += shown::each_selector_selects(server, &crd, &full).await;
+    }
+    assert!(selectors >= 8, "only {selectors} fields to select by");
 }
 
 async fn near_misses_are_accepted(server: &Person) {

@@ -158,8 +158,19 @@ mod tests {
     }
 
     #[test]
-    fn larger_plans_allow_more() {
-        assert_eq!(Limits::of(Plan::Business).requests_per_day, 50_000);
-        assert_eq!(Limits::of(Plan::Families), Limits::of(Plan::Individual));
+    fn each_plan_has_the_limits_that_1password_documents() {
+        for (plan, reads_per_hour, writes_per_hour, requests_per_day) in [
+            (Plan::Business, 10_000, 1_000, 50_000),
+            (Plan::Teams, 1_000, 100, 5_000),
+            (Plan::Families, 1_000, 100, 1_000),
+            (Plan::Individual, 1_000, 100, 1_000),
+        ] {
+            let expected = Limits {
+                reads_per_hour,
+                writes_per_hour,
+                requests_per_day,
+            };
+            assert_eq!(Limits::of(plan), expected, "{plan:?}");
+        }
     }
 }
