@@ -8,7 +8,7 @@ use super::arguments::span;
 use super::decision::{self, Word, decide};
 use super::failure::{Exit, Failure};
 use super::identity::{groups_of, is_party, waits_for_approval};
-use super::output::{remark, say};
+use super::output::{Text, remark, say};
 use super::prompts;
 use super::session::Session;
 use super::terms;
@@ -34,11 +34,11 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failur
     can_be_approved(&grant)?;
     let shown = terms::shown(&grant, session.now());
     match common.output {
-        Some(_) => remark(format_args!("{shown}\n")),
-        None => say(format_args!("{shown}\n")),
+        Some(_) => remark(shown.and_a_gap()),
+        None => say(shown.and_a_gap()),
     }
     if let Some(doubt) = doubt(&me, &grant) {
-        remark(format_args!("note: {doubt}\n"));
+        remark(Text::from(format!("note: {doubt}")).and_a_gap());
     }
     let reason = reason(&grant, common.reason.clone())?;
     if !arguments.yes {

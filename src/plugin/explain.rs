@@ -14,7 +14,7 @@ use crate::cluster::person::Scope;
 use super::arguments::GrantName;
 use super::failure::{Exit, Failure};
 use super::identity::waits_for_approval;
-use super::output::{Format, document, facts, lasts, put, say, table, when};
+use super::output::{Format, Text, document, facts, lasts, put, say, sections, table, when};
 use super::session::Session;
 use super::terms;
 use super::waiting::where_it_is;
@@ -66,10 +66,10 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-fn explained(grant: &AccessGrant, decisions: &[AccessDecision], now: Timestamp) -> String {
+fn explained(grant: &AccessGrant, decisions: &[AccessDecision], now: Timestamp) -> Text {
     let status = grant.status.clone().unwrap_or_default();
-    let sections = [
-        ("", where_it_is(grant)),
+    sections([
+        ("", where_it_is(grant).into()),
         ("Request", terms::shown(grant, now)),
         ("Conditions", conditions(&status, now)),
         ("Flows", flows(&status)),
@@ -78,23 +78,10 @@ fn explained(grant: &AccessGrant, decisions: &[AccessDecision], now: Timestamp) 
         ("Decisions without effect", ignored(&status)),
         ("Decisions not looked at yet", open(&status, decisions, now)),
         ("Loan", loan(&status, now)),
-    ];
-    let shown = sections
-        .into_iter()
-        .filter(|(_, text)| !text.is_empty())
-        .map(|(heading, text)| match heading {
-            "" => text,
-            heading => format!("{heading}\n{}", indented(&text)),
-        });
-    shown.collect::<Vec<_>>().join("\n\n")
+    ])
 }
 
-fn indented(text: &str) -> String {
-    let lines: Vec<_> = text.lines().map(|line| format!("  {line}")).collect();
-    lines.join("\n")
-}
-
-fn conditions(status: &AccessGrantStatus, now: Timestamp) -> String {
+fn conditions(status: &AccessGrantStatus, now: Timestamp) -> Text {
     let rows = status.conditions.iter().map(|c| {
         vec![
             c.type_.clone(),
@@ -105,12 +92,12 @@ fn conditions(status: &AccessGrantStatus, now: Timestamp) -> String {
         ]
     });
     match status.conditions.is_empty() {
-        true => String::new(),
+        true => Text::default(),
         false => table(&["TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"], rows),
     }
 }
 
-fn flows(status: &AccessGrantStatus) -> String {
+fn flows(status: &AccessGrantStatus) -> Text {
     let chosen = status
         .flow
         .iter()
@@ -123,10 +110,10 @@ fn flows(status: &AccessGrantStatus) -> String {
 }
 
 /// Each group, how many of it have agreed, and who of it can still decide.
-fn who_decides(grant: &AccessGrant, status: &AccessGrantStatus) -> String {
+fn who_decides(grant: &AccessGrant, status: &AccessGrantStatus) -> Text {
     let terms = status.terms.as_ref();
     let Some(approval) = terms.and_then(|t| t.approval.as_ref()) else {
-        return String::new();
+        return Text::default();
     };
     let how = match approval.mode {
         ApprovalMode::AnyOf => "any one of these groups",
@@ -152,14 +139,14 @@ fn who_decides(grant: &AccessGrant, status: &AccessGrantStatus) -> String {
         .flat_map(|t| &t.owners)
         .map(terms::person)
         .collect();
-    let owners = match owners.is_empty() {
-        true => String::new(),
-        false => format!(
-            "\nthe integration's owners can end it: {}",
+    let who_decides = Text::from(format!("{how}, within {}", approval.timeout)).and(groups);
+    match owners.is_empty() {
+        true => who_decides,
+        false => who_decides.and(format!(
+            "the integration's owners can end it: {}",
             owners.join(", ")
-        ),
-    };
-    format!("{how}, within {}\n{groups}{owners}", approval.timeout)
+        )),
+    }
 }
 
 fn agreed<'a>(group: &AgreedGroup, status: &'a AccessGrantStatus) -> Vec<&'a str> {
@@ -179,7 +166,7 @@ fn can_still(group: &AgreedGroup, agreed: &[&str]) -> String {
     names.join(" or ")
 }
 
-fn counted(status: &AccessGrantStatus, now: Timestamp) -> String {
+fn counted(status: &AccessGrantStatus, now: Timestamp) -> Text {
     let rows = status.decisions.iter().map(|d| {
         let most = d.max_duration.as_ref();
         vec![
@@ -194,24 +181,24 @@ fn counted(status: &AccessGrantStatus, now: Timestamp) -> String {
         ]
     });
     match status.decisions.is_empty() {
-        true => String::new(),
+        true => Text::default(),
         false => table(&["WHO", "DECISION", "FOR GROUP", "WHEN", "REASON"], rows),
     }
 }
 
-fn ignored(status: &AccessGrantStatus) -> String {
+fn ignored(status: &AccessGrantStatus) -> Text {
     let rows = status
         .ignored_decisions
         .iter()
         .map(|d| vec![d.name.clone(), d.user.clone(), d.reason.clone()]);
     match status.ignored_decisions.is_empty() {
-        true => String::new(),
+        true => Text::default(),
         false => table(&["NAME", "WHO", "WHY"], rows),
     }
 }
 
 /// Decisions of which the status says nothing: the operator has yet to look at them.
-fn open(status: &AccessGrantStatus, decisions: &[AccessDecision], now: Timestamp) -> String {
+fn open(status: &AccessGrantStatus, decisions: &[AccessDecision], now: Timestamp) -> Text {
     let open = decisions.iter().filter(|d| {
         let by = d.spec.approver.as_ref().map_or("", |a| a.username.as_str());
         let ignored = status
@@ -237,13 +224,13 @@ fn open(status: &AccessGrantStatus, decisions: &[AccessDecision], now: Timestamp
         })
         .collect();
     match rows.is_empty() {
-        true => String::new(),
+        true => Text::default(),
         false => table(&["NAME", "WHO", "DECISION", "WHEN"], rows),
     }
 }
 
 /// The loan's times, its link, and until when anything of it may open.
-fn loan(status: &AccessGrantStatus, now: Timestamp) -> String {
+fn loan(status: &AccessGrantStatus, now: Timestamp) -> Text {
     let time = |at: &Option<Time>| at.as_ref().map_or_else(String::new, |t| when(t.0, now));
     let link = status.link.as_ref();
     let number = |l: &LinkStatus| {
@@ -266,8 +253,8 @@ fn loan(status: &AccessGrantStatus, now: Timestamp) -> String {
             ("Record", status.record.clone().unwrap_or_default()),
         ]);
     }
-    let details = status.access_details.as_ref().map(|a| a.0.clone());
-    facts([
+    let details = status.access_details.as_ref().map(|a| a.0.as_str());
+    let link = [
         began,
         ("Ends", time(&status.expires_at)),
         ("Link", link.map(number).unwrap_or_default()),
@@ -275,9 +262,13 @@ fn loan(status: &AccessGrantStatus, now: Timestamp) -> String {
             "Lies in",
             link.map_or_else(String::new, |l| format!("Secret {}", l.secret_name)),
         ),
-        ("Access", details.unwrap_or_default()),
-        ("Record", status.record.clone().unwrap_or_default()),
-    ])
+    ];
+    let record = ("Record", status.record.clone().unwrap_or_default());
+    facts(
+        link.into_iter()
+            .chain(terms::access(details))
+            .chain([record]),
+    )
 }
 
 #[cfg(test)]
@@ -285,7 +276,7 @@ mod tests {
     use super::super::samples;
     use super::*;
 
-    fn shown(grant: &AccessGrant, decisions: &[AccessDecision]) -> String {
+    fn shown(grant: &AccessGrant, decisions: &[AccessDecision]) -> Text {
         explained(grant, decisions, samples::now())
     }
 
@@ -308,5 +299,24 @@ mod tests {
     #[test]
     fn a_request_that_nobody_has_looked_at_says_so() {
         insta::assert_snapshot!(shown(&samples::new(), &[]));
+    }
+
+    #[test]
+    fn nothing_of_what_people_write_looks_like_a_section_of_its_own() {
+        let (grant, decisions) = samples::hostile();
+        let lines = shown(&grant, &decisions).lines(Some(80));
+        insta::assert_snapshot!(lines.join("\n"));
+        let ours = [
+            "Denied: ",
+            "Request",
+            "Conditions",
+            "Flows",
+            "Who decides",
+            "Decisions",
+        ];
+        for line in lines.iter().filter(|line| !line.starts_with(' ')) {
+            let begins = line.is_empty() || ours.iter().any(|our| line.starts_with(our));
+            assert!(begins, "{line}");
+        }
     }
 }

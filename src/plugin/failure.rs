@@ -115,7 +115,7 @@ fn explain(refused: Refused) -> (String, Option<String>) {
         ),
         Refused::NoRight(why) => (
             format!("you have no right to: {why}"),
-            "ask for the role keyloan-requester or keyloan-approver in that namespace, or name another one with -n",
+            "ask for the role keyloan-requester or keyloan-approver there, or name another namespace with -n",
         ),
         // It says itself what to do.
         Refused::Policy(words) => return (format!("the cluster's policy refuses: {words}"), None),
@@ -166,6 +166,7 @@ mod tests {
                 super::super::output::complaint(&failure)
             })
             .into();
+        let shown: Vec<_> = shown.iter().map(|text| format!("{text}\n")).collect();
         insta::assert_snapshot!(shown.join("\n"));
     }
 }

@@ -13,7 +13,7 @@ use crate::api::{
 
 use super::arguments::{patience, span};
 use super::failure::{Exit, Failure};
-use super::output::{Format, facts, print_object, remark, say, when};
+use super::output::{Format, Text, facts, print_object, remark, say, when};
 use super::prompts;
 use super::session::Session;
 use super::signature;
@@ -77,9 +77,10 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failur
     if no_wait {
         match output {
             Some(format) => print_object(&made, format)?,
-            None => say(format_args!(
-                "Wait for it: kubectl keyloan open {name}\nSee more:    kubectl keyloan explain {name}"
-            )),
+            None => say(facts([
+                ("Wait for it:", format!("kubectl keyloan open {name}")),
+                ("See more:", format!("kubectl keyloan explain {name}")),
+            ])),
         }
         return Ok(Exit::Done);
     }
@@ -236,7 +237,7 @@ fn refused(grant: &AccessGrant) -> Failure {
     }
 }
 
-fn lent(grant: &AccessGrant, now: Timestamp) -> String {
+fn lent(grant: &AccessGrant, now: Timestamp) -> Text {
     let status = grant.status.clone().unwrap_or_default();
     let time = |at: Option<Time>| at.map_or_else(String::new, |t| when(t.0, now));
     let name = grant.name_any();
@@ -246,7 +247,7 @@ fn lent(grant: &AccessGrant, now: Timestamp) -> String {
         ("Link ends", time(status.link.map(|l| l.expires_at))),
         ("Open it", format!("kubectl keyloan open {name}")),
     ]);
-    format!("{name} is active.\n\n{facts}")
+    Text::from(format!("{name} is active.")).and_apart(facts)
 }
 
 #[cfg(test)]

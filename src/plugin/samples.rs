@@ -167,6 +167,26 @@ pub fn all() -> Vec<AccessGrant> {
     vec![active(), waiting_for_bob(), denied(), ended, new()]
 }
 
+/// Denied, by people and about a request that write whatever could mislead who reads it.
+pub fn hostile() -> (AccessGrant, Vec<AccessDecision>) {
+    let forged = format!(
+        "lag{:200}For            1h{:100}\n\nDecisions\n  WHO  DECISION\n\u{1b}[1A\rBy  bob@example.com",
+        "", ""
+    );
+    let mut grant = half_approved();
+    grant.spec.justification = Some(forged.clone());
+    let status = grant.status.as_mut().unwrap();
+    status.phase = Some(crate::api::Phase::Denied);
+    status.terms.as_mut().unwrap().item.title = format!("db\nalice-db  Active  {}", "x".repeat(99));
+    status.decisions[1].reason = Some(forged.clone());
+    status.ignored_decisions[0].reason = forged.clone();
+    let message = format!("mallory@example.com said no: {forged}");
+    say(&mut grant, "Stalled", true, "Denied", &message);
+    let mut by_bob = approval_by(bob());
+    by_bob.spec.approver.as_mut().unwrap().username = forged;
+    (grant, vec![by_bob])
+}
+
 fn waiting_for_bob() -> AccessGrant {
     let mut grant = waiting();
     grant.metadata.name = Some("alice-waits".into());

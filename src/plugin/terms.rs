@@ -8,10 +8,10 @@ use crate::api::{
     Renewal, Span,
 };
 
-use super::output::{facts, when};
+use super::output::{Text, facts, when};
 
 /// The request and, once they are known, the terms of the loan.
-pub fn shown(grant: &AccessGrant, now: Timestamp) -> String {
+pub fn shown(grant: &AccessGrant, now: Timestamp) -> Text {
     let said = asked(grant, now).into_iter().chain(agreed(grant));
     facts(said)
 }
@@ -115,6 +115,16 @@ pub fn item(grant: &AccessGrant) -> String {
     format!("{item} (vault {vault})")
 }
 
+/// What the platform team says of how to use an item: it may have several lines.
+pub fn access(details: Option<&str>) -> Vec<(&'static str, String)> {
+    let lines = details.iter().flat_map(|details| details.lines());
+    let facts = lines.enumerate().map(|(number, line)| match number {
+        0 => ("Access", line.to_owned()),
+        _ => ("", line.to_owned()),
+    });
+    facts.collect()
+}
+
 /// Whose approval is needed, in one sentence.
 fn needs(approval: &AgreedApproval) -> String {
     let groups: Vec<_> = approval.groups.iter().map(needed).collect();
@@ -160,5 +170,21 @@ mod tests {
     #[test]
     fn before_a_flow_is_chosen_only_what_was_asked_is_known() {
         insta::assert_snapshot!(shown(&samples::new(), samples::now()));
+    }
+
+    #[test]
+    fn nobody_forges_the_terms_that_an_approver_reads() {
+        let (grant, _) = samples::hostile();
+        let lines = shown(&grant, samples::now()).lines(Some(60));
+        insta::assert_snapshot!(lines.join("\n"));
+        let begins = |word: &str| lines.iter().filter(|l| l.starts_with(word)).count();
+        assert_eq!((begins("For "), begins("By "), begins("Needs ")), (1, 1, 1));
+    }
+
+    #[test]
+    fn access_details_keep_their_lines() {
+        let details = "ssh bastion\npsql -h db";
+        let shown = facts(access(Some(details))).to_string();
+        assert_eq!(shown, "Access  ssh bastion\n        psql -h db");
     }
 }

@@ -137,7 +137,7 @@ struct Progress {
 impl Progress {
     fn start() -> Self {
         let line = ProgressBar::new_spinner();
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} ({elapsed})") {
             line.set_style(style);
         }
         line.enable_steady_tick(TICK);
@@ -148,9 +148,9 @@ impl Progress {
     }
 
     fn say(&self, what: String) {
-        let what = visible(&what).into_owned();
+        let what = visible(&what);
         if !self.terminal && self.line.message() != what {
-            remark(&what);
+            remark(what.as_str());
         }
         self.line.set_message(what);
     }

@@ -65,11 +65,14 @@ pub async fn people_decide_about_a_request(world: &World) {
         .expect("applied");
     let operator = operator(world).await;
 
+    // As a terminal breaks lines, this would look like one of ours.
+    let forged = format!("--justification=lag{:200}For            1h", "");
     let line = [
         "request",
         "Infra/db password",
         PROD,
         "--name=db",
+        &forged,
         "--no-wait",
         "-o",
         "json",
@@ -130,9 +133,9 @@ async fn what_waits_for_whom(world: &World) {
 async fn an_approver_sees_the_terms_first(world: &World) {
     let unasked = run(world, "carol", &["approve", "db"]).await;
     for words in [
-        "By           alice@example.com (engineering)",
-        "For          4h",
-        "Links to     alice@example.com",
+        "By             alice@example.com (engineering)",
+        "For            4h",
+        "Links to       alice@example.com",
     ] {
         assert!(unasked.out.contains(words), "{words} in {}", unasked.out);
     }
@@ -147,6 +150,14 @@ async fn on_a_terminal_whoever_says_nothing_approves_nothing(world: &World) {
     assert_eq!(code, 0, "{screen}");
     assert!(screen.contains("Nothing was decided."), "{screen}");
     assert!(decisions(world).await.is_empty());
+    let (terms, _) = screen.split_once("Approve?").expect("it asks");
+    for line in terms.lines() {
+        let fits = line.trim_end().chars().count() <= usize::from(terminal::WIDTH);
+        assert!(fits, "the terminal breaks {line:?}");
+    }
+    let durations = terms.lines().filter(|line| line.starts_with("For "));
+    assert_eq!(durations.count(), 1, "{terms}");
+    assert!(terms.contains("Justification  lag For 1h"), "{terms}");
 }
 
 async fn what_is_missing_is_asked_for_on_a_terminal(world: &World) {

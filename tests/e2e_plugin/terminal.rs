@@ -5,10 +5,13 @@ use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nix::pty::{OpenptyResult, openpty};
+use nix::pty::{OpenptyResult, Winsize, openpty};
 
 use super::program::PROGRAM;
 use super::world::{TEAM, World};
+
+/// How wide the terminal is.
+pub const WIDTH: u16 = 72;
 
 /// Runs the program on a terminal of its own, and answers each question when it is asked. Returns the exit code and what was
 /// to be seen.
@@ -33,7 +36,13 @@ pub async fn typed(
 }
 
 fn talk(mut command: Command, answers: &[(&str, &str)]) -> (i32, String) {
-    let OpenptyResult { master, slave } = openpty(None, None).expect("a terminal");
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: WIDTH,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    let OpenptyResult { master, slave } = openpty(&size, None).expect("a terminal");
     let end = || Stdio::from(slave.try_clone().expect("a terminal"));
     let mut running = command
         .stdin(end())

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::api::AccessGrant;
 use crate::cluster::person::Link;
 use crate::plugin::failure::Failure;
-use crate::plugin::output::{Format, document, facts, lasts, put, say, when};
+use crate::plugin::output::{Format, Text, document, facts, lasts, put, say, visible, when};
 use crate::plugin::terms;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -36,7 +36,11 @@ pub fn print(
         Some(LinkFormat::Yaml) => {
             put(document(&for_programs(grant, link), Format::Yaml)?.trim_end())
         }
-        None => say(format_args!("{url}\n\n{}", about(grant, link, now))),
+        None => {
+            // Never broken, so that it can be clicked.
+            put(visible(url));
+            say(Text::default().and_apart(about(grant, link, now)));
+        }
     }
     Ok(())
 }
@@ -62,7 +66,7 @@ fn for_programs(grant: &AccessGrant, link: &Link) -> serde_json::Value {
 }
 
 /// What to know about a link before one opens it.
-fn about(grant: &AccessGrant, link: &Link, now: Timestamp) -> String {
+fn about(grant: &AccessGrant, link: &Link, now: Timestamp) -> Text {
     let status = grant.status.clone().unwrap_or_default();
     let terms = status.terms.as_ref();
     let recipients: Vec<_> = terms
@@ -71,7 +75,7 @@ fn about(grant: &AccessGrant, link: &Link, now: Timestamp) -> String {
         .map(ToString::to_string)
         .collect();
     let once = terms.is_some_and(|t| t.view_once);
-    facts([
+    let known = [
         ("Item", terms::item(grant)),
         ("Opens for", recipients.join(", ")),
         (
@@ -94,8 +98,9 @@ fn about(grant: &AccessGrant, link: &Link, now: Timestamp) -> String {
                 .expires_at
                 .map_or_else(String::new, |t| when(t.0, now)),
         ),
-        ("Access", link.access_details.clone().unwrap_or_default()),
-    ])
+    ];
+    let access = terms::access(link.access_details.as_deref());
+    facts(known.into_iter().chain(access))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::put;
+use super::visible::steers;
 use crate::api::GROUP;
 use crate::plugin::failure::Failure;
 
@@ -47,7 +48,7 @@ where
 }
 
 /// A `List`, as kubectl makes it.
-fn list(items: Vec<Value>) -> Value {
+pub fn list(items: Vec<Value>) -> Value {
     json!({ "apiVersion": "v1", "kind": "List", "items": items })
 }
 
@@ -57,9 +58,25 @@ pub fn document(value: &impl Serialize, format: Format) -> Result<String, Failur
     match format {
         Format::Yaml => yaml(value),
         Format::Json | Format::Name => {
-            serde_json::to_string_pretty(value).map_err(|e| unprintable(e.to_string()))
+            let json = serde_json::to_string_pretty(value);
+            Ok(harmless(&json.map_err(|e| unprintable(e.to_string()))?))
         }
     }
+}
+
+/// The same JSON with what steers a terminal written out: it is in strings only, but for the ends of lines between them.
+fn harmless(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        match steers(c) && c != '\n' {
+            true => {
+                let units = c.encode_utf16(&mut [0; 2]).to_vec();
+                shown.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+            }
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// A value as YAML text.
@@ -82,4 +99,37 @@ fn cleaned(object: &impl Serialize) -> Result<Value, Failure> {
         metadata.remove("managedFields");
     }
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What steers a terminal, ends values early, or looks like another kind of value.
+    const HOSTILE: &[&str] = &[
+        "\u{1b}[2K\u{9b}2K\u{202e}\u{200d}\u{e0041}\0\u{7f}",
+        "line 1\r\nline 2\u{85}\u{2028}line 3\n\n",
+        "a: b\n---\nkind: Secret # ",
+        "{{ .Values.x }}",
+        "  - *alias &anchor !tag",
+        "yes",
+        "0x10",
+        "\"quoted\" 'and' \\u001b",
+        "",
+    ];
+
+    #[rstest::rstest]
+    #[case(Format::Json)]
+    #[case(Format::Yaml)]
+    fn programs_read_exactly_what_is_there_and_terminals_are_not_steered(#[case] format: Format) {
+        let text = document(&json!({ "hostile": HOSTILE }), format).unwrap();
+        let read: Value = match format {
+            Format::Json => serde_json::from_str(&text).unwrap(),
+            _ => serde_saphyr::from_str(&text).unwrap(),
+        };
+        assert_eq!(read["hostile"], json!(HOSTILE), "{text}");
+        let controls = |c: &char| c.is_control() || (format == Format::Json && steers(*c));
+        let steering = text.chars().filter(|c| controls(c) && *c != '\n');
+        assert_eq!(steering.count(), 0, "{text}");
+    }
 }

@@ -1,23 +1,21 @@
 //! `kubectl keyloan list`: one's own requests and loans, or those that wait for one's decision.
 
-use std::collections::BTreeMap;
-use std::pin::pin;
+mod watch;
 
 use clap::ValueEnum;
-use futures::StreamExt as _;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::api::{AccessDecision, AccessGrant, Identity, Phase};
-use crate::cluster::person::{Change, Refused, Scope};
-
-use super::arguments::Namespaces;
-use super::failure::{Exit, Failure};
-use super::identity::waits_for;
-use super::output::{Format, age, lasts, objects, print_object, remark, say, table, when};
-use super::session::Session;
-use super::terms;
-use super::waiting::{where_it_is, why_over};
+use crate::cluster::person::{Refused, Scope};
+use crate::plugin::arguments::Namespaces;
+use crate::plugin::failure::{Exit, Failure};
+use crate::plugin::identity::waits_for;
+use crate::plugin::output::{Format, Text, age, lasts, objects, remark, say, table, when};
+use crate::plugin::session::Session;
+use crate::plugin::terms;
+use crate::plugin::waiting::{where_it_is, why_over};
+use watch::watch;
 
 /// List your requests and loans, or those that wait for your decision.
 #[derive(Debug, clap::Args)]
@@ -117,7 +115,7 @@ impl View {
         chosen
     }
 
-    fn table(&self, grants: &[AccessGrant], now: Timestamp) -> String {
+    fn table(&self, grants: &[AccessGrant], now: Timestamp) -> Text {
         let mut heading = vec!["NAME", "ITEM", "PHASE", "AGE", "STATUS"];
         if self.for_me || self.everyone {
             heading.insert(1, "REQUESTER");
@@ -214,70 +212,12 @@ async fn decisions(session: &Session, view: &View) -> Result<Vec<AccessDecision>
     }
 }
 
-async fn watch(session: &Session, view: &View, format: Option<Format>) -> Result<Exit, Failure> {
-    let mut changes = pin!(
-        session
-            .person
-            .watch::<AccessGrant>(&view.scope, &view.fields())
-    );
-    let mut known: BTreeMap<String, AccessGrant> = BTreeMap::new();
-    let mut told = false;
-    while let Some(change) = changes.next().await {
-        match change? {
-            Change::Seen(grant) => {
-                let key = grant.uid().unwrap_or_default();
-                let news = known.get(&key).is_none_or(|old| *old != grant);
-                known.insert(key, grant.clone());
-                if told && news {
-                    let decisions = decisions(session, view).await?;
-                    if view.wants(&grant, &decisions) {
-                        tell(view, format, &known, &grant, session.now())?;
-                    }
-                }
-            }
-            Change::Gone(grant) => {
-                known.remove(&grant.uid().unwrap_or_default());
-                remark(format_args!("{} was deleted.", grant.name_any()));
-            }
-            Change::AllSeen if !told => {
-                told = true;
-                let decisions = decisions(session, view).await?;
-                let chosen = view.chosen(known.values().cloned().collect(), &decisions);
-                match format {
-                    Some(format) => chosen.iter().try_for_each(|g| print_object(g, format))?,
-                    None => say(view.table(&chosen, session.now())),
-                }
-            }
-            Change::AllSeen => {}
-        }
-    }
-    Ok(Exit::Done)
-}
-
-/// A change is a line more, in the columns of the table above it.
-fn tell(
-    view: &View,
-    format: Option<Format>,
-    known: &BTreeMap<String, AccessGrant>,
-    grant: &AccessGrant,
-    now: Timestamp,
-) -> Result<(), Failure> {
-    if let Some(format) = format {
-        return print_object(grant, format);
-    }
-    let others = known.values().filter(|g| g.uid() != grant.uid());
-    let rows: Vec<_> = others.cloned().chain([grant.clone()]).collect();
-    let table = view.table(&rows, now);
-    say(table.lines().last().unwrap_or_default());
-    Ok(())
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::samples;
+pub(super) mod tests {
     use super::*;
+    use crate::plugin::samples;
 
-    fn view(me: Identity) -> View {
+    pub(super) fn view(me: Identity) -> View {
         View {
             me,
             scope: Scope::Namespace("team-a".into()),
