@@ -39,6 +39,9 @@ use session::Session;
 
 /// The whole program: reads its arguments, does what they ask for, and says how it went by its exit code.
 pub fn main() -> ExitCode {
+    if let Some(exit) = completion::answered(std::env::args_os()) {
+        return exit.into();
+    }
     let arguments = Arguments::parse();
     install_tls();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -56,9 +59,11 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    if let Command::Completion(arguments) = &arguments.command {
+        return completion::run(arguments);
+    }
     let session = Session::open(&arguments.access, Clock::system()).await;
     match arguments.command {
-        Command::Completion(arguments) => completion::run(&arguments),
         Command::Version(arguments) => version::run(session, &arguments).await,
         command => with_cluster(&session?, command).await,
     }

@@ -1,6 +1,7 @@
 //! `kubectl keyloan` as people run it: the real program, their own kubeconfigs and rights, on a real API server.
 
 mod borrowing;
+mod completing;
 mod deciding;
 mod page;
 mod plugin_md;
@@ -41,6 +42,17 @@ async fn people_decide_with_the_plugin() {
     let world = World::without_operator().await;
     let_people_decide(&world).await;
     deciding::people_decide_about_a_request(&world).await;
+}
+
+#[test]
+fn bash_completes_the_program() {
+    completing::bash_completes_the_program();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_completes_its_plugin() {
+    let binaries = keyloan_cluster::Binaries::find().await.expect("kubectl");
+    completing::kubectl_completes_its_plugin(&binaries.kubectl());
 }
 
 #[tokio::test(flavor = "multi_thread")]
