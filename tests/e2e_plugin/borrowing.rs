@@ -77,10 +77,14 @@ async fn a_list_shows_ones_own(world: &World) {
     assert_eq!(lines.len(), 2, "{listed}");
     let names = run(world, "alice", &["list", "-o", "name"]).await.done();
     assert_eq!(names, "accessgrant.keyloan.dev/mine\n");
-    let list = run(world, "alice", &["list", "-A", "-o", "json"])
-        .await
-        .json();
+    let everywhere = ["list", "--everyone", "-A", "-o", "json"];
+    let list = run(world, "carol", &everywhere).await.json();
     assert_eq!(list["items"][0]["metadata"]["name"], "mine");
+    let elsewhere = run(world, "alice", &["list", "-A"]).await.failed(1);
+    assert!(
+        elsewhere.contains("cannot list accessgrants in all namespaces: you have no right to"),
+        "she has her role in one: {elsewhere}"
+    );
     let others = run(world, "mallory", &["list"]).await;
     assert!(
         others.err.contains("You have no requests in team-a"),
@@ -237,8 +241,13 @@ async fn nothing_hangs_and_each_failure_says_what_to_do(world: &World) {
     let told = ended(start(world, "alice", &line), &line).await.failed(1);
     assert!(told.contains("elsewhere"), "{told}");
     let line = ["request", "Infra/db", PROD, "-n", "nowhere"];
-    let told = ended(start(world, "alice", &line), &line).await.failed(1);
-    assert!(told.contains("there is no namespace \"nowhere\""), "{told}");
+    for (who, words) in [
+        ("admin", "there is no namespace \"nowhere\""),
+        ("alice", "ask for the role keyloan-requester"),
+    ] {
+        let told = ended(start(world, who, &line), &line).await.failed(1);
+        assert!(told.contains(words), "{who}: {told}");
+    }
 }
 
 async fn grant(world: &World, name: &str) -> AccessGrant {

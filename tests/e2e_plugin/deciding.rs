@@ -14,21 +14,6 @@ use super::world::{PLATFORM, TEAM, World};
 
 const PROD: &str = "--integration=keyloan/prod";
 
-/// Who may end anybody's loan.
-const RIGHTS: &str = r#"
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: revoke}
-rules:
-- {apiGroups: [keyloan.dev], resources: [accessgrants], verbs: [revoke]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: revoke}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: revoke}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: dave@example.com}]
-"#;
-
 /// The operator itself, for what only it may write.
 async fn operator(world: &World) -> Client {
     let kubeconfig = world.cluster.operator_kubeconfig().await;
@@ -60,9 +45,6 @@ async fn decisions(world: &World) -> Vec<AccessDecision> {
 }
 
 pub async fn people_decide_about_a_request(world: &World) {
-    keyloan_cluster::apply_yaml(&world.admin, RIGHTS)
-        .await
-        .expect("applied");
     let operator = operator(world).await;
 
     // As a terminal breaks lines, this would look like one of ours.

@@ -4,6 +4,7 @@ mod borrowing;
 mod completing;
 mod deciding;
 mod page;
+mod people;
 mod plugin_md;
 mod program;
 mod readme;
@@ -12,35 +13,16 @@ mod terminal;
 #[path = "../world/mod.rs"]
 mod world;
 
-use world::World;
-
-/// What an approver may do besides asking.
-const APPROVERS: &str = r#"
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: decide}
-rules:
-- {apiGroups: [keyloan.dev], resources: [accessdecisions], verbs: [create, get, list]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: decide}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: decide}
-subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:authenticated"}]
-"#;
-
 #[tokio::test(flavor = "multi_thread")]
 async fn people_borrow_with_the_plugin() {
-    let world = World::start().await;
-    let_people_decide(&world).await;
+    let world = people::world().await;
     world.integration("prod", "lender").await;
     borrowing::alice_borrows_an_item_and_opens_it(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_decide_with_the_plugin() {
-    let world = World::without_operator().await;
-    let_people_decide(&world).await;
+    let world = people::world_without_operator().await;
     deciding::people_decide_about_a_request(&world).await;
 }
 
@@ -57,8 +39,7 @@ async fn kubectl_completes_its_plugin() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_about_the_plugin_shows_what_it_prints() {
-    let world = World::start().await;
-    let_people_decide(&world).await;
+    let world = people::world().await;
     world.integration("prod", "lender").await;
     plugin_md::shows_what_is_printed(&world).await;
 }
@@ -66,10 +47,4 @@ async fn the_page_about_the_plugin_shows_what_it_prints() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readme_shows_what_a_newcomer_sees() {
     readme::shows_what_a_newcomer_sees().await;
-}
-
-async fn let_people_decide(world: &World) {
-    keyloan_cluster::apply_yaml(&world.admin, APPROVERS)
-        .await
-        .expect("applied");
 }
