@@ -155,24 +155,32 @@ async fn what_cannot_be_lent_is_explained(world: &World) {
 }
 
 async fn rules_are_exported_as_code(world: &World) {
-    let export = |form: &'static str| async move {
-        let line = ["export", "flow", "oncall", "--as", form, "-n", PLATFORM];
-        ended(start(world, "admin", &line), &line).await.done()
+    let export = |form: &'static [&'static str]| async move {
+        let line = [&["export", "flow", "oncall", "-n", PLATFORM], form].concat();
+        ended(start(world, "dave", &line), &line).await
     };
-    let yaml: Value = serde_saphyr::from_str(&export("yaml").await).expect("YAML");
+    let manifest = export(&[]).await.done();
+    let yaml: Value = serde_saphyr::from_str(&manifest).expect("YAML");
     assert_eq!(
         yaml["metadata"],
         json!({ "name": "oncall", "namespace": PLATFORM })
     );
     assert!(yaml.get("status").is_none());
-    keyloan_cluster::apply_yaml(&world.admin, &export("yaml").await)
+    let dave = world.cluster.client("dave").await.expect("a client");
+    keyloan_cluster::apply_yaml(&dave, &manifest)
         .await
         .expect("it can be applied again");
-    let helm: Value = serde_saphyr::from_str(&export("helm").await).expect("YAML");
+    assert_eq!(export(&["-o", "json"]).await.json(), yaml);
+    let helm = export(&["--as", "helm"]).await.done();
+    let helm: Value = serde_saphyr::from_str(&helm).expect("YAML");
     assert_eq!(helm["flows"][0]["spec"], yaml["spec"]);
-    let terraform: Value = hcl::from_str(&export("terraform").await).expect("HCL");
+    assert_eq!(export(&["--as", "helm", "-o", "json"]).await.json(), helm);
+    let terraform = export(&["--as", "terraform"]).await.done();
+    let terraform: Value = hcl::from_str(&terraform).expect("HCL");
     let manifest = &terraform["resource"]["kubernetes_manifest"]["accessflow_oncall"]["manifest"];
     assert_eq!(*manifest, yaml, "and ${{HOST}} is no template");
+    let told = export(&["--as", "terraform", "-o", "yaml"]).await.failed(2);
+    assert!(told.contains("Terraform reads no YAML"), "{told}");
 }
 
 async fn nothing_hangs_and_each_failure_says_what_to_do(world: &World) {

@@ -6,17 +6,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Exported;
-use crate::plugin::failure::Failure;
-use crate::plugin::output;
 
 /// The values: under the kind's name a list, each entry with the metadata and the spec of an object.
-pub fn written(kind: Exported, objects: &[Value]) -> Result<String, Failure> {
+pub fn values(kind: Exported, objects: &[Value]) -> impl Serialize {
     let list = match kind {
         Exported::Integration => "integrations",
         Exported::Flow => "flows",
     };
     let entries: Vec<_> = objects.iter().map(entry).collect();
-    output::yaml(&BTreeMap::from([(list, entries)]))
+    BTreeMap::from([(list, entries)])
 }
 
 /// In the order in which people write it.

@@ -2,16 +2,17 @@
 
 mod clean;
 mod helm;
+mod manifest;
 mod terraform;
-mod yaml;
 
 use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::api::{AccessFlow, OnePasswordIntegration};
 
+use super::explain::Structured;
 use super::failure::{Exit, Failure};
-use super::output::{put, remark};
+use super::output::{document, put, remark};
 use super::session::Session;
 
 /// Print an integration or a flow as code, without what the cluster adds. Tokens are never part of it.
@@ -23,8 +24,11 @@ pub struct Arguments {
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
     /// As which code.
-    #[arg(long = "as", value_name = "FORM", default_value = "yaml")]
+    #[arg(long = "as", value_name = "FORM", default_value = "manifest")]
     form: Form,
+    /// Write that code as JSON or YAML; without, as YAML, and Terraform in its own language.
+    #[arg(long, short, value_name = "FORMAT")]
+    output: Option<Structured>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -38,7 +42,8 @@ enum Exported {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Form {
     /// Manifests.
-    Yaml,
+    #[value(alias = "yaml")]
+    Manifest,
     /// Values for a Helm chart: a list `integrations` or `flows`.
     Helm,
     /// Resources of the type kubernetes_manifest.
@@ -59,7 +64,8 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
         };
         objects.push(clean::clean(stored)?);
     }
-    put(written(arguments.kind, arguments.form, &objects)?.trim_end());
+    let (form, output) = (arguments.form, arguments.output);
+    put(written(arguments.kind, form, output, &objects)?.trim_end());
     for secret in objects.iter().filter_map(token_secret) {
         remark(format_args!(
             "note: the Secret {secret} with the token is not part of this; keep it out of Git"
@@ -68,11 +74,21 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-fn written(kind: Exported, form: Form, objects: &[Value]) -> Result<String, Failure> {
-    match form {
-        Form::Yaml => yaml::written(objects),
-        Form::Helm => helm::written(kind, objects),
-        Form::Terraform => terraform::written(objects),
+fn written(
+    kind: Exported,
+    form: Form,
+    output: Option<Structured>,
+    objects: &[Value],
+) -> Result<String, Failure> {
+    let structured = output.unwrap_or(Structured::Yaml);
+    match (form, output) {
+        (Form::Manifest, _) => manifest::written(objects, structured),
+        (Form::Helm, _) => document(&helm::values(kind, objects), structured.into()),
+        (Form::Terraform, None) => terraform::written(objects),
+        (Form::Terraform, Some(Structured::Json)) => terraform::json(objects),
+        (Form::Terraform, Some(Structured::Yaml)) => Err(Failure::usage(
+            "Terraform reads no YAML: leave out -o yaml, or pass -o json for a file .tf.json",
+        )),
     }
 }
 
@@ -123,6 +139,20 @@ status:
         stored(text)
     }
 
+    /// What Helm, HCL or YAML could take for more than a text.
+    fn hostile() -> Value {
+        let mut flow = flow();
+        let templates = "{{ .Values.x }} ${a} %{b} $ % {c} $$ %%";
+        flow["spec"]["accessDetails"] = templates.into();
+        let ends = "\"\n}\nresource \"x\" \"y\" {\n---\nkind: Secret # \\ EOT \u{1b}[2K\u{202e}";
+        flow["metadata"]["annotations"]["example.com/ticket"] = ends.into();
+        flow
+    }
+
+    fn plain(kind: Exported, form: Form, objects: &[Value]) -> String {
+        written(kind, form, None, objects).unwrap()
+    }
+
     fn integration() -> Value {
         stored(
             include_str!("../../../examples/integration.yaml")
@@ -135,20 +165,20 @@ status:
     #[test]
     fn manifests_leave_out_what_the_cluster_adds() {
         let both = [flow(), integration()];
-        insta::assert_snapshot!(written(Exported::Flow, Form::Yaml, &both).unwrap());
+        insta::assert_snapshot!(plain(Exported::Flow, Form::Manifest, &both));
     }
 
     #[test]
     fn manifests_say_the_same_as_what_is_stored() {
-        let text = written(Exported::Flow, Form::Yaml, &[flow()]).unwrap();
+        let text = plain(Exported::Flow, Form::Manifest, &[flow()]);
         let again: Value = serde_saphyr::from_str(&text).unwrap();
         assert_eq!(again, flow());
     }
 
     #[test]
     fn helm_values_are_lists() {
-        insta::assert_snapshot!(written(Exported::Flow, Form::Helm, &[flow()]).unwrap());
-        let text = written(Exported::Integration, Form::Helm, &[integration()]).unwrap();
+        insta::assert_snapshot!(plain(Exported::Flow, Form::Helm, &[flow()]));
+        let text = plain(Exported::Integration, Form::Helm, &[integration()]);
         let values: Value = serde_saphyr::from_str(&text).unwrap();
         assert_eq!(values["integrations"][0]["name"], "prod");
         assert_eq!(values["integrations"][0]["spec"], integration()["spec"]);
@@ -156,19 +186,98 @@ status:
 
     #[test]
     fn terraform_takes_no_text_for_a_template() {
-        insta::assert_snapshot!(
-            written(Exported::Flow, Form::Terraform, &[flow(), integration()]).unwrap()
-        );
+        insta::assert_snapshot!(plain(
+            Exported::Flow,
+            Form::Terraform,
+            &[flow(), integration()]
+        ));
     }
 
     #[test]
     fn terraform_reads_the_same_as_what_is_stored() {
-        let text = written(Exported::Flow, Form::Terraform, &[flow()]).unwrap();
+        let text = plain(Exported::Flow, Form::Terraform, &[flow()]);
         let body: Value = hcl::from_str(&text).unwrap();
         assert_eq!(
             body["resource"]["kubernetes_manifest"]["accessflow_on_call"]["manifest"],
             flow()
         );
+    }
+
+    #[test]
+    fn nothing_that_people_write_is_more_than_a_text() {
+        let objects = [hostile()];
+        let forms = [
+            (Form::Manifest, None),
+            (Form::Manifest, Some(Structured::Json)),
+            (Form::Helm, None),
+            (Form::Terraform, None),
+            (Form::Terraform, Some(Structured::Json)),
+        ];
+        let shown = forms.map(|(form, output)| {
+            let text = written(Exported::Flow, form, output, &objects).unwrap();
+            let steering = text.chars().filter(|c| *c != '\n' && c.is_control());
+            assert_eq!(steering.count(), 0, "{form:?}: {text}");
+            let lines = text
+                .lines()
+                .filter(|l| l.contains("accessDetails") || l.contains("ticket"));
+            let lines: Vec<_> = lines.map(str::trim).collect();
+            format!("{form:?} {output:?}\n{}", lines.join("\n"))
+        });
+        insta::assert_snapshot!(shown.join("\n\n"));
+        let text = plain(Exported::Flow, Form::Manifest, &objects);
+        let again: Value = serde_saphyr::from_str(&text).unwrap();
+        assert_eq!(again, hostile());
+        let text = plain(Exported::Flow, Form::Terraform, &objects);
+        let body: Value = hcl::from_str(&text).unwrap();
+        let manifest = &body["resource"]["kubernetes_manifest"]["accessflow_on_call"]["manifest"];
+        assert_eq!(*manifest, hostile());
+    }
+
+    #[test]
+    fn json_says_the_same_as_yaml_and_several_manifests_are_a_list() {
+        let json = |form, objects: &[Value]| -> Value {
+            let text = written(Exported::Flow, form, Some(Structured::Json), objects);
+            serde_json::from_str(&text.unwrap()).unwrap()
+        };
+        assert_eq!(json(Form::Manifest, &[flow()]), flow());
+        let both = json(Form::Manifest, &[flow(), integration()]);
+        assert_eq!(both["kind"], "List");
+        assert_eq!(both["items"][1], integration());
+        assert_eq!(
+            json(Form::Helm, &[flow()])["flows"][0]["spec"],
+            flow()["spec"]
+        );
+        let resources = &json(Form::Terraform, &[flow()])["resource"]["kubernetes_manifest"];
+        assert_eq!(
+            resources["accessflow_on_call"]["manifest"]["kind"],
+            "AccessFlow"
+        );
+    }
+
+    #[test]
+    fn what_terraform_could_misread_is_refused() {
+        for text in ["$${HOST}", "$$${HOST}", "%%{ask}"] {
+            let mut flow = flow();
+            flow["spec"]["accessDetails"] = text.into();
+            for output in [None, Some(Structured::Json)] {
+                let refused = written(Exported::Flow, Form::Terraform, output, &[flow.clone()]);
+                let failure = refused.unwrap_err();
+                assert!(failure.message.contains(text), "{failure:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn who_wants_terraform_as_yaml_is_told_what_there_is() {
+        let refused = written(
+            Exported::Flow,
+            Form::Terraform,
+            Some(Structured::Yaml),
+            &[flow()],
+        );
+        let failure = refused.unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.message.contains("pass -o json"), "{failure:?}");
     }
 
     #[test]

@@ -3,12 +3,14 @@
 use hcl::expr::{Object, ObjectKey};
 use hcl::format::{Format as _, Formatter};
 use hcl::{Block, Body, Expression, Number};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::plugin::failure::Failure;
+use crate::plugin::output::{Format, document};
 
-/// The resources.
+/// The resources, in Terraform's own language.
 pub fn written(objects: &[Value]) -> Result<String, Failure> {
+    objects.iter().try_for_each(writable)?;
     let blocks = objects.iter().map(|object| {
         Block::builder("resource")
             .add_label("kubernetes_manifest")
@@ -25,7 +27,49 @@ pub fn written(objects: &[Value]) -> Result<String, Failure> {
     String::from_utf8(formatter.into_inner()).map_err(|error| unwritable(error.to_string()))
 }
 
-/// The kind and the name as one word: letters, digits and underscores.
+/// The same for a file `.tf.json`.
+pub fn json(objects: &[Value]) -> Result<String, Failure> {
+    objects.iter().try_for_each(writable)?;
+    let resources = objects.iter().map(|object| {
+        let resource = json!({ "manifest": escaped(object.clone()) });
+        (label(object), resource)
+    });
+    let resources: Map<_, _> = resources.collect();
+    let body = json!({ "resource": { "kubernetes_manifest": resources } });
+    document(&body, Format::Json)
+}
+
+/// What escapes a template by its own wish cannot be escaped once more without doubt.
+fn writable(value: &Value) -> Result<(), Failure> {
+    match value {
+        Value::String(text) if text.contains("$${") || text.contains("%%{") => {
+            let failure = Failure::new(format!(
+                "cannot write this as Terraform: it would take a part of {text:?} for an escape"
+            ));
+            Err(failure.next("write that text in another way, or export without --as terraform"))
+        }
+        Value::Array(items) => items.iter().try_for_each(writable),
+        Value::Object(members) => members.values().try_for_each(writable),
+        _ => Ok(()),
+    }
+}
+
+/// In JSON, too, Terraform takes each text for a template, but for what is doubled.
+fn escaped(value: Value) -> Value {
+    match value {
+        Value::String(text) => text.replace("${", "$${").replace("%{", "%%{").into(),
+        Value::Array(items) => items.into_iter().map(escaped).collect(),
+        Value::Object(members) => {
+            let members = members.into_iter();
+            members
+                .map(|(key, member)| (key, escaped(member)))
+                .collect()
+        }
+        other => other,
+    }
+}
+
+/// The kind and the name as one word, another one for each name: letters, digits, hyphens, and underscores for full stops.
 fn label(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_lowercase();
     let label = format!(
@@ -33,7 +77,7 @@ fn label(object: &Value) -> String {
         text(&object["kind"]),
         text(&object["metadata"]["name"])
     );
-    label.replace(|c: char| !c.is_ascii_alphanumeric(), "_")
+    label.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_")
 }
 
 /// Text becomes a string, never a template: what looks like one is escaped when it is written.
