@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use keyloan::api::*;
-use kube::{Api, ResourceExt as _};
+use kube::Api;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
 use super::program::{PROGRAM, ended, keyloan, run, start};
+use super::watching;
 use super::world::{self, Ask, PLATFORM, TEAM, World};
 
 const PROD: &str = "--integration=keyloan/prod";
@@ -59,7 +59,8 @@ pub async fn alice_borrows_an_item_and_opens_it(world: &World) {
     );
 
     a_list_shows_ones_own(world).await;
-    a_watch_tells_what_changes(world).await;
+    watching::a_watch_tells_what_changes(world).await;
+    watching::who_decides_sees_what_comes_and_what_waits_no_more(world).await;
     kubectl_finds_it(world).await;
     a_proxy_is_gone_through_but_where_it_must_not(world).await;
     explanations_are_for_people_and_programs(world).await;
@@ -261,27 +262,6 @@ async fn nothing_hangs_and_each_failure_says_what_to_do(world: &World) {
 async fn grant(world: &World, name: &str) -> AccessGrant {
     let grants: Api<AccessGrant> = Api::namespaced(world.admin.clone(), TEAM);
     grants.get(name).await.expect("there")
-}
-
-async fn a_watch_tells_what_changes(world: &World) {
-    let line = ["list", "--watch", "--everyone", "-n", TEAM];
-    let mut watching = start(world, "alice", &line);
-    let mut lines = BufReader::new(watching.stdout.take().expect("piped")).lines();
-    let heading = lines.next_line().await.expect("read").expect("a line");
-    assert!(heading.starts_with("NAME "), "{heading}");
-    let asked = world.ask("mallory", Ask::item("db password")).await;
-    let told = async {
-        loop {
-            let line = lines.next_line().await.expect("read").expect("it goes on");
-            if line.contains(&asked.name_any()) && line.contains("Active") {
-                return line;
-            }
-        }
-    };
-    let told = tokio::time::timeout(Duration::from_secs(60), told).await;
-    let told = told.expect("a line for each change");
-    assert!(told.contains("mallory@example.com"), "{told}");
-    watching.kill().await.expect("it ran until now");
 }
 
 async fn kubectl_finds_it(world: &World) {

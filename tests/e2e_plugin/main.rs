@@ -10,6 +10,7 @@ mod program;
 mod readme;
 mod steady;
 mod terminal;
+mod watching;
 #[path = "../world/mod.rs"]
 mod world;
 

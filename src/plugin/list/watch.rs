@@ -13,6 +13,7 @@ use crate::cluster::person::{Change, Scope};
 use crate::plugin::failure::{Exit, Failure};
 use crate::plugin::output::{Format, Text, print_object, remark, say};
 use crate::plugin::session::Session;
+use crate::plugin::waiting::where_it_is;
 
 pub async fn watch(
     session: &Session,
@@ -34,11 +35,13 @@ pub async fn watch(
                     let decisions = decisions(session, view).await?;
                     let wanted = view.wants(&grant, &decisions);
                     match watched.list(&grant, wanted) {
-                        Line::None | Line::Over => {}
+                        Line::None => {}
                         Line::Row => match format {
                             Some(format) => print_object(&grant, format)?,
                             None => say(watched.row(view, &grant, session.now())),
                         },
+                        Line::Over if format.is_some() => remark(over(view, &grant)),
+                        Line::Over => say(over(view, &grant)),
                     }
                 }
             }
@@ -132,6 +135,15 @@ fn called(view: &View, grant: &AccessGrant) -> String {
     }
 }
 
+/// Only who looks at what waits for their decision sees something leave the list.
+fn over(view: &View, grant: &AccessGrant) -> String {
+    format!(
+        "{} no longer waits for your decision. {}",
+        called(view, grant),
+        where_it_is(grant)
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::view;
@@ -139,7 +151,7 @@ mod tests {
     use crate::plugin::samples;
 
     #[test]
-    fn what_waits_is_listed_and_what_waits_no_more_is_not() {
+    fn what_waits_is_listed_and_what_waits_no_more_is_told_once() {
         let (waiting, denied) = (samples::waiting(), samples::denied());
         let mut watched = Watched::default();
         assert!(watched.see(&waiting));
@@ -149,6 +161,14 @@ mod tests {
         assert_eq!(watched.list(&denied, false), Line::Over);
         assert_eq!(watched.list(&denied, false), Line::None);
         assert!(!watched.forget(&denied), "nobody waits for it");
+        let view = View {
+            for_me: true,
+            ..view(samples::bob())
+        };
+        assert_eq!(
+            over(&view, &denied),
+            "alice-root no longer waits for your decision. Denied: bob@example.com said no: use the replica"
+        );
     }
 
     #[test]
