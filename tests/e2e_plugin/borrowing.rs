@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keyloan::api::*;
-use kube::Api;
+use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -58,6 +58,7 @@ pub async fn alice_borrows_an_item_and_opens_it(world: &World) {
         "{refused}"
     );
 
+    a_right_that_is_not_known_yet_is_waited_for(world).await;
     a_list_shows_ones_own(world).await;
     watching::a_watch_tells_what_changes(world).await;
     watching::who_decides_sees_what_comes_and_what_waits_no_more(world).await;
@@ -68,6 +69,18 @@ pub async fn alice_borrows_an_item_and_opens_it(world: &World) {
     what_cannot_be_lent_is_explained(world).await;
     rules_are_exported_as_code(world).await;
     nothing_hangs_and_each_failure_says_what_to_do(world).await;
+}
+
+/// The operator's last step comes just before the loan is active, and the API server takes a moment to know of it.
+async fn a_right_that_is_not_known_yet_is_waited_for(world: &World) {
+    let mine = grant(world, "mine").await;
+    let binding = world.unbind_link(&mine).await;
+    let line = ["open", "mine", "-o", "url", "-n", TEAM];
+    let opening = start(world, "alice", &line);
+    let name = link_name(&mine.uid().expect("one"));
+    world.until_refused("get", "secrets", &name).await;
+    world.bind_link(&mine, binding).await;
+    ended(opening, &line).await.done();
 }
 
 async fn a_list_shows_ones_own(world: &World) {

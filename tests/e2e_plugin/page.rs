@@ -61,9 +61,10 @@ impl Page {
             .collect();
         assert!(
             strange.is_empty() && on_page == out.iter().collect::<Vec<_>>(),
-            "{}, {:?}: not printed: {strange:#?}\nprinted:\n{}\n{}",
+            "{}, {:?}: not printed: {strange:#?}\nprinted, with exit code {}:\n{}\n{}",
             self.name,
             shown.line,
+            ran.code,
             ran.out,
             ran.err
         );

@@ -66,7 +66,11 @@ pub async fn world() -> World {
 
 /// The same, for an operator of the test's own.
 pub async fn world_without_operator() -> World {
-    let options = Options::default().with_keyloan();
+    let options = Options {
+        audit_log: true,
+        ..Options::default()
+    };
+    let options = options.with_keyloan();
     let options = options.expect("the project's manifests");
     let cluster = ControlPlane::start(options).await.expect("a control plane");
     let world = World::in_cluster(cluster, simulator()).await;

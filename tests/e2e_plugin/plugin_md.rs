@@ -34,6 +34,9 @@ pub async fn shows_what_is_printed(world: &World) {
             .await
             .expect("applied");
     }
+    for flow in ["oncall", "infra"] {
+        world.until_flow_is_known(flow).await;
+    }
     every_command_is_explained(world).await;
     for shown in PAGE.commands() {
         assert_eq!(shown.program, Program::Plugin, "{shown:?}");

@@ -7,6 +7,7 @@ use keyloan::api::{AccessGrant, Phase};
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::Value;
+use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
 use super::page::Shown;
@@ -74,6 +75,10 @@ pub async fn run_shown(world: &World, shown: &Shown) -> Ran {
     if !line.contains(&"-n") && !line.contains(&"completion") {
         line.extend(["-n", TEAM]);
     }
+    // A reader's machine runs nothing else: there, each is counted within a second.
+    if ["approve", "deny", "revoke"].contains(&line[0]) {
+        line.push("--timeout=60s");
+    }
     let ran = ended(start(world, &shown.who, &line), &line).await;
     let grants: Api<AccessGrant> = Api::namespaced(world.admin.clone(), TEAM);
     let all = grants.list(&ListParams::default()).await;
@@ -94,6 +99,23 @@ fn has_been_looked_at(grant: &AccessGrant) -> bool {
 
 pub fn start(world: &World, who: &str, line: &[&str]) -> Child {
     keyloan(world, who, line).spawn().expect("the program")
+}
+
+/// Reads what a running program complains about until it has said this; returns that much.
+pub async fn until_said(running: &mut Child, words: &str) -> String {
+    let stderr = running.stderr.as_mut().expect("piped");
+    let mut said = Vec::new();
+    let reading = async {
+        while !String::from_utf8_lossy(&said).contains(words) {
+            let read = stderr.read_buf(&mut said).await.expect("readable");
+            let so_far = String::from_utf8_lossy(&said);
+            assert!(read > 0, "it ended without saying {words:?}: {so_far}");
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(60), reading).await;
+    let said = String::from_utf8(said).expect("text");
+    assert!(in_time.is_ok(), "it does not say {words:?}: {said}");
+    said
 }
 
 pub async fn ended(running: Child, line: &[&str]) -> Ran {

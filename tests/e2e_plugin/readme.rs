@@ -39,13 +39,22 @@ pub async fn shows_what_a_newcomer_sees() {
     let checkout = filled_in(&world).await;
     let mut strangers = MAY.to_vec();
     for shown in using {
+        if shown.line.iter().any(|word| word == "wait") {
+            // Kubectl gives up after 30 s, which is enough for a reader but not for a machine that is busy with other tests.
+            world.until_integration("prod", "True").await;
+            world.until_flow_is_known("databases").await;
+        }
         if let Some(stranger) = strangers.iter().position(|(who, _)| *who == shown.who) {
             let (who, what) = strangers.remove(stranger);
             until_allowed(&world, checkout.path(), who, what).await;
         }
         let ran = match shown.program {
             Program::Helm => panic!("the charts come first"),
-            Program::Kubectl => kubectl(&world, checkout.path(), &shown.who, &shown.line).await,
+            Program::Kubectl => {
+                let ran = kubectl(&world, checkout.path(), &shown.who, &shown.line).await;
+                assert_eq!(ran.code, 0, "{:?}: {ran:?}", shown.line);
+                ran
+            }
             Program::Plugin => run_shown(&world, shown).await,
         };
         README.compare(shown, &ran);

@@ -14,6 +14,7 @@ mod wire;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -289,10 +290,13 @@ impl World {
     }
 
     async fn secrets_as_operator(&self, grant: &AccessGrant) -> Api<Secret> {
+        Api::namespaced(self.as_operator().await, &grant.namespace().expect("one"))
+    }
+
+    async fn as_operator(&self) -> Client {
         let kubeconfig = self.cluster.operator_kubeconfig().await.expect("a file");
         let access = KubeAccess::Kubeconfig(kubeconfig);
-        let operator = keyloan::cluster::connect(&access).await.expect("a client");
-        Api::namespaced(operator, &grant.namespace().expect("one"))
+        keyloan::cluster::connect(&access).await.expect("a client")
     }
 
     /// Deletes the Secret of a grant's link so that its Role and RoleBinding stay behind, without an owner: as the garbage collector does
@@ -327,6 +331,40 @@ impl World {
         let is_deleted = conditions::is_deleted(&uid);
         let gone = watched(&secrets, &name, |seen| is_deleted.matches_object(seen));
         patiently("the Secret to go", gone).await;
+    }
+
+    /// Takes the requester's right to read a link away; returns the binding that gave it.
+    pub async fn unbind_link(&self, grant: &AccessGrant) -> RoleBinding {
+        let name = link_name(&grant.uid().expect("one"));
+        let bindings: Api<RoleBinding> =
+            Api::namespaced(self.admin.clone(), &grant.namespace().expect("one"));
+        let binding = bindings.get(&name).await.expect("there");
+        bindings
+            .delete(&name, &DeleteParams::background())
+            .await
+            .expect("deleted");
+        let requester = grant.spec.requester.as_ref().expect("stamped");
+        let to_read = ResourceAttributes {
+            resource: Some("secrets".into()),
+            verb: Some("get".into()),
+            namespace: grant.namespace(),
+            name: Some(name),
+            ..ResourceAttributes::default()
+        };
+        self.until_may(&requester.username, to_read, false).await;
+        binding
+    }
+
+    /// Gives it back: as the operator, because admission lets nobody else do that.
+    pub async fn bind_link(&self, grant: &AccessGrant, mut binding: RoleBinding) {
+        binding.metadata.resource_version = None;
+        binding.metadata.uid = None;
+        let bindings: Api<RoleBinding> =
+            Api::namespaced(self.as_operator().await, &grant.namespace().expect("one"));
+        bindings
+            .create(&PostParams::default(), &binding)
+            .await
+            .expect("created");
     }
 
     /// Puts a finalizer on the Secret of a grant's link, or takes it off: as the operator, for the same reason.

@@ -73,18 +73,24 @@ impl World {
         verb: &str,
         allowed: bool,
     ) {
-        let reviews: Api<SubjectAccessReview> = Api::all(self.admin.clone());
         let user = format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_SERVICE_ACCOUNT}");
+        let what = ResourceAttributes {
+            group: Some(group.into()),
+            resource: Some(resource.into()),
+            verb: Some(verb.into()),
+            namespace: Some(namespace.into()),
+            ..ResourceAttributes::default()
+        };
+        self.until_may(&user, what, allowed).await;
+    }
+
+    /// Waits until somebody may do something, or may no more.
+    pub(super) async fn until_may(&self, user: &str, what: ResourceAttributes, allowed: bool) {
+        let reviews: Api<SubjectAccessReview> = Api::all(self.admin.clone());
         let review = SubjectAccessReview {
             spec: SubjectAccessReviewSpec {
-                user: Some(user),
-                resource_attributes: Some(ResourceAttributes {
-                    group: Some(group.into()),
-                    resource: Some(resource.into()),
-                    verb: Some(verb.into()),
-                    namespace: Some(namespace.into()),
-                    ..ResourceAttributes::default()
-                }),
+                user: Some(user.into()),
+                resource_attributes: Some(what),
                 ..SubjectAccessReviewSpec::default()
             },
             ..SubjectAccessReview::default()

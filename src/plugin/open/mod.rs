@@ -5,11 +5,12 @@ mod shown;
 
 use std::time::Duration;
 
+use backon::{ConstantBuilder, Retryable as _};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::api::{AccessGrant, RENEW_ANNOTATION, link_name};
-use crate::cluster::person::{CallError, Refused};
+use crate::cluster::person::{CallError, Link, Refused};
 
 use super::arguments::{GrantName, patience};
 use super::failure::{Exit, Failure};
@@ -21,6 +22,11 @@ use shown::{LinkFormat, print};
 
 /// How long to wait for the next link where the current one opens still.
 const PATIENCE_WITH_A_LINK: Duration = Duration::from_secs(20);
+
+/// So often, and for so long, a requester's right to read the link is waited for.
+const UNTIL_ALLOWED: ConstantBuilder = ConstantBuilder::new()
+    .with_delay(Duration::from_millis(200))
+    .with_max_times(50);
 
 /// Print the link of a loan. Where it has ended or is about to, and the loan goes on, ask for the next one and wait for it.
 #[derive(Debug, clap::Args)]
@@ -59,13 +65,31 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
             }
         }
     };
-    let link = session
-        .person
-        .link(session.namespace(), &secret_name(&grant))
+    let link = read(session, &grant)
         .await
         .map_err(|error| not_yours(error, &grant))?;
     print(&grant, &link, arguments.output, session.now())?;
     Ok(Exit::Done)
+}
+
+/// Reads the link. The API server learns of the requester's right a moment after it was given, so a requester is not turned away at once.
+async fn read(session: &Session, grant: &AccessGrant) -> Result<Link, CallError> {
+    let secret = secret_name(grant);
+    let read = || session.person.link(session.namespace(), &secret);
+    let no_right = |error: &CallError| matches!(error.refused, Refused::NoRight(_));
+    match read().await {
+        Err(error) if no_right(&error) && is_requester(session, grant).await => {
+            read.retry(UNTIL_ALLOWED).when(no_right).await
+        }
+        answer => answer,
+    }
+}
+
+async fn is_requester(session: &Session, grant: &AccessGrant) -> bool {
+    let requester = grant.spec.requester.as_ref();
+    let me = session.me().await.ok();
+    me.zip(requester)
+        .is_some_and(|(me, requester)| me.username == requester.username)
 }
 
 async fn renew(
