@@ -40,7 +40,7 @@ pub enum Outcome {
     Answered {
         /// The HTTP status.
         status: u16,
-        /// `Retry-After`, a date in it counted from the answer's own `Date`.
+        /// `Retry-After`, a date in it counted from the answer's own `Date`; never less than some seconds or more than a day.
         retry_after: Option<Duration>,
         /// The answer's `Date`: the service's clock, to the second.
         date: Option<Timestamp>,

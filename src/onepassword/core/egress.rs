@@ -18,6 +18,12 @@ use zeroize::Zeroizing;
 use super::CoreOptions;
 use crate::onepassword::{Exchange, NoAnswer, Origin, Outcome, Route};
 
+/// 1Password may ask us to wait for less, or for a time that is over: what it has just limited is not sent again at once.
+const SHORTEST_WAIT: Duration = Duration::from_secs(5);
+
+/// 1Password may ask us to wait for longer, or something in between may: its longest limit is counted by the day.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// One sandbox's access to the network.
 pub(super) struct Egress {
     client: reqwest::Client,
@@ -257,14 +263,17 @@ fn http_date(text: &str) -> Option<Timestamp> {
     rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
-/// `Retry-After` in either form; a date only means something beside the `Date` of the same answer.
+/// `Retry-After` in either form, within reason; a date only means something beside the `Date` of the same answer.
 fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let wait = http_date(text)?.duration_since(date?);
-    Some(Duration::try_from(wait).unwrap_or_default())
+    let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let wait = if is_number {
+        text.parse().map_or(Duration::MAX, Duration::from_secs)
+    } else {
+        let wait = http_date(text)?.duration_since(date?);
+        Duration::try_from(wait).unwrap_or_default()
+    };
+    Some(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT))
 }
 
 #[cfg(test)]
@@ -344,9 +353,19 @@ mod tests {
     #[rstest]
     #[case("30", Some(30))]
     #[case("Mon, 23 Nov 2026 12:01:00 GMT", Some(60))]
-    #[case::past("Mon, 23 Nov 2026 11:00:00 GMT", Some(0))]
+    #[case::past("Mon, 23 Nov 2026 11:00:00 GMT", Some(5))]
+    #[case::at_once("0", Some(5))]
+    #[case::a_day("86400", Some(86_400))]
+    #[case::a_year("31536000", Some(86_400))]
+    #[case::a_date_in_a_year("Tue, 23 Nov 2027 12:00:00 GMT", Some(86_400))]
+    #[case::more_than_a_number_holds("99999999999999999999999", Some(86_400))]
+    #[case::negative("-5", None)]
+    #[case::empty("", None)]
     #[case("soon", None)]
-    fn retry_after_is_understood_in_both_forms(#[case] text: &str, #[case] seconds: Option<u64>) {
+    fn retry_after_is_understood_in_both_forms_and_kept_within_reason(
+        #[case] text: &str,
+        #[case] seconds: Option<u64>,
+    ) {
         let mut headers = HeaderMap::new();
         headers.insert(
             header::DATE,
