@@ -230,7 +230,7 @@ fn problem_of(exchange: &Exchange, stage: Stage) -> Option<Problem> {
         Outcome::Silent(NoAnswer::Connect | NoAnswer::Interrupted) => {
             Problem::Unavailable { status: None }
         }
-        Outcome::Silent(NoAnswer::Timeout) => Problem::Timeout,
+        Outcome::Silent(NoAnswer::Timeout | NoAnswer::TooLate) => Problem::Timeout,
         Outcome::Silent(NoAnswer::TooLarge) => Problem::Broken(Fault::TooLarge),
         Outcome::Silent(NoAnswer::Foreign) => Problem::Broken(Fault::ForeignRequest),
     })

@@ -28,7 +28,7 @@ impl Exchange {
     pub fn was_sent(&self) -> bool {
         !matches!(
             self.outcome,
-            Outcome::Silent(NoAnswer::Connect | NoAnswer::Foreign)
+            Outcome::Silent(NoAnswer::Connect | NoAnswer::Foreign | NoAnswer::TooLate)
         )
     }
 }
@@ -62,6 +62,8 @@ pub enum NoAnswer {
     TooLarge,
     /// The core asked for another origin than its token's: never sent.
     Foreign,
+    /// The call's own time was over by the wall clock, as after the machine slept: never sent.
+    TooLate,
 }
 
 /// A call of the service, by its route: no ids, so that it may be counted and logged.

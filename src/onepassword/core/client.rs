@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 
@@ -58,7 +59,7 @@ impl Account {
 
     /// One call of the core, and what its output says.
     async fn ask<T>(&self, question: Invocation<'_>, read: fn(Json) -> Option<T>) -> Answer<T> {
-        let journal = Journal::default();
+        let journal = self.journal();
         let work = async {
             let mut session = self.session(&journal).await?;
             let result = session
@@ -68,6 +69,13 @@ impl Account {
             session.finish(result)
         };
         self.bounded(work, &journal).await
+    }
+
+    /// A journal for a call that begins now.
+    fn journal(&self) -> Journal {
+        let Shared { options, clock, .. } = &*self.shared;
+        let time = SignedDuration::try_from(options.call_timeout).unwrap_or(SignedDuration::MAX);
+        Journal::until(clock().saturating_add(time).unwrap_or(Timestamp::MAX))
     }
 
     /// Bounds the whole of a call in time, and adds what was written down on the way.
@@ -117,7 +125,8 @@ impl Account {
             ..
         } = &*self.shared;
         let broken = |fault| stopped(fault, journal);
-        let egress = Egress::new(http.clone(), self.token.origin().clone(), options);
+        let origin = self.token.origin().clone();
+        let egress = Egress::new(http.clone(), origin, options, clock.clone());
         let mut sandbox = Sandbox::start(core, egress, options, clock.clone())
             .await
             .map_err(broken)?;
@@ -234,7 +243,7 @@ impl OnePassword for Account {
         policy: &SharePolicy,
         terms: &ShareTerms,
     ) -> Answer<ShareUrl> {
-        let journal = Journal::default();
+        let journal = self.journal();
         let work = async {
             if let Some(refusal) = ruled_out(policy, terms) {
                 return Err(CallError::unsent(Problem::Refused(refusal)));

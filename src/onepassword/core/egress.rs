@@ -15,7 +15,7 @@ use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::CoreOptions;
+use super::{CoreOptions, UnixClock};
 use crate::onepassword::{Exchange, NoAnswer, Origin, Outcome, Route};
 
 /// 1Password may ask us to wait for less, or for a time that is over: what it has just limited is not sent again at once.
@@ -30,13 +30,17 @@ pub(super) struct Egress {
     origin: Origin,
     exchange_timeout: Duration,
     max_response: usize,
+    clock: UnixClock,
     /// Where this call's exchanges are written down; the caller holds the other end.
     pub(super) journal: Journal,
 }
 
-/// The exchanges of one call. Shared, so that they outlive a call that is broken off.
-#[derive(Clone, Default)]
-pub(super) struct Journal(Arc<Mutex<Vec<Exchange>>>);
+/// The exchanges of one call, and until when it may begin any. Shared, so that they outlive a call that is broken off.
+#[derive(Clone)]
+pub(super) struct Journal {
+    exchanges: Arc<Mutex<Vec<Exchange>>>,
+    until: Timestamp,
+}
 
 /// What the core asks for.
 #[derive(Deserialize)]
@@ -74,17 +78,24 @@ pub(super) fn client(options: &CoreOptions) -> reqwest::Result<reqwest::Client> 
 }
 
 impl Egress {
-    pub(super) fn new(client: reqwest::Client, origin: Origin, options: &CoreOptions) -> Self {
+    pub(super) fn new(
+        client: reqwest::Client,
+        origin: Origin,
+        options: &CoreOptions,
+        clock: UnixClock,
+    ) -> Self {
         Self {
             client,
             origin,
             exchange_timeout: options.exchange_timeout,
             max_response: options.max_response,
-            journal: Journal::default(),
+            clock,
+            journal: Journal::until(Timestamp::MAX),
         }
     }
 
-    /// Sends the request, unless it leads elsewhere than to the token's origin.
+    /// Sends the request, unless it leads elsewhere than to the token's origin, or comes too late: a time-out stands still while the
+    /// machine sleeps, and a link that was made afterwards would open for longer than its record says.
     pub(super) async fn send(&self, request: Request, body: Vec<u8>) -> Result<Reply, Foreign> {
         let method = request.method.as_deref().unwrap_or("GET");
         let target = Url::parse(&request.url)
@@ -98,6 +109,10 @@ impl Egress {
             entry.end(Outcome::Silent(NoAnswer::Foreign));
             return Err(Foreign);
         };
+        if (self.clock)() > self.journal.until {
+            entry.end(Outcome::Silent(NoAnswer::TooLate));
+            return Ok(Reply::default());
+        }
         let request = self
             .client
             .request(method, url)
@@ -172,9 +187,17 @@ impl Egress {
 }
 
 impl Journal {
+    /// Of a call that begins nothing after that.
+    pub(super) fn until(until: Timestamp) -> Self {
+        Self {
+            exchanges: Arc::default(),
+            until,
+        }
+    }
+
     /// Everything written down so far.
     pub(super) fn exchanges(&self) -> Vec<Exchange> {
-        self.0
+        self.exchanges
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -182,7 +205,10 @@ impl Journal {
 
     /// Writes an exchange down before it begins: if the call is broken off, it was a time-out.
     fn begin(&self, method: &'static str, route: Route) -> Entry<'_> {
-        let mut exchanges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut exchanges = self
+            .exchanges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         exchanges.push(Exchange {
             method,
             route,
@@ -204,7 +230,7 @@ impl Entry<'_> {
     fn end(self, outcome: Outcome) {
         let mut exchanges = self
             .journal
-            .0
+            .exchanges
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let exchange = &mut exchanges[self.index];
@@ -284,11 +310,16 @@ mod tests {
     const HOME: &str = "https://my.1password.com";
 
     fn egress() -> Egress {
+        egress_to(HOME)
+    }
+
+    fn egress_to(origin: &str) -> Egress {
         let options = CoreOptions::default();
         Egress::new(
             client(&options).expect("a client"),
-            Origin::parse(HOME).expect("an origin"),
+            Origin::parse(origin).expect("an origin"),
             &options,
+            Arc::new(|| Timestamp::UNIX_EPOCH),
         )
     }
 
@@ -319,6 +350,23 @@ mod tests {
         );
         let seen = egress.journal.exchanges();
         assert_eq!(seen[0].outcome, Outcome::Silent(NoAnswer::Foreign));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_once_the_calls_time_is_over_by_the_wall_clock() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("set");
+        let origin = format!("http://{}", listener.local_addr().expect("bound"));
+        let mut egress = egress_to(&origin);
+        let second = Timestamp::from_second;
+        egress.journal = Journal::until(second(-1).expect("in range"));
+        let url = format!("{origin}/api/v4/itemshare");
+        let reply = egress.send(request(&url), Vec::new()).await;
+        assert_eq!(reply.expect("no answer").status, 0);
+        assert!(listener.accept().is_err(), "nobody came");
+        let seen = egress.journal.exchanges();
+        assert_eq!(seen[0].outcome, Outcome::Silent(NoAnswer::TooLate));
+        assert!(!seen[0].was_sent());
     }
 
     #[test]
@@ -384,7 +432,7 @@ mod tests {
 
     #[test]
     fn an_exchange_that_is_broken_off_was_a_time_out() {
-        let journal = Journal::default();
+        let journal = Journal::until(Timestamp::MAX);
         let _never_ended = journal.begin("POST", Route::Share);
         assert_eq!(
             journal.exchanges()[0].outcome,

@@ -198,12 +198,13 @@ mod tests {
         let _running = ticker.run();
         let core = prepare(&Module::new(&engine, module).expect("compiled")).expect("linked");
         let client = egress::client(&options).expect("a client");
-        let egress = Egress::new(client, Origin::parse(ORIGIN).expect("an origin"), &options);
         let clock: UnixClock = Arc::new(|| Timestamp::UNIX_EPOCH);
+        let origin = Origin::parse(ORIGIN).expect("an origin");
+        let egress = Egress::new(client, origin, &options, clock.clone());
         let mut sandbox = Sandbox::start(&core, egress, &options, clock)
             .await
             .expect("started");
-        let journal = Journal::default();
+        let journal = Journal::until(Timestamp::MAX);
         sandbox.begin(journal.clone());
         let input = Zeroizing::new(input.as_bytes().to_vec());
         (sandbox.call(Export::InitClient, input).await, journal)
