@@ -6,9 +6,11 @@ mod world;
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use keyloan::api::{AccessGrant, ENDED, EndReason, LinkOutcome, STALLED, link_name};
+use keyloan::api::{ACTIVE, AccessGrant, ENDED, EndReason, LinkOutcome, STALLED, link_name};
+use keyloan_simulator::{Fault, FaultKind};
 use kube::{Api, ResourceExt};
 use rstest::rstest;
 use world::{Ask, Say, World, condition};
@@ -104,6 +106,86 @@ async fn issuing_that_stops_anywhere_comes_right(
         .open(&link["url"], "alice@example.com")
         .await
         .expect("it opens");
+}
+
+#[rstest]
+#[case::taken_back(EndReason::Revoked)]
+#[case::deleted(EndReason::Deleted)]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_of_a_loan_that_ends_while_it_is_made_is_handed_to_nobody_and_counted(
+    #[case] reason: EndReason,
+) {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    let slow = FaultKind::delay(Duration::from_secs(10));
+    let slow = world.control.fault(Fault::once(SHARE, slow));
+    slow.await.expect("ordered");
+    let grant = world.ask("alice", Ask::item("db password")).await;
+    world.until_requested(SHARE, 1).await;
+    match reason {
+        EndReason::Deleted => world.delete("alice", &grant).await,
+        _ => drop(world.decide("alice", &grant, Say::revoke(&grant)).await),
+    }
+    let record = world.until_record(&grant, |r| r.spec.end.is_some()).await;
+    assert_eq!(record.spec.end.map(|e| e.reason), Some(reason));
+    let outcomes: Vec<_> = record.spec.links.iter().map(|l| l.outcome).collect();
+    assert_eq!(outcomes, [Some(LinkOutcome::Lost)]);
+    let until = record.spec.links[0].latest_end.clone();
+    assert_eq!(record.spec.residual_until.as_ref(), Some(&until));
+    assert_eq!(world.control.shares().await.expect("shares").len(), 1);
+    assert_eq!(times_written(&world, &grant).await, 0);
+    if reason == EndReason::Revoked {
+        let ending = world
+            .until(&grant, |g| {
+                condition(g, ENDED).is_some_and(|c| c.reason == "LinkMayStillOpen")
+            })
+            .await;
+        assert_eq!(ending.status.and_then(|s| s.residual_until), Some(until));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_after_its_time_gives_no_link_and_counts_as_long_as_it_may_open() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    let slow = FaultKind::delay(Duration::from_secs(10));
+    let slow = world.control.fault(Fault::once(SHARE, slow));
+    slow.await.expect("ordered");
+    let grant = world.ask("alice", Ask::item("db password")).await;
+    world.until_requested(SHARE, 1).await;
+    // As where the machine sleeps: the time passes, and no time-out goes by.
+    world.advance(Duration::from_secs(120)).await;
+    let lost = |links: &[keyloan::api::LinkRecord]| {
+        let first = links.first()?;
+        (first.outcome == Some(LinkOutcome::Lost)).then(|| first.clone())
+    };
+    let record = world
+        .until_record(&grant, |r| lost(&r.spec.links).is_some())
+        .await;
+    let link = lost(&record.spec.links).expect("lost");
+    let opens = link.latest_end.0.duration_since(link.intent_at.0);
+    assert!(opens >= SignedDuration::from_mins(62), "{opens}");
+    let why = |g: &AccessGrant| {
+        condition(g, ACTIVE).is_some_and(|c| c.reason == "OnePasswordUnavailable")
+    };
+    world.until(&grant, why).await;
+    world.advance(Duration::from_secs(30)).await;
+    let grant = world.until_active(&grant).await;
+    let link = world.read_link("alice", &grant).await.expect("readable");
+    assert_eq!(link["sequence"], "2");
+    assert_eq!(times_written(&world, &grant).await, 1, "the second link's");
+}
+
+/// How often the Secret of a grant's link was ever written.
+async fn times_written(world: &World, grant: &AccessGrant) -> usize {
+    let namespace = grant.namespace().expect("one");
+    let name = link_name(&grant.uid().expect("one"));
+    let key = format!("/registry/secrets/{namespace}/{name}");
+    let history = world.cluster.etcd_dump().await.expect("a dump");
+    let written = |r: &&keyloan_cluster::Revision| r.key == key && r.value.is_some();
+    history.iter().filter(written).count()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,15 +93,28 @@ impl Issuing<'_> {
             .share(&ready.item, &ready.policy, &terms)
             .await;
         let answered_at = self.loans.clock.now();
+        let issued_at = whole_second(answered_at);
+        let expires_at = issued_at
+            .saturating_add(length(ready.lifetime))
+            .unwrap_or(Timestamp::MAX);
         match answer.result {
+            // The call's time stands still while the machine sleeps: such a link opens for longer than it may.
+            Ok(url) if is_late(&record, issue.sequence, expires_at) => {
+                drop(url);
+                self.lose(&record, issue.sequence, expires_at).await?;
+                Ok(Err(Failure::Unavailable))
+            }
+            // What nobody gets nobody opens, but neither can it be taken back: it counts.
+            Ok(url) if self.loans.is_to_end(self.key).await => {
+                drop(url);
+                self.lose(&record, issue.sequence, expires_at).await?;
+                Ok(Ok(()))
+            }
             Ok(url) => {
-                let issued_at = whole_second(answered_at);
                 let facts = LinkFacts {
                     sequence: issue.sequence,
                     issued_at,
-                    expires_at: issued_at
-                        .saturating_add(length(ready.lifetime))
-                        .unwrap_or(Timestamp::MAX),
+                    expires_at,
                     item_version: ready.item.version,
                     access_details: issue.agreement.terms.access_details.clone(),
                 };
@@ -116,15 +129,32 @@ impl Issuing<'_> {
             }
             Err(error) => {
                 self.memory.keep_policy(None);
-                let outcome = match error.effect() {
-                    Effect::None => LinkOutcome::Refused,
-                    Effect::Possible => LinkOutcome::Lost,
-                };
-                self.close(&record, issue.sequence, |link| link.outcome = Some(outcome))
-                    .await?;
+                match error.effect() {
+                    Effect::None => {
+                        let refused = |link: &mut LinkRecord| {
+                            link.outcome = Some(LinkOutcome::Refused);
+                        };
+                        self.close(&record, issue.sequence, refused).await?;
+                    }
+                    Effect::Possible => self.lose(&record, issue.sequence, expires_at).await?,
+                }
                 Ok(Err(failure_of(&error, answered_at)))
             }
         }
+    }
+
+    /// Closes the intent of a link that nobody gets. 1Password may have made it, and then it opens until then at the latest.
+    async fn lose(
+        &self,
+        record: &AccessRecord,
+        sequence: u32,
+        until: Timestamp,
+    ) -> Result<(), ApiError> {
+        let lost = |link: &mut LinkRecord| {
+            link.outcome = Some(LinkOutcome::Lost);
+            link.latest_end = Time(link.latest_end.0.max(until));
+        };
+        self.close(record, sequence, lost).await
     }
 
     /// Completes a link whose Secret was written by a pass that was interrupted.
@@ -332,6 +362,12 @@ impl Issuing<'_> {
         let usage = self.loans.usage(self.key, grant);
         usage.get(flow).copied().unwrap_or(Usage::default()).active >= most
     }
+}
+
+/// Whether a link opens for longer than its intent says.
+fn is_late(record: &AccessRecord, sequence: u32, expires_at: Timestamp) -> bool {
+    let mut links = record.spec.links.iter();
+    links.any(|link| link.sequence == sequence && link.latest_end.0 < expires_at)
 }
 
 /// What the account's policy has against a share that would keep these terms.

@@ -50,6 +50,16 @@ impl Loans {
         }
     }
 
+    /// Whether the loan is to end, by what is known now.
+    pub(super) async fn is_to_end(&self, key: &LoanKey) -> bool {
+        // Only a loan that is not over fails to be looked at.
+        let Ok(seen) = self.observe(key).await else {
+            return false;
+        };
+        let effect = plan(&seen, self.clock.now()).effect;
+        matches!(effect, Some(Effect::DeleteLink | Effect::EndLoan { .. }))
+    }
+
     fn is_over(&self, seen: &Observed) -> bool {
         let effect = plan(seen, self.clock.now()).effect;
         matches!(effect, Some(Effect::EndLoan { .. }))
