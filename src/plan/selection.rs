@@ -25,8 +25,14 @@ pub fn namespace_matches(
         FromNamespaces::Selector => rule
             .selector
             .as_ref()
-            .is_some_and(|selector| labels_match(selector, labels)),
+            .is_some_and(|selector| is_known(labels) && labels_match(selector, labels)),
     }
+}
+
+/// Every namespace has a label, its name, by the API server: one without any is not known yet, and of that a selector that asks for
+/// what is not there would hold.
+fn is_known(labels: &BTreeMap<String, String>) -> bool {
+    !labels.is_empty()
 }
 
 fn labels_match(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use keyloan::api::*;
 use keyloan::plan::observed::Usage;
 use rstest::rstest;
@@ -86,6 +87,11 @@ fn a_request_that_names_a_flow_goes_by_no_other() {
 })]
 #[case::from_another_namespace(|w: &mut World| w.flow().spec.namespaces.from = FromNamespaces::Same)]
 #[case::from_a_namespace_without_the_label(|w: &mut World| w.flow().spec.namespaces = labelled("lend", "yes"))]
+#[case::from_a_namespace_that_is_not_known_yet(|w: &mut World| w.flow().spec.namespaces = not_labelled("lend", "no"))]
+#[case::from_a_namespace_that_has_the_label(|w: &mut World| {
+    w.flow().spec.namespaces = not_labelled("lend", "no");
+    w.seen.namespace_labels = [("lend".to_owned(), "no".to_owned())].into();
+})]
 #[case::the_flow_is_of_another_integration(|w: &mut World| w.flow().spec.integration = IntegrationName("dev".into()))]
 #[case::the_flow_lies_in_another_namespace(|w: &mut World| w.flow().metadata.namespace = Some("team-a".into()))]
 #[case::there_is_no_flow(|w: &mut World| w.seen.flows.clear())]
@@ -126,6 +132,10 @@ fn a_stranger_learns_nothing_of_items_and_causes_no_request(#[case] estrange: fn
 #[case::from_a_namespace_with_the_label(|w: &mut World| {
     w.flow().spec.namespaces = labelled("lend", "yes");
     w.seen.namespace_labels = [("lend".to_owned(), "yes".to_owned())].into();
+})]
+#[case::from_a_namespace_without_the_other_label(|w: &mut World| {
+    w.flow().spec.namespaces = not_labelled("lend", "no");
+    w.seen.namespace_labels = [("kubernetes.io/metadata.name".to_owned(), "team-a".to_owned())].into();
 })]
 fn whoever_the_flow_names_can_ask(#[case] change: fn(&mut World)) {
     issued(&World::asked().with(change).plan_at(0));
@@ -251,11 +261,25 @@ fn subject(kind: SubjectKind, name: &str, namespace: Option<&str>) -> Subject {
 fn labelled(key: &str, value: &str) -> FlowNamespaces {
     FlowNamespaces {
         from: FromNamespaces::Selector,
-        selector: Some(
-            k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector {
-                match_labels: Some([(key.to_owned(), value.to_owned())].into()),
-                match_expressions: None,
-            },
-        ),
+        selector: Some(LabelSelector {
+            match_labels: Some([(key.to_owned(), value.to_owned())].into()),
+            match_expressions: None,
+        }),
     }
 }
+/// All namespaces but those with this label.
+fn not_labelled(key: &str, value: &str) -> FlowNamespaces {
+    let other = LabelSelectorRequirement {
+        key: key.into(),
+        operator: "NotIn".into(),
+        values: Some(vec![value.into()]),
+    };
+    FlowNamespaces {
+        from: FromNamespaces::Selector,
+        selector: Some(LabelSelector {
+            match_labels: None,
+            match_expressions: Some(vec![other]),
+        }),
+    }
+}
+
