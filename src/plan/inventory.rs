@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::LinkLifetime;
+use crate::api::{LinkLifetime, TitleOrId};
+
+use super::integration::choose_vaults;
 
 /// For this long after a listing that did not settle a name, the same name causes no further listing.
 pub const REFUTED_FOR: SignedDuration = SignedDuration::from_mins(5);
@@ -78,7 +80,14 @@ pub enum Lookup<T> {
 impl Inventory {
     /// The vault of this id or, if there is none, of this title.
     pub fn vault(&self, title_or_id: &str) -> Lookup<&VaultSeen> {
-        look_up(&self.vaults, title_or_id, |vault| (&vault.id, &vault.title))
+        vault_of(self.vaults.iter().collect(), title_or_id)
+    }
+
+    /// The same of those vaults only that this allow-list names: what was listed by an earlier one may be more than is lent from now.
+    pub fn vault_allowed(&self, title_or_id: &str, allowed: &[TitleOrId]) -> Lookup<&VaultSeen> {
+        let all = self.vaults.iter().collect();
+        let chosen = choose_vaults(all, allowed, |vault| (&vault.id, &vault.title));
+        vault_of(chosen.vaults, title_or_id)
     }
 }
 
@@ -148,19 +157,12 @@ impl<'a, T> Lookup<&'a T> {
 }
 
 /// Ids come first: a title that happens to be another one's id cannot stand in its way.
-fn look_up<'a, T>(
-    all: &'a [T],
-    title_or_id: &str,
-    id_and_title: impl Fn(&T) -> (&String, &String),
-) -> Lookup<&'a T> {
-    if let Some(one) = all.iter().find(|one| id_and_title(one).0 == title_or_id) {
-        return Lookup::One(one);
+fn vault_of<'a>(mut vaults: Vec<&'a VaultSeen>, title_or_id: &str) -> Lookup<&'a VaultSeen> {
+    if let Some(vault) = vaults.iter().find(|vault| vault.id == title_or_id) {
+        return Lookup::One(vault);
     }
-    let candidates = all
-        .iter()
-        .filter(|one| id_and_title(one).1 == title_or_id)
-        .collect();
-    Lookup::of(candidates, |one| id_and_title(one).0)
+    vaults.retain(|vault| vault.title == title_or_id);
+    Lookup::of(vaults, |vault| &vault.id)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::api::{AccessGrant, ConsideredFlow, Identity, READY, Resolved};
+use crate::api::{AccessGrant, ConsideredFlow, Identity, READY, Resolved, TitleOrId};
 
 use super::effect::Effect;
 use super::flow::{choose, open_to};
@@ -52,7 +52,7 @@ pub(super) fn look_up_and_agree(
             "the integration's vaults have not been listed yet",
         )
     })?;
-    let vault_seen = look_up_vault(grant, inventory)?;
+    let vault_seen = look_up_vault(grant, inventory, &integration.object.spec.vaults)?;
     let vault = Resolved {
         id: vault_seen.id.clone(),
         title: vault_seen.title.clone(),
@@ -138,9 +138,14 @@ fn check_integration(
     }
 }
 
-fn look_up_vault<'a>(grant: &AccessGrant, inventory: &'a Inventory) -> Result<&'a VaultSeen, Hold> {
+/// The allow-list counts as it is now: a vault that was taken off it may be known until the next discovery.
+fn look_up_vault<'a>(
+    grant: &AccessGrant,
+    inventory: &'a Inventory,
+    allowed: &[TitleOrId],
+) -> Result<&'a VaultSeen, Hold> {
     let vault_name = &grant.spec.item.vault.0;
-    match inventory.vault(vault_name) {
+    match inventory.vault_allowed(vault_name, allowed) {
         Lookup::One(vault) => Ok(vault),
         Lookup::None => {
             let message = format!("the integration does not lend from a vault {vault_name:?}");

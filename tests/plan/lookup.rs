@@ -1,5 +1,6 @@
 //! How the names in a request become ids: what is listed anew, how often, and what is said when that does not help.
 
+use keyloan::api::TitleOrId;
 use keyloan::plan::effect::Effect;
 use keyloan::plan::retry::Failure;
 use rstest::rstest;
@@ -172,3 +173,49 @@ fn an_item_that_differs_when_fetched_is_listed_again_and_less_and_less_often() {
     }
     assert_eq!(waits, [2, 4, 8, 600]);
 }
+/// The inventory is of the last discovery, which may be hours old: 1Password is away, or the account's requests are used up.
+#[rstest]
+#[case::another_vault(&["HR"], false)]
+#[case::nothing_that_is_there(&["Gone"], false)]
+#[case::still_by_title(&["HR", "Infra"], true)]
+#[case::still_by_id(&["v-infra"], true)]
+#[case::everything(&[], true)]
+fn a_vault_that_was_taken_off_the_allow_list_is_lent_from_no_more_at_once(
+    #[case] allowed: &[&str],
+    #[case] lends: bool,
+) {
+    let world = World::asked().with(|w| {
+        let names = allowed.iter().map(|name| TitleOrId((*name).into()));
+        w.integration().spec.vaults = names.collect();
+    });
+    let plan = world.plan_at(0);
+    if lends {
+        issued(&plan);
+        return;
+    }
+    assert_eq!(plan.effect, None);
+    let message = r#"the integration does not lend from a vault "Infra""#;
+    let expected = ("False", "VaultNotAllowed", message);
+    assert_eq!(condition(&plan, keyloan::api::ACCEPTED), Some(expected));
+    let by_id = world.with(|w| w.asks_for("v-infra", "db password"));
+    assert_eq!(
+        reason(&by_id.plan_at(0), keyloan::api::ACCEPTED),
+        "VaultNotAllowed"
+    );
+}
+
+#[test]
+fn a_vault_that_was_taken_off_the_allow_list_is_no_candidate_either() {
+    let world = World::asked().with(|w| {
+        let inventory = w
+            .integration_seen()
+            .inventory
+            .as_mut()
+            .expect("an inventory");
+        let another = vault("v-infra-2", "Infra", vec![]);
+        std::sync::Arc::make_mut(inventory).vaults.push(another);
+        w.integration().spec.vaults = vec![TitleOrId("v-infra".into())];
+    });
+    issued(&world.plan_at(0));
+}
+
