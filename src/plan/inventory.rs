@@ -11,6 +11,10 @@ use super::integration::choose_vaults;
 /// For this long after a listing that did not settle a name, the same name causes no further listing.
 pub const REFUTED_FOR: SignedDuration = SignedDuration::from_mins(5);
 
+/// After a listing that did not settle a name, the vault is listed for no other name for so long: whoever may ask could otherwise use up
+/// the account's requests by asking for one name after the other.
+pub const RELISTED_AFTER: SignedDuration = SignedDuration::from_mins(1);
+
 /// So many names that a listing did not settle are remembered for each vault; the oldest are forgotten first.
 const MOST_REFUTED: usize = 500;
 
@@ -129,6 +133,15 @@ impl VaultSeen {
         let mut refuted = std::mem::take(&mut self.refuted);
         refuted.extend(looking_for.iter().map(|name| (name.clone(), at)));
         // An archived item settles nothing: it cannot be lent, and each request for it would list the vault again.
+    /// When this vault may be listed for a name that is not known in it; `None` if at once. The first such name causes a listing
+    /// without delay, and those that come right after it share the next one.
+    pub fn listed_again_from(&self, now: Timestamp) -> Option<Timestamp> {
+        // A time that is still to come is one of a clock that was set back since.
+        let last = self.refuted.values().filter(|at| **at <= now).max()?;
+        let from = last.saturating_add(RELISTED_AFTER).ok()?;
+        (from > now).then_some(from)
+    }
+
         refuted.retain(|name, _| !matches!(self.item(name), Lookup::One(item) if item.active));
         while refuted.len() > MOST_REFUTED {
             let oldest = refuted
@@ -267,6 +280,26 @@ mod tests {
         assert!(vault.has_refuted("another", at(99)));
         assert!(
             !vault.has_refuted("another", at(100)),
+    #[test]
+    fn one_name_after_the_other_causes_one_listing_a_minute() {
+        let mut vault = vault(vec![]);
+        assert_eq!(vault.listed_again_from(at(100)), None, "the first one");
+        vault.relist(vec![], &["one".into()], at(100));
+        assert_eq!(vault.listed_again_from(at(100)), Some(at(160)));
+        assert_eq!(vault.listed_again_from(at(159)), Some(at(160)));
+        assert_eq!(vault.listed_again_from(at(160)), None);
+        vault.relist(vec![], &[], at(170));
+        assert_eq!(vault.listed_again_from(at(170)), None, "a discovery");
+        let found = vec![item("i1", "db", true)];
+        vault.relist(found, &["db".into()], at(180));
+        assert_eq!(vault.listed_again_from(at(180)), None, "it was settled");
+        assert_eq!(
+            vault.listed_again_from(at(50)),
+            None,
+            "a clock that was set back"
+        );
+    }
+
             "not in the same second"
         );
     }

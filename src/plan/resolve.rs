@@ -215,6 +215,15 @@ fn look_up_item<'a>(
 /// At most ten ids, so that the message stays readable.
 fn listed(ids: &[String]) -> String {
     let shown = ids.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+    if let Some(from) = vault.listed_again_from(now) {
+        let message = format!(
+            "the item is not among those that are known; the vault was listed just now for another request, and is listed again at {from:.0}"
+        );
+        return Err(Hold {
+            wake: Some(from),
+            ..Hold::waits(reasons::LOOKING_FOR_ITEM, message)
+        });
+    }
     match ids.len() {
         0..=10 => shown,
         more => format!("{shown} and {} more", more - 10),

@@ -69,6 +69,37 @@ fn a_name_that_settles_causes_no_listing(#[case] name: &str) {
     );
 }
 
+/// Whoever may ask must not be able to use up the account's requests with one unknown name after the other.
+#[test]
+fn a_vault_is_listed_for_names_that_it_does_not_have_once_a_minute_at_the_most() {
+    let first = World::asked().with(|w| w.asks_for("Infra", "nothing"));
+    assert!(first.plan_at(0).effect.is_some(), "the first one at once");
+    let next = first.one_step(0).with(|w| w.asks_for("Infra", "nor this"));
+    let plan = next.plan_at(0);
+    assert_eq!(plan.effect, None);
+    assert_eq!(plan.wake, Some(at(1)));
+    let message = "the item is not among those that are known; the vault was listed just now for another request, and is listed again at 2026-11-23T10:01:00Z";
+    assert_eq!(
+        condition(&plan, keyloan::api::ACCEPTED),
+        Some(("False", "LookingForItem", message))
+    );
+    assert!(!stalled(&plan), "it may be found yet");
+
+    // What came in the meantime shares the next listing.
+    let listed = next.one_step(1);
+    let plan = listed.plan_at(1);
+    assert_eq!(plan.effect, None);
+    assert_eq!(reason(&plan, keyloan::api::ACCEPTED), "ItemNotFound");
+    let another = listed.with(|w| w.asks_for("Infra", "nor that"));
+    let plan = another.plan_at(1);
+    assert_eq!(plan.effect, None);
+    assert_eq!(reason(&plan, keyloan::api::ACCEPTED), "ItemNotFound");
+
+    // What is known is lent meanwhile.
+    let known = another.with(|w| w.asks_for("Infra", "db password"));
+    issued(&known.plan_at(1));
+}
+
 #[test]
 fn an_item_that_appears_in_the_listing_is_lent() {
     let world = World::asked().with(|w| {
@@ -112,6 +143,52 @@ fn a_vault_off_the_allow_list_is_refused_without_a_request() {
     let message = r#"the integration does not lend from a vault "Secrets""#;
     let expected = ("False", "VaultNotAllowed", message);
     assert_eq!(condition(&plan, keyloan::api::ACCEPTED), Some(expected));
+}
+
+/// The inventory is of the last discovery, which may be hours old: 1Password is away, or the account's requests are used up.
+#[rstest]
+#[case::another_vault(&["HR"], false)]
+#[case::nothing_that_is_there(&["Gone"], false)]
+#[case::still_by_title(&["HR", "Infra"], true)]
+#[case::still_by_id(&["v-infra"], true)]
+#[case::everything(&[], true)]
+fn a_vault_that_was_taken_off_the_allow_list_is_lent_from_no_more_at_once(
+    #[case] allowed: &[&str],
+    #[case] lends: bool,
+) {
+    let world = World::asked().with(|w| {
+        let names = allowed.iter().map(|name| TitleOrId((*name).into()));
+        w.integration().spec.vaults = names.collect();
+    });
+    let plan = world.plan_at(0);
+    if lends {
+        issued(&plan);
+        return;
+    }
+    assert_eq!(plan.effect, None);
+    let message = r#"the integration does not lend from a vault "Infra""#;
+    let expected = ("False", "VaultNotAllowed", message);
+    assert_eq!(condition(&plan, keyloan::api::ACCEPTED), Some(expected));
+    let by_id = world.with(|w| w.asks_for("v-infra", "db password"));
+    assert_eq!(
+        reason(&by_id.plan_at(0), keyloan::api::ACCEPTED),
+        "VaultNotAllowed"
+    );
+}
+
+#[test]
+fn a_vault_that_was_taken_off_the_allow_list_is_no_candidate_either() {
+    let world = World::asked().with(|w| {
+        let inventory = w
+            .integration_seen()
+            .inventory
+            .as_mut()
+            .expect("an inventory");
+        let another = vault("v-infra-2", "Infra", vec![]);
+        std::sync::Arc::make_mut(inventory).vaults.push(another);
+        w.integration().spec.vaults = vec![TitleOrId("v-infra".into())];
+    });
+    issued(&world.plan_at(0));
 }
 
 #[test]
@@ -173,49 +250,3 @@ fn an_item_that_differs_when_fetched_is_listed_again_and_less_and_less_often() {
     }
     assert_eq!(waits, [2, 4, 8, 600]);
 }
-/// The inventory is of the last discovery, which may be hours old: 1Password is away, or the account's requests are used up.
-#[rstest]
-#[case::another_vault(&["HR"], false)]
-#[case::nothing_that_is_there(&["Gone"], false)]
-#[case::still_by_title(&["HR", "Infra"], true)]
-#[case::still_by_id(&["v-infra"], true)]
-#[case::everything(&[], true)]
-fn a_vault_that_was_taken_off_the_allow_list_is_lent_from_no_more_at_once(
-    #[case] allowed: &[&str],
-    #[case] lends: bool,
-) {
-    let world = World::asked().with(|w| {
-        let names = allowed.iter().map(|name| TitleOrId((*name).into()));
-        w.integration().spec.vaults = names.collect();
-    });
-    let plan = world.plan_at(0);
-    if lends {
-        issued(&plan);
-        return;
-    }
-    assert_eq!(plan.effect, None);
-    let message = r#"the integration does not lend from a vault "Infra""#;
-    let expected = ("False", "VaultNotAllowed", message);
-    assert_eq!(condition(&plan, keyloan::api::ACCEPTED), Some(expected));
-    let by_id = world.with(|w| w.asks_for("v-infra", "db password"));
-    assert_eq!(
-        reason(&by_id.plan_at(0), keyloan::api::ACCEPTED),
-        "VaultNotAllowed"
-    );
-}
-
-#[test]
-fn a_vault_that_was_taken_off_the_allow_list_is_no_candidate_either() {
-    let world = World::asked().with(|w| {
-        let inventory = w
-            .integration_seen()
-            .inventory
-            .as_mut()
-            .expect("an inventory");
-        let another = vault("v-infra-2", "Infra", vec![]);
-        std::sync::Arc::make_mut(inventory).vaults.push(another);
-        w.integration().spec.vaults = vec![TitleOrId("v-infra".into())];
-    });
-    issued(&world.plan_at(0));
-}
-
