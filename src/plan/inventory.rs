@@ -98,14 +98,21 @@ impl Inventory {
 impl VaultSeen {
     /// The item of this id or, if there is none, of this title. Items in use come before archived ones of the same title.
     pub fn item(&self, title_or_id: &str) -> Lookup<&ItemSeen> {
-        let names = |item: &&ItemSeen| item.id == title_or_id || item.title == title_or_id;
-        if let Some(item) = self.items.iter().find(|item| item.id == title_or_id) {
+        self.item_that(title_or_id, |_| true)
+    }
+
+    /// The same of those items only of which something holds.
+    pub fn item_that(
+        &self,
+        title_or_id: &str,
+        holds: impl Fn(&ItemSeen) -> bool,
+    ) -> Lookup<&ItemSeen> {
+        let items = || self.items.iter().filter(|item| holds(item));
+        if let Some(item) = items().find(|item| item.id == title_or_id) {
             return Lookup::One(item);
         }
-        let (active, archived): (Vec<_>, Vec<_>) = self
-            .items
-            .iter()
-            .filter(names)
+        let (active, archived): (Vec<_>, Vec<_>) = items()
+            .filter(|item| item.title == title_or_id)
             .partition(|item| item.active);
         let candidates = if active.is_empty() { archived } else { active };
         Lookup::of(candidates, |item| &item.id)
@@ -126,13 +133,6 @@ impl VaultSeen {
         listed_since || refuted
     }
 
-    /// Takes in a fresh listing that was made to look for these names (none, in a discovery).
-    pub fn relist(&mut self, items: Vec<ItemSeen>, looking_for: &[String], at: Timestamp) {
-        self.items = items;
-        self.listed_at = at;
-        let mut refuted = std::mem::take(&mut self.refuted);
-        refuted.extend(looking_for.iter().map(|name| (name.clone(), at)));
-        // An archived item settles nothing: it cannot be lent, and each request for it would list the vault again.
     /// When this vault may be listed for a name that is not known in it; `None` if at once. The first such name causes a listing
     /// without delay, and those that come right after it share the next one.
     pub fn listed_again_from(&self, now: Timestamp) -> Option<Timestamp> {
@@ -142,6 +142,13 @@ impl VaultSeen {
         (from > now).then_some(from)
     }
 
+    /// Takes in a fresh listing that was made to look for these names (none, in a discovery).
+    pub fn relist(&mut self, items: Vec<ItemSeen>, looking_for: &[String], at: Timestamp) {
+        self.items = items;
+        self.listed_at = at;
+        let mut refuted = std::mem::take(&mut self.refuted);
+        refuted.extend(looking_for.iter().map(|name| (name.clone(), at)));
+        // An archived item settles nothing: it cannot be lent, and each request for it would list the vault again.
         refuted.retain(|name, _| !matches!(self.item(name), Lookup::One(item) if item.active));
         while refuted.len() > MOST_REFUTED {
             let oldest = refuted
@@ -274,13 +281,6 @@ mod tests {
     }
 
     #[test]
-    fn a_listing_after_the_request_settles_every_name_so_that_many_unknown_ones_cost_one() {
-        let mut vault = vault(vec![]);
-        vault.relist(vec![], &["one".into()], at(100));
-        assert!(vault.has_refuted("another", at(99)));
-        assert!(
-            !vault.has_refuted("another", at(100)),
-    #[test]
     fn one_name_after_the_other_causes_one_listing_a_minute() {
         let mut vault = vault(vec![]);
         assert_eq!(vault.listed_again_from(at(100)), None, "the first one");
@@ -300,6 +300,13 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_listing_after_the_request_settles_every_name_so_that_many_unknown_ones_cost_one() {
+        let mut vault = vault(vec![]);
+        vault.relist(vec![], &["one".into()], at(100));
+        assert!(vault.has_refuted("another", at(99)));
+        assert!(
+            !vault.has_refuted("another", at(100)),
             "not in the same second"
         );
     }

@@ -1,8 +1,10 @@
 //! From a request to its agreement: the checks, in the order in which they may speak, and what holds a request up.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
-use crate::api::{AccessGrant, ConsideredFlow, Identity, READY, Resolved, TitleOrId};
+use crate::api::{AccessFlow, AccessGrant, ConsideredFlow, Identity, READY, Resolved, TitleOrId};
 
 use super::effect::Effect;
 use super::flow::{choose, open_to};
@@ -10,7 +12,7 @@ use super::inventory::{Inventory, ItemSeen, Lookup, VaultSeen};
 use super::observed::{IntegrationSeen, Observed};
 use super::reasons::grant as reasons;
 use super::retry::Attempt;
-use super::selection::{is_one_of, lends_from};
+use super::selection::{is_one_of, item_matches, lends_from};
 use super::terms::{Agreement, Subject};
 
 /// The checks in the order in which they may speak: who asks comes before anything about items.
@@ -64,7 +66,7 @@ pub(super) fn look_up_and_agree(
         );
         return Err(Hold::fails(reasons::NO_FLOW_COVERS, message));
     }
-    let item = look_up_item(grant, vault_seen, now)?;
+    let item = look_up_item(grant, vault_seen, lent_by(&flows, &vault), now)?;
     let subject = Subject {
         grant,
         requester,
@@ -161,13 +163,27 @@ fn look_up_vault<'a>(
     }
 }
 
+/// Whether one of these flows lends an item of this vault, suspended or not.
+fn lent_by(flows: &[Arc<AccessFlow>], vault: &Resolved) -> impl Fn(&ItemSeen) -> bool {
+    move |item| {
+        let mut flows = flows.iter();
+        flows.any(|flow| item_matches(&flow.spec.items, vault, item))
+    }
+}
+
 fn look_up_item<'a>(
     grant: &AccessGrant,
     vault: &'a VaultSeen,
+    is_lent: impl Fn(&ItemSeen) -> bool,
     now: Timestamp,
 ) -> Result<&'a ItemSeen, Hold> {
     let item_name = &grant.spec.item.item.0;
-    let refusal = match vault.item(item_name) {
+    let found = match vault.item(item_name) {
+        Lookup::One(item) if item.active => return Ok(item),
+        // Of items that no flow lends to the requester neither ids nor whether they are archived are told: they are not found.
+        _ => vault.item_that(item_name, is_lent),
+    };
+    let refusal = match found {
         Lookup::One(item) if item.active => return Ok(item),
         Lookup::One(_) => {
             let message = format!("{item_name:?} is archived in 1Password; restore it there");
@@ -199,6 +215,15 @@ fn look_up_item<'a>(
     if vault.has_refuted(item_name, asked_at) {
         return Err(refusal);
     }
+    if let Some(from) = vault.listed_again_from(now) {
+        let message = format!(
+            "the item is not among those that are known; the vault was listed just now for another request, and is listed again at {from:.0}"
+        );
+        return Err(Hold {
+            wake: Some(from),
+            ..Hold::waits(reasons::LOOKING_FOR_ITEM, message)
+        });
+    }
     let effect = Effect::ListVault {
         vault: vault.id.clone(),
         looking_for: item_name.clone(),
@@ -215,15 +240,6 @@ fn look_up_item<'a>(
 /// At most ten ids, so that the message stays readable.
 fn listed(ids: &[String]) -> String {
     let shown = ids.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
-    if let Some(from) = vault.listed_again_from(now) {
-        let message = format!(
-            "the item is not among those that are known; the vault was listed just now for another request, and is listed again at {from:.0}"
-        );
-        return Err(Hold {
-            wake: Some(from),
-            ..Hold::waits(reasons::LOOKING_FOR_ITEM, message)
-        });
-    }
     match ids.len() {
         0..=10 => shown,
         more => format!("{shown} and {} more", more - 10),

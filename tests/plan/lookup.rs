@@ -100,6 +100,64 @@ fn a_vault_is_listed_for_names_that_it_does_not_have_once_a_minute_at_the_most()
     issued(&known.plan_at(1));
 }
 
+/// Neither that it is archived nor that there are several, and what their ids are.
+#[rstest]
+#[case::archived("old key")]
+#[case::ambiguous("twin")]
+fn of_items_that_no_flow_lends_nothing_is_told(#[case] name: &str) {
+    let world = |name: &str| {
+        let world = World::asked().with(|w| {
+            w.flow().spec.items.include[0].titles = vec![TitleOrId("db *".into())];
+            w.asks_for("Infra", name);
+        });
+        assert!(
+            matches!(world.plan_at(0).effect, Some(Effect::ListVault { .. })),
+            "like one that is not there, it is looked for"
+        );
+        world.one_step(0)
+    };
+    let [known, unknown] = [name, "nothing"].map(|name| {
+        let plan = world(name).plan_at(0);
+        assert_eq!(plan.effect, None);
+        let (status, reason, message) = condition(&plan, keyloan::api::ACCEPTED).expect("said");
+        let message = message.replace(name, "...");
+        (status.to_owned(), reason.to_owned(), message)
+    });
+    assert_eq!(known, unknown);
+    assert_eq!(known.1, "ItemNotFound");
+}
+
+#[test]
+fn of_several_items_of_one_title_those_that_a_flow_lends_are_the_candidates() {
+    let by_id = |ids: &[&str]| {
+        let ids = ids.iter().map(|id| TitleOrId((*id).into())).collect();
+        World::asked().with(|w| {
+            w.infra().items.push(item("i-twin-3", "twin"));
+            w.flow().spec.items.include[0].ids = ids;
+            // A flow that is suspended may lend again.
+            let mut other = flow("other");
+            other.spec.suspend = true;
+            other.spec.items.include[0].ids = vec![TitleOrId("i-twin-3".into())];
+            w.seen.flows.push(std::sync::Arc::new(other));
+            w.asks_for("Infra", "twin");
+        })
+    };
+    let plan = by_id(&["i-twin-1"]).one_step(0).plan_at(0);
+    let message =
+        r#"several items of the vault "Infra" are called "twin"; ask by id: i-twin-1, i-twin-3"#;
+    assert_eq!(
+        condition(&plan, keyloan::api::ACCEPTED),
+        Some(("False", "ItemAmbiguous", message))
+    );
+    let only_one = by_id(&["i-twin-1"]).with(|w| {
+        w.seen.flows.pop();
+    });
+    assert_eq!(
+        issued(&only_one.plan_at(0)).agreement.terms.item.id,
+        "i-twin-1"
+    );
+}
+
 #[test]
 fn an_item_that_appears_in_the_listing_is_lent() {
     let world = World::asked().with(|w| {
