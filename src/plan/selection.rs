@@ -112,7 +112,15 @@ pub fn lends_from(selection: &ItemSelection, vault: &Resolved) -> bool {
 }
 
 fn in_vault(selector: &ItemSelector, vault: &Resolved) -> bool {
-    selector.vault.0 == vault.id || selector.vault.0 == vault.title
+    let name = &selector.vault.0;
+    *name == vault.id || (*name == vault.title && !has_form_of_id(name))
+}
+
+/// Whether a name is written as 1Password writes its ids: 26 characters a-z and 2-7. A rule that names a vault so means its id and
+/// no title: else whoever may title a vault could title it like the id of another one, and have it taken for that.
+pub fn has_form_of_id(name: &str) -> bool {
+    let of_id = |c: u8| matches!(c, b'a'..=b'z' | b'2'..=b'7');
+    name.len() == 26 && name.bytes().all(of_id)
 }
 
 /// Whether an item is included, and not excluded.

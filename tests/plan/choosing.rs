@@ -179,6 +179,32 @@ fn a_selector_matches_items(#[case] select: fn(&mut ItemSelector), #[case] match
     assert_eq!(excluded.plan_at(0).effect.is_some(), !matches);
 }
 
+/// Whoever may title a vault must not be able to give it another one's place.
+#[rstest]
+#[case::include(|w: &mut World| w.flow().spec.items.include = vec![of_vault(OTHERS_ID)], "NoFlowCoversRequest")]
+#[case::allow_list(|w: &mut World| w.integration().spec.vaults = vec![TitleOrId(OTHERS_ID.into())], "VaultNotAllowed")]
+fn a_vault_titled_like_an_id_is_not_taken_for_the_vault_of_this_id(
+    #[case] rule: fn(&mut World),
+    #[case] why: &str,
+) {
+    let world = World::asked().with(rule).with(|w| {
+        w.infra().title = OTHERS_ID.into();
+        w.asks_for("v-infra", "db password");
+    });
+    let plan = world.plan_at(0);
+    assert_eq!(plan.effect, None);
+    assert_eq!(reason(&plan, ACCEPTED), why);
+    let own = world.with(|w| {
+        w.infra().id = OTHERS_ID.into();
+        w.flow().spec.items.include = vec![of_vault(OTHERS_ID)];
+        w.asks_for(OTHERS_ID, "db password");
+    });
+    issued(&own.plan_at(0));
+}
+
+/// As 1Password writes its ids.
+const OTHERS_ID: &str = "infraaaaaaaaaaaaaaaaaaaaae";
+
 #[test]
 fn of_flows_that_do_not_cover_a_request_one_that_lends_the_item_tells_why() {
     let mut world = with_flows(vec![
@@ -258,15 +284,6 @@ fn subject(kind: SubjectKind, name: &str, namespace: Option<&str>) -> Subject {
     }
 }
 
-fn labelled(key: &str, value: &str) -> FlowNamespaces {
-    FlowNamespaces {
-        from: FromNamespaces::Selector,
-        selector: Some(LabelSelector {
-            match_labels: Some([(key.to_owned(), value.to_owned())].into()),
-            match_expressions: None,
-        }),
-    }
-}
 /// All namespaces but those with this label.
 fn not_labelled(key: &str, value: &str) -> FlowNamespaces {
     let other = LabelSelectorRequirement {
@@ -283,3 +300,12 @@ fn not_labelled(key: &str, value: &str) -> FlowNamespaces {
     }
 }
 
+fn labelled(key: &str, value: &str) -> FlowNamespaces {
+    FlowNamespaces {
+        from: FromNamespaces::Selector,
+        selector: Some(LabelSelector {
+            match_labels: Some([(key.to_owned(), value.to_owned())].into()),
+            match_expressions: None,
+        }),
+    }
+}

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{INTEGRATION_LABEL, OnePasswordIntegration, SECRET_LABEL, TitleOrId};
 use crate::plan::inventory::Inventory;
+use crate::plan::selection::has_form_of_id;
 
 /// What was seen of one integration.
 #[derive(Clone, Debug)]
@@ -202,7 +203,7 @@ pub fn choose_vaults<V>(
                 .collect()
         };
         let by_id = ids(|(id, _)| id.to_owned());
-        let named = if by_id.is_empty() {
+        let named = if by_id.is_empty() && !has_form_of_id(entry) {
             ids(|(_, title)| title.to_owned())
         } else {
             by_id
