@@ -16,6 +16,7 @@ use rstest::rstest;
 use world::{Ask, Say, World, condition};
 
 const ITEM: &str = "GET /api/v1/vault/{vault}/item/{item}";
+const SHARE: &str = "POST /api/v4/itemshare";
 
 /// Where issuing stops.
 #[derive(Clone, Copy, Debug)]
