@@ -1,17 +1,22 @@
 //! The objects of one kind, as far as they are known: what the watch has told, and what we wrote ourselves since.
 //!
-//! A watch lags behind. An answer to a write of ours is taken in at once, and what the watch tells later counts only
-//! if it is newer: so nobody acts on something older than our own last write.
+//! A watch lags behind. An answer to a call of ours is taken in at once, and what the watch tells later counts only
+//! if it is newer: so nobody acts on something older than our own last write. An answer can be late, too: an object that
+//! has ended meanwhile does not come back by it.
 
-use std::collections::{HashMap, HashSet};
+mod feed;
+mod known;
+
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
-use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 use tokio::sync::watch;
 
-use super::index::{Index, Mark, Marks};
+use super::index::{Mark, Marks};
+use known::Known;
+
+pub(super) use feed::Feed;
 
 /// An object's namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -65,34 +70,17 @@ pub struct Cache<K> {
     pending: watch::Sender<usize>,
 }
 
-struct Known<K> {
-    objects: HashMap<Arc<Key>, Arc<K>>,
-    index: Index<K>,
-    /// The uids of objects that we deleted and whose end the watch has not told yet.
-    deleted: HashMap<Key, String>,
-    /// What we wrote since the last listing began: it need not be in that list.
-    written: HashSet<Key>,
-}
-
-/// One stream's way into a cache: it owns the objects of one namespace, or all.
-pub(super) struct Feed<K> {
-    cache: Arc<Cache<K>>,
-    scope: Option<String>,
-    listing: Option<HashMap<Key, Arc<K>>>,
-    synced: bool,
+/// A call of ours about one object, from before it is sent until it is answered or given up.
+pub(super) struct Asking<'a, K: Resource> {
+    cache: &'a Cache<K>,
+    key: Key,
 }
 
 impl<K: Resource> Cache<K> {
     /// An empty one that so many streams will feed, of objects with these marks.
     pub(super) fn new(streams: usize, marks: Marks<K>) -> Self {
-        let known = Known {
-            objects: HashMap::new(),
-            index: Index::new(marks),
-            deleted: HashMap::new(),
-            written: HashSet::new(),
-        };
         Self {
-            known: RwLock::new(known),
+            known: RwLock::new(Known::new(marks)),
             subscribers: RwLock::default(),
             pending: watch::Sender::new(streams),
         }
@@ -103,7 +91,6 @@ impl<K: Resource> Cache<K> {
         self.known
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .objects
             .get(key)
             .cloned()
     }
@@ -112,8 +99,7 @@ impl<K: Resource> Cache<K> {
     pub fn select(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known
-            .objects
-            .values()
+            .all()
             .filter(|object| wanted(object))
             .cloned()
             .collect()
@@ -122,9 +108,7 @@ impl<K: Resource> Cache<K> {
     /// All objects with this mark.
     pub fn having(&self, mark: &Mark) -> Vec<Arc<K>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let keys = known.index.having(mark);
-        keys.filter_map(|key| known.objects.get(key).cloned())
-            .collect()
+        known.having(mark).cloned().collect()
     }
 
     /// All objects of a namespace.
@@ -156,30 +140,15 @@ impl<K: Resource> Cache<K> {
             .ok();
     }
 
-    /// Takes in what the API server answered to a write of ours.
-    pub(super) fn remember(&self, mut object: K) -> Arc<K> {
-        prune(&mut object);
-        let (key, object) = (Key::of(&object), Arc::new(object));
-        let mut known = self.write();
-        known.written.insert(key.clone());
-        let taken = known.take(key, object.clone());
-        drop(known);
-        if taken {
-            self.tell(&object);
-        }
-        object
+    /// To be called before the API server is asked about an object, or told: what comes in until it answers is compared with the answer.
+    pub(super) fn asking(&self, key: Key) -> Asking<'_, K> {
+        self.write().begin_call(&key);
+        Asking { cache: self, key }
     }
 
     /// Takes in that we deleted the object of this uid.
     pub(super) fn forget(&self, key: &Key, uid: &str) {
-        let mut known = self.write();
-        known.deleted.insert(key.clone(), uid.to_owned());
-        let is_it = known
-            .objects
-            .get(key)
-            .is_some_and(|object| is(object.as_ref(), uid));
-        let gone = if is_it { known.remove(key) } else { None };
-        drop(known);
+        let gone = self.write().forget(key, uid);
         gone.iter().for_each(|object| self.tell(object));
     }
 
@@ -196,118 +165,40 @@ impl<K: Resource> Cache<K> {
     }
 }
 
-impl<K: Resource> Known<K> {
-    /// Takes an object in unless a newer one is known; says whether it was news.
-    fn take(&mut self, key: Key, object: Arc<K>) -> bool {
-        let ended = self
-            .deleted
-            .get(&key)
-            .is_some_and(|uid| is(object.as_ref(), uid));
-        let known = self.objects.get(&key).map(|known| version(known.as_ref()));
-        if ended || known.is_some_and(|known| known >= version(object.as_ref())) {
-            return false;
-        }
-        self.deleted.remove(&key);
-        self.remove(&key);
-        let key = Arc::new(key);
-        self.index.add(&key, &object);
-        self.objects.insert(key, object);
-        true
+impl<K: Resource> Asking<'_, K> {
+    /// Takes in an object that we created or read.
+    pub(super) fn found(self, object: K) -> Arc<K> {
+        self.answered(object, true)
     }
 
-    fn remove(&mut self, key: &Key) -> Option<Arc<K>> {
-        let (key, object) = self.objects.remove_entry(key)?;
-        self.index.remove(&key, &object);
-        Some(object)
+    /// Takes in an object as we changed it. One that is known no more has ended since.
+    pub(super) fn changed(self, object: K) -> Arc<K> {
+        self.answered(object, false)
+    }
+
+    /// Takes in that there is no such object.
+    pub(super) fn missed(self) {
+        let gone = self.cache.write().miss(&self.key);
+        gone.iter().for_each(|object| self.cache.tell(object));
+    }
+
+    fn answered(self, mut object: K, may_be_new: bool) -> Arc<K> {
+        prune(&mut object);
+        let object = Arc::new(object);
+        let mut known = self.cache.write();
+        let counts = may_be_new || known.has(&self.key, object.as_ref());
+        let taken = counts && known.answer(self.key.clone(), object.clone());
+        drop(known);
+        if taken {
+            self.cache.tell(&object);
+        }
+        object
     }
 }
 
-impl<K: Resource> Feed<K> {
-    pub(super) fn new(cache: Arc<Cache<K>>, scope: Option<String>) -> Self {
-        Self {
-            cache,
-            scope,
-            listing: None,
-            synced: false,
-        }
-    }
-
-    /// Takes in what the watch has told.
-    pub(super) fn take(&mut self, event: Event<K>) {
-        match event.modify(prune) {
-            Event::Init => {
-                self.listing = Some(HashMap::new());
-                let scope = self.scope.clone();
-                self.cache
-                    .write()
-                    .written
-                    .retain(|key| !in_scope(scope.as_deref(), key));
-            }
-            Event::InitApply(object) => {
-                if let Some(listing) = &mut self.listing {
-                    listing.insert(Key::of(&object), Arc::new(object));
-                }
-            }
-            Event::InitDone => self.end_listing(),
-            Event::Apply(object) => {
-                let object = Arc::new(object);
-                let taken = self
-                    .cache
-                    .write()
-                    .take(Key::of(object.as_ref()), object.clone());
-                if taken {
-                    self.cache.tell(&object);
-                }
-            }
-            Event::Delete(object) => self.delete(&object),
-        }
-    }
-
-    /// All has been told that can be, for now.
-    pub(super) fn count_as_told(&mut self) {
-        if !self.synced {
-            self.synced = true;
-            self.cache.pending.send_modify(|pending| *pending -= 1);
-        }
-    }
-
-    fn end_listing(&mut self) {
-        let listing = self.listing.take().unwrap_or_default();
-        let mut known = self.cache.write();
-        let gone: Vec<Arc<Key>> = known
-            .objects
-            .keys()
-            .filter(|key| in_scope(self.scope.as_deref(), key))
-            .filter(|key| {
-                !listing.contains_key(key.as_ref()) && !known.written.contains(key.as_ref())
-            })
-            .cloned()
-            .collect();
-        let mut news: Vec<Arc<K>> = gone.iter().filter_map(|key| known.remove(key)).collect();
-        known.deleted.retain(|key, _| listing.contains_key(key));
-        for (key, object) in listing {
-            if known.take(key, object.clone()) {
-                news.push(object);
-            }
-        }
-        drop(known);
-        self.count_as_told();
-        news.iter().for_each(|object| self.cache.tell(object));
-    }
-
-    fn delete(&self, object: &K) {
-        let key = Key::of(object);
-        let mut known = self.cache.write();
-        if known.deleted.get(&key).is_some_and(|uid| is(object, uid)) {
-            known.deleted.remove(&key);
-        }
-        let is_older = |known: &Arc<K>| version(known.as_ref()) <= version(object);
-        let gone = match known.objects.get(&key) {
-            Some(known_object) if is_older(known_object) => known.remove(&key),
-            _ => None,
-        };
-        drop(known);
-        gone.iter().for_each(|object| self.cache.tell(object));
+impl<K: Resource> Drop for Asking<'_, K> {
+    fn drop(&mut self) {
+        self.cache.write().end_call(&self.key);
     }
 }
 
@@ -318,24 +209,6 @@ fn prune<K: Resource>(object: &mut K) {
     if let Some(annotations) = &mut meta.annotations {
         annotations.remove(LAST_APPLIED);
     }
-}
-
-fn in_scope(scope: Option<&str>, key: &Key) -> bool {
-    scope.is_none_or(|namespace| namespace == key.namespace)
-}
-
-fn is(object: &impl Resource, uid: &str) -> bool {
-    object.meta().uid.as_deref() == Some(uid)
-}
-
-/// Resource versions are decimal numbers that grow (since Kubernetes 1.35 by contract, before that in fact).
-fn version(object: &impl Resource) -> u128 {
-    object
-        .meta()
-        .resource_version
-        .as_deref()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -43,21 +43,26 @@ impl<K: Namespaced> Kind<K> {
 
     /// Creates an object; [`Trouble::AlreadyExists`](super::Trouble::AlreadyExists) if there is one of that name.
     pub async fn create(&self, object: &K) -> Result<Arc<K>, ApiError> {
-        Ok(self.cache.remember(self.verbs.create(object).await?))
+        let asking = self.cache.asking(Key::of(object));
+        Ok(asking.found(self.verbs.create(object).await?))
     }
 
     /// Reads an object from the API server itself.
     pub async fn live(&self, key: &Key) -> Result<Option<Arc<K>>, ApiError> {
-        Ok(self
-            .verbs
-            .get(key)
-            .await?
-            .map(|object| self.cache.remember(object)))
+        let asking = self.cache.asking(key.clone());
+        match self.verbs.get(key).await? {
+            Some(object) => Ok(Some(asking.found(object))),
+            None => {
+                asking.missed();
+                Ok(None)
+            }
+        }
     }
 
     /// Changes an object if it is still as it was seen; see [`Verbs::swap`].
     pub async fn swap(&self, seen: &K, change: Value) -> Result<Arc<K>, ApiError> {
-        Ok(self.cache.remember(self.verbs.swap(seen, change).await?))
+        let asking = self.cache.asking(Key::of(seen));
+        Ok(asking.changed(self.verbs.swap(seen, change).await?))
     }
 
     /// Writes a status where it differs; see [`Verbs::patch_status`]. Says whether it did.
@@ -66,8 +71,9 @@ impl<K: Namespaced> Kind<K> {
         K: HasStatus,
         K::Status: Serialize + Debug,
     {
+        let asking = self.cache.asking(Key::of(seen));
         let written = self.verbs.patch_status(seen, status).await?;
-        Ok(written.map(|object| self.cache.remember(object)).is_some())
+        Ok(written.map(|object| asking.changed(object)).is_some())
     }
 
     /// Deletes this very object, and no later one of the same name.

@@ -2,6 +2,8 @@
 
 use super::*;
 use k8s_openapi::api::core::v1::ConfigMap;
+use known::version;
+use kube::runtime::watcher::Event;
 use std::sync::Mutex;
 
 fn object(name: &str, uid: &str, version: u32) -> ConfigMap {
@@ -31,6 +33,15 @@ fn having(cache: &Cache<ConfigMap>, color: &str) -> Vec<String> {
     names
 }
 
+/// As if we had written it, and been answered at once.
+fn wrote(cache: &Cache<ConfigMap>, object: ConfigMap) {
+    cache.asking(Key::of(&object)).found(object);
+}
+
+fn key(name: &str) -> Key {
+    Key::new("ns", name)
+}
+
 type Told = Arc<Mutex<Vec<String>>>;
 
 fn synced() -> (Arc<Cache<ConfigMap>>, Feed<ConfigMap>, Told) {
@@ -57,7 +68,7 @@ fn seen(cache: &Cache<ConfigMap>, name: &str) -> Option<u128> {
 #[test]
 fn what_we_wrote_stands_until_the_watch_knows_something_newer() {
     let (cache, mut feed, told) = synced();
-    cache.remember(object("a", "u1", 5));
+    wrote(&cache, object("a", "u1", 5));
     feed.take(Event::Apply(object("a", "u1", 4)));
     assert_eq!(seen(&cache, "a"), Some(5));
     feed.take(Event::Apply(object("a", "u1", 5)));
@@ -85,7 +96,7 @@ fn what_we_deleted_does_not_come_back_but_its_namesake_does() {
 #[test]
 fn the_end_of_an_earlier_object_does_not_end_its_namesake() {
     let (cache, mut feed, _) = synced();
-    cache.remember(object("a", "u2", 9));
+    wrote(&cache, object("a", "u2", 9));
     feed.take(Event::Delete(object("a", "u1", 8)));
     assert_eq!(seen(&cache, "a"), Some(9));
 }
@@ -96,7 +107,7 @@ fn a_listing_drops_what_is_gone_but_not_what_we_wrote_while_it_was_made() {
     feed.take(Event::Apply(object("gone", "u1", 1)));
     feed.take(Event::Apply(object("kept", "u2", 2)));
     feed.take(Event::Init);
-    cache.remember(object("ours", "u3", 3));
+    wrote(&cache, object("ours", "u3", 3));
     feed.take(Event::InitApply(object("kept", "u2", 2)));
     assert_eq!(
         seen(&cache, "gone"),
@@ -116,7 +127,7 @@ fn a_listing_drops_what_is_gone_but_not_what_we_wrote_while_it_was_made() {
 fn objects_are_found_by_their_marks_as_long_as_they_are_there_and_have_them() {
     let (cache, mut feed, _) = synced();
     feed.take(Event::Apply(colored("red", object("a", "u1", 1))));
-    cache.remember(colored("red", object("b", "u2", 2)));
+    wrote(&cache, colored("red", object("b", "u2", 2)));
     feed.take(Event::Apply(colored("blue", object("c", "u3", 3))));
     assert_eq!(having(&cache, "red"), ["a", "b"]);
     feed.take(Event::Apply(colored("blue", object("a", "u1", 4))));
@@ -129,7 +140,7 @@ fn objects_are_found_by_their_marks_as_long_as_they_are_there_and_have_them() {
     feed.take(Event::Init);
     feed.take(Event::InitDone);
     assert_eq!(having(&cache, "blue"), [""; 0], "it is in the list no more");
-    assert!(cache.write().index.is_empty(), "nothing is left behind");
+    assert!(cache.write().is_without_marks(), "nothing is left behind");
 }
 
 #[test]
@@ -144,7 +155,7 @@ fn what_is_large_and_of_no_use_is_not_kept() {
         large
     };
     feed.take(Event::Apply(large("a")));
-    cache.remember(large("b"));
+    wrote(&cache, large("b"));
     for name in ["a", "b"] {
         let kept = cache.get(&Key::new("ns", name)).expect("kept");
         assert_eq!(kept.metadata.managed_fields, None);
@@ -167,4 +178,165 @@ fn a_stream_of_one_namespace_leaves_the_others_alone() {
     other.take(Event::InitDone);
     assert!(cache.is_synced());
     assert_eq!(seen(&cache, "a"), Some(1));
+}
+
+#[test]
+fn a_late_answer_brings_nothing_back_that_has_ended() {
+    let (cache, mut feed, told) = synced();
+    feed.take(Event::Apply(object("a", "u1", 1)));
+    let changing = cache.asking(key("a"));
+    feed.take(Event::Delete(object("a", "u1", 3)));
+    let answer = changing.changed(object("a", "u1", 2));
+    assert_eq!(version(answer.as_ref()), 2, "who changed it is told");
+    assert_eq!(seen(&cache, "a"), None, "changed, and then deleted");
+
+    let (creating, reading) = (cache.asking(key("b")), cache.asking(key("b")));
+    feed.take(Event::Apply(object("b", "u2", 4)));
+    feed.take(Event::Delete(object("b", "u2", 6)));
+    creating.found(object("b", "u2", 4));
+    reading.found(object("b", "u2", 5));
+    assert_eq!(
+        seen(&cache, "b"),
+        None,
+        "created and read, and then deleted"
+    );
+
+    let changing = cache.asking(key("c"));
+    feed.take(Event::Apply(object("c", "u3", 7)));
+    feed.take(Event::Init);
+    feed.take(Event::InitDone);
+    changing.changed(object("c", "u3", 8));
+    assert_eq!(seen(&cache, "c"), None, "it was in the list no more");
+    assert_eq!(
+        *told.lock().expect("fine"),
+        ["a@1", "a@1", "b@4", "b@4", "c@7", "c@7"]
+    );
+    assert!(cache.write().is_at_rest());
+}
+
+#[test]
+fn a_late_answer_does_not_touch_a_namesake() {
+    let (cache, mut feed, _) = synced();
+    feed.take(Event::Apply(object("a", "u1", 1)));
+    let (changing, creating) = (cache.asking(key("a")), cache.asking(key("a")));
+    feed.take(Event::Delete(object("a", "u1", 3)));
+    feed.take(Event::Apply(object("a", "u2", 4)));
+    changing.changed(object("a", "u1", 2));
+    assert_eq!(seen(&cache, "a"), Some(4));
+    feed.take(Event::Delete(object("a", "u2", 5)));
+    creating.found(object("a", "u3", 6));
+    assert_eq!(seen(&cache, "a"), Some(6), "it was created after that");
+}
+
+#[test]
+fn an_answer_that_was_overtaken_by_something_newer_does_not_count() {
+    let (cache, mut feed, _) = synced();
+    feed.take(Event::Apply(object("a", "u1", 1)));
+    let (changing, reading) = (cache.asking(key("a")), cache.asking(key("a")));
+    let missing = cache.asking(key("a"));
+    feed.take(Event::Apply(object("a", "u1", 4)));
+    changing.changed(object("a", "u1", 2));
+    reading.found(object("a", "u1", 3));
+    missing.missed();
+    assert_eq!(seen(&cache, "a"), Some(4));
+}
+
+#[test]
+fn what_a_read_does_not_find_is_known_no_more() {
+    let (cache, mut feed, told) = synced();
+    feed.take(Event::Apply(object("a", "u1", 1)));
+    cache.asking(key("a")).missed();
+    feed.take(Event::Apply(object("a", "u1", 2)));
+    assert_eq!(seen(&cache, "a"), None, "the watch lags behind");
+    feed.take(Event::Delete(object("a", "u1", 3)));
+    cache.asking(key("a")).missed();
+    assert_eq!(*told.lock().expect("fine"), ["a@1", "a@1"]);
+    assert!(cache.write().is_at_rest());
+}
+
+#[test]
+fn nothing_is_kept_in_mind_longer_than_it_is_needed() {
+    let (cache, mut feed, _) = synced();
+    wrote(&cache, object("a", "u1", 1));
+    assert!(cache.write().is_at_rest(), "written, and no listing runs");
+    feed.take(Event::Delete(object("a", "u1", 2)));
+    cache.forget(&key("a"), "u1");
+    assert!(cache.write().is_at_rest(), "the watch told of it first");
+
+    wrote(&cache, object("b", "u2", 3));
+    cache.forget(&key("b"), "u2");
+    assert!(!cache.write().is_at_rest());
+    feed.take(Event::Delete(object("b", "u2", 4)));
+    assert!(cache.write().is_at_rest(), "the watch told of it then");
+
+    feed.take(Event::Init);
+    wrote(&cache, object("c", "u3", 5));
+    wrote(&cache, object("d", "u4", 6));
+    cache.forget(&key("d"), "u4");
+    assert!(!cache.write().is_at_rest());
+    feed.take(Event::Init);
+    assert!(cache.write().is_at_rest(), "the list is made anew");
+    wrote(&cache, object("c", "u3", 7));
+    feed.take(Event::InitDone);
+    assert!(cache.write().is_at_rest(), "the list is complete");
+    wrote(&cache, object("c", "u3", 8));
+    assert!(cache.write().is_at_rest(), "and no other one runs");
+    drop(cache.asking(key("c")));
+    assert!(cache.write().is_at_rest(), "a call that was given up");
+}
+
+#[test]
+fn what_was_written_while_a_list_was_made_and_is_older_than_the_list_is_gone() {
+    let (cache, mut feed, _) = synced();
+    feed.take(Event::Init);
+    wrote(&cache, object("gone", "u1", 1));
+    wrote(&cache, object("ours", "u2", 3));
+    feed.take(Event::InitApply(object("other", "u3", 2)));
+    feed.take(Event::InitDone);
+    assert_eq!(seen(&cache, "gone"), None, "or it would be in the list");
+    assert_eq!(seen(&cache, "ours"), Some(3));
+}
+
+#[test]
+fn what_we_deleted_while_a_list_was_made_does_not_come_back_by_it() {
+    let (cache, mut feed, _) = synced();
+    feed.take(Event::Apply(object("a", "u1", 1)));
+    feed.take(Event::Init);
+    feed.take(Event::InitApply(object("a", "u1", 1)));
+    cache.forget(&key("a"), "u1");
+    feed.take(Event::InitDone);
+    assert_eq!(seen(&cache, "a"), None);
+    feed.take(Event::Delete(object("a", "u1", 2)));
+    assert!(cache.write().is_at_rest());
+}
+
+/// Resource versions go back when etcd is restored from a backup.
+#[test]
+fn what_the_api_server_says_counts_also_if_its_versions_have_gone_back() {
+    let (cache, mut feed, told) = synced();
+    for (name, uid) in [("listed", "u1"), ("read", "u2"), ("ended", "u3")] {
+        feed.take(Event::Apply(object(name, uid, 9)));
+    }
+    feed.take(Event::Apply(object("deleted", "u4", 9)));
+    cache.forget(&key("deleted"), "u4");
+    told.lock().expect("fine").clear();
+
+    cache.asking(key("read")).found(object("read", "u2", 2));
+    assert_eq!(seen(&cache, "read"), Some(2), "by a live read");
+    cache.asking(key("read")).changed(object("read", "u2", 3));
+    assert_eq!(seen(&cache, "read"), Some(3), "by an answer to a write");
+    feed.take(Event::Delete(object("ended", "u3", 4)));
+    assert_eq!(seen(&cache, "ended"), None, "by its end");
+    feed.take(Event::Init);
+    for (name, uid) in [("listed", "u1"), ("read", "u2"), ("deleted", "u4")] {
+        feed.take(Event::InitApply(object(name, uid, 3)));
+    }
+    feed.take(Event::InitDone);
+    for name in ["listed", "read", "deleted"] {
+        assert_eq!(seen(&cache, name), Some(3), "{name} by a list");
+    }
+    let mut told = told.lock().expect("fine").clone();
+    told.sort();
+    let expected = ["deleted@3", "ended@9", "listed@3", "read@2", "read@3"];
+    assert_eq!(told, expected, "each change is told once");
 }

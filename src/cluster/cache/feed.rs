@@ -1,0 +1,76 @@
+//! One stream's way into a cache.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kube::Resource;
+use kube::runtime::watcher::Event;
+
+use super::{Cache, Key, prune};
+
+/// It owns the objects of one namespace, or all.
+pub(in crate::cluster) struct Feed<K> {
+    cache: Arc<Cache<K>>,
+    scope: Option<String>,
+    listing: Option<HashMap<Key, Arc<K>>>,
+    synced: bool,
+}
+
+impl<K: Resource> Feed<K> {
+    pub(in crate::cluster) fn new(cache: Arc<Cache<K>>, scope: Option<String>) -> Self {
+        Self {
+            cache,
+            scope,
+            listing: None,
+            synced: false,
+        }
+    }
+
+    /// Takes in what the watch has told.
+    pub(in crate::cluster) fn take(&mut self, event: Event<K>) {
+        match event.modify(prune) {
+            Event::Init => {
+                let again = self.listing.replace(HashMap::new()).is_some();
+                self.cache
+                    .write()
+                    .begin_listing(self.scope.as_deref(), again);
+            }
+            Event::InitApply(object) => {
+                if let Some(listing) = &mut self.listing {
+                    listing.insert(Key::of(&object), Arc::new(object));
+                }
+            }
+            Event::InitDone => self.end_listing(),
+            Event::Apply(object) => {
+                let object = Arc::new(object);
+                let key = Key::of(object.as_ref());
+                let taken = self.cache.write().take(key, object.clone());
+                if taken {
+                    self.cache.tell(&object);
+                }
+            }
+            Event::Delete(object) => {
+                let gone = self.cache.write().end(&object);
+                gone.iter().for_each(|object| self.cache.tell(object));
+            }
+        }
+    }
+
+    /// All has been told that can be, for now.
+    pub(in crate::cluster) fn count_as_told(&mut self) {
+        if !self.synced {
+            self.synced = true;
+            self.cache.pending.send_modify(|pending| *pending -= 1);
+        }
+    }
+
+    fn end_listing(&mut self) {
+        let listing = self.listing.take().unwrap_or_default();
+        let news = self
+            .cache
+            .write()
+            .end_listing(self.scope.as_deref(), listing);
+        self.count_as_told();
+        news.iter().for_each(|object| self.cache.tell(object));
+    }
+}

@@ -1,0 +1,252 @@
+//! What a cache knows, and what it keeps in mind to tell late news from new ones.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use kube::Resource;
+
+use super::Key;
+use crate::cluster::index::{Index, Mark, Marks};
+
+/// The objects, and for as long as each is needed:
+pub(super) struct Known<K> {
+    objects: HashMap<Arc<Key>, Arc<K>>,
+    index: Index<K>,
+    /// The uids of objects that we deleted and whose end the watch has not told yet.
+    deleted: HashMap<Key, String>,
+    /// How many listings are under way.
+    listings: usize,
+    /// What was answered since a listing began: it need not be in that list.
+    answered: HashSet<Key>,
+    /// The objects about which calls of ours are under way.
+    asked: HashMap<Key, Asked>,
+}
+
+/// What came in about an object since the first of the calls about it began.
+#[derive(Default)]
+struct Asked {
+    calls: usize,
+    /// Whether anything did.
+    news: bool,
+    /// The last version at which one of its name is known to have ended.
+    ended: Option<u128>,
+}
+
+impl<K: Resource> Known<K> {
+    pub(super) fn new(marks: Marks<K>) -> Self {
+        Self {
+            objects: HashMap::new(),
+            index: Index::new(marks),
+            deleted: HashMap::new(),
+            listings: 0,
+            answered: HashSet::new(),
+            asked: HashMap::new(),
+        }
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<&Arc<K>> {
+        self.objects.get(key)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<K>> {
+        self.objects.values()
+    }
+
+    pub(super) fn having(&self, mark: &Mark) -> impl Iterator<Item = &Arc<K>> {
+        let keys = self.index.having(mark);
+        keys.filter_map(|key| self.objects.get(key))
+    }
+
+    /// Whether this very object is known, as whatever version.
+    pub(super) fn has(&self, key: &Key, object: &K) -> bool {
+        let known = self.objects.get(key);
+        known.is_some_and(|known| known.meta().uid == object.meta().uid)
+    }
+
+    /// Takes an object in unless a newer one is known; says whether it was news.
+    pub(super) fn take(&mut self, key: Key, object: Arc<K>) -> bool {
+        let ended = self
+            .deleted
+            .get(&key)
+            .is_some_and(|uid| is(object.as_ref(), uid));
+        let known = self.objects.get(&key).map(|known| version(known.as_ref()));
+        if ended || known.is_some_and(|known| known >= version(object.as_ref())) {
+            return false;
+        }
+        self.put(key, object)
+    }
+
+    /// Takes an object in, whatever is known; says whether it was news.
+    fn put(&mut self, key: Key, object: Arc<K>) -> bool {
+        self.deleted.remove(&key);
+        self.note(&key, None);
+        let before = self.take_out(&key);
+        let is_news = before.is_none_or(|before| {
+            before.meta().uid != object.meta().uid
+                || version(before.as_ref()) != version(object.as_ref())
+        });
+        let key = Arc::new(key);
+        self.index.add(&key, &object);
+        self.objects.insert(key, object);
+        is_news
+    }
+
+    fn remove(&mut self, key: &Key) -> Option<Arc<K>> {
+        let object = self.take_out(key)?;
+        self.note(key, Some(version(object.as_ref())));
+        Some(object)
+    }
+
+    fn take_out(&mut self, key: &Key) -> Option<Arc<K>> {
+        let (key, object) = self.objects.remove_entry(key)?;
+        self.index.remove(&key, &object);
+        Some(object)
+    }
+
+    /// Takes in that an object has ended, as the watch has told it; returns what was known of it.
+    pub(super) fn end(&mut self, object: &K) -> Option<Arc<K>> {
+        let key = Key::of(object);
+        let uid = object.meta().uid.as_deref().unwrap_or_default();
+        if self.deleted.get(&key).is_some_and(|deleted| deleted == uid) {
+            self.deleted.remove(&key);
+        }
+        self.note(&key, Some(version(object)));
+        let known = self.objects.get(&key)?;
+        let is_over = is(known.as_ref(), uid) || version(known.as_ref()) <= version(object);
+        if is_over { self.remove(&key) } else { None }
+    }
+
+    /// Takes in that we deleted the object of this uid; returns what was known of it. If nothing was, its end has been told.
+    pub(super) fn forget(&mut self, key: &Key, uid: &str) -> Option<Arc<K>> {
+        self.objects
+            .get(key)
+            .filter(|known| is(known.as_ref(), uid))?;
+        self.deleted.insert(key.clone(), uid.to_owned());
+        self.remove(key)
+    }
+
+    pub(super) fn begin_call(&mut self, key: &Key) {
+        self.asked.entry(key.clone()).or_default().calls += 1;
+    }
+
+    pub(super) fn end_call(&mut self, key: &Key) {
+        if let Some(asked) = self.asked.get_mut(key) {
+            asked.calls -= 1;
+            if asked.calls == 0 {
+                self.asked.remove(key);
+            }
+        }
+    }
+
+    /// Takes in what a call was answered; says whether it was news.
+    ///
+    /// If nothing else came in since it began, the answer is the truth, whatever is known: resource versions go back when etcd is
+    /// restored. Else the newer one counts.
+    pub(super) fn answer(&mut self, key: Key, object: Arc<K>) -> bool {
+        let asked = self.asked.get(&key);
+        let ended = asked.and_then(|asked| asked.ended);
+        if ended.is_some_and(|ended| version(object.as_ref()) <= ended) {
+            return false;
+        }
+        let undisputed = asked.is_some_and(|asked| !asked.news);
+        if self.listings > 0 {
+            self.answered.insert(key.clone());
+        }
+        if undisputed {
+            self.put(key, object)
+        } else {
+            self.take(key, object)
+        }
+    }
+
+    /// Takes in that a call was answered with there being no such object; returns what was known of it.
+    pub(super) fn miss(&mut self, key: &Key) -> Option<Arc<K>> {
+        self.asked.get(key).filter(|asked| !asked.news)?;
+        let uid = self.objects.get(key)?.meta().uid.clone();
+        self.forget(key, &uid.unwrap_or_default())
+    }
+
+    fn note(&mut self, key: &Key, ended: Option<u128>) {
+        if let Some(asked) = self.asked.get_mut(key) {
+            asked.news = true;
+            asked.ended = asked.ended.max(ended);
+        }
+    }
+
+    /// A listing begins, `again` if the one before came to nothing: what was answered until now is older than its list.
+    pub(super) fn begin_listing(&mut self, scope: Option<&str>, again: bool) {
+        self.listings += usize::from(!again);
+        self.answered.retain(|key| !in_scope(scope, key));
+        self.deleted.retain(|key, _| !in_scope(scope, key));
+    }
+
+    /// Takes in all that is there; returns what is news, and what is gone as it was last.
+    pub(super) fn end_listing(
+        &mut self,
+        scope: Option<&str>,
+        listing: HashMap<Key, Arc<K>>,
+    ) -> Vec<Arc<K>> {
+        // The list is at least as new as each object in it.
+        let listed_at = listing
+            .values()
+            .map(|object| version(object.as_ref()))
+            .max();
+        let is_newer = |key: &Key, object: &K| {
+            self.answered.contains(key) && Some(version(object)) > listed_at
+        };
+        let gone: Vec<Arc<Key>> = self
+            .objects
+            .iter()
+            .filter(|(key, _)| in_scope(scope, key) && !listing.contains_key(key.as_ref()))
+            .filter(|(key, object)| !is_newer(key, object))
+            .map(|(key, _)| key.clone())
+            .collect();
+        let mut news: Vec<Arc<K>> = gone.iter().filter_map(|key| self.remove(key)).collect();
+        self.deleted
+            .retain(|key, _| !in_scope(scope, key) || listing.contains_key(key));
+        for (key, object) in listing {
+            // The list is the truth, whatever is known, but for what was answered or deleted while it was made.
+            let disputed = self.answered.contains(&key) || self.deleted.contains_key(&key);
+            let is_news = if disputed {
+                self.take(key, object.clone())
+            } else {
+                self.put(key, object.clone())
+            };
+            if is_news {
+                news.push(object);
+            }
+        }
+        self.listings = self.listings.saturating_sub(1);
+        self.answered.retain(|key| !in_scope(scope, key));
+        news
+    }
+
+    /// Whether nothing is kept in mind but the objects.
+    #[cfg(test)]
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.deleted.is_empty() && self.answered.is_empty() && self.asked.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_without_marks(&self) -> bool {
+        self.index.is_empty()
+    }
+}
+
+fn in_scope(scope: Option<&str>, key: &Key) -> bool {
+    scope.is_none_or(|namespace| namespace == key.namespace)
+}
+
+fn is(object: &impl Resource, uid: &str) -> bool {
+    object.meta().uid.as_deref() == Some(uid)
+}
+
+/// Resource versions are decimal numbers that grow (since Kubernetes 1.35 by contract, before that in fact).
+pub(super) fn version(object: &impl Resource) -> u128 {
+    object
+        .meta()
+        .resource_version
+        .as_deref()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
+}
