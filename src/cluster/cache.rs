@@ -14,6 +14,7 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::watch;
 
 use super::index::{Mark, Marks};
+use super::prune::Keeps;
 use known::Known;
 
 pub(super) use feed::Feed;
@@ -57,14 +58,12 @@ impl fmt::Display for Key {
     }
 }
 
-/// Where kubectl keeps a copy of the whole object.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-
 type Subscriber<K> = Box<dyn Fn(&K) + Send + Sync>;
 
 /// The known objects of one kind.
 pub struct Cache<K> {
     known: RwLock<Known<K>>,
+    keeps: Keeps,
     subscribers: RwLock<Vec<Subscriber<K>>>,
     /// How many streams have not told everything yet.
     pending: watch::Sender<usize>,
@@ -77,10 +76,11 @@ pub(super) struct Asking<'a, K: Resource> {
 }
 
 impl<K: Resource> Cache<K> {
-    /// An empty one that so many streams will feed, of objects with these marks.
-    pub(super) fn new(streams: usize, marks: Marks<K>) -> Self {
+    /// An empty one that so many streams will feed, of objects with these marks, of whose metadata it keeps so much.
+    pub(super) fn new(streams: usize, marks: Marks<K>, keeps: Keeps) -> Self {
         Self {
             known: RwLock::new(Known::new(marks)),
+            keeps,
             subscribers: RwLock::default(),
             pending: watch::Sender::new(streams),
         }
@@ -183,7 +183,7 @@ impl<K: Resource> Asking<'_, K> {
     }
 
     fn answered(self, mut object: K, may_be_new: bool) -> Arc<K> {
-        prune(&mut object);
+        self.cache.keeps.prune(&mut object);
         let object = Arc::new(object);
         let mut known = self.cache.write();
         let counts = may_be_new || known.has(&self.key, object.as_ref());
@@ -199,15 +199,6 @@ impl<K: Resource> Asking<'_, K> {
 impl<K: Resource> Drop for Asking<'_, K> {
     fn drop(&mut self) {
         self.cache.write().end_call(&self.key);
-    }
-}
-
-/// Drops what is large and of no use to us. What was pruned is never written back as a whole.
-fn prune<K: Resource>(object: &mut K) {
-    let meta = object.meta_mut();
-    meta.managed_fields = None;
-    if let Some(annotations) = &mut meta.annotations {
-        annotations.remove(LAST_APPLIED);
     }
 }
 

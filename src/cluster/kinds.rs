@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::cache::{Cache, Key};
 use super::errors::ApiError;
 use super::index::Marks;
+use super::prune::Keeps;
 use super::verbs::{Deleted, Namespaced, Verbs};
 
 /// All that the operator knows of a kind, and can do to its objects. Reads like its [`Cache`].
@@ -32,7 +33,7 @@ impl<K: Namespaced> Kind<K> {
     /// With nothing known yet, of objects with these marks.
     pub(super) fn new(verbs: Verbs, marks: Marks<K>) -> Self {
         Self {
-            cache: Arc::new(Cache::new(1, marks)),
+            cache: Arc::new(Cache::new(1, marks, Keeps::OURS)),
             verbs,
         }
     }

@@ -22,6 +22,8 @@ const SEQUENCE: &str = "keyloan.dev/sequence";
 const ISSUED_AT: &str = "keyloan.dev/issued-at";
 const EXPIRES_AT: &str = "keyloan.dev/expires-at";
 const ITEM_VERSION: &str = "keyloan.dev/item-version";
+/// What a link's Secret says of it besides its data.
+pub(super) const ANNOTATIONS: [&str; 4] = [SEQUENCE, ISSUED_AT, EXPIRES_AT, ITEM_VERSION];
 
 /// Labels by which common backup tools leave an object out: a backup would keep the URL beyond the loan.
 /// Velero: <https://velero.io/docs/main/resource-filtering/>, "velero.io/exclude-from-backup".

@@ -1,7 +1,8 @@
 //! The Kubernetes cluster: the only place that makes clients and `Api`s.
 //!
 //! * `connect`: a client whose every call is bounded in time.
-//! * `cache`: what the watches have told, and what we wrote ourselves since; `streams` feeds it, and `index` finds in it.
+//! * `cache`: what the watches have told, and what we wrote ourselves since; `streams` feeds it, `prune` says how much of it is kept,
+//!   and `index` finds in it.
 //! * `verbs`: what can be written, and read live; `kinds` joins both for each of our kinds.
 //! * `events`: what people see in `kubectl describe`.
 //! * `policies`: the admission policies that guard all of it; [`probe`] sees whether they act.
@@ -20,6 +21,7 @@ pub mod person;
 mod policies;
 pub mod probe;
 mod proxy;
+mod prune;
 mod streams;
 mod verbs;
 
@@ -29,7 +31,6 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::PartialObjectMeta;
-use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 
 use crate::api::{
@@ -38,6 +39,8 @@ use crate::api::{
 use crate::plan::boundary::PolicyKind;
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
+
+use prune::Keeps;
 
 pub use cache::{Cache, Key};
 pub use connect::{ConnectError, KubeAccess, connect, install_tls};
@@ -125,8 +128,8 @@ impl Cluster {
             grants: Kind::new(verbs.clone(), index::of_grant),
             decisions: Kind::new(verbs.clone(), index::of_decision),
             records: Kind::new(verbs.clone(), index::of_record),
-            secrets: Arc::new(Cache::new(secret_streams, index::unmarked)),
-            namespaces: Arc::new(Cache::new(1, index::unmarked)),
+            secrets: Arc::new(Cache::new(secret_streams, index::unmarked, Keeps::SECRETS)),
+            namespaces: Arc::new(Cache::new(1, index::unmarked, Keeps::NAMESPACES)),
             policies: Arc::new(Policies::new(client.clone())),
             verbs,
             enrolled,
@@ -136,7 +139,6 @@ impl Cluster {
 
     /// Starts the watches, each with a back-off of its own. Subscribe before.
     pub fn follow(&self, tasks: &Tasks) {
-        let everything = watcher::Config::default();
         self.follow_kind(&self.integrations, tasks);
         self.follow_kind(&self.flows, tasks);
         self.follow_kind(&self.grants, tasks);
@@ -145,13 +147,13 @@ impl Cluster {
         let api = Api::<PartialObjectMeta<Namespace>>::all(self.client.clone());
         streams::follow(
             api,
-            everything,
+            streams::watching(),
             self.namespaces.clone(),
             None,
             self.verbs.metrics(),
             tasks,
         );
-        let ours = watcher::Config::default().labels(SECRET_LABEL);
+        let ours = streams::watching().labels(SECRET_LABEL);
         let secrets = |api: Api<SecretMark>, scope: Option<String>| {
             let (cache, metrics) = (self.secrets.clone(), self.verbs.metrics());
             streams::follow(api, ours.clone(), cache, scope, metrics, tasks);
@@ -180,7 +182,7 @@ impl Cluster {
     fn follow_kind<K: Namespaced>(&self, kind: &Kind<K>, tasks: &Tasks) {
         let api = Api::<K>::all(self.client.clone());
         let (cache, metrics) = (kind.cache().clone(), self.verbs.metrics());
-        streams::follow(api, watcher::Config::default(), cache, None, metrics, tasks);
+        streams::follow(api, streams::watching(), cache, None, metrics, tasks);
     }
 
     /// Whether every watch has told everything once.

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::errors::{ApiError, Trouble, Words};
+use super::streams;
 use crate::plan::boundary::{PoliciesSeen, PolicyKey, PolicyKind, PolicySeen, Reading};
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
@@ -111,8 +112,7 @@ pub(super) fn follow(
                 listing: BTreeMap::new(),
                 failures: 0,
             };
-            let mut events =
-                std::pin::pin!(watch_kind(api, watcher::Config::default()).default_backoff());
+            let mut events = std::pin::pin!(watch_kind(api, streams::watching()).default_backoff());
             while let Some(event) = events.next().await {
                 match event {
                     Ok(event) => feed.take(event),

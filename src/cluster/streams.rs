@@ -13,8 +13,16 @@ use super::cache::{Cache, Feed};
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
+/// So many objects are listed at a time: of the largest that the API server takes (1.5 MB), they still fit into the operator's memory.
+const LISTED_AT_A_TIME: u32 = 50;
+
 /// A namespace that is out of reach is tried again after so long: somebody has to do something first.
 const SLOWLY: Duration = Duration::from_secs(60);
+
+/// How everything is watched.
+pub(super) fn watching() -> watcher::Config {
+    watcher::Config::default().page_size(LISTED_AT_A_TIME)
+}
 
 /// Follows the objects of an `Api` (those of one namespace if it has a `scope`) into a cache, until the operator stops.
 pub(super) fn follow<K>(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kube::Resource;
 use kube::runtime::watcher::Event;
 
-use super::{Cache, Key, prune};
+use super::{Cache, Key};
 
 /// It owns the objects of one namespace, or all.
 pub(in crate::cluster) struct Feed<K> {
@@ -28,7 +28,8 @@ impl<K: Resource> Feed<K> {
 
     /// Takes in what the watch has told.
     pub(in crate::cluster) fn take(&mut self, event: Event<K>) {
-        match event.modify(prune) {
+        let keeps = self.cache.keeps;
+        match event.modify(|object| keeps.prune(object)) {
             Event::Init => {
                 let again = self.listing.replace(HashMap::new()).is_some();
                 self.cache

@@ -45,7 +45,7 @@ fn key(name: &str) -> Key {
 type Told = Arc<Mutex<Vec<String>>>;
 
 fn synced() -> (Arc<Cache<ConfigMap>>, Feed<ConfigMap>, Told) {
-    let cache = Arc::new(Cache::new(1, by_color));
+    let cache = Arc::new(Cache::new(1, by_color, Keeps::NAMESPACES));
     let mut feed = Feed::new(cache.clone(), None);
     feed.take(Event::Init);
     feed.take(Event::InitDone);
@@ -148,24 +148,24 @@ fn what_is_large_and_of_no_use_is_not_kept() {
     let (cache, mut feed, _) = synced();
     let large = |name: &str| {
         let mut large = object(name, name, 1);
-        large.metadata.managed_fields = Some(vec![Default::default()]);
-        let annotations = [(LAST_APPLIED, "{}"), ("mine", "x")];
-        let own = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        large.metadata.annotations = Some(own.into());
+        large.annotations_mut().insert("mine".into(), "x".into());
         large
     };
-    feed.take(Event::Apply(large("a")));
-    wrote(&cache, large("b"));
-    for name in ["a", "b"] {
-        let kept = cache.get(&Key::new("ns", name)).expect("kept");
-        assert_eq!(kept.metadata.managed_fields, None);
-        assert_eq!(kept.annotations().keys().collect::<Vec<_>>(), ["mine"]);
+    feed.take(Event::Apply(large("told")));
+    wrote(&cache, large("written"));
+    cache.asking(key("told")).changed(large("told"));
+    feed.take(Event::Init);
+    feed.take(Event::InitApply(large("listed")));
+    wrote(&cache, large("written"));
+    feed.take(Event::InitDone);
+    for kept in cache.select(|_| true) {
+        assert!(kept.annotations().is_empty(), "{kept:?}");
     }
 }
 
 #[test]
 fn a_stream_of_one_namespace_leaves_the_others_alone() {
-    let cache = Arc::new(Cache::new(2, by_color));
+    let cache = Arc::new(Cache::new(2, by_color, Keeps::NAMESPACES));
     let (mut one, mut other) = (
         Feed::new(cache.clone(), Some("ns".into())),
         Feed::new(cache.clone(), Some("x".into())),

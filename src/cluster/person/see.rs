@@ -6,7 +6,7 @@ use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 
 use super::{CallError, Person, Refused, called};
-use crate::cluster::Namespaced;
+use crate::cluster::{Namespaced, streams};
 
 /// Where to look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Person {
         scope: &Scope,
         fields: &str,
     ) -> impl Stream<Item = Result<Change<K>, CallError>> + Send + use<K> {
-        let config = watcher::Config::default().fields(fields);
+        let config = streams::watching().fields(fields);
         let object = many::<K>(scope);
         let events = watcher(self.in_scope::<K>(scope), config).default_backoff();
         events.filter_map(move |event| {

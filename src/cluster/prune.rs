@@ -1,0 +1,172 @@
+//! What is kept of an object's metadata: what somebody looks at, and nothing that people can make large.
+//!
+//! Whoever may create a request may put hundreds of kilobytes into its annotations, labels and owners, as often as they like. What was
+//! pruned is never written back as a whole.
+
+use kube::Resource;
+use kube::api::ObjectMeta;
+
+use super::link_objects;
+use crate::api::{GRANT_UID_LABEL, INTEGRATION_LABEL, RENEW_ANNOTATION, SECRET_LABEL};
+
+/// No annotation that anybody looks at is longer: they are times and numbers.
+const LONGEST: usize = 128;
+
+/// What is kept besides the names, versions and times that tell an object from others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keeps {
+    labels: Labels,
+    annotations: &'static [&'static str],
+    owners: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Labels {
+    All,
+    These(&'static [&'static str]),
+}
+
+impl Keeps {
+    /// Of our own kinds.
+    pub(super) const OURS: Self = Self {
+        labels: Labels::These(&[]),
+        annotations: &[RENEW_ANNOTATION],
+        owners: false,
+    };
+    /// Of Secrets.
+    pub(super) const SECRETS: Self = Self {
+        labels: Labels::These(&[SECRET_LABEL, INTEGRATION_LABEL, GRANT_UID_LABEL]),
+        annotations: &link_objects::ANNOTATIONS,
+        owners: true,
+    };
+    /// Of namespaces: flows select them by any label.
+    pub(super) const NAMESPACES: Self = Self {
+        labels: Labels::All,
+        annotations: &[],
+        owners: false,
+    };
+
+    /// Drops the rest.
+    pub(super) fn prune(self, object: &mut impl Resource) {
+        let all = std::mem::take(object.meta_mut());
+        let mut annotations = all.annotations.unwrap_or_default();
+        annotations.retain(|key, value| {
+            self.annotations.contains(&key.as_str()) && value.len() <= LONGEST
+        });
+        let mut labels = all.labels.unwrap_or_default();
+        if let Labels::These(these) = self.labels {
+            labels.retain(|key, _| these.contains(&key.as_str()));
+        }
+        *object.meta_mut() = ObjectMeta {
+            name: all.name,
+            namespace: all.namespace,
+            uid: all.uid,
+            resource_version: all.resource_version,
+            generation: all.generation,
+            creation_timestamp: all.creation_timestamp,
+            deletion_timestamp: all.deletion_timestamp,
+            labels: Some(labels).filter(|labels| !labels.is_empty()),
+            annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
+            owner_references: all.owner_references.filter(|_| self.owners),
+            ..ObjectMeta::default()
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::AccessGrant;
+    use k8s_openapi::api::core::v1::{Namespace, Secret};
+    use kube::ResourceExt as _;
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    /// An object of which each part that people write is there.
+    fn full<K: DeserializeOwned>(spec: &Value) -> K {
+        let object = json!({
+            "metadata": {
+                "name": "a", "namespace": "ns", "uid": "u", "resourceVersion": "7", "generation": 2,
+                "creationTimestamp": "2026-11-23T10:00:00Z", "deletionTimestamp": "2026-11-23T11:00:00Z",
+                "labels": {
+                    "keyloan.dev/secret": "link", "keyloan.dev/integration": "prod",
+                    "keyloan.dev/grant-uid": "g", "team": "db", "keyloan.dev/large": "x",
+                },
+                "annotations": {
+                    "keyloan.dev/renew-requested-at": "2026-11-23T10:30:00Z", "keyloan.dev/sequence": "2",
+                    "keyloan.dev/issued-at": "2026-11-23T10:00:00Z", "keyloan.dev/expires-at": "2026-11-23T11:00:00Z",
+                    "keyloan.dev/item-version": "3", "keyloan.dev/large": "x", "mine": "x",
+                    "kubectl.kubernetes.io/last-applied-configuration": "{}",
+                },
+                "ownerReferences": [{ "apiVersion": "v1", "kind": "Secret", "name": "o", "uid": "o" }],
+                "finalizers": ["example.com/mine"],
+                "managedFields": [{ "manager": "kubectl", "operation": "Update" }],
+            },
+            "spec": spec,
+        });
+        serde_json::from_value(object).expect("an object")
+    }
+
+    fn grant() -> AccessGrant {
+        full(&json!({ "integration": { "name": "prod" }, "item": { "vault": "v", "item": "i" } }))
+    }
+
+    fn kept(keeps: Keeps, mut object: impl Resource + Clone) -> Value {
+        keeps.prune(&mut object);
+        serde_json::to_value(object.meta()).expect("JSON")
+    }
+
+    /// What tells an object from others, and some more.
+    fn with(more: &Value) -> Value {
+        let mut meta = json!({
+            "name": "a", "namespace": "ns", "uid": "u", "resourceVersion": "7", "generation": 2,
+            "creationTimestamp": "2026-11-23T10:00:00Z", "deletionTimestamp": "2026-11-23T11:00:00Z",
+        });
+        let more = more.as_object().expect("an object").clone();
+        meta.as_object_mut().expect("an object").extend(more);
+        meta
+    }
+
+    #[test]
+    fn of_our_kinds_only_the_wish_for_the_next_link_is_kept() {
+        let wish = json!({ "keyloan.dev/renew-requested-at": "2026-11-23T10:30:00Z" });
+        assert_eq!(
+            kept(Keeps::OURS, grant()),
+            with(&json!({ "annotations": wish }))
+        );
+    }
+
+    #[test]
+    fn of_secrets_what_tells_whose_they_are_and_what_they_hold_is_kept() {
+        let more = json!({
+            "labels": { "keyloan.dev/secret": "link", "keyloan.dev/integration": "prod", "keyloan.dev/grant-uid": "g" },
+            "annotations": {
+                "keyloan.dev/sequence": "2", "keyloan.dev/issued-at": "2026-11-23T10:00:00Z",
+                "keyloan.dev/expires-at": "2026-11-23T11:00:00Z", "keyloan.dev/item-version": "3",
+            },
+            "ownerReferences": [{ "apiVersion": "v1", "kind": "Secret", "name": "o", "uid": "o" }],
+        });
+        let secret: Secret = full(&Value::Null);
+        assert_eq!(kept(Keeps::SECRETS, secret), with(&more));
+    }
+
+    #[test]
+    fn of_namespaces_all_labels_are_kept() {
+        let mut namespace: Namespace = full(&Value::Null);
+        let labels = namespace.labels().clone();
+        Keeps::NAMESPACES.prune(&mut namespace);
+        assert_eq!(*namespace.labels(), labels);
+        assert!(namespace.annotations().is_empty());
+    }
+
+    #[test]
+    fn a_wish_that_can_be_no_time_is_not_kept_either() {
+        let mut grant = grant();
+        let long = "x".repeat(LONGEST + 1);
+        grant
+            .annotations_mut()
+            .insert(RENEW_ANNOTATION.into(), long);
+        Keeps::OURS.prune(&mut grant);
+        assert!(grant.annotations().is_empty());
+    }
+}
