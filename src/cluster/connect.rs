@@ -3,13 +3,20 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use super::proxy;
+use super::streams::WATCHED_FOR;
 
 /// Making a connection takes no longer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection on which an answer is due and nothing has come for so long is given up: while a list or the begin of a watch is waited
+/// for, nothing else would notice that the API server is gone. In a watch in which nothing happens, the API server says nothing until it
+/// ends it, and 5 s later kube's own guard gives it up, which is to come first.
+const SILENT_FOR: Duration = Duration::from_secs(WATCHED_FOR as u64 + 10);
 
 /// By what name the API server's logs know the operator.
 const USER_AGENT: &str = concat!("keyloan/", env!("CARGO_PKG_VERSION"));
@@ -97,6 +104,78 @@ pub(super) fn client(mut config: Config, user_agent: &str) -> Result<Client, Con
         config.headers.push((name, value));
     }
     config.default_retry = false;
+    Client::try_from(bounded(config)).map_err(ConnectError::Client)
+}
+
+fn bounded(mut config: Config) -> Config {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
-    Client::try_from(config).map_err(ConnectError::Client)
+    config.read_timeout = Some(SILENT_FOR);
+    // How long a connection had nothing to do before a call does not count against that call.
+    config.reset_reader_on_write = true;
+    config
+}
+
+/// The same client, which gives up a call whose answer does not begin within this time.
+pub(super) fn impatient(client: Client, patience: Duration) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let client = client.clone();
+        async move {
+            let answer = tokio::time::timeout(patience, client.send(request));
+            Ok::<_, tower::BoxError>(answer.await??)
+        }
+    });
+    Client::new(service, namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::Api;
+    use kube::api::{ListParams, WatchParams};
+
+    /// Long enough for any machine; nothing here waits for it to pass.
+    const AT_THE_LATEST: Duration = Duration::from_secs(60);
+    const SOON: Duration = Duration::from_millis(100);
+
+    /// An API server that takes connections and answers nothing: the system takes them for whoever does not ask.
+    fn silent() -> (std::net::TcpListener, Config) {
+        install_tls();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("bound"));
+        let config = Config::new(address.parse().expect("an address"));
+        (listener, config)
+    }
+
+    #[tokio::test]
+    async fn a_list_or_a_watch_that_is_never_answered_is_given_up() {
+        let (_listener, config) = silent();
+        let mut config = bounded(config);
+        assert_eq!(config.read_timeout, Some(SILENT_FOR));
+        config.read_timeout = Some(SOON);
+        let api: Api<ConfigMap> = Api::all(Client::try_from(config).expect("a client"));
+        let (everything, watching) = (ListParams::default(), WatchParams::default());
+        let listed = tokio::time::timeout(AT_THE_LATEST, api.list(&everything)).await;
+        assert!(listed.expect("given up").is_err());
+        let watched = tokio::time::timeout(AT_THE_LATEST, api.watch(&watching, "1")).await;
+        assert!(watched.expect("given up").is_err());
+    }
+
+    #[tokio::test]
+    async fn an_impatient_client_does_not_wait_even_that_long() {
+        let (_listener, config) = silent();
+        let client = impatient(client(config, "test").expect("a client"), SOON);
+        let api: Api<ConfigMap> = Api::all(client);
+        let read = tokio::time::timeout(AT_THE_LATEST, api.list(&ListParams::default())).await;
+        assert!(read.expect("given up").is_err());
+    }
+
+    #[test]
+    fn a_watch_in_which_nothing_happens_is_not_given_up() {
+        let watched_for = super::super::streams::watching().timeout.expect("a bound");
+        // Kube's guard, and a little for the way.
+        let guarded_for = Duration::from_secs(watched_for.into()) + Duration::from_secs(5);
+        assert!(SILENT_FOR > guarded_for);
+    }
 }

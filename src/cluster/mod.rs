@@ -241,6 +241,8 @@ impl Cluster {
         lease: &str,
         identity: &str,
     ) -> k8s_controller::LeaderElection {
-        k8s_controller::LeaderElection::new(self.client.clone(), namespace, lease, identity)
+        // Who waits for the lease asks for it without a bound of its own.
+        let client = connect::impatient(self.client.clone(), API_TIMEOUT);
+        k8s_controller::LeaderElection::new(client, namespace, lease, identity)
     }
 }

@@ -13,6 +13,9 @@ use super::cache::{Cache, Feed};
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
+/// The API server ends a watch after so many seconds, and it is begun anew where it was. Within a few seconds more kube gives up one of
+/// which nothing comes any more: so that is how long an API server that dies silently can keep a change from being seen.
+pub(super) const WATCHED_FOR: u32 = 120;
 /// So many objects are listed at a time: of the largest that the API server takes (1.5 MB), they still fit into the operator's memory.
 const LISTED_AT_A_TIME: u32 = 50;
 
@@ -21,7 +24,9 @@ const SLOWLY: Duration = Duration::from_secs(60);
 
 /// How everything is watched.
 pub(super) fn watching() -> watcher::Config {
-    watcher::Config::default().page_size(LISTED_AT_A_TIME)
+    watcher::Config::default()
+        .timeout(WATCHED_FOR)
+        .page_size(LISTED_AT_A_TIME)
 }
 
 /// Follows the objects of an `Api` (those of one namespace if it has a `scope`) into a cache, until the operator stops.
