@@ -5,11 +5,15 @@ use zeroize::{Zeroize, Zeroizing};
 /// Blocks begin at multiples of this, so that an offset of 0 can mean "nothing".
 const ALIGNMENT: u64 = 16;
 
+/// What a block costs besides its bytes: its place in the list, which may have room for twice as many, and the allocator's own.
+const OVERHEAD: usize = 128;
+
 /// The core's view of the host: byte blocks, addressed by offsets that are never used twice within one call.
 pub(super) struct Heap {
     /// In the order of their offsets.
     blocks: Vec<Block>,
     next: u64,
+    /// What the blocks cost, at most `cap`.
     used: usize,
     cap: usize,
 }
@@ -61,7 +65,7 @@ impl Heap {
         let length = usize::try_from(length).map_err(|_| HeapError::Full)?;
         let used = self
             .used
-            .checked_add(length)
+            .checked_add(cost(length).ok_or(HeapError::Full)?)
             .filter(|used| *used <= self.cap)
             .ok_or(HeapError::Full)?;
         self.used = used;
@@ -84,8 +88,14 @@ impl Heap {
             .blocks
             .binary_search_by_key(&offset, |block| block.offset)
         {
-            self.used -= self.blocks.remove(index).bytes.len();
+            self.remove(index);
         }
+    }
+
+    fn remove(&mut self, index: usize) -> Zeroizing<Vec<u8>> {
+        let Block { bytes, .. } = self.blocks.remove(index);
+        self.used -= cost(bytes.len()).unwrap_or_default();
+        bytes
     }
 
     /// The length of the block that begins here; 0 if none does.
@@ -115,9 +125,7 @@ impl Heap {
         }
         let (index, range) = self.locate(offset, length)?;
         if range.len() == self.blocks[index].bytes.len() {
-            let block = self.blocks.remove(index);
-            self.used -= block.bytes.len();
-            return Ok(block.bytes);
+            return Ok(self.remove(index));
         }
         Ok(Zeroizing::new(self.blocks[index].bytes[range].to_vec()))
     }
@@ -154,6 +162,14 @@ impl Heap {
             return Err(HeapError::OutOfBounds);
         }
         Ok((index, start as usize..end as usize))
+    }
+}
+
+/// An empty block is none.
+fn cost(length: usize) -> Option<usize> {
+    match length {
+        0 => Some(0),
+        _ => length.checked_add(OVERHEAD),
     }
 }
 
@@ -194,14 +210,28 @@ mod tests {
 
     #[test]
     fn the_heap_has_a_cap_and_what_is_freed_counts_no_more() {
-        let mut heap = Heap::new(16);
+        let mut heap = Heap::new(16 + OVERHEAD);
         let block = heap.alloc(16).expect("room");
         assert_eq!(heap.alloc(1), Err(HeapError::Full));
         assert_eq!(heap.alloc(u64::MAX), Err(HeapError::Full));
         heap.free(block);
+        let block = heap.alloc(16).expect("room again");
+        heap.take(block, 16).expect("a whole block");
         assert!(heap.alloc(16).is_ok());
         heap.reset();
         assert!(heap.alloc(16).is_ok());
+    }
+
+    #[test]
+    fn small_blocks_count_for_what_they_cost() {
+        let mut heap = Heap::new(10 * (1 + OVERHEAD));
+        for _ in 0..10 {
+            heap.alloc(1).expect("room");
+        }
+        assert_eq!(heap.alloc(1), Err(HeapError::Full));
+        let bytes = Zeroizing::new(vec![1]);
+        assert_eq!(heap.put(bytes), Err(HeapError::Full));
+        assert_eq!(heap.alloc(0), Ok(0), "which is no block");
     }
 
     #[test]

@@ -12,6 +12,9 @@ use super::ticker::SLICE;
 use super::{CoreOptions, UnixClock, abi};
 use crate::onepassword::Fault;
 
+/// The core has one table, of 2,305 functions, which does not grow; a later release may have a larger one.
+const MOST_IN_A_TABLE: usize = 16 * 1024;
+
 /// How the core is compiled and run. Compiling and loading must agree on it, so there is one place for it.
 ///
 /// Memory is mapped when it is first touched, and a memory's initial content straight from the compiled file: a client's
@@ -75,6 +78,8 @@ impl Sandbox {
         let limits = StoreLimitsBuilder::new()
             .memory_size(options.max_memory)
             .memories(1)
+            .table_elements(MOST_IN_A_TABLE)
+            .tables(1)
             .instances(1)
             .trap_on_grow_failure(true)
             .build();
@@ -171,7 +176,7 @@ mod tests {
         run_with("hello", body, options).await.0
     }
 
-    /// Runs `body` as the core's sign-in.
+    /// Runs `body` as the sign-in of a core that has a table, too.
     async fn run_with(
         input: &str,
         body: &str,
@@ -188,6 +193,7 @@ mod tests {
                 (import "extism:host/env" "http_request" (func $http (param i64 i64) (result i64)))
                 (import "extism:host/env" "http_status_code" (func $status (result i32)))
                 (memory (export "memory") 1)
+                (table 2 funcref)
                 (func (export "init_client") (result i32)
                     (local $at i64) (local $to i64) {body})
                 (func (export "invoke") (result i32) (i32.const 0)))"#
@@ -259,6 +265,35 @@ mod tests {
         assert_eq!(fault(&grow(16), options.clone()).await, Fault::Trap);
         let body = "(drop (call $alloc (i64.const 1048577))) (i32.const 0)";
         assert_eq!(fault(body, options).await, Fault::Trap);
+    }
+
+    #[tokio::test]
+    async fn a_core_that_wants_many_small_blocks_is_stopped_before_they_cost_more_than_its_cap() {
+        let options = CoreOptions {
+            max_memory: 1 << 20,
+            ..CoreOptions::default()
+        };
+        let many = |count: u32| {
+            format!(
+                "(loop $next
+                    (drop (call $alloc (i64.const 1)))
+                    (local.set $at (i64.add (local.get $at) (i64.const 1)))
+                    (br_if $next (i64.lt_u (local.get $at) (i64.const {count}))))
+                (i32.const 0)"
+            )
+        };
+        assert!(run(&many(1_000), options.clone()).await.is_ok());
+        assert_eq!(fault(&many(100_000), options).await, Fault::Trap);
+    }
+
+    #[tokio::test]
+    async fn a_core_that_wants_a_larger_table_than_its_cap_is_stopped() {
+        let grow = |by: usize| {
+            format!("(drop (table.grow (ref.null func) (i32.const {by}))) (i32.const 0)")
+        };
+        let (most, options) = (MOST_IN_A_TABLE - 2, CoreOptions::default());
+        assert!(run(&grow(most), options.clone()).await.is_ok());
+        assert_eq!(fault(&grow(most + 1), options).await, Fault::Trap);
     }
 
     #[tokio::test]
