@@ -13,6 +13,7 @@ use kube::Resource;
 use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 
+use super::wiped::Wiped;
 use crate::api::{
     AccessDetails, AccessGrant, GRANT_UID_LABEL, Identity, ObjectIdentity, SECRET_LABEL, link_name,
 };
@@ -45,11 +46,11 @@ pub struct LinkFacts {
 }
 
 /// The Secret with a loan's first link.
-pub fn secret(grant: &ObjectIdentity, url: &str, facts: &LinkFacts) -> Secret {
+pub fn secret(grant: &ObjectIdentity, url: &str, facts: &LinkFacts) -> Wiped<Secret> {
     let (annotations, data) = contents(url, facts);
     let mut labels = labels(&grant.uid);
     labels.extend(NOT_BACKED_UP.map(|(k, v)| (k.to_owned(), v.to_owned())));
-    Secret {
+    Wiped::new(Secret {
         metadata: ObjectMeta {
             labels: Some(labels),
             annotations: Some(annotations),
@@ -58,16 +59,19 @@ pub fn secret(grant: &ObjectIdentity, url: &str, facts: &LinkFacts) -> Secret {
         type_: Some("keyloan.dev/link".into()),
         string_data: Some(data),
         ..Secret::default()
-    }
+    })
 }
 
 /// The patch that puts another link into the Secret with this uid.
-pub fn secret_patch(secret_uid: &str, url: &str, facts: &LinkFacts) -> Value {
+pub fn secret_patch(secret_uid: &str, url: &str, facts: &LinkFacts) -> Wiped<Value> {
     let (annotations, data) = contents(url, facts);
-    json!({
-        "metadata": { "uid": secret_uid, "annotations": annotations },
-        "stringData": data,
-    })
+    let mut patch = json!({ "metadata": { "uid": secret_uid, "annotations": annotations } });
+    // Moved: `json!` would leave a copy behind.
+    let data = data
+        .into_iter()
+        .map(|(key, text)| (key, Value::String(text)));
+    patch["stringData"] = Value::Object(data.collect());
+    Wiped::new(patch)
 }
 
 fn contents(url: &str, facts: &LinkFacts) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
@@ -266,18 +270,36 @@ mod tests {
     }
 
     #[test]
+    fn a_patch_puts_the_next_link_into_just_this_secret() {
+        let patch = secret_patch("s-1", "https://share.example/s#key", &facts());
+        let annotations = json!({
+            "keyloan.dev/sequence": "2", "keyloan.dev/item-version": "7",
+            "keyloan.dev/issued-at": "2026-11-23T10:00:00.25Z",
+            "keyloan.dev/expires-at": "2026-11-23T11:00:00.25Z",
+        });
+        let data = json!({
+            "url": "https://share.example/s#key", "sequence": "2", "expiresAt": "2026-11-23T11:00:00Z",
+        });
+        let metadata = json!({ "uid": "s-1", "annotations": annotations });
+        let expected = json!({ "metadata": metadata, "stringData": data });
+        assert_eq!(*patch, expected);
+    }
+
+    #[test]
     fn a_secret_of_another_grant_or_of_nobody_is_foreign() {
-        let mut secret = secret(&grant(), "https://share.example/s#key", &facts());
-        assert_eq!(seen(&secret.metadata, "u-2"), LinkSeen::Foreign);
-        secret.metadata.owner_references = None;
-        assert_eq!(seen(&secret.metadata, "u-1"), LinkSeen::Foreign);
+        let secret = secret(&grant(), "https://share.example/s#key", &facts());
+        let mut metadata = secret.metadata.clone();
+        assert_eq!(seen(&metadata, "u-2"), LinkSeen::Foreign);
+        metadata.owner_references = None;
+        assert_eq!(seen(&metadata, "u-1"), LinkSeen::Foreign);
     }
 
     #[test]
     fn a_secret_that_a_finalizer_keeps_is_nothing_to_wait_for() {
-        let mut secret = secret(&grant(), "https://share.example/s#key", &facts());
-        secret.metadata.deletion_timestamp = Some(crate::api::Time(Timestamp::UNIX_EPOCH));
-        assert_eq!(seen(&secret.metadata, "u-1"), LinkSeen::Kept);
+        let secret = secret(&grant(), "https://share.example/s#key", &facts());
+        let mut metadata = secret.metadata.clone();
+        metadata.deletion_timestamp = Some(crate::api::Time(Timestamp::UNIX_EPOCH));
+        assert_eq!(seen(&metadata, "u-1"), LinkSeen::Kept);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod proxy;
 mod prune;
 mod streams;
 mod verbs;
+mod wiped;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -50,6 +51,7 @@ pub use index::Mark;
 pub use kinds::Kind;
 pub use policies::Policies;
 pub use verbs::{API_TIMEOUT, Deleted, Namespaced, Verbs};
+pub use wiped::{Wipe, Wiped};
 
 /// What is known of a Secret of ours without reading it: labels, annotations, version.
 pub type SecretMark = PartialObjectMeta<Secret>;

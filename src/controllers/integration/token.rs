@@ -1,9 +1,11 @@
 //! From the Secret to the token: looks at the labels first, and reads only what is this integration's own.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
+use zeroize::Zeroizing;
 
 use super::Integrations;
 use crate::api::OnePasswordIntegration;
@@ -21,6 +23,9 @@ pub(super) fn secret_of(integration: &OnePasswordIntegration) -> Option<(Key, St
         source.secret_ref.key.clone(),
     ))
 }
+
+/// What a Secret holds, by its keys: overwritten when it goes.
+type Values = BTreeMap<String, Zeroizing<Vec<u8>>>;
 
 impl Integrations {
     /// What the token Secret is good for. Reads it if it may be read and has changed.
@@ -75,7 +80,7 @@ impl Integrations {
         if let Some(held) = entry.held().filter(|held| held.from == from) {
             return Ok(seen(&held));
         }
-        let Some(read) = self
+        let Some(mut read) = self
             .cluster
             .verbs
             .get::<Secret>(&secret)
@@ -84,11 +89,12 @@ impl Integrations {
         else {
             return Ok(TokenSeen::Missing { secret: name });
         };
+        let values = take_values(&mut read);
         // It may be another one than the mark told of.
         if let Some(refusal) = refusal(read.labels(), &name, integration) {
             return Ok(refusal);
         }
-        let held = self.hold(read, from.key, entry, &Key::of(integration));
+        let held = self.hold(&read, &values, from.key, entry, &Key::of(integration));
         let token = seen(&held);
         entry.hold(held);
         Ok(token)
@@ -103,30 +109,26 @@ impl Integrations {
     }
 
     /// Takes the token out of the Secret. The same token as before goes on being used.
-    fn hold(&self, read: Secret, key: String, entry: &Entry, integration: &Key) -> Held {
-        let name = read.name_any();
-        let data = read.data.as_ref();
-        let token = match data.and_then(|data| data.get(&key)) {
-            None => {
-                let keys = data
-                    .map(|data| data.keys().cloned().collect())
-                    .unwrap_or_default();
-                Err(TokenSeen::KeyMissing {
-                    secret: name,
-                    key: key.clone(),
-                    keys,
-                })
-            }
-            Some(bytes) => {
-                ServiceAccountToken::parse(&bytes.0, &self.allowed_origins).map_err(|error| {
-                    match error {
-                        TokenError::Malformed { .. } => TokenSeen::Malformed(error.to_string()),
-                        TokenError::ForeignOrigin { .. } => {
-                            TokenSeen::ForeignOrigin(error.to_string())
-                        }
-                    }
-                })
-            }
+    fn hold(
+        &self,
+        read: &Secret,
+        values: &Values,
+        key: String,
+        entry: &Entry,
+        integration: &Key,
+    ) -> Held {
+        let token = match values.get(&key) {
+            None => Err(TokenSeen::KeyMissing {
+                secret: read.name_any(),
+                key: key.clone(),
+                keys: values.keys().cloned().collect(),
+            }),
+            Some(bytes) => ServiceAccountToken::parse(bytes, &self.allowed_origins).map_err(
+                |error| match error {
+                    TokenError::Malformed { .. } => TokenSeen::Malformed(error.to_string()),
+                    TokenError::ForeignOrigin { .. } => TokenSeen::ForeignOrigin(error.to_string()),
+                },
+            ),
         };
         let from = SecretVersion {
             uid: read.metadata.uid.clone(),
@@ -148,8 +150,15 @@ impl Integrations {
     }
 }
 
+/// Takes out of a Secret what it holds, all that is not the token as well.
+fn take_values(secret: &mut Secret) -> Values {
+    let data = secret.data.take().into_iter().flatten();
+    data.map(|(key, value)| (key, Zeroizing::new(value.0)))
+        .collect()
+}
+
 fn refusal(
-    labels: &std::collections::BTreeMap<String, String>,
+    labels: &BTreeMap<String, String>,
     secret: &str,
     integration: &OnePasswordIntegration,
 ) -> Option<TokenSeen> {
@@ -171,5 +180,29 @@ fn seen(held: &Held) -> TokenSeen {
             host: session.payer().host.clone(),
         },
         Err(problem) => problem.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::ByteString;
+
+    #[test]
+    fn what_a_secret_holds_is_taken_out_of_it_and_not_copied() {
+        let token = b"ops_planted".to_vec();
+        let (place, other) = (token.as_ptr(), ByteString(b"other".to_vec()));
+        let data = [
+            ("token".to_owned(), ByteString(token)),
+            ("more".to_owned(), other),
+        ];
+        let mut secret = Secret {
+            data: Some(data.into()),
+            ..Secret::default()
+        };
+        let values = take_values(&mut secret);
+        assert_eq!(secret.data, None);
+        assert_eq!(values["token"].as_ptr(), place);
+        assert_eq!(values["more"].as_slice(), b"other");
     }
 }

@@ -60,13 +60,17 @@ impl Issuing<'_> {
                     }
                     None => {
                         verbs
-                            .create_unread(&link_objects::secret(grant, url.expose(), facts))
+                            .create_unread::<Secret>(&link_objects::secret(
+                                grant,
+                                url.expose(),
+                                facts,
+                            ))
                             .await
                     }
                 }
             }
             _ => match verbs
-                .create_unread(&link_objects::secret(grant, url.expose(), facts))
+                .create_unread::<Secret>(&link_objects::secret(grant, url.expose(), facts))
                 .await
             {
                 Ok(secret) => Ok(secret),
