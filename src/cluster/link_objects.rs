@@ -270,6 +270,18 @@ mod tests {
     }
 
     #[test]
+    fn the_secret_is_labelled_as_a_link_that_backups_leave_out() {
+        let secret = secret(&grant(), "https://share.example/s#key", &facts());
+        let labels = secret.metadata.labels.as_ref().unwrap();
+        let expected = [
+            ("keyloan.dev/grant-uid", "u-1"),
+            ("keyloan.dev/secret", "link"),
+            ("velero.io/exclude-from-backup", "true"),
+        ];
+        assert!(labels.iter().map(|(k, v)| (&**k, &**v)).eq(expected));
+    }
+
+    #[test]
     fn a_patch_puts_the_next_link_into_just_this_secret() {
         let patch = secret_patch("s-1", "https://share.example/s#key", &facts());
         let annotations = json!({
