@@ -47,7 +47,12 @@ pub(super) fn follow<K>(
         .unwrap_or_default();
     let mut feed = Feed::new(cache, scope.clone());
     tasks.keep(format!("watch of {kind}{place}"), async move {
-        let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+        let anew = || {
+            watcher(api.clone(), config.clone())
+                .default_backoff()
+                .boxed()
+        };
+        let mut events = anew();
         let mut failing = false;
         while let Some(event) = events.next().await {
             match event {
@@ -55,6 +60,10 @@ pub(super) fn follow<K>(
                     // That a listing begins says nothing yet.
                     failing &= matches!(event, watcher::Event::Init);
                     feed.take(event);
+                    if feed.went_back() {
+                        tracing::warn!(kind, "the API server's versions have gone back, as after a restore of etcd: everything is listed anew");
+                        events = anew();
+                    }
                 }
                 Err(error) => {
                     metrics.watch_error(&kind);

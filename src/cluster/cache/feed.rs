@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kube::Resource;
 use kube::runtime::watcher::Event;
 
+use super::known::version;
 use super::{Cache, Key};
 
 /// It owns the objects of one namespace, or all.
@@ -13,6 +14,9 @@ pub(in crate::cluster) struct Feed<K> {
     cache: Arc<Cache<K>>,
     scope: Option<String>,
     listing: Option<HashMap<Key, Arc<K>>>,
+    /// The latest version that was told of since the listing began.
+    told_at: u128,
+    went_back: bool,
     synced: bool,
 }
 
@@ -22,6 +26,8 @@ impl<K: Resource> Feed<K> {
             cache,
             scope,
             listing: None,
+            told_at: 0,
+            went_back: false,
             synced: false,
         }
     }
@@ -31,18 +37,21 @@ impl<K: Resource> Feed<K> {
         let keeps = self.cache.keeps;
         match event.modify(|object| keeps.prune(object)) {
             Event::Init => {
+                (self.told_at, self.went_back) = (0, false);
                 let again = self.listing.replace(HashMap::new()).is_some();
                 self.cache
                     .write()
                     .begin_listing(self.scope.as_deref(), again);
             }
             Event::InitApply(object) => {
+                self.told_at = self.told_at.max(version(&object));
                 if let Some(listing) = &mut self.listing {
                     listing.insert(Key::of(&object), Arc::new(object));
                 }
             }
             Event::InitDone => self.end_listing(),
             Event::Apply(object) => {
+                self.note(&object);
                 let object = Arc::new(object);
                 let key = Key::of(object.as_ref());
                 let taken = self.cache.write().take(key, object.clone());
@@ -51,10 +60,22 @@ impl<K: Resource> Feed<K> {
                 }
             }
             Event::Delete(object) => {
+                self.note(&object);
                 let gone = self.cache.write().end(&object);
                 gone.iter().for_each(|object| self.cache.tell(object));
             }
         }
+    }
+
+    /// Whether the watch has told of something older than before: etcd was restored, and what was told until then need not be so. Only
+    /// a listing tells what there is.
+    pub(in crate::cluster) fn went_back(&self) -> bool {
+        self.went_back
+    }
+
+    fn note(&mut self, told: &K) {
+        self.went_back |= version(told) < self.told_at;
+        self.told_at = self.told_at.max(version(told));
     }
 
     /// All has been told that can be, for now.

@@ -340,3 +340,24 @@ fn what_the_api_server_says_counts_also_if_its_versions_have_gone_back() {
     let expected = ["deleted@3", "ended@9", "listed@3", "read@2", "read@3"];
     assert_eq!(told, expected, "each change is told once");
 }
+
+#[test]
+fn a_watch_that_tells_of_something_older_than_before_has_to_be_begun_anew() {
+    let (_, mut feed, _) = synced();
+    feed.take(Event::Apply(object("a", "u1", 7)));
+    feed.take(Event::Apply(object("b", "u2", 9)));
+    feed.take(Event::Delete(object("a", "u1", 10)));
+    assert!(!feed.went_back());
+    feed.take(Event::Apply(object("b", "u2", 8)));
+    assert!(feed.went_back());
+    feed.take(Event::Init);
+    assert!(!feed.went_back(), "it was");
+    feed.take(Event::InitApply(object("c", "u3", 5)));
+    feed.take(Event::InitApply(object("b", "u2", 4)));
+    feed.take(Event::InitDone);
+    assert!(!feed.went_back(), "a list has its own order");
+    feed.take(Event::Apply(object("b", "u2", 6)));
+    assert!(!feed.went_back());
+    feed.take(Event::Delete(object("c", "u3", 5)));
+    assert!(feed.went_back());
+}
