@@ -8,7 +8,7 @@ use kube::Resource;
 use super::Key;
 use crate::cluster::index::{Index, Mark, Marks};
 
-/// The objects, and for as long as each is needed:
+/// The objects; and, each for as long as it is needed, what tells late news from new ones.
 pub(super) struct Known<K> {
     objects: HashMap<Arc<Key>, Arc<K>>,
     index: Index<K>,
