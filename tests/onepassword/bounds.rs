@@ -48,7 +48,7 @@ async fn a_hung_account_delays_no_other() {
 #[tokio::test]
 async fn waiting_for_an_earlier_call_counts_as_part_of_the_call() {
     let world = World::with(CoreOptions {
-        call_timeout: Duration::from_secs(10),
+        call_timeout: Duration::from_secs(25),
         exchange_timeout: Duration::from_secs(60),
         ..CoreOptions::default()
     })
@@ -63,7 +63,7 @@ async fn waiting_for_an_earlier_call_counts_as_part_of_the_call() {
     world.control.fault(hang).await.expect("a fault");
 
     let both = join_all([account.vaults(), account.vaults()]);
-    let answers = tokio::time::timeout(Duration::from_secs(18), both)
+    let answers = tokio::time::timeout(Duration::from_secs(45), both)
         .await
         .expect("one time-out, not two");
     for answer in answers {

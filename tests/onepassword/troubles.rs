@@ -276,7 +276,8 @@ async fn the_services_clock_and_its_wish_to_wait_are_written_down() {
 #[tokio::test]
 async fn after_a_timeout_the_client_is_built_anew() {
     let world = World::with(CoreOptions {
-        call_timeout: Duration::from_secs(10),
+        call_timeout: Duration::from_secs(25),
+        exchange_timeout: Duration::from_secs(60),
         ..CoreOptions::default()
     })
     .await;
