@@ -77,10 +77,13 @@ impl Policies {
     }
 }
 
-/// Takes a policy in, unless a later version of it is known.
+/// Takes a policy in, unless a later version of it is known, or a later one of its name: what was read anew may be ahead of the watch.
 fn learn(seen: &mut PoliciesSeen, key: PolicyKey, policy: PolicySeen) {
-    let known = seen.objects.get(&key);
-    if known.is_none_or(|known| known.uid != policy.uid || known.generation <= policy.generation) {
+    let is_news = |known: &PolicySeen| match known.uid == policy.uid {
+        true => known.generation <= policy.generation,
+        false => known.changed_at <= policy.changed_at,
+    };
+    if seen.objects.get(&key).is_none_or(is_news) {
         seen.objects.insert(key, policy);
     }
 }
@@ -172,8 +175,13 @@ impl<F: Fn(&str) -> bool> Feed<F> {
                 }
             }
             Event::Delete(object) => {
-                let key = (self.kind, object.name_any());
-                self.policies.change(|seen| drop(seen.objects.remove(&key)));
+                let (key, uid) = ((self.kind, object.name_any()), object.uid());
+                self.policies.change(|seen| {
+                    let known = seen.objects.get(&key).map(|known| known.uid.clone());
+                    if known == uid {
+                        seen.objects.remove(&key);
+                    }
+                });
             }
         }
     }
@@ -264,6 +272,33 @@ mod tests {
     fn names(policies: &Policies) -> Vec<String> {
         let seen = policies.seen.borrow();
         seen.objects.keys().map(|(_, name)| name.clone()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_lags_behind_does_not_undo_what_was_read_anew() {
+        let policies = Arc::new(Policies::new(nowhere()));
+        let mut feed = Feed {
+            kind: PolicyKind::Validating,
+            policies: policies.clone(),
+            ours: |_: &str| true,
+            listing: BTreeMap::new(),
+            failures: 0,
+        };
+        let of_uid = |uid: &str, changed: &str| {
+            let mut object = object("keyloan-a", changed);
+            object.metadata.uid = Some(uid.into());
+            object
+        };
+        let old = || of_uid("old", "2026-11-23T11:00:00Z");
+        feed.take(Event::Apply(old()));
+        let key = (PolicyKind::Validating, "keyloan-a".to_owned());
+        let made_anew = policy_seen(of_uid("new", "2026-11-23T12:00:00Z"));
+        policies.change(|seen| learn(seen, key.clone(), made_anew));
+        feed.take(Event::Apply(old()));
+        feed.take(Event::Delete(old()));
+        assert_eq!(policies.seen.borrow().objects[&key].uid, "new");
+        feed.take(Event::Delete(of_uid("new", "2026-11-23T12:00:00Z")));
+        assert_eq!(names(&policies), [""; 0]);
     }
 
     #[tokio::test]
