@@ -17,4 +17,5 @@ mod plan {
     mod schedule;
     mod statuses;
     mod terms;
+    mod waiting;
 }

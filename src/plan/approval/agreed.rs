@@ -5,7 +5,7 @@ use crate::api::{
     Identity, OnePasswordIntegration, PersonKind, Terms,
 };
 
-use super::people::{receives, same_person};
+use super::people::could_approve;
 
 /// Who has to agree to a request by this flow; `None` where nobody has to.
 pub fn agreed(
@@ -97,14 +97,10 @@ fn enough_people(group: &AgreedGroup, terms: &Terms, requester: &Identity) -> Re
     if group.approvers.iter().any(|a| a.kind == PersonKind::Group) {
         return Ok(());
     }
-    let eligible = group.approvers.iter().filter(|approver| {
-        let person = Identity {
-            username: approver.name.clone(),
-            ..Identity::default()
-        };
-        !same_person(&person, requester) && !receives(&person, &terms.recipients)
-    });
-    let able = eligible.count();
+    let approvers = group.approvers.iter();
+    let able = approvers
+        .filter(|approver| could_approve(approver, requester, &terms.recipients))
+        .count();
     if able >= group.required as usize {
         Ok(())
     } else {

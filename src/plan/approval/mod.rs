@@ -3,6 +3,7 @@
 mod agreed;
 mod people;
 mod places;
+mod tally;
 mod unheeded;
 mod waiting;
 mod weigh;

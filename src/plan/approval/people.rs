@@ -1,6 +1,6 @@
 //! Who is who: members of groups, and the four eyes that every approval needs.
 
-use crate::api::{AgreedPerson, Email, Identity, Person, Terms};
+use crate::api::{AgreedPerson, Email, Identity, Person, PersonKind, Terms};
 use crate::plan::selection::is_one_of;
 
 impl AgreedPerson {
@@ -45,6 +45,24 @@ pub(super) fn receives(who: &Identity, recipients: &[Email]) -> bool {
     recipients
         .iter()
         .any(|recipient| own.contains(&mailbox(&recipient.0)))
+}
+
+/// Whom the rules name, if that is one person: all that is known of them is their name.
+pub(super) fn one_person(named: &AgreedPerson) -> Option<Identity> {
+    (named.kind == PersonKind::User).then(|| Identity {
+        username: named.name.clone(),
+        ..Identity::default()
+    })
+}
+
+/// Whether somebody whom the rules name could approve, as far as their name tells. Of a group, somebody always could.
+pub(super) fn could_approve(
+    named: &AgreedPerson,
+    requester: &Identity,
+    recipients: &[Email],
+) -> bool {
+    one_person(named)
+        .is_none_or(|person| !same_person(&person, requester) && !receives(&person, recipients))
 }
 
 /// Neither the one who asks nor one who receives the link can approve; if so, why not.

@@ -31,6 +31,26 @@ pub(super) fn any_group(groups: &[AgreedGroup], groups_of: &[Vec<usize>]) -> Pla
     (groups_of.iter().map(place).collect(), missing)
 }
 
+/// The groups of which one more approval may fill a place of this one: itself, and those that have somebody whom it could have.
+pub(super) fn that_help(
+    group: usize,
+    groups_of: &[Vec<usize>],
+    assigned: &[Option<usize>],
+) -> Vec<usize> {
+    let mut helping = vec![group];
+    let mut looked_at = 0;
+    while let Some(&short) = helping.get(looked_at) {
+        looked_at += 1;
+        for (of, seat) in groups_of.iter().zip(assigned) {
+            match seat {
+                Some(seat) if of.contains(&short) && !helping.contains(seat) => helping.push(*seat),
+                _ => {}
+            }
+        }
+    }
+    helping
+}
+
 /// Finds a place for one approval, moving others to another of their groups where that makes room.
 fn seat(
     who: usize,

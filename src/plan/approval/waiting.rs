@@ -2,25 +2,28 @@
 
 use jiff::Timestamp;
 
-use crate::api::{AgreedGroup, AgreedPerson, ApprovalMode, PersonKind};
+use crate::api::{AgreedApproval, AgreedGroup, AgreedPerson, ApprovalMode, PersonKind};
 
 /// How many people of a group a sentence names.
 const NAMED: usize = 5;
 
-/// What is missing of each group, in one sentence.
-pub(super) fn sentence(
-    mode: ApprovalMode,
-    groups: &[AgreedGroup],
+/// What is missing of each group, in one sentence. `left` says of a group, by its index, who of those whom the rules name can still
+/// give what is missing of it.
+pub(super) fn sentence<'a>(
+    approval: &AgreedApproval,
     missing: &[u32],
+    left: impl Fn(usize) -> Vec<&'a AgreedPerson>,
     until: Timestamp,
 ) -> String {
-    let parts: Vec<_> = groups
+    let parts: Vec<_> = approval
+        .groups
         .iter()
         .zip(missing)
-        .filter(|(_, missing)| **missing > 0)
-        .map(|(group, missing)| part(group, *missing))
+        .enumerate()
+        .filter(|(_, (_, missing))| **missing > 0)
+        .map(|(index, (group, missing))| part(group, *missing, &left(index)))
         .collect();
-    let between = if mode == ApprovalMode::AnyOf {
+    let between = if approval.mode == ApprovalMode::AnyOf {
         ", or "
     } else {
         ", and "
@@ -28,26 +31,25 @@ pub(super) fn sentence(
     format!("{} until {until:.0}", parts.join(between))
 }
 
-fn part(group: &AgreedGroup, missing: u32) -> String {
+fn part(group: &AgreedGroup, missing: u32, left: &[&AgreedPerson]) -> String {
     let more = if missing < group.required {
         " more"
     } else {
         ""
     };
-    let approvals = if missing == 1 {
-        "approval"
-    } else {
-        "approvals"
+    let (approvals, them) = match missing {
+        1 => ("approval", "it"),
+        _ => ("approvals", "them"),
     };
-    format!(
-        "{missing}{more} {approvals} of {:?} ({})",
-        group.name,
-        names(&group.approvers)
-    )
+    let who = match left.is_empty() {
+        true => format!("nobody is left who could give {them}"),
+        false => names(left),
+    };
+    format!("{missing}{more} {approvals} of {:?} ({who})", group.name)
 }
 
-fn names(people: &[AgreedPerson]) -> String {
-    let shown: Vec<_> = people.iter().take(NAMED).map(name).collect();
+fn names(people: &[&AgreedPerson]) -> String {
+    let shown: Vec<_> = people.iter().take(NAMED).map(|p| name(p)).collect();
     match people.len() {
         0..=NAMED => shown.join(" or "),
         all => format!("{} or {} others", shown.join(", "), all - NAMED),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::api::{
-    AccessDecision, AccessGrant, AgreedApproval, ApprovalMode, CountedDecision, Decision, Identity,
+    AccessDecision, AccessGrant, AgreedApproval, CountedDecision, Decision, Identity,
     IgnoredDecision, Requirement, Time,
 };
 use crate::plan::observed::Observed;
@@ -11,7 +11,8 @@ use crate::plan::selection::is_one_of;
 use crate::plan::terms::Agreement;
 
 use super::people::{decides, four_eyes, is_person, may_end, same_person};
-use super::{places, waiting};
+use super::tally::{Approval, Tally};
+use super::waiting;
 
 /// Nobody vouches for who made it.
 const TOO_OLD: &str = "it was made before the admission policies that vouch for its maker were last changed; decide again";
@@ -130,12 +131,18 @@ pub fn weigh(
             Err(why) => ignored.push(ignored_decision(object, why)),
         }
     }
-    let (standing, counted, surplus) = tally(approval, approvals, until);
-    ignored.extend(surplus);
-    let standing = match standing {
-        Standing::Waiting(_) if unverified => Standing::Unverified,
-        other => other,
+    let tally = Tally::of(approval, &approvals);
+    let standing = match tally.complete_since(&approvals) {
+        Some(at) => Standing::Approved { at },
+        None if unverified => Standing::Unverified,
+        None => {
+            let left = |group| tally.left(group, agreement, approval, &approvals);
+            let sentence = waiting::sentence(approval, &tally.missing, left, until);
+            Standing::Waiting(sentence)
+        }
     };
+    let (counted, surplus) = tally.told(approval, approvals);
+    ignored.extend(surplus);
     Weighed {
         standing,
         counted,
@@ -288,55 +295,4 @@ fn groups_of(who: &Identity, approval: &AgreedApproval) -> Vec<usize> {
         .filter(|(_, group)| is_one_of(&group.approvers, who))
         .map(|(index, _)| index)
         .collect()
-}
-
-/// An approval, and the groups that it could count for.
-struct Approval {
-    name: String,
-    by: Identity,
-    counted: CountedDecision,
-    groups: Vec<usize>,
-}
-
-/// What the approvals come to: the standing, those that count, and those that no group needs.
-fn tally(
-    approval: &AgreedApproval,
-    approvals: Vec<Approval>,
-    until: Timestamp,
-) -> (Standing, Vec<CountedDecision>, Vec<IgnoredDecision>) {
-    let groups_of: Vec<_> = approvals.iter().map(|a| a.groups.clone()).collect();
-    let (assigned, missing) = match approval.mode {
-        ApprovalMode::AnyOf => places::any_group(&approval.groups, &groups_of),
-        ApprovalMode::AllOf | ApprovalMode::None => {
-            places::all_groups(&approval.groups, &groups_of)
-        }
-    };
-    let complete = match approval.mode {
-        ApprovalMode::AnyOf => missing.contains(&0),
-        ApprovalMode::AllOf | ApprovalMode::None => missing.iter().all(|left| *left == 0),
-    };
-    let (mut counted, mut surplus) = (Vec::new(), Vec::new());
-    for (given, group) in approvals.into_iter().zip(assigned) {
-        match group.and_then(|index| approval.groups.get(index)) {
-            Some(group) => counted.push(CountedDecision {
-                group: Some(group.name.clone()),
-                ..given.counted
-            }),
-            None => surplus.push(IgnoredDecision {
-                name: given.name,
-                user: given.counted.user,
-                reason: NOT_NEEDED.into(),
-            }),
-        }
-    }
-    let standing = match counted.iter().map(|decision| decision.at.0).max() {
-        Some(at) if complete => Standing::Approved { at },
-        _ => Standing::Waiting(waiting::sentence(
-            approval.mode,
-            &approval.groups,
-            &missing,
-            until,
-        )),
-    };
-    (standing, counted, surplus)
 }

@@ -1,0 +1,116 @@
+//! What approvals come to: which of them counts for which group, what is missing, and who can still give it.
+
+use jiff::Timestamp;
+
+use crate::api::{
+    AgreedApproval, AgreedPerson, ApprovalMode, CountedDecision, Identity, IgnoredDecision,
+};
+use crate::plan::terms::Agreement;
+
+use super::people::{could_approve, one_person, same_person};
+use super::places;
+use super::weigh::NOT_NEEDED;
+
+/// An approval, and the groups that it could count for.
+pub(super) struct Approval {
+    pub(super) name: String,
+    pub(super) by: Identity,
+    pub(super) counted: CountedDecision,
+    pub(super) groups: Vec<usize>,
+}
+
+/// What the approvals come to: the group that each of them counts for, and what is missing.
+pub(super) struct Tally {
+    mode: ApprovalMode,
+    groups_of: Vec<Vec<usize>>,
+    assigned: Vec<Option<usize>>,
+    /// How many approvals each group lacks.
+    pub(super) missing: Vec<u32>,
+}
+
+impl Tally {
+    pub(super) fn of(approval: &AgreedApproval, approvals: &[Approval]) -> Self {
+        let groups_of: Vec<_> = approvals.iter().map(|a| a.groups.clone()).collect();
+        let (assigned, missing) = match approval.mode {
+            ApprovalMode::AnyOf => places::any_group(&approval.groups, &groups_of),
+            ApprovalMode::AllOf | ApprovalMode::None => {
+                places::all_groups(&approval.groups, &groups_of)
+            }
+        };
+        Self {
+            mode: approval.mode,
+            groups_of,
+            assigned,
+            missing,
+        }
+    }
+
+    /// When the last of those approvals was made that are enough, if they are.
+    pub(super) fn complete_since(&self, approvals: &[Approval]) -> Option<Timestamp> {
+        let complete = match self.mode {
+            ApprovalMode::AnyOf => self.missing.contains(&0),
+            ApprovalMode::AllOf | ApprovalMode::None => self.missing.iter().all(|left| *left == 0),
+        };
+        let seated = approvals.iter().zip(&self.assigned);
+        let counted = seated.filter(|(_, group)| group.is_some());
+        let last = counted.map(|(approval, _)| approval.counted.at.0).max();
+        last.filter(|_| complete)
+    }
+
+    /// Who of those whom the rules name can still give what is missing of a group: neither the requester, nor a recipient, nor
+    /// who has approved already.
+    pub(super) fn left<'a>(
+        &self,
+        group: usize,
+        agreement: &Agreement,
+        approval: &'a AgreedApproval,
+        approvals: &[Approval],
+    ) -> Vec<&'a AgreedPerson> {
+        let helping = match self.mode {
+            ApprovalMode::AnyOf => vec![group],
+            ApprovalMode::AllOf | ApprovalMode::None => {
+                places::that_help(group, &self.groups_of, &self.assigned)
+            }
+        };
+        let has_approved = |named: &AgreedPerson| {
+            one_person(named)
+                .is_some_and(|person| approvals.iter().any(|a| same_person(&a.by, &person)))
+        };
+        let named = helping
+            .into_iter()
+            .filter_map(|group| approval.groups.get(group))
+            .flat_map(|group| &group.approvers);
+        let mut left: Vec<&AgreedPerson> = Vec::new();
+        for person in named {
+            let can = could_approve(person, &agreement.requester, &agreement.terms.recipients)
+                && !has_approved(person);
+            if can && !left.contains(&person) {
+                left.push(person);
+            }
+        }
+        left
+    }
+
+    /// The approvals that count, and those that no group needs.
+    pub(super) fn told(
+        &self,
+        approval: &AgreedApproval,
+        approvals: Vec<Approval>,
+    ) -> (Vec<CountedDecision>, Vec<IgnoredDecision>) {
+        let (mut counted, mut surplus) = (Vec::new(), Vec::new());
+        for (given, group) in approvals.into_iter().zip(&self.assigned) {
+            match group.and_then(|index| approval.groups.get(index)) {
+                Some(group) => counted.push(CountedDecision {
+                    group: Some(group.name.clone()),
+                    ..given.counted
+                }),
+                None => surplus.push(IgnoredDecision {
+                    name: given.name,
+                    user: given.counted.user,
+                    reason: NOT_NEEDED.into(),
+                }),
+            }
+        }
+        (counted, surplus)
+    }
+}
