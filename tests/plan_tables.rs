@@ -12,6 +12,7 @@ mod plan {
     mod choosing;
     mod counting;
     mod endings;
+    mod late;
     mod lookup;
     mod requests;
     mod schedule;

@@ -11,6 +11,7 @@ pub mod effect;
 pub mod ended;
 pub mod flow;
 pub mod grant;
+mod held_up;
 pub mod integration;
 pub mod inventory;
 pub mod leftover;

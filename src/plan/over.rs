@@ -2,10 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{AccessGrant, Phase};
+use crate::api::{AccessGrant, AccessGrantStatus, Decision, Phase};
 
+use super::approval::{self, AtLast};
 use super::effect::{Effect, Plan};
 use super::links::latest_end;
+use super::observed::Observed;
 use super::patience::later;
 use super::reasons::grant as reasons;
 
@@ -13,8 +15,7 @@ use super::reasons::grant as reasons;
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// A state that a request does not leave any more, and since when it is in it.
-pub(super) fn final_since(grant: &AccessGrant) -> Option<Timestamp> {
-    let status = grant.status.as_ref()?;
+pub(super) fn final_since(status: &AccessGrantStatus) -> Option<Timestamp> {
     let condition = |kind| status.conditions.iter().find(|c| c.type_ == kind);
     let accepted = condition(crate::api::ACCEPTED)?;
     let for_good = [
@@ -53,6 +54,29 @@ pub(super) fn last_known_residual(grant: &AccessGrant, now: Timestamp) -> Option
         (None, None, None) => None,
     };
     known.filter(|until| *until > now)
+}
+
+/// The same plan; if the request is over by it, its status says of all decisions that do not count why, also of those to come.
+pub(super) fn heed_nothing_more(
+    mut plan: Plan,
+    seen: &Observed,
+    grant: &AccessGrant,
+    now: Timestamp,
+) -> Plan {
+    if let Some(status) = &mut plan.status
+        && final_since(status).is_some()
+    {
+        let mut ended_by = status.decisions.iter();
+        let ended_by = ended_by.find(|d| d.decision != Decision::Approve);
+        let was_over = grant.status.as_ref().and_then(final_since).is_some();
+        let end = match ended_by {
+            Some(no) => AtLast::EndedBy(no.at.0),
+            None if was_over => AtLast::WasOver,
+            None => AtLast::Ends,
+        };
+        status.ignored_decisions = approval::unheeded_at_last(seen, grant, status, end, now);
+    }
+    plan
 }
 
 /// People's old requests are tidied away; those with `notAfter` not before it, since whoever re-creates them

@@ -2,26 +2,29 @@
 
 use jiff::Timestamp;
 
-use crate::api::{
-    AccessGrant, ConsideredFlow, CountedDecision, Decision, IgnoredDecision, Phase, Time,
-};
+use crate::api::{AccessGrant, ConsideredFlow, Phase, Time};
 
 use super::approval::{self, Standing, Weighed};
 use super::effect::{Effect, IssueLink, Plan};
+use super::held_up::{Covered, UNAPPROVED, denied, held, lapse, show, waiting};
 use super::inventory::Lookup;
 use super::leftover::Leftover;
 use super::links::answered_by;
 use super::observed::{LinkSeen, Observed};
-use super::over::{clean_up, final_since, has_been_lent, last_known_residual};
+use super::over::{clean_up, final_since, has_been_lent, heed_nothing_more, last_known_residual};
 use super::patience::{approval_until, patience, starts_until};
 use super::reasons::grant as reasons;
 use super::resolve::{Hold, Kind, look_up_and_agree};
 use super::retry::{self, Failure};
-use super::status::{self, Approved, RequestState};
+use super::status::{Approved, RequestState};
 use super::terms::{Agreement, longest_within};
 
 /// Decide about a request.
 pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
+    heed_nothing_more(decide(seen, grant, now), seen, grant, now)
+}
+
+fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     let stored = grant.metadata.uid.as_ref().is_some_and(|u| !u.is_empty());
     if grant.metadata.deletion_timestamp.is_some() || !stored {
         return Plan::default();
@@ -40,7 +43,7 @@ pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
         } => return record_missing_and_link_left(grant, message, retry_at, now),
         Leftover::Nothing | Leftover::MayStay(_) => {}
     }
-    if let Some(over_since) = final_since(grant) {
+    if let Some(over_since) = grant.status.as_ref().and_then(final_since) {
         return clean_up(grant, over_since, now);
     }
     if has_been_lent(grant) {
@@ -171,16 +174,6 @@ fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
     Vouched::AfterACheck
 }
 
-/// What has been found out about a request that a flow covers.
-struct Covered {
-    agreement: Agreement,
-    considered: Vec<ConsideredFlow>,
-    /// The decisions that counted.
-    decisions: Vec<CountedDecision>,
-    /// The decisions that did not.
-    ignored: Vec<IgnoredDecision>,
-}
-
 /// A flow covers the request: now those decide whom the flow names.
 fn agreed(
     seen: &Observed,
@@ -228,8 +221,8 @@ fn agreed(
         },
         Standing::Waiting(_) | Standing::Unverified if now >= until => {
             let message = format!("it was not approved by {until:.0}; ask again");
-            let lapsed = Hold::new(Kind::Lapsed, reasons::LAPSED, message);
-            held(grant, lapsed, covered.considered, None, now)
+            let approved = Approved::No(reasons::NOT_APPROVED, UNAPPROVED.into());
+            lapse(grant, message, covered, approved, now)
         }
         Standing::Unverified => {
             let why = seen.boundary.broken.clone().unwrap_or_default();
@@ -248,32 +241,6 @@ fn agreed(
     }
 }
 
-/// Somebody's word is missing.
-fn waiting(
-    grant: &AccessGrant,
-    covered: Covered,
-    approved: Approved,
-    until: Timestamp,
-    now: Timestamp,
-) -> Plan {
-    let state = RequestState {
-        phase: Phase::Pending,
-        accepted: Ok(()),
-        approved,
-        not_active: (
-            reasons::NOT_APPROVED,
-            "the request has not been approved".into(),
-        ),
-        stalled: false,
-        goes_on: true,
-        considered: covered.considered,
-        agreement: Some(&covered.agreement),
-        decisions: covered.decisions,
-        ignored: covered.ignored,
-    };
-    show(grant, state, Some(until), now)
-}
-
 /// Nobody's word is missing: the first link is issued, unless something hinders it.
 fn grantable(
     seen: &Observed,
@@ -282,22 +249,22 @@ fn grantable(
     lapses: Timestamp,
     now: Timestamp,
 ) -> Plan {
+    if now >= lapses {
+        let message = lapsed(grant, lapses, now).message;
+        return lapse(grant, message, covered, Approved::Yes, now);
+    }
     let Covered {
         agreement,
         considered,
         decisions,
         ignored,
     } = covered;
-    if now >= lapses {
-        return held(grant, lapsed(grant, lapses, now), considered, None, now);
-    }
     let mut state = RequestState {
         phase: Phase::Issuing,
         accepted: Ok(()),
         approved: Approved::Yes,
         not_active: (reasons::ISSUING, "the first link is being made".into()),
         stalled: false,
-        goes_on: true,
         considered,
         agreement: Some(&agreement),
         decisions: decisions.clone(),
@@ -359,92 +326,4 @@ fn stale_listing(seen: &Observed, agreement: &Agreement) -> Option<Effect> {
         vault: vault.id.clone(),
         looking_for: agreement.terms.item.id.clone(),
     })
-}
-
-/// Somebody said no: for good.
-fn denied(
-    grant: &AccessGrant,
-    decision: CountedDecision,
-    covered: Option<Covered>,
-    now: Timestamp,
-) -> Plan {
-    let (reason, what) = match decision.decision {
-        Decision::Revoke => (reasons::REVOKED, "taken back"),
-        Decision::Deny | Decision::Approve => (reasons::DENIED, "denied"),
-    };
-    let why = decision.reason.as_ref();
-    let why = why.map_or(String::new(), |why| format!(": {why}"));
-    let message = format!("it was {what} by {}{why}", decision.user);
-    let (agreement, considered, ignored) = match covered {
-        Some(covered) => (Some(covered.agreement), covered.considered, covered.ignored),
-        None => (None, Vec::new(), Vec::new()),
-    };
-    let state = RequestState {
-        phase: Phase::Denied,
-        accepted: match agreement {
-            Some(_) => Ok(()),
-            None => Err((reason, message.clone())),
-        },
-        approved: Approved::No(reason, message.clone()),
-        not_active: (reason, message),
-        stalled: true,
-        goes_on: false,
-        considered,
-        agreement: agreement.as_ref(),
-        decisions: vec![decision],
-        ignored,
-    };
-    show(grant, state, None, now)
-}
-
-fn held(
-    grant: &AccessGrant,
-    hold: Hold,
-    considered: Vec<ConsideredFlow>,
-    lapses: Option<Timestamp>,
-    now: Timestamp,
-) -> Plan {
-    let phase = match hold.kind {
-        Kind::Waits => Phase::Pending,
-        Kind::Fails | Kind::Final => Phase::Failed,
-        Kind::Lapsed => Phase::Lapsed,
-    };
-    let state = RequestState {
-        phase,
-        accepted: Err((hold.reason, hold.message)),
-        approved: Approved::No(reasons::NOT_APPROVED, "nothing has been approved".into()),
-        not_active: (
-            reasons::NOT_STARTED,
-            "the request has not been granted".into(),
-        ),
-        stalled: hold.kind != Kind::Waits,
-        goes_on: matches!(hold.kind, Kind::Waits | Kind::Fails),
-        considered,
-        agreement: None,
-        decisions: Vec::new(),
-        ignored: Vec::new(),
-    };
-    let lapses = lapses.filter(|lapses| *lapses > now);
-    let wake = [hold.wake, lapses].into_iter().flatten().min();
-    Plan {
-        effect: hold.effect.map(|effect| *effect),
-        ..show(grant, state, wake, now)
-    }
-}
-
-/// A plan that only says how the request stands.
-fn show(
-    grant: &AccessGrant,
-    state: RequestState<'_>,
-    wake: Option<Timestamp>,
-    now: Timestamp,
-) -> Plan {
-    let status = status::of_request(grant, state, now);
-    let notes = status::notes(grant, &status);
-    Plan {
-        effect: None,
-        status: Some(status),
-        wake,
-        notes,
-    }
 }

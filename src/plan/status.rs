@@ -42,8 +42,6 @@ pub struct RequestState<'a> {
     pub not_active: Why,
     /// Whether a person has to mend something.
     pub stalled: bool,
-    /// Whether it may still come to a loan.
-    pub goes_on: bool,
     /// The flows that were not chosen.
     pub considered: Vec<ConsideredFlow>,
     /// What would be agreed.
@@ -106,13 +104,12 @@ pub fn of_request(
             status.terms = Some(agreement.terms.clone());
             status.digest = Some(agreement.digest.clone());
         }
-        // What may still come right keeps what was found so far, its approvals among it.
-        (None, Some(before)) if state.goes_on => {
+        // What was found so far stays known, also of what comes to nothing: it is what people have decided about.
+        (None, Some(before)) => {
             status.terms = before.terms.clone();
             status.digest = before.digest.clone();
-            status.decisions = before.decisions.clone();
         }
-        (None, _) => {}
+        (None, None) => {}
     }
     status
 }

@@ -3,9 +3,9 @@
 use jiff::SignedDuration;
 
 use crate::api::{
-    AccessFlow, AccessGrant, AccessRecord, AgreedPerson, Email, Identity, LinkLifetime,
-    ObjectIdentity, OnePasswordIntegration, RecipientRule, Renewal, Requirement, Resolved, Span,
-    Terms, Time, ViewOnce,
+    AccessFlow, AccessGrant, AccessGrantStatus, AccessRecord, AgreedPerson, Email, Identity,
+    LinkLifetime, ObjectIdentity, OnePasswordIntegration, RecipientRule, Renewal, Requirement,
+    Resolved, Span, Terms, Time, ViewOnce,
 };
 
 use super::approval;
@@ -35,6 +35,16 @@ impl Agreement {
             terms: record.spec.terms.clone(),
             digest: record.spec.digest.clone(),
         }
+    }
+
+    /// The agreement that a request's status shows, if it has come to one.
+    pub fn shown(grant: &AccessGrant, status: &AccessGrantStatus) -> Option<Self> {
+        Some(Self {
+            grant: identity(&grant.metadata),
+            requester: grant.spec.requester.clone()?,
+            terms: status.terms.clone()?,
+            digest: status.digest.clone()?,
+        })
     }
 }
 

@@ -73,7 +73,6 @@ fn any_of_the_groups_is_enough_and_half_of_each_is_not() {
 #[case::by_nobody(|w: &mut World| { w.decide(bob(), Decision::Approve, 1).spec.approver = None; }, "it does not say which person made it; ServiceAccounts never decide")]
 #[case::for_another_request(|w: &mut World| { w.decide(bob(), Decision::Approve, 1).spec.grant_uid = "former".into(); }, "it is about another request of this name: its grantUid is not this one's")]
 #[case::of_other_terms(|w: &mut World| { w.decide(bob(), Decision::Approve, 1).spec.digest = Some("sha256:old".into()); }, "it approves other terms: they have changed since, so look again and approve the digest that status shows now")]
-#[case::too_late(|w: &mut World| { w.decide(bob(), Decision::Approve, DAY); }, "it came too late")]
 #[case::a_denial_from_outside(|w: &mut World| { w.decide(person("mallory", &["engineering"]), Decision::Deny, 1); }, "only an approver of the request or an owner can deny it")]
 #[case::a_revocation_from_outside(|w: &mut World| { w.decide(person("mallory", &["engineering"]), Decision::Revoke, 1); }, "only the requester, an approver, an owner, or who holds the verb revoke on the grant can revoke it")]
 #[case::before_the_policies_last_changed(|w: &mut World| { w.decide(bob(), Decision::Approve, 1); w.seen.boundary.changed_at = Some(at(1)); }, "it was made before the admission policies that vouch for its maker were last changed; decide again")]

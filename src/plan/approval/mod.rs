@@ -9,7 +9,7 @@ mod waiting;
 mod weigh;
 
 pub use agreed::{agreed, shortfall};
-pub use unheeded::unheeded;
+pub use unheeded::{AtLast, unheeded, unheeded_at_last};
 pub use weigh::{Standing, Weighed, revocation, weigh, withdrawal};
 
 use jiff::SignedDuration;

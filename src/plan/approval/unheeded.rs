@@ -1,15 +1,21 @@
-//! Decisions that change nothing, because nobody's approval is waited for: so that whoever made one reads why.
+//! Decisions that change nothing, because nobody's approval is waited for, or not any more: so that whoever made one reads why.
 
 use jiff::Timestamp;
 
-use crate::api::{AccessDecision, AccessGrant, CountedDecision, Decision, IgnoredDecision};
+use crate::api::{
+    AccessDecision, AccessGrant, AccessGrantStatus, AgreedApproval, CountedDecision, Decision,
+    IgnoredDecision,
+};
 use crate::plan::observed::Observed;
 use crate::plan::patience::approval_until;
 use crate::plan::terms::Agreement;
 
 use super::weigh::{
-    NOT_NEEDED, TOO_LATE, heard, ignored_decision, in_order, may_approve, says_no, the_newest,
+    NOT_NEEDED, OVER, TOO_LATE, heard, ignored_decision, in_order, may_approve, says_no, the_newest,
 };
+
+/// The terms ask for no approval.
+const NOBODYS: &str = "the flow asks for nobody's approval";
 
 /// The decisions without effect on a loan, or on a request that needs nobody's approval; those that counted are known.
 pub fn unheeded(
@@ -29,6 +35,73 @@ pub fn unheeded(
     the_newest(ignored)
 }
 
+/// The decisions without effect on a request that came to nothing, by what its status knows of it. What was said of one stays said.
+pub fn unheeded_at_last(
+    seen: &Observed,
+    grant: &AccessGrant,
+    status: &AccessGrantStatus,
+    end: AtLast,
+    now: Timestamp,
+) -> Vec<IgnoredDecision> {
+    let agreement = Agreement::shown(grant, status);
+    let mut counted: Vec<_> = status.decisions.iter().map(Some).collect();
+    let mut ignored = Vec::new();
+    for object in in_order(seen) {
+        if let Err(why) = late(object, grant, agreement.as_ref(), &mut counted, end, now) {
+            let anew = ignored_decision(object, why);
+            let mut told = status.ignored_decisions.iter();
+            let told = told.find(|told| told.name == anew.name && told.user == anew.user);
+            ignored.push(told.cloned().unwrap_or(anew));
+        }
+    }
+    the_newest(ignored)
+}
+
+/// What is known of when a request came to nothing.
+#[derive(Clone, Copy, Debug)]
+pub enum AtLast {
+    /// Somebody's decision, made then, ended it.
+    EndedBy(Timestamp),
+    /// It ends just now.
+    Ends,
+    /// It ended before.
+    WasOver,
+}
+
+/// Whether a decision counted before the request came to nothing; if not, why not.
+fn late(
+    object: &AccessDecision,
+    grant: &AccessGrant,
+    agreement: Option<&Agreement>,
+    counted: &mut [Option<&CountedDecision>],
+    end: AtLast,
+    now: Timestamp,
+) -> Result<(), &'static str> {
+    let approval = agreement.and_then(|a| a.terms.approval.as_ref());
+    let voice = heard(object, grant, heard_until(grant, approval, now))?;
+    let said = voice.counted();
+    if is_one_of(counted, &said) {
+        return Ok(());
+    }
+    let is_late = match end {
+        AtLast::EndedBy(at) => said.at.0 >= at,
+        AtLast::Ends => false,
+        AtLast::WasOver => true,
+    };
+    if is_late {
+        return Err(TOO_LATE);
+    }
+    match (said.decision, agreement) {
+        (Decision::Approve, Some(agreement)) => {
+            let approval = approval.ok_or(NOBODYS)?;
+            may_approve(&voice, agreement, approval)?;
+        }
+        (_, Some(agreement)) => says_no(&voice, agreement)?,
+        (_, None) => {}
+    }
+    Err(OVER)
+}
+
 /// Whether a decision is one of those that counted, of which each stands for one object; if not, why not.
 fn heeded(
     object: &AccessDecision,
@@ -38,21 +111,14 @@ fn heeded(
     now: Timestamp,
 ) -> Result<(), &'static str> {
     let approval = agreement.terms.approval.as_ref();
-    let until = approval.map_or(Timestamp::MAX, |a| approval_until(grant, a, now));
-    let voice = heard(object, grant, until)?;
+    let voice = heard(object, grant, heard_until(grant, approval, now))?;
     let said = voice.counted();
-    let is_it = |known: &&mut Option<&CountedDecision>| {
-        known.is_some_and(|known| {
-            (&known.user, known.decision, &known.at) == (&said.user, said.decision, &said.at)
-        })
-    };
-    if let Some(known) = counted.iter_mut().find(is_it) {
-        *known = None;
+    if is_one_of(counted, &said) {
         return Ok(());
     }
     match said.decision {
         Decision::Approve => {
-            let approval = approval.ok_or("the flow asks for nobody's approval")?;
+            let approval = approval.ok_or(NOBODYS)?;
             may_approve(&voice, agreement, approval)?;
             Err(NOT_NEEDED)
         }
@@ -61,4 +127,24 @@ fn heeded(
             Err(TOO_LATE)
         }
     }
+}
+
+/// Until when approvals are heard, if any are.
+fn heard_until(
+    grant: &AccessGrant,
+    approval: Option<&AgreedApproval>,
+    now: Timestamp,
+) -> Timestamp {
+    approval.map_or(Timestamp::MAX, |a| approval_until(grant, a, now))
+}
+
+/// Takes a decision off those that counted, if it is among them.
+fn is_one_of(counted: &mut [Option<&CountedDecision>], said: &CountedDecision) -> bool {
+    let is_it = |known: &&mut Option<&CountedDecision>| {
+        known.is_some_and(|known| {
+            (&known.user, known.decision, &known.at) == (&said.user, said.decision, &said.at)
+        })
+    };
+    let known = counted.iter_mut().find(is_it);
+    known.is_some_and(|known| known.take().is_some())
 }

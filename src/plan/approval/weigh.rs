@@ -20,6 +20,9 @@ const TOO_OLD: &str = "it was made before the admission policies that vouch for 
 /// It came when it could not change anything any more.
 pub(super) const TOO_LATE: &str = "it came too late";
 
+/// Nothing came of the request, for another reason than this decision.
+pub(super) const OVER: &str = "the request was over before it could count";
+
 /// All have agreed already who had to.
 pub(super) const NOT_NEEDED: &str = "its groups have all the approvals that they need";
 
@@ -122,9 +125,13 @@ pub fn weigh(
             Ok(Say::Yes(approval)) => approvals.push(approval),
             Ok(Say::Unverified) => unverified = true,
             Ok(Say::No(decision)) => {
+                let tally = Tally::of(approval, &approvals);
+                let (mut counted, surplus) = tally.told(approval, approvals);
+                counted.push(decision.clone());
+                ignored.extend(surplus);
                 return Weighed {
-                    standing: Standing::Denied(decision.clone()),
-                    counted: vec![decision],
+                    standing: Standing::Denied(decision),
+                    counted,
                     ignored: the_newest(ignored),
                 };
             }

@@ -1,0 +1,177 @@
+//! What is said of a request that does not come to a loan now: it waits, is held up, was denied or has lapsed.
+
+use jiff::Timestamp;
+
+use crate::api::{AccessGrant, ConsideredFlow, CountedDecision, Decision, IgnoredDecision, Phase};
+
+use super::effect::Plan;
+use super::reasons::grant as reasons;
+use super::resolve::{Hold, Kind};
+use super::status::{self, Approved, RequestState};
+use super::terms::Agreement;
+
+/// What has been found out about a request that a flow covers.
+pub(super) struct Covered {
+    pub(super) agreement: Agreement,
+    pub(super) considered: Vec<ConsideredFlow>,
+    /// The decisions that counted.
+    pub(super) decisions: Vec<CountedDecision>,
+    /// The decisions that did not.
+    pub(super) ignored: Vec<IgnoredDecision>,
+}
+
+/// What is said where approvals are missing.
+pub(super) const UNAPPROVED: &str = "the request has not been approved";
+
+/// What is said where there is no loan.
+const NOT_GRANTED: &str = "the request has not been granted";
+
+/// Somebody's word is missing.
+pub(super) fn waiting(
+    grant: &AccessGrant,
+    covered: Covered,
+    approved: Approved,
+    until: Timestamp,
+    now: Timestamp,
+) -> Plan {
+    let state = RequestState {
+        phase: Phase::Pending,
+        accepted: Ok(()),
+        approved,
+        not_active: (reasons::NOT_APPROVED, UNAPPROVED.into()),
+        stalled: false,
+        considered: covered.considered,
+        agreement: Some(&covered.agreement),
+        decisions: covered.decisions,
+        ignored: covered.ignored,
+    };
+    show(grant, state, Some(until), now)
+}
+
+/// Somebody said no: for good.
+pub(super) fn denied(
+    grant: &AccessGrant,
+    decision: CountedDecision,
+    covered: Option<Covered>,
+    now: Timestamp,
+) -> Plan {
+    let (reason, what) = match decision.decision {
+        Decision::Revoke => (reasons::REVOKED, "taken back"),
+        Decision::Deny | Decision::Approve => (reasons::DENIED, "denied"),
+    };
+    let why = decision.reason.as_ref();
+    let why = why.map_or(String::new(), |why| format!(": {why}"));
+    let message = format!("it was {what} by {}{why}", decision.user);
+    let (agreement, considered, decisions, ignored) = match covered {
+        Some(Covered {
+            agreement,
+            considered,
+            decisions,
+            ignored,
+        }) => (Some(agreement), considered, decisions, ignored),
+        None => {
+            let (mut decisions, ignored) = known_so_far(grant);
+            decisions.push(decision);
+            (None, Vec::new(), decisions, ignored)
+        }
+    };
+    let state = RequestState {
+        phase: Phase::Denied,
+        accepted: match agreement {
+            Some(_) => Ok(()),
+            None => Err((reason, message.clone())),
+        },
+        approved: Approved::No(reason, message.clone()),
+        not_active: (reason, message),
+        stalled: true,
+        considered,
+        agreement: agreement.as_ref(),
+        decisions,
+        ignored,
+    };
+    show(grant, state, None, now)
+}
+
+/// It took too long, though a flow covers it: for good.
+pub(super) fn lapse(
+    grant: &AccessGrant,
+    message: String,
+    covered: Covered,
+    approved: Approved,
+    now: Timestamp,
+) -> Plan {
+    let state = RequestState {
+        phase: Phase::Lapsed,
+        accepted: Err((reasons::LAPSED, message)),
+        approved,
+        not_active: (reasons::NOT_STARTED, NOT_GRANTED.into()),
+        stalled: true,
+        considered: covered.considered,
+        agreement: Some(&covered.agreement),
+        decisions: covered.decisions,
+        ignored: covered.ignored,
+    };
+    show(grant, state, None, now)
+}
+
+/// The decisions that counted when the request was looked at before, and those that did not.
+fn known_so_far(grant: &AccessGrant) -> (Vec<CountedDecision>, Vec<IgnoredDecision>) {
+    let status = grant.status.as_ref();
+    status.map_or_else(Default::default, |status| {
+        (status.decisions.clone(), status.ignored_decisions.clone())
+    })
+}
+
+/// It cannot be granted now, or never: what was found out before stays said.
+pub(super) fn held(
+    grant: &AccessGrant,
+    hold: Hold,
+    considered: Vec<ConsideredFlow>,
+    lapses: Option<Timestamp>,
+    now: Timestamp,
+) -> Plan {
+    let phase = match hold.kind {
+        Kind::Waits => Phase::Pending,
+        Kind::Fails | Kind::Final => Phase::Failed,
+        Kind::Lapsed => Phase::Lapsed,
+    };
+    let (decisions, ignored) = known_so_far(grant);
+    let unapproved = match decisions.is_empty() {
+        true => "nothing has been approved",
+        false => UNAPPROVED,
+    };
+    let state = RequestState {
+        phase,
+        accepted: Err((hold.reason, hold.message)),
+        approved: Approved::No(reasons::NOT_APPROVED, unapproved.into()),
+        not_active: (reasons::NOT_STARTED, NOT_GRANTED.into()),
+        stalled: hold.kind != Kind::Waits,
+        considered,
+        agreement: None,
+        decisions,
+        ignored,
+    };
+    let lapses = lapses.filter(|lapses| *lapses > now);
+    let wake = [hold.wake, lapses].into_iter().flatten().min();
+    Plan {
+        effect: hold.effect.map(|effect| *effect),
+        ..show(grant, state, wake, now)
+    }
+}
+
+/// A plan that only says how the request stands.
+pub(super) fn show(
+    grant: &AccessGrant,
+    state: RequestState<'_>,
+    wake: Option<Timestamp>,
+    now: Timestamp,
+) -> Plan {
+    let status = status::of_request(grant, state, now);
+    let notes = status::notes(grant, &status);
+    Plan {
+        effect: None,
+        status: Some(status),
+        wake,
+        notes,
+    }
+}
