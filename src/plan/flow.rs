@@ -67,9 +67,17 @@ pub fn choose(
 ) -> Choice {
     let mut considered = Vec::new();
     let mut closest: Option<(u8, Objection)> = None;
-    for flow in flows {
+    for (index, flow) in flows.iter().enumerate() {
         let objection = match covers(flow, subject, seen, now) {
             Ok(agreement) => {
+                let message = format!(
+                    "the flow {:?} covers the request and comes first",
+                    name(flow)
+                );
+                let spare = Objection::new(reasons::FLOW_CHOSEN, message);
+                let later = flows.iter().skip(index + 1);
+                considered.extend(later.map(|later| not_chosen(later, &spare)));
+                considered.truncate(SHOWN);
                 return Choice {
                     outcome: Ok(agreement),
                     considered,
@@ -78,10 +86,7 @@ pub fn choose(
             Err(objection) => objection,
         };
         if considered.len() < SHOWN {
-            considered.push(ConsideredFlow {
-                name: name(flow).into(),
-                reason: format!("{}: {}", objection.reason, objection.message),
-            });
+            considered.push(not_chosen(flow, &objection));
         }
         let closeness = closeness(lends(flow, subject), &objection);
         if closest.as_ref().is_none_or(|(c, _)| closeness > *c) {
@@ -93,6 +98,13 @@ pub fn choose(
     Choice {
         outcome: Err(closest.map_or_else(none, |(_, objection)| objection)),
         considered,
+    }
+}
+
+fn not_chosen(flow: &AccessFlow, why: &Objection) -> ConsideredFlow {
+    ConsideredFlow {
+        name: name(flow).into(),
+        reason: format!("{}: {}", why.reason, why.message),
     }
 }
 

@@ -50,8 +50,10 @@ fn flows_are_tried_without_approval_first_then_with_the_fewest_approvals_then_by
 }
 
 #[test]
-fn the_first_flow_that_covers_the_request_is_chosen_and_those_before_it_say_why_they_were_not() {
+fn the_first_flow_that_covers_the_request_is_chosen_and_each_other_one_says_why_it_was_not() {
+    let stranger = subject(SubjectKind::User, "bob", None);
     let world = with_flows(vec![
+        named("d", |spec| spec.requesters = vec![stranger]),
         named("c", |_| {}),
         named("b", |_| {}),
         named("a", |spec| spec.items.exclude = vec![of_vault("Infra")]),
@@ -60,8 +62,22 @@ fn the_first_flow_that_covers_the_request_is_chosen_and_those_before_it_say_why_
     assert_eq!(issued(&plan).agreement.terms.flow.name, "b");
     assert_eq!(
         considered(&world),
-        ["a: NoFlowCoversRequest: it does not lend this item"]
+        [
+            "a: NoFlowCoversRequest: it does not lend this item",
+            "c: FlowChosen: the flow \"b\" covers the request and comes first",
+        ]
     );
+}
+
+#[test]
+fn of_many_flows_those_are_shown_that_come_first() {
+    let flows: Vec<_> = (0..30).map(|n| flow(&format!("flow-{n:02}"))).collect();
+    let chosen = considered(&with_flows(flows.clone()));
+    assert_eq!(chosen.len(), 20);
+    assert!(chosen[0].starts_with("flow-01: FlowChosen"), "{chosen:?}");
+    let mut none = with_flows(flows);
+    none.grant().spec.duration = Some(span("9h"));
+    assert_eq!(considered(&none).len(), 20);
 }
 
 #[test]
