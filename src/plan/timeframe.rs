@@ -115,6 +115,33 @@ mod tests {
         assert_eq!(opening(&frame, t(now)) == Opening::Open, open);
     }
 
+    // On the first of these nights 02:00 to 03:00 is skipped: what opens or closes then does so at 03:30, an hour and a half after the
+    // frame of 01:00 opened. On the second that hour comes twice: the first time counts.
+    #[rstest::rstest]
+    #[case::before_the_skipped_hour("02:30", "05:00", "2026-03-29T01:29:59Z", false)] // 03:29:59
+    #[case::opens_after_the_skipped_hour("02:30", "05:00", "2026-03-29T01:30:00Z", true)] // 03:30
+    #[case::closes_by_summer_time("02:30", "05:00", "2026-03-29T02:59:59Z", true)] // 04:59:59
+    #[case::closed_by_summer_time("02:30", "05:00", "2026-03-29T03:00:00Z", false)] // 05:00
+    #[case::open_into_the_skipped_hour("01:00", "02:30", "2026-03-29T01:29:59Z", true)] // 03:29:59
+    #[case::closes_after_the_skipped_hour("01:00", "02:30", "2026-03-29T01:30:00Z", false)] // 03:30
+    #[case::before_the_repeated_hour("02:30", "05:00", "2026-10-25T00:29:59Z", false)] // 02:29:59
+    #[case::opens_the_first_time("02:30", "05:00", "2026-10-25T00:30:00Z", true)] // 02:30
+    #[case::stays_open_when_the_hour_comes_again("02:30", "05:00", "2026-10-25T01:15:00Z", true)] // 02:15 again
+    #[case::closes_by_winter_time("02:30", "05:00", "2026-10-25T03:59:59Z", true)] // 04:59:59
+    #[case::closed_by_winter_time("02:30", "05:00", "2026-10-25T04:00:00Z", false)] // 05:00
+    #[case::open_the_first_time("01:00", "02:30", "2026-10-25T00:29:59Z", true)] // 02:29:59
+    #[case::closes_the_first_time("01:00", "02:30", "2026-10-25T00:30:00Z", false)] // 02:30
+    #[case::stays_closed_when_the_hour_comes_again("01:00", "02:30", "2026-10-25T01:15:00Z", false)] // 02:15 again
+    fn an_hour_that_is_skipped_or_repeated_opens_and_closes_once(
+        #[case] from: &str,
+        #[case] to: &str,
+        #[case] now: &str,
+        #[case] open: bool,
+    ) {
+        let frame = frame(&[Weekday::Sun], from, to);
+        assert_eq!(opening(&frame, t(now)) == Opening::Open, open);
+    }
+
     #[test]
     fn a_frame_over_midnight_belongs_to_the_day_on_which_it_opens() {
         let frame = frame(&[Weekday::Fri], "22:00", "06:00");

@@ -169,6 +169,34 @@ fn the_owner_of_the_item_decides_and_where_the_tag_names_nobody_the_integrations
 }
 
 #[test]
+fn the_integrations_owners_decide_where_the_flow_says_so() {
+    let by_owners = group("owners", &[(ApproverKind::IntegrationOwner, None)], 1);
+    let owners = [(PersonKind::User, "erin"), (PersonKind::Group, "db-team")];
+    let owners = owners.map(|(kind, name)| Person {
+        kind,
+        name: name.into(),
+    });
+    let world = World::asked()
+        .with(|w| {
+            w.integration().spec.owners = owners.to_vec();
+            w.flow().spec.approval = approval_by(ApprovalMode::AllOf, vec![by_owners]);
+        })
+        .settled(0);
+    let sentence =
+        "1 approval of \"owners\" (erin or anyone in db-team) until 2026-11-24T10:00:00Z";
+    assert_eq!(waiting_for(&world.plan_at(0)), sentence);
+    for owner in [person("erin", &[]), bob()] {
+        let approved = world.clone().approved_by(owner, 1);
+        assert!(is_approved(&approved.weighed_at(1)));
+    }
+    let plan = world.approved_by(carol(), 1).weighed_at(1);
+    assert_eq!(
+        ignored(&plan),
+        "they are in none of the groups that approve this request"
+    );
+}
+
+#[test]
 fn membership_in_five_hundred_groups_is_seen() {
     let many: Vec<_> = (0..500).map(|n| format!("group-{n}")).collect();
     let names: Vec<_> = many.iter().map(String::as_str).collect();
