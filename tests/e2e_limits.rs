@@ -2,9 +2,24 @@
 
 mod world;
 
-use keyloan::api::{ACCEPTED, AccessGrant, AccessRecord, FlowLimits, LinkOutcome};
+use std::time::Duration;
+
+use keyloan::api::{ACCEPTED, AccessFlowSpec, AccessGrant, AccessRecord, FlowLimits, LinkOutcome};
+use kube::api::PostParams;
 use kube::{Api, ResourceExt};
-use world::{Ask, PLATFORM, World, condition, needs_approval};
+use serde_json::json;
+use world::{Ask, PLATFORM, TEAM, World, condition, needs_approval};
+
+fn one_each(flow: &mut AccessFlowSpec) {
+    flow.limits = Some(FlowLimits {
+        active_per_requester: Some(1),
+        pending_per_requester: None,
+    });
+}
+
+fn has_no_place(grant: &AccessGrant) -> bool {
+    condition(grant, ACCEPTED).is_some_and(|c| c.reason == "LimitReached")
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_whose_creation_was_not_answered_takes_its_place() {
@@ -12,14 +27,7 @@ async fn a_record_whose_creation_was_not_answered_takes_its_place() {
     let wire = world.wire().await;
     world.restart_operator().await;
     world.integration("prod", "lender").await;
-    world
-        .flow("oncall", |flow| {
-            flow.limits = Some(FlowLimits {
-                active_per_requester: Some(1),
-                pending_per_requester: None,
-            });
-        })
-        .await;
+    world.flow("oncall", one_each).await;
     wire.tell_of_records(false);
     wire.lose_an_answer();
     let one = world.ask("alice", Ask::item("db password")).await;
@@ -29,11 +37,7 @@ async fn a_record_whose_creation_was_not_answered_takes_its_place() {
         lent = world.until_active(&other) => (lent, one),
     };
     assert!(wire.has_lost_all());
-    world
-        .until(&waits, |g| {
-            condition(g, ACCEPTED).is_some_and(|c| c.reason == "LimitReached")
-        })
-        .await;
+    world.until(&waits, has_no_place).await;
     let records: Api<AccessRecord> = Api::namespaced(world.admin.clone(), PLATFORM);
     let there = records.list(&Default::default()).await.expect("readable");
     assert_eq!(there.items.len(), 1, "one place, one loan");
@@ -51,7 +55,59 @@ async fn a_record_whose_creation_was_not_answered_takes_its_place() {
 
     wire.tell_of_records(true);
     world.delete("alice", &lent).await;
+    let ended = world.until_record(&lent, |r| r.spec.end.is_some()).await;
+    until_its_links_are_over(&world, &ended).await;
     world.until_active(&waits).await;
+}
+
+/// Who deletes a request and makes it again under its name would otherwise have two links at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loan_that_was_deleted_has_its_place_until_its_link_is_over() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", one_each).await;
+    let first = ask_by_name(&world).await;
+    world.until_active(&first).await;
+    world.delete("alice", &first).await;
+    let ended = world.until_record(&first, |r| r.spec.end.is_some()).await;
+
+    let again = ask_by_name(&world).await;
+    assert_ne!(again.uid(), first.uid());
+    let waits = world.until(&again, has_no_place).await;
+    let until = ended.spec.residual_until.as_ref().expect("a link").0;
+    let message = &condition(&waits, ACCEPTED).expect("said").message;
+    let says_when = format!("the next one is over at {until:.0}");
+    assert!(message.contains(&says_when), "{message}");
+    assert_eq!(world.control.shares().await.expect("shares").len(), 1);
+
+    until_its_links_are_over(&world, &ended).await;
+    world.until_active(&again).await;
+}
+
+/// Alice asks under a name that she chooses, the same each time.
+async fn ask_by_name(world: &World) -> AccessGrant {
+    let grant = json!({
+        "apiVersion": "keyloan.dev/v1alpha1",
+        "kind": "AccessGrant",
+        "metadata": { "name": "alice-db" },
+        "spec": {
+            "integration": { "name": "prod", "namespace": PLATFORM },
+            "item": { "vault": "Infra", "item": "db password" },
+        },
+    });
+    let grant = serde_json::from_value(grant).expect("a grant");
+    let client = world.cluster.client("alice").await.expect("a client");
+    let api: Api<AccessGrant> = Api::namespaced(client, TEAM);
+    let made = api.create(&PostParams::default(), &grant).await;
+    made.expect("asked")
+}
+
+/// Lets so much time pass that no link of an ended loan opens any more.
+async fn until_its_links_are_over(world: &World, ended: &AccessRecord) {
+    let until = ended.spec.residual_until.as_ref().expect("a link").0;
+    let left = until.duration_since(world.now());
+    let left = Duration::try_from(left).expect("a time to come");
+    world.advance(left + Duration::from_secs(1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,11 +130,7 @@ async fn a_request_that_is_deleted_while_it_waits_frees_its_place_at_once() {
     let first = world.ask("alice", Ask::item("db password")).await;
     world.until(&first, waits_for_people).await;
     let second = ask_after(&world, &first).await;
-    world
-        .until(&second, |g| {
-            condition(g, ACCEPTED).is_some_and(|c| c.reason == "LimitReached")
-        })
-        .await;
+    world.until(&second, has_no_place).await;
     // No time passes by the operator's clock: nothing but the deletion wakes the second one.
     world.delete("alice", &first).await;
     world.until(&second, waits_for_people).await;

@@ -373,7 +373,7 @@ pub enum Weekday {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlowLimits {
-    /// Loans that run.
+    /// Loans that run, and loans that were ended or deleted, as long as a link of them may still open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub active_per_requester: Option<u32>,

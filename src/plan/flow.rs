@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
 
-use crate::api::{AccessFlow, AccessGrant, ApprovalMode, ConsideredFlow, Identity};
+use crate::api::{AccessFlow, AccessGrant, ApprovalMode, ConsideredFlow, FlowLimits, Identity};
 
 use super::observed::{Observed, Usage};
 use super::reasons::grant as reasons;
@@ -163,27 +163,37 @@ fn covers(
             .uid
             .as_ref()
             .and_then(|uid| seen.usage.get(uid));
-        let Usage { active, pending } = usage.copied().unwrap_or_default();
-        if limits
-            .active_per_requester
-            .is_some_and(|most| active >= most)
-        {
-            let message = format!(
-                "you already have {active} loans by it, which is as many as it allows; end one first"
-            );
-            return reject(reasons::LIMIT_REACHED, message);
-        }
-        if limits
-            .pending_per_requester
-            .is_some_and(|most| pending >= most)
-        {
-            let message = format!(
-                "you already have {pending} requests waiting, which is as many as it allows"
-            );
+        let usage = usage.copied().unwrap_or_default();
+        if let Some(message) = over_limit(limits, usage, now) {
             return reject(reasons::LIMIT_REACHED, message);
         }
     }
     Ok(agreement)
+}
+
+/// What the requester has too much of, if anything.
+fn over_limit(limits: &FlowLimits, usage: Usage, now: Timestamp) -> Option<String> {
+    let (active, pending) = (usage.active_at(now), usage.pending);
+    if limits
+        .active_per_requester
+        .is_some_and(|most| active >= most)
+    {
+        let loans = if active == 1 { "loan" } else { "loans" };
+        let next = usage.next_over.filter(|at| *at > now);
+        let next = next.map_or_else(String::new, |at| {
+            format!(": the next one is over at {at:.0}, if not before")
+        });
+        return Some(format!(
+            "you already have {active} {loans} by it, which is as many as it allows. One that was ended or deleted counts as long as a link of it may open{next}"
+        ));
+    }
+    let full = limits
+        .pending_per_requester
+        .is_some_and(|most| pending >= most);
+    let requests = if pending == 1 { "request" } else { "requests" };
+    full.then(|| {
+        format!("you already have {pending} {requests} waiting, which is as many as it allows")
+    })
 }
 
 fn name(flow: &AccessFlow) -> &str {

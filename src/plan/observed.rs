@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::api::{AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration};
+use crate::api::{
+    AccessDecision, AccessFlow, AccessGrant, AccessRecord, AccessRecordSpec, OnePasswordIntegration,
+};
 
 use super::boundary::BoundarySeen;
 use super::inventory::Inventory;
 use super::leftover::Undeleted;
+use super::links::Links;
 use super::retry::Attempt;
 
 /// What was seen of one loan.
@@ -90,8 +93,38 @@ pub enum LinkSeen {
 /// What one requester has by one flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Loans that run.
+    /// Loans that run, and those that are over while a link of them may still open.
     pub active: u32,
+    /// When the next of these is over at the latest, its links included, as far as that is known.
+    pub next_over: Option<Timestamp>,
     /// Older requests that wait.
     pub pending: u32,
+}
+
+impl Usage {
+    /// Counts a loan as long as a link of it may open, also when it has ended: who gives one back and asks again would otherwise
+    /// have more links at a time than the flow allows.
+    pub fn count_loan(&mut self, record: &AccessRecordSpec, now: Timestamp) {
+        let links = Links::of(record);
+        let over = match &record.end {
+            Some(_) => match record.residual_until.as_ref().filter(|until| until.0 > now) {
+                Some(until) => Some(until.0),
+                None => return,
+            },
+            // What has no link yet ends nobody knows when.
+            None => links
+                .access_end()
+                .max(links.access_end().and(links.residual(now))),
+        };
+        self.active += 1;
+        // One whose time is over runs until its end is written.
+        let over = over.filter(|over| *over > now);
+        self.next_over = self.next_over.into_iter().chain(over).min();
+    }
+
+    /// How many loans count at this time. It was seen a moment before, when one of them may not have been over.
+    pub fn active_at(&self, now: Timestamp) -> u32 {
+        let over = self.next_over.is_some_and(|at| at <= now);
+        self.active.saturating_sub(u32::from(over))
+    }
 }

@@ -82,11 +82,20 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     let mut considered = Vec::new();
     match look_up_and_agree(seen, grant, now, &mut considered) {
         Ok(agreement) => agreed(seen, grant, agreement, considered, now),
-        Err(hold) => {
+        Err(mut hold) => {
+            if hold.reason == reasons::LIMIT_REACHED {
+                hold.wake = next_place(seen, now);
+            }
             let hold = or_lapsed(hold.after(seen.attempt.as_ref(), now));
             held(grant, hold, considered, Some(patience), now)
         }
     }
+}
+
+/// When the first of the requester's loans is over. Where one has ended already, nothing but the time tells that its last link has, too.
+fn next_place(seen: &Observed, now: Timestamp) -> Option<Timestamp> {
+    let next = seen.usage.values().filter_map(|usage| usage.next_over);
+    next.filter(|at| *at > now).min()
 }
 
 /// The record of a loan was deleted under it, as a restored backup or a deleted namespace can do: the loan is over.

@@ -263,7 +263,7 @@ fn the_flow_that_came_closest_gives_the_reason(
         .filter_map(|f| f.metadata.uid.clone());
     let usage = Usage {
         active: 1,
-        pending: 0,
+        ..Usage::default()
     };
     world.seen.usage = uids.map(|uid| (uid, usage)).collect();
     let plan = world.plan_at(0);

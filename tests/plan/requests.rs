@@ -73,7 +73,11 @@ fn nobody_has_more_by_a_flow_than_it_allows(
             active_per_requester: Some(2),
             pending_per_requester: Some(3),
         });
-        let usage = Usage { active, pending };
+        let usage = Usage {
+            active,
+            pending,
+            next_over: None,
+        };
         w.seen.usage = [("flow-oncall".to_owned(), usage)].into();
     });
     let plan = world.plan_at(0);
@@ -81,6 +85,91 @@ fn nobody_has_more_by_a_flow_than_it_allows(
     if !granted {
         assert_eq!(reason(&plan, ACCEPTED), "LimitReached");
         assert!(!stalled(&plan), "it goes on by itself when a loan ends");
+    }
+}
+
+/// (what became of a loan that began at 0, with a link of an hour) (minute) -> until which minute it has its place, at the latest.
+#[rstest]
+#[case::it_runs(World::lent(), 20, Some(240))]
+#[case::it_is_not_renewed(World::lent_with(|w| w.flow().spec.grant.renewal = Renewal::Never), 20, Some(60))]
+#[case::it_was_ended(World::lent().with(World::block_alice).settled(20), 59, Some(60))]
+#[case::its_link_has_ended_too(World::lent().with(World::block_alice).settled(20), 60, None)]
+#[case::it_was_deleted(deleted_at(20), 59, Some(60))]
+#[case::it_was_deleted_and_its_link_has_ended(deleted_at(20), 60, None)]
+#[case::its_only_link_was_lost(lost().with(World::block_alice).settled(5), 60, Some(61))]
+#[case::it_was_refused(refused(), 1, None)]
+fn a_loan_has_its_place_as_long_as_a_link_of_it_may_open(
+    #[case] world: World,
+    #[case] minute: i64,
+    #[case] until: Option<i64>,
+) {
+    let counted = usage_by(&world, minute);
+    assert_eq!(counted.active, u32::from(until.is_some()));
+    assert_eq!(counted.next_over, until.map(at));
+}
+
+/// Its end changes its record, and so wakes who waits.
+#[test]
+fn a_loan_whose_end_is_not_written_yet_has_its_place() {
+    let usage = usage_by(&World::lent(), 240);
+    assert_eq!((usage.active_at(at(240)), usage.next_over), (1, None));
+}
+
+/// Who deletes a request and makes it again under its name would otherwise have two links at a time.
+#[test]
+fn what_was_deleted_and_is_asked_for_again_waits_until_its_link_is_over() {
+    let again = World::asked().with(|w| {
+        w.grant().metadata.uid = Some("uid-of-the-second".into());
+        w.grant().metadata.creation_timestamp = Some(Time(at(21)));
+        w.seen.checked.insert("uid-of-the-second".into());
+        w.flow().spec.limits = Some(FlowLimits {
+            active_per_requester: Some(1),
+            pending_per_requester: None,
+        });
+        w.seen.usage = [("flow-oncall".to_owned(), usage_by(&deleted_at(20), 21))].into();
+    });
+    let plan = again.plan_at(21);
+    assert_eq!(plan.effect, None);
+    let message = "the flow \"oncall\": you already have 1 loan by it, which is as many as it allows. One that was ended or deleted counts as long as a link of it may open: the next one is over at 2026-11-23T11:00:00Z, if not before";
+    assert_eq!(
+        condition(&plan, ACCEPTED),
+        Some(("False", "LimitReached", message))
+    );
+    assert_eq!(plan.wake, Some(at(60)), "nothing else tells of that");
+    // What was seen may be a moment older than the time for which is planned.
+    issued(&again.plan_at(60));
+}
+
+/// What alice has by a flow who has had this loan by it.
+fn usage_by(world: &World, minute: i64) -> Usage {
+    let mut usage = Usage::default();
+    let record = world.seen.record.as_ref().expect("a record");
+    usage.count_loan(&record.spec, at(minute));
+    usage
+}
+
+/// The loan ran since 0, and alice deletes it.
+fn deleted_at(minute: i64) -> World {
+    World::lent()
+        .settled(minute)
+        .with(|w| w.seen.grant = None)
+        .settled(minute)
+}
+
+fn lost() -> World {
+    failed_by(Failure::Unavailable)
+}
+
+fn refused() -> World {
+    failed_by(Failure::Refused).settled(0)
+}
+
+/// The first link was tried at 0.
+fn failed_by(failure: Failure) -> World {
+    let world = World::asked();
+    let plan = world.plan_at(0);
+    World {
+        seen: fail_to_issue(issued(&plan), world.seen, failure, at(0)),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The places that flows have for one requester's loans: who has one, and who may have one because a record was perhaps written.
 //!
-//! Loans are counted from records. Whether a record was written is not known while its creation has not been answered; until the
-//! watch or a read has settled it, its place counts as taken, or two requests could both get the last one.
+//! Loans are counted from records, each as long as a link of it may open. Whether a record was written is not known while its
+//! creation has not been answered; until the watch or a read has settled it, its place counts as taken, or two requests could
+//! both get the last one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -139,11 +140,12 @@ impl Loans {
         let may_exist = in_doubt.into_iter().filter(|(other, _)| {
             other.ledger == key.ledger && other.uid != key.uid && !known.contains(&other.uid)
         });
-        let running = records.iter().filter(|record| record.spec.end.is_none());
-        let active = running
-            .map(|record| record.spec.terms.flow.uid.clone())
-            .chain(may_exist.map(|(_, flow)| flow));
-        for flow in active {
+        let now = self.clock.now();
+        for record in &records {
+            let by_flow = usage.entry(record.spec.terms.flow.uid.clone());
+            by_flow.or_default().count_loan(&record.spec, now);
+        }
+        for (_, flow) in may_exist {
             usage.entry(flow).or_default().active += 1;
         }
         let mut waiting = self.cluster.grants.having(&by_them);

@@ -1,4 +1,5 @@
-//! Requests that wait for a place: when a loan or an older request of the same person ends, they are looked at again.
+//! Requests that wait for a place: when a loan or an older request of the same person ends, they are looked at again. A loan that has
+//! ended while a link of it may open keeps its place until then: each plan knows when that is.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};

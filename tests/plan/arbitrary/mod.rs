@@ -114,7 +114,11 @@ fn now() -> impl Strategy<Value = Timestamp> {
 }
 
 fn usage() -> impl Strategy<Value = Usage> {
-    (0u32..4, 0u32..4).prop_map(|(active, pending)| Usage { active, pending })
+    (0u32..4, 0u32..4, option::of(time())).prop_map(|(active, pending, next_over)| Usage {
+        active,
+        pending,
+        next_over,
+    })
 }
 
 fn undeleted() -> impl Strategy<Value = Undeleted> {
