@@ -33,7 +33,6 @@ async fn every_attack_fails(scene: Scene) {
     lending::past_the_limit(&scene).await;
     guarding::policies_deleted(&scene).await;
     guarding::policies_that_only_audit(&scene).await;
-    // Last, because it moves the clock.
     deciding::after_the_timeout(&scene).await;
 }
 

@@ -1,15 +1,14 @@
 //! Decisions that must not count: by the wrong people, on other terms, too late.
 
-use std::time::Duration;
-
+use jiff::SignedDuration;
 use keyloan::api::*;
 use keyloan_simulator::ItemChanges;
-use kube::Api;
 use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use super::scene::{FLOW, Scene, create, refused};
-use crate::world::{PLATFORM, condition};
+use crate::world::{PLATFORM, TEAM, condition};
 
 type Forge = fn(&mut Value);
 
@@ -115,7 +114,8 @@ pub async fn after_a_denial(scene: &Scene) {
     let denied = |g: &AccessGrant| condition(g, STALLED).is_some_and(|c| c.reason == "Denied");
     let grant = scene.world.until(&grant, denied).await;
     for who in ["bob", "carol", "dave"] {
-        scene.decide(who, &grant, "Approve").await;
+        let late = scene.decide(who, &grant, "Approve").await;
+        scene.is_ignored(&grant, &late, "it came too late").await;
     }
     let twin = scene.waiting().await;
     scene.is_lent(&twin).await;
@@ -186,17 +186,24 @@ pub async fn an_approval_of_what_has_changed(scene: &Scene) {
     scene.delete("alice", &grant).await.expect("taken back");
 }
 
-/// Approvals that come when the request has lapsed.
+/// Approvals that come when the request has lapsed. The API server dates them by its own clock, so it is the request that is made
+/// older: in etcd, by more than its timeout.
 pub async fn after_the_timeout(scene: &Scene) {
     let twin = scene.waiting().await;
     scene.is_lent(&twin).await;
     let shares = scene.shares().await;
     let grant = scene.waiting().await;
-    scene.world.advance(Duration::from_secs(25 * 3600)).await;
+    let created = grant.metadata.creation_timestamp.as_ref().expect("one").0;
+    let yesterday = Time(created - SignedDuration::from_hours(25));
+    let (kind, name) = ("keyloan.dev/accessgrants", grant.name_any());
+    let cluster = &scene.world.cluster;
+    let made_older = cluster.set_creation_time(kind, TEAM, &name, &yesterday);
+    made_older.await.expect("changed in etcd");
     let lapsed = |g: &AccessGrant| condition(g, STALLED).is_some_and(|c| c.reason == "Lapsed");
-    scene.world.until(&grant, lapsed).await;
+    let grant = scene.world.until(&grant, lapsed).await;
     for who in ["bob", "carol", "dave"] {
-        scene.decide(who, &grant, "Approve").await;
+        let late = scene.decide(who, &grant, "Approve").await;
+        scene.is_ignored(&grant, &late, "it came too late").await;
     }
     let still = scene.world.until(&grant, lapsed).await;
     assert_eq!(still.status.and_then(|s| s.phase), Some(Phase::Lapsed));
