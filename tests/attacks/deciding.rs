@@ -76,7 +76,7 @@ pub async fn one_person_for_two_groups(scene: &Scene) {
     let why = "they have approved already, and everybody counts once";
     scene.one_is_ignored(&grant, &[&once, &again], why).await;
     scene.decide("dave", &grant, "Approve").await;
-    world.until_active(&grant).await;
+    scene.gets_a_share(&grant).await;
     scene.delete("alice", &grant).await.expect("given back");
 }
 

@@ -12,11 +12,7 @@ pub async fn again_by_the_same_request(scene: &Scene) {
     let mut request = scene.request_of("alice");
     request["metadata"] = json!({ "name": "again", "namespace": TEAM });
     let grant = scene.waits(request.clone()).await;
-    let before = scene.shares().await;
-    for who in ["bob", "carol", "dave"] {
-        scene.decide(who, &grant, "Approve").await;
-    }
-    scene.world.until_active(&grant).await;
+    scene.runs(&grant).await;
     scene.decide("carol", &grant, "Revoke").await;
     let over = |g: &AccessGrant| condition(g, ACTIVE).is_some_and(|c| c.reason == "Revoked");
     scene.world.until(&grant, over).await;
@@ -44,7 +40,7 @@ pub async fn again_by_the_same_request(scene: &Scene) {
         status.ignored_decisions.iter().all(|i| i.reason == former),
         "{status:?}"
     );
-    assert_eq!(scene.shares().await, before + 1, "nothing more was lent");
+    scene.nothing_else_is_lent().await;
     scene.is_lent(&anew).await;
 }
 
@@ -61,7 +57,6 @@ pub async fn past_the_limit(scene: &Scene) {
         .await;
     let mut request = scene.request_of("alice");
     request["spec"]["flow"] = json!("one-each");
-    let before = scene.shares().await;
     let (one, two) = tokio::join!(
         scene.create("alice", request.clone()),
         scene.create("alice", request.clone())
@@ -81,7 +76,7 @@ pub async fn past_the_limit(scene: &Scene) {
         }
     }
     assert_eq!(lent.len(), 1, "one of them has the place");
-    assert_eq!(scene.shares().await, before + 1);
+    scene.gets_a_share(&lent[0]).await;
 
     // Deleting the request ends its loan, and only then is there a place for the other one.
     scene.delete("alice", &lent[0]).await.expect("given back");
@@ -90,6 +85,6 @@ pub async fn past_the_limit(scene: &Scene) {
         .iter()
         .find(|g| g.uid() != lent[0].uid())
         .expect("the other one");
-    world.until_active(other).await;
+    scene.gets_a_share(other).await;
     scene.delete("alice", other).await.expect("given back");
 }

@@ -1,5 +1,6 @@
 //! Where the attacks happen: a flow that needs bob and two of security, and what every attack and its twin do.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keyloan::api::*;
@@ -13,7 +14,10 @@ use crate::world::{PLATFORM, TEAM, World, condition, needs_approval};
 /// The flow under attack.
 pub const FLOW: &str = "reviewed";
 
-/// Who has to agree by it.
+/// Those who have to agree by it.
+pub const APPROVERS: [&str; 3] = ["bob", "carol", "dave"];
+
+/// Of which groups they are.
 const GROUPS: &[(&str, &str, u32)] =
     &[("owner", "platform-owners", 1), ("security", "security", 2)];
 
@@ -21,6 +25,8 @@ const GROUPS: &[(&str, &str, u32)] =
 pub struct Scene {
     pub world: World,
     pub stamped: bool,
+    /// So many shares have come of honest loans.
+    honest: AtomicUsize,
 }
 
 impl Scene {
@@ -30,6 +36,7 @@ impl Scene {
         let scene = Self {
             world,
             stamped: true,
+            honest: AtomicUsize::default(),
         };
         scene.set_up().await;
         scene
@@ -50,6 +57,7 @@ impl Scene {
         let scene = Self {
             world,
             stamped: false,
+            honest: AtomicUsize::default(),
         };
         scene.until_nothing_is_stamped().await;
         scene.set_up().await;
@@ -189,15 +197,44 @@ impl Scene {
 
     /// The honest twin: all who have to agree do, and the request is lent.
     pub async fn is_lent(&self, grant: &AccessGrant) {
-        let before = self.shares().await;
-        for who in ["bob", "carol", "dave"] {
-            self.decide(who, grant, "Approve").await;
-        }
-        self.world.until_active(grant).await;
-        assert_eq!(self.shares().await, before + 1, "one loan, one share");
+        self.runs(grant).await;
         let requester = grant.spec.requester.as_ref().expect("signed");
         let who = requester.username.split('@').next().expect("a name");
         self.delete(who, grant).await.expect("given back");
+    }
+
+    /// The same, and the loan goes on.
+    pub async fn runs(&self, grant: &AccessGrant) -> AccessGrant {
+        for who in APPROVERS {
+            self.decide(who, grant, "Approve").await;
+        }
+        self.gets_a_share(grant).await
+    }
+
+    /// An honest request becomes a loan: by one share, and nobody else has got one.
+    pub async fn gets_a_share(&self, grant: &AccessGrant) -> AccessGrant {
+        let active = self.world.until_active(grant).await;
+        self.expect_a_share();
+        self.nothing_else_is_lent().await;
+        active
+    }
+
+    /// The next share is an honest one.
+    pub fn expect_a_share(&self) {
+        self.honest.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// 1Password has made the shares of the honest, and no other.
+    pub async fn nothing_else_is_lent(&self) {
+        let honest = self.honest.load(Ordering::SeqCst);
+        assert_eq!(self.shares().await, honest, "all shares, and honest ones");
+    }
+
+    /// The same when an attack is over: an honest loan comes last, so that a share which the attack has brought about is there by then.
+    pub async fn nothing_has_come_of(&self, attack: &str) {
+        tracing::info!(attack, "over; has anything come of it?");
+        let after_it = self.waiting().await;
+        self.is_lent(&after_it).await;
     }
 
     /// How many shares 1Password has made.
@@ -205,7 +242,7 @@ impl Scene {
         self.world.control.shares().await.expect("shares").len()
     }
 
-    /// Waits until the status says that a decision has no effect, and why; no share has been made.
+    /// Waits until the status says that a decision has no effect, and why; nothing is lent by it.
     pub async fn is_ignored(&self, grant: &AccessGrant, decision: &Value, why: &str) {
         self.one_is_ignored(grant, &[decision], why).await;
     }
@@ -214,7 +251,6 @@ impl Scene {
     pub async fn one_is_ignored(&self, grant: &AccessGrant, decisions: &[&Value], why: &str) {
         let name = |decision: &&Value| decision["metadata"]["name"].as_str().map(str::to_owned);
         let names: Vec<_> = decisions.iter().filter_map(name).collect();
-        let shares = self.shares().await;
         let reason = |g: &AccessGrant| {
             let ignored = g.status.as_ref().map_or(&[][..], |s| &s.ignored_decisions);
             ignored
@@ -225,7 +261,7 @@ impl Scene {
         let seen = self.world.until(grant, |g| reason(g).is_some()).await;
         assert_eq!(reason(&seen).as_deref(), Some(why));
         assert!(condition(&seen, APPROVED).is_some_and(|c| c.status == "False"));
-        assert_eq!(self.shares().await, shares, "no share is made");
+        self.nothing_else_is_lent().await;
     }
 }
 

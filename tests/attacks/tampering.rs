@@ -42,7 +42,7 @@ pub async fn decisions(scene: &Scene) {
         );
     }
     scene.decide("dave", &grant, "Approve").await;
-    scene.world.until_active(&grant).await;
+    scene.gets_a_share(&grant).await;
     scene.delete("alice", &grant).await.expect("given back");
 }
 
