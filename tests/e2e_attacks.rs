@@ -2,6 +2,7 @@
 //! that stamp identities, each beside an honest twin that succeeds.
 
 mod attacks {
+    pub mod changing;
     pub mod deciding;
     pub mod editing;
     pub mod guarding;
@@ -13,7 +14,7 @@ mod attacks {
 mod world;
 
 use attacks::scene::Scene;
-use attacks::{deciding, editing, guarding, lending, signing, tampering};
+use attacks::{changing, deciding, editing, guarding, lending, signing, tampering};
 
 /// Makes attacks one after the other; after each of them 1Password has made no share but those of honest loans.
 macro_rules! nothing_comes_of {
@@ -33,7 +34,9 @@ async fn every_attack_fails(scene: Scene) {
         deciding::one_person_for_two_groups,
         deciding::a_recipient_approves,
         deciding::after_a_denial,
-        deciding::an_approval_of_what_has_changed,
+        changing::a_flow_loosened_between_approvals,
+        changing::a_flow_loosened_before_the_first_link,
+        changing::a_title_given_to_another_item,
         tampering::decisions,
         tampering::grants,
         editing::optional_fields,

@@ -2,13 +2,10 @@
 
 use jiff::SignedDuration;
 use keyloan::api::*;
-use keyloan_simulator::ItemChanges;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use super::scene::{FLOW, Scene, create, refused};
-use crate::world::{PLATFORM, TEAM, condition};
+use super::scene::{Scene, create, refused};
+use crate::world::condition;
 
 type Forge = fn(&mut Value);
 
@@ -124,70 +121,7 @@ pub async fn after_a_denial(scene: &Scene) {
     assert_eq!(still.status.and_then(|s| s.phase), Some(Phase::Denied));
 }
 
-/// The flow is loosened, or the title goes to another item, when two of three have approved.
-pub async fn an_approval_of_what_has_changed(scene: &Scene) {
-    let world = &scene.world;
-    let shares = scene.shares().await;
-    let why = "it approves other terms: they have changed since, so look again and approve the digest that status shows now";
-    let grant = scene.waiting().await;
-    let bobs = scene.decide("bob", &grant, "Approve").await;
-    scene.decide("carol", &grant, "Approve").await;
-    let flows: Api<AccessFlow> = Api::namespaced(world.admin.clone(), PLATFORM);
-    let loosened = Patch::Merge(json!({ "spec": { "grant": { "maxDuration": "12h" } } }));
-    flows
-        .patch(FLOW, &PatchParams::default(), &loosened)
-        .await
-        .expect("changed");
-    scene.is_ignored(&grant, &bobs, why).await;
-    let late = scene.decide("dave", &grant, "Approve").await;
-    scene.is_ignored(&grant, &late, why).await;
-    assert_eq!(scene.shares().await, shares);
-    let grant = world.until(&grant, |_| true).await;
-    scene.is_lent(&grant).await;
-
-    // The title that was approved is given to another item: nothing of that item is lent by this approval.
-    let shares = scene.shares().await;
-    let mut request = scene.request_of("alice");
-    request["spec"]["item"]["item"] = json!("web console");
-    let grant = scene.waits(request).await;
-    let changes = ItemChanges {
-        title: Some("console".into()),
-        ..ItemChanges::default()
-    };
-    world
-        .control
-        .edit_item("Infra", "web console", &changes)
-        .await
-        .expect("renamed");
-    for who in ["bob", "carol", "dave"] {
-        scene.decide(who, &grant, "Approve").await;
-    }
-    let differs = |g: &AccessGrant| {
-        let said = |type_| {
-            condition(g, type_)
-                .map(|c| c.reason.clone())
-                .unwrap_or_default()
-        };
-        ["ItemDiffers", "ItemNotFound"]
-            .iter()
-            .any(|r| said(ACTIVE) == *r || said(ACCEPTED) == *r)
-    };
-    world.until(&grant, differs).await;
-    assert_eq!(scene.shares().await, shares);
-    let back = ItemChanges {
-        title: Some("web console".into()),
-        ..ItemChanges::default()
-    };
-    world
-        .control
-        .edit_item("Infra", "console", &back)
-        .await
-        .expect("renamed");
-    scene.delete("alice", &grant).await.expect("taken back");
-}
-
-/// Approvals that come when the request has lapsed. The API server dates them by its own clock, so it is the request that is made
-/// older: in etcd, by more than its timeout.
+/// Approvals that come when the request has lapsed.
 pub async fn after_the_timeout(scene: &Scene) {
     let twin = scene.waiting().await;
     scene.is_lent(&twin).await;
