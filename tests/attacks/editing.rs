@@ -1,14 +1,15 @@
-//! Editing a request after it was made, by the one who made it: nothing that could be left out is added later, nor taken out.
+//! Editing a request or a decision after it was made, by the one who made it or by another: nothing that could be left out is added
+//! later, nor taken out.
 
 use std::collections::BTreeSet;
 
 use keyloan::api::*;
 use keyloan::manifests;
-use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Client, ResourceExt};
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use super::scene::{FLOW, Scene, identity_of, refused, said};
+use super::scene::{FLOW, Scene, create, identity_of, refused, resource, said};
 use crate::world::{PLATFORM, TEAM};
 
 /// One who has all that the cluster can know of somebody, and one who has nothing but a name.
@@ -16,45 +17,8 @@ const ALICE: &str = "alice@example.com";
 const WALKER: &str = "walker";
 
 /// Of a request with all of them each is taken out, and to a request with none of them each is added.
-pub async fn optional_fields(scene: &Scene) {
-    let values = values();
-    let covered: BTreeSet<_> = values
-        .iter()
-        .map(|(field, _)| (*field).to_owned())
-        .collect();
-    assert_eq!(covered, optional(), "each has a value to try");
-
-    let mut with_all = scene.request_of("alice");
-    for (field, value) in values.iter().filter(|(field, _)| !is_of_identity(field)) {
-        set(&mut with_all["spec"], field, value.clone());
-    }
-    let with_all = Edited::new(scene, scene.person("alice").await, with_all).await;
-    let mut with_none = scene.request_of("alice");
-    let spec = json!({ "integration": { "name": "prod" }, "item": with_none["spec"]["item"] });
-    with_none["spec"] = spec;
-    if !scene.stamped {
-        with_none["spec"]["requester"] = json!({ "username": WALKER });
-    }
-    let walker = scene.world.impersonating(WALKER, Vec::new()).await;
-    let with_none = Edited::new(scene, walker, with_none).await;
-
-    for (field, value) in values {
-        assert!(with_all.has(field), "{field}");
-        with_all.cannot_set(field, Value::Null).await;
-        // Nobody asks without a name.
-        if field != "requester" {
-            assert!(!with_none.has(field), "{field}");
-            with_none.cannot_set(field, value).await;
-        }
-    }
-    for edited in [with_all, with_none] {
-        edited.can_be_labelled().await;
-    }
-}
-
-/// What each optional field could be.
-fn values() -> Vec<(&'static str, Value)> {
-    vec![
+pub async fn requests(scene: &Scene) {
+    let values = [
         ("duration", json!("2h")),
         ("flow", json!(FLOW)),
         ("integration.namespace", json!(PLATFORM)),
@@ -65,17 +29,95 @@ fn values() -> Vec<(&'static str, Value)> {
         ("requester.email", json!(ALICE)),
         ("requester.groups", json!(["engineering"])),
         ("viewOnce", json!(true)),
-    ]
+    ];
+    let mut with_all = scene.request_of("alice");
+    for (field, value) in values.iter().filter(|(field, _)| !is_of_identity(field)) {
+        set(&mut with_all["spec"], field, value.clone());
+    }
+    let mut with_none = scene.request_of("alice");
+    let spec = json!({ "integration": { "name": "prod" }, "item": with_none["spec"]["item"] });
+    with_none["spec"] = spec;
+    if !scene.stamped {
+        with_none["spec"]["requester"] = json!({ "username": WALKER });
+    }
+    let made = [
+        Edited::new(scene, scene.person("alice").await, with_all).await,
+        Edited::new(scene, walker(scene).await, with_none).await,
+    ];
+    let refusal = "a request cannot be changed once it is made: delete it and ask again";
+    for edited in &made {
+        edited.each_stays("accessgrants", &values, refusal).await;
+    }
+    // Nobody asks without a name.
+    each_is_there_and_absent(&made, &values, "requester");
+}
+
+/// No decision can have all of them: an approval has most, only who revokes says whether they may, and a denial may have none.
+pub async fn decisions(scene: &Scene) {
+    let values = [
+        ("approver", identity_of("bob")),
+        ("approver.email", json!("bob@example.com")),
+        ("approver.groups", json!(["platform-owners"])),
+        ("digest", json!("sha256:other")),
+        ("maxDuration", json!("1h")),
+        ("mayRevoke", json!(true)),
+        ("reason", json!("looks right")),
+    ];
+    let grant = scene.waiting().await;
+    let mut approval = scene.decision_of("bob", &grant, "Approve");
+    approval["spec"]["reason"] = json!("as agreed");
+    approval["spec"]["maxDuration"] = json!("2h");
+    let mut revocation = scene.decision_of("mallory", &grant, "Revoke");
+    let mut denial = scene.decision_of(WALKER, &grant, "Deny");
+    if !scene.stamped {
+        revocation["spec"]["mayRevoke"] = json!(false);
+        denial["spec"]["approver"] = json!({ "username": WALKER });
+    }
+    let made = [
+        Edited::new(scene, scene.person("bob").await, approval).await,
+        Edited::new(scene, scene.person("mallory").await, revocation).await,
+        Edited::new(scene, walker(scene).await, denial).await,
+    ];
+    let refusal = "a decision cannot be changed: make another one";
+    for edited in &made {
+        edited.each_stays("accessdecisions", &values, refusal).await;
+    }
+    // Nobody decides without a name.
+    each_is_there_and_absent(&made, &values, "approver");
+    // Bob's word stands as he gave it, and the others' were nobody's to ask for.
+    for who in ["carol", "dave"] {
+        scene.decide(who, &grant, "Approve").await;
+    }
+    let grant = scene.gets_a_share(&grant).await;
+    let counted = grant.status.as_ref().map(|s| s.decisions.as_slice());
+    let counted = counted.expect("a status");
+    let bobs = counted.iter().find(|d| d.user == "bob@example.com");
+    let bobs = bobs.expect("it counts");
+    assert_eq!(bobs.reason.as_deref(), Some("as agreed"));
+    assert_eq!(bobs.max_duration, Some(Span("2h".into())));
+    assert_eq!(counted.len(), 3);
+    scene.delete("alice", &grant).await.expect("given back");
+}
+
+async fn walker(scene: &Scene) -> Client {
+    scene.world.impersonating(WALKER, Vec::new()).await
+}
+
+/// Each field was there to be taken out, and absent to be added; but for the one that is never absent.
+fn each_is_there_and_absent(made: &[Edited<'_>], values: &[(&str, Value)], never_absent: &str) {
+    for (field, _) in values {
+        let there = made.iter().filter(|edited| edited.has(field)).count();
+        let everywhere = there == made.len();
+        assert!(there > 0, "{field}");
+        assert_eq!(everywhere, *field == never_absent, "{field}");
+    }
 }
 
 /// The fields that may be left out, by the schema that the API server has.
-fn optional() -> BTreeSet<String> {
+fn optional(plural: &str) -> BTreeSet<String> {
     let crds = manifests::crds().expect("the kinds");
-    let (_, grants) = crds
-        .iter()
-        .find(|(plural, _)| plural == "accessgrants")
-        .expect("a kind");
-    let schema = &grants["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let (_, kind) = crds.iter().find(|(of, _)| of == plural).expect("a kind");
+    let schema = &kind["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     let mut found = BTreeSet::new();
     gather(&schema["properties"]["spec"], "", &mut found);
     found
@@ -92,25 +134,52 @@ fn gather(schema: &Value, within: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// A request, and the one who made it.
+/// A request or a decision, as seen by the one who made it and by mallory.
 struct Edited<'a> {
     scene: &'a Scene,
-    api: Api<AccessGrant>,
+    apis: [Api<DynamicObject>; 2],
     name: String,
     spec: Value,
 }
 
 impl<'a> Edited<'a> {
-    async fn new(scene: &'a Scene, maker: Client, request: Value) -> Self {
-        let api: Api<AccessGrant> = Api::namespaced(maker, TEAM);
-        let request = serde_json::from_value(request).expect("a grant");
-        let made = api.create(&PostParams::default(), &request).await;
-        let made = made.expect("asked");
+    async fn new(scene: &'a Scene, maker: Client, object: Value) -> Self {
+        let kind = object["kind"].as_str().expect("one");
+        let resource = resource("keyloan.dev", "v1alpha1", kind);
+        let api_of = |who: Client| Api::namespaced_with(who, TEAM, &resource);
+        let apis = [maker.clone(), scene.person("mallory").await].map(api_of);
+        let made = create(maker, object).await.expect("made");
         Self {
             scene,
-            api,
-            name: made.name_any(),
-            spec: serde_json::to_value(made.spec).expect("JSON"),
+            apis,
+            name: made["metadata"]["name"].as_str().expect("one").to_owned(),
+            spec: made["spec"].clone(),
+        }
+    }
+
+    /// Each optional field is taken out where it is there, and added where it is not; and labels are free.
+    async fn each_stays(&self, plural: &str, values: &[(&str, Value)], refusal: &str) {
+        let covered: BTreeSet<_> = values
+            .iter()
+            .map(|(field, _)| (*field).to_owned())
+            .collect();
+        assert_eq!(covered, optional(plural), "each has a value to try");
+        for (field, value) in values {
+            let value = if self.has(field) { &Value::Null } else { value };
+            let mut change = json!({});
+            set(&mut change, field, value.clone());
+            for edited in self.edit(json!({ "spec": change })).await {
+                if self.scene.stamped && is_of_identity(field) {
+                    let stored = edited.expect("what was stamped is written back");
+                    assert_eq!(stored, self.spec, "{field}");
+                } else {
+                    refused(edited, refusal);
+                }
+            }
+        }
+        let label = json!({ "metadata": { "labels": { "team": "a" } } });
+        for edited in self.edit(label).await {
+            assert_eq!(edited.expect("labels are free"), self.spec);
         }
     }
 
@@ -120,38 +189,23 @@ impl<'a> Edited<'a> {
         value.is_some_and(|value| *value != json!([]))
     }
 
-    async fn cannot_set(&self, field: &str, value: Value) {
-        let mut change = json!({});
-        set(&mut change, field, value);
-        let edited = self.edit(json!({ "spec": change })).await;
-        if self.scene.stamped && is_of_identity(field) {
-            let stored = edited.expect("what was stamped is written back");
-            assert_eq!(stored, self.spec, "{field}");
-        } else {
-            refused(
-                edited,
-                "a request cannot be changed once it is made: delete it and ask again",
-            );
-        }
-    }
-
-    async fn can_be_labelled(&self) {
-        let label = json!({ "metadata": { "labels": { "team": "a" } } });
-        let stored = self.edit(label).await.expect("labels are free");
-        assert_eq!(stored, self.spec);
-    }
-
-    /// Makes a change; tells the spec that it leaves.
-    async fn edit(&self, change: Value) -> Result<Value, String> {
+    /// Both make a change; tells the spec that it leaves.
+    async fn edit(&self, change: Value) -> Vec<Result<Value, String>> {
         let (parameters, change) = (PatchParams::default(), Patch::Merge(change));
-        let patched = self.api.patch(&self.name, &parameters, &change).await;
-        let spec = |grant: AccessGrant| serde_json::to_value(grant.spec).expect("JSON");
-        patched.map(spec).map_err(said)
+        let mut outcomes = Vec::new();
+        for api in &self.apis {
+            let patched = api.patch(&self.name, &parameters, &change).await;
+            outcomes.push(patched.map(|o| o.data["spec"].clone()).map_err(said));
+        }
+        outcomes
     }
 }
 
+/// Whether the API server may write the field itself.
 fn is_of_identity(field: &str) -> bool {
-    field.starts_with("requester")
+    ["requester", "approver", "mayRevoke"]
+        .iter()
+        .any(|of_it| field.starts_with(of_it))
 }
 
 /// Sets a member of a spec, such as `integration.namespace`.
