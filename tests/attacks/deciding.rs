@@ -5,7 +5,7 @@ use keyloan::api::*;
 use serde_json::{Value, json};
 
 use super::scene::{Scene, create, refused};
-use crate::world::condition;
+use crate::world::{TEAM, condition};
 
 type Forge = fn(&mut Value);
 
@@ -45,15 +45,11 @@ pub async fn approvals_that_do_not_count(scene: &Scene) {
     scene.one_is_ignored(&grant, &[&once, &twice], why).await;
     scene.is_lent(&grant).await;
 
-    // The API server knows this person as a ServiceAccount, whatever groups it claims.
     let grant = scene.waiting().await;
     let mut decision = scene.decision_of("bob", &grant, "Approve");
-    decision["spec"]["approver"] = json!({ "username": "system:serviceaccount:team-a:bot" });
-    let groups = vec!["system:serviceaccounts".into()];
-    let bot = scene
-        .world
-        .impersonating("system:serviceaccount:team-a:bot", groups);
-    let made = create(bot.await, decision).await;
+    let name = format!("system:serviceaccount:{TEAM}:bot");
+    decision["spec"]["approver"] = json!({ "username": name });
+    let made = create(scene.service_account("bot").await, decision).await;
     refused(made, "ServiceAccounts never decide");
     scene.is_lent(&grant).await;
 }
@@ -77,23 +73,46 @@ pub async fn one_person_for_two_groups(scene: &Scene) {
     scene.delete("alice", &grant).await.expect("given back");
 }
 
-/// Carol receives the link, by her address in whatever form, and approves.
+/// Carol receives the link, by her address in whatever form, and approves, by her name in whatever form.
 pub async fn a_recipient_approves(scene: &Scene) {
+    let why = "nobody approves a link that they receive";
     for address in ["carol@example.com", "carol+links@example.com"] {
-        let mut request = scene.request_of("alice");
-        request["spec"]["recipients"] = json!([address]);
-        let grant = scene.waits(request).await;
+        let grant = scene.waits(to(scene, address)).await;
         let decision = scene.decide("carol", &grant, "Approve").await;
-        let why = "nobody approves a link that they receive";
+        scene.is_ignored(&grant, &decision, why).await;
+        let decision = approval_in_other_case(scene, &grant).await;
         scene.is_ignored(&grant, &decision, why).await;
     }
-    let mut other_case = scene.request_of("alice");
-    other_case["spec"]["recipients"] = json!(["Carol@example.com"]);
+    let other_case = to(scene, "Carol@example.com");
     refused(scene.create("alice", other_case).await, "spec.recipients");
-    let mut twin = scene.request_of("alice");
-    twin["spec"]["recipients"] = json!(["erin@example.com"]);
-    let twin = scene.waits(twin).await;
+    let twin = scene.waits(to(scene, "erin@example.com")).await;
+    approval_in_other_case(scene, &twin).await;
+    let counts = |g: &AccessGrant| {
+        let status = g.status.as_ref();
+        status.is_some_and(|s| s.decisions.iter().any(|d| d.user == CAROL_IN_OTHER_CASE))
+    };
+    let twin = scene.world.until(&twin, counts).await;
     scene.is_lent(&twin).await;
+}
+
+/// A request of alice's with the link for this address.
+fn to(scene: &Scene, address: &str) -> Value {
+    let mut request = scene.request_of("alice");
+    request["spec"]["recipients"] = json!([address]);
+    request
+}
+
+/// How another way to sign in may write carol's name.
+const CAROL_IN_OTHER_CASE: &str = "Carol@Example.com";
+
+async fn approval_in_other_case(scene: &Scene, grant: &AccessGrant) -> Value {
+    let mut decision = scene.decision_of("carol", grant, "Approve");
+    if !scene.stamped {
+        decision["spec"]["approver"]["username"] = json!(CAROL_IN_OTHER_CASE);
+    }
+    let groups = vec!["security".into()];
+    let carol = scene.world.impersonating(CAROL_IN_OTHER_CASE, groups);
+    create(carol.await, decision).await.expect("decided")
 }
 
 /// A denial stands, whoever approves afterwards, and nobody takes it away.

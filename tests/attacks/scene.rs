@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keyloan::api::*;
+use keyloan::cluster::KubeAccess;
 use kube::api::{DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::discovery::ApiResource;
 use kube::{Api, Client, Resource, ResourceExt};
@@ -87,6 +88,20 @@ impl Scene {
 
     pub async fn person(&self, who: &str) -> Client {
         self.world.cluster.client(who).await.expect("a client")
+    }
+
+    /// A ServiceAccount of the team, which signs in with a token of its own.
+    pub async fn service_account(&self, name: &str) -> Client {
+        let account = format!(
+            "{{apiVersion: v1, kind: ServiceAccount, metadata: {{name: {name}, namespace: {TEAM}}}}}"
+        );
+        keyloan_cluster::apply_yaml(&self.world.admin, &account)
+            .await
+            .expect("applied");
+        let cluster = &self.world.cluster;
+        let kubeconfig = cluster.service_account_kubeconfig(TEAM, name).await;
+        let access = KubeAccess::Kubeconfig(kubeconfig.expect("a kubeconfig"));
+        keyloan::cluster::connect(&access).await.expect("a client")
     }
 
     /// A request by this person for the database's password, honest in all.
