@@ -2,6 +2,7 @@
 //! meanwhile.
 
 use std::path::Path;
+use std::time::Duration;
 
 use keyloan::api::*;
 use keyloan::manifests::IDENTITY_POLICIES;
@@ -26,12 +27,13 @@ pub async fn policies_that_only_audit(scene: &Scene) {
     nothing_forged_meanwhile_counts(scene, Breach::OnlyAudits).await;
 }
 
-/// Mallory asks as alice, for a link to herself, and approves her own request as all who have to agree.
+/// Mallory asks as alice, for a link to herself, and approves her own request as all who have to agree. What alice has been lent goes on.
 async fn nothing_forged_meanwhile_counts(scene: &Scene, breach: Breach) {
     let world = &scene.world;
     let own = scene
         .waits_for("mallory", scene.request_of("mallory"))
         .await;
+    let running = running(scene).await;
     breach.make(scene).await;
     let false_names = ["alice", "bob"].map(|who| Some(format!("{who}@example.com")));
     until("false names are stored", async || {
@@ -62,6 +64,7 @@ async fn nothing_forged_meanwhile_counts(scene: &Scene, breach: Breach) {
         .await;
     let why = "the integration is not ready: BoundaryNotInForce";
     world.until(&own, held("IntegrationNotReady", why)).await;
+    goes_on_and_ends(scene, &running, &breach).await;
     scene.nothing_else_is_lent().await;
 
     breach.mend(scene).await;
@@ -93,6 +96,43 @@ async fn nothing_forged_meanwhile_counts(scene: &Scene, breach: Breach) {
     scene.is_lent(&twin).await;
     world.until(&forged, void).await;
     scene.delete("alice", &forged).await.expect("tidied away");
+}
+
+/// A loan that the boundary vouched for when it began.
+async fn running(scene: &Scene) -> AccessGrant {
+    let mut request = scene.request_of("alice");
+    request["spec"]["duration"] = json!("4h");
+    let grant = scene.waits(request).await;
+    scene.runs(&grant).await
+}
+
+/// Alice gets her next link while nobody vouches for anything new, and then has enough.
+async fn goes_on_and_ends(scene: &Scene, loan: &AccessGrant, breach: &Breach) {
+    let world = &scene.world;
+    world.advance(Duration::from_secs(55 * 60)).await;
+    scene.expect_a_share();
+    let now = world.now().to_string();
+    world.annotate(loan, RENEW_ANNOTATION, &now).await;
+    let renewed = |g: &AccessGrant| {
+        let link = g.status.as_ref().and_then(|s| s.link.as_ref());
+        link.is_some_and(|link| link.sequence == 2)
+    };
+    world.until(loan, renewed).await;
+    let reason = match breach {
+        Breach::Deleted => {
+            let mut enough = scene.decision_of("alice", loan, "Revoke");
+            enough["spec"]["approver"] = identity_of("alice");
+            scene.create("alice", enough).await.expect("decided");
+            EndReason::Revoked
+        }
+        Breach::OnlyAudits => {
+            scene.delete("alice", loan).await.expect("given back");
+            EndReason::Deleted
+        }
+    };
+    world.until_link_gone(loan).await;
+    let record = world.until_record(loan, |r| r.spec.end.is_some()).await;
+    assert_eq!(record.spec.end.map(|end| end.reason), Some(reason));
 }
 
 impl Breach {
