@@ -8,7 +8,6 @@ use super::boundary::{
     Boundary, alices_grant, bobs_decision, flow, integration, record, signed, unsigned_decision,
     unsigned_grant,
 };
-use super::link::{link_role, link_secret};
 use super::objects::{Refusal, merged};
 
 pub async fn a_service_account_asks_with_an_end_and_never_decides(b: &Boundary) {
@@ -268,58 +267,6 @@ pub async fn no_object_can_be_made_unreadable(b: &Boundary) {
     }
 }
 
-/// Garbage collection and the namespace's end pass where people are refused.
-pub async fn a_namespace_that_holds_all_kinds_ends(b: &Boundary) {
-    let namespace = json!({
-        "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "ending" },
-    });
-    b.admin.create(&namespace).await.unwrap();
-    allow_reading_the_token(b, "ending").await;
-    let there = |object: Value| merged(object, &json!({ "metadata": { "namespace": "ending" } }));
-    let grant = b.alice.create(&there(alices_grant("all"))).await.unwrap();
-    b.alice.create(&there(integration("all"))).await.unwrap();
-    b.alice.create(&there(flow("all"))).await.unwrap();
-    b.operator.create(&there(record("all"))).await.unwrap();
-    let owned_by = |owner: &Value| {
-        json!({ "metadata": { "ownerReferences": [{
-            "apiVersion": owner["apiVersion"], "kind": owner["kind"],
-            "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"],
-        }] } })
-    };
-    let names_it = json!({ "spec": { "grant": "all", "grantUid": grant["metadata"]["uid"] } });
-    let decision = merged(there(bobs_decision("all")), &names_it);
-    let decision = merged(decision, &owned_by(&grant));
-    b.bob.create(&decision).await.unwrap();
-    let uid = grant["metadata"]["uid"].as_str().unwrap();
-    let secret = merged(there(link_secret(uid)), &owned_by(&grant));
-    let stored = b.operator.create(&secret).await.unwrap();
-    let role = merged(there(link_role(uid)), &owned_by(&stored));
-    b.operator.create(&role).await.unwrap();
-
-    b.alice.delete(&grant).await.unwrap();
-    for owned in [decision, secret, role] {
-        let what = format!("the garbage collector takes the {}", owned["kind"]);
-        gone(b, &owned, &what).await;
-    }
-    b.operator.create(&there(link_secret(uid))).await.unwrap();
-    b.admin.delete(&namespace).await.unwrap();
-    gone(b, &namespace, "the namespace ends").await;
-}
-
-async fn gone(b: &Boundary, object: &Value, what: &str) {
-    for _ in 0..600 {
-        if let Err(refusal) = b.admin.get(object).await {
-            assert_eq!(refusal.0.code, 404, "{refusal:?}");
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    panic!(
-        "{what}: it does not within a minute: {:?}",
-        b.admin.get(object).await
-    );
-}
-
 pub fn assert_refused<T>(answer: Result<T, Refusal>, message: &str) {
     let Err(refusal) = answer else {
         panic!("accepted, not refused with: {message}")
@@ -328,7 +275,7 @@ pub fn assert_refused<T>(answer: Result<T, Refusal>, message: &str) {
 }
 
 /// Alice, and not the rest of her group.
-async fn allow_reading_the_token(b: &Boundary, namespace: &str) {
+pub async fn allow_reading_the_token(b: &Boundary, namespace: &str) {
     let rule = json!({
         "apiGroups": [""], "resources": ["secrets"], "resourceNames": ["op-token"], "verbs": ["get"],
     });

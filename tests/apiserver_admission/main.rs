@@ -12,6 +12,7 @@ mod cluster;
 mod objects;
 
 mod boundary;
+mod ending;
 mod guards;
 mod link;
 mod ownership;
@@ -37,6 +38,8 @@ async fn the_admission_policies_hold_the_boundary() {
     the_cluster_signs::impersonation_signs_as_the_impersonated(&boundary).await;
     the_cluster_signs::whether_one_may_revoke_is_written_down(&boundary).await;
     guards::the_operator_asks_for_nothing_and_decides_nothing(&boundary).await;
+    ending::a_namespace_that_holds_all_kinds_ends(&boundary, "ending-where-the-cluster-signs")
+        .await;
 
     boundary.remove_mutating().await;
     people_sign::who_signs_truly_is_accepted(&boundary).await;
@@ -62,6 +65,6 @@ async fn the_admission_policies_hold_the_boundary() {
     link::the_operator_gives_no_right_but_the_one_to_a_link(&boundary).await;
     guards::an_integration_needs_the_right_to_read_its_token(&boundary).await;
     guards::no_object_can_be_made_unreadable(&boundary).await;
-    guards::a_namespace_that_holds_all_kinds_ends(&boundary).await;
+    ending::a_namespace_that_holds_all_kinds_ends(&boundary, "ending-where-people-sign").await;
     boundary.cluster.shutdown().await;
 }
