@@ -13,6 +13,7 @@ mod objects;
 
 mod boundary;
 mod ending;
+mod every_rule;
 mod guards;
 mod link;
 mod ownership;
@@ -66,5 +67,6 @@ async fn the_admission_policies_hold_the_boundary() {
     guards::an_integration_needs_the_right_to_read_its_token(&boundary).await;
     guards::no_object_can_be_made_unreadable(&boundary).await;
     ending::a_namespace_that_holds_all_kinds_ends(&boundary, "ending-where-people-sign").await;
+    every_rule::has_refused_something();
     boundary.cluster.shutdown().await;
 }
