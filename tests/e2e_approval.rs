@@ -197,42 +197,58 @@ async fn an_approver_revokes_a_running_loan_whatever_became_of_its_flow_and_inte
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_that_an_items_tag_names_decides_and_for_others_the_integrations_owners() {
     let world = World::start().await;
-    world.integration_with("prod", "lender", |spec| {
-        spec.owners = serde_json::from_value(json!([{ "kind": "Group", "name": "platform-owners" }])).expect("owners");
-        spec.resource_owner = Some(
-            serde_json::from_value(json!({ "tagKey": "owner", "kind": "User", "allowed": ["carol@example.com", "db-team"] }))
+    world
+        .integration_with("prod", "lender", |spec| {
+            spec.owners =
+                serde_json::from_value(json!([{ "kind": "Group", "name": "platform-owners" }]))
+                    .expect("owners");
+            spec.resource_owner = Some(
+                serde_json::from_value(
+                    json!({ "tagKey": "owner", "kind": "Group", "allowed": ["db-team"] }),
+                )
                 .expect("a rule"),
-        );
-    }).await;
+            );
+        })
+        .await;
     world.flow("owned", |flow| {
         let approval = json!({ "mode": "AnyOf", "groups": [{ "name": "owner", "approvers": [{ "kind": "ResourceOwner" }] }] });
         flow.approval = serde_json::from_value(approval).expect("an approval");
     }).await;
     let tagged = waiting(&world, Ask::item("db password")).await;
+    let of_the_team = "1 approval of \"owner\" (anyone in db-team)";
     assert!(
-        waiting_for(&tagged).starts_with("1 approval of \"owner\" (db-team)"),
+        waiting_for(&tagged).starts_with(of_the_team),
         "{}",
         waiting_for(&tagged)
     );
     let untagged = waiting(&world, Ask::item("web console")).await;
+    let of_the_owners = "1 approval of \"owner\" (anyone in platform-owners)";
     assert!(
-        waiting_for(&untagged).starts_with("1 approval of \"owner\" (anyone in platform-owners)")
+        waiting_for(&untagged).starts_with(of_the_owners),
+        "{}",
+        waiting_for(&untagged)
     );
-    world
-        .decide("carol", &untagged, Say::approve(&untagged))
-        .await;
-    let ignored = world
-        .until(&untagged, |g| {
-            g.status
-                .as_ref()
-                .is_some_and(|s| !s.ignored_decisions.is_empty())
-        })
-        .await;
-    let ignored = &ignored.status.as_ref().expect("a status").ignored_decisions[0];
-    assert_eq!(
-        ignored.reason,
-        "they are in none of the groups that approve this request"
-    );
+
+    // Each approves what is the other's.
+    let frank = || world.impersonating("frank@example.com", vec!["db-team".into()]);
+    world.decide("bob", &tagged, Say::approve(&tagged)).await;
+    let franks = world.try_to_decide_as(frank().await, &untagged, Say::approve(&untagged));
+    franks.await.expect("decided");
+    for grant in [&tagged, &untagged] {
+        let has_ignored = |g: &AccessGrant| {
+            let status = g.status.as_ref();
+            status.is_some_and(|s| !s.ignored_decisions.is_empty())
+        };
+        let seen = world.until(grant, has_ignored).await;
+        let ignored = &seen.status.as_ref().expect("a status").ignored_decisions[0];
+        let why = "they are in none of the groups that approve this request";
+        assert_eq!(ignored.reason, why);
+    }
+    assert_eq!(world.control.shares().await.expect("shares").len(), 0);
+
+    let franks = world.try_to_decide_as(frank().await, &tagged, Say::approve(&tagged));
+    franks.await.expect("decided");
+    world.until_active(&tagged).await;
     world
         .decide("bob", &untagged, Say::approve(&untagged))
         .await;
