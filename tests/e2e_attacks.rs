@@ -34,6 +34,7 @@ async fn every_attack_fails(scene: Scene) {
         deciding::one_person_for_two_groups,
         deciding::a_recipient_approves,
         deciding::after_a_denial,
+        deciding::after_the_timeout,
         changing::a_flow_loosened_between_approvals,
         changing::a_flow_loosened_before_the_first_link,
         changing::a_title_given_to_another_item,
@@ -45,12 +46,10 @@ async fn every_attack_fails(scene: Scene) {
         tampering::integrations,
         lending::again_by_the_same_request,
         lending::past_the_limit,
+        lending::a_deleted_request_made_again,
         guarding::policies_deleted,
         guarding::policies_that_only_audit,
     );
-    // Last, because it moves the clock: requests lapse at once from then on, the honest ones as well.
-    Box::pin(deciding::after_the_timeout(&scene)).await;
-    scene.nothing_else_is_lent().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

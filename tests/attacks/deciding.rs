@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use keyloan::api::*;
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::scene::{Scene, create, refused};
@@ -140,7 +141,8 @@ pub async fn after_a_denial(scene: &Scene) {
     assert_eq!(still.status.and_then(|s| s.phase), Some(Phase::Denied));
 }
 
-/// Approvals that come when the request has lapsed.
+/// Approvals that come when the request has lapsed. The API server dates them by its own clock, so it is the request that is made
+/// older: in etcd, by more than its timeout.
 pub async fn after_the_timeout(scene: &Scene) {
     let twin = scene.waiting().await;
     scene.is_lent(&twin).await;

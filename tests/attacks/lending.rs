@@ -1,5 +1,7 @@
 //! Lending twice by one approval, and more than a flow allows.
 
+use std::time::Duration;
+
 use keyloan::api::*;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
@@ -65,29 +67,19 @@ async fn apply_and_replace(scene: &Scene, request: &Value) {
     assert_eq!(replaced.data["spec"], applied.data["spec"]);
 }
 
-/// Two requests for the last place; and the place of a loan that was deleted stays taken only as long as the loan runs.
+/// Two requests for the last place; and the place of a loan that was deleted stays taken as long as its link may open.
 pub async fn past_the_limit(scene: &Scene) {
     let world = &scene.world;
-    world
-        .flow("one-each", |flow| {
-            flow.limits = Some(FlowLimits {
-                active_per_requester: Some(1),
-                pending_per_requester: None,
-            });
-        })
-        .await;
-    let mut request = scene.request_of("alice");
-    request["spec"]["flow"] = json!("one-each");
+    let request = by_a_flow_of_one_place(scene, "one-each").await;
     let (one, two) = tokio::join!(
         scene.create("alice", request.clone()),
         scene.create("alice", request.clone())
     );
-    let grants = [one, two]
-        .map(|made| serde_json::from_value::<AccessGrant>(made.expect("asked")).expect("a grant"));
+    let grants = [one, two].map(|made| grant(made.expect("asked")));
     let settled = |g: &AccessGrant| {
         let active = condition(g, ACTIVE).is_some_and(|c| c.status == "True");
-        let full = |type_| condition(g, type_).is_some_and(|c| c.reason == "LimitReached");
-        active || full(ACCEPTED) || full(ACTIVE)
+        let full = condition(g, ACTIVE).is_some_and(|c| c.reason == "LimitReached");
+        active || full || has_no_place(g)
     };
     let mut lent = Vec::new();
     for grant in &grants {
@@ -99,13 +91,78 @@ pub async fn past_the_limit(scene: &Scene) {
     assert_eq!(lent.len(), 1, "one of them has the place");
     scene.gets_a_share(&lent[0]).await;
 
-    // Deleting the request ends its loan, and only then is there a place for the other one.
     scene.delete("alice", &lent[0]).await.expect("given back");
-    world.until_record(&lent[0], |r| r.spec.end.is_some()).await;
+    let ended = world.until_record(&lent[0], |r| r.spec.end.is_some()).await;
     let other = grants
         .iter()
         .find(|g| g.uid() != lent[0].uid())
         .expect("the other one");
+    world.until(other, has_no_place).await;
+    until_its_links_are_over(scene, &ended).await;
     scene.gets_a_share(other).await;
     scene.delete("alice", other).await.expect("given back");
+}
+
+/// A request is deleted and made again under its name, as if nothing had been lent by it.
+pub async fn a_deleted_request_made_again(scene: &Scene) {
+    let world = &scene.world;
+    let mut request = by_a_flow_of_one_place(scene, "one-at-a-time").await;
+    request["metadata"] = json!({ "name": "once-more", "namespace": TEAM });
+    let first = scene.create("alice", request.clone()).await;
+    let first = scene.gets_a_share(&grant(first.expect("asked"))).await;
+    scene.delete("alice", &first).await.expect("given back");
+    let ended = world.until_record(&first, |r| r.spec.end.is_some()).await;
+
+    let again = scene.create("alice", request).await;
+    let again = world
+        .until(&grant(again.expect("asked")), has_no_place)
+        .await;
+    assert_ne!(again.uid(), first.uid());
+    let until = ended.spec.residual_until.as_ref().expect("a link").0;
+    let message = &condition(&again, ACCEPTED).expect("said").message;
+    for says in [
+        "you already have 1 loan by it, which is as many as it allows",
+        &format!("the next one is over at {until:.0}"),
+    ] {
+        assert!(message.contains(says), "{message}");
+    }
+    let status = again.status.as_ref().expect("a status");
+    let flows: Vec<_> = status.considered_flows.iter().map(|f| &f.name).collect();
+    assert_eq!(flows, ["one-at-a-time"]);
+    scene.nothing_else_is_lent().await;
+
+    until_its_links_are_over(scene, &ended).await;
+    scene.gets_a_share(&again).await;
+    scene.delete("alice", &again).await.expect("given back");
+}
+
+/// A request of alice's by a flow that asks for nobody's approval and has one place for each.
+async fn by_a_flow_of_one_place(scene: &Scene, name: &str) -> Value {
+    let one_each = FlowLimits {
+        active_per_requester: Some(1),
+        pending_per_requester: None,
+    };
+    scene
+        .world
+        .flow(name, |flow| flow.limits = Some(one_each))
+        .await;
+    let mut request = scene.request_of("alice");
+    request["spec"]["flow"] = json!(name);
+    request
+}
+
+fn grant(made: Value) -> AccessGrant {
+    serde_json::from_value(made).expect("a grant")
+}
+
+fn has_no_place(grant: &AccessGrant) -> bool {
+    condition(grant, ACCEPTED).is_some_and(|c| c.reason == "LimitReached")
+}
+
+/// Lets so much time pass that no link of an ended loan opens any more.
+async fn until_its_links_are_over(scene: &Scene, ended: &AccessRecord) {
+    let until = ended.spec.residual_until.as_ref().expect("a link").0;
+    let left = until.duration_since(scene.world.now());
+    let left = Duration::try_from(left).expect("a time to come");
+    scene.world.advance(left + Duration::from_secs(1)).await;
 }
