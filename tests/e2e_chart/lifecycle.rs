@@ -6,42 +6,54 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use std::{fs, io};
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use keyloan::api::{
     ACCEPTED, AccessFlowSpec, AccessGrant, AccessRecord, EndReason, RENEW_ANNOTATION,
 };
 use keyloan::manifests::{Boundary, files};
-use keyloan_cluster::Chart;
-use kube::api::{DeleteParams, DynamicObject, GroupVersionKind, ListParams};
+use keyloan_cluster::{Chart, wait_until};
+use kube::api::{DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams};
 use kube::{Api, ResourceExt, discovery};
 use serde_json::{Value, json};
 
 use crate::installed::{FIRST, Installed};
 use crate::world::{Ask, PLATFORM, Say, TEAM, World, condition, needs_approval};
 
-/// The first release of a chart, as `helm package` made it, but with the policies of now: this operator lends under no others.
+/// The first release of a chart, as `helm package` made it. This operator lends under no policies but those of now.
 fn first_release(chart: Chart) -> PathBuf {
     // Unpacked once for all tests.
+    static UNPACKED: LazyLock<PathBuf> = LazyLock::new(|| unpacked("first-release").unwrap());
+    UNPACKED.join(chart.name())
+}
+
+/// The same with the policies of now, as one would be that leaves them as they were.
+fn earlier_release(chart: Chart) -> PathBuf {
     static UNPACKED: LazyLock<PathBuf> = LazyLock::new(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("first-release");
-        fs::create_dir_all(&folder).unwrap();
-        Chart::ALL
-            .iter()
-            .for_each(|chart| unpack(*chart, &folder).unwrap());
+        let folder = unpacked("earlier-release").unwrap();
+        take_policies_of_now(&folder).unwrap();
         folder
     });
     UNPACKED.join(chart.name())
 }
 
-fn unpack(chart: Chart, folder: &Path) -> io::Result<()> {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures")
-        .join(format!("{}-0.1.0.tgz", chart.name()));
-    let mut tar = Command::new("tar");
-    let unpacked = tar.arg("-xzf").arg(package).arg("-C").arg(folder).status();
-    assert!(unpacked?.success());
-    let templates = folder.join(chart.name()).join("templates");
-    for template in fs::read_dir(chart.folder().join("templates"))? {
+fn unpacked(name: &str) -> io::Result<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&folder)?;
+    for chart in Chart::ALL {
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures")
+            .join(format!("{}-0.1.0.tgz", chart.name()));
+        let mut tar = Command::new("tar");
+        let done = tar.arg("-xzf").arg(package).arg("-C").arg(&folder).status();
+        assert!(done?.success());
+    }
+    Ok(folder)
+}
+
+fn take_policies_of_now(folder: &Path) -> io::Result<()> {
+    let templates = folder.join(Chart::Crds.name()).join("templates");
+    for template in fs::read_dir(Chart::Crds.folder().join("templates"))? {
         let template = template?;
         let name = template.file_name();
         if name.to_string_lossy().starts_with("policy-") {
@@ -53,7 +65,7 @@ fn unpack(chart: Chart, folder: &Path) -> io::Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn loans_and_requests_go_on_through_an_upgrade_of_both_charts() {
-    let mut installed = Installed::from(first_release, json!({})).await;
+    let mut installed = Installed::from(earlier_release, json!({})).await;
     let grant = lend(&installed.world).await;
     let before = installed.world.read_link("alice", &grant).await.unwrap();
     let waiting = half_approved(&installed.world).await;
@@ -73,13 +85,14 @@ async fn loans_and_requests_go_on_through_an_upgrade_of_both_charts() {
         opened.unwrap().value("password"),
         Some("correct-horse-battery-staple")
     );
-    renew(&mut installed, &grant).await;
+    take_over(&mut installed).await;
+    renew(&installed.world, &grant, 2).await;
     end(&installed.world, &grant).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_an_upgrade_changes_the_policies_loans_go_on_and_requests_are_made_again() {
-    let mut installed = Installed::from(first_release, json!({})).await;
+    let mut installed = Installed::from(earlier_release, json!({})).await;
     let grant = lend(&installed.world).await;
     let before = installed.world.read_link("alice", &grant).await.unwrap();
     let waiting = half_approved(&installed.world).await;
@@ -92,11 +105,10 @@ async fn where_an_upgrade_changes_the_policies_loans_go_on_and_requests_are_made
     installed.install().await;
     let world = &installed.world;
     are_of_this_release(world, &changed).await;
-    let refused = |g: &AccessGrant| {
-        let accepted = condition(g, ACCEPTED);
-        accepted.is_some_and(|c| c.status == "False" && c.reason == "IdentityUnverified")
-    };
-    world.until(&waiting, refused).await;
+    world
+        .until(&waiting, unaccepted("IdentityUnverified"))
+        .await;
+    until_next_second(world).await;
     let again = ask_for_approval(world).await;
     for who in ["carol", "bob"] {
         world.decide(who, &again, Say::approve(&again)).await;
@@ -104,8 +116,46 @@ async fn where_an_upgrade_changes_the_policies_loans_go_on_and_requests_are_made
     world.until_active(&again).await;
     let after = world.read_link("alice", &grant).await.unwrap();
     assert_eq!(after, before, "the same link");
-    renew(&mut installed, &grant).await;
+    take_over(&mut installed).await;
+    renew(&installed.world, &grant, 2).await;
     end(&installed.world, &grant).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_the_first_release_to_this_one_and_back_and_on_again_a_loan_goes_on() {
+    let mut installed = Installed::from(first_release, json!({})).await;
+    let world = &installed.world;
+    world.let_people_ask().await;
+    let early = is_held_up(world).await;
+
+    installed.install().await;
+    let world = &installed.world;
+    are_of_this_release(world, &Boundary::default()).await;
+    world.until(&early, unaccepted("IdentityUnverified")).await;
+    until_next_second(world).await;
+    let grant = lend(world).await;
+    let before = world.read_link("alice", &grant).await.unwrap();
+
+    // The kinds and policies alone: an operator that can no longer vouch for people still does what it owes them.
+    installed.roll_back_policies().await;
+    let world = &installed.world;
+    let meanwhile = is_held_up(world).await;
+    let after = world.read_link("alice", &grant).await.unwrap();
+    assert_eq!(after, before, "the same link");
+    take_over(&mut installed).await;
+    let world = &installed.world;
+    renew(world, &grant, 2).await;
+
+    installed.install_policies().await;
+    are_of_this_release(world, &Boundary::default()).await;
+    world
+        .until(&meanwhile, unaccepted("IdentityUnverified"))
+        .await;
+    until_next_second(world).await;
+    let another = world.ask("alice", Ask::item("db password")).await;
+    world.until_active(&another).await;
+    renew(world, &grant, 3).await;
+    end(world, &grant).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,19 +227,63 @@ async fn ask_for_approval(world: &World) -> AccessGrant {
     world.until(&grant, waits).await
 }
 
-/// The new release makes the next link, when it is time.
-async fn renew(installed: &mut Installed, grant: &AccessGrant) {
+/// She asks under policies that are another release's: her request waits for this one's.
+async fn is_held_up(world: &World) -> AccessGrant {
+    let grant = world.ask("alice", Ask::item("db password")).await;
+    let grant = world.until(&grant, unaccepted("BoundaryNotInForce")).await;
+    let accepted = condition(&grant, ACCEPTED).expect("said");
+    assert!(
+        accepted.message.contains("is not as it was shipped"),
+        "{}",
+        accepted.message
+    );
+    grant
+}
+
+fn unaccepted(reason: &str) -> impl Fn(&AccessGrant) -> bool {
+    move |grant| {
+        let accepted = condition(grant, ACCEPTED);
+        accepted.is_some_and(|c| c.status != "True" && c.reason == reason)
+    }
+}
+
+/// What is made in the second in which the policies change is not vouched for, either.
+async fn until_next_second(world: &World) {
+    let config_maps: Api<ConfigMap> = Api::namespaced(world.admin.clone(), TEAM);
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let mut moment = ConfigMap::default();
+    moment.metadata.name = Some("moment".into());
+    let now = async || {
+        let made = config_maps.create(&dry_run, &moment).await.unwrap();
+        made.metadata.creation_timestamp
+    };
+    let then = now().await;
+    let next = async || (now().await != then).then_some(());
+    let what = "the API server's next second";
+    wait_until(what, Duration::from_secs(10), next)
+        .await
+        .unwrap();
+}
+
+/// From now on the operator is one whose clock can be moved.
+async fn take_over(installed: &mut Installed) {
     installed.start_replica_here("keyloan-1").await;
     installed.stop_replica(FIRST).await;
-    let world = &installed.world;
+}
+
+/// The operator makes the next link, when it is time.
+async fn renew(world: &World, grant: &AccessGrant, sequence: u32) {
     world.advance(Duration::from_secs(55 * 60)).await;
     let now = world.now().to_string();
     world.annotate(grant, RENEW_ANNOTATION, &now).await;
-    let second = |g: &AccessGrant| {
+    let renewed = |g: &AccessGrant| {
         let link = g.status.as_ref().and_then(|s| s.link.as_ref());
-        link.is_some_and(|link| link.sequence == 2)
+        link.is_some_and(|link| link.sequence == sequence)
     };
-    let grant = world.until(grant, second).await;
+    let grant = world.until(grant, renewed).await;
     let link = world.read_link("alice", &grant).await.unwrap();
     let opened = world.control.open(&link["url"], "alice@example.com").await;
     assert!(opened.is_ok());
