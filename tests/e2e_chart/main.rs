@@ -7,6 +7,7 @@ mod world;
 
 mod installed;
 mod lifecycle;
+mod pod_security;
 mod rendering;
 mod rights;
 mod schemas;

@@ -6,7 +6,8 @@ use keyloan::manifests::{Boundary, files};
 use keyloan_cluster::{Chart, Helm, chart_rights};
 use serde_json::{Value, json};
 
-const IMAGE: &str = "--set=image.repository=registry.example.com/keyloan";
+/// The one value that has to be set.
+pub const IMAGE: &str = "--set=image.repository=registry.example.com/keyloan";
 const NEW: &str = "--kube-version=1.37.0";
 const OLD: &str = "--kube-version=1.35.4";
 
@@ -194,23 +195,12 @@ async fn values_that_cannot_be_are_refused_and_named() {
 }
 
 #[tokio::test]
-async fn a_pod_may_run_where_only_restricted_ones_may() {
+async fn a_pod_writes_to_no_disk_and_is_bounded() {
     let helm = Helm::find().await.unwrap();
     let rendered = render(&helm, Chart::Operator, &[IMAGE]).await.unwrap();
     let deployment = find(&rendered, "Deployment").expect("one");
-    let pod = &deployment["spec"]["template"]["spec"];
-    assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
-    assert_eq!(
-        pod["securityContext"]["seccompProfile"]["type"],
-        "RuntimeDefault"
-    );
-    let container = &pod["containers"][0];
-    let expected = json!({
-        "allowPrivilegeEscalation": false,
-        "readOnlyRootFilesystem": true,
-        "capabilities": { "drop": ["ALL"] },
-    });
-    assert_eq!(container["securityContext"], expected);
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
     for bound in ["/requests/cpu", "/requests/memory", "/limits/memory"] {
         assert!(container["resources"].pointer(bound).is_some(), "{bound}");
     }

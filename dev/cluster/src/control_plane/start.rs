@@ -181,6 +181,8 @@ fn apiserver_arguments(
         "--endpoint-reconciler-type=none".into(),
         "--service-cluster-ip-range=10.96.0.0/16".into(),
         "--authorization-mode=RBAC".into(),
+        // As people's clusters have it: where a privileged pod may run is PodSecurity's to say.
+        "--allow-privileged=true".into(),
         format!("--token-auth-file={}", at("tokens.csv")),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
         format!("--service-account-key-file={}", at("service-accounts.pub")),
