@@ -43,6 +43,15 @@ pub struct RunArgs {
         value_delimiter = ','
     )]
     namespaces: Vec<String>,
+    /// Namespaces of integrations in which nobody borrows: the operator only reads Secrets there. Repeatable.
+    #[arg(
+        long,
+        env = "KEYLOAN_INTEGRATION_NAMESPACES",
+        value_name = "NAMESPACE",
+        value_delimiter = ',',
+        requires = "namespaces"
+    )]
+    integration_namespaces: Vec<String>,
     /// Where to serve /livez, /readyz and /metrics.
     #[arg(
         long,
@@ -143,12 +152,16 @@ impl RunArgs {
             identity,
             lease,
             namespaces,
+            integration_namespaces,
             ..
         } = self;
         let identity = identity.unwrap_or_else(|| format!("keyloan-{}", std::process::id()));
         let enrolled = match namespaces.is_empty() {
             true => Enrolled::All,
-            false => Enrolled::Only(namespaces.into_iter().collect()),
+            false => Enrolled::Only {
+                lending: namespaces.into_iter().collect(),
+                reading: integration_namespaces.into_iter().collect(),
+            },
         };
         Settings {
             kube: self

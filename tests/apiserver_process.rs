@@ -47,6 +47,10 @@ async fn what_it_cannot_start_with_is_said_in_one_line() {
     let (code, says) = refused(&["run", "--core", "x", "--log-level", "loud=loud"]).await;
     assert_eq!(code, Some(1));
     assert!(says.contains("is no log level"), "{says}");
+    let apart = ["run", "--core", "x", "--integration-namespaces", "platform"];
+    let (code, says) = refused(&apart).await;
+    assert_eq!(code, Some(2));
+    assert!(says.contains("--namespaces <NAMESPACE>"), "{says}");
     let (code, says) = refused(&["run", "--core", "x", "--lease", "x"]).await;
     assert_eq!(code, Some(2));
     assert!(says.contains("NAMESPACE/NAME"), "{says}");

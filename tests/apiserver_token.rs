@@ -2,8 +2,6 @@
 
 mod support;
 
-use std::collections::BTreeSet;
-
 use jiff::SignedDuration;
 use keyloan::api::OnePasswordIntegration;
 use keyloan::cluster::Enrolled;
@@ -17,7 +15,7 @@ const SIGN_IN: &str = "POST /api/v3/auth/start";
 #[tokio::test]
 async fn bad_input_gets_a_condition_that_says_what_to_do_and_no_request() {
     let mut world = World::without_operator().await;
-    world.settings.enrolled = Enrolled::Only(BTreeSet::from([PLATFORM.to_owned()]));
+    world.settings.enrolled = Enrolled::only([PLATFORM]);
     let token = world.onepassword.token("lender").await.expect("a token");
     let own = |name: &str| json!({"keyloan.dev/secret": "token", "keyloan.dev/integration": name});
     let kind_only = json!({"keyloan.dev/secret": "token"});

@@ -1,6 +1,6 @@
 //! The Kubernetes cluster: the only place that makes clients and `Api`s.
 //!
-//! * `connect`: a client whose every call is bounded in time.
+//! * `connect`: a client whose every call is bounded in time; `enrolled`: where it may touch Secrets.
 //! * `cache`: what the watches have told, and what we wrote ourselves since; `streams` feeds it, `prune` says how much of it is kept,
 //!   and `index` finds in it.
 //! * `verbs`: what can be written, and read live; `kinds` joins both for each of our kinds.
@@ -11,6 +11,7 @@
 
 mod cache;
 mod connect;
+mod enrolled;
 mod errors;
 mod events;
 mod index;
@@ -26,8 +27,7 @@ mod streams;
 mod verbs;
 mod wiped;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -45,6 +45,7 @@ use prune::Keeps;
 
 pub use cache::{Cache, Key};
 pub use connect::{ConnectError, KubeAccess, connect, install_tls};
+pub use enrolled::Enrolled;
 pub use errors::{ApiError, Trouble};
 pub use events::{Events, Notice};
 pub use index::Mark;
@@ -55,41 +56,6 @@ pub use wiped::{Wipe, Wiped};
 
 /// What is known of a Secret of ours without reading it: labels, annotations, version.
 pub type SecretMark = PartialObjectMeta<Secret>;
-
-/// The namespaces in which the operator may read and write Secrets.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Enrolled {
-    /// All.
-    #[default]
-    All,
-    /// Only these.
-    Only(BTreeSet<String>),
-}
-
-impl Enrolled {
-    /// Whether it is one of them.
-    pub fn contains(&self, namespace: &str) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(namespaces) => namespaces.contains(namespace),
-        }
-    }
-}
-
-impl fmt::Display for Enrolled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All => f.write_str("all namespaces"),
-            Self::Only(namespaces) => f.write_str(
-                &namespaces
-                    .iter()
-                    .map(String::as_str)
-                    .collect::<Vec<_>>()
-                    .join(", "),
-            ),
-        }
-    }
-}
 
 /// What the operator sees of the cluster, and can do to it.
 pub struct Cluster {
@@ -111,7 +77,7 @@ pub struct Cluster {
     pub policies: Arc<Policies>,
     /// Verbs for kinds that are not kept: Secrets, Roles, RoleBindings.
     pub verbs: Verbs,
-    /// Where the operator may read and write Secrets.
+    /// Where the operator may touch Secrets.
     pub enrolled: Enrolled,
     client: Client,
 }
@@ -120,10 +86,7 @@ impl Cluster {
     /// With nothing known yet: [`Cluster::follow`] starts the watches.
     pub fn new(client: Client, enrolled: Enrolled, metrics: Arc<Metrics>) -> Self {
         let verbs = Verbs::new(client.clone(), metrics);
-        let secret_streams = match &enrolled {
-            Enrolled::All => 1,
-            Enrolled::Only(namespaces) => namespaces.len(),
-        };
+        let secret_streams = enrolled.read().map_or(1, |namespaces| namespaces.len());
         Self {
             integrations: Kind::new(verbs.clone(), index::unmarked),
             flows: Kind::new(verbs.clone(), index::unmarked),
@@ -160,12 +123,12 @@ impl Cluster {
             let (cache, metrics) = (self.secrets.clone(), self.verbs.metrics());
             streams::follow(api, ours.clone(), cache, scope, metrics, tasks);
         };
-        match &self.enrolled {
-            Enrolled::All => secrets(Api::all(self.client.clone()), None),
-            Enrolled::Only(namespaces) => namespaces.iter().for_each(|namespace| {
+        match self.enrolled.read() {
+            None => secrets(Api::all(self.client.clone()), None),
+            Some(namespaces) => namespaces.into_iter().for_each(|namespace| {
                 secrets(
                     Api::namespaced(self.client.clone(), namespace),
-                    Some(namespace.clone()),
+                    Some(namespace.to_owned()),
                 );
             }),
         }

@@ -21,7 +21,7 @@ pub struct Settings {
     pub allowed_origins: AllowedOrigins,
     /// Where health and metrics are served; nowhere without.
     pub listen: Option<SocketAddr>,
-    /// Where the operator may read and write Secrets.
+    /// Where the operator may touch Secrets.
     pub enrolled: Enrolled,
     /// How one of several replicas becomes the leader; without, this one is.
     pub election: Option<Election>,

@@ -145,11 +145,17 @@ impl Installed {
 
     /// Starts a replica within this process, whose clock the test moves.
     pub async fn start_replica_here(&mut self, name: &str) {
-        let namespaces = self.values["namespaces"].as_array().into_iter().flatten();
-        let namespaces: BTreeSet<_> = namespaces.filter_map(|n| n.as_str()).collect();
+        let named = |value: &str| -> BTreeSet<String> {
+            let namespaces = self.values[value].as_array().into_iter().flatten();
+            namespaces
+                .filter_map(|n| n.as_str())
+                .map(Into::into)
+                .collect()
+        };
+        let (lending, reading) = (named("namespaces"), named("integrationNamespaces"));
         let settings = &mut self.world.settings;
-        if !namespaces.is_empty() {
-            settings.enrolled = Enrolled::Only(namespaces.into_iter().map(Into::into).collect());
+        if !lending.is_empty() {
+            settings.enrolled = Enrolled::Only { lending, reading };
         }
         settings.election = Some(Election {
             namespace: PLATFORM.into(),

@@ -164,6 +164,11 @@ async fn values_that_cannot_be_are_refused_and_named() {
         ),
         (
             Chart::Operator,
+            "integrationNamespaces={platform}",
+            "name in namespaces those in which people ask",
+        ),
+        (
+            Chart::Operator,
             "log.format=xml",
             "'/log/format': value must be one of",
         ),
@@ -235,26 +240,64 @@ async fn what_is_switched_on_is_rendered_and_nothing_else() {
 #[tokio::test]
 async fn in_enrolled_namespaces_alone_may_the_operator_touch_secrets() {
     let helm = Helm::find().await.unwrap();
-    let bindings = async |arguments: &[&str]| {
-        let rendered = render(&helm, Chart::Operator, arguments).await.unwrap();
-        let roles = by_name(objects(&rendered));
-        let bound = roles
-            .values()
-            .filter(|o| o["roleRef"]["name"] == "keyloan-enrolled");
-        let place = |o: &Value| (o["kind"].clone(), o["metadata"]["namespace"].clone());
-        let everywhere = &roles["ClusterRole keyloan"];
-        assert!(!everywhere.to_string().contains("secrets"), "{everywhere}");
-        bound.map(place).collect::<Vec<_>>()
+    let everywhere = touches_secrets(&helm, &[]).await;
+    assert_eq!(everywhere, ["ClusterRoleBinding keyloan-enrolled"]);
+    let some = touches_secrets(&helm, &["--set=namespaces={platform,team-a}"]).await;
+    let expected = [
+        "RoleBinding platform keyloan-enrolled",
+        "RoleBinding team-a keyloan-enrolled",
+    ];
+    assert_eq!(some, expected);
+    let lent_elsewhere = [
+        "--set=namespaces={team-a,team-b}",
+        "--set=integrationNamespaces={platform}",
+    ];
+    let expected = [
+        "RoleBinding platform keyloan-tokens",
+        "RoleBinding team-a keyloan-enrolled",
+        "RoleBinding team-b keyloan-enrolled",
+    ];
+    assert_eq!(touches_secrets(&helm, &lent_elsewhere).await, expected);
+
+    let arguments = [&[IMAGE], &lent_elsewhere[..]].concat();
+    let rendered = render(&helm, Chart::Operator, &arguments).await.unwrap();
+    let roles = by_name(objects(&rendered));
+    let rules = &roles["ClusterRole keyloan-tokens"]["rules"];
+    let read =
+        json!([{ "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"] }]);
+    assert_eq!(rules, &read);
+    let args = find(&rendered, "Deployment").expect("one")["spec"]["template"]["spec"]
+        ["containers"][0]["args"]
+        .to_string();
+    for told in [
+        "--namespaces=team-a",
+        "--namespaces=team-b",
+        "--integration-namespaces=platform",
+    ] {
+        assert!(args.contains(&format!("{told:?}")), "{told}: {args}");
+    }
+}
+
+/// Through what the operator is given rights on Secrets with these values.
+async fn touches_secrets(helm: &Helm, values: &[&str]) -> Vec<String> {
+    let arguments = [&[IMAGE], values].concat();
+    let rendered = render(helm, Chart::Operator, &arguments).await.unwrap();
+    let all = by_name(objects(&rendered));
+    let secretive = |binding: &Value| {
+        let role = binding["roleRef"]["name"].as_str()?;
+        let role = all.get(&format!("ClusterRole {role}"))?;
+        role.to_string().contains("secrets").then_some(role)
     };
-    let all = bindings(&[IMAGE]).await;
-    assert_eq!(all, [(json!("ClusterRoleBinding"), Value::Null)]);
-    let some = bindings(&[IMAGE, "--set=namespaces={platform,team-a}"]).await;
-    let only = |namespace: &str| (json!("RoleBinding"), json!(namespace));
-    assert_eq!(some.len(), 2);
-    assert!(
-        some.contains(&only("platform")) && some.contains(&only("team-a")),
-        "{some:?}"
-    );
+    let named = |binding: &Value| {
+        let (kind, role) = (&binding["kind"], &binding["roleRef"]["name"]);
+        let place = [kind, &binding["metadata"]["namespace"], role];
+        let words: Vec<_> = place.iter().filter_map(|word| word.as_str()).collect();
+        words.join(" ")
+    };
+    let bindings = all.values().filter(|object| secretive(object).is_some());
+    let mut bindings: Vec<_> = bindings.map(named).collect();
+    bindings.sort();
+    bindings
 }
 
 #[tokio::test]

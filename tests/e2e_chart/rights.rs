@@ -1,5 +1,5 @@
-//! The chart gives the operator what it uses, and nothing else: what it did in a whole run, by the API server's own
-//! log, compared with what its roles list.
+//! The chart gives the operator what it uses, where it uses it, and nothing else: what it did in a whole run, by the API
+//! server's own log, compared with what its roles list and their bindings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use crate::installed::Installed;
 use crate::whole_run;
-use crate::world::World;
+use crate::world::{PLATFORM, TEAM, World};
 
 /// The one right that a run uses by chance only: a record is read anew when another write to it came first.
-const BY_CHANCE: &str = "accessrecords get";
+const BY_CHANCE: &str = "accessrecords get, everywhere";
 
 /// What everybody who has signed in may do, by Kubernetes' own roles.
 const EVERYBODYS: [&str; 2] = [
@@ -27,7 +27,8 @@ const A_POLICYS_TO_REFUSE: &str = "accessgrants create";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_has_the_rights_that_a_loan_takes_and_no_others() {
-    let values = json!({ "namespaces": ["keyloan", "team-a"] });
+    // The operator's namespace has the integrations and their tokens, the other one the loans.
+    let values = json!({ "namespaces": [TEAM], "integrationNamespaces": [PLATFORM] });
     let mut installed = Installed::from(|chart| chart.folder(), values).await;
     whole_run::play(&mut installed).await;
     let world = &installed.world;
@@ -53,21 +54,17 @@ async fn the_operator_has_the_rights_that_a_loan_takes_and_no_others() {
             );
             continue;
         }
-        let right = granted.get(what);
-        let right = right.unwrap_or_else(|| panic!("no rule lists {what}, allowed by {reason}"));
+        let places = [None, namespace.as_deref()];
+        let rights = places.map(|place| right(what, place));
+        let right = rights.iter().find(|right| granted.contains_key(*right));
+        let right =
+            right.unwrap_or_else(|| panic!("no rule lists one of {rights:?}, allowed by {reason}"));
+        let role = &granted[right];
         assert!(
-            right.everywhere
-                || namespace
-                    .as_ref()
-                    .is_some_and(|n| right.namespaces.contains(n)),
-            "{what} in {namespace:?} is allowed by something else: {reason}"
+            reason.contains(&format!("{role:?}")),
+            "{right} is listed by the role {role}, but was allowed by {reason}"
         );
-        assert!(
-            reason.contains(&format!("{:?}", right.role)),
-            "{what} is listed by the role {}, but was allowed by {reason}",
-            right.role
-        );
-        used.insert(what.clone());
+        used.insert(right.clone());
     }
     assert!(granted.contains_key(BY_CHANCE), "it needs no excuse");
     let unused: Vec<_> = granted
@@ -77,16 +74,8 @@ async fn the_operator_has_the_rights_that_a_loan_takes_and_no_others() {
     assert!(unused.is_empty(), "granted and never used: {unused:#?}");
 }
 
-/// Where a right holds.
-#[derive(Debug)]
-struct Right {
-    role: String,
-    everywhere: bool,
-    namespaces: BTreeSet<String>,
-}
-
-/// What the bindings of the operator's ServiceAccount give, such as `secrets get`.
-async fn granted(world: &World) -> BTreeMap<String, Right> {
+/// The roles by what the bindings of the operator's ServiceAccount give it and where, such as `secrets get, in team-a`.
+async fn granted(world: &World) -> BTreeMap<String, String> {
     let mut granted = BTreeMap::new();
     let all = ListParams::default();
     let is_operator = |subjects: &Value| {
@@ -113,7 +102,7 @@ async fn granted(world: &World) -> BTreeMap<String, Right> {
                     roles.get(role).await.unwrap().rules.unwrap()
                 }
             };
-            add(&mut granted, role, Some(namespace), rules);
+            add(&mut granted, role, Some(&namespace), rules);
         }
     }
     assert!(granted.len() > 30, "{granted:#?}");
@@ -126,9 +115,9 @@ async fn cluster_rules(world: &World, role: &str) -> Vec<PolicyRule> {
 }
 
 fn add(
-    granted: &mut BTreeMap<String, Right>,
+    granted: &mut BTreeMap<String, String>,
     role: &str,
-    namespace: Option<String>,
+    namespace: Option<&str>,
     rules: Vec<PolicyRule>,
 ) {
     for rule in rules {
@@ -136,18 +125,20 @@ fn add(
         for group in rule.api_groups.iter().flatten() {
             for resource in rule.resources.iter().flatten() {
                 for verb in &rule.verbs {
-                    let right = granted
-                        .entry(name(group, resource, verb))
-                        .or_insert_with(|| Right {
-                            role: role.into(),
-                            everywhere: namespace.is_none(),
-                            namespaces: BTreeSet::new(),
-                        });
-                    assert_eq!(right.role, role, "{resource} {verb} is given twice");
-                    right.namespaces.extend(namespace.clone());
+                    let right = right(&name(group, resource, verb), namespace);
+                    let before = granted.insert(right.clone(), role.into());
+                    assert_eq!(before, None, "{right} is given twice");
                 }
             }
         }
+    }
+}
+
+/// What may be done, and where.
+fn right(what: &str, namespace: Option<&str>) -> String {
+    match namespace {
+        None => format!("{what}, everywhere"),
+        Some(namespace) => format!("{what}, in {namespace}"),
     }
 }
 

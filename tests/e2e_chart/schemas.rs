@@ -23,7 +23,7 @@ async fn everything_rendered_fits_its_schema() {
         "--set=image.repository=registry.example.com/keyloan",
         "--set=networkPolicy.enabled=true",
         "--set=serviceMonitor.enabled=true",
-        "--set=namespaces={keyloan,team-a}",
+        "--set=namespaces={team-a},integrationNamespaces={keyloan}",
         "--set=allowOrigins={https://1password.example:8443}",
         "--set=imagePullSecrets[0].name=registry",
         "--set=podAnnotations.a=b,podLabels.c=d,nodeSelector.e=f,priorityClassName=high",

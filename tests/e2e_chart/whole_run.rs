@@ -1,12 +1,12 @@
 //! All that an operator ever does, in one run: loans asked for, approved, denied, renewed, given back and revoked, by replicas that take turns, until
-//! nothing is left of them.
+//! nothing is left of them. Integrations are where nobody borrows.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use keyloan::api::{
-    ACTIVE, AccessDecision, AccessGrant, AccessRecord, EndReason, Phase, RENEW_ANNOTATION,
+    ACCEPTED, ACTIVE, AccessDecision, AccessGrant, AccessRecord, EndReason, Phase, RENEW_ANNOTATION,
 };
 use keyloan_cluster::{apply_yaml, wait_until};
 use kube::api::ListParams;
@@ -24,11 +24,17 @@ const THIRD: &str = "keyloan-2";
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// For the security people, where alice asks.
+/// For the security people where alice asks; and she may also ask where the integrations are.
 const PEOPLE: &str = r#"
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata: {name: ask, namespace: team-a}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: keyloan-requester}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: engineering}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: ask, namespace: keyloan}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: keyloan-requester}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: engineering}]
 ---
@@ -50,6 +56,7 @@ pub async fn play(installed: &mut Installed) {
     world.flow("oncall", databases).await;
     let security = needs_approval("AnyOf", &[("security", "security", 1)]);
     world.flow("by-approval", security).await;
+    not_where_it_only_reads(world).await;
     let lent = borrow(world).await;
     let waiting = ask_for_approval(world).await;
 
@@ -68,6 +75,17 @@ pub async fn play(installed: &mut Installed) {
     give_back(world, &lent).await;
     assert_eq!(leader(world).await.as_deref(), Some(THIRD));
     tidy_away(world).await;
+}
+
+/// Where only tokens are read nothing is lent, and no link is made that nobody could keep.
+async fn not_where_it_only_reads(world: &World) {
+    let ask = Ask::item("db password").from(PLATFORM);
+    let grant = world.ask("alice", ask).await;
+    let not_enrolled = |g: &AccessGrant| {
+        condition(g, ACCEPTED).is_some_and(|c| c.reason == "NamespaceNotEnrolled")
+    };
+    world.until(&grant, not_enrolled).await;
+    world.delete("alice", &grant).await;
 }
 
 /// Alice borrows what nobody has to agree to.

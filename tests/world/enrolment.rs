@@ -57,7 +57,7 @@ impl World {
         }
         self.until_allowed_in("team-b", "", "secrets", "list", false)
             .await;
-        self.settings.enrolled = Enrolled::Only(namespaces.iter().map(|n| (*n).into()).collect());
+        self.settings.enrolled = Enrolled::only(namespaces.iter().copied());
     }
 
     /// Takes the rights away that the operator has in this namespace.

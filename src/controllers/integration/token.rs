@@ -61,7 +61,7 @@ impl Integrations {
         let Some((secret, key)) = secret_of(integration) else {
             return Ok(TokenSeen::NotConfigured);
         };
-        if !self.cluster.enrolled.contains(&secret.namespace) {
+        if !self.cluster.enrolled.may_read(&secret.namespace) {
             return Ok(TokenSeen::NotEnrolled);
         }
         let name = secret.name.clone();

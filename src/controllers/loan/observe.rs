@@ -81,7 +81,7 @@ impl Loans {
         key: &LoanKey,
         record: Option<&AccessRecord>,
     ) -> Result<LinkSeen, ApiError> {
-        if !self.cluster.enrolled.contains(&key.grant.namespace) {
+        if !self.cluster.enrolled.may_lend(&key.grant.namespace) {
             return Ok(LinkSeen::OutOfReach);
         }
         let memory = self.memories.of(&key.uid);
