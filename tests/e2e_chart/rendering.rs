@@ -238,6 +238,25 @@ async fn what_is_switched_on_is_rendered_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_monitor_finds_the_service_and_its_port() {
+    let helm = Helm::find().await.unwrap();
+    let monitored = [IMAGE, "--set=serviceMonitor.enabled=true"];
+    let rendered = render(&helm, Chart::Operator, &monitored).await.unwrap();
+    let monitor = find(&rendered, "ServiceMonitor").expect("one");
+    let service = find(&rendered, "Service").expect("one");
+    let selector = monitor["spec"]["selector"]["matchLabels"]
+        .as_object()
+        .unwrap();
+    assert!(!selector.is_empty());
+    for (label, value) in selector {
+        assert_eq!(&service["metadata"]["labels"][label], value, "{label}");
+    }
+    let ports = service["spec"]["ports"].as_array().unwrap();
+    let scraped = &monitor["spec"]["endpoints"][0]["port"];
+    assert!(ports.iter().any(|port| port["name"] == *scraped));
+}
+
+#[tokio::test]
 async fn in_enrolled_namespaces_alone_may_the_operator_touch_secrets() {
     let helm = Helm::find().await.unwrap();
     let everywhere = touches_secrets(&helm, &[]).await;
