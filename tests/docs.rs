@@ -82,3 +82,13 @@ fn the_readme_names_steps_that_the_demo_has_in_their_order() {
         .collect();
     assert!(places.len() > 5 && places.is_sorted(), "{places:?}");
 }
+
+#[test]
+fn the_readme_quotes_the_policy_that_refuses_mallory() {
+    const POLICIES: &str = include_str!("../charts/keyloan-crds/templates/policy-identity.yaml");
+    let refused = README
+        .lines()
+        .find_map(|line| line.split_once("denied request: "));
+    let (_, message) = refused.unwrap();
+    assert!(POLICIES.contains(&format!("message: \"{message}\"")));
+}

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use keyloan_cluster::{ControlPlane, apply_yaml};
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams,
+};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
@@ -118,6 +120,12 @@ impl Person {
         api.patch(name, &params, &Patch::Merge(change)).await
     }
 
+    /// Deletes an object.
+    pub async fn delete(&self, kind: Kind, (namespace, name): (&str, &str)) -> kube::Result<()> {
+        let api = self.api(kind, namespace);
+        api.delete(name, &DeleteParams::default()).await.map(drop)
+    }
+
     /// Waits until an object is as it should be; the error tells how it was instead.
     pub async fn until(
         &self,
@@ -162,6 +170,15 @@ impl Person {
 
     fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
+    }
+}
+
+/// What the API server says when it forbids something; an error if it does not.
+pub fn refusal<T>(answer: kube::Result<T>) -> Result<String> {
+    match answer {
+        Err(kube::Error::Api(refused)) if refused.code == 403 => Ok(refused.message),
+        Err(other) => Err(other.into()),
+        Ok(_) => bail!("the API server allows it"),
     }
 }
 

@@ -8,7 +8,7 @@ use kube::api::DynamicObject;
 use serde_json::json;
 
 use super::objects::{
-    DECISION, FLOW, GRANT, INTEGRATION, RECORD, ROLE, ROLE_BINDING, SECRET, is, text,
+    DECISION, FLOW, GRANT, INTEGRATION, RECORD, ROLE, ROLE_BINDING, SECRET, is, refusal, text,
 };
 use super::set_up::{Running, set_up};
 use super::stage::Stage;
@@ -148,7 +148,8 @@ async fn ask(stage: &mut Stage, running: &Running) -> Result<Request> {
     })
 }
 
-/// Mallory approves it in bob's name.
+/// Mallory approves it in bob's name, then tries to have it gone: her role lets her create decisions and delete grants, and
+/// what she must not do with that, the policies refuse.
 async fn forge(stage: &mut Stage, running: &Running, request: &Request) -> Result<()> {
     let Running { mallory, .. } = running;
     let bob = json!({ "username": BOB, "groups": ["platform-owners"] });
@@ -170,19 +171,12 @@ async fn forge(stage: &mut Stage, running: &Running, request: &Request) -> Resul
 
     let insist = async {
         let change = json!({ "spec": { "approver": bob } });
-        match mallory.patch(DECISION, (TEAM, &forged), change).await {
-            Err(kube::Error::Api(refused)) if refused.code == 403 => Ok(()),
-            Err(other) => Err(other.into()),
-            Ok(_) => bail!("mallory can change who decided"),
-        }
+        refusal(mallory.patch(DECISION, (TEAM, &forged), change).await)
+            .context("mallory changes who decided")
     };
-    stage
-        .step(
-            "mallory writes bob's name into it: refused (403)",
-            STEP,
-            insist,
-        )
-        .await?;
+    let name = "mallory writes bob's name into it: refused (403)";
+    let said = stage.step(name, STEP, insist).await?;
+    stage.tell(said);
 
     let ignored = |seen: &DynamicObject| seen.data.pointer("/status/ignoredDecisions/0").is_some();
     let wait = mallory.until(GRANT, (TEAM, &request.name), WAIT, ignored);
@@ -190,6 +184,17 @@ async fn forge(stage: &mut Stage, running: &Running, request: &Request) -> Resul
     let seen = stage.step(name, STEP, wait).await?;
     ensure!(!is(&seen, "Approved"), "the forged approval counts");
     stage.tell(text(&seen, "/status/ignoredDecisions/0/reason")?);
+
+    let delete = async {
+        let said = refusal(mallory.delete(GRANT, (TEAM, &request.name)).await)
+            .context("mallory deletes alice's request")?;
+        // Not by her role, which has the verb.
+        ensure!(said.contains(": keyloan-identity: "), "{said}");
+        Ok(said)
+    };
+    let name = "mallory deletes alice's request: refused by Keyloan's policy (403)";
+    let said = stage.step(name, STEP, delete).await?;
+    stage.tell(said);
     Ok(())
 }
 
@@ -247,11 +252,9 @@ async fn open(stage: &mut Stage, running: &Running, loan: &Loan) -> Result<()> {
     }
 
     let read = async {
-        match mallory.get(SECRET, (TEAM, &loan.secret)).await {
-            Err(kube::Error::Api(refused)) if refused.code == 403 => Ok(()),
-            Err(other) => Err(other.into()),
-            Ok(_) => bail!("mallory can read the Secret"),
-        }
+        refusal(mallory.get(SECRET, (TEAM, &loan.secret)).await)
+            .context("mallory reads the Secret")
+            .map(drop)
     };
     stage
         .step(
