@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use keyloan::operator::{Election, start};
+use keyloan_cluster::operator_program;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
 use support::{DEADLINE, World};
@@ -19,7 +20,8 @@ use tokio::process::{Child, Command};
 const SYSTEM: &str = "keyloan";
 
 fn keyloan(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_keyloan"));
+    let program = operator_program(env!("CARGO_BIN_EXE_keyloan"));
+    let mut command = Command::new(program.expect("the operator"));
     command
         .args(arguments)
         .env_clear()

@@ -8,6 +8,7 @@ use std::process::Stdio;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use keyloan::api::{ACCEPTED, ACTIVE, RENEW_ANNOTATION, link_name};
+use keyloan_cluster::operator_program;
 use keyloan_simulator::{Fault, FaultKind};
 use kube::ResourceExt as _;
 use serde_json::Value;
@@ -243,7 +244,8 @@ impl Operator {
             .expect("a port")
             .port();
         let address = format!("127.0.0.1:{port}");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keyloan"));
+        let program = operator_program(env!("CARGO_BIN_EXE_keyloan"));
+        let mut command = Command::new(program.expect("the operator"));
         command
             .args(world.operator_arguments())
             .args(["--listen", &address]);

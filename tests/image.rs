@@ -76,6 +76,9 @@ fn its_commands_are_those_of_the_project() {
         all.contains("cargo build --locked --release --no-default-features --bin keyloan"),
         "{all}"
     );
+    // The operator that the tests run is built in the same way.
+    let tested = include_str!("../dev/xtask/src/workspace.rs");
+    assert!(tested.contains("\"build --locked --release --no-default-features\""));
     assert!(include_str!("../.cargo/config.toml").contains("xtask = "));
     let xtask = include_str!("../dev/xtask/src/main.rs");
     assert!(

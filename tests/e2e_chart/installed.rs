@@ -1,6 +1,7 @@
 //! A cluster in which helm has installed both charts, and the operator as a process with the arguments of its Deployment.
 //!
-//! No kubelet runs here: the process stands for the pod, with a token of the chart's ServiceAccount.
+//! No kubelet runs here: the process stands for the pod, with a token of the chart's ServiceAccount; `cargo xtask test` has built it as
+//! for the image.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::process::Stdio;
 use k8s_openapi::api::apps::v1::Deployment;
 use keyloan::cluster::{Enrolled, KubeAccess};
 use keyloan::operator::Election;
-use keyloan_cluster::{Chart, ControlPlane, Helm, Options, apply_yaml};
+use keyloan_cluster::{Chart, ControlPlane, Helm, Options, apply_yaml, operator_program};
 use kube::Api;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -124,7 +125,8 @@ impl Installed {
         };
         arguments.extend(here.iter().filter(ours).cloned());
         arguments.push("--listen=127.0.0.1:0".into());
-        let operator = Command::new(env!("CARGO_BIN_EXE_keyloan"))
+        let program = operator_program(env!("CARGO_BIN_EXE_keyloan"));
+        let operator = Command::new(program.unwrap_or_else(|error| panic!("{error}")))
             .args(arguments)
             .env_clear()
             .env("HOSTNAME", name)

@@ -41,7 +41,9 @@ pub use go_toolchain::GoError;
 pub use helm::{Helm, HelmError, kubeconform};
 pub use manifests::{ManifestError, apply_folder, apply_yaml, read_folder};
 pub use module_proxy::ProxyError;
-pub use operator::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT};
+pub use operator::{
+    OPERATOR_NAMESPACE, OPERATOR_PROGRAM, OPERATOR_SERVICE_ACCOUNT, operator_program,
+};
 pub use policies::PolicyError;
 pub use sdk_core::{CoreError, core_wasm};
 pub use wait::{TimedOut, wait_until};

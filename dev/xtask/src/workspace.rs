@@ -25,7 +25,18 @@ pub fn cargo(arguments: &str) -> Command {
 /// Builds programs of the workspace and tells where they are; cargo shows how it gets on.
 pub async fn build<const N: usize>(names: [&str; N]) -> Result<[PathBuf; N]> {
     // With the features of the whole workspace, so that the dependencies are those that other builds have made already.
-    let mut build = cargo("build --workspace --message-format json-render-diagnostics");
+    run_build(cargo("build --workspace"), names).await
+}
+
+/// Builds the operator as its image holds it, optimised and without a compiler, and tells where it is.
+pub async fn build_for_image() -> Result<PathBuf> {
+    let build = cargo("build --locked --release --no-default-features");
+    let [operator] = run_build(build, ["keyloan"]).await?;
+    Ok(operator)
+}
+
+async fn run_build<const N: usize>(mut build: Command, names: [&str; N]) -> Result<[PathBuf; N]> {
+    build.args(["--message-format", "json-render-diagnostics"]);
     for name in names {
         build.args(["--bin", name]);
     }

@@ -10,12 +10,13 @@ mod tally;
 mod targets;
 
 use anyhow::Result;
+use keyloan_cluster::OPERATOR_PROGRAM;
 
 use report::{Outcome, Report};
 use targets::Targets;
 
 use crate::screen::line;
-use crate::workspace::cargo;
+use crate::workspace::{build_for_image, cargo};
 
 /// Options of the command.
 #[derive(clap::Args)]
@@ -72,7 +73,17 @@ async fn tests(report: &mut Report, targets: &Targets, fast: bool) {
     if !report.step("control plane", fetch_control_plane()).await {
         return report.leave_out(name, "there is no control plane");
     }
-    let beside = targets.on_control_plane(cargo("test --workspace --no-fail-fast"));
+    let mut operator = None;
+    let build = async {
+        operator = Some(build_for_image().await?);
+        Ok(Outcome::Passed)
+    };
+    report.step("operator, as in the image", build).await;
+    let Some(operator) = operator else {
+        return report.leave_out(name, "there is no operator as in the image");
+    };
+    let mut beside = targets.on_control_plane(cargo("test --workspace --no-fail-fast"));
+    beside.env(OPERATOR_PROGRAM, operator);
     report.tests(name, beside).await;
 }
 
