@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
-use crate::api::{AccessGrant, AccessRecord};
+use crate::api::{AccessGrant, AccessRecord, EndReason};
 use crate::cluster::{ApiError, Deleted, Key, Mark, Trouble, link_objects};
 use crate::plan::effect::Effect;
 use crate::plan::grant::plan;
@@ -50,14 +50,18 @@ impl Loans {
         }
     }
 
-    /// Whether the loan is to end, by what is known now.
+    /// Whether a loan whose link has just been made is to end, by what is known now.
     pub(super) async fn is_to_end(&self, key: &LoanKey) -> bool {
         // Only a loan that is not over fails to be looked at.
         let Ok(seen) = self.observe(key).await else {
             return false;
         };
-        let effect = plan(&seen, self.clock.now()).effect;
-        matches!(effect, Some(Effect::DeleteLink | Effect::EndLoan { .. }))
+        match plan(&seen, self.clock.now()).effect {
+            Some(Effect::DeleteLink) => true,
+            // Until its Secret is there, it looks as if no link could be issued in time.
+            Some(Effect::EndLoan { end, .. }) => end.reason != EndReason::NotIssued,
+            _ => false,
+        }
     }
 
     fn is_over(&self, seen: &Observed) -> bool {
