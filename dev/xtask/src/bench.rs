@@ -3,10 +3,10 @@
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
-/// The operator as its image holds it, without a compiler.
-const OPERATOR: [&str; 5] = ["-p", "keyloan", "--no-default-features", "--bin", "keyloan"];
-/// The simulated 1Password, and what measures both.
-const REST: [&str; 5] = ["-p", "keyloan-simulator", "-p", "keyloan-bench", "--bins"];
+use crate::workspace::build_for_image;
+
+/// The simulated 1Password, and what measures it and the operator.
+const BESIDE: [&str; 5] = ["-p", "keyloan-simulator", "-p", "keyloan-bench", "--bins"];
 
 /// Options of the command: those of dev/bench, which `cargo xtask bench --help` shows.
 #[derive(clap::Args)]
@@ -20,11 +20,10 @@ pub struct Arguments {
 /// Builds and measures.
 pub async fn run(Arguments { arguments }: Arguments) -> Result<()> {
     // One after the other: what is built together has the same features.
-    for packages in [OPERATOR, REST] {
-        let mut build = cargo("build");
-        build.args(packages);
-        succeed(build).await?;
-    }
+    build_for_image().await?;
+    let mut build = cargo("build");
+    build.args(BESIDE);
+    succeed(build).await?;
     let mut measure = cargo("run");
     measure
         .args(["--quiet", "-p", "keyloan-bench", "--"])
