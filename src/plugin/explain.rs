@@ -6,8 +6,8 @@ use kube::ResourceExt as _;
 use serde_json::json;
 
 use crate::api::{
-    AccessDecision, AccessGrant, AccessGrantStatus, AgreedGroup, ApprovalMode, Decision,
-    LinkStatus, Time,
+    AccessDecision, AccessGrant, AccessGrantStatus, AgreedGroup, AgreedPerson, ApprovalMode,
+    Decision, LinkStatus, PersonKind, Time,
 };
 use crate::cluster::person::Scope;
 
@@ -127,7 +127,7 @@ fn who_decides(grant: &AccessGrant, status: &AccessGrantStatus) -> Text {
             group.name.clone(),
             format!("{} of {}", agreed.len(), group.required),
             if still {
-                can_still(group, &agreed)
+                can_still(group, grant, status)
             } else {
                 String::new()
             },
@@ -157,11 +157,23 @@ fn agreed<'a>(group: &AgreedGroup, status: &'a AccessGrantStatus) -> Vec<&'a str
     of_this_group.map(|d| d.user.as_str()).collect()
 }
 
-fn can_still(group: &AgreedGroup, agreed: &[&str]) -> String {
-    let left = group
-        .approvers
+/// Who of a group is not known to be left out: of those whom the rules name, who asks, who receives the link and who has approved already
+/// cannot approve.
+fn can_still(group: &AgreedGroup, grant: &AccessGrant, status: &AccessGrantStatus) -> String {
+    let requester = grant.spec.requester.iter().map(|r| r.username.as_str());
+    let recipients = status.terms.iter().flat_map(|t| &t.recipients);
+    let approvals = status
+        .decisions
         .iter()
-        .filter(|person| !agreed.contains(&person.name.as_str()));
+        .filter(|d| d.decision == Decision::Approve);
+    let left_out: Vec<_> = requester
+        .chain(recipients.map(|r| r.0.as_str()))
+        .chain(approvals.map(|d| d.user.as_str()))
+        .collect();
+    let is_left_out = |person: &AgreedPerson| {
+        person.kind == PersonKind::User && left_out.contains(&person.name.as_str())
+    };
+    let left = group.approvers.iter().filter(|p| !is_left_out(p));
     let names: Vec<_> = left.map(terms::person).collect();
     names.join(" or ")
 }

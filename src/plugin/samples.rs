@@ -79,7 +79,9 @@ pub fn waiting() -> AccessGrant {
 pub fn half_approved() -> AccessGrant {
     let mut grant = waiting();
     let status = grant.status.as_mut().unwrap();
-    status.waiting_for = Some("1 more approval of \"security\" (anyone in security or carol@example.com) until 2026-11-25T10:48:00Z".into());
+    status.waiting_for = Some(
+        "1 more approval of \"security\" (anyone in security) until 2026-11-25T10:48:00Z".into(),
+    );
     let mut by_dave = counted("dave@example.com", Decision::Approve);
     by_dave.group = Some("platform".into());
     by_dave.max_duration = Some(crate::api::Span("2h".into()));
