@@ -26,7 +26,7 @@ async fn an_api_server_takes_what_the_install_page_applies() {
     let flow = include_str!("../../../examples/flow-automatic.yaml");
     let mut manifests = vec![integration, flow];
     manifests.extend(blocks());
-    assert_eq!(manifests.len(), 3, "the page has one manifest of its own");
+    assert_eq!(manifests.len(), 4, "the page has two manifests of its own");
     for manifest in manifests {
         let applied = apply_yaml(&admin, manifest).await;
         assert!(
