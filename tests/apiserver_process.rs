@@ -9,12 +9,12 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use keyloan::operator::{Election, start};
-use keyloan_cluster::operator_program;
+use keyloan_cluster::{operator_program, signal};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
 use support::{DEADLINE, World};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 /// The operator's namespace.
 const SYSTEM: &str = "keyloan";
@@ -86,7 +86,8 @@ async fn it_runs_until_it_is_told_to_stop() {
         }
     };
     tokio::time::timeout(DEADLINE, ready).await.expect("ready");
-    terminate(&process).await;
+    let id = process.id().expect("a process that runs");
+    signal(id, "TERM").expect("told");
     let ended = tokio::time::timeout(DEADLINE, process.wait())
         .await
         .expect("an end");
@@ -111,16 +112,6 @@ async fn health_address(log: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> Str
         line.clear();
     }
     panic!("it ended without having started");
-}
-
-async fn terminate(process: &Child) {
-    let id = process.id().expect("a process that runs").to_string();
-    let sent = Command::new("kill")
-        .args(["-TERM", &id])
-        .status()
-        .await
-        .expect("kill");
-    assert!(sent.success());
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use k8s_openapi::api::apps::v1::Deployment;
 use keyloan::cluster::{Enrolled, KubeAccess};
 use keyloan::operator::Election;
-use keyloan_cluster::{Chart, ControlPlane, Helm, Options, apply_yaml, operator_program};
+use keyloan_cluster::{Chart, ControlPlane, Helm, Options, apply_yaml, operator_program, signal};
 use kube::Api;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -139,9 +139,7 @@ impl Installed {
     /// Stops a replica as a kubelet would.
     pub async fn stop_replica(&mut self, name: &str) {
         let mut operator = self.replicas.remove(name).expect("it runs");
-        let id = operator.id().expect("it runs").to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status().await;
-        assert!(told.unwrap().success());
+        signal(operator.id().expect("it runs"), "TERM").unwrap();
         assert!(operator.wait().await.unwrap().success());
     }
 

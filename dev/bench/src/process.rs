@@ -1,24 +1,23 @@
 //! The processes under test: started, asked for their memory, stopped.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tokio::process::{Child, Command};
+use keyloan_cluster::{Program, wait_until};
 
-/// A process that was asked to stop is killed after this time.
+/// How long a process may take to stop when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// So much of a log is shown when its process ends by itself.
 const LAST_LINES: usize = 20;
 
-/// A process whose standard error goes to a file.
+/// A process that ends with this one, with its output in a file.
 #[derive(Debug)]
 pub struct Process {
     name: &'static str,
-    child: Child,
-    log: PathBuf,
+    program: Program,
 }
 
 /// What a process has in memory, in megabytes (10^6 bytes).
@@ -31,75 +30,54 @@ pub struct Memory {
 }
 
 impl Process {
-    /// Starts a process; standard output goes where the command says.
-    pub fn start(name: &'static str, command: &mut Command, log: &Path) -> Result<Self> {
-        let output =
-            File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-        let child = command
-            .stdin(Stdio::null())
-            .stderr(output)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("cannot start {name}"))?;
-        Ok(Self {
-            name,
-            child,
-            log: log.to_owned(),
-        })
-    }
-
-    /// The process itself, for what is piped.
-    pub fn child(&mut self) -> &mut Child {
-        &mut self.child
+    /// Starts a process.
+    pub fn start(name: &'static str, command: &Command, log: &Path) -> Result<Self> {
+        let program =
+            Program::start(command, log).with_context(|| format!("cannot start {name}"))?;
+        Ok(Self { name, program })
     }
 
     /// Fails, with the end of its log, if the process has ended.
     pub fn check(&mut self) -> Result<()> {
-        match self.child.try_wait()? {
+        match self.program.has_ended() {
             None => Ok(()),
-            Some(status) => bail!(
-                "{} has ended ({status}); its last words:\n{}",
+            Some(how) => bail!(
+                "{} has ended ({how}); its last words:\n{}",
                 self.name,
                 self.last_words()
             ),
         }
     }
 
-    /// The end of its log.
+    /// All that it has said.
+    pub fn said(&self) -> String {
+        self.program.said()
+    }
+
+    /// The end of what it has said.
     pub fn last_words(&self) -> String {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+        self.program.log_tail(LAST_LINES)
     }
 
     /// What it has in memory now.
     pub fn memory(&self) -> Result<Memory> {
-        let id = self.child.id().context("the process has ended")?;
+        let id = self.program.id();
         let status = fs::read_to_string(format!("/proc/{id}/status"))
-            .context("cannot read /proc: the memory of a process is measured on Linux only")?;
+            .context("cannot read /proc: the memory of a process is measured on Linux only, as long as it runs")?;
         memory(&status).with_context(|| format!("/proc/{id}/status does not tell the memory"))
     }
 
     /// Asks the process to stop, and waits until it has.
     pub async fn stop(mut self) -> Result<()> {
         self.check()?;
-        let id = self.child.id().context("the process has ended")?;
-        Command::new("kill")
-            .arg(id.to_string())
-            .status()
+        self.program
+            .terminate()
+            .with_context(|| format!("cannot stop {}", self.name))?;
+        let what = format!("{} has stopped", self.name);
+        wait_until(what, PATIENCE, async || self.program.has_ended())
             .await
-            .context("cannot run kill")?;
-        match tokio::time::timeout(PATIENCE, self.child.wait()).await {
-            Ok(ended) => ended.map(drop).context("cannot wait for a process"),
-            Err(_) => {
-                self.child.kill().await?;
-                bail!(
-                    "{} did not stop within {PATIENCE:?}; its last words:\n{}",
-                    self.name,
-                    self.last_words()
-                )
-            }
-        }
+            .with_context(|| format!("its last words:\n{}", self.last_words()))?;
+        Ok(())
     }
 }
 
@@ -137,10 +115,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", "echo planted >&2; exit 3"]);
-        let mut process =
-            Process::start("a shell", &mut command, &folder.path().join("log")).unwrap();
-        process.child().wait().await.unwrap();
-        let error = process.check().unwrap_err().to_string();
+        let mut process = Process::start("a shell", &command, &folder.path().join("log")).unwrap();
+        let ended = async || process.check().err();
+        let error = wait_until("it ends", PATIENCE, ended).await.unwrap();
+        let error = error.to_string();
         assert!(
             error.contains("a shell") && error.contains("planted"),
             "{error}"

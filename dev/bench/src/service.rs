@@ -3,13 +3,13 @@
 use std::fmt;
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use keyloan_cluster::wait_until;
 use keyloan_simulator::{Control, RequestLog};
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
 
 use crate::process::Process;
 
@@ -17,6 +17,8 @@ use crate::process::Process;
 pub const VAULT: &str = "Bench";
 /// How many items are in the vault.
 const ITEMS: usize = 20;
+/// How long the service may take to start.
+const STARTED_WITHIN: Duration = Duration::from_secs(30);
 
 /// The routes by which vaults and items are listed: discovery, which is counted apart.
 const LISTING: [&str; 2] = [
@@ -55,32 +57,17 @@ impl Service {
         // JSON is YAML, too.
         fs::write(&file, account(accounts).to_string())?;
         let mut command = Command::new(program);
-        command
-            .arg("--account")
-            .arg(&file)
-            .arg("--no-quotas")
-            .stdout(Stdio::piped());
-        let mut process = Process::start(
-            "the simulated 1Password",
-            &mut command,
-            &folder.join("simulator.log"),
-        )?;
-        let output = process
-            .child()
-            .stdout
-            .take()
-            .context("no standard output")?;
-        let first = BufReader::new(output).lines().next_line().await?;
-        let Some(origin) = first
-            .as_deref()
-            .and_then(|line| line.strip_prefix("ORIGIN="))
-        else {
-            anyhow::bail!(
-                "the simulated 1Password does not start: {}",
-                process.last_words()
-            );
-        };
-        let control = Control::new(origin)?;
+        command.arg("--account").arg(&file).arg("--no-quotas");
+        let log = folder.join("simulator.log");
+        let process = Process::start("the simulated 1Password", &command, &log)?;
+        let origin = wait_until(
+            "the simulated 1Password says where it is",
+            STARTED_WITHIN,
+            async || origin(&process),
+        )
+        .await
+        .with_context(|| format!("its last words:\n{}", process.last_words()))?;
+        let control = Control::new(&origin)?;
         Ok(Self { process, control })
     }
 
@@ -136,6 +123,13 @@ impl Requests {
 /// The title of an item; any number will do.
 pub fn item_title(number: usize) -> String {
     format!("item {:02}", number % ITEMS)
+}
+
+/// What the service announces.
+fn origin(service: &Process) -> Option<String> {
+    let said = service.said();
+    let origin = said.lines().find_map(|line| line.strip_prefix("ORIGIN="));
+    origin.map(str::to_owned)
 }
 
 fn account_name(number: usize) -> String {

@@ -26,6 +26,7 @@ mod manifests;
 mod module_proxy;
 mod operator;
 mod policies;
+mod program;
 mod progress;
 mod random;
 mod sdk_core;
@@ -45,5 +46,6 @@ pub use operator::{
     OPERATOR_NAMESPACE, OPERATOR_PROGRAM, OPERATOR_SERVICE_ACCOUNT, operator_program,
 };
 pub use policies::PolicyError;
+pub use program::{Program, signal};
 pub use sdk_core::{CoreError, core_wasm};
 pub use wait::{TimedOut, wait_until};

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -42,15 +43,20 @@ fn start_owner(role: &str) -> (Child, PathBuf) {
 
 /// The processes whose command line names the folder.
 fn processes_in(folder: &Path) -> Vec<String> {
-    let all = Command::new("ps")
-        .args(["-A", "-o", "args"])
-        .output()
-        .unwrap();
-    let all = String::from_utf8_lossy(&all.stdout);
-    all.lines()
-        .filter(|line| line.contains(folder.to_str().unwrap()))
-        .map(str::to_owned)
-        .collect()
+    // Where there is no /proc there is the program ps.
+    let all: Vec<String> = match fs::read_dir("/proc") {
+        Ok(processes) => processes
+            .filter_map(|process| fs::read(process.ok()?.path().join("cmdline")).ok())
+            .map(|words| String::from_utf8_lossy(&words).replace('\0', " "))
+            .collect(),
+        Err(_) => {
+            let all = Command::new("ps").args(["-A", "-o", "args"]).output();
+            let all = String::from_utf8(all.unwrap().stdout).unwrap();
+            all.lines().map(str::to_owned).collect()
+        }
+    };
+    let is_in = |line: &String| line.contains(folder.to_str().unwrap());
+    all.into_iter().filter(is_in).collect()
 }
 
 fn assert_nothing_is_left_of(folder: &Path) {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use keyloan_cluster::signal;
 use kube::api::PostParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
@@ -44,11 +45,7 @@ async fn it_announces_an_admin_and_the_operator_and_ends_when_told_so() {
         "system:serviceaccount:keyloan:keyloan"
     );
 
-    let told = Command::new("kill")
-        .arg(xtask.id().to_string())
-        .status()
-        .unwrap();
-    assert!(told.success());
+    signal(xtask.id(), "TERM").unwrap();
     assert!(xtask.wait().unwrap().success());
     assert!(!admin.exists() && !operator.exists());
 }

@@ -6,6 +6,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use keyloan_cluster::signal;
+
 /// A demo that runs, with what it has said.
 struct Demo {
     process: Child,
@@ -47,9 +49,10 @@ impl Demo {
     }
 
     /// The number of the process that the last line is about.
-    fn pid(&self) -> &str {
+    fn pid(&self) -> u32 {
         let (_, pid) = self.said.rsplit_once("(process ").unwrap();
-        pid.trim_end().strip_suffix(')').unwrap()
+        let pid = pid.trim_end().strip_suffix(')').unwrap();
+        pid.parse().unwrap()
     }
 
     /// Reads to its end: whether it ended well, and all that it has said.
@@ -60,11 +63,6 @@ impl Demo {
         errors.read_to_string(&mut self.said).unwrap();
         (status.success(), self.said)
     }
-}
-
-fn signal(signal: &str, pid: &str) {
-    let sent = Command::new("kill").args([signal, pid]).status().unwrap();
-    assert!(sent.success());
 }
 
 #[test]
@@ -93,9 +91,9 @@ fn an_item_is_lent_from_nothing_and_no_link_is_shown() {
 fn with_1password_gone_in_the_middle_it_fails_and_names_the_step() {
     let mut demo = Demo::start(&[]);
     demo.until("(process ");
-    let simulator = demo.pid().to_owned();
+    let simulator = demo.pid();
     demo.until("the integration is ready");
-    signal("-KILL", &simulator);
+    signal(simulator, "KILL").unwrap();
     let (well, said) = demo.end();
     assert!(!well, "{said}");
     let (_, failed) = said.split_once("✗ ").expect("a step that failed");
@@ -118,7 +116,7 @@ fn kept_it_runs_until_interrupted_and_leaves_nothing_behind() {
     let (_, log) = demo.said.rsplit_once("The operator's log: ").unwrap();
     let log = log.trim().to_owned();
     assert!(Path::new(&log).exists(), "{log}");
-    signal("-INT", &demo.process.id().to_string());
+    signal(demo.process.id(), "INT").unwrap();
     let (well, said) = demo.end();
     assert!(well, "{said}");
     assert!(!Path::new(&log).exists(), "{log}");
@@ -128,7 +126,7 @@ fn kept_it_runs_until_interrupted_and_leaves_nothing_behind() {
 fn interrupted_before_its_end_it_has_not_ended_well() {
     let mut demo = Demo::start(&[]);
     demo.until("a Kubernetes API server runs");
-    signal("-INT", &demo.process.id().to_string());
+    signal(demo.process.id(), "INT").unwrap();
     let (well, said) = demo.end();
     assert!(!well && said.contains("interrupted"), "{said}");
 }

@@ -1,10 +1,10 @@
 //! A private control plane: etcd, kube-apiserver and kube-controller-manager on free ports of the loopback interface.
 
 mod etcd;
+mod folder;
 mod history;
 mod keys;
 mod people;
-mod process;
 mod start;
 
 use std::io;
@@ -21,10 +21,11 @@ use crate::binaries::Binaries;
 use crate::built::BinariesError;
 use crate::cache::CacheError;
 use crate::manifests::ManifestError;
+use crate::program::Program;
 use crate::wait::TimedOut;
 use etcd::Etcd;
+use folder::Folder;
 pub use history::Revision;
-use process::{Folder, Process};
 
 /// How many lines of a program's log an error shows.
 const SHOWN: usize = 15;
@@ -153,9 +154,9 @@ pub enum ClusterError {
 /// A running control plane. All of it ends when this is dropped, and also when this process is killed.
 pub struct ControlPlane {
     // In the order in which they end; the folder goes last.
-    controller_manager: Process,
-    apiserver: Process,
-    etcd: Process,
+    controller_manager: Program,
+    apiserver: Program,
+    etcd: Program,
     folder: Folder,
     binaries: Binaries,
     etcd_endpoint: String,
@@ -270,12 +271,12 @@ impl ControlPlane {
 
     /// The last lines of what a program said.
     pub fn log_tail(&self, component: Component) -> String {
-        let process = match component {
+        let program = match component {
             Component::Etcd => &self.etcd,
             Component::KubeApiserver => &self.apiserver,
             Component::KubeControllerManager => &self.controller_manager,
         };
-        process.log_tail(SHOWN)
+        program.log_tail(SHOWN)
     }
 
     /// Ends everything and removes the folder. Dropping does the same, but blocks the thread meanwhile.

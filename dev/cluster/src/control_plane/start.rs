@@ -8,13 +8,14 @@ use std::{fs, io};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::folder::Folder;
 use super::keys::SigningKey;
 use super::people::{self, PEOPLE};
-use super::process::{Folder, Process};
 use super::{
     ClusterError, Component, ControlPlane, Options, Ports, SHOWN, client, kubeconfig_path,
 };
 use crate::binaries::Binaries;
+use crate::program::Program;
 use crate::wait::{TimedOut, wait_until};
 use crate::{cache, manifests, random};
 
@@ -237,7 +238,7 @@ fn run(
     component: Component,
     program: &Path,
     arguments: &[String],
-) -> Result<Process, ClusterError> {
+) -> Result<Program, ClusterError> {
     let log = folder
         .path()
         .join("logs")
@@ -249,7 +250,7 @@ fn run(
 
 /// Asks etcd for the name of its member: on this port might answer somebody else's.
 async fn wait_for_etcd(
-    etcd: &mut Process,
+    etcd: &mut Program,
     endpoint: &str,
     member: &str,
 ) -> Result<(), ClusterError> {
@@ -280,7 +281,7 @@ async fn wait_for_etcd(
     .await
 }
 
-async fn wait_for_certificate(apiserver: &mut Process, folder: &Path) -> Result<(), ClusterError> {
+async fn wait_for_certificate(apiserver: &mut Program, folder: &Path) -> Result<(), ClusterError> {
     // The key is written after the certificate.
     let key = folder.join("certificates/apiserver.key");
     let made = async || key.exists().then_some(());
@@ -294,7 +295,7 @@ async fn wait_for_certificate(apiserver: &mut Process, folder: &Path) -> Result<
 }
 
 /// Nobody else can answer here: only our API server has the key of our certificate.
-async fn wait_for_apiserver(apiserver: &mut Process, folder: &Path) -> Result<(), ClusterError> {
+async fn wait_for_apiserver(apiserver: &mut Program, folder: &Path) -> Result<(), ClusterError> {
     let admin = client(&kubeconfig_path(folder, "admin")).await?;
     let answers = async |path: &str| {
         let request = http::Request::get(path).body(Vec::new()).ok()?;
@@ -317,13 +318,13 @@ async fn wait_for_apiserver(apiserver: &mut Process, folder: &Path) -> Result<()
 
 /// Waits for a program, unless it ends before.
 async fn ready(
-    process: &mut Process,
+    program: &mut Program,
     component: Component,
     what: &str,
     mut is_ready: impl AsyncFnMut() -> Option<()>,
 ) -> Result<(), ClusterError> {
     let waited = wait_until(what, READY_WITHIN, async || {
-        if process.has_ended() {
+        if program.has_ended().is_some() {
             Some(false)
         } else {
             is_ready().await.map(|()| true)
@@ -334,17 +335,17 @@ async fn ready(
         Ok(true) => Ok(()),
         Ok(false) => Err(ClusterError::Ended {
             component,
-            log: process.log_tail(SHOWN),
+            log: program.log_tail(SHOWN),
         }),
-        Err(source) => Err(not_ready(component, process, source)),
+        Err(source) => Err(not_ready(component, program, source)),
     }
 }
 
-fn not_ready(component: Component, process: &Process, source: TimedOut) -> ClusterError {
+fn not_ready(component: Component, program: &Program, source: TimedOut) -> ClusterError {
     ClusterError::NotReady {
         component,
         source,
-        log: process.log_tail(SHOWN),
+        log: program.log_tail(SHOWN),
     }
 }
 

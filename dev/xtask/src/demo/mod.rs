@@ -5,7 +5,6 @@
 
 mod account;
 mod objects;
-mod process;
 mod programs;
 mod set_up;
 mod stage;

@@ -2,15 +2,14 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use keyloan_cluster::{Binaries, ControlPlane, Helm, Options, core_wasm, wait_until};
+use keyloan_cluster::{Binaries, ControlPlane, Helm, Options, Program, core_wasm, wait_until};
 use keyloan_simulator::Control;
-use tokio::process::Command;
 
 use super::objects::Person;
-use super::process::Process;
 use super::programs::Programs;
 use super::stage::Stage;
 use super::{Arguments, STEP, WAIT, account};
@@ -84,9 +83,9 @@ pub async fn set_up(stage: &mut Stage, arguments: &Arguments) -> Result<Running>
     stage.tell(format_args!(
         "{} (process {})",
         control.origin(),
-        simulator.pid()
+        simulator.id()
     ));
-    stage.watch(simulator);
+    stage.watch("simulator", simulator);
 
     let compile = programs.compile_core(&wasm, &folder);
     let core = stage
@@ -96,8 +95,8 @@ pub async fn set_up(stage: &mut Stage, arguments: &Arguments) -> Result<Running>
     let listen = free_address()?;
     let operator = start_operator(&programs, &folder, &kubeconfig, &core, &control, &listen)?;
     let operator_log = operator.log().to_owned();
-    let pid = operator.pid();
-    stage.watch(operator);
+    let pid = operator.id();
+    stage.watch("operator", operator);
     let name = "the operator runs, with the rights of the chart's ServiceAccount";
     stage.step(name, STEP, until_ready(&listen)).await?;
     stage.tell(format_args!("http://{listen}/metrics (process {pid})"));
@@ -114,14 +113,15 @@ pub async fn set_up(stage: &mut Stage, arguments: &Arguments) -> Result<Running>
     })
 }
 
-fn start_simulator(programs: &Programs, folder: &Path) -> Result<Process> {
+fn start_simulator(programs: &Programs, folder: &Path) -> Result<Program> {
     let mut command = Command::new(&programs.simulator);
     command.arg("--account").arg(account::file());
-    Process::start("simulator", command, folder)
+    let log = folder.join("simulator.log");
+    Program::start(&command, &log).context("cannot start the simulator")
 }
 
 /// What the simulator announces.
-fn origin(simulator: &Process) -> Option<String> {
+fn origin(simulator: &Program) -> Option<String> {
     let said = simulator.said();
     let origin = said.lines().find_map(|line| line.strip_prefix("ORIGIN="));
     origin.map(str::to_owned)
@@ -134,7 +134,7 @@ fn start_operator(
     core: &Path,
     control: &Control,
     listen: &str,
-) -> Result<Process> {
+) -> Result<Program> {
     let mut command = Command::new(&programs.keyloan);
     command
         .arg("run")
@@ -143,7 +143,8 @@ fn start_operator(
         .arg("--core")
         .arg(core);
     command.args(["--allow-origin", control.origin(), "--listen", listen]);
-    Process::start("operator", command, folder)
+    let log = folder.join("operator.log");
+    Program::start(&command, &log).context("cannot start the operator")
 }
 
 /// An address on the loopback that nobody listens to.

@@ -5,8 +5,8 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use keyloan_cluster::Program;
 
-use super::process::Process;
 use crate::screen::{line, took};
 
 /// How many lines of a program's log are shown when a step fails.
@@ -15,7 +15,7 @@ const SHOWN: usize = 15;
 /// The steps so far, and the programs that have to run on while the next ones are made.
 #[derive(Default)]
 pub struct Stage {
-    processes: Vec<Process>,
+    programs: Vec<(&'static str, Program)>,
     finished: bool,
 }
 
@@ -31,7 +31,7 @@ impl Stage {
         let result = tokio::select! {
             // A program that has ended is the better explanation of what else goes wrong.
             biased;
-            ended = ended(&mut self.processes) => Err(ended),
+            ended = ended(&mut self.programs) => Err(ended),
             result = tokio::time::timeout(at_most, work) => {
                 result.unwrap_or_else(|_| Err(anyhow!("it was not done after {}", took(at_most))))
             }
@@ -56,8 +56,8 @@ impl Stage {
     }
 
     /// From now on, every step fails as soon as this program ends.
-    pub fn watch(&mut self, process: Process) {
-        self.processes.push(process);
+    pub fn watch(&mut self, name: &'static str, program: Program) {
+        self.programs.push((name, program));
     }
 
     /// Notes that all steps have been made.
@@ -72,32 +72,26 @@ impl Stage {
 
     /// Waits until one of the programs ends, which none of them should.
     pub async fn until_one_ends(&mut self) -> anyhow::Error {
-        let error = ended(&mut self.processes).await;
+        let error = ended(&mut self.programs).await;
         self.show_logs();
         error
     }
 
     fn show_logs(&self) {
-        for process in &self.processes {
-            line(format_args!(
-                "\n    the last words of the {}:",
-                process.name()
-            ));
-            self.tell(process.log_tail(SHOWN));
+        for (name, program) in &self.programs {
+            line(format_args!("\n    the last words of the {name}:"));
+            self.tell(program.log_tail(SHOWN));
         }
     }
 }
 
 /// The first program that ends.
-async fn ended(processes: &mut [Process]) -> anyhow::Error {
+async fn ended(programs: &mut [(&'static str, Program)]) -> anyhow::Error {
     // Looked at by turns: there are two of them, and a tenth of a second is soon enough.
     loop {
-        for process in processes.iter_mut() {
-            if let Some(how) = process.has_ended() {
-                return anyhow!(
-                    "the {} has ended ({how}), but it should run",
-                    process.name()
-                );
+        for (name, program) in programs.iter_mut() {
+            if let Some(how) = program.has_ended() {
+                return anyhow!("the {name} has ended ({how}), but it should run");
             }
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
