@@ -28,19 +28,66 @@ pub struct FloorBatches {
 }
 
 impl Setting {
-    /// One integration, one loan.
-    pub async fn lend_the_first(&mut self, found: &mut Findings) -> Result<Loan> {
+    /// One integration that shares once, then all of them, by an operator that has done nothing else: what they take in memory.
+    pub async fn connect_all(&mut self, found: &mut Findings) -> Result<Loan> {
         self.progress.say("the operator with one integration");
         self.start_operator(&[])?;
         self.stage.integrate(1..=1, &self.service).await?;
-        let loan = self.lend(1).await?;
+        let first = self.lend(1).await?;
+        self.active.push(first.clone());
         self.settle().await?;
+        let alone = self.memory()?;
         found.remember(
             "1 integration, signed in, has shared once",
-            self.memory()?,
+            alone,
             Some(RESIDENT_WITH_ONE),
         );
-        Ok(loan)
+
+        let all = self.scale.integrations;
+        let more = all - 1;
+        let count = self
+            .progress
+            .count("more integrations, each of which shares once", more);
+        self.service.forget_requests().await?;
+        self.stage.integrate(2..=all, &self.service).await?;
+        self.settle().await?;
+        let discovery = self.service.requests().await?;
+        for integration in 2..=all {
+            let loan = self.lend(integration).await?;
+            self.active.push(loan);
+            count.one();
+        }
+        self.settle().await?;
+        let memory = self.memory()?;
+        found.requests.add(
+            Figure::new(
+                "discovery: sign-in, vaults, items, policy of one",
+                discovery.all() as f64 / more as f64,
+                Unit::Requests,
+            )
+            .made_of(format!("for {more}: {discovery}")),
+        );
+        found.remember(
+            &format!("{all} integrations, signed in, have shared once"),
+            memory,
+            None,
+        );
+        let resident = (memory.resident - alone.resident) / more as f64;
+        let anonymous = (memory.anonymous - alone.anonymous) / more as f64;
+        found.memory.add(
+            Figure::new(
+                "each of these integrations more: VmRSS",
+                resident,
+                Unit::Megabytes,
+            )
+            .at_most(RESIDENT_FOR_EACH_MORE),
+        );
+        found.memory.add(Figure::new(
+            "each of these integrations more: RssAnon",
+            anonymous,
+            Unit::Megabytes,
+        ));
+        Ok(first)
     }
 
     /// Writes what loans consist of, without the operator.
@@ -63,13 +110,13 @@ impl Setting {
         })
     }
 
-    /// The operator again, with one integration: one loan after the other.
+    /// The operator again: one loan after the other, by one integration.
     pub async fn lend_one_at_a_time(
         &mut self,
         floor: &FloorBatches,
         found: &mut Findings,
     ) -> Result<()> {
-        self.restart_operator(1, &[]).await?;
+        self.restart_operator(&[]).await?;
         self.lend(1).await?;
         self.settle().await?;
         self.service.forget_requests().await?;
@@ -103,33 +150,20 @@ impl Setting {
         Ok(())
     }
 
-    /// Renewals of loans whose first link is gone.
+    /// Renewals of loans whose first link is gone, by one integration.
     pub async fn renew(&mut self, found: &mut Findings) -> Result<()> {
+        let is_of_the_first = |loan: &&Loan| loan.integration == 1;
+        let of_the_first = self.active.iter().filter(is_of_the_first);
+        let renewed: Vec<Loan> = of_the_first.take(self.scale.renewals).cloned().collect();
         self.service.forget_requests().await?;
         let mark = self.audit.mark()?;
-        let renewed: Vec<Loan> = self
-            .active
-            .iter()
-            .take(self.scale.renewals)
-            .cloned()
-            .collect();
-        let count = self.progress.count("renewals", renewed.len());
-        for loan in &renewed {
-            self.stage.ask_for_renewal(&loan.name, &loan.uid).await?;
-            let second =
-                |seen: &crate::arrivals::Seen| seen.sequence.filter(|sequence| *sequence == 2);
-            self.stage
-                .arrivals
-                .wait(&loan.uid, "its second link is there", second)
-                .await?;
-            count.one();
-        }
+        self.renew_each(&renewed).await?;
         self.settle().await?;
         let requests = self.service.requests().await?;
         let writes = self.audit.writes_since(mark, &loans::names(&renewed))?;
         found.requests.add(
             Figure::new(
-                "a renewal",
+                "a renewal, on a client that is signed in",
                 requests.lending as f64 / renewed.len() as f64,
                 Unit::Requests,
             )
@@ -144,57 +178,6 @@ impl Setting {
             )
             .made_of(writes.per_loan(renewed.len())),
         );
-        Ok(())
-    }
-
-    /// All integrations, each of which shares once.
-    pub async fn connect_all(&mut self, found: &mut Findings) -> Result<()> {
-        let all = self.scale.integrations;
-        let (alone, more) = (self.memory()?, all - 1);
-        let count = self
-            .progress
-            .count("integrations, each of which shares once", all);
-        self.service.forget_requests().await?;
-        self.stage.integrate(2..=all, &self.service).await?;
-        self.settle().await?;
-        let discovery = self.service.requests().await?;
-        for integration in 1..=all {
-            let loan = self.lend(integration).await?;
-            self.active.push(loan);
-            count.one();
-        }
-        self.settle().await?;
-        let memory = self.memory()?;
-        found.requests.add(
-            Figure::new(
-                "discovery: sign-in, vaults, items, policy of one",
-                discovery.all() as f64 / more as f64,
-                Unit::Requests,
-            )
-            .made_of(format!("for {more}: {discovery}")),
-        );
-        found.remember(
-            &format!("{all} integrations, signed in, have shared once"),
-            memory,
-            None,
-        );
-        let resident = (memory.resident - alone.resident) / more as f64;
-        let anonymous = (memory.anonymous - alone.anonymous) / more as f64;
-        let before = format!("{:.1} MB with one just before", alone.resident);
-        found.memory.add(
-            Figure::new(
-                "each of these integrations more: VmRSS",
-                resident,
-                Unit::Megabytes,
-            )
-            .at_most(RESIDENT_FOR_EACH_MORE)
-            .made_of(before),
-        );
-        found.memory.add(Figure::new(
-            "each of these integrations more: RssAnon",
-            anonymous,
-            Unit::Megabytes,
-        ));
         Ok(())
     }
 
@@ -233,13 +216,11 @@ impl Setting {
         self.progress.say(&format!(
             "loans on clients that were dropped after {idle} s"
         ));
-        self.restart_operator(all as u64, &["--idle-timeout", &idle])
-            .await?;
-        tokio::time::sleep(Duration::from_secs(2 * IDLE_SECONDS)).await;
-        self.service.forget_requests().await?;
+        self.restart_operator(&["--idle-timeout", &idle]).await?;
+        self.until_clients_are_dropped().await?;
+        let mut lent = Vec::new();
         for integration in 1..=all {
-            let loan = self.lend(integration).await?;
-            self.active.push(loan);
+            lent.push(self.lend(integration).await?);
         }
         let requests = self.service.requests().await?;
         found.requests.add(
@@ -251,6 +232,40 @@ impl Setting {
             .at_most(REQUESTS_WHEN_REBUILT)
             .made_of(requests.to_string()),
         );
+        self.until_clients_are_dropped().await?;
+        self.renew_each(&lent).await?;
+        let requests = self.service.requests().await?;
+        found.requests.add(
+            Figure::new(
+                "a renewal, on a client just rebuilt",
+                requests.lending as f64 / all as f64,
+                Unit::Requests,
+            )
+            .made_of(requests.to_string()),
+        );
+        self.active.extend(lent);
+        Ok(())
+    }
+
+    /// Waits until no client is left, and counts requests from then on.
+    async fn until_clients_are_dropped(&mut self) -> Result<()> {
+        tokio::time::sleep(Duration::from_secs(2 * IDLE_SECONDS)).await;
+        self.service.forget_requests().await
+    }
+
+    /// Gets each of these loans its second link, one after the other.
+    async fn renew_each(&mut self, loans: &[Loan]) -> Result<()> {
+        let count = self.progress.count("renewals", loans.len());
+        for loan in loans {
+            self.stage.ask_for_renewal(&loan.name, &loan.uid).await?;
+            let second =
+                |seen: &crate::arrivals::Seen| seen.sequence.filter(|sequence| *sequence == 2);
+            self.stage
+                .arrivals
+                .wait(&loan.uid, "its second link is there", second)
+                .await?;
+            count.one();
+        }
         Ok(())
     }
 

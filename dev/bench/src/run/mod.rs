@@ -63,12 +63,11 @@ pub async fn run(scale: Scale, command: &str, programs: &Programs) -> Result<Rep
         set.service.control.clone(),
         &progress,
     )?;
-    let pattern = set.lend_the_first(&mut found).await?;
+    let pattern = set.connect_all(&mut found).await?;
     let floor = set.measure_floor(&pattern).await?;
     set.lend_one_at_a_time(&floor, &mut found).await?;
     set.renew(&mut found).await?;
     set.rotate(&mut found).await?;
-    set.connect_all(&mut found).await?;
     set.lend_many_at_a_time(&floor, &mut found).await?;
     set.keep_silent(&mut found).await?;
     set.lend_on_rebuilt_clients(&mut found).await?;

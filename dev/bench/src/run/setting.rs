@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,7 +10,6 @@ use keyloan::onepassword::core::compiler;
 use keyloan_cluster::{ControlPlane, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Options};
 use kube::Client;
 use tempfile::TempDir;
-use tokio::process::Command;
 
 use super::Programs;
 use crate::audit::AuditLog;
@@ -105,10 +104,9 @@ impl Setting {
             .args(arguments)
             .arg("--core")
             .arg(&self.compiled_core)
-            .env("KUBECONFIG", &self.operator_kubeconfig)
-            .stdout(Stdio::null());
+            .env("KUBECONFIG", &self.operator_kubeconfig);
         let log = self.folder.path().join("operator.log");
-        self.operator = Some(Process::start("the operator", &mut command, &log)?);
+        self.operator = Some(Process::start("the operator", &command, &log)?);
         Ok(())
     }
 
@@ -121,8 +119,9 @@ impl Setting {
             .await
     }
 
-    /// Starts the operator again and waits until it has discovered what so many integrations offer.
-    pub async fn restart_operator(&mut self, integrations: u64, arguments: &[&str]) -> Result<()> {
+    /// Starts the operator again and waits until it has discovered what all integrations offer.
+    pub async fn restart_operator(&mut self, arguments: &[&str]) -> Result<()> {
+        let integrations = self.scale.integrations as u64;
         if self.operator.is_some() {
             self.stop_operator().await?;
         }

@@ -22,7 +22,7 @@ impl Setting {
         ));
         let mark = self.audit.mark()?;
         let began = stopwatch::now();
-        self.restart_operator(all as u64, &[]).await?;
+        self.restart_operator(&[]).await?;
         let took = began.elapsed();
         let discovery = self.service.requests().await?;
         let writes = self.audit.writes_since(mark, &loans::names(&self.active))?;
