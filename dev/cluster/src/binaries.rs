@@ -1,7 +1,7 @@
 //! Finds the programs of the control plane, or builds them from their pinned Go modules.
 //!
 //! Taken in this order:
-//! 1. `KUBEBUILDER_ASSETS`, the folder that envtest uses, if it has all four programs;
+//! 1. `KUBEBUILDER_ASSETS`, the folder that envtest uses, if it has all four programs, and the API server is of the pinned version;
 //! 2. the cache, and 3. a build from Go modules, which takes some minutes, once ([`built`](crate::built)).
 //!
 //! The ready-made archives of envtest are not used: they lack kube-controller-manager, without which nothing is garbage
@@ -9,6 +9,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::built::{BinariesError, Set};
 use crate::go_build::{CONTROL_PLANE, ETCD_VERSION, KUBERNETES_VERSION};
@@ -62,16 +63,35 @@ impl Binaries {
 /// The folder that `KUBEBUILDER_ASSETS` names, if it has what is needed.
 fn from_environment() -> Option<PathBuf> {
     let folder = PathBuf::from(env::var_os("KUBEBUILDER_ASSETS").filter(|path| !path.is_empty())?);
-    let missing = missing_in(&folder);
-    if missing.is_empty() {
-        return Some(folder);
+    match unfit(&folder) {
+        None => Some(folder),
+        Some(why) => {
+            let folder = folder.display();
+            progress::say(&format!("KUBEBUILDER_ASSETS={folder} is not used: {why}"));
+            None
+        }
     }
-    progress::say(&format!(
-        "KUBEBUILDER_ASSETS={} is not used: it has no {}",
-        folder.display(),
-        missing.join(", ")
-    ));
-    None
+}
+
+/// Why the programs in a folder will not do.
+fn unfit(folder: &Path) -> Option<String> {
+    let missing = missing_in(folder);
+    if !missing.is_empty() {
+        return Some(format!("it has no {}", missing.join(", ")));
+    }
+    let asked = Command::new(folder.join("kube-apiserver"))
+        .arg("--version")
+        .output();
+    match asked {
+        Ok(answer) => is_another(String::from_utf8_lossy(&answer.stdout).trim()),
+        Err(error) => Some(format!("its kube-apiserver cannot be started ({error})")),
+    }
+}
+
+/// What is wrong about an API server that says this of its version.
+fn is_another(says: &str) -> Option<String> {
+    let wanted = format!("Kubernetes {KUBERNETES_VERSION}");
+    (says != wanted).then(|| format!("its kube-apiserver is {says:?}, not {wanted:?}"))
 }
 
 fn missing_in(folder: &Path) -> Vec<&'static str> {
@@ -81,16 +101,30 @@ fn missing_in(folder: &Path) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
     fn what_envtest_ships_is_not_enough() {
         let folder = tempfile::tempdir().unwrap();
         for name in ["etcd", "kube-apiserver", "kubectl"] {
-            std::fs::write(folder.path().join(name), "a program").unwrap();
+            fs::write(folder.path().join(name), "a program").unwrap();
         }
-        assert_eq!(missing_in(folder.path()), ["kube-controller-manager"]);
-        std::fs::write(folder.path().join("kube-controller-manager"), "a program").unwrap();
-        assert!(missing_in(folder.path()).is_empty());
+        let why = unfit(folder.path());
+        assert_eq!(why.unwrap(), "it has no kube-controller-manager");
+        fs::write(folder.path().join("kube-controller-manager"), "a program").unwrap();
+        let why = unfit(folder.path()).unwrap();
+        assert!(why.contains("cannot be started"), "{why}");
+    }
+
+    #[test]
+    fn another_version_will_not_do() {
+        let why = is_another("Kubernetes v1.2.3").unwrap();
+        assert!(why.contains("is \"Kubernetes v1.2.3\", not"), "{why}");
+        assert_eq!(
+            is_another(&format!("Kubernetes {KUBERNETES_VERSION}")),
+            None
+        );
     }
 }

@@ -30,18 +30,21 @@ pub struct Arguments {
 pub async fn run(Arguments { fast }: Arguments) -> Result<()> {
     let targets = Targets::of_workspace().await?;
     let mut report = Report::new(|text| line(text));
-    checks(&mut report).await;
+    checks(&mut report, fast).await;
     tests(&mut report, &targets, fast).await;
     report.finish()
 }
 
-async fn checks(report: &mut Report) {
+async fn checks(report: &mut Report, fast: bool) {
     let format = "fmt --all --check";
     report.step("format", run::check(format)).await;
 
     report.step("cargo-deny", deny::install()).await;
     report.step("dependencies", deny::check_policy()).await;
-    report.step("advisories", deny::check_advisories()).await;
+    match fast {
+        true => report.leave_out("advisories", "--fast"),
+        false => drop(report.step("advisories", deny::check_advisories()).await),
+    }
 
     let lint = "clippy --workspace --all-targets -- -D warnings";
     report.step("lint", run::check(lint)).await;
