@@ -30,6 +30,8 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// After so many looks without an answer nobody waits for the first one any longer.
 const PATIENCE: u32 = 5;
+/// The policies are waited for so long before the first look, which says then what is not known of them: loans have to end all the same.
+const READ_WITHIN: Duration = Duration::from_secs(30);
 /// Where dry runs are made if nothing else is known.
 const ANY_NAMESPACE: &str = "default";
 
@@ -139,8 +141,9 @@ impl Boundary {
         let mut policies = self.cluster.policies.seen();
         let mut jumps = self.clock.jumps();
         let mut known = Known::default();
+        let read = policies.wait_for(PoliciesSeen::is_read);
         // The sender lives as long as the cluster.
-        policies.wait_for(PoliciesSeen::is_read).await.ok();
+        tokio::time::timeout(READ_WITHIN, read).await.ok();
         loop {
             // Who asks from here on waits for the next look.
             let asked = std::mem::take(&mut *lock(&self.asked));
@@ -175,9 +178,10 @@ impl Boundary {
         };
         match &shown {
             Verdict::Guarded => known.acts = Some(Ok(())),
-            Verdict::Open(why) => known.acts = Some(Err(why.clone())),
+            Verdict::Open(why) | Verdict::Obstructed(why) => known.acts = Some(Err(why.clone())),
             Verdict::Unknown(_) => {}
         }
+        // What hinders the dry run forges no name: nothing that was made meanwhile is doubted for it.
         let seen_broken =
             (flaw.is_some() && policies.is_known()) || matches!(shown, Verdict::Open(_));
         let broken = flaw.or_else(|| match (&known.acts, &shown) {
@@ -245,7 +249,7 @@ impl Boundary {
         self.metrics.boundary_check(match shown {
             Verdict::Guarded => "guarded",
             Verdict::Open(_) => "open",
-            Verdict::Unknown(_) => "unknown",
+            Verdict::Obstructed(_) | Verdict::Unknown(_) => "unknown",
         });
         shown
     }

@@ -134,6 +134,9 @@ pub enum Verdict {
     Guarded,
     /// They do not; the text says so, and what to do.
     Open(String),
+    /// Nothing, because something else refused it first, such as for want of a right while rights are being changed; the text says
+    /// what a person may have to mend.
+    Obstructed(String),
     /// Nothing; the text says why.
     Unknown(String),
 }
@@ -158,7 +161,7 @@ pub fn verdict(answer: &ProbeAnswer) -> Verdict {
                  has to yield \"\" where there is no address (helm upgrade keyloan-crds) ({message})"
             ))
         }
-        ProbeAnswer::Refused(message) => Verdict::Open(format!(
+        ProbeAnswer::Refused(message) => Verdict::Obstructed(format!(
             "the dry run that shows whether the admission policies act was refused for another reason: let \
              the operator create AccessGrants in its own namespace ({message})"
         )),
@@ -183,10 +186,11 @@ impl History {
         for (key, policy) in &seen.objects {
             let version = (policy.uid.clone(), policy.generation, policy.changed_at);
             let before = self.seen.insert(key.clone(), version);
-            // Whoever writes an object may also write when it was changed, but not its generation.
+            // Whoever writes an object may also write when it was changed, but not its generation. Of one that was made anew it tells
+            // when, but not when it began to act.
             untold |= before.is_some_and(|(uid, generation, changed_at)| {
-                (uid != policy.uid || generation != policy.generation)
-                    && policy.changed_at <= changed_at
+                uid != policy.uid
+                    || (generation != policy.generation && policy.changed_at <= changed_at)
             });
             self.changed_at = self.changed_at.max(policy.changed_at);
         }

@@ -234,7 +234,7 @@ fn a_dry_run_by_the_operator_must_not_pass() {
     assert_eq!(refused(by_us), Verdict::Guarded);
     let for_want_of_a_right = refused("User cannot create resource: keyloan-identity: ");
     assert!(
-        matches!(for_want_of_a_right, Verdict::Open(text) if text.contains("let the operator create AccessGrants"))
+        matches!(for_want_of_a_right, Verdict::Obstructed(text) if text.contains("let the operator create AccessGrants"))
     );
     let passed = verdict(&ProbeAnswer::Passed);
     assert!(matches!(passed, Verdict::Open(text) if text.contains("lets a request pass that")));
@@ -268,4 +268,14 @@ fn what_changed_at_an_unknown_time_is_noticed() {
     seen.objects.clear();
     assert!(!history.take(&seen));
     assert_eq!(history.changed_at(), Some(at(30)), "time does not go back");
+
+    let mut anew = in_place();
+    for policy in anew.objects.values_mut() {
+        (policy.uid, policy.changed_at) = ("another".into(), Some(at(40)));
+    }
+    assert!(
+        history.take(&anew),
+        "it acts only a while after it was made"
+    );
+    assert!(!history.take(&anew));
 }
