@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{AccessFlow, AccessGrant, ConsideredFlow, Identity, READY, Resolved, TitleOrId};
+use crate::api::{
+    AccessFlow, AccessGrant, ConsideredFlow, Identity, Phase, READY, Resolved, TitleOrId,
+};
 
 use super::effect::Effect;
 use super::flow::{choose, open_to};
@@ -14,6 +16,9 @@ use super::reasons::grant as reasons;
 use super::retry::Attempt;
 use super::selection::{is_one_of, item_matches, lends_from};
 use super::terms::{Agreement, Subject};
+
+/// What was applied together with a request, such as by GitOps, is known so long after it at the latest.
+const APPLIED_TOGETHER: SignedDuration = SignedDuration::from_secs(5);
 
 /// The checks in the order in which they may speak: who asks comes before anything about items.
 pub(super) fn look_up_and_agree(
@@ -30,10 +35,9 @@ pub(super) fn look_up_and_agree(
     })?;
     let integration = seen.integration.as_ref().ok_or_else(|| {
         let name = &grant.spec.integration.name.0;
-        Hold::fails(
-            reasons::INTEGRATION_NOT_FOUND,
-            format!("there is no OnePasswordIntegration {name:?} there; check name and namespace"),
-        )
+        let message =
+            format!("there is no OnePasswordIntegration {name:?} there; check name and namespace");
+        Hold::fails(reasons::INTEGRATION_NOT_FOUND, message).unless_just_made(grant, now)
     })?;
     let flows = open_to(seen, grant, requester);
     if flows.is_empty() {
@@ -45,7 +49,7 @@ pub(super) fn look_up_and_agree(
         let message = format!(
             "no flow{only} of this integration lets you ask from this namespace; ask its owners for one"
         );
-        return Err(Hold::fails(reasons::NO_FLOW, message));
+        return Err(Hold::fails(reasons::NO_FLOW, message).unless_just_made(grant, now));
     }
     check_integration(integration, requester, now)?;
     let inventory = integration.inventory.as_ref().ok_or_else(|| {
@@ -304,5 +308,25 @@ impl Hold {
 
     fn fails(reason: &'static str, message: impl Into<String>) -> Self {
         Self::new(Kind::Fails, reason, message)
+    }
+
+    /// Something is not there, and may come a moment later than a request that was applied together with it: whoever waits for the
+    /// request, a pipeline or `kubectl wait`, is not told yet that it has failed. What was told is not taken back.
+    fn unless_just_made(self, grant: &AccessGrant, now: Timestamp) -> Self {
+        let has_failed = grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Failed);
+        let made = grant.metadata.creation_timestamp.as_ref().map(|t| t.0);
+        // The API server's clock, which may be fast or slow.
+        let is_new = |made: &Timestamp| now.duration_since(*made).abs() < APPLIED_TOGETHER;
+        let until = made
+            .filter(|made| is_new(made) && !has_failed)
+            .and_then(|made| made.checked_add(APPLIED_TOGETHER).ok());
+        match until {
+            Some(until) => Self {
+                kind: Kind::Waits,
+                wake: Some(until),
+                ..self
+            },
+            None => self,
+        }
     }
 }

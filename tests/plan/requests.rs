@@ -1,7 +1,9 @@
 //! What holds a request up, what refuses it, and what becomes of it then.
 
+use jiff::SignedDuration;
 use keyloan::api::*;
-use keyloan::plan::effect::Effect;
+use keyloan::plan::effect::{Effect, Plan};
+use keyloan::plan::grant::plan;
 use keyloan::plan::observed::{LinkSeen, Usage};
 use keyloan::plan::retry::Failure;
 use rstest::rstest;
@@ -35,11 +37,46 @@ fn a_request_waits_or_fails_and_says_why(
     #[case] phase: Phase,
     #[case] person_needed: bool,
 ) {
-    let plan = World::asked().with(amiss).plan_at(0);
+    let plan = World::asked().with(amiss).plan_at(1);
     assert_eq!(plan.effect, None);
     assert_eq!(reason(&plan, ACCEPTED), why);
     assert_eq!(stalled(&plan), person_needed);
     assert_eq!(plan.status.and_then(|s| s.phase), Some(phase));
+}
+
+/// What is applied together with a request may become known after it: (what is not there yet, the reason that is given).
+#[rstest]
+#[case::the_flow(|w: &mut World| w.seen.flows.clear(), "NoFlow")]
+#[case::the_integration(|w: &mut World| w.seen.integration = None, "IntegrationNotFound")]
+fn what_is_applied_together_may_come_in_any_order(
+    #[case] missing: fn(&mut World),
+    #[case] why: &str,
+) {
+    let second = |seconds| {
+        let after = SignedDuration::from_secs(seconds);
+        at(0).checked_add(after).expect("in range")
+    };
+    let world = World::asked().with(missing);
+    let phase = |plan: &Plan| plan.status.as_ref().and_then(|s| s.phase);
+    // The API server's clock may be ahead.
+    for now in [-4, 0, 4] {
+        let early = plan(&world.seen, second(now));
+        assert_eq!(reason(&early, ACCEPTED), why);
+        assert_eq!(
+            (phase(&early), stalled(&early)),
+            (Some(Phase::Pending), false)
+        );
+        assert_eq!(early.wake, Some(second(5)));
+    }
+    for now in [-5, 5] {
+        let late = plan(&world.seen, second(now));
+        assert_eq!(reason(&late, ACCEPTED), why);
+        assert_eq!((phase(&late), stalled(&late)), (Some(Phase::Failed), true));
+    }
+    let mut told = world;
+    told.grant().status = plan(&told.seen, second(5)).status;
+    let again = plan(&told.seen, second(3));
+    assert_eq!(phase(&again), Some(Phase::Failed), "it is not taken back");
 }
 
 #[test]
