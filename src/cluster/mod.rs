@@ -29,6 +29,7 @@ mod wiped;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::PartialObjectMeta;
@@ -53,6 +54,9 @@ pub use kinds::Kind;
 pub use policies::Policies;
 pub use verbs::{API_TIMEOUT, Deleted, Namespaced, Verbs};
 pub use wiped::{Wipe, Wiped};
+
+/// The namespaces are waited for so long at a start.
+const NAMESPACES_WITHIN: Duration = Duration::from_secs(30);
 
 /// What is known of a Secret of ours without reading it: labels, annotations, version.
 pub type SecretMark = PartialObjectMeta<Secret>;
@@ -175,7 +179,8 @@ impl Cluster {
         .collect()
     }
 
-    /// Waits until every watch has told everything once.
+    /// Waits until every watch has told everything once. For the namespaces not for long: flows that select by their labels select none
+    /// that is not known, and nothing that anybody writes into one of them is to keep loans from ending.
     pub async fn synced(&self) {
         self.integrations.cache().synced().await;
         self.flows.cache().synced().await;
@@ -183,7 +188,13 @@ impl Cluster {
         self.decisions.cache().synced().await;
         self.records.cache().synced().await;
         self.secrets.synced().await;
-        self.namespaces.synced().await;
+        let namespaces = tokio::time::timeout(NAMESPACES_WITHIN, self.namespaces.synced()).await;
+        if namespaces.is_err() {
+            tracing::warn!(
+                waited = ?NAMESPACES_WITHIN,
+                "the namespaces are not known: until they are, flows that select by label let nobody ask"
+            );
+        }
     }
 
     /// A namespace's labels; none where it is not known.

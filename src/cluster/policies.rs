@@ -20,6 +20,8 @@ use crate::telemetry::Metrics;
 
 /// Whether the API server has learnt of a kind that it did not have is asked so often: it may have been upgraded.
 const ABSENT_FOR: Duration = Duration::from_secs(600);
+/// A watch that cannot go on is begun anew after so long, with a listing: only that tells what can be read by now.
+const LISTED_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// So many failures in a row mean that what is known may be out of date; a few are an API server that restarts.
 const MOST_FAILURES: u32 = 5;
 
@@ -115,15 +117,24 @@ pub(super) fn follow(
                 listing: BTreeMap::new(),
                 failures: 0,
             };
-            let mut events = std::pin::pin!(watch_kind(api, streams::watching()).default_backoff());
+            let anew = || {
+                watch_kind(api.clone(), streams::watching())
+                    .backoff(streams::Patient::default())
+                    .boxed()
+            };
+            let mut events = anew();
             while let Some(event) = events.next().await {
                 match event {
                     Ok(event) => feed.take(event),
                     Err(error) => {
                         metrics.watch_error(kind.name());
-                        feed.fail(&error);
-                        if is_absent(&error) {
-                            tokio::time::sleep(ABSENT_FOR).await;
+                        match feed.fail(&error) {
+                            Next::Retry => {}
+                            Next::RetryLate => tokio::time::sleep(ABSENT_FOR).await,
+                            Next::List => {
+                                tokio::time::sleep(LISTED_AGAIN_AFTER).await;
+                                events = anew();
+                            }
                         }
                     }
                 }
@@ -139,6 +150,17 @@ fn api(client: &Client, kind: PolicyKind) -> Api<DynamicObject> {
     Api::all_with(client.clone(), &ApiResource::from_gvk(&kind))
 }
 
+/// What is to be done after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// The same again.
+    Retry,
+    /// The same again, but not soon.
+    RetryLate,
+    /// A listing. A watch that resumes where it was says nothing as long as nothing changes.
+    List,
+}
+
 /// One kind's way into what is known.
 struct Feed<F> {
     kind: PolicyKind,
@@ -150,7 +172,10 @@ struct Feed<F> {
 
 impl<F: Fn(&str) -> bool> Feed<F> {
     fn take(&mut self, event: Event<DynamicObject>) {
-        self.failures = 0;
+        // That a listing begins says nothing yet.
+        if !matches!(event, Event::Init) {
+            self.failures = 0;
+        }
         match event {
             Event::Init => self.listing.clear(),
             Event::InitApply(object) => {
@@ -186,18 +211,28 @@ impl<F: Fn(&str) -> bool> Feed<F> {
         }
     }
 
-    /// What is known stays known as long as the watch is only interrupted.
-    fn fail(&mut self, error: &watcher::Error) {
+    /// What is known stays known as long as the watch is only interrupted: that it cannot be read is said by a listing alone, as only
+    /// another one shows that it can.
+    fn fail(&mut self, error: &watcher::Error) -> Next {
         self.failures += 1;
-        let reading = match status_of(error) {
-            Some(404) => Reading::Absent,
-            Some(401 | 403) => Reading::Failed(error.to_string()),
-            _ if self.failures >= MOST_FAILURES => Reading::Failed(error.to_string()),
-            _ => return,
+        let is_listing = matches!(
+            error,
+            watcher::Error::InitialListFailed(_) | watcher::Error::NoResourceVersion
+        );
+        let (reading, next) = match status_of(error) {
+            Some(401 | 403 | 404) if !is_listing => return Next::List,
+            _ if self.failures >= MOST_FAILURES && !is_listing => return Next::List,
+            Some(404) => (Reading::Absent, Next::RetryLate),
+            Some(401 | 403) => (Reading::Failed(error.to_string()), Next::Retry),
+            _ if self.failures >= MOST_FAILURES => {
+                (Reading::Failed(error.to_string()), Next::Retry)
+            }
+            _ => return Next::Retry,
         };
         let kind = self.kind;
         self.policies
             .change(|seen| drop(seen.readings.insert(kind, reading)));
+        next
     }
 
     fn policy(&self, object: DynamicObject) -> Option<(String, PolicySeen)> {
@@ -225,10 +260,6 @@ fn policy_seen(mut object: DynamicObject) -> PolicySeen {
         changed_at: times.max(),
         spec: object.data.get_mut("spec").map_or(Value::Null, Value::take),
     }
-}
-
-fn is_absent(error: &watcher::Error) -> bool {
-    status_of(error) == Some(404)
 }
 
 fn status_of(error: &watcher::Error) -> Option<u16> {
@@ -357,16 +388,19 @@ mod tests {
             failures: 0,
         };
         let reading = || policies.seen.borrow().readings[&PolicyKind::Mutating].clone();
-        let refused = |code| {
+        let error = |code| {
             let status = kube::core::Status::failure("no", "Refused").with_code(code);
-            watcher::Error::InitialListFailed(kube::Error::Api(status.boxed()))
+            kube::Error::Api(status.boxed())
         };
+        let refused = |code| watcher::Error::InitialListFailed(error(code));
         feed.take(Event::Init);
         feed.take(Event::InitDone);
         for _ in 1..MOST_FAILURES {
             feed.fail(&watcher::Error::NoResourceVersion);
             assert_eq!(reading(), Reading::Done);
         }
+        // Each listing begins with this, whatever comes of it.
+        feed.take(Event::Init);
         feed.fail(&watcher::Error::NoResourceVersion);
         assert!(matches!(reading(), Reading::Failed(_)));
         feed.fail(&refused(404));
@@ -374,7 +408,20 @@ mod tests {
         feed.take(Event::Init);
         feed.take(Event::InitDone);
         assert_eq!(reading(), Reading::Done);
-        feed.fail(&refused(403));
+        assert_eq!(feed.fail(&refused(403)), Next::Retry);
+        assert!(matches!(reading(), Reading::Failed(_)));
+        feed.take(Event::InitDone);
+
+        // A watch that resumes says nothing: only a listing shows that the right is back, or the API server.
+        let broken = |code| watcher::Error::WatchStartFailed(error(code));
+        assert_eq!(feed.fail(&broken(403)), Next::List);
+        feed.take(Event::InitDone);
+        for _ in 1..MOST_FAILURES {
+            assert_eq!(feed.fail(&broken(503)), Next::Retry);
+        }
+        assert_eq!(feed.fail(&broken(503)), Next::List);
+        assert_eq!(reading(), Reading::Done, "until the listing fails, too");
+        feed.fail(&refused(503));
         assert!(matches!(reading(), Reading::Failed(_)));
     }
 }

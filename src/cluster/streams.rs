@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -21,6 +22,23 @@ const LISTED_AT_A_TIME: u32 = 50;
 
 /// A namespace that is out of reach is tried again after so long: somebody has to do something first.
 const SLOWLY: Duration = Duration::from_secs(60);
+
+/// kube's back-off, but for one thing: each listing begins with an event, and what fails after it is not tried from the shortest delay
+/// on again. It begins anew when nothing has failed for two minutes.
+#[derive(Default)]
+pub(super) struct Patient(watcher::DefaultBackoff);
+
+impl Iterator for Patient {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next()
+    }
+}
+
+impl Backoff for Patient {
+    fn reset(&mut self) {}
+}
 
 /// How everything is watched.
 pub(super) fn watching() -> watcher::Config {
@@ -49,7 +67,7 @@ pub(super) fn follow<K>(
     tasks.keep(format!("watch of {kind}{place}"), async move {
         let anew = || {
             watcher(api.clone(), config.clone())
-                .default_backoff()
+                .backoff(Patient::default())
                 .boxed()
         };
         let mut events = anew();
