@@ -17,8 +17,16 @@ impl Loans {
     pub(super) async fn observe(&self, key: &LoanKey) -> Result<Observed, ApiError> {
         let this_one =
             |grant: &std::sync::Arc<AccessGrant>| grant.uid().as_deref() == Some(&key.uid);
-        let grant = self.cluster.grants.get(&key.grant).filter(this_one);
         let record = self.record_seen(key).await?;
+        let mut grant = self.cluster.grants.get(&key.grant).filter(this_one);
+        // One that is gone ends its loan: a watch of grants that lags behind that of records must not.
+        if grant.is_none() && record.as_ref().is_some_and(|r| r.spec.end.is_none()) {
+            let live = self.cluster.grants.live(&key.grant).await;
+            grant = match is_forbidden(&live) {
+                true => None,
+                false => live?.filter(this_one),
+            };
+        }
         let link = self.link_seen(key, record.as_deref()).await;
         let mut seen = Observed {
             namespace_labels: self.cluster.namespace_labels(&key.grant.namespace),
@@ -97,11 +105,14 @@ impl Loans {
             },
             None => LinkSeen::Absent,
         };
-        let Some(record) = record else {
-            return Ok(told);
+        let is_expected = match record {
+            Some(record) => {
+                let is_over = record.spec.end.is_some();
+                memory.is_in_reach() && (is_over || is_expected(record, &told))
+            }
+            None => memory.is_in_reach() || told == LinkSeen::Absent,
         };
-        let is_expected = record.spec.end.is_some() || is_expected(record, &told);
-        if is_expected && memory.is_in_reach() {
+        if is_expected {
             return Ok(told);
         }
         let live = self.cluster.verbs.get_metadata::<Secret>(&key.link()).await;
