@@ -18,6 +18,7 @@ use super::resolve::{Hold, Kind, look_up_and_agree};
 use super::retry::{self, Failure};
 use super::status::{Approved, RequestState};
 use super::terms::{Agreement, longest_within};
+use super::timeframe::{Opening, opening};
 
 /// Decide about a request.
 pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
@@ -83,8 +84,10 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     match look_up_and_agree(seen, grant, now, &mut considered) {
         Ok(agreement) => agreed(seen, grant, agreement, considered, now),
         Err(mut hold) => {
-            if hold.reason == reasons::LIMIT_REACHED {
-                hold.wake = next_place(seen, now);
+            let waits_for_its_time = [reasons::LIMIT_REACHED, reasons::OUTSIDE_TIMEFRAME];
+            if hold.kind == Kind::Waits && waits_for_its_time.contains(&hold.reason) {
+                let next = [next_place(seen, now), next_opening(seen, now)];
+                hold.wake = next.into_iter().flatten().min();
             }
             let hold = or_lapsed(hold.after(seen.attempt.as_ref(), now));
             held(grant, hold, considered, Some(patience), now)
@@ -96,6 +99,16 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
 fn next_place(seen: &Observed, now: Timestamp) -> Option<Timestamp> {
     let next = seen.usage.values().filter_map(|usage| usage.next_over);
     next.filter(|at| *at > now).min()
+}
+
+/// When the first of the flows that are closed opens.
+fn next_opening(seen: &Observed, now: Timestamp) -> Option<Timestamp> {
+    let frames = seen.flows.iter().filter_map(|f| f.spec.timeframe.as_ref());
+    let opens = frames.filter_map(|frame| match opening(frame, now) {
+        Opening::Closed { opens } => opens,
+        Opening::Open | Opening::Invalid(_) => None,
+    });
+    opens.min()
 }
 
 /// The record of a loan was deleted under it, as a restored backup or a deleted namespace can do: the loan is over.

@@ -226,6 +226,11 @@ fn a_request_made_in_time_waits_for_the_next_opening() {
         (reason(&plan, ACCEPTED), stalled(&plan)),
         ("OutsideTimeframe", false)
     );
+    assert_eq!(
+        plan.wake,
+        Some(at(22 * 60)),
+        "it is looked at when it opens"
+    );
     let morning = 23 * 60;
     assert_eq!(
         reason(&closed.plan_at(morning), APPROVED),
