@@ -162,7 +162,10 @@ impl Loans {
                 .patch_status(grant.as_ref(), &status)
                 .await
             {
-                Ok(true) => self.tell(grant, notes),
+                Ok(true) => {
+                    self.tell(grant, notes);
+                    self.give_up_place(grant, &status);
+                }
                 Ok(false) => {}
                 Err(error) if error.trouble == Trouble::NotFound => {}
                 Err(error) => return Err(error),

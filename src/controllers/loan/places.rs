@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use crate::api::{AccessGrant, AccessRecord, Phase};
+use crate::api::{ACCEPTED, AccessGrant, AccessGrantStatus, AccessRecord, Phase, Time};
 use crate::cluster::{ApiError, Mark, Trouble};
 use crate::plan::observed::Usage;
 
@@ -150,28 +150,44 @@ impl Loans {
         }
         let mut waiting = self.cluster.grants.having(&by_them);
         waiting.retain(|other| {
-            // Times are whole seconds: of two requests of one second, the uid says which one is the older.
-            let older = (other.creation_timestamp(), other.uid())
-                < (grant.creation_timestamp(), grant.uid());
             let status = other.status.as_ref();
-            let waits = status
-                .and_then(|s| s.phase)
-                .is_some_and(|p| p == Phase::Pending)
-                && status.is_some_and(|s| s.record.is_none());
-            older && waits && other.uid().as_deref() != Some(&key.uid)
+            let waits = is_pending(other) && status.is_some_and(|s| s.record.is_none());
+            waits && turn(other) < turn(grant) && other.uid().as_deref() != Some(&key.uid)
         });
         for other in waiting {
-            let flow = other
-                .status
-                .as_ref()
-                .and_then(|s| s.terms.as_ref())
-                .map(|t| t.flow.uid.clone());
-            if let Some(flow) = flow {
-                usage.entry(flow).or_default().pending += 1;
+            if let Some(flow) = other.status.as_ref().and_then(flow_of) {
+                usage.entry(flow.to_owned()).or_default().pending += 1;
             }
         }
         usage
     }
+
+    /// A request that goes by another flow than before leaves its place in that one to others of its requester.
+    pub(super) fn give_up_place(&self, before: &AccessGrant, now: &AccessGrantStatus) {
+        let flow_before = before.status.as_ref().and_then(flow_of);
+        let has_left = flow_before.is_some_and(|flow| flow_of(now) != Some(flow));
+        if let (true, Some(requester)) = (has_left, &before.spec.requester) {
+            self.ask_rivals(&requester.username);
+        }
+    }
+}
+
+/// The uid of the flow by which a loan was agreed on.
+fn flow_of(status: &AccessGrantStatus) -> Option<&str> {
+    status.terms.as_ref().map(|terms| terms.flow.uid.as_str())
+}
+
+/// In this order requests get their places: whoever has one keeps it. Times are whole seconds, so of two requests of one second the uid
+/// says which one comes first.
+fn turn(grant: &AccessGrant) -> (bool, Option<Time>, Option<String>) {
+    let conditions = grant.status.iter().flat_map(|s| &s.conditions);
+    let mut accepted = conditions.filter(|c| c.type_ == ACCEPTED && c.status == "True");
+    let has_a_place = is_pending(grant) && accepted.next().is_some();
+    (!has_a_place, grant.creation_timestamp(), grant.uid())
+}
+
+fn is_pending(grant: &AccessGrant) -> bool {
+    grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Pending)
 }
 
 #[cfg(test)]
@@ -222,6 +238,37 @@ mod tests {
             takes.then_some("alice")
         );
         assert_eq!(places.of("alice"), []);
+    }
+
+    #[test]
+    fn who_has_a_place_is_not_displaced_by_another_request_of_the_same_second() {
+        let grant = |uid: &str, second: u32, accepted: Option<&str>| -> AccessGrant {
+            let conditions = accepted.map(|status| {
+                serde_json::json!({
+                    "type": "Accepted", "status": status, "reason": "R", "message": "",
+                    "lastTransitionTime": "2026-11-23T10:00:09Z",
+                })
+            });
+            serde_json::from_value(serde_json::json!({
+                "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrant",
+                "metadata": { "name": uid, "uid": uid, "creationTimestamp": format!("2026-11-23T10:00:0{second}Z") },
+                "spec": { "integration": { "name": "prod" }, "item": { "vault": "v", "item": "i" } },
+                "status": { "phase": "Pending", "conditions": Vec::from_iter(conditions) },
+            }))
+            .expect("a grant")
+        };
+        let has_one = grant("z", 0, Some("True"));
+        let in_order = [
+            &has_one,
+            &grant("a", 0, None),
+            &grant("b", 0, Some("False")),
+            &grant("0", 1, None),
+        ];
+        assert!(in_order.is_sorted_by_key(|grant| turn(grant)));
+        assert!(
+            turn(&grant("a", 0, Some("True"))) < turn(&has_one),
+            "both got in at once"
+        );
     }
 
     #[test]
