@@ -111,6 +111,12 @@ impl<K: Resource> Cache<K> {
         known.having(mark).cloned().collect()
     }
 
+    /// The keys of all objects.
+    pub fn keys(&self) -> Vec<Key> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.all().map(|object| Key::of(&**object)).collect()
+    }
+
     /// All objects of a namespace.
     pub fn in_namespace(&self, namespace: &str) -> Vec<Arc<K>> {
         self.select(|object| object.meta().namespace.as_deref() == Some(namespace))

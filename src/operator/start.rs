@@ -211,15 +211,28 @@ fn prepare(
         events: cluster.events("flow", tasks),
     });
     let decisions = Arc::new(Decisions {
-        cluster,
+        cluster: cluster.clone(),
         clock: clock.clone(),
     });
+    let all_loans = loans.clone();
     async move {
         tokio::select! {
-            ended = decision_passes.run(move |key| decisions.clone().pass(key)) => ended,
-            ended = integration_passes.run(move |key| integrations.clone().pass(key)) => ended,
-            ended = flow_passes.run(move |key| flows.clone().pass(key)) => ended,
-            ended = loan_passes.run(move |key| loans.clone().pass(key)) => ended,
+            ended = decision_passes.run(
+                || cluster.decisions.keys(),
+                move |key| decisions.clone().pass(key),
+            ) => ended,
+            ended = integration_passes.run(
+                || cluster.integrations.keys(),
+                move |key| integrations.clone().pass(key),
+            ) => ended,
+            ended = flow_passes.run(
+                || cluster.flows.keys(),
+                move |key| flows.clone().pass(key),
+            ) => ended,
+            ended = loan_passes.run(
+                || all_loans.keys(),
+                move |key| loans.clone().pass(key),
+            ) => ended,
         }
     }
 }

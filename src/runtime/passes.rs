@@ -63,6 +63,8 @@ struct Shared<K> {
 }
 
 struct Queue<K> {
+    /// Before its passes run, nothing is kept of what is asked for: a replica that waits for its turn would gather all that ever was.
+    runs: bool,
     ready: VecDeque<K>,
     /// What is in `ready`, or is to be once its present pass has ended.
     asked: HashSet<K>,
@@ -99,10 +101,14 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> Passes<K> {
         }))
     }
 
-    /// Asks for a pass over this object, soon. Asking several times before the pass begins asks for one.
+    /// Asks for a pass over this object, soon. Asking several times before the pass begins asks for one; asking before the passes
+    /// [run](Self::run) for none.
     pub fn ask(&self, key: K) {
-        self.lock().ask(key);
-        self.0.added.notify_one();
+        let mut queue = self.lock();
+        if queue.runs {
+            queue.ask(key);
+            self.0.added.notify_one();
+        }
     }
 
     /// For the pass over this object that is under way: waits until another one is asked for. What was asked for since the pass
@@ -115,12 +121,16 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> Passes<K> {
         }
     }
 
-    /// Runs the passes; returns only when one of them panics.
-    pub async fn run<F, P>(self, pass: F) -> Result<(), PassPanicked>
+    /// Runs the passes, first over all that there is then; returns only when one of them panics.
+    pub async fn run<I, F, P>(self, all: impl FnOnce() -> I, pass: F) -> Result<(), PassPanicked>
     where
+        I: IntoIterator<Item = K>,
         F: Fn(K) -> P,
         P: Future<Output = Outcome> + Send + 'static,
     {
+        self.lock().runs = true;
+        // What comes while this is looked up is asked for already.
+        all().into_iter().for_each(|key| self.ask(key));
         let mut passing: JoinSet<(K, Outcome)> = JoinSet::new();
         let mut jumps = self.0.clock.jumps();
         loop {
@@ -157,6 +167,7 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> Passes<K> {
 impl<K: Clone + Eq + Hash> Queue<K> {
     fn new() -> Self {
         Self {
+            runs: false,
             ready: VecDeque::new(),
             asked: HashSet::new(),
             passing: HashMap::new(),
@@ -363,18 +374,19 @@ mod tests {
     async fn a_pass_that_hangs_holds_up_no_other() {
         let (passes, _) = passes();
         let (sender, mut done) = mpsc::unbounded_channel();
-        passes.ask("hung");
-        passes.ask("fine");
-        let running = tokio::spawn(passes.run(move |key| {
-            let sender = sender.clone();
-            async move {
-                if key == "hung" {
-                    std::future::pending::<()>().await;
+        let running = tokio::spawn(passes.run(
+            || ["hung", "fine"],
+            move |key| {
+                let sender = sender.clone();
+                async move {
+                    if key == "hung" {
+                        std::future::pending::<()>().await;
+                    }
+                    sender.send(key).ok();
+                    Outcome::Waiting(None)
                 }
-                sender.send(key).ok();
-                Outcome::Waiting(None)
-            }
-        }));
+            },
+        ));
         assert_eq!(done.recv().await, Some("fine"));
         running.abort();
     }
@@ -383,17 +395,19 @@ mod tests {
     async fn a_pass_that_hangs_learns_that_its_object_is_asked_for_again() {
         let (passes, _) = passes();
         let (sender, mut done) = mpsc::unbounded_channel();
-        passes.ask("hung");
         let (asking, heard) = (passes.clone(), passes.clone());
-        let running = tokio::spawn(passes.run(move |key| {
-            let (sender, heard) = (sender.clone(), heard.clone());
-            async move {
-                sender.send("begins").ok();
-                heard.asked_again(&key).await;
-                sender.send("hears").ok();
-                Outcome::Waiting(None)
-            }
-        }));
+        let running = tokio::spawn(passes.run(
+            || ["hung"],
+            move |key| {
+                let (sender, heard) = (sender.clone(), heard.clone());
+                async move {
+                    sender.send("begins").ok();
+                    heard.asked_again(&key).await;
+                    sender.send("hears").ok();
+                    Outcome::Waiting(None)
+                }
+            },
+        ));
         assert_eq!(done.recv().await, Some("begins"));
         // Whether the pass is listening by now or not.
         asking.ask("hung");
@@ -406,11 +420,13 @@ mod tests {
     async fn a_jump_of_the_clock_wakes_everything_that_waits() {
         let (passes, clock) = passes();
         let (sender, mut done) = mpsc::unbounded_channel();
-        passes.ask("a");
-        let running = tokio::spawn(passes.run(move |key| {
-            sender.send(key).ok();
-            async { Outcome::Waiting(None) }
-        }));
+        let running = tokio::spawn(passes.run(
+            || ["a"],
+            move |key| {
+                sender.send(key).ok();
+                async { Outcome::Waiting(None) }
+            },
+        ));
         assert_eq!(done.recv().await, Some("a"));
         tokio::task::yield_now().await;
         clock.advance(SignedDuration::from_mins(1));
@@ -419,10 +435,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_waits_for_its_turn_gathers_nothing_and_begins_with_all_that_there_is() {
+        let (passes, _) = passes();
+        for key in ["gone", "there"] {
+            passes.ask(key);
+        }
+        assert!(passes.lock().ready.is_empty() && passes.lock().asked.is_empty());
+        let (sender, mut done) = mpsc::unbounded_channel();
+        let running = tokio::spawn(passes.run(
+            || ["there"],
+            move |key| {
+                sender.send(key).ok();
+                async { Outcome::Waiting(None) }
+            },
+        ));
+        assert_eq!(done.recv().await, Some("there"));
+        assert!(done.try_recv().is_err());
+        running.abort();
+    }
+
+    #[tokio::test]
     async fn a_panic_ends_the_run() {
         let (passes, _) = passes();
-        passes.ask("a");
-        let outcome = passes.run(|_| async { panic!("planted") }).await;
+        let outcome = passes.run(|| ["a"], |_| async { panic!("planted") }).await;
         assert_eq!(outcome, Err(PassPanicked("test")));
     }
 }

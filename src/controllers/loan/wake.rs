@@ -1,5 +1,6 @@
 //! What wakes a loan: each change that its plan depends on has it looked at again, so that nothing has to be asked again and again.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -68,6 +69,15 @@ impl Loans {
             loans.ask_requests(loans.cluster.grants.select(|_| true));
         });
         self.boundary.subscribe(move || boundary_changed(&()));
+    }
+
+    /// All that there are: of grants, whether they are loans yet or not, and of records, whether their grants are there or not.
+    pub fn keys(&self) -> HashSet<LoanKey> {
+        let grants = self.cluster.grants.select(|_| true);
+        let records = self.cluster.records.select(|_| true);
+        let of_grants = grants.iter().map(|grant| LoanKey::of_grant(grant));
+        let of_records = records.iter().map(|record| LoanKey::of_record(record));
+        of_grants.chain(of_records).collect()
     }
 
     fn grant_changed(&self, grant: &AccessGrant) {
