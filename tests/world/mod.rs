@@ -3,6 +3,7 @@
 //! Every wait has the same generous end; what is waited for is an event, never a time.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+mod backdate;
 mod decisions;
 mod echo;
 mod enrolment;

@@ -25,6 +25,8 @@ pub struct Wire {
     tells: Arc<watch::Sender<bool>>,
     /// Whether single Secrets are read in vain.
     hides_secrets: Arc<AtomicBool>,
+    /// Whether single Secrets come as what is no JSON.
+    garbles_secrets: Arc<AtomicBool>,
 }
 
 impl World {
@@ -38,6 +40,7 @@ impl World {
             lost: Arc::default(),
             tells: Arc::new(watch::Sender::new(true)),
             hides_secrets: Arc::default(),
+            garbles_secrets: Arc::default(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
@@ -84,10 +87,17 @@ impl Wire {
         self.hides_secrets.store(true, Ordering::SeqCst);
     }
 
+    /// Has each Secret that is read by its name come with all that is in it, and with more, so that nobody can read it.
+    pub fn garble_secrets(&self) {
+        self.garbles_secrets.store(true, Ordering::SeqCst);
+    }
+
     fn hides(&self, request: &Request) -> bool {
-        request.method() == Method::GET
-            && request.uri().path().contains("/secrets/")
-            && self.hides_secrets.load(Ordering::SeqCst)
+        reads_a_secret(request) && self.hides_secrets.load(Ordering::SeqCst)
+    }
+
+    fn garbles(&self, request: &Request) -> bool {
+        reads_a_secret(request) && self.garbles_secrets.load(Ordering::SeqCst)
     }
 
     fn loses(&self, request: &Request) -> bool {
@@ -103,10 +113,15 @@ impl Wire {
     }
 }
 
+fn reads_a_secret(request: &Request) -> bool {
+    request.method() == Method::GET && request.uri().path().contains("/secrets/")
+}
+
 async fn pass_on(State(wire): State<Wire>, request: Request) -> Response {
     if wire.hides(&request) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
+    let is_garbled = wire.garbles(&request);
     let is_lost = wire.loses(&request);
     let follows_records = request.uri().path().ends_with("/accessrecords")
         && request
@@ -125,6 +140,12 @@ async fn pass_on(State(wire): State<Wire>, request: Request) -> Response {
         return StatusCode::BAD_GATEWAY.into_response();
     }
     let answer = answer.map(Body::new);
+    if is_garbled && answer.status().is_success() {
+        let whole = to_bytes(answer.into_body(), usize::MAX)
+            .await
+            .expect("read");
+        return [&whole[..], &b"}"[..]].concat().into_response();
+    }
     match follows_records {
         false => answer,
         true => answer.map(|body| {
