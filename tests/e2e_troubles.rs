@@ -4,9 +4,12 @@ mod world;
 
 use std::time::Duration;
 
-use keyloan::api::{ACCEPTED, ACTIVE, EndReason, LinkOutcome, RENEW_ANNOTATION};
+use keyloan::api::{ACCEPTED, ACTIVE, AccessRecord, EndReason, LinkOutcome, RENEW_ANNOTATION};
+use keyloan::onepassword::AllowedOrigins;
 use keyloan_simulator::{Fault, FaultKind};
-use world::{Ask, Say, World, condition};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+use world::{Ask, PLATFORM, Say, World, condition, simulator};
 
 const SHARE: &str = "POST /api/v4/itemshare";
 const ITEM: &str = "GET /api/v1/vault/{vault}/item/{item}";
@@ -175,11 +178,7 @@ async fn an_operator_that_dies_in_the_middle_of_a_share_counts_the_link_as_lost(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn loans_end_while_their_renewals_wait_for_a_1password_that_hangs() {
-    let mut world = World::without_operator().await;
-    // The call that hangs does so for longer than this test may take.
-    let patient = Duration::from_secs(600);
-    world.settings.core_options.call_timeout = patient;
-    world.settings.core_options.exchange_timeout = patient;
+    let mut world = with_patience().await;
     world.restart_operator().await;
     world.integration("prod", "lender").await;
     world.flow("oncall", |_| {}).await;
@@ -234,6 +233,71 @@ async fn loans_end_while_their_renewals_wait_for_a_1password_that_hangs() {
     // The loan of the very call that hangs does not wait for it either.
     world.delete("alice", &loans[0]).await;
     ended(0, EndReason::Deleted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loan_by_a_healthy_integration_does_not_wait_for_those_of_one_that_hangs() {
+    let mut world = with_patience().await;
+    let another_service = simulator();
+    let healthy = another_service.control();
+    let services = [&world.control, &healthy];
+    let origins = services.map(|service| service.origin().parse().expect("an origin"));
+    world.settings.allowed_origins = AllowedOrigins::with(origins);
+    world.restart_operator().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    let token = healthy.token("lender").await.expect("a token");
+    world.token("healthy", &token).await;
+    world.create_integration("healthy").await;
+    world.until_integration("healthy", "True").await;
+    world
+        .flow("of-healthy", |flow| flow.integration.0 = "healthy".into())
+        .await;
+    let hang = Fault {
+        times: u32::MAX,
+        ..Fault::once(SHARE, FaultKind::Hang)
+    };
+    world.control.fault(hang).await.expect("ordered");
+    // More than have a turn at a time.
+    for _ in 0..6 {
+        world.ask("alice", Ask::item("db password")).await;
+    }
+    world.until_requested(SHARE, 1).await;
+    // The watch tells of this one after those, so their passes have begun once it has a status.
+    let after_them = world.ask("alice", Ask::item("any").of("nowhere")).await;
+    world
+        .until(&after_them, |g| condition(g, ACCEPTED).is_some())
+        .await;
+
+    let grant = world
+        .ask("alice", Ask::item("db password").of("healthy"))
+        .await;
+    let grant = world.until_active(&grant).await;
+    assert_eq!(healthy.shares().await.expect("shares").len(), 1);
+    // The others hang still: no share was made, and none was given up.
+    assert_eq!(world.control.shares().await.expect("shares").len(), 0);
+    let records: Api<AccessRecord> = Api::namespaced(world.admin.clone(), PLATFORM);
+    let records = records.list(&ListParams::default()).await.expect("records");
+    let others = records
+        .items
+        .iter()
+        .filter(|r| Some(r.name_any()) != grant.uid());
+    let outcomes: Vec<_> = others
+        .flat_map(|r| r.spec.links.iter().map(|l| l.outcome))
+        .collect();
+    assert!(
+        !outcomes.is_empty() && outcomes.iter().all(Option::is_none),
+        "{outcomes:?}"
+    );
+}
+
+/// A world whose operator gives up no call for longer than a test may take.
+async fn with_patience() -> World {
+    let mut world = World::without_operator().await;
+    let patience = Duration::from_secs(600);
+    world.settings.core_options.call_timeout = patience;
+    world.settings.core_options.exchange_timeout = patience;
+    world
 }
 
 #[tokio::test(flavor = "multi_thread")]
