@@ -83,13 +83,19 @@ async fn a_share_shows_the_recipient_the_items_fields() {
         (&opened.title, &opened.notes),
         (&expected.title, &expected.notes)
     );
-    for field in &expected.fields {
-        assert!(
-            opened.fields.iter().any(|seen| seen.value == field.value),
-            "{}",
-            field.label
-        );
-    }
+    let mut shown: Vec<_> = opened
+        .fields
+        .iter()
+        .map(|field| (&*field.label, &*field.value))
+        .collect();
+    let mut kept: Vec<_> = expected
+        .fields
+        .iter()
+        .map(|field| (&*field.label, &*field.value))
+        .collect();
+    shown.sort_unstable();
+    kept.sort_unstable();
+    assert_eq!(shown, kept, "all of the item and nothing else");
 }
 
 #[tokio::test]
