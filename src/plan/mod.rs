@@ -19,7 +19,7 @@ pub mod links;
 pub mod loan;
 mod next_link;
 pub mod observed;
-mod over;
+pub mod over;
 mod patience;
 pub mod quota;
 pub mod reasons;

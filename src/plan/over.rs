@@ -15,7 +15,7 @@ use super::reasons::grant as reasons;
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// A state that a request does not leave any more, and since when it is in it.
-pub(super) fn final_since(status: &AccessGrantStatus) -> Option<Timestamp> {
+pub fn final_since(status: &AccessGrantStatus) -> Option<Timestamp> {
     let condition = |kind| status.conditions.iter().find(|c| c.type_ == kind);
     let accepted = condition(crate::api::ACCEPTED)?;
     let for_good = [

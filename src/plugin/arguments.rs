@@ -16,7 +16,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0  done
   1  error: the message says what happened and what to do next
-  2  wrong usage: something is missing, and there is no terminal to ask
+  2  wrong usage: an argument is wrong, or missing with no terminal to ask
   3  the request was denied, has lapsed, failed or ended
   4  timed out while waiting; the request or decision stands";
 

@@ -7,8 +7,9 @@ use kube::api::ObjectMeta;
 use kube::{Resource as _, ResourceExt as _};
 
 use crate::api::{
-    AccessDecision, AccessDecisionSpec, AccessGrant, Decision, Identity, STALLED, Span,
+    AccessDecision, AccessDecisionSpec, AccessGrant, Decision, Identity, Phase, STALLED, Span,
 };
+use crate::plan::over::final_since;
 
 use super::arguments::{GrantName, patience};
 use super::failure::{Exit, Failure};
@@ -51,7 +52,7 @@ pub struct Word {
 /// The request or loan, if there is still something to refuse or to end.
 pub async fn not_over(session: &Session, named: &GrantName) -> Result<AccessGrant, Failure> {
     let grant = session.grant(&named.name).await?;
-    if is_over(&grant) {
+    if is_over(&grant) && !may_recover(&grant) {
         return Err(Failure::new(format!(
             "{} is over already. {}",
             grant.name_any(),
@@ -59,6 +60,14 @@ pub async fn not_over(session: &Session, named: &GrantName) -> Result<AccessGran
         )));
     }
     Ok(grant)
+}
+
+/// Whether a request that has failed is granted after all once its cause is mended.
+fn may_recover(grant: &AccessGrant) -> bool {
+    grant.status.as_ref().is_some_and(|status| {
+        let failed = status.phase == Some(Phase::Failed);
+        failed && status.record.is_none() && final_since(status).is_none()
+    })
 }
 
 /// Makes a decision in a person's name, waits until it has been counted, and says so.
@@ -166,7 +175,8 @@ fn outcome(grant: &AccessGrant, made: &AccessDecision) -> Option<Outcome> {
         .decisions
         .iter()
         .any(|d| d.user == by.username && d.decision == made.spec.decision);
-    let ended = made.spec.decision != Decision::Approve && is_over(grant);
+    let is_over_for_good = is_over(grant) && !may_recover(grant);
+    let ended = made.spec.decision != Decision::Approve && is_over_for_good;
     if !counted && !ended {
         return None;
     }
@@ -233,5 +243,35 @@ mod tests {
         });
         let ignored = Outcome::Ignored("the terms have changed".into());
         assert_eq!(outcome(&grant, &approval), Some(ignored));
+    }
+
+    #[rstest::rstest]
+    #[case::while_its_cause_may_be_mended("ItemNotFound", None, true)]
+    #[case::not_where_its_reason_is_one_for_good("OutsideTimeframe", None, false)]
+    #[case::not_after_a_loan_without_a_link("FlowChosen", Some("2b0c"), false)]
+    fn a_request_that_failed_can_be_taken_back(
+        #[case] accepted: &str,
+        #[case] record: Option<&str>,
+        #[case] may_be: bool,
+    ) {
+        let mut grant = samples::waiting();
+        samples::say(&mut grant, "Accepted", false, accepted, "it cannot be");
+        let status = grant.status.as_mut().unwrap();
+        status.phase = Some(Phase::Failed);
+        status.record = record.map(Into::into);
+        assert_eq!(may_recover(&grant), may_be);
+
+        let word = Word::default();
+        let revoke = made(samples::alice(), &grant, Decision::Revoke, word);
+        assert_eq!(outcome(&grant, &revoke).is_none(), may_be);
+        let status = grant.status.as_mut().unwrap();
+        status.phase = Some(Phase::Denied);
+        status
+            .decisions
+            .push(samples::counted("alice@example.com", Decision::Revoke));
+        assert!(matches!(
+            outcome(&grant, &revoke),
+            Some(Outcome::Counted(_))
+        ));
     }
 }

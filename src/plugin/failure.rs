@@ -115,7 +115,7 @@ fn explain(refused: Refused) -> (String, Option<String>) {
         ),
         Refused::NoRight(why) => (
             format!("you have no right to: {why}"),
-            "ask for the role keyloan-requester or keyloan-approver there, or name another namespace with -n",
+            "ask for the role keyloan-requester (to ask), keyloan-approver (to decide) or keyloan-admin (to export) there, or name another namespace with -n",
         ),
         // It says itself what to do.
         Refused::Policy(words) => return (format!("the cluster's policy refuses: {words}"), None),

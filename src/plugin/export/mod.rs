@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::api::{AccessFlow, OnePasswordIntegration};
+use crate::cluster::person::{CallError, Refused};
 
 use super::explain::Structured;
 use super::failure::{Exit, Failure};
@@ -58,11 +59,11 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
             Exported::Integration => {
                 person
                     .get_as_stored::<OnePasswordIntegration>(namespace, name)
-                    .await?
+                    .await
             }
-            Exported::Flow => person.get_as_stored::<AccessFlow>(namespace, name).await?,
+            Exported::Flow => person.get_as_stored::<AccessFlow>(namespace, name).await,
         };
-        objects.push(clean::clean(stored)?);
+        objects.push(clean::clean(stored.map_err(unread)?)?);
     }
     let (form, output) = (arguments.form, arguments.output);
     put(written(arguments.kind, form, output, &objects)?.trim_end());
@@ -72,6 +73,18 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
         ));
     }
     Ok(Exit::Done)
+}
+
+/// `kubectl keyloan list` shows requests, and no rules.
+fn unread(error: CallError) -> Failure {
+    let is_missing = error.refused == Refused::NotFound;
+    let failure = Failure::from(error);
+    match is_missing {
+        true => failure.next(
+            "`kubectl get onepasswordintegrations,accessflows -A` shows all; name another namespace with -n",
+        ),
+        false => failure,
+    }
 }
 
 fn written(
@@ -137,6 +150,21 @@ status:
   observedGeneration: 3
 "#;
         stored(text)
+    }
+
+    #[test]
+    fn who_exports_what_is_not_there_reads_where_rules_are_listed() {
+        let next = unread(CallError {
+            verb: "read",
+            object: "AccessFlow keyloan/oncall".into(),
+            refused: Refused::NotFound,
+        })
+        .next
+        .unwrap();
+        assert!(
+            next.starts_with("`kubectl get onepasswordintegrations,accessflows -A`"),
+            "{next}"
+        );
     }
 
     /// What Helm, HCL or YAML could take for more than a text.
