@@ -28,7 +28,7 @@ pub struct Metrics {
 /// One call of the Kubernetes API, for counting.
 #[derive(Debug, Clone, Copy)]
 pub struct ApiCall<'a> {
-    /// `create`, `get`, `patch`, `patch_status`, `delete`.
+    /// `create`, `dry-run`, `get`, `patch`, `write the status of`, `delete`.
     pub verb: &'static str,
     /// The object's kind.
     pub kind: &'a str,
@@ -265,15 +265,50 @@ impl Default for Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    /// What has labels is served from its first use on.
+    fn with_one_of_each() -> Metrics {
+        let metrics = Metrics::new();
+        metrics.pass("integration", "waiting");
+        metrics.api_call(ApiCall {
+            verb: "get",
+            kind: "Secret",
+            outcome: "ok",
+        });
+        metrics.watch_error("Secret");
+        metrics.onepassword_request("GET", "/api/v1/vaults", "200".into());
+        metrics.onepassword_call("vaults", "ok", 0.1);
+        metrics.quota_used("day", 0.25);
+        metrics.integrations(1, 0);
+        metrics.boundary_check("guarded");
+        metrics
+    }
+
+    #[test]
+    fn every_metric_is_explained_and_no_other() {
+        const PAGE: &str = include_str!("../../docs/install.md");
+        let rows = PAGE
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `keyloan_"));
+        let explained = rows.filter_map(|row| Some(format!("keyloan_{}", row.split('`').next()?)));
+        let page = with_one_of_each().encode();
+        let types = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let served = types.map(|line| match line.split_once(' ') {
+            Some((name, "counter")) => format!("{name}_total"),
+            Some((name, _)) => name.to_owned(),
+            None => line.to_owned(),
+        });
+        let (served, explained): (BTreeSet<_>, BTreeSet<_>) =
+            (served.collect(), explained.collect());
+        assert_eq!(served, explained, "docs/install.md");
+    }
 
     #[test]
     fn what_was_counted_is_on_the_page() {
-        let metrics = Metrics::new();
-        metrics.pass("integration", "waiting");
-        metrics.onepassword_request("GET", "/api/v1/vaults", "200".into());
-        metrics.quota_used("day", 0.25);
-        let page = metrics.encode();
+        let page = with_one_of_each().encode();
         for line in [
             r#"keyloan_passes_total{controller="integration",outcome="waiting"} 1"#,
             r#"keyloan_onepassword_requests_total{method="GET",route="/api/v1/vaults",outcome="200"} 1"#,
