@@ -182,7 +182,6 @@ pub fn seen(meta: &ObjectMeta, grant_uid: &str) -> LinkSeen {
         // A Secret of ours whose annotations somebody has spoilt holds no link that is known.
         sequence: number(SEQUENCE).unwrap_or(0),
         issued_at: time(ISSUED_AT).unwrap_or(Timestamp::UNIX_EPOCH),
-        expires_at: time(EXPIRES_AT).unwrap_or(Timestamp::UNIX_EPOCH),
         item_version: number(ITEM_VERSION).unwrap_or(0),
     }
 }
@@ -254,7 +253,6 @@ mod tests {
         let LinkFacts {
             sequence,
             issued_at,
-            expires_at,
             item_version,
             ..
         } = facts;
@@ -263,7 +261,6 @@ mod tests {
             LinkSeen::Present {
                 sequence,
                 issued_at,
-                expires_at,
                 item_version
             }
         );

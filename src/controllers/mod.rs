@@ -8,5 +8,6 @@ pub mod loan;
 mod quotas;
 pub mod registry;
 mod session;
+mod words;
 
 pub use quotas::Quotas;

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
 use super::quotas::{Payer, Quotas};
+use super::words::throttled_until;
 use crate::onepassword::{
     Answer, CallError, Effect, Exchange, Item, ItemId, ItemOverview, OnePassword, Outcome, Problem,
     ServiceAccountToken, SharePolicy, ShareTerms, ShareUrl, Stage, Vault, VaultId,
@@ -19,8 +20,6 @@ use crate::plan::integration::{Failure, FailureKind, SessionSeen, retry_at};
 use crate::runtime::Clock;
 use crate::telemetry::Metrics;
 
-/// How long to wait where 1Password limits us and does not say for how long.
-const UNSAID_WAIT: SignedDuration = SignedDuration::from_mins(1);
 /// A clock skew is noted anew when it has changed by more than this.
 const SKEW_CHANGE: SignedDuration = SignedDuration::from_secs(10);
 
@@ -206,9 +205,8 @@ impl State {
                 self.rejected = Some(failure(error, now, 0));
             }
             Problem::RateLimited { retry_after } => {
-                let wait = retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
-                let until = now.saturating_add(wait.unwrap_or(UNSAID_WAIT));
-                self.throttled_until = self.throttled_until.max(until.ok());
+                let until = throttled_until(retry_after, now);
+                self.throttled_until = self.throttled_until.max(Some(until));
             }
             _ if error.stage() == Stage::SignIn => {
                 let count = self

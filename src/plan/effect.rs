@@ -47,11 +47,11 @@ pub enum Effect {
     FinishLink {
         /// Which link.
         sequence: u32,
-        /// The answer's arrival, as noted at the Secret.
+        /// When the answer arrived: as noted at the Secret, within what the intent allows.
         issued_at: Time,
-        /// The link's end, as noted at the Secret.
+        /// The link's end, reckoned from that and the lifetime that was asked for.
         expires_at: Time,
-        /// The item's version, as noted at the Secret.
+        /// The item's version: the intent's, or else as noted at the Secret.
         item_version: u32,
     },
     /// See whether the API server vouches for who asked and who decided: a dry run that begins now.

@@ -83,7 +83,6 @@ fn finish(seen: &Observed, links: Links<'_>) -> Option<Effect> {
             sequence,
             issued_at,
             item_version,
-            ..
         } if sequence == open.sequence => {
             let (begun, end) = (open.intent_at.0, open.latest_end.0);
             let asked_for = end.duration_since(begun) - CALL_TIMEOUT;

@@ -83,8 +83,6 @@ pub enum LinkSeen {
         sequence: u32,
         /// When the answer with it arrived.
         issued_at: Timestamp,
-        /// Until when it opens.
-        expires_at: Timestamp,
         /// The item's version.
         item_version: u32,
     },

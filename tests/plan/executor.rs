@@ -147,7 +147,6 @@ pub fn issue_link(
         seen.link = LinkSeen::Present {
             sequence: issue.sequence,
             issued_at,
-            expires_at,
             item_version: 1,
         };
     }

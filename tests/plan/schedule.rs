@@ -249,17 +249,15 @@ fn an_interrupted_further_link_is_made_good(#[case] reached: Reached, #[case] se
 
 /// Whoever may write Secrets could otherwise lend for ever, or hide until when a link opens.
 #[rstest]
-#[case::long_after("2999-01-01T00:00:00Z", "2999-01-01T01:00:00Z")]
-#[case::long_before("1999-01-01T00:00:00Z", "1999-01-01T01:00:00Z")]
+#[case::long_after("2999-01-01T00:00:00Z")]
+#[case::long_before("1999-01-01T00:00:00Z")]
 fn what_a_secret_says_of_an_interrupted_link_is_believed_only_within_the_intent(
     #[case] issued_at: Timestamp,
-    #[case] expires_at: Timestamp,
 ) {
     let mut world = interrupted_at(Reached::Secret);
     world.seen.link = LinkSeen::Present {
         sequence: 1,
         issued_at,
-        expires_at,
         item_version: 99,
     };
     let record = world.seen.record.clone().expect("a record");

@@ -2,9 +2,8 @@
 
 use kube::core::Status;
 
-/// A call that a person made in vain.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot {verb} {object}: {refused:?}")]
+/// A call that a person made in vain. The plugin says it in words, with what to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallError {
     /// What was tried.
     pub verb: &'static str,

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{LinkLifetime, TitleOrId};
+use crate::api::TitleOrId;
 use crate::controllers::registry::item_seen;
+use crate::controllers::words::link_lifetime;
 use crate::onepassword::{
-    CallError, ItemId, OnePassword, Problem, ShareLifetime, SharePolicy, Stage, Vault, VaultId,
+    CallError, ItemId, OnePassword, Problem, SharePolicy, Stage, Vault, VaultId,
 };
 use crate::plan::integration::{Discovery, Findings, choose_vaults};
 use crate::plan::inventory::{Inventory, Lookup, PolicySeen, VaultSeen};
@@ -102,13 +103,7 @@ fn is_its_own(error: &CallError) -> bool {
 
 fn policy_seen(policy: &SharePolicy) -> PolicySeen {
     PolicySeen {
-        max_lifetime: match policy.max_lifetime {
-            ShareLifetime::OneHour => LinkLifetime::OneHour,
-            ShareLifetime::OneDay => LinkLifetime::OneDay,
-            ShareLifetime::SevenDays => LinkLifetime::SevenDays,
-            ShareLifetime::FourteenDays => LinkLifetime::FourteenDays,
-            ShareLifetime::ThirtyDays => LinkLifetime::ThirtyDays,
-        },
+        max_lifetime: link_lifetime(policy.max_lifetime),
         named_people: policy.allows_named_people(),
         domains: policy.domain_recipients,
         view_once: policy.max_views == Some(1),

@@ -14,6 +14,7 @@ use crate::api::{
 };
 use crate::cluster::ApiError;
 use crate::cluster::link_objects::LinkFacts;
+use crate::controllers::words::{link_lifetime, share_lifetime};
 use crate::onepassword::{
     CallError, Effect, Item, ItemId, OnePassword, Recipients, SharePolicy, ShareTerms, VaultId,
 };
@@ -27,7 +28,7 @@ use crate::plan::terms::length;
 
 use super::memory::Memory;
 use super::observe::is_forbidden;
-use super::words::{failure_of, link_lifetime, share_lifetime};
+use super::words::failure_of;
 use super::{LoanKey, Loans, integration_of};
 
 /// What a pass that issues a link has at hand.

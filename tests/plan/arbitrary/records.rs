@@ -98,14 +98,14 @@ pub fn link_record() -> impl Strategy<Value = LinkRecord> {
 }
 
 pub fn link_seen() -> impl Strategy<Value = LinkSeen> {
-    let present = (sequence(), time(), time(), any::<u32>()).prop_map(
-        |(sequence, issued_at, expires_at, item_version)| LinkSeen::Present {
-            sequence,
-            issued_at,
-            expires_at,
-            item_version,
-        },
-    );
+    let present =
+        (sequence(), time(), any::<u32>()).prop_map(|(sequence, issued_at, item_version)| {
+            LinkSeen::Present {
+                sequence,
+                issued_at,
+                item_version,
+            }
+        });
     prop_oneof![7 => Just(LinkSeen::Absent), 6 => present, 1 => Just(LinkSeen::Foreign), 1 => Just(LinkSeen::Kept), 1 => Just(LinkSeen::OutOfReach)]
 }
 
