@@ -21,7 +21,7 @@ const LONGEST_CALL: u64 = 45;
 /// Each setting is a flag and an environment variable.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The kubeconfig file; without, KUBECONFIG counts, and in a pod its ServiceAccount.
+    /// The kubeconfig file; without, KUBECONFIG or ~/.kube/config, and if there is none, the pod's ServiceAccount.
     #[arg(long, env = "KEYLOAN_KUBECONFIG", value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// 1Password's SDK core as `keyloan core compile` wrote it.
@@ -100,7 +100,7 @@ pub struct RunArgs {
         default_value_t = 20
     )]
     request_timeout: u64,
-    /// Seconds after which an unused client is signed out and its memory freed.
+    /// Seconds after which an unused client is dropped, which frees its memory; the next call signs in again.
     #[arg(
         long,
         env = "KEYLOAN_IDLE_TIMEOUT",

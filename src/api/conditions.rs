@@ -22,5 +22,5 @@ pub const APPROVED: &str = "Approved";
 pub const ACTIVE: &str = "Active";
 /// AccessGrant: over; nothing more will be issued.
 pub const ENDED: &str = "Ended";
-/// Any kind: nothing will happen until a person mends something.
+/// AccessGrant: nothing comes right by itself: a person has to do something, or the request has come to nothing.
 pub const STALLED: &str = "Stalled";

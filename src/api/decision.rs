@@ -46,7 +46,7 @@ pub struct AccessDecisionSpec {
     /// The grant's uid: a later grant of the same name never inherits this decision.
     #[schemars(length(min = 1, max = 64))]
     pub grant_uid: String,
-    /// The digest of the terms that are approved, as in the grant's status.
+    /// The digest of the terms that are approved, as in the grant's status: `sha256:` and 64 hexadecimal digits; it covers the grant's uid, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub digest: Option<String>,
@@ -56,7 +56,7 @@ pub struct AccessDecisionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1000))]
     pub reason: Option<String>,
-    /// Approve for no longer than this; at least `1h`.
+    /// Approve for no longer than this, such as `4h`, `90m` or `1d12h`; at least `1h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self.contains('d') || self.contains('h') || duration(self) >= duration('1h')")
         .message("maxDuration must be at least 1h, the shortest life of a 1Password link"))]
@@ -64,7 +64,8 @@ pub struct AccessDecisionSpec {
     /// Whether the approver holds the verb `revoke` on the grant, which lets them end it: stamped and verified at admission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub may_revoke: Option<bool>,
-    /// Who decided: stamped and verified at admission.
+    /// Who decides. From Kubernetes 1.36 on the API server writes it; before, write your own username, groups and address: what is false is refused
+    /// with the right value in the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approver: Option<Identity>,
 }
@@ -74,7 +75,7 @@ pub struct AccessDecisionSpec {
 pub enum Decision {
     /// Yes, to these very terms.
     Approve,
-    /// No.
+    /// No: ends the request for good. Without effect on a loan that runs.
     Deny,
     /// End the loan, or the request.
     Revoke,

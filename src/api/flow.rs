@@ -50,7 +50,7 @@ use super::{AccessDetails, Condition, IntegrationName, Span, Subject, TitleOrId}
 pub struct AccessFlowSpec {
     /// The integration, in the flow's own namespace, whose items this flow lends.
     pub integration: IntegrationName,
-    /// The namespaces from which people may ask.
+    /// The namespaces from which people may ask. Default: the flow's own.
     #[serde(default)]
     pub namespaces: FlowNamespaces,
     /// Who may ask.
@@ -72,6 +72,7 @@ pub struct AccessFlowSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_details: Option<AccessDetails>,
     /// Take part in no new loan, and stop renewing links of loans that run. Deleting the flow does the same, and cannot be undone for those.
+    /// Default: false.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -82,7 +83,7 @@ pub struct AccessFlowSpec {
     .message("selector is required with from: Selector, and only then"))]
 #[serde(rename_all = "camelCase")]
 pub struct FlowNamespaces {
-    /// Which namespaces count.
+    /// Which namespaces count. Default: `Same`.
     #[serde(default)]
     pub from: FromNamespaces,
     /// The labels of the namespaces, with `from: Selector`.
@@ -120,17 +121,18 @@ pub struct ItemSelection {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemSelector {
-    /// The vault, by title or id. Only an id is a firm boundary: titles can be changed by whoever edits the vault.
+    /// The vault, by title or id; a name of 26 characters `a`-`z` and `2`-`7` is always taken for an id. Only an id is a firm boundary: titles can
+    /// be changed by whoever edits the vault.
     pub vault: TitleOrId,
     /// The items' ids: the firm boundary.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub ids: Vec<TitleOrId>,
-    /// Patterns for the items' titles; `*` stands for any characters, `?` for one.
+    /// Patterns for the items' titles: `*` stands for any characters, `?` for one; upper and lower case differ.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub titles: Vec<TitleOrId>,
-    /// Tags, of which the item has at least one.
+    /// Tags, of which the item has at least one, exactly so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub tags: Vec<TitleOrId>,
@@ -140,28 +142,29 @@ pub struct ItemSelector {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantRules {
-    /// The longest loan; at least `1h`, the shortest life of a 1Password link.
+    /// The longest loan, such as `4h`, `90m` or `1d12h`; at least `1h`, the shortest life of a 1Password link.
     #[x_kube(validation = Rule::new("self.contains('d') || self.contains('h') || duration(self) >= duration('1h')")
         .message("maxDuration must be at least 1h, the shortest life of a 1Password link"))]
     pub max_duration: Span,
-    /// The duration of a loan whose request names none; at least `1h`.
+    /// The duration of a loan whose request names none, such as `4h`, `90m` or `1d12h`; at least `1h`. Where the integration's
+    /// `limits.maxDuration` is less, the loan lasts as long as that. Default: `1h`.
     #[serde(default = "one_hour")]
     #[x_kube(validation = Rule::new("self.contains('d') || self.contains('h') || duration(self) >= duration('1h')")
         .message("defaultDuration must be at least 1h, the shortest life of a 1Password link"))]
     pub default_duration: Span,
-    /// How long each link opens. Shorter is safer: a revocation cannot reach a link that was handed out.
+    /// How long each link opens at the most. Shorter is safer: a revocation cannot reach a link that was handed out. Default: `1h`.
     #[serde(default)]
     pub link_lifetime: LinkLifetime,
-    /// Whether the borrower gets another link when one has ended and the loan has not.
+    /// Whether the borrower gets another link when one has ended and the loan has not. Default: `OnRequest`.
     #[serde(default)]
     pub renewal: Renewal,
-    /// Whether a link may, must or must not open just once.
+    /// Whether a link may, must or must not open just once. Default: `Allowed`.
     #[serde(default)]
     pub view_once: ViewOnce,
-    /// To whom links may go.
+    /// To whom links may go. Default: `Requester`.
     #[serde(default)]
     pub recipients: RecipientRule,
-    /// Whether a request has to say why.
+    /// Whether a request has to say why. Default: `Optional`.
     #[serde(default)]
     pub justification: Requirement,
 }
@@ -259,10 +262,10 @@ pub struct Approval {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub groups: Vec<ApproverGroup>,
-    /// How long a request waits for approval before it lapses.
+    /// How long a request waits for approval, from its creation, such as `4h`, `90m` or `1d12h`; then it lapses. Default: `24h`.
     #[serde(default = "one_day")]
     pub timeout: Span,
-    /// Whether an approver has to say why.
+    /// Whether an approver has to say why. Default: `Optional`.
     #[serde(default)]
     pub reason: Requirement,
 }
@@ -292,7 +295,7 @@ pub struct ApproverGroup {
     /// Who belongs to the group.
     #[schemars(length(min = 1, max = 20))]
     pub approvers: Vec<Approver>,
-    /// How many different people of the group have to agree.
+    /// How many different people of the group have to agree. Default: 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 10))]
     pub required: u32,
@@ -373,11 +376,11 @@ pub enum Weekday {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlowLimits {
-    /// Loans that run, and loans that were ended or deleted, as long as a link of them may still open.
+    /// Loans that run, and loans that were ended or deleted, as long as a link of them may still open. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub active_per_requester: Option<u32>,
-    /// Requests that wait for approval.
+    /// Requests that wait for approval. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub pending_per_requester: Option<u32>,

@@ -54,7 +54,7 @@ pub struct AccessGrantSpec {
     pub integration: IntegrationRef,
     /// What to borrow.
     pub item: ItemRef,
-    /// For how long; at least `1h`. Default: the flow's.
+    /// For how long, such as `4h`, `90m` or `1d12h`; at least `1h`. Default: the flow's `defaultDuration`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self.contains('d') || self.contains('h') || duration(self) >= duration('1h')")
         .message("duration must be at least 1h, the shortest life of a 1Password link"))]
@@ -63,7 +63,8 @@ pub struct AccessGrantSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 10), extend("x-kubernetes-list-type" = "set"))]
     pub recipients: Option<Vec<Email>>,
-    /// Ask for a link that opens just once; the loan ends with it.
+    /// Ask for a link that opens just once. No other follows it, and the loan ends when that link's lifetime is over, opened or not. Default: true
+    /// if the flow's `viewOnce` is `Required`, else false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view_once: Option<bool>,
     /// Why.
@@ -74,11 +75,13 @@ pub struct AccessGrantSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub flow: Option<String>,
-    /// Nothing starts later than this: a time in UTC, such as `2027-01-31T12:00:00Z`.
+    /// Nothing starts later than this: a time in UTC, such as `2027-01-31T12:00:00Z`. A ServiceAccount has to give it. The request is not tidied away
+    /// before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = UTC_PATTERN))]
     pub not_after: Option<Time>,
-    /// Who asks: stamped and verified at admission.
+    /// Who asks. From Kubernetes 1.36 on the API server writes it; before, write your own username, groups and address: what is false is refused
+    /// with the right value in the message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requester: Option<Identity>,
 }
@@ -99,9 +102,11 @@ pub struct IntegrationRef {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemRef {
-    /// The vault, by title or id.
+    /// The vault, by id or title: an id comes first, and a title has to be that of one vault only, of those that are lent from
+    /// (else `VaultAmbiguous`).
     pub vault: TitleOrId,
-    /// The item, by title or id.
+    /// The item, by id or title: an id comes first, and an item in use before archived ones. If several have this title, it is the one that flows
+    /// lend to the requester; if that is not one only, it is `ItemAmbiguous`.
     pub item: TitleOrId,
 }
 
@@ -111,7 +116,7 @@ pub enum Phase {
     /// Being looked at, or waiting.
     #[default]
     Pending,
-    /// Somebody who decides said no.
+    /// Somebody who decides said no, or somebody entitled to took the request back.
     Denied,
     /// It was not approved, or not started, in time.
     Lapsed,
@@ -123,7 +128,8 @@ pub enum Phase {
     Ending,
     /// Over.
     Ended,
-    /// It cannot be granted as it was asked.
+    /// It cannot be granted as things are, or no first link could be issued. A request whose cause is mended before it lapses is granted after all:
+    /// delete it if it is not wanted any more.
     Failed,
 }
 
@@ -151,7 +157,7 @@ pub struct AccessGrantStatus {
     /// All that was agreed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
-    /// A digest over the terms: what an approval refers to.
+    /// A digest over the terms: what an approval refers to. It is `sha256:` and 64 hexadecimal digits, and covers the grant's uid, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// The decisions that counted.
@@ -204,7 +210,7 @@ pub struct ConsideredFlow {
 pub struct IgnoredDecision {
     /// The AccessDecision's name.
     pub name: String,
-    /// Who made it.
+    /// Who made it, by username.
     pub user: String,
     /// Why it has no effect.
     pub reason: String,

@@ -61,7 +61,7 @@ pub struct Subject {
     pub namespace: Option<String>,
 }
 
-/// What an owner is.
+/// Whether a name is a person's or a group's.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]

@@ -40,14 +40,16 @@ pub struct OnePasswordIntegrationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub service_account_name: Option<String>,
-    /// The vaults that may be lent from, by title or id. Empty: all that the service account can read.
+    /// The vaults that may be lent from, by title or id. A name of 26 characters `a`-`z` and `2`-`7` is always taken for an id. A title that
+    /// several vaults have names none of them. Empty: all that the service account can read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub vaults: Vec<TitleOrId>,
     /// How to use what was lent; shown beside each link unless the flow says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_access_details: Option<AccessDetails>,
-    /// Who owns this integration: they decide where no other approver can be found, and may revoke any of its loans.
+    /// Who owns this integration. They approve where a flow names `IntegrationOwner`, or names `ResourceOwner` and the item's tags do not name
+    /// exactly one allowed owner. They may deny any request that a flow covers, and revoke any loan. Required with `resourceOwner`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     #[x_kube(validation = Rule::new("self.all(owner, !owner.name.startsWith('system:serviceaccount:'))")
@@ -65,12 +67,13 @@ pub struct OnePasswordIntegrationSpec {
     pub limits: Option<IntegrationLimits>,
     /// The 1Password plan of the account; it decides how many requests a service account may make.
     pub plan: AccountPlan,
-    /// How often vaults and items are listed anew, unasked; at least `1h`.
+    /// After how long vaults and items are listed anew, unasked, such as `4h`, `90m` or `1d12h`; at least `1h`. Default: `24h`.
     #[serde(default = "every_day")]
     #[x_kube(validation = Rule::new("self.contains('d') || self.contains('h') || duration(self) >= duration('1h')")
         .message("discoveryInterval must be at least 1h: listing counts against the account's request limits"))]
     pub discovery_interval: Span,
-    /// Stop approving, issuing and renewing. Loans that run go on until the end of their current link.
+    /// Stop approving, issuing and renewing. Loans that run keep their current link and end in their time; while this is true they get no other
+    /// link. Default: false.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -110,7 +113,7 @@ pub struct SecretKeyRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub name: String,
-    /// The key within the Secret.
+    /// The key within the Secret. Default: `token`.
     #[serde(default = "token_key")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
@@ -138,12 +141,13 @@ pub struct ResourceOwner {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrationLimits {
-    /// No loan lasts longer, whatever a flow allows; at least `1h`.
+    /// How long a loan lasts at the most, whatever a flow allows, such as `4h`, `90m` or `1d12h`; at least `1h`. Default: no ceiling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self.contains('d') || self.contains('h') || duration(self) >= duration('1h')")
         .message("maxDuration must be at least 1h, the shortest life of a 1Password link"))]
     pub max_duration: Option<Span>,
-    /// People who get nothing more: new requests are refused, and their running loans are not renewed.
+    /// People who get nothing more: their new requests are refused, and their loans that run end at once (reason `Blocked`). A link that was
+    /// handed out opens until its own end. Default: nobody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub blocked: Vec<Person>,
@@ -202,7 +206,7 @@ pub struct VaultStatus {
     pub id: String,
     /// The vault's title.
     pub title: String,
-    /// How many items it holds.
+    /// How many items it holds, archived ones left out.
     pub items: u32,
 }
 

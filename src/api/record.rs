@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{CountedDecision, Identity, ObjectIdentity, Terms, Time};
 
-/// The ledger of one loan: named by the grant's uid, kept in the integration's namespace, written by the operator alone.
+/// The ledger of one loan: named by the grant's uid, kept in the integration's namespace, written by the operator alone. The operator deletes it
+/// when the grant is gone, 90 days after the loan and its last link have ended.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "keyloan.dev",
@@ -51,7 +52,7 @@ pub struct AccessRecordSpec {
     pub requester: Identity,
     /// All that was agreed.
     pub terms: Terms,
-    /// The digest over the terms.
+    /// The digest over the terms: `sha256:` and 64 hexadecimal digits; it covers the grant's uid, too.
     #[schemars(length(min = 1, max = 128))]
     pub digest: String,
     /// The decisions that counted.
@@ -112,7 +113,7 @@ pub enum LinkOutcome {
 pub struct EndRecord {
     /// Why.
     pub reason: EndReason,
-    /// Who ended it; absent where nobody did, or nobody knows who.
+    /// Who ended it, by username; absent where nobody did, or nobody knows who.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// When.

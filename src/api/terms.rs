@@ -109,7 +109,7 @@ pub struct ObjectIdentity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CountedDecision {
-    /// Who decided.
+    /// Who decided, by username.
     pub user: String,
     /// What.
     pub decision: Decision,

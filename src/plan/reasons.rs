@@ -8,7 +8,7 @@ pub mod grant {
     pub const REQUESTER_UNKNOWN: &str = "RequesterUnknown";
     /// There is no such integration.
     pub const INTEGRATION_NOT_FOUND: &str = "IntegrationNotFound";
-    /// The integration's token belongs to another account than the loan.
+    /// The integration's token belongs to another account than the one that was agreed on.
     pub const ACCOUNT_CHANGED: &str = "AccountChanged";
     /// The integration is suspended.
     pub const INTEGRATION_SUSPENDED: &str = "IntegrationSuspended";
@@ -32,7 +32,7 @@ pub mod grant {
     pub const REVOKED: &str = "Revoked";
     /// The admission policies that vouch for who asks and who decides are not in force: nothing new is approved or issued.
     pub const BOUNDARY_NOT_IN_FORCE: &str = "BoundaryNotInForce";
-    /// The request is older than the admission policies that vouch for its maker; ask again.
+    /// The request was made before the admission policies that vouch for its maker were last changed; ask again.
     pub const IDENTITY_UNVERIFIED: &str = "IdentityUnverified";
     /// The requester is blocked by the integration.
     pub const BLOCKED: &str = "Blocked";

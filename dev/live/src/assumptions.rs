@@ -151,7 +151,7 @@ pub const ALL: &[Assumption] = &[
     assume(
         "server-proof",
         Check::ByHand,
-        "Signing in works every time: the public value of the service always has an even number of digits",
+        "Signing in works every time: the public value of the service always has an even number of hexadecimal digits",
         "one sign-in in sixteen fails; it is tried again",
     ),
     assume(

@@ -62,8 +62,8 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
                              || request.userInfo.username in variables.deleters"
                     .into(),
                 message: "keyloan-records: decisions and records stay until Keyloan's operator \
-                          deletes them; to take an approval back, make an AccessDecision with \
-                          decision: Revoke"
+                          deletes them; an approval cannot be taken back, but an AccessDecision \
+                          with decision: Revoke ends the whole request or loan"
                     .into(),
                 message_expression: None,
             }],

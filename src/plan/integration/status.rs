@@ -180,8 +180,8 @@ fn finding(findings: &Findings) -> Option<Verdict> {
         return Some(no(
             reasons::VAULT_NOT_FOUND,
             format!(
-                "The service account sees no vault {:?}: correct spec.vaults, or give the service account access in 1Password.",
-                findings.missing.join(", ")
+                "The service account sees no vault {}: correct spec.vaults, or give the service account access in 1Password.",
+                quoted(&findings.missing)
             ),
         ));
     }
@@ -189,12 +189,17 @@ fn finding(findings: &Findings) -> Option<Verdict> {
         return Some(no(
             reasons::VAULT_UNREADABLE,
             format!(
-                "1Password does not let the service account list {:?}: give it the right to read items there.",
-                findings.unreadable.join(", ")
+                "1Password does not let the service account list {}: give it the right to read items there.",
+                quoted(&findings.unreadable)
             ),
         ));
     }
     None
+}
+
+fn quoted(titles: &[String]) -> String {
+    let quoted: Vec<_> = titles.iter().map(|title| format!("{title:?}")).collect();
+    quoted.join(", ")
 }
 
 fn shareable(seen: &Observed<'_>) -> Verdict {

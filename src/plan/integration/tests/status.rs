@@ -54,6 +54,21 @@ fn what_is_wrong_with_one_vault_stops_the_integration_only_if_there_is_no_other(
 }
 
 #[test]
+fn each_vault_that_is_not_there_is_quoted_for_itself() {
+    let findings = Findings {
+        missing: vec!["Gone".into(), "Lost, too".into()],
+        ..Findings::default()
+    };
+    let conditions = World::with_findings(findings).plan(0).status.conditions;
+    let discovered = conditions.iter().find(|c| c.type_ == "Discovered");
+    let message = &discovered.expect("it is said").message;
+    assert!(
+        message.starts_with(r#"The service account sees no vault "Gone", "Lost, too": "#),
+        "{message}"
+    );
+}
+
+#[test]
 fn an_account_without_vaults_is_not_ready() {
     let world = World::discovered().with(|w| w.inventory = Some(Inventory::default()));
     assert_eq!(world.says("Ready", 0), "False NoVault");
