@@ -1,4 +1,4 @@
-//! What holds for the plan of a loan, whatever is seen and whatever happens.
+//! What holds for the plans of a loan, an integration and a flow, whatever is seen and whatever happens.
 
 mod plan {
     #![allow(dead_code, reason = "each test binary uses its part of what is shared")]
@@ -11,4 +11,5 @@ mod plan {
 
     mod lives;
     mod properties;
+    mod totality;
 }

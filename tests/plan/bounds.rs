@@ -4,19 +4,28 @@
 use std::sync::LazyLock;
 
 use keyloan::api::{AccessGrant, AccessGrantStatus};
-use kube::CustomResourceExt as _;
+use kube::CustomResourceExt;
+use serde::Serialize;
 use serde_json::Value;
 
-static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-    let crd = serde_json::to_value(AccessGrant::crd()).expect("JSON");
+static SCHEMA: LazyLock<Value> = LazyLock::new(schema::<AccessGrant>);
+
+/// The schema of a kind's status.
+pub fn schema<K: CustomResourceExt>() -> Value {
+    let crd = serde_json::to_value(K::crd()).expect("JSON");
     let status = "/spec/versions/0/schema/openAPIV3Schema/properties/status";
     crd.pointer(status).expect("a schema of status").clone()
-});
+}
 
-/// Whether the lists of a status keep the bounds of its schema; if not, which does not.
+/// Whether the lists of a grant's status keep the bounds of its schema; if not, which does not.
 pub fn keeps(status: &AccessGrantStatus) -> Result<(), String> {
+    keeps_those_of(&SCHEMA, status)
+}
+
+/// The same of a status of another kind.
+pub fn keeps_those_of(schema: &Value, status: &impl Serialize) -> Result<(), String> {
     let status = serde_json::to_value(status).expect("JSON");
-    within(&SCHEMA, &status, "status")
+    within(schema, &status, "status")
 }
 
 fn within(schema: &Value, value: &Value, place: &str) -> Result<(), String> {

@@ -20,9 +20,9 @@ use proptest::prelude::*;
 use decisions::{boundary, decision};
 use records::{link_seen, record};
 use requests::grant;
-use rules::{flow_seen, integration_seen};
-pub use values::lifetime;
-use values::{minute, rarely, time, word};
+pub use rules::{flow_seen, integration_seen, inventory_seen};
+use values::minute;
+pub use values::{any_span, lifetime, rarely, text, time, vault_name, word};
 
 use super::world::{GRANT_UID, at};
 
