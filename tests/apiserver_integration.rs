@@ -210,14 +210,7 @@ async fn a_restart_costs_one_discovery_and_disturbs_nobody() {
     world.onepassword.reset_requests().await.expect("a new log");
     world.clock.advance(SignedDuration::from_secs(5));
     world.start_operator().await;
-    let listed = |object: &OnePasswordIntegration| {
-        object
-            .status
-            .as_ref()
-            .and_then(|status| status.last_discovery_time.clone())
-    };
-    let later = |object: &OnePasswordIntegration| listed(object) > listed(&before);
-    let after = world.wait(PLATFORM, "prod", "discovered anew", later).await;
+    let after = world.discovered_anew(&before).await;
     let log = world.onepassword.requests().await.expect("the log");
     assert_eq!(
         (log.count(SIGN_IN), log.count(VAULTS), log.total),

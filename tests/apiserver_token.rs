@@ -148,14 +148,7 @@ async fn a_rotated_token_is_used_at_once_and_a_refused_one_never_again() {
     tokio::time::timeout(DEADLINE, signed_in)
         .await
         .expect("a sign-in with the new token, with no time passed by the operator's clock");
-    let listed = |object: &OnePasswordIntegration| {
-        object
-            .status
-            .as_ref()
-            .and_then(|status| status.last_discovery_time.clone())
-    };
-    let later = |object: &OnePasswordIntegration| listed(object) > listed(&before);
-    let after = world.wait(PLATFORM, "prod", "discovered anew", later).await;
+    let after = world.discovered_anew(&before).await;
     assert_eq!(
         after.metadata.generation, before.metadata.generation,
         "the spec was not touched"

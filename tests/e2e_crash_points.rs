@@ -109,13 +109,8 @@ async fn issuing_that_stops_anywhere_comes_right(
         .expect("it opens");
 }
 
-#[rstest]
-#[case::taken_back(EndReason::Revoked)]
-#[case::deleted(EndReason::Deleted)]
-#[tokio::test(flavor = "multi_thread")]
-async fn the_link_of_a_loan_that_ends_while_it_is_made_is_handed_to_nobody_and_counted(
-    #[case] reason: EndReason,
-) {
+/// A world in which 1Password takes its time to make a link, which has been asked for.
+async fn while_the_link_is_made() -> (World, AccessGrant) {
     let world = World::start().await;
     world.integration("prod", "lender").await;
     world.flow("oncall", |_| {}).await;
@@ -124,6 +119,17 @@ async fn the_link_of_a_loan_that_ends_while_it_is_made_is_handed_to_nobody_and_c
     slow.await.expect("ordered");
     let grant = world.ask("alice", Ask::item("db password")).await;
     world.until_requested(SHARE, 1).await;
+    (world, grant)
+}
+
+#[rstest]
+#[case::taken_back(EndReason::Revoked)]
+#[case::deleted(EndReason::Deleted)]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_of_a_loan_that_ends_while_it_is_made_is_handed_to_nobody_and_counted(
+    #[case] reason: EndReason,
+) {
+    let (world, grant) = while_the_link_is_made().await;
     match reason {
         EndReason::Deleted => world.delete("alice", &grant).await,
         _ => drop(world.decide("alice", &grant, Say::revoke(&grant)).await),
@@ -148,14 +154,7 @@ async fn the_link_of_a_loan_that_ends_while_it_is_made_is_handed_to_nobody_and_c
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_comes_after_its_time_gives_no_link_and_counts_as_long_as_it_may_open() {
-    let world = World::start().await;
-    world.integration("prod", "lender").await;
-    world.flow("oncall", |_| {}).await;
-    let slow = FaultKind::delay(Duration::from_secs(10));
-    let slow = world.control.fault(Fault::once(SHARE, slow));
-    slow.await.expect("ordered");
-    let grant = world.ask("alice", Ask::item("db password")).await;
-    world.until_requested(SHARE, 1).await;
+    let (world, grant) = while_the_link_is_made().await;
     // As where the machine sleeps: the time passes, and no time-out goes by.
     world.advance(Duration::from_secs(120)).await;
     let lost = |links: &[keyloan::api::LinkRecord]| {

@@ -7,7 +7,7 @@ use keyloan::onepassword::Problem;
 use keyloan::onepassword::core::CoreOptions;
 use keyloan_simulator::{Fault, FaultKind};
 
-use crate::world::World;
+use crate::world::{World, calls_end_before_their_exchanges};
 
 const VAULTS: &str = "GET /api/v1/vaults";
 
@@ -47,12 +47,7 @@ async fn a_hung_account_delays_no_other() {
 
 #[tokio::test]
 async fn waiting_for_an_earlier_call_counts_as_part_of_the_call() {
-    let world = World::with(CoreOptions {
-        call_timeout: Duration::from_secs(25),
-        exchange_timeout: Duration::from_secs(60),
-        ..CoreOptions::default()
-    })
-    .await;
+    let world = World::with(calls_end_before_their_exchanges()).await;
     let account = world.lender().await;
     assert!(account.vaults().await.result.is_ok());
     let hang = Fault {

@@ -9,16 +9,16 @@ use keyloan::onepassword::{
 use keyloan_simulator::{Fault, FaultKind};
 use rstest::rstest;
 
-use crate::world::{World, lend, routes, terms};
+use crate::world::{World, calls_end_before_their_exchanges, lend, routes, terms};
 
 const ITEM: &str = "GET /api/v1/vault/{vault}/item/{item}";
 const SHARE: &str = "POST /api/v4/itemshare";
 const EVERYTHING: &str = "*";
 
-/// Hangs are waited for, and oversized answers read, in a test: both are bounded more tightly than by default.
 /// How 1Password's log names what leads nowhere, such as where a redirect points.
 const NO_ROUTE: &str = "GET (no route)";
 
+/// Hangs are waited for, and oversized answers read, in a test: both are bounded more tightly than by default.
 fn impatient() -> CoreOptions {
     CoreOptions {
         call_timeout: Duration::from_secs(60),
@@ -275,12 +275,7 @@ async fn the_services_clock_and_its_wish_to_wait_are_written_down() {
 
 #[tokio::test]
 async fn after_a_timeout_the_client_is_built_anew() {
-    let world = World::with(CoreOptions {
-        call_timeout: Duration::from_secs(25),
-        exchange_timeout: Duration::from_secs(60),
-        ..CoreOptions::default()
-    })
-    .await;
+    let world = World::with(calls_end_before_their_exchanges()).await;
     let account = world.lender().await;
     let ids = world.find("db password").await;
     lend(&*account, &ids, &terms(&["alice@example.com"])).await;

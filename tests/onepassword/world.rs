@@ -101,6 +101,15 @@ fn clock() -> keyloan::onepassword::core::UnixClock {
     Arc::new(jiff::Timestamp::now)
 }
 
+/// Options by which a call is given up while the host still waits for 1Password.
+pub fn calls_end_before_their_exchanges() -> CoreOptions {
+    CoreOptions {
+        call_timeout: Duration::from_secs(25),
+        exchange_timeout: Duration::from_secs(60),
+        ..CoreOptions::default()
+    }
+}
+
 /// The compiled core, loaded once for all tests.
 pub async fn core() -> &'static CompiledCore {
     static CORE: OnceCell<CompiledCore> = OnceCell::const_new();

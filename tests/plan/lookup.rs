@@ -237,13 +237,7 @@ fn a_vault_that_was_taken_off_the_allow_list_is_lent_from_no_more_at_once(
 #[test]
 fn a_vault_that_was_taken_off_the_allow_list_is_no_candidate_either() {
     let world = World::asked().with(|w| {
-        let inventory = w
-            .integration_seen()
-            .inventory
-            .as_mut()
-            .expect("an inventory");
-        let another = vault("v-infra-2", "Infra", vec![]);
-        std::sync::Arc::make_mut(inventory).vaults.push(another);
+        w.vaults().push(vault("v-infra-2", "Infra", vec![]));
         w.integration().spec.vaults = vec![TitleOrId("v-infra".into())];
     });
     issued(&world.plan_at(0));
@@ -252,13 +246,7 @@ fn a_vault_that_was_taken_off_the_allow_list_is_no_candidate_either() {
 #[test]
 fn vaults_of_the_same_title_are_refused_with_their_ids() {
     let world = World::asked().with(|w| {
-        let inventory = w
-            .integration_seen()
-            .inventory
-            .as_mut()
-            .expect("an inventory");
-        let another = vault("v-infra-2", "Infra", vec![]);
-        std::sync::Arc::make_mut(inventory).vaults.push(another);
+        w.vaults().push(vault("v-infra-2", "Infra", vec![]));
     });
     let plan = world.plan_at(0);
     assert_eq!(plan.effect, None);

@@ -336,9 +336,14 @@ impl World {
         Arc::make_mut(&mut self.integration_seen().object)
     }
 
-    pub fn infra(&mut self) -> &mut VaultSeen {
+    /// What is known of 1Password; Infra is its first vault.
+    pub fn vaults(&mut self) -> &mut Vec<VaultSeen> {
         let inventory = self.integration_seen().inventory.as_mut();
-        &mut Arc::make_mut(inventory.expect("an inventory")).vaults[0]
+        &mut Arc::make_mut(inventory.expect("an inventory")).vaults
+    }
+
+    pub fn infra(&mut self) -> &mut VaultSeen {
+        &mut self.vaults()[0]
     }
 
     /// Alice asks for this item of this vault.
@@ -410,7 +415,6 @@ pub fn secret(sequence: u32, minute: i64) -> LinkSeen {
     LinkSeen::Present {
         sequence,
         issued_at: at(minute),
-        expires_at: at(minute + 60),
         item_version: 1,
     }
 }

@@ -21,7 +21,7 @@ use keyloan_cluster::{ControlPlane, Options, apply_yaml};
 use keyloan_simulator::{Account, Control, Simulator};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -242,6 +242,17 @@ impl World {
             .delete(name, &parameters)
             .await
             .expect("deleted");
+    }
+
+    /// Waits until an integration's vaults have been listed again since it was seen so.
+    pub async fn discovered_anew(&self, before: &OnePasswordIntegration) -> OnePasswordIntegration {
+        let listed = |object: &OnePasswordIntegration| {
+            let status = object.status.as_ref();
+            status.and_then(|status| status.last_discovery_time.clone())
+        };
+        let later = |object: &OnePasswordIntegration| listed(object) > listed(before);
+        let (namespace, name) = (before.namespace().unwrap_or_default(), before.name_any());
+        self.wait(&namespace, &name, "discovered anew", later).await
     }
 
     /// Waits until an object is there and as it should be.
