@@ -7,7 +7,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AccessDetails, Condition, IntegrationName, Span, Subject, TitleOrId};
+use super::{
+    AccessDetails, Condition, IntegrationName, ItemId, Span, Subject, Tag, TitleOrId, TitlePattern,
+};
 
 /// Who may borrow which items, for how long and on whose approval. Flows only allow: what no flow allows is refused.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -127,15 +129,15 @@ pub struct ItemSelector {
     /// The items' ids: the firm boundary.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
-    pub ids: Vec<TitleOrId>,
-    /// Patterns for the items' titles: `*` stands for any characters, `?` for one; upper and lower case differ.
+    pub ids: Vec<ItemId>,
+    /// Patterns for the items' titles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
-    pub titles: Vec<TitleOrId>,
-    /// Tags, of which the item has at least one, exactly so.
+    pub titles: Vec<TitlePattern>,
+    /// Tags, of which the item has at least one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
-    pub tags: Vec<TitleOrId>,
+    pub tags: Vec<Tag>,
 }
 
 /// What a loan by this flow may look like.

@@ -1,6 +1,6 @@
 //! How the names in a request become ids: what is listed anew, how often, and what is said when that does not help.
 
-use keyloan::api::TitleOrId;
+use keyloan::api::{ItemId, TitleOrId, TitlePattern};
 use keyloan::plan::effect::Effect;
 use keyloan::plan::retry::Failure;
 use rstest::rstest;
@@ -107,7 +107,7 @@ fn a_vault_is_listed_for_names_that_it_does_not_have_once_a_minute_at_the_most()
 fn of_items_that_no_flow_lends_nothing_is_told(#[case] name: &str) {
     let world = |name: &str| {
         let world = World::asked().with(|w| {
-            w.flow().spec.items.include[0].titles = vec![TitleOrId("db *".into())];
+            w.flow().spec.items.include[0].titles = vec![TitlePattern("db *".into())];
             w.asks_for("Infra", name);
         });
         assert!(
@@ -130,14 +130,14 @@ fn of_items_that_no_flow_lends_nothing_is_told(#[case] name: &str) {
 #[test]
 fn of_several_items_of_one_title_those_that_a_flow_lends_are_the_candidates() {
     let by_id = |ids: &[&str]| {
-        let ids = ids.iter().map(|id| TitleOrId((*id).into())).collect();
+        let ids = ids.iter().map(|id| ItemId((*id).into())).collect();
         World::asked().with(|w| {
             w.infra().items.push(item("i-twin-3", "twin"));
             w.flow().spec.items.include[0].ids = ids;
             // A flow that is suspended may lend again.
             let mut other = flow("other");
             other.spec.suspend = true;
-            other.spec.items.include[0].ids = vec![TitleOrId("i-twin-3".into())];
+            other.spec.items.include[0].ids = vec![ItemId("i-twin-3".into())];
             w.seen.flows.push(std::sync::Arc::new(other));
             w.asks_for("Infra", "twin");
         })

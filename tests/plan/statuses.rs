@@ -16,7 +16,7 @@ fn detailed() -> World {
     World::asked().with(|w| {
         w.flow().spec.access_details = Some(AccessDetails("psql -h db.example.com".into()));
         let mut closed = flow("nightly");
-        closed.spec.items.include[0].tags = vec![TitleOrId("night".into())];
+        closed.spec.items.include[0].tags = vec![Tag("night".into())];
         closed.metadata.name = Some("a-nightly".into());
         w.seen.flows.push(closed.into());
     })

@@ -21,8 +21,11 @@ pub fn flow_seen() -> impl Strategy<Value = AccessFlow> {
     );
     let selector = selector.prop_map(|(vault, id, title)| ItemSelector {
         vault,
-        ids: id.into_iter().collect(),
-        titles: title.into_iter().collect(),
+        ids: id.into_iter().map(|id| ItemId(id.0)).collect(),
+        titles: title
+            .into_iter()
+            .map(|title| TitlePattern(title.0))
+            .collect(),
         tags: vec![],
     });
     let rules = (
