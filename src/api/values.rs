@@ -89,18 +89,6 @@ impl Email {
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
-
-    /// The same mailbox without a plus-address's tag: `alice+x@example.com` is `alice@example.com`.
-    pub fn mailbox(&self) -> String {
-        let lower = self.0.to_ascii_lowercase();
-        match lower.rsplit_once('@') {
-            Some((local, domain)) => {
-                let mailbox = local.split('+').next().unwrap_or(local);
-                format!("{mailbox}@{domain}")
-            }
-            None => lower,
-        }
-    }
 }
 
 impl fmt::Display for Email {
@@ -135,6 +123,21 @@ pub struct IntegrationName(
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct TitleOrId(#[schemars(length(min = 1, max = 256))] pub String);
+
+/// The id of a 1Password item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ItemId(#[schemars(length(min = 1, max = 256))] pub String);
+
+/// A pattern for the title of a 1Password item: `*` stands for any characters, `?` for one; upper and lower case differ.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct TitlePattern(#[schemars(length(min = 1, max = 256))] pub String);
+
+/// A tag of a 1Password item, exactly as it is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Tag(#[schemars(length(min = 1, max = 256))] pub String);
 
 /// How to reach what was lent: shown to the borrower beside the link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -175,13 +178,5 @@ mod tests {
     fn a_span_is_written_as_short_as_possible() {
         assert_eq!(Span::of(SignedDuration::from_mins(90)).0, "1h30m");
         assert_eq!(Span::of(SignedDuration::from_hours(24)).0, "1d");
-    }
-
-    #[test]
-    fn plus_addresses_are_the_same_mailbox() {
-        assert_eq!(
-            Email("alice+db@example.com".into()).mailbox(),
-            "alice@example.com"
-        );
     }
 }

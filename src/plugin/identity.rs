@@ -1,9 +1,9 @@
 //! Who may decide about what, as far as a person's own groups and a grant's status tell. The operator has the last word.
 
 use crate::api::{
-    AccessDecision, AccessGrant, AgreedGroup, AgreedPerson, Decision, Email, Identity, PersonKind,
-    Phase,
+    AccessDecision, AccessGrant, AgreedGroup, AgreedPerson, Decision, Identity, PersonKind, Phase,
 };
+use crate::plan::approval::{receives, same_person};
 
 /// Whether a person is the one named, or in the group named.
 pub fn is_named(me: &Identity, named: &AgreedPerson) -> bool {
@@ -26,18 +26,10 @@ pub fn groups_of<'a>(me: &Identity, grant: &'a AccessGrant) -> Vec<&'a AgreedGro
 
 /// Whether a person asked for the loan, or would get its links: such a person never decides.
 pub fn is_party(me: &Identity, grant: &AccessGrant) -> bool {
-    let asked = grant
-        .spec
-        .requester
-        .as_ref()
-        .is_some_and(|requester| requester.username == me.username);
-    let my_mailbox = Email(me.username.clone()).mailbox();
+    let requester = grant.spec.requester.as_ref();
+    let asked = requester.is_some_and(|requester| same_person(me, requester));
     let terms = grant.status.as_ref().and_then(|s| s.terms.as_ref());
-    let receives = terms
-        .iter()
-        .flat_map(|terms| &terms.recipients)
-        .any(|recipient| recipient.mailbox() == my_mailbox);
-    asked || receives
+    asked || terms.is_some_and(|terms| receives(me, &terms.recipients))
 }
 
 /// Whether a request waits for people's approval.
@@ -85,4 +77,33 @@ fn has_decided(me: &Identity, grant: &AccessGrant, decisions: &[AccessDecision])
             && Some(&d.spec.grant_uid) == grant.metadata.uid.as_ref()
     };
     counted || decisions.iter().any(|d| mine(&d))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::api::Email;
+    use crate::plugin::samples;
+
+    /// Alice asks, and would get the link.
+    #[rstest]
+    #[case::herself("alice@example.com", None, true)]
+    #[case::in_another_case("Alice@Example.com", None, true)]
+    #[case::as_the_api_server_prefixes_names("oidc:alice@example.com", None, true)]
+    #[case::under_another_name("u-1234", Some("alice+admin@example.com"), true)]
+    #[case::somebody_else("bob@example.com", Some("bob@example.com"), false)]
+    fn who_asks_or_receives_is_a_party_under_whatever_name(
+        #[case] username: &str,
+        #[case] email: Option<&str>,
+        #[case] is_one: bool,
+    ) {
+        let me = Identity {
+            username: username.into(),
+            groups: Vec::new(),
+            email: email.map(|email| Email(email.into())),
+        };
+        assert_eq!(is_party(&me, &samples::waiting()), is_one);
+    }
 }

@@ -34,13 +34,13 @@ pub(super) fn decides(who: &Identity, terms: &Terms) -> bool {
 }
 
 /// Whether two identities are one person's: by name, or by a mailbox.
-pub(super) fn same_person(one: &Identity, other: &Identity) -> bool {
+pub fn same_person(one: &Identity, other: &Identity) -> bool {
     let mailboxes = addresses(other);
     one.username == other.username || addresses(one).iter().any(|own| mailboxes.contains(own))
 }
 
 /// Whether somebody is known to be among the recipients.
-pub(super) fn receives(who: &Identity, recipients: &[Email]) -> bool {
+pub fn receives(who: &Identity, recipients: &[Email]) -> bool {
     let own = addresses(who);
     recipients
         .iter()
