@@ -9,11 +9,14 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use keyloan::api::{ACTIVE, AccessGrant, ENDED, EndReason, LinkOutcome, STALLED, link_name};
+use keyloan::api::{
+    ACTIVE, AccessGrant, AccessRecord, AccessRecordSpec, ENDED, EndReason, LinkOutcome,
+    ObjectIdentity, STALLED, link_name,
+};
 use keyloan_simulator::{Fault, FaultKind};
 use kube::{Api, ResourceExt};
 use rstest::rstest;
-use world::{Ask, Say, World, condition};
+use world::{Ask, PLATFORM, Say, World, condition};
 
 const ITEM: &str = "GET /api/v1/vault/{vault}/item/{item}";
 const SHARE: &str = "POST /api/v4/itemshare";
@@ -243,6 +246,49 @@ async fn a_loan_whose_secret_cannot_be_read_ends_nevertheless() {
             condition(g, ENDED).is_some_and(|c| c.reason == "LinkMayStillOpen")
         })
         .await;
+}
+
+/// As where a replica takes over whose watch of requests lags behind that of records.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loan_is_not_ended_because_its_request_is_not_known_yet() {
+    let mut world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    let known = world.ask("alice", Ask::item("db password")).await;
+    world.until_active(&known).await;
+    let agreed = world.until_record(&known, |_| true).await.spec;
+
+    let wire = world.wire().await;
+    let before = world.discovered_at("prod").await;
+    world.advance(Duration::from_secs(5)).await;
+    world.restart_operator().await;
+    world.until_discovered_after("prod", before).await;
+    wire.withhold("accessgrants");
+    let unknown = world.ask("alice", Ask::item("db password")).await;
+    let (name, uid) = (unknown.name_any(), unknown.uid().expect("one"));
+    let begun = AccessRecordSpec {
+        grant: ObjectIdentity {
+            name,
+            uid: uid.clone(),
+            ..agreed.grant.clone()
+        },
+        links: Vec::new(),
+        ..agreed
+    };
+    let records: Api<AccessRecord> = Api::namespaced(world.as_operator().await, PLATFORM);
+    let begun = AccessRecord::new(&uid, begun);
+    records
+        .create(&Default::default(), &begun)
+        .await
+        .expect("made");
+    let there = world.until_active(&unknown).await;
+    assert!(world.read_link("alice", &there).await.is_ok());
+
+    // One that is gone ends its loan at once.
+    world.delete("alice", &there).await;
+    wire.tell_all();
+    let ended = world.until_record(&there, |r| r.spec.end.is_some()).await;
+    assert_eq!(ended.spec.end.map(|e| e.reason), Some(EndReason::Deleted));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -294,7 +294,7 @@ impl World {
         Api::namespaced(self.as_operator().await, &grant.namespace().expect("one"))
     }
 
-    async fn as_operator(&self) -> Client {
+    pub async fn as_operator(&self) -> Client {
         let kubeconfig = self.cluster.operator_kubeconfig().await.expect("a file");
         let access = KubeAccess::Kubeconfig(kubeconfig);
         keyloan::cluster::connect(&access).await.expect("a client")

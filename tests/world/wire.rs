@@ -21,8 +21,8 @@ pub struct Wire {
     operator: Client,
     /// So many creations of records are still to be carried out and not answered.
     lost: Arc<AtomicU32>,
-    /// Whether the watch of records tells what it knows.
-    tells: Arc<watch::Sender<bool>>,
+    /// The kinds, in the plural, whose watches tell nothing.
+    withheld: Arc<watch::Sender<Vec<&'static str>>>,
     /// Whether single Secrets are read in vain.
     hides_secrets: Arc<AtomicBool>,
     /// Whether single Secrets come as what is no JSON.
@@ -38,7 +38,7 @@ impl World {
         let wire = Wire {
             operator,
             lost: Arc::default(),
-            tells: Arc::new(watch::Sender::new(true)),
+            withheld: Arc::default(),
             hides_secrets: Arc::default(),
             garbles_secrets: Arc::default(),
         };
@@ -77,9 +77,28 @@ impl Wire {
         self.lost.load(Ordering::SeqCst) == 0
     }
 
-    /// Has the watch of records tell nothing, or all again.
-    pub fn tell_of_records(&self, tells: bool) {
-        self.tells.send_replace(tells);
+    /// Has the watch of a kind, such as `accessrecords`, tell nothing of what comes.
+    pub fn withhold(&self, kind: &'static str) {
+        self.withheld.send_modify(|withheld| withheld.push(kind));
+    }
+
+    /// Has all watches tell what they have withheld, and what comes.
+    pub fn tell_all(&self) {
+        self.withheld.send_replace(Vec::new());
+    }
+
+    /// The news of a watch, as late as they are told.
+    fn told(&self, kind: String, news: Body) -> Body {
+        let withheld = self.withheld.subscribe();
+        let told = news.into_data_stream().then(move |news| {
+            let (mut withheld, kind) = (withheld.clone(), kind.clone());
+            async move {
+                let is_told = |withheld: &Vec<&str>| !withheld.contains(&kind.as_str());
+                withheld.wait_for(is_told).await.ok();
+                news
+            }
+        });
+        Body::from_stream(told)
     }
 
     /// Has each Secret that is read by its name be read in vain, as where the key is away that they are encrypted with.
@@ -117,17 +136,20 @@ fn reads_a_secret(request: &Request) -> bool {
     request.method() == Method::GET && request.uri().path().contains("/secrets/")
 }
 
+/// The kind that is watched.
+fn followed(request: &Request) -> Option<String> {
+    let is_watch = request.uri().query()?.contains("watch=true");
+    let (_, kind) = request.uri().path().rsplit_once('/')?;
+    is_watch.then(|| kind.to_owned())
+}
+
 async fn pass_on(State(wire): State<Wire>, request: Request) -> Response {
     if wire.hides(&request) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     let is_garbled = wire.garbles(&request);
     let is_lost = wire.loses(&request);
-    let follows_records = request.uri().path().ends_with("/accessrecords")
-        && request
-            .uri()
-            .query()
-            .is_some_and(|q| q.contains("watch=true"));
+    let followed = followed(&request);
     let (mut parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.expect("read");
     parts.headers.remove(header::HOST);
@@ -146,18 +168,8 @@ async fn pass_on(State(wire): State<Wire>, request: Request) -> Response {
             .expect("read");
         return [&whole[..], &b"}"[..]].concat().into_response();
     }
-    match follows_records {
-        false => answer,
-        true => answer.map(|body| {
-            let tells = wire.tells.subscribe();
-            let late = body.into_data_stream().then(move |news| {
-                let mut tells = tells.clone();
-                async move {
-                    tells.wait_for(|tells| *tells).await.ok();
-                    news
-                }
-            });
-            Body::from_stream(late)
-        }),
+    match followed {
+        None => answer,
+        Some(kind) => answer.map(|news| wire.told(kind, news)),
     }
 }

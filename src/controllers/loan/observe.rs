@@ -20,11 +20,12 @@ impl Loans {
         let record = self.record_seen(key).await?;
         let mut grant = self.cluster.grants.get(&key.grant).filter(this_one);
         // One that is gone ends its loan: a watch of grants that lags behind that of records must not.
-        if grant.is_none() && record.as_ref().is_some_and(|r| r.spec.end.is_none()) {
-            let live = self.cluster.grants.live(&key.grant).await;
-            grant = match is_forbidden(&live) {
-                true => None,
-                false => live?.filter(this_one),
+        if let (None, Some(running)) = (&grant, record.as_ref().filter(|r| r.spec.end.is_none())) {
+            grant = match self.cluster.grants.live(&key.grant).await {
+                Ok(live) => live.filter(this_one),
+                // Its time is over in any case.
+                Err(_) if self.is_past(running) => None,
+                Err(error) => return Err(error),
             };
         }
         let link = self.link_seen(key, record.as_deref()).await;
@@ -60,9 +61,10 @@ impl Loans {
 
     /// Whether a loan whose link has just been made is to end, by what is known now.
     pub(super) async fn is_to_end(&self, key: &LoanKey) -> bool {
-        // Only a loan that is not over fails to be looked at.
         let Ok(seen) = self.observe(key).await else {
-            return false;
+            // Where its request seems to be gone, a link that is lost harms less than one that is handed over.
+            let told = self.cluster.grants.get(&key.grant);
+            return told.is_none_or(|grant| grant.uid().as_deref() != Some(&key.uid));
         };
         match plan(&seen, self.clock.now()).effect {
             Some(Effect::DeleteLink) => true,
@@ -70,6 +72,11 @@ impl Loans {
             Some(Effect::EndLoan { end, .. }) => end.reason != EndReason::NotIssued,
             _ => false,
         }
+    }
+
+    fn is_past(&self, record: &AccessRecord) -> bool {
+        let end = Links::of(&record.spec).loan_end();
+        end.is_some_and(|end| self.clock.now() >= end)
     }
 
     fn is_over(&self, seen: &Observed) -> bool {
