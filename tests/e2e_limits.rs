@@ -4,7 +4,9 @@ mod world;
 
 use std::time::Duration;
 
-use keyloan::api::{ACCEPTED, AccessFlowSpec, AccessGrant, AccessRecord, FlowLimits, LinkOutcome};
+use keyloan::api::{
+    ACCEPTED, AccessFlowSpec, AccessGrant, AccessRecord, FlowLimits, LinkOutcome, TitlePattern,
+};
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -28,7 +30,7 @@ async fn a_record_whose_creation_was_not_answered_takes_its_place() {
     world.restart_operator().await;
     world.integration("prod", "lender").await;
     world.flow("oncall", one_each).await;
-    wire.tell_of_records(false);
+    wire.withhold("accessrecords");
     wire.lose_an_answer();
     let one = world.ask("alice", Ask::item("db password")).await;
     let other = world.ask("alice", Ask::item("web console")).await;
@@ -53,7 +55,7 @@ async fn a_record_whose_creation_was_not_answered_takes_its_place() {
         [Some(LinkOutcome::Lost), Some(LinkOutcome::Issued)]
     );
 
-    wire.tell_of_records(true);
+    wire.tell_all();
     world.delete("alice", &lent).await;
     let ended = world.until_record(&lent, |r| r.spec.end.is_some()).await;
     until_its_links_are_over(&world, &ended).await;
@@ -123,30 +125,49 @@ async fn a_request_that_is_deleted_while_it_waits_frees_its_place_at_once() {
             });
         })
         .await;
-    let waits_for_people = |grant: &AccessGrant| {
-        let status = grant.status.as_ref();
-        status.is_some_and(|s| s.waiting_for.is_some())
-    };
     let first = world.ask("alice", Ask::item("db password")).await;
     world.until(&first, waits_for_people).await;
-    let second = ask_after(&world, &first).await;
+    let second = world.ask("alice", Ask::item("web console")).await;
     world.until(&second, has_no_place).await;
     // No time passes by the operator's clock: nothing but the deletion wakes the second one.
     world.delete("alice", &first).await;
     world.until(&second, waits_for_people).await;
 }
 
-/// Another request by alice, which is the later one also for the operator: of two in one second, the uids decide.
-async fn ask_after(world: &World, first: &AccessGrant) -> AccessGrant {
-    let order = |grant: &AccessGrant| {
-        let created = grant.creation_timestamp().expect("a time");
-        (created.0, grant.uid())
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_goes_by_another_flow_leaves_its_place_to_the_next_one() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    let one_at_a_time = |flow: &mut AccessFlowSpec| {
+        needs_approval("AllOf", &[("owner", "platform-owners", 1)])(flow);
+        flow.limits = Some(FlowLimits {
+            active_per_requester: None,
+            pending_per_requester: Some(1),
+        });
     };
-    loop {
-        let asked = world.ask("alice", Ask::item("web console")).await;
-        if order(&asked) > order(first) {
-            return asked;
+    world.flow("general", one_at_a_time).await;
+    let first = world.ask("alice", Ask::item("db password")).await;
+    world.until(&first, waits_for_people).await;
+    let second = world.ask("alice", Ask::item("web console")).await;
+    world.until(&second, has_no_place).await;
+    world
+        .flow("databases", |flow| {
+            one_at_a_time(flow);
+            flow.items.include[0].titles = vec![TitlePattern("db *".into())];
+        })
+        .await;
+    world.until(&second, waits_for_people).await;
+    let by = |flow: &'static str| {
+        move |grant: &AccessGrant| {
+            let terms = grant.status.as_ref().and_then(|s| s.terms.as_ref());
+            terms.is_some_and(|terms| terms.flow.name == flow)
         }
-        world.delete("alice", &asked).await;
-    }
+    };
+    world.until(&first, by("databases")).await;
+    world.until(&second, by("general")).await;
+}
+
+fn waits_for_people(grant: &AccessGrant) -> bool {
+    let status = grant.status.as_ref();
+    status.is_some_and(|s| s.waiting_for.is_some())
 }

@@ -13,6 +13,7 @@ use kube::ResourceExt;
 use crate::api::{ACCEPTED, AccessGrant, AccessGrantStatus, AccessRecord, Phase, Time};
 use crate::cluster::{ApiError, Mark, Trouble};
 use crate::plan::observed::Usage;
+use crate::plan::reasons::grant as reasons;
 
 use super::{LoanKey, Loans};
 
@@ -177,12 +178,14 @@ fn flow_of(status: &AccessGrantStatus) -> Option<&str> {
     status.terms.as_ref().map(|terms| terms.flow.uid.as_str())
 }
 
-/// In this order requests get their places: whoever has one keeps it. Times are whole seconds, so of two requests of one second the uid
+/// In this order requests get their places: whoever has one keeps it, also while the request waits for something else. Times are whole seconds, so of two requests of one second the uid
 /// says which one comes first.
 fn turn(grant: &AccessGrant) -> (bool, Option<Time>, Option<String>) {
-    let conditions = grant.status.iter().flat_map(|s| &s.conditions);
-    let mut accepted = conditions.filter(|c| c.type_ == ACCEPTED && c.status == "True");
-    let has_a_place = is_pending(grant) && accepted.next().is_some();
+    let got_one = |status: &AccessGrantStatus| {
+        let mut accepted = status.conditions.iter().filter(|c| c.type_ == ACCEPTED);
+        status.terms.is_some() && !accepted.any(|c| c.reason == reasons::LIMIT_REACHED)
+    };
+    let has_a_place = is_pending(grant) && grant.status.as_ref().is_some_and(got_one);
     (!has_a_place, grant.creation_timestamp(), grant.uid())
 }
 
@@ -243,30 +246,33 @@ mod tests {
     #[test]
     fn who_has_a_place_is_not_displaced_by_another_request_of_the_same_second() {
         let grant = |uid: &str, second: u32, accepted: Option<&str>| -> AccessGrant {
-            let conditions = accepted.map(|status| {
+            let conditions = accepted.map(|reason| {
                 serde_json::json!({
-                    "type": "Accepted", "status": status, "reason": "R", "message": "",
+                    "type": "Accepted", "status": "Unknown", "reason": reason, "message": "",
                     "lastTransitionTime": "2026-11-23T10:00:09Z",
                 })
             });
+            let terms = accepted.map(|_| record().spec.terms);
             serde_json::from_value(serde_json::json!({
                 "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrant",
                 "metadata": { "name": uid, "uid": uid, "creationTimestamp": format!("2026-11-23T10:00:0{second}Z") },
                 "spec": { "integration": { "name": "prod" }, "item": { "vault": "v", "item": "i" } },
-                "status": { "phase": "Pending", "conditions": Vec::from_iter(conditions) },
+                "status": { "phase": "Pending", "conditions": Vec::from_iter(conditions), "terms": terms },
             }))
             .expect("a grant")
         };
-        let has_one = grant("z", 0, Some("True"));
+        let has_one = grant("z", 0, Some("FlowChosen"));
         let in_order = [
+            // As after a restart, until the vaults are listed.
+            &grant("y", 0, Some("IntegrationNotReady")),
             &has_one,
             &grant("a", 0, None),
-            &grant("b", 0, Some("False")),
+            &grant("b", 0, Some("LimitReached")),
             &grant("0", 1, None),
         ];
         assert!(in_order.is_sorted_by_key(|grant| turn(grant)));
         assert!(
-            turn(&grant("a", 0, Some("True"))) < turn(&has_one),
+            turn(&grant("a", 0, Some("FlowChosen"))) < turn(&has_one),
             "both got in at once"
         );
     }
