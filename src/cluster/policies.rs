@@ -172,8 +172,8 @@ struct Feed<F> {
 
 impl<F: Fn(&str) -> bool> Feed<F> {
     fn take(&mut self, event: Event<DynamicObject>) {
-        // That a listing begins says nothing yet.
-        if !matches!(event, Event::Init) {
+        // That a listing goes on says nothing yet.
+        if !matches!(event, Event::Init | Event::InitApply(_)) {
             self.failures = 0;
         }
         match event {
@@ -219,9 +219,13 @@ impl<F: Fn(&str) -> bool> Feed<F> {
             error,
             watcher::Error::InitialListFailed(_) | watcher::Error::NoResourceVersion
         );
+        let is_refused = matches!(status_of(error), Some(401 | 403 | 404));
+        if !is_listing && (is_refused || self.failures >= MOST_FAILURES) {
+            // Of a quiet watch they may be of many weeks.
+            self.failures = 0;
+            return Next::List;
+        }
         let (reading, next) = match status_of(error) {
-            Some(401 | 403 | 404) if !is_listing => return Next::List,
-            _ if self.failures >= MOST_FAILURES && !is_listing => return Next::List,
             Some(404) => (Reading::Absent, Next::RetryLate),
             Some(401 | 403) => (Reading::Failed(error.to_string()), Next::Retry),
             _ if self.failures >= MOST_FAILURES => {
@@ -420,7 +424,10 @@ mod tests {
             assert_eq!(feed.fail(&broken(503)), Next::Retry);
         }
         assert_eq!(feed.fail(&broken(503)), Next::List);
-        assert_eq!(reading(), Reading::Done, "until the listing fails, too");
+        for _ in 1..MOST_FAILURES {
+            feed.fail(&refused(503));
+            assert_eq!(reading(), Reading::Done, "until the listing fails as often");
+        }
         feed.fail(&refused(503));
         assert!(matches!(reading(), Reading::Failed(_)));
     }

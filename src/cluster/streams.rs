@@ -23,21 +23,30 @@ const LISTED_AT_A_TIME: u32 = 50;
 /// A namespace that is out of reach is tried again after so long: somebody has to do something first.
 const SLOWLY: Duration = Duration::from_secs(60);
 
-/// kube's back-off, but for one thing: each listing begins with an event, and what fails after it is not tried from the shortest delay
-/// on again. It begins anew when nothing has failed for two minutes.
+/// kube's back-off, but for one thing: each listing begins with an event, whatever comes of it, so that only a second one in a row shows
+/// that it goes on. Otherwise a listing that fails would be tried again within a second, for ever.
 #[derive(Default)]
-pub(super) struct Patient(watcher::DefaultBackoff);
+pub(super) struct Patient {
+    backoff: watcher::DefaultBackoff,
+    events: u32,
+}
 
 impl Iterator for Patient {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        self.0.next()
+        self.events = 0;
+        self.backoff.next()
     }
 }
 
 impl Backoff for Patient {
-    fn reset(&mut self) {}
+    fn reset(&mut self) {
+        self.events = self.events.saturating_add(1);
+        if self.events > 1 {
+            self.backoff.reset();
+        }
+    }
 }
 
 /// How everything is watched.
@@ -141,5 +150,23 @@ fn report(kind: &str, error: &watcher::Error, failing: bool) {
             %error,
             "cannot watch; retrying. Are the custom resource definitions and the operator's roles installed?"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_that_fails_is_tried_ever_more_slowly_and_one_that_works_begins_anew() {
+        let mut patient = Patient::default();
+        let mut fail = |events: u32| {
+            (0..events).for_each(|_| patient.reset());
+            patient.next().expect("no end")
+        };
+        // Each delay is drawn from a span that begins with the doubled one before.
+        let first = Duration::from_millis(800);
+        assert!(fail(0) >= first && fail(1) >= 2 * first && fail(1) >= 4 * first);
+        assert!(fail(2) < 4 * first);
     }
 }
