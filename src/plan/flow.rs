@@ -112,7 +112,8 @@ fn not_chosen(flow: &AccessFlow, why: &Objection) -> ConsideredFlow {
 fn closeness(lends: bool, objection: &Objection) -> u8 {
     match objection.reason {
         reasons::NO_FLOW_COVERS => u8::from(lends),
-        reasons::LIMIT_REACHED => 3,
+        reasons::LIMIT_REACHED => 4,
+        reasons::OUTSIDE_TIMEFRAME => 3,
         _ => 2,
     }
 }

@@ -32,7 +32,7 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     }
     let uid = grant.metadata.uid.as_deref().unwrap_or_default();
     // A Secret of ours without a record: the record was deleted, so nothing counts this link any more, or ends it.
-    match Leftover::of(seen, uid, now) {
+    let left = match Leftover::of(seen, uid, now) {
         Leftover::Delete => {
             return Plan {
                 effect: Some(Effect::DeleteLink),
@@ -42,13 +42,14 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
         Leftover::Stays {
             message, retry_at, ..
         } => return record_missing_and_link_left(grant, message, retry_at, now),
-        Leftover::Nothing | Leftover::MayStay(_) => {}
-    }
+        Leftover::MayStay(message) => format!("; {message}"),
+        Leftover::Nothing => String::new(),
+    };
     if let Some(over_since) = grant.status.as_ref().and_then(final_since) {
         return clean_up(grant, over_since, now);
     }
     if has_been_lent(grant) {
-        return record_missing(grant, now);
+        return record_missing(grant, &left, now);
     }
     if let Some(decision) = approval::withdrawal(seen, grant) {
         return denied(grant, decision, None, now);
@@ -112,10 +113,10 @@ fn next_opening(seen: &Observed, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// The record of a loan was deleted under it, as a restored backup or a deleted namespace can do: the loan is over.
-fn record_missing(grant: &AccessGrant, now: Timestamp) -> Plan {
+fn record_missing(grant: &AccessGrant, left: &str, now: Timestamp) -> Plan {
     let residual = last_known_residual(grant, now);
     let message = format!(
-        "the record of this loan is gone, and nothing is lent twice by one request; ask again{}",
+        "the record of this loan is gone, and nothing is lent twice by one request; ask again{}{left}",
         may_open(residual)
     );
     let gone = Hold::new(Kind::Final, reasons::RECORD_MISSING, message);

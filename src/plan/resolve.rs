@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{
-    AccessFlow, AccessGrant, ConsideredFlow, Identity, Phase, READY, Resolved, TitleOrId,
+    AccessFlow, AccessGrant, ConsideredFlow, FromNamespaces, Identity, Phase, READY, Resolved,
+    TitleOrId,
 };
 
 use super::effect::Effect;
@@ -40,6 +41,10 @@ pub(super) fn look_up_and_agree(
         Hold::fails(reasons::INTEGRATION_NOT_FOUND, message).unless_just_made(grant, now)
     })?;
     let flows = open_to(seen, grant, requester);
+    if flows.is_empty() && is_not_known(seen) {
+        let message = "flows of this integration select by the labels of your namespace, which are not known yet";
+        return Err(Hold::waits(reasons::NO_FLOW, message));
+    }
     if flows.is_empty() {
         let only = grant
             .spec
@@ -90,6 +95,12 @@ pub(super) fn look_up_and_agree(
         };
         Hold::new(kind, objection.reason, objection.message)
     })
+}
+
+/// Whether it is not known yet what flows want to know of the namespace.
+fn is_not_known(seen: &Observed) -> bool {
+    let by_label = |flow: &Arc<AccessFlow>| flow.spec.namespaces.from == FromNamespaces::Selector;
+    seen.namespace_labels.is_empty() && seen.flows.iter().any(by_label)
 }
 
 /// Whether a flow covered the request when it was looked at before.

@@ -173,15 +173,15 @@ fn nothing_is_looked_up_in_a_vault_from_which_no_flow_of_the_requester_lends() {
 }
 
 #[rstest]
-#[case::by_id(|s: &mut ItemSelector| s.ids = vec![TitleOrId("i-db".into())], true)]
-#[case::by_another_id(|s: &mut ItemSelector| s.ids = vec![TitleOrId("i-twin-1".into())], false)]
-#[case::by_title(|s: &mut ItemSelector| s.titles = vec![TitleOrId("db *".into())], true)]
-#[case::by_another_title(|s: &mut ItemSelector| s.titles = vec![TitleOrId("db".into())], false)]
-#[case::by_tag(|s: &mut ItemSelector| s.tags = vec![TitleOrId("dev".into()), TitleOrId("prod".into())], true)]
-#[case::by_another_tag(|s: &mut ItemSelector| s.tags = vec![TitleOrId("dev".into())], false)]
+#[case::by_id(|s: &mut ItemSelector| s.ids = vec![ItemId("i-db".into())], true)]
+#[case::by_another_id(|s: &mut ItemSelector| s.ids = vec![ItemId("i-twin-1".into())], false)]
+#[case::by_title(|s: &mut ItemSelector| s.titles = vec![TitlePattern("db *".into())], true)]
+#[case::by_another_title(|s: &mut ItemSelector| s.titles = vec![TitlePattern("db".into())], false)]
+#[case::by_tag(|s: &mut ItemSelector| s.tags = vec![Tag("dev".into()), Tag("prod".into())], true)]
+#[case::by_another_tag(|s: &mut ItemSelector| s.tags = vec![Tag("dev".into())], false)]
 #[case::every_member_has_to_match(|s: &mut ItemSelector| {
-    s.titles = vec![TitleOrId("*".into())];
-    s.tags = vec![TitleOrId("dev".into())];
+    s.titles = vec![TitlePattern("*".into())];
+    s.tags = vec![Tag("dev".into())];
 }, false)]
 #[case::by_the_vaults_id(|s: &mut ItemSelector| s.vault = TitleOrId("v-infra".into()), true)]
 fn a_selector_matches_items(#[case] select: fn(&mut ItemSelector), #[case] matches: bool) {
@@ -225,7 +225,7 @@ const OTHERS_ID: &str = "infraaaaaaaaaaaaaaaaaaaaae";
 fn of_flows_that_do_not_cover_a_request_one_that_lends_the_item_tells_why() {
     let mut world = with_flows(vec![
         named("a", |spec| {
-            spec.items.include[0].ids = vec![TitleOrId("i-twin-1".into())]
+            spec.items.include[0].ids = vec![ItemId("i-twin-1".into())]
         }),
         named("b", |_| {}),
         named("c", |spec| spec.suspend = true),
@@ -234,6 +234,18 @@ fn of_flows_that_do_not_cover_a_request_one_that_lends_the_item_tells_why() {
     let plan = world.plan_at(0);
     let (_, _, message) = condition(&plan, ACCEPTED).expect("Accepted");
     assert_eq!(message, "the flow \"b\": it lends for 8h at the most");
+}
+
+/// Or a request that waits for the one would be refused by the other.
+#[test]
+fn a_flow_that_is_closed_came_closer_than_one_that_sends_no_link_to_these_addresses() {
+    let mut listed = flow("b");
+    listed.spec.grant.recipients = RecipientRule::Listed;
+    closed(&mut listed);
+    let mut world = with_flows(vec![flow("a"), listed]);
+    world.integration().spec.recipient_domains = vec![Domain("example.com".into())];
+    world.grant().spec.recipients = Some(vec![email("bob@example.com")]);
+    assert_eq!(reason(&world.plan_at(0), ACCEPTED), "OutsideTimeframe");
 }
 
 type Change = fn(&mut AccessFlow);
@@ -289,7 +301,7 @@ fn full(flow: &mut AccessFlow) {
 }
 
 fn elsewhere(flow: &mut AccessFlow) {
-    flow.spec.items.include[0].ids = vec![TitleOrId("another".into())];
+    flow.spec.items.include[0].ids = vec![ItemId("another".into())];
 }
 
 fn subject(kind: SubjectKind, name: &str, namespace: Option<&str>) -> Subject {

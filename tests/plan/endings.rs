@@ -289,6 +289,18 @@ fn interrupted_with_its_secret() -> World {
 }
 
 #[test]
+fn where_a_record_is_gone_and_secrets_are_out_of_reach_people_are_told_to_look() {
+    let world = World::lent().with(|w| {
+        w.seen.record = None;
+        w.seen.link = LinkSeen::OutOfReach;
+    });
+    let plan = world.plan_at(1);
+    let (_, why, message) = condition(&plan, ACCEPTED).expect("Accepted");
+    assert_eq!(why, "RecordMissing");
+    assert!(message.contains("if the Secret keyloan-link-"), "{message}");
+}
+
+#[test]
 fn a_link_that_may_be_there_is_not_given_up_because_its_secret_cannot_be_read() {
     let world = interrupted_with_its_secret();
     let unread = world.clone().with(|w| w.seen.link = LinkSeen::OutOfReach);

@@ -30,6 +30,10 @@ const DAY: i64 = 24 * 60;
     blocked: vec![Person { kind: PersonKind::Group, name: "engineering".into() }],
 }), "Blocked", Phase::Failed, true)]
 #[case::secrets_out_of_reach(|w: &mut World| w.seen.link = LinkSeen::OutOfReach, "NamespaceNotEnrolled", Phase::Failed, true)]
+#[case::namespace_unknown(|w: &mut World| {
+    w.flow().spec.namespaces = FlowNamespaces { from: FromNamespaces::Selector, selector: Some(Default::default()) };
+    w.seen.namespace_labels.clear();
+}, "NoFlow", Phase::Pending, false)]
 #[case::flow_suspended(|w: &mut World| w.flow().spec.suspend = true, "NoFlowCoversRequest", Phase::Failed, true)]
 fn a_request_waits_or_fails_and_says_why(
     #[case] amiss: fn(&mut World),
