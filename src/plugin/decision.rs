@@ -49,10 +49,16 @@ pub struct Word {
     pub may_revoke: Option<bool>,
 }
 
-/// The request or loan, if there is still something to refuse or to end.
-pub async fn not_over(session: &Session, named: &GrantName) -> Result<AccessGrant, Failure> {
+/// The request or loan, if there is still something that this decision refuses or ends. A request that has failed is weighed by nobody,
+/// but can be taken back.
+pub async fn not_over(
+    session: &Session,
+    named: &GrantName,
+    decision: Decision,
+) -> Result<AccessGrant, Failure> {
     let grant = session.grant(&named.name).await?;
-    if is_over(&grant) && !may_recover(&grant) {
+    let can_be_taken_back = decision == Decision::Revoke && may_recover(&grant);
+    if is_over(&grant) && !can_be_taken_back {
         return Err(Failure::new(format!(
             "{} is over already. {}",
             grant.name_any(),

@@ -9,7 +9,7 @@ use super::failure::{Exit, Failure};
 use super::session::Session;
 
 pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failure> {
-    let grant = not_over(session, &arguments.grant).await?;
+    let grant = not_over(session, &arguments.grant, Decision::Deny).await?;
     let status = grant.status.as_ref();
     if status.is_some_and(|s| s.granted_at.is_some()) {
         let name = grant.name_any();

@@ -9,7 +9,7 @@ use super::failure::{Exit, Failure};
 use super::session::Session;
 
 pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failure> {
-    let grant = not_over(session, &arguments.grant).await?;
+    let grant = not_over(session, &arguments.grant, Decision::Revoke).await?;
     let me = session.me().await?;
     // Said only where it is true: a false claim is refused. Who cannot be asked has no such right.
     let holds_verb = session
