@@ -29,7 +29,7 @@ kill "$watch"
 exit "$status"
 "#;
 
-/// A shell tells that a signal has ended a program by an exit code: the signal's number and this.
+/// A shell tells that a signal has ended a program by an exit code: the signal's number, from 1 to 64, and this.
 const BY_SIGNAL: i32 = 128;
 
 /// How long the end of a shell may take before we go on without having seen it.
@@ -104,8 +104,9 @@ impl Program {
     /// How the program ended, if it did.
     pub fn has_ended(&mut self) -> Option<ExitStatus> {
         let status = self.guardian.try_wait().unwrap_or_default()?;
-        let signal = status.code().filter(|code| *code > BY_SIGNAL);
-        Some(signal.map_or(status, |code| ExitStatus::from_raw(code - BY_SIGNAL)))
+        let signal = status.code().map(|code| code - BY_SIGNAL);
+        let signal = signal.filter(|signal| (1..=64).contains(signal));
+        Some(signal.map_or(status, ExitStatus::from_raw))
     }
 
     /// Asks the program to end.

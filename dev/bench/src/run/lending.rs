@@ -153,7 +153,8 @@ impl Setting {
     /// Renewals of loans whose first link is gone, by one integration.
     pub async fn renew(&mut self, found: &mut Findings) -> Result<()> {
         let is_of_the_first = |loan: &&Loan| loan.integration == 1;
-        let of_the_first = self.active.iter().filter(is_of_the_first);
+        // The very first one was lent before the operator's restart, which has the sharing policy read anew.
+        let of_the_first = self.active.iter().filter(is_of_the_first).skip(1);
         let renewed: Vec<Loan> = of_the_first.take(self.scale.renewals).cloned().collect();
         self.service.forget_requests().await?;
         let mark = self.audit.mark()?;
