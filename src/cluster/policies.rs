@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::utils::Backoff as _;
+use kube::runtime::watcher as watch_kind;
 use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt as _, watcher as watch_kind};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -116,25 +117,30 @@ pub(super) fn follow(
                 ours: move |name: &str| ours(kind, name),
                 listing: BTreeMap::new(),
                 failures: 0,
+                was_listing: false,
             };
-            let anew = || {
-                watch_kind(api.clone(), streams::watching())
-                    .backoff(streams::Patient::default())
-                    .boxed()
-            };
+            let anew = || watch_kind(api.clone(), streams::watching()).boxed();
             let mut events = anew();
+            let mut backoff = watcher::DefaultBackoff::default();
             while let Some(event) = events.next().await {
                 match event {
-                    Ok(event) => feed.take(event),
+                    Ok(event) => {
+                        if streams::goes_on(&event) {
+                            backoff.reset();
+                        }
+                        feed.take(event);
+                    }
                     Err(error) => {
                         metrics.watch_error(kind.name());
-                        match feed.fail(&error) {
-                            Next::Retry => {}
-                            Next::RetryLate => tokio::time::sleep(ABSENT_FOR).await,
-                            Next::List => {
-                                tokio::time::sleep(LISTED_AGAIN_AFTER).await;
-                                events = anew();
-                            }
+                        let next = feed.fail(&error);
+                        let wait = match next {
+                            Next::Retry => backoff.next().unwrap_or(ABSENT_FOR),
+                            Next::RetryLate => ABSENT_FOR,
+                            Next::List => LISTED_AGAIN_AFTER,
+                        };
+                        tokio::time::sleep(wait).await;
+                        if next == Next::List {
+                            events = anew();
                         }
                     }
                 }
@@ -168,12 +174,13 @@ struct Feed<F> {
     ours: F,
     listing: BTreeMap<String, PolicySeen>,
     failures: u32,
+    /// Whether the last failure was that of a listing.
+    was_listing: bool,
 }
 
 impl<F: Fn(&str) -> bool> Feed<F> {
     fn take(&mut self, event: Event<DynamicObject>) {
-        // That a listing goes on says nothing yet.
-        if !matches!(event, Event::Init | Event::InitApply(_)) {
+        if streams::goes_on(&event) {
             self.failures = 0;
         }
         match event {
@@ -214,15 +221,17 @@ impl<F: Fn(&str) -> bool> Feed<F> {
     /// What is known stays known as long as the watch is only interrupted: that it cannot be read is said by a listing alone, as only
     /// another one shows that it can.
     fn fail(&mut self, error: &watcher::Error) -> Next {
-        self.failures += 1;
         let is_listing = matches!(
             error,
             watcher::Error::InitialListFailed(_) | watcher::Error::NoResourceVersion
         );
+        // Those of a quiet watch may be of many weeks.
+        if is_listing != self.was_listing {
+            (self.was_listing, self.failures) = (is_listing, 0);
+        }
+        self.failures += 1;
         let is_refused = matches!(status_of(error), Some(401 | 403 | 404));
         if !is_listing && (is_refused || self.failures >= MOST_FAILURES) {
-            // Of a quiet watch they may be of many weeks.
-            self.failures = 0;
             return Next::List;
         }
         let (reading, next) = match status_of(error) {
@@ -318,6 +327,7 @@ mod tests {
             ours: |_: &str| true,
             listing: BTreeMap::new(),
             failures: 0,
+            was_listing: false,
         };
         let of_uid = |uid: &str, changed: &str| {
             let mut object = object("keyloan-a", changed);
@@ -345,6 +355,7 @@ mod tests {
             ours: |name: &str| name.starts_with("keyloan-"),
             listing: BTreeMap::new(),
             failures: 0,
+            was_listing: false,
         };
         let earlier = "2026-11-23T09:00:00Z";
         let later = "2026-11-23T11:00:00Z";
@@ -390,6 +401,7 @@ mod tests {
             ours: |_: &str| true,
             listing: BTreeMap::new(),
             failures: 0,
+            was_listing: false,
         };
         let reading = || policies.seen.borrow().readings[&PolicyKind::Mutating].clone();
         let error = |code| {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use kube::runtime::utils::Backoff;
-use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::runtime::utils::Backoff as _;
+use kube::runtime::watcher;
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
@@ -22,32 +22,6 @@ const LISTED_AT_A_TIME: u32 = 50;
 
 /// A namespace that is out of reach is tried again after so long: somebody has to do something first.
 const SLOWLY: Duration = Duration::from_secs(60);
-
-/// kube's back-off, but for one thing: each listing begins with an event, whatever comes of it, so that only a second one in a row shows
-/// that it goes on. Otherwise a listing that fails would be tried again within a second, for ever.
-#[derive(Default)]
-pub(super) struct Patient {
-    backoff: watcher::DefaultBackoff,
-    events: u32,
-}
-
-impl Iterator for Patient {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        self.events = 0;
-        self.backoff.next()
-    }
-}
-
-impl Backoff for Patient {
-    fn reset(&mut self) {
-        self.events = self.events.saturating_add(1);
-        if self.events > 1 {
-            self.backoff.reset();
-        }
-    }
-}
 
 /// How everything is watched.
 pub(super) fn watching() -> watcher::Config {
@@ -74,18 +48,17 @@ pub(super) fn follow<K>(
         .unwrap_or_default();
     let mut feed = Feed::new(cache, scope.clone());
     tasks.keep(format!("watch of {kind}{place}"), async move {
-        let anew = || {
-            watcher(api.clone(), config.clone())
-                .backoff(Patient::default())
-                .boxed()
-        };
+        let anew = || watcher(api.clone(), config.clone()).boxed();
         let mut events = anew();
+        let mut backoff = watcher::DefaultBackoff::default();
         let mut failing = false;
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    // That a listing begins says nothing yet.
-                    failing &= matches!(event, watcher::Event::Init);
+                    if goes_on(&event) {
+                        failing = false;
+                        backoff.reset();
+                    }
                     feed.take(event);
                     if feed.went_back() {
                         tracing::warn!(kind, "the API server's versions have gone back, as after a restore of etcd: everything is listed anew");
@@ -102,13 +75,21 @@ pub(super) fn follow<K>(
                             feed.count_as_told();
                             tokio::time::sleep(SLOWLY).await;
                         }
-                        None => report(&kind, &error, again),
+                        None => {
+                            report(&kind, &error, again);
+                            tokio::time::sleep(backoff.next().unwrap_or(SLOWLY)).await;
+                        }
                     }
                 }
             }
         }
         Ok::<(), std::convert::Infallible>(())
     });
+}
+
+/// Whether an event shows that a watch works. What a listing begins with does not: it may fail at any page, and would be tried again at once.
+pub(super) fn goes_on<K>(event: &watcher::Event<K>) -> bool {
+    !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_))
 }
 
 /// Whether the API server says that there is no such namespace, or that the operator has no rights in it.
@@ -150,23 +131,5 @@ fn report(kind: &str, error: &watcher::Error, failing: bool) {
             %error,
             "cannot watch; retrying. Are the custom resource definitions and the operator's roles installed?"
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_listing_that_fails_is_tried_ever_more_slowly_and_one_that_works_begins_anew() {
-        let mut patient = Patient::default();
-        let mut fail = |events: u32| {
-            (0..events).for_each(|_| patient.reset());
-            patient.next().expect("no end")
-        };
-        // Each delay is drawn from a span that begins with the doubled one before.
-        let first = Duration::from_millis(800);
-        assert!(fail(0) >= first && fail(1) >= 2 * first && fail(1) >= 4 * first);
-        assert!(fail(2) < 4 * first);
     }
 }
