@@ -164,6 +164,12 @@ pub(super) fn gives_up_at(
     not_after.map_or(latest, |t| t.0.min(latest))
 }
 
+/// When a loan is over at the latest, whatever else is known: its own end, or where no link has been issued, when it is given up.
+pub fn over_at(record: &AccessRecord, now: Timestamp) -> Timestamp {
+    let end = Links::of(&record.spec).loan_end();
+    end.unwrap_or_else(|| first_link_until(record, now))
+}
+
 /// Until when the first link has to be with the requester.
 fn first_link_until(record: &AccessRecord, now: Timestamp) -> Timestamp {
     let created = record.metadata.creation_timestamp.as_ref();

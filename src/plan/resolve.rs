@@ -87,6 +87,7 @@ pub(super) fn look_up_and_agree(
     *considered = choice.considered;
     choice.outcome.map_err(|objection| {
         let kind = match objection.reason {
+            _ if is_not_known(seen) => Kind::Waits,
             // What was asked for in time waits for the next opening; all else is refused at once.
             reasons::OUTSIDE_TIMEFRAME if was_covered(grant) => Kind::Waits,
             reasons::OUTSIDE_TIMEFRAME => Kind::Final,

@@ -248,6 +248,24 @@ fn a_flow_that_is_closed_came_closer_than_one_that_sends_no_link_to_these_addres
     assert_eq!(reason(&world.plan_at(0), ACCEPTED), "OutsideTimeframe");
 }
 
+/// Once it is known, another flow may cover the request.
+#[test]
+fn nothing_is_refused_for_good_while_the_namespace_is_not_known() {
+    let mut all = flow("a");
+    closed(&mut all);
+    let mut some = flow("b");
+    some.spec.namespaces = labelled("lend", "yes");
+    let mut world = with_flows(vec![all, some]);
+    world.seen.namespace_labels.clear();
+    let plan = world.plan_at(1);
+    assert_eq!(reason(&plan, ACCEPTED), "OutsideTimeframe");
+    assert!(!stalled(&plan));
+    world.seen.namespace_labels = [("lend".to_owned(), "yes".to_owned())].into();
+    assert_eq!(issued(&world.plan_at(2)).agreement.terms.flow.name, "b");
+    world.seen.namespace_labels = [("lend".to_owned(), "no".to_owned())].into();
+    assert!(stalled(&world.plan_at(2)));
+}
+
 type Change = fn(&mut AccessFlow);
 
 /// A flow that may come free outranks one that is closed for good, which outranks one that never fits.

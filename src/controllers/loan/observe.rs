@@ -8,6 +8,7 @@ use crate::cluster::{ApiError, Deleted, Key, Mark, Trouble, link_objects};
 use crate::plan::effect::Effect;
 use crate::plan::grant::plan;
 use crate::plan::links::Links;
+use crate::plan::loan::over_at;
 use crate::plan::observed::{IntegrationSeen, LinkSeen, Observed};
 
 use super::{LoanKey, Loans};
@@ -24,7 +25,7 @@ impl Loans {
             grant = match self.cluster.grants.live(&key.grant).await {
                 Ok(live) => live.filter(this_one),
                 // Its time is over in any case.
-                Err(_) if self.is_past(running) => None,
+                Err(_) if self.clock.now() >= over_at(running, self.clock.now()) => None,
                 Err(error) => return Err(error),
             };
         }
@@ -72,11 +73,6 @@ impl Loans {
             Some(Effect::EndLoan { end, .. }) => end.reason != EndReason::NotIssued,
             _ => false,
         }
-    }
-
-    fn is_past(&self, record: &AccessRecord) -> bool {
-        let end = Links::of(&record.spec).loan_end();
-        end.is_some_and(|end| self.clock.now() >= end)
     }
 
     fn is_over(&self, seen: &Observed) -> bool {

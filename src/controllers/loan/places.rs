@@ -149,6 +149,10 @@ impl Loans {
         for (_, flow) in may_exist {
             usage.entry(flow).or_default().active += 1;
         }
+        // One that has been approved waits for nobody's approval any more.
+        if grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Issuing) {
+            return usage;
+        }
         let mut waiting = self.cluster.grants.having(&by_them);
         waiting.retain(|other| {
             let status = other.status.as_ref();
