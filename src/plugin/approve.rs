@@ -7,6 +7,7 @@ use crate::api::{AccessGrant, Decision, Identity, Requirement, Span};
 use super::arguments::span;
 use super::decision::{self, Word, decide};
 use super::failure::{Exit, Failure};
+use super::hints::Hints;
 use super::identity::{groups_of, is_party, waits_for_approval};
 use super::output::{Text, remark, say};
 use super::prompts;
@@ -31,11 +32,11 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failur
     let common = &arguments.decision;
     let grant = session.grant(&common.grant.name).await?;
     let me = session.me().await?;
-    can_be_approved(&grant)?;
+    can_be_approved(&grant, &session.hints)?;
     let shown = terms::shown(&grant, session.now());
     match common.output {
         Some(_) => remark(shown.and_a_gap()),
-        None => say(shown.and_a_gap()),
+        None => say(shown.and_a_gap())?,
     }
     if let Some(doubt) = doubt(&me, &grant) {
         remark(Text::from(format!("note: {doubt}")).and_a_gap());
@@ -60,7 +61,7 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failur
 }
 
 /// An approval is about terms: there have to be some, and they have to wait for it.
-fn can_be_approved(grant: &AccessGrant) -> Result<(), Failure> {
+fn can_be_approved(grant: &AccessGrant, hints: &Hints) -> Result<(), Failure> {
     let name = grant.name_any();
     let status = grant.status.as_ref();
     if waits_for_approval(grant) && status.is_some_and(|s| s.digest.is_some()) {
@@ -70,7 +71,8 @@ fn can_be_approved(grant: &AccessGrant) -> Result<(), Failure> {
         "{name} does not wait for approval. {}",
         where_it_is(grant)
     ));
-    Err(failure.next(format!("see more with `kubectl keyloan explain {name}`")))
+    let explain = hints.command(format_args!("explain {name}"));
+    Err(failure.next(format!("see more with `{explain}`")))
 }
 
 /// Why the operator may not count this person's approval; it has the last word.
@@ -106,6 +108,7 @@ mod tests {
 
     #[test]
     fn only_a_request_that_waits_can_be_approved() {
+        let can_be_approved = |grant: &AccessGrant| can_be_approved(grant, &Hints::default());
         assert_eq!(can_be_approved(&samples::waiting()), Ok(()));
         let refused = can_be_approved(&samples::active()).unwrap_err();
         assert_eq!(

@@ -7,7 +7,8 @@ use kube::api::ObjectMeta;
 use kube::{Resource as _, ResourceExt as _};
 
 use crate::api::{
-    AccessDecision, AccessDecisionSpec, AccessGrant, Decision, Identity, Phase, STALLED, Span,
+    AccessDecision, AccessDecisionSpec, AccessGrant, AccessGrantStatus, Decision, Identity, Phase,
+    Span,
 };
 use crate::plan::over::final_since;
 
@@ -16,7 +17,7 @@ use super::failure::{Exit, Failure};
 use super::output::{Format, print_object, remark, say};
 use super::session::Session;
 use super::signature;
-use super::waiting::{Waited, holds, is_over, until, where_it_is};
+use super::waiting::{Waited, is_over, until, where_it_is};
 
 /// What all decisions take.
 #[derive(Debug, clap::Args)]
@@ -90,7 +91,7 @@ pub async fn decide(
     if let Some(format) = arguments.output {
         print_object(&made, format)?;
     } else {
-        say(format_args!("Recorded as {}.", made.name_any()));
+        say(format_args!("Recorded as {}.", made.name_any()))?;
     }
     if arguments.no_wait {
         return Ok(Exit::Done);
@@ -100,7 +101,7 @@ pub async fn decide(
         Waited::There(Outcome::Counted(told)) => {
             match arguments.output {
                 Some(_) => remark(told),
-                None => say(told),
+                None => say(told)?,
             }
             Ok(Exit::Done)
         }
@@ -119,13 +120,11 @@ pub async fn decide(
                 "the decision {} stands, but has not been counted in time",
                 made.name_any()
             ));
-            let look = format!(
-                "see whether it counts: kubectl keyloan explain {}",
-                grant.name_any()
-            );
+            let name = grant.name_any();
+            let look = session.hints.command(format_args!("explain {name}"));
             Err(Failure {
                 exit: Exit::TimedOut,
-                ..failure.next(look)
+                ..failure.next(format!("see whether it counts: {look}"))
             })
         }
     }
@@ -176,19 +175,14 @@ fn outcome(grant: &AccessGrant, made: &AccessDecision) -> Option<Outcome> {
     if let Some(ignored) = status.ignored_decisions.iter().find(|d| d.name == name) {
         return Some(Outcome::Ignored(ignored.reason.clone()));
     }
-    let by = made.spec.approver.as_ref()?;
-    let counted = status
-        .decisions
-        .iter()
-        .any(|d| d.user == by.username && d.decision == made.spec.decision);
     let is_over_for_good = is_over(grant) && !may_recover(grant);
     let ended = made.spec.decision != Decision::Approve && is_over_for_good;
-    if !counted && !ended {
+    if !has_counted(status, made) && !ended {
         return None;
     }
     let name = grant.name_any();
     let now = where_it_is(grant);
-    let stands = if holds(grant, STALLED) || is_over(grant) {
+    let stands = if is_over(grant) {
         format!("{name} is over. {now}")
     } else {
         format!("It counts. {name}: {now}")
@@ -196,11 +190,25 @@ fn outcome(grant: &AccessGrant, made: &AccessDecision) -> Option<Outcome> {
     Some(Outcome::Counted(stands))
 }
 
+/// Whether a status counts this very decision, and not just an earlier one of the same person. It names none of them.
+pub fn has_counted(status: &AccessGrantStatus, made: &AccessDecision) -> bool {
+    let spec = &made.spec;
+    let by = spec.approver.as_ref().map(|by| &by.username);
+    let at = made.creation_timestamp();
+    status.decisions.iter().any(|counted| {
+        Some(&counted.user) == by
+            && Some(&counted.at) == at.as_ref()
+            && counted.decision == spec.decision
+            && counted.max_duration == spec.max_duration
+            && counted.reason == spec.reason
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::samples;
     use super::*;
-    use crate::api::IgnoredDecision;
+    use crate::api::{IgnoredDecision, Time};
 
     fn approval() -> AccessDecision {
         made(
@@ -230,13 +238,13 @@ mod tests {
     #[test]
     fn a_decision_counts_when_the_status_says_so() {
         let mut grant = samples::waiting();
+        let counted = samples::counted("bob@example.com", Decision::Approve);
         let mut approval = approval();
         approval.metadata.name = Some("alice-db-approve-x".into());
+        approval.metadata.creation_timestamp = Some(counted.at.clone());
         assert_eq!(outcome(&grant, &approval), None);
         let status = grant.status.as_mut().unwrap();
-        status
-            .decisions
-            .push(samples::counted("bob@example.com", Decision::Approve));
+        status.decisions.push(counted);
         assert!(matches!(
             outcome(&grant, &approval),
             Some(Outcome::Counted(_))
@@ -249,6 +257,40 @@ mod tests {
         });
         let ignored = Outcome::Ignored("the terms have changed".into());
         assert_eq!(outcome(&grant, &approval), Some(ignored));
+    }
+
+    #[rstest::rstest]
+    #[case::made_later("2026-11-24T10:56:00Z", None, None)]
+    #[case::with_another_reason("2026-11-24T10:55:00Z", Some("she is on call"), None)]
+    #[case::for_another_time("2026-11-24T10:55:00Z", None, Some("2h"))]
+    fn a_second_approval_does_not_count_because_the_first_one_did(
+        #[case] at: &str,
+        #[case] reason: Option<&str>,
+        #[case] max_duration: Option<&str>,
+    ) {
+        let mut grant = samples::waiting();
+        let counted = samples::counted("bob@example.com", Decision::Approve);
+        grant.status.as_mut().unwrap().decisions.push(counted);
+        let mut second = approval();
+        second.metadata.name = Some("alice-db-approve-y".into());
+        second.metadata.creation_timestamp = Some(Time(at.parse().unwrap()));
+        second.spec.reason = reason.map(Into::into);
+        second.spec.max_duration = max_duration.map(|most| Span(most.into()));
+        assert_eq!(outcome(&grant, &second), None);
+    }
+
+    #[test]
+    fn a_request_that_only_stands_still_is_not_over() {
+        let mut grant = samples::waiting();
+        let counted = samples::counted("bob@example.com", Decision::Approve);
+        let mut approval = approval();
+        approval.metadata.creation_timestamp = Some(counted.at.clone());
+        grant.status.as_mut().unwrap().decisions.push(counted);
+        samples::say(&mut grant, "Stalled", true, "Stopped", "it stands still");
+        let Some(Outcome::Counted(told)) = outcome(&grant, &approval) else {
+            panic!("it counts");
+        };
+        assert!(told.starts_with("It counts. alice-db: Pending"), "{told}");
     }
 
     #[rstest::rstest]

@@ -16,7 +16,8 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failur
         let failure = Failure::new(format!(
             "{name} is a loan that runs: it is too late to deny it"
         ));
-        return Err(failure.next(format!("end it with `kubectl keyloan revoke {name}`")));
+        let revoke = session.hints.command(format_args!("revoke {name}"));
+        return Err(failure.next(format!("end it with `{revoke}`")));
     }
     let me = session.me().await?;
     let word = Word {

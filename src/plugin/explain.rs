@@ -12,6 +12,7 @@ use crate::api::{
 use crate::cluster::person::Scope;
 
 use super::arguments::GrantName;
+use super::decision::has_counted;
 use super::failure::{Exit, Failure};
 use super::identity::waits_for_approval;
 use super::output::{Format, Text, document, facts, lasts, put, say, sections, table, when};
@@ -52,16 +53,14 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
     let uid = grant.uid().unwrap_or_default();
     let scope = Scope::Namespace(session.namespace().to_owned());
     let about = format!("spec.grantUid={uid}");
-    // Who may see the request may not always see the decisions; what counted is in its status.
-    let decisions = session.person.list::<AccessDecision>(&scope, &about).await;
-    let decisions = decisions.unwrap_or_default();
+    let decisions = session.decisions(&scope, &about).await?;
     match arguments.output {
         Some(format) => {
             grant.metadata.managed_fields = None;
             let both = json!({ "grant": grant, "decisions": decisions });
-            put(document(&both, format.into())?.trim_end());
+            put(document(&both, format.into())?.trim_end())?;
         }
-        None => say(explained(&grant, &decisions, session.now())),
+        None => say(explained(&grant, &decisions, session.now()))?,
     }
     Ok(Exit::Done)
 }
@@ -212,16 +211,11 @@ fn ignored(status: &AccessGrantStatus) -> Text {
 /// Decisions of which the status says nothing: the operator has yet to look at them.
 fn open(status: &AccessGrantStatus, decisions: &[AccessDecision], now: Timestamp) -> Text {
     let open = decisions.iter().filter(|d| {
-        let by = d.spec.approver.as_ref().map_or("", |a| a.username.as_str());
         let ignored = status
             .ignored_decisions
             .iter()
             .any(|i| i.name == d.name_any());
-        let counted = status
-            .decisions
-            .iter()
-            .any(|c| c.user == by && c.decision == d.spec.decision);
-        !ignored && !counted
+        !ignored && !has_counted(status, d)
     });
     let rows: Vec<_> = open
         .map(|d| {
@@ -285,6 +279,8 @@ fn loan(status: &AccessGrantStatus, now: Timestamp) -> Text {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::super::samples;
     use super::*;
 
@@ -296,6 +292,19 @@ mod tests {
     fn a_request_that_waits_says_who_can_still_decide_and_which_decisions_counted() {
         let decisions = [samples::approval_by(samples::bob())];
         insta::assert_snapshot!(shown(&samples::half_approved(), &decisions));
+    }
+
+    #[test]
+    fn a_second_decision_of_somebody_whose_first_one_counted_is_not_looked_at_yet() {
+        let status = samples::half_approved().status.unwrap();
+        let mut by_carol = samples::approval_by(samples::bob());
+        by_carol.spec.approver.as_mut().unwrap().username = "carol@example.com".into();
+        let still_open = open(&status, from_ref(&by_carol), samples::now());
+        assert!(!still_open.is_empty(), "she made it after the first one");
+        by_carol.spec.reason = status.decisions[1].reason.clone();
+        by_carol.metadata.creation_timestamp = Some(status.decisions[1].at.clone());
+        let still_open = open(&status, from_ref(&by_carol), samples::now());
+        assert!(still_open.is_empty(), "it is the first one");
     }
 
     #[test]

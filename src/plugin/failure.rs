@@ -67,8 +67,14 @@ impl Failure {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         match error {
-            ConnectError::Infer(_) => Self::new("no cluster is configured")
-                .next("set KUBECONFIG or pass --kubeconfig, as for kubectl"),
+            // A kubeconfig that is there, but broken, is told as such below.
+            ConnectError::Infer(_) => {
+                let none = "there is no kubeconfig, nor a pod's ServiceAccount";
+                Self::new(format!("no cluster is configured: {none}"))
+                    .next("set KUBECONFIG or pass --kubeconfig, as for kubectl")
+            }
+            error @ ConnectError::Kubeconfig { .. } => Self::new(error.to_string())
+                .next("mend it, or name another one with KUBECONFIG or --kubeconfig"),
             error => Self::new(error.to_string()),
         }
     }
@@ -136,7 +142,26 @@ fn explain(refused: Refused) -> (String, Option<String>) {
 
 #[cfg(test)]
 mod tests {
+    use kube::config::KubeconfigError;
+
     use super::*;
+
+    #[test]
+    fn a_kubeconfig_that_is_of_no_use_is_named_with_what_is_wrong() {
+        let failure = Failure::from(ConnectError::Kubeconfig {
+            path: "/home/alice/.kube/config".into(),
+            error: KubeconfigError::CurrentContextNotSet,
+        });
+        assert_eq!(
+            failure.message,
+            "cannot use the kubeconfig /home/alice/.kube/config: failed to determine current context"
+        );
+        assert!(
+            failure
+                .next
+                .is_some_and(|next| next.contains("--kubeconfig"))
+        );
+    }
 
     #[test]
     fn each_refusal_says_what_happened_to_what_and_what_to_do_next() {

@@ -1,7 +1,8 @@
 //! `kubectl keyloan`: what people who ask and decide do without writing YAML.
 //!
 //! It has no rights of its own and no server of its own: each command is a few calls with the person's kubeconfig. One file for
-//! each command, and the rooms that they share: `arguments`, `session`, `identity`, `signature`, `waiting`, `prompts`, `output`, `failure`.
+//! each command, and the rooms that they share: `arguments`, `session`, `identity`, `signature`, `waiting`, `prompts`, `output`, `hints`,
+//! `failure`.
 
 mod approve;
 mod arguments;
@@ -11,6 +12,7 @@ mod deny;
 mod explain;
 mod export;
 mod failure;
+mod hints;
 mod identity;
 mod list;
 mod open;
@@ -39,23 +41,24 @@ use session::Session;
 
 /// The whole program: reads its arguments, does what they ask for, and says how it went by its exit code.
 pub fn main() -> ExitCode {
-    if let Some(exit) = completion::answered(std::env::args_os()) {
-        return exit.into();
-    }
-    let arguments = Arguments::parse();
-    install_tls();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let exit = match runtime {
-        Ok(runtime) => runtime.block_on(run(arguments)),
-        Err(error) => Err(Failure::new(format!("cannot start: {error}"))),
-    };
+    let exit = completion::answered(std::env::args_os()).unwrap_or_else(asked);
     exit.unwrap_or_else(|failure| {
         output::complain(&failure);
         failure.exit
     })
     .into()
+}
+
+fn asked() -> Result<Exit, Failure> {
+    let arguments = Arguments::parse();
+    install_tls();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(run(arguments)),
+        Err(error) => Err(Failure::new(format!("cannot start: {error}"))),
+    }
 }
 
 async fn run(arguments: Arguments) -> Result<Exit, Failure> {

@@ -13,6 +13,7 @@ use crate::api::{
 
 use super::arguments::{patience, span};
 use super::failure::{Exit, Failure};
+use super::hints::Hints;
 use super::output::{Format, Text, facts, print_object, remark, say, when};
 use super::prompts;
 use super::session::Session;
@@ -74,13 +75,14 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failur
     let made = signature::create(session, request).await?;
     let name = made.name_any();
     remark(format_args!("Asked for {} as {name}.", terms::item(&made)));
+    let hints = &session.hints;
     if no_wait {
         match output {
             Some(format) => print_object(&made, format)?,
             None => say(facts([
-                ("Wait for it:", format!("kubectl keyloan open {name}")),
-                ("See more:", format!("kubectl keyloan explain {name}")),
-            ])),
+                ("Wait for it:", hints.command(format_args!("open {name}"))),
+                ("See more:", hints.command(format_args!("explain {name}"))),
+            ]))?,
         }
         return Ok(Exit::Done);
     }
@@ -89,17 +91,17 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failur
         settled.then(|| grant.clone())
     };
     match until(session, &made, timeout, where_it_is, settled).await? {
-        Waited::There(grant) => told(&grant, output, session.now()),
+        Waited::There(grant) => told(session, &grant, output),
         Waited::Gone => Err(Failure {
             exit: Exit::Refused,
             ..Failure::new(format!("{name} was deleted while it waited"))
         }),
         Waited::TimedOut => {
             let failure = Failure::new(format!("{name} is not active yet, and goes on waiting"));
-            let next = format!("see what it waits for: kubectl keyloan explain {name}");
+            let explain = hints.command(format_args!("explain {name}"));
             Err(Failure {
                 exit: Exit::TimedOut,
-                ..failure.next(next)
+                ..failure.next(format!("see what it waits for: {explain}"))
             })
         }
     }
@@ -212,32 +214,33 @@ fn slug(title: &str) -> String {
 }
 
 /// What came of it.
-fn told(grant: &AccessGrant, output: Option<Format>, now: Timestamp) -> Result<Exit, Failure> {
+fn told(session: &Session, grant: &AccessGrant, output: Option<Format>) -> Result<Exit, Failure> {
     if let Some(format) = output {
         print_object(grant, format)?;
     }
     if !holds(grant, ACTIVE) {
-        return Err(refused(grant));
+        return Err(refused(grant, &session.hints));
     }
     if output.is_none() {
-        say(lent(grant, now));
+        say(lent(grant, session.now(), &session.hints))?;
     }
     Ok(Exit::Done)
 }
 
-fn refused(grant: &AccessGrant) -> Failure {
+fn refused(grant: &AccessGrant, hints: &Hints) -> Failure {
     let name = grant.name_any();
     let failure = Failure::new(format!(
         "{name} did not come to a loan. {}",
         where_it_is(grant)
     ));
+    let explain = hints.command(format_args!("explain {name}"));
     Failure {
         exit: Exit::Refused,
-        ..failure.next(format!("see why: kubectl keyloan explain {name}"))
+        ..failure.next(format!("see why: {explain}"))
     }
 }
 
-fn lent(grant: &AccessGrant, now: Timestamp) -> Text {
+fn lent(grant: &AccessGrant, now: Timestamp, hints: &Hints) -> Text {
     let status = grant.status.clone().unwrap_or_default();
     let time = |at: Option<Time>| at.map_or_else(String::new, |t| when(t.0, now));
     let name = grant.name_any();
@@ -245,7 +248,7 @@ fn lent(grant: &AccessGrant, now: Timestamp) -> Text {
         ("Item", terms::item(grant)),
         ("Loan ends", time(status.expires_at)),
         ("Link ends", time(status.link.map(|l| l.expires_at))),
-        ("Open it", format!("kubectl keyloan open {name}")),
+        ("Open it", hints.command(format_args!("open {name}"))),
     ]);
     Text::from(format!("{name} is active.")).and_apart(facts)
 }
@@ -323,12 +326,13 @@ mod tests {
 
     #[test]
     fn who_has_got_a_loan_reads_how_long_it_lasts_and_how_to_open_it() {
-        insta::assert_snapshot!(lent(&samples::active(), samples::now()));
+        let hints = Hints::default();
+        insta::assert_snapshot!(lent(&samples::active(), samples::now(), &hints));
     }
 
     #[test]
     fn who_was_denied_reads_by_whom_and_why() {
-        let failure = refused(&samples::denied());
+        let failure = refused(&samples::denied(), &Hints::default());
         assert_eq!(failure.exit, Exit::Refused);
         insta::assert_snapshot!(super::super::output::complaint(&failure));
     }

@@ -35,10 +35,10 @@ pub async fn run(
                 "api": api,
                 "installed": server.keyloan,
             });
-            put(document(&versions, format.into())?.trim_end());
+            put(document(&versions, format.into())?.trim_end())?;
         }
         (Some(format), Err(_)) => {
-            put(document(&json!({ "plugin": own, "api": api }), format.into())?.trim_end());
+            put(document(&json!({ "plugin": own, "api": api }), format.into())?.trim_end())?;
         }
         (None, server) => {
             let mut told = vec![("kubectl-keyloan", own.to_owned())];
@@ -51,7 +51,7 @@ pub async fn run(
                 told.push(("Kubernetes", server.kubernetes.clone()));
                 told.push((&api, installed.to_owned()));
             }
-            say(facts(told));
+            say(facts(told))?;
         }
     }
     server?;

@@ -7,6 +7,7 @@ use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use super::finding;
 use super::program::{PROGRAM, ended, keyloan, run, start};
 use super::watching;
 use super::world::{self, Ask, PLATFORM, TEAM, World};
@@ -64,6 +65,7 @@ pub async fn alice_borrows_an_item_and_opens_it(world: &World) {
     watching::who_decides_sees_what_comes_and_what_waits_no_more(world).await;
     kubectl_finds_it(world).await;
     a_proxy_is_gone_through_but_where_it_must_not(world).await;
+    finding::kubeconfigs_are_read_as_kubectl_reads_them(world).await;
     explanations_are_for_people_and_programs(world).await;
     a_link_that_has_ended_is_followed_by_the_next_one(world, url.trim()).await;
     what_cannot_be_lent_is_explained(world).await;
@@ -161,7 +163,7 @@ async fn what_cannot_be_lent_is_explained(world: &World) {
         "{refused}"
     );
     assert!(
-        refused.contains("kubectl keyloan explain typo"),
+        refused.contains("kubectl keyloan explain typo -n team-a --kubeconfig "),
         "{refused}"
     );
     let refused = run(world, "alice", &["open", "typo"]).await.failed(3);

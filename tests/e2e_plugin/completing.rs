@@ -1,6 +1,6 @@
 //! Completion as shells do it: by the script for bash, and by what kubectl itself runs.
 
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -26,6 +26,25 @@ pub fn bash_completes_the_program() {
         bash.args(["-c", TYPED, "bash"]).args(typed);
         let folder = Path::new(PROGRAM).parent().expect("a folder");
         assert_eq!(lines(with_path(&mut bash, folder)), offered, "{typed:?}");
+    }
+}
+
+/// A script of which half is missing would be read by the next shell.
+pub fn an_answer_that_is_not_written_is_a_failure() {
+    for line in [&["completion", "bash"][..], &["__complete", "re"]] {
+        // A disk that is always full.
+        let full = File::options().write(true).open("/dev/full");
+        let run = Command::new(PROGRAM)
+            .args(line)
+            .stdout(full.expect("Linux"))
+            .output()
+            .expect("the program");
+        let told = String::from_utf8(run.stderr).expect("text");
+        assert_eq!(run.status.code(), Some(1), "{line:?}: {told}");
+        assert!(
+            told.contains("cannot write to standard output: No space left"),
+            "{line:?}: {told}"
+        );
     }
 }
 

@@ -71,6 +71,7 @@ pub async fn people_decide_about_a_request(world: &World) {
     on_a_terminal_whoever_says_nothing_approves_nothing(world).await;
     what_is_missing_is_asked_for_on_a_terminal(world).await;
     an_approval_is_about_these_terms(world, &operator).await;
+    a_second_approval_does_not_count_by_the_first_one(world).await;
     a_decision_without_effect_is_a_failure(world, &operator).await;
     who_waits_is_told_that_somebody_said_no(world, &operator).await;
     who_may_revoke_says_so(world).await;
@@ -174,6 +175,7 @@ async fn an_approval_is_about_these_terms(world: &World, operator: &Client) {
     let approving = start(world, "carol", &line);
     let made = until_decided(world, 1).await.remove(0);
     let uid = grant(world, "db").await.uid();
+    let made_at = made.creation_timestamp();
     let spec = made.spec;
     assert_eq!(
         (spec.decision, Some(spec.grant_uid)),
@@ -197,7 +199,8 @@ async fn an_approval_is_about_these_terms(world: &World, operator: &Client) {
         .done();
     assert_eq!(listed, "", "she has decided");
     let counted = json!({ "decisions": [{
-        "user": "carol@example.com", "decision": "Approve", "group": "security", "at": "2026-11-23T12:00:00Z",
+        "user": "carol@example.com", "decision": "Approve", "group": "security", "at": made_at,
+        "reason": "on call", "maxDuration": "2h",
     }] });
     say_status(operator, "db", counted).await;
     let told = ended(approving, &line).await.done();
@@ -207,10 +210,21 @@ async fn an_approval_is_about_these_terms(world: &World, operator: &Client) {
     );
 }
 
+/// Everybody counts once; that the first one counted says nothing of the second.
+async fn a_second_approval_does_not_count_by_the_first_one(world: &World) {
+    let line = ["approve", "db", "--yes", "--timeout=1s"];
+    let told = run(world, "carol", &line).await.failed(4);
+    assert!(told.contains("has not been counted in time"), "{told}");
+    let look = format!("see whether it counts: kubectl keyloan explain db -n {TEAM} --kubeconfig ");
+    assert!(told.contains(&look), "{told}");
+    let open = run(world, "carol", &["explain", "db"]).await.done();
+    assert!(open.contains("Decisions not looked at yet"), "{open}");
+}
+
 async fn a_decision_without_effect_is_a_failure(world: &World, operator: &Client) {
     let line = ["approve", "db", "--yes", "-n", TEAM];
     let approving = start(world, "bob", &line);
-    let made = until_decided(world, 2).await;
+    let made = until_decided(world, 3).await;
     let name = made
         .iter()
         .find(|d| {

@@ -3,6 +3,7 @@
 mod borrowing;
 mod completing;
 mod deciding;
+mod finding;
 mod page;
 mod people;
 mod plugin_md;
@@ -30,6 +31,11 @@ async fn people_decide_with_the_plugin() {
 #[test]
 fn bash_completes_the_program() {
     completing::bash_completes_the_program();
+}
+
+#[test]
+fn an_answer_that_is_not_written_is_a_failure() {
+    completing::an_answer_that_is_not_written_is_a_failure();
 }
 
 #[tokio::test(flavor = "multi_thread")]

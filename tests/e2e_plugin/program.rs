@@ -1,12 +1,14 @@
 //! Running the program as people do, with their own kubeconfigs.
 
+use std::ffi::OsStr;
 use std::process::Stdio;
 use std::time::Duration;
 
 use keyloan::api::{AccessGrant, Phase};
 use kube::Api;
 use kube::api::ListParams;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
@@ -43,13 +45,26 @@ impl Ran {
     }
 }
 
-/// The program with somebody's kubeconfig.
+/// The program with somebody's kubeconfig, named on the line.
 pub fn keyloan(world: &World, who: &str, line: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
+    let mut command = program();
     command
         .arg("--kubeconfig")
         .arg(world.cluster.kubeconfig(who))
-        .args(line)
+        .args(line);
+    command
+}
+
+/// The program where KUBECONFIG is this.
+pub fn with_kubeconfig(kubeconfig: impl AsRef<OsStr>, line: &[&str]) -> Child {
+    let mut command = program();
+    command.args(line).env("KUBECONFIG", kubeconfig);
+    command.spawn().expect("the program")
+}
+
+fn program() -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
         .env_remove("KUBECONFIG")
         .env_remove("KEYLOAN_INTEGRATION")
         .env_remove("HTTPS_PROXY")
@@ -71,21 +86,28 @@ pub async fn run(world: &World, who: &str, line: &[&str]) -> Ran {
 /// Runs a command that a page shows. Its reader is slower than the operator: when this returns, every request has been looked at.
 pub async fn run_shown(world: &World, shown: &Shown) -> Ran {
     let mut line: Vec<&str> = shown.line.iter().map(String::as_str).collect();
-    // The people's contexts have this namespace; the test's kubeconfigs have none.
-    if !line.contains(&"-n") && !line.contains(&"completion") {
-        line.extend(["-n", TEAM]);
-    }
     // A reader's machine runs nothing else: there, each is counted within a second.
     if ["approve", "deny", "revoke"].contains(&line[0]) {
         line.push("--timeout=60s");
     }
-    let ran = ended(start(world, &shown.who, &line), &line).await;
+    let kubeconfig = in_the_team(world, &shown.who);
+    let ran = ended(with_kubeconfig(kubeconfig.path(), &line), &line).await;
     let grants: Api<AccessGrant> = Api::namespaced(world.admin.clone(), TEAM);
     let all = grants.list(&ListParams::default()).await;
     for grant in all.expect("readable") {
         world.until(&grant, has_been_looked_at).await;
     }
     ran
+}
+
+/// Somebody's kubeconfig as people have it: with the team's namespace in its context, so that what they run, and are told to run, is short.
+fn in_the_team(world: &World, who: &str) -> NamedTempFile {
+    let text = std::fs::read_to_string(world.cluster.kubeconfig(who)).expect("a kubeconfig");
+    let mut kubeconfig: Value = serde_json::from_str(&text).expect("JSON");
+    kubeconfig["contexts"][0]["context"]["namespace"] = json!(TEAM);
+    let file = NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), kubeconfig.to_string()).expect("written");
+    file
 }
 
 fn has_been_looked_at(grant: &AccessGrant) -> bool {

@@ -102,10 +102,15 @@ impl Person {
             .bounded("ask", "the API server's version", call)
             .await?;
         let group_version = format!("{GROUP}/{VERSION}");
-        let kinds = self.client.list_api_group_resources(&group_version);
+        let call = self.client.list_api_group_resources(&group_version);
+        let keyloan = match self.bounded("ask", "for Keyloan's kinds", call).await {
+            Ok(_) => true,
+            Err(error) if is_unknown(&error.refused) => false,
+            Err(error) => return Err(error),
+        };
         Ok(ServerVersion {
             kubernetes: info.git_version,
-            keyloan: kinds.await.is_ok(),
+            keyloan,
         })
     }
 
@@ -131,6 +136,11 @@ impl Person {
             refused,
         })
     }
+}
+
+/// Whether the API server answers that there is no such thing; any other trouble says nothing about that.
+fn is_unknown(refused: &Refused) -> bool {
+    matches!(refused, Refused::NotFound | Refused::NotInstalled)
 }
 
 /// How an object is called in messages: `AccessGrant team-a/alice-db`.

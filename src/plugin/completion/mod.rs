@@ -53,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Completer::PowerShell => Shell::PowerShell,
         Completer::Zsh => Shell::Zsh,
         Completer::Kubectl => {
-            put(FOR_KUBECTL);
+            put(FOR_KUBECTL)?;
             return Ok(Exit::Done);
         }
     };
@@ -65,18 +65,18 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         .map_err(|error| Failure::new(format!("cannot write the script: {error}")))?;
     // For bash, clap_complete 4.6 calls a program with a hyphen by two names, and then finds none of its commands.
     let script = script.replace("kubectl__subcmd__keyloan", "kubectl__keyloan");
-    put(script.trim_end());
+    put(script.trim_end())?;
     Ok(Exit::Done)
 }
 
 /// Answers kubectl's completion, if this run is for that.
-pub fn answered(mut line: impl Iterator<Item = OsString>) -> Option<Exit> {
+pub fn answered(mut line: impl Iterator<Item = OsString>) -> Option<Result<Exit, Failure>> {
     if line.nth(1)? != ASKED {
         return None;
     }
     let words: Vec<_> = line
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    put(words::complete(Program::command(), &words));
-    Some(Exit::Done)
+    let printed = put(words::complete(Program::command(), &words));
+    Some(printed.map(|()| Exit::Done))
 }

@@ -66,7 +66,7 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
         objects.push(clean::clean(stored.map_err(unread)?)?);
     }
     let (form, output) = (arguments.form, arguments.output);
-    put(written(arguments.kind, form, output, &objects)?.trim_end());
+    put(written(arguments.kind, form, output, &objects)?.trim_end())?;
     for secret in objects.iter().filter_map(token_secret) {
         remark(format_args!(
             "note: the Secret {secret} with the token is not part of this; keep it out of Git"

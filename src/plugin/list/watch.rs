@@ -38,10 +38,10 @@ pub async fn watch(
                         Line::None => {}
                         Line::Row => match format {
                             Some(format) => print_object(&grant, format)?,
-                            None => say(watched.row(view, &grant, session.now())),
+                            None => say(watched.row(view, &grant, session.now()))?,
                         },
                         Line::Over if format.is_some() => remark(over(view, &grant)),
-                        Line::Over => say(over(view, &grant)),
+                        Line::Over => say(over(view, &grant))?,
                     }
                 }
             }
@@ -59,7 +59,7 @@ pub async fn watch(
                 }
                 match format {
                     Some(format) => chosen.iter().try_for_each(|g| print_object(g, format))?,
-                    None => say(view.table(&chosen, session.now())),
+                    None => say(view.table(&chosen, session.now()))?,
                 }
             }
             Change::AllSeen => {}

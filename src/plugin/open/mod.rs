@@ -14,6 +14,7 @@ use crate::cluster::person::{CallError, Link, Refused};
 
 use super::arguments::{GrantName, patience};
 use super::failure::{Exit, Failure};
+use super::hints::Hints;
 use super::output::remark;
 use super::session::Session;
 use super::waiting::{Waited, until, where_it_is};
@@ -45,7 +46,7 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
     let grant = session.grant(&arguments.grant.name).await?;
     let grant = match next(&grant, session.now()) {
         Next::Print => grant,
-        Next::Over => return Err(over(&grant)),
+        Next::Over => return Err(over(&grant, &session.hints)),
         Next::Wait { after } => wait(session, &grant, (after, None), arguments.timeout).await?,
         Next::Renew { at } => {
             let opens_still = opens(&grant, session.now());
@@ -67,7 +68,7 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
     };
     let link = read(session, &grant)
         .await
-        .map_err(|error| not_yours(error, &grant))?;
+        .map_err(|error| not_yours(error, &grant, &session.hints))?;
     print(&grant, &link, arguments.output, session.now())?;
     Ok(Exit::Done)
 }
@@ -128,7 +129,7 @@ async fn wait(
     patience: Duration,
 ) -> Result<AccessGrant, Failure> {
     let name = grant.name_any();
-    let news = |seen: &AccessGrant| arrived(seen, after, known);
+    let news = |seen: &AccessGrant| arrived(seen, after, known, &session.hints);
     match until(session, grant, patience, where_it_is, news).await? {
         Waited::There(Ok(grant)) => Ok(*grant),
         Waited::There(Err(failure)) => Err(failure),
@@ -138,10 +139,10 @@ async fn wait(
         }),
         Waited::TimedOut => {
             let failure = Failure::new(format!("{name} has no link yet"));
-            let next = format!("see what it waits for: kubectl keyloan explain {name}");
+            let explain = session.hints.command(format_args!("explain {name}"));
             Err(Failure {
                 exit: Exit::TimedOut,
-                ..failure.next(next)
+                ..failure.next(format!("see what it waits for: {explain}"))
             })
         }
     }
@@ -156,7 +157,7 @@ fn secret_name(grant: &AccessGrant) -> String {
 }
 
 /// Only the requester reads a link, which is not a matter of asking for a role.
-fn not_yours(error: CallError, grant: &AccessGrant) -> Failure {
+fn not_yours(error: CallError, grant: &AccessGrant, hints: &Hints) -> Failure {
     match error.refused {
         Refused::NoRight(_) => {
             let requester = grant.spec.requester.as_ref();
@@ -165,7 +166,10 @@ fn not_yours(error: CallError, grant: &AccessGrant) -> Failure {
                 "the link of {} is for {whose} alone",
                 grant.name_any()
             ))
-            .next("ask for the item yourself with `kubectl keyloan request`")
+            .next(format!(
+                "ask for the item yourself with `{}`",
+                hints.command("request")
+            ))
         }
         _ => error.into(),
     }

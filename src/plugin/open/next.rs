@@ -7,6 +7,7 @@ use crate::api::{ACTIVE, AccessGrant, Condition, Renewal};
 use crate::plan::links::RENEWAL_MARGIN;
 use crate::plan::reasons::grant as reasons;
 use crate::plugin::failure::{Exit, Failure};
+use crate::plugin::hints::Hints;
 use crate::plugin::waiting::{holds, is_over, where_it_is};
 
 /// The operator needs some of a loan's last time for a link that opens for an hour.
@@ -86,9 +87,10 @@ pub fn arrived(
     grant: &AccessGrant,
     after: u32,
     known: Option<&str>,
+    hints: &Hints,
 ) -> Option<Result<Box<AccessGrant>, Failure>> {
     if is_over(grant) {
-        return Some(Err(over(grant)));
+        return Some(Err(over(grant, hints)));
     }
     let status = grant.status.as_ref()?;
     if status.link.as_ref().is_some_and(|l| l.sequence > after) {
@@ -118,12 +120,12 @@ pub fn active(grant: &AccessGrant) -> Option<&Condition> {
 }
 
 /// There is no link any more.
-pub fn over(grant: &AccessGrant) -> Failure {
+pub fn over(grant: &AccessGrant, hints: &Hints) -> Failure {
     let name = grant.name_any();
     let failure = Failure::new(format!("{name} has no link. {}", where_it_is(grant)));
     Failure {
         exit: Exit::Refused,
-        ..failure.next("ask again with `kubectl keyloan request`")
+        ..failure.next(format!("ask again with `{}`", hints.command("request")))
     }
 }
 
@@ -132,6 +134,14 @@ mod tests {
     use super::*;
     use crate::api::Time;
     use crate::plugin::samples;
+
+    fn arrived(
+        grant: &AccessGrant,
+        after: u32,
+        known: Option<&str>,
+    ) -> Option<Result<Box<AccessGrant>, Failure>> {
+        super::arrived(grant, after, known, &Hints::default())
+    }
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()

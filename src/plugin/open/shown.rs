@@ -31,15 +31,15 @@ pub fn print(
 ) -> Result<(), Failure> {
     let url = link.url.expose_secret();
     match format {
-        Some(LinkFormat::Url) => put(url),
-        Some(LinkFormat::Json) => put(document(&for_programs(grant, link), Format::Json)?),
+        Some(LinkFormat::Url) => put(url)?,
+        Some(LinkFormat::Json) => put(document(&for_programs(grant, link), Format::Json)?)?,
         Some(LinkFormat::Yaml) => {
-            put(document(&for_programs(grant, link), Format::Yaml)?.trim_end())
+            put(document(&for_programs(grant, link), Format::Yaml)?.trim_end())?;
         }
         None => {
             // Never broken, so that it can be clicked.
-            put(visible(url));
-            say(Text::default().and_apart(about(grant, link, now)));
+            put(visible(url))?;
+            say(Text::default().and_apart(about(grant, link, now)))?;
         }
     }
     Ok(())

@@ -30,7 +30,6 @@ where
         Format::Name => put(name(object)),
         format => put(document(&cleaned(object)?, format)?.trim_end()),
     }
-    Ok(())
 }
 
 /// Prints objects; several as one `List`.
@@ -39,12 +38,10 @@ where
     K: Resource<DynamicType = ()> + Serialize,
 {
     if format == Format::Name {
-        objects.iter().for_each(|object| put(name(object)));
-        return Ok(());
+        return objects.iter().try_for_each(|object| put(name(object)));
     }
     let items = objects.iter().map(cleaned).collect::<Result<_, _>>()?;
-    put(document(&list(items), format)?.trim_end());
-    Ok(())
+    put(document(&list(items), format)?.trim_end())
 }
 
 /// A `List`, as kubectl makes it.

@@ -1,0 +1,90 @@
+//! Commands that a person is told to run next. They go where this run went: without its flags they could hit another loan of that name.
+
+use std::fmt::Display;
+
+use crate::cluster::person::PersonAccess;
+
+/// Where this run was told to go, as flags of the next one.
+#[derive(Clone, Debug, Default)]
+pub struct Hints {
+    namespace: String,
+    cluster: String,
+}
+
+impl Hints {
+    /// The flags that were given. What the kubeconfig says by itself, it says the next time, too.
+    pub fn of(access: &PersonAccess) -> Self {
+        let kubeconfig = access.kubeconfig.as_ref();
+        let kubeconfig = kubeconfig.map(|path| path.display().to_string());
+        let context = flag("--context", access.context.as_deref());
+        Self {
+            namespace: flag("-n", access.namespace.as_deref()),
+            cluster: context + &flag("--kubeconfig", kubeconfig.as_deref()),
+        }
+    }
+
+    /// A command about the same namespace: `kubectl keyloan open db -n team-a`.
+    pub fn command(&self, words: impl Display) -> String {
+        format!("kubectl keyloan {words}{}{}", self.namespace, self.cluster)
+    }
+
+    /// A command about all namespaces of the same cluster.
+    pub fn everywhere(&self, words: impl Display) -> String {
+        format!("kubectl keyloan {words} -A{}", self.cluster)
+    }
+}
+
+fn flag(name: &str, value: Option<&str>) -> String {
+    value.map_or_else(String::new, |value| format!(" {name} {}", quoted(value)))
+}
+
+/// A word as a shell has to be given it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+,".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hints(namespace: Option<&str>, context: Option<&str>, kubeconfig: Option<&str>) -> Hints {
+        Hints::of(&PersonAccess {
+            kubeconfig: kubeconfig.map(Into::into),
+            context: context.map(Into::into),
+            namespace: namespace.map(Into::into),
+        })
+    }
+
+    #[test]
+    fn where_nothing_was_said_the_command_is_short() {
+        let hints = hints(None, None, None);
+        assert_eq!(hints.command("open db"), "kubectl keyloan open db");
+        assert_eq!(hints.everywhere("list"), "kubectl keyloan list -A");
+    }
+
+    #[test]
+    fn a_command_goes_where_this_one_went() {
+        let hints = hints(Some("team-b"), Some("prod"), Some("/etc/kube/config"));
+        assert_eq!(
+            hints.command("revoke db"),
+            "kubectl keyloan revoke db -n team-b --context prod --kubeconfig /etc/kube/config"
+        );
+        assert_eq!(
+            hints.everywhere("list"),
+            "kubectl keyloan list -A --context prod --kubeconfig /etc/kube/config"
+        );
+    }
+
+    #[test]
+    fn a_shell_reads_a_hinted_command_as_it_was_meant() {
+        let odd = "it's a $(context); `x`";
+        let command = hints(None, Some(odd), Some("~/my config")).command("open db");
+        let words = shell_words::split(&command).unwrap();
+        let meant = ["--context", odd, "--kubeconfig", "~/my config"];
+        assert_eq!(words[4..], meant, "{command}");
+    }
+}
