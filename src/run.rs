@@ -1,5 +1,6 @@
 //! `keyloan run`: the operator as a process, with its arguments, logs and signals.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,12 +53,12 @@ pub struct RunArgs {
         requires = "namespaces"
     )]
     integration_namespaces: Vec<String>,
-    /// Where to serve /livez, /readyz and /metrics.
+    /// Where to serve /livez, /readyz and /metrics. [::] stands for every address, of IPv4 too.
     #[arg(
         long,
         env = "KEYLOAN_LISTEN",
         value_name = "ADDRESS",
-        default_value = "0.0.0.0:8080"
+        default_value = "[::]:8080"
     )]
     listen: SocketAddr,
     /// Lead only while holding this lease, so that several replicas can run; without, this one leads at once.
@@ -108,14 +109,15 @@ pub struct RunArgs {
         default_value_t = 600
     )]
     idle_timeout: u64,
-    /// The largest answer of 1Password that is read, in MiB.
+    /// The largest answer of 1Password that is read, in MiB; the sandbox has 64 MiB for all that it works on.
     #[arg(
         long,
         env = "KEYLOAN_MAX_RESPONSE",
         value_name = "MIB",
+        value_parser = clap::value_parser!(u8).range(1..=32),
         default_value_t = 16
     )]
-    max_response: usize,
+    max_response: u8,
 }
 
 /// Runs the operator until it is told to stop, or cannot go on.
@@ -156,12 +158,15 @@ impl RunArgs {
             ..
         } = self;
         let identity = identity.unwrap_or_else(|| format!("keyloan-{}", std::process::id()));
-        let enrolled = match namespaces.is_empty() {
+        // An environment variable that is empty names none.
+        let named = |names: Vec<String>| -> BTreeSet<String> {
+            let names = names.into_iter();
+            names.filter(|name| !name.is_empty()).collect()
+        };
+        let (lending, reading) = (named(namespaces), named(integration_namespaces));
+        let enrolled = match lending.is_empty() {
             true => Enrolled::All,
-            false => Enrolled::Only {
-                lending: namespaces.into_iter().collect(),
-                reading: integration_namespaces.into_iter().collect(),
-            },
+            false => Enrolled::Only { lending, reading },
         };
         Settings {
             kube: self
@@ -172,7 +177,7 @@ impl RunArgs {
                 call_timeout: Duration::from_secs(self.call_timeout),
                 exchange_timeout: Duration::from_secs(self.request_timeout),
                 idle_timeout: Duration::from_secs(self.idle_timeout),
-                max_response: self.max_response << 20,
+                max_response: usize::from(self.max_response) << 20,
                 ..CoreOptions::default()
             },
             allowed_origins: AllowedOrigins::with(self.allow_origins),
@@ -200,8 +205,27 @@ fn lease(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser as _;
     use keyloan::cluster::API_TIMEOUT;
     use keyloan::plan::links::CALL_TIMEOUT;
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    #[test]
+    fn a_list_of_namespaces_that_is_empty_names_none() {
+        let enrolled = |namespaces: &str| {
+            let line = ["keyloan", "--core=core.cwasm", namespaces];
+            let parsed = Command::try_parse_from(line).expect("understood");
+            parsed.run.settings().enrolled
+        };
+        assert!(matches!(enrolled("--namespaces="), Enrolled::All));
+        let one = enrolled("--namespaces=team-a,");
+        assert!(matches!(one, Enrolled::Only { lending, .. } if lending.len() == 1));
+    }
 
     #[test]
     fn no_call_can_be_given_more_time_than_the_schedule_of_links_reckons_with() {

@@ -1,7 +1,7 @@
 //! Health and metrics over HTTP: `/livez`, `/readyz`, `/metrics`.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -45,7 +45,7 @@ pub(super) async fn serve(
     tasks: &Tasks,
 ) -> Result<SocketAddr, ListenError> {
     let failed = |error| ListenError { address, error };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listener = bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let routes = Router::new()
         .route("/livez", get(|| async { "ok" }))
@@ -60,6 +60,16 @@ pub(super) async fn serve(
         axum::serve(listener, routes).await
     });
     Ok(bound)
+}
+
+/// Every address of IPv6 is every one of IPv4, too; a machine without IPv6 has only these.
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(_) if address.ip() == Ipv6Addr::UNSPECIFIED => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
+    }
 }
 
 /// Ready once every watch has told everything, and while the admission policies are in force. A replica that waits for its turn
@@ -81,4 +91,28 @@ async fn page(State(shown): State<Shown>) -> impl IntoResponse {
         [(header::CONTENT_TYPE, METRICS_TYPE)],
         shown.metrics.encode(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_listens_everywhere_is_reached_by_ipv4() {
+        let everywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+        let listener = bind(everywhere).await.expect("a listener");
+        let port = listener.local_addr().expect("an address").port();
+        assert!(
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+                .await
+                .is_ok()
+        );
+        let taken = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        assert!(
+            bind(taken).await.is_err(),
+            "another one is not chosen instead"
+        );
+    }
 }

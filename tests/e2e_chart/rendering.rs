@@ -106,6 +106,11 @@ async fn the_mutating_policies_go_by_the_version_of_the_cluster() {
         mutating(&[NEW, "--set=mutatingPolicies=on"]).await,
         Ok(true)
     );
+    // As YAML reads on and off.
+    for (known, wanted) in [("true", true), ("false", false)] {
+        let set = format!("--set-json=mutatingPolicies={known}");
+        assert_eq!(mutating(&[NEW, &set]).await, Ok(wanted));
+    }
     let said = mutating(&[OLD, "--set=mutatingPolicies=on"])
         .await
         .unwrap_err();

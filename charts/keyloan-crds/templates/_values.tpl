@@ -15,12 +15,15 @@
 {{ .Values.email }}
 {{- end }}
 
-{{/* Whether there are mutating policies: by the version, because offline Helm does not know which kinds a cluster serves. */}}
+{{/* Whether there are mutating policies: by the version, because offline Helm does not know which kinds a cluster serves.
+YAML takes on and off without quotes for true and false. */}}
 {{- define "keyloan-crds.mutating" -}}
+{{- $wanted := .Values.mutatingPolicies }}
+{{- if kindIs "bool" $wanted }}{{ $wanted = ternary "on" "off" $wanted }}{{ end }}
 {{- $version := .Capabilities.KubeVersion.Version }}
 {{- $known := semverCompare ">=1.36.0-0" $version }}
-{{- if and (eq .Values.mutatingPolicies "on") (not $known) }}
+{{- if and (eq $wanted "on") (not $known) }}
 {{- fail (printf "mutatingPolicies is on, but Kubernetes %s has no MutatingAdmissionPolicy of version v1: it comes with 1.36. Set mutatingPolicies to auto or off, or --kube-version to the cluster's version" $version) }}
 {{- end }}
-{{- if or (eq .Values.mutatingPolicies "on") (and (eq .Values.mutatingPolicies "auto") $known) }}true{{ end }}
+{{- if or (eq $wanted "on") (and (eq $wanted "auto") $known) }}true{{ end }}
 {{- end }}

@@ -14,7 +14,7 @@
 {{/* What selects the pods: never changes in the life of a release. */}}
 {{- define "keyloan.selector" -}}
 app.kubernetes.io/name: keyloan
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "keyloan.labels" -}}
@@ -27,5 +27,5 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "keyloan.subjects" -}}
 - kind: ServiceAccount
   name: {{ include "keyloan.serviceAccount" . }}
-  namespace: {{ .Release.Namespace }}
+  namespace: {{ .Release.Namespace | quote }}
 {{- end }}
