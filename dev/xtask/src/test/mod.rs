@@ -21,7 +21,7 @@ use crate::workspace::{build_for_image, cargo};
 /// Options of the command.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Leave out the tests that need a control plane: seconds after a build
+    /// Leave out the tests that need a control plane: some two minutes after a build
     #[arg(long)]
     fast: bool,
 }
