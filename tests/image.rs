@@ -111,7 +111,7 @@ fn the_chart_starts_what_the_image_holds_as_the_user_that_it_names() {
     assert!(DEPLOYMENT.contains(&format!("runAsGroup: {group}\n")));
     let port = only("EXPOSE");
     assert!(DEPLOYMENT.contains(&format!("containerPort: {port}\n")));
-    assert!(DEPLOYMENT.contains(&format!("--listen=0.0.0.0:{port}\n")));
+    assert!(DEPLOYMENT.contains(&format!("--listen=[::]:{port}\n")));
 }
 
 #[test]
