@@ -15,7 +15,7 @@ use super::inventory::{Inventory, ItemSeen, Lookup, VaultSeen};
 use super::observed::{IntegrationSeen, Observed};
 use super::reasons::grant as reasons;
 use super::retry::Attempt;
-use super::selection::{is_one_of, item_matches, lends_from};
+use super::selection::{is_known, is_one_of, item_matches, lends_from};
 use super::terms::{Agreement, Subject};
 
 /// What was applied together with a request, such as by GitOps, is known so long after it at the latest.
@@ -101,7 +101,7 @@ pub(super) fn look_up_and_agree(
 /// Whether it is not known yet what flows want to know of the namespace.
 fn is_not_known(seen: &Observed) -> bool {
     let by_label = |flow: &Arc<AccessFlow>| flow.spec.namespaces.from == FromNamespaces::Selector;
-    seen.namespace_labels.is_empty() && seen.flows.iter().any(by_label)
+    !is_known(&seen.namespace_labels) && seen.flows.iter().any(by_label)
 }
 
 /// Whether a flow covered the request when it was looked at before.

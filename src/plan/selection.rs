@@ -31,7 +31,7 @@ pub fn namespace_matches(
 
 /// Every namespace has a label, its name, by the API server: one without any is not known yet, and of that a selector that asks for
 /// what is not there would hold.
-fn is_known(labels: &BTreeMap<String, String>) -> bool {
+pub(super) fn is_known(labels: &BTreeMap<String, String>) -> bool {
     !labels.is_empty()
 }
 
