@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::account::FieldKind;
+use crate::account::{FieldKind, Item};
 use crate::crypto::{Envelope, ShareSecret};
 use crate::routes::{View, Viewed};
 
@@ -19,6 +19,15 @@ pub struct OpenedItem {
 }
 
 impl OpenedItem {
+    /// Whether this is the item of an account's file, all of it and nothing else; fields may come in any order.
+    pub fn is_all_of(&self, item: &Item) -> bool {
+        let mut shown: Vec<_> = self.fields.iter().map(|f| (&*f.label, &*f.value)).collect();
+        let mut kept: Vec<_> = item.fields.iter().map(|f| (&*f.label, &*f.value)).collect();
+        shown.sort_unstable();
+        kept.sort_unstable();
+        self.title == item.title && self.notes == item.notes && shown == kept
+    }
+
     /// The value of the field of this label.
     pub fn value(&self, label: &str) -> Option<&str> {
         self.fields
@@ -207,4 +216,42 @@ fn decrypt<T: for<'de> Deserialize<'de>>(
         .map_err(|error| Reason::Unreadable(error.to_string()))?;
     // The parser's message could quote the plaintext.
     serde_json::from_slice(&plain).map_err(|_| Reason::Unreadable("it is no item".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::Account;
+
+    #[test]
+    fn only_the_whole_item_as_it_is_will_do() {
+        let account = Account::parse(include_str!("../account.example.yaml")).unwrap();
+        let items = account.vaults.iter().flat_map(|vault| &vault.items);
+        let item = items.max_by_key(|item| item.fields.len()).unwrap();
+        let fields = item.fields.iter().rev().map(|field| OpenedField {
+            label: field.label.clone(),
+            value: field.value.clone(),
+            kind: field.kind,
+        });
+        let whole = OpenedItem {
+            title: item.title.clone(),
+            fields: fields.collect(),
+            notes: item.notes.clone(),
+        };
+        assert!(whole.fields.len() > 1 && whole.is_all_of(item));
+        let changed = |change: fn(&mut OpenedItem)| {
+            let mut changed = whole.clone();
+            change(&mut changed);
+            changed
+        };
+        for other in [
+            changed(|seen| drop(seen.fields.pop())),
+            changed(|seen| seen.fields.push(seen.fields[0].clone())),
+            changed(|seen| seen.fields[0].value.push('x')),
+            changed(|seen| seen.title.push('x')),
+            changed(|seen| seen.notes.push('x')),
+        ] {
+            assert!(!other.is_all_of(item), "{other:?}");
+        }
+    }
 }
