@@ -9,6 +9,7 @@ use super::setting::Setting;
 use crate::floor::Floor;
 use crate::loans::{self, Batch, Loan};
 use crate::report::{Figure, Unit};
+use crate::service::Requests;
 
 /// Aims, all of them: at most.
 const RESIDENT_WITH_ONE: f64 = 40.0;
@@ -130,16 +131,8 @@ impl Setting {
         let writes = self.audit.writes_since(mark, &loans::names(&batch.loans))?;
         let loans = batch.loans.len();
         found.compare("one at a time", &batch, &floor.one_at_a_time);
-        let each = requests.lending as f64 / loans as f64;
-        found.requests.add(
-            Figure::new(
-                "a loan, on a client that is signed in",
-                each,
-                Unit::Requests,
-            )
-            .at_most(REQUESTS_WHEN_WARM)
-            .made_of(requests.to_string()),
-        );
+        let each = requests_for_each("a loan, on a client that is signed in", &requests, loans);
+        found.requests.add(each.at_most(REQUESTS_WHEN_WARM));
         let each = writes.of_loans() as f64 / loans as f64;
         found.writes.add(
             Figure::new("a loan, from the request to Active", each, Unit::Writes)
@@ -162,15 +155,9 @@ impl Setting {
         self.settle().await?;
         let requests = self.service.requests().await?;
         let writes = self.audit.writes_since(mark, &loans::names(&renewed))?;
-        found.requests.add(
-            Figure::new(
-                "a renewal, on a client that is signed in",
-                requests.lending as f64 / renewed.len() as f64,
-                Unit::Requests,
-            )
-            .at_most(REQUESTS_PER_RENEWAL)
-            .made_of(requests.to_string()),
-        );
+        let what = "a renewal, on a client that is signed in";
+        let each = requests_for_each(what, &requests, renewed.len());
+        found.requests.add(each.at_most(REQUESTS_PER_RENEWAL));
         found.writes.add(
             Figure::new(
                 "a renewal, its first link deleted by hand",
@@ -224,26 +211,13 @@ impl Setting {
             lent.push(self.lend(integration).await?);
         }
         let requests = self.service.requests().await?;
-        found.requests.add(
-            Figure::new(
-                "a loan, on a client just rebuilt",
-                requests.lending as f64 / all as f64,
-                Unit::Requests,
-            )
-            .at_most(REQUESTS_WHEN_REBUILT)
-            .made_of(requests.to_string()),
-        );
+        let each = requests_for_each("a loan, on a client just rebuilt", &requests, all);
+        found.requests.add(each.at_most(REQUESTS_WHEN_REBUILT));
         self.until_clients_are_dropped().await?;
         self.renew_each(&lent).await?;
         let requests = self.service.requests().await?;
-        found.requests.add(
-            Figure::new(
-                "a renewal, on a client just rebuilt",
-                requests.lending as f64 / all as f64,
-                Unit::Requests,
-            )
-            .made_of(requests.to_string()),
-        );
+        let each = requests_for_each("a renewal, on a client just rebuilt", &requests, all);
+        found.requests.add(each);
         self.active.extend(lent);
         Ok(())
     }
@@ -290,4 +264,10 @@ impl Setting {
         })
         .await
     }
+}
+
+/// The requests for each of so many, listing apart.
+fn requests_for_each(what: &str, requests: &Requests, of: usize) -> Figure {
+    let each = requests.lending as f64 / of as f64;
+    Figure::new(what, each, Unit::Requests).made_of(requests.to_string())
 }
