@@ -5,7 +5,7 @@ mod world;
 use std::time::Duration;
 
 use keyloan::api::{
-    ACCEPTED, AccessFlowSpec, AccessGrant, AccessRecord, FlowLimits, LinkOutcome, TitlePattern,
+    ACCEPTED, AccessFlowSpec, AccessGrant, AccessRecord, LinkOutcome, TitlePattern,
 };
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
@@ -13,10 +13,7 @@ use serde_json::json;
 use world::{Ask, PLATFORM, TEAM, World, condition, needs_approval};
 
 fn one_each(flow: &mut AccessFlowSpec) {
-    flow.limits = Some(FlowLimits {
-        active_per_requester: Some(1),
-        pending_per_requester: None,
-    });
+    flow.limits.active_per_requester = 1;
 }
 
 fn has_no_place(grant: &AccessGrant) -> bool {
@@ -119,10 +116,7 @@ async fn a_request_that_is_deleted_while_it_waits_frees_its_place_at_once() {
     world
         .flow("reviewed", |flow| {
             needs_approval("AllOf", &[("owner", "platform-owners", 1)])(flow);
-            flow.limits = Some(FlowLimits {
-                active_per_requester: None,
-                pending_per_requester: Some(1),
-            });
+            flow.limits.pending_per_requester = 1;
         })
         .await;
     let first = world.ask("alice", Ask::item("db password")).await;
@@ -140,10 +134,7 @@ async fn a_request_that_goes_by_another_flow_leaves_its_place_to_the_next_one() 
     world.integration("prod", "lender").await;
     let one_at_a_time = |flow: &mut AccessFlowSpec| {
         needs_approval("AllOf", &[("owner", "platform-owners", 1)])(flow);
-        flow.limits = Some(FlowLimits {
-            active_per_requester: None,
-            pending_per_requester: Some(1),
-        });
+        flow.limits.pending_per_requester = 1;
     };
     world.flow("general", one_at_a_time).await;
     let first = world.ask("alice", Ask::item("db password")).await;

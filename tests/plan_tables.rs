@@ -16,6 +16,7 @@ mod plan {
     mod lookup;
     mod requests;
     mod schedule;
+    mod shares;
     mod statuses;
     mod terms;
     mod waiting;

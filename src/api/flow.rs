@@ -67,9 +67,9 @@ pub struct AccessFlowSpec {
     /// When a loan may start. Without it: at any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeframe: Option<Timeframe>,
-    /// How much one requester may have by this flow at a time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limits: Option<FlowLimits>,
+    /// How much one requester may have by this flow at a time. The defaults bind flows that give no limits, too.
+    #[serde(default)]
+    pub limits: FlowLimits,
     /// How to use what was lent, instead of the integration's `customAccessDetails`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_details: Option<AccessDetails>,
@@ -375,17 +375,37 @@ pub enum Weekday {
 }
 
 /// How much one requester may have by one flow at a time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlowLimits {
-    /// Loans that run, and loans that were ended or deleted, as long as a link of them may still open. Default: no limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The most loans of one requester: those that run, and those that were ended or deleted, as long as a link of them may still open. A
+    /// request beyond that waits (reason `LimitReached`). Default: 5.
+    #[serde(default = "five")]
     #[schemars(range(min = 1, max = 1000))]
-    pub active_per_requester: Option<u32>,
-    /// Requests that wait for approval. Default: no limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_per_requester: u32,
+    /// The most requests of one requester that wait for approval or for their first link. A request beyond that waits for one of these places
+    /// (reason `LimitReached`). While a requester has five times as many open requests, the next one fails at once (reason
+    /// `TooManyRequests`). Default: 10.
+    #[serde(default = "ten")]
     #[schemars(range(min = 1, max = 1000))]
-    pub pending_per_requester: Option<u32>,
+    pub pending_per_requester: u32,
+}
+
+impl Default for FlowLimits {
+    fn default() -> Self {
+        Self {
+            active_per_requester: five(),
+            pending_per_requester: ten(),
+        }
+    }
+}
+
+fn five() -> u32 {
+    5
+}
+
+fn ten() -> u32 {
+    10
 }
 
 /// Whether the flow can be used.

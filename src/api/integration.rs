@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessDetails, Condition, Domain, NAME_PATTERN, Person, PersonKind, PrincipalName, Span, Time,
+    AccessDetails, Condition, Domain, LinkLifetime, NAME_PATTERN, Person, PersonKind, PrincipalName, Span, Time,
     TitleOrId, UTC_PATTERN,
 };
 
@@ -62,7 +62,7 @@ pub struct OnePasswordIntegrationSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub recipient_domains: Vec<Domain>,
-    /// Ceilings over every flow of this integration.
+    /// Bounds over every flow of this integration, and how the account's request limits are divided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<IntegrationLimits>,
     /// The 1Password plan of the account; it decides how many requests a service account may make.
@@ -137,8 +137,8 @@ pub struct ResourceOwner {
     pub allowed: Vec<PrincipalName>,
 }
 
-/// Ceilings over every flow.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+/// Bounds over every flow, and how the account's request limits are divided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrationLimits {
     /// How long a loan lasts at the most, whatever a flow allows, such as `4h`, `90m` or `1d12h`; at least `1h`. Default: no ceiling.
@@ -151,6 +151,50 @@ pub struct IntegrationLimits {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub blocked: Vec<Person>,
+    /// The longest lifetime of a link, whatever a flow allows. It binds the next link of loans that run, too. Default: no ceiling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_link_lifetime: Option<LinkLifetime>,
+    /// How many people have to approve a loan at least, from 1 to 10. A flow that can lend with fewer approvals lends nothing, and its condition
+    /// `Ready` says so. Default: no such bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    #[x_kube(validation = Rule::new("self <= 10")
+        .message("minApprovals is how many people have to approve, from 1 to 10, such as 2"))]
+    pub min_approvals: Option<u32>,
+    /// The part of the account's request limits that one requester may use, in percent, from 1 to 100. Beyond that a requester's links wait
+    /// (reason `RequesterShareUsed`). Default: 25.
+    #[serde(default = "a_quarter")]
+    #[schemars(range(min = 1))]
+    #[x_kube(validation = Rule::new("self <= 100")
+        .message("requesterShare is in percent, from 1 to 100, such as 25"))]
+    pub requester_share: u32,
+    /// The part of the account's request limits that first links and discoveries leave to renewals, in percent, from 0 to 90. First links wait
+    /// where only this part is left (reason `KeptForRenewals`). Default: 20.
+    #[serde(default = "a_fifth")]
+    #[x_kube(validation = Rule::new("self <= 90")
+        .message("renewalShare is in percent, from 0 to 90, such as 20: what is kept for renewals is missing for first links"))]
+    pub renewal_share: u32,
+}
+
+impl Default for IntegrationLimits {
+    fn default() -> Self {
+        Self {
+            max_duration: None,
+            blocked: Vec::new(),
+            max_link_lifetime: None,
+            min_approvals: None,
+            requester_share: a_quarter(),
+            renewal_share: a_fifth(),
+        }
+    }
+}
+
+fn a_quarter() -> u32 {
+    25
+}
+
+fn a_fifth() -> u32 {
+    20
 }
 
 /// The 1Password plan of an account.

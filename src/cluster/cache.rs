@@ -8,6 +8,7 @@ mod feed;
 mod known;
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use kube::{Resource, ResourceExt};
@@ -64,9 +65,37 @@ type Subscriber<K> = Box<dyn Fn(&K) + Send + Sync>;
 pub struct Cache<K> {
     known: RwLock<Known<K>>,
     keeps: Keeps,
+    /// Drops what nobody looks at of an object.
+    thin: fn(&mut K),
+    visits: Visits,
     subscribers: RwLock<Vec<Subscriber<K>>>,
     /// How many streams have not told everything yet.
     pending: watch::Sender<usize>,
+}
+
+/// How many objects were looked at: tests count what a pass costs, since time tells nothing on a busy machine.
+#[derive(Default)]
+struct Visits(#[cfg(test)] std::sync::atomic::AtomicUsize);
+
+impl Visits {
+    fn one(&self) {
+        #[cfg(test)]
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+impl<K: Resource> Cache<K> {
+    /// How many objects were looked at so far.
+    pub(crate) fn visited(&self) -> usize {
+        self.visits.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Takes an object in, as from a watch.
+    pub(crate) fn learn(self: &Arc<Self>, object: K) {
+        let event = kube::runtime::watcher::Event::Apply(object);
+        Feed::new(self.clone(), None).take(event);
+    }
 }
 
 /// A call of ours about one object, from before it is sent until it is answered or given up.
@@ -81,13 +110,22 @@ impl<K: Resource> Cache<K> {
         Self {
             known: RwLock::new(Known::new(marks)),
             keeps,
+            thin: |_| {},
+            visits: Visits::default(),
             subscribers: RwLock::default(),
             pending: watch::Sender::new(streams),
         }
     }
 
+    /// The same, which drops of each object what this does.
+    pub(super) fn thinned(mut self, thin: fn(&mut K)) -> Self {
+        self.thin = thin;
+        self
+    }
+
     /// The object of this key.
     pub fn get(&self, key: &Key) -> Option<Arc<K>> {
+        self.visits.one();
         self.known
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -100,6 +138,7 @@ impl<K: Resource> Cache<K> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known
             .all()
+            .inspect(|_| self.visits.one())
             .filter(|object| wanted(object))
             .cloned()
             .collect()
@@ -108,7 +147,26 @@ impl<K: Resource> Cache<K> {
     /// All objects with this mark.
     pub fn having(&self, mark: &Mark) -> Vec<Arc<K>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.having(mark).cloned().collect()
+        let having = known.having(mark).inspect(|_| self.visits.one());
+        having.cloned().collect()
+    }
+
+    /// Of all objects with this mark those of each person that are the newest, so many at the most.
+    pub fn newest(&self, mark: &Mark, most: usize) -> Vec<Arc<K>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let newest = known.newest(mark, most).inspect(|_| self.visits.one());
+        newest.cloned().collect()
+    }
+
+    /// Looks at the objects with this mark, the oldest first, until it has seen enough.
+    pub fn walk(&self, mark: &Mark, mut look: impl FnMut(&K) -> ControlFlow<()>) {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        for object in known.having(mark) {
+            self.visits.one();
+            if look(object).is_break() {
+                return;
+            }
+        }
     }
 
     /// The keys of all objects.
@@ -166,6 +224,11 @@ impl<K: Resource> Cache<K> {
         subscribers.iter().for_each(|notice| notice(object));
     }
 
+    fn prune(&self, object: &mut K) {
+        self.keeps.prune(object);
+        (self.thin)(object);
+    }
+
     fn write(&self) -> RwLockWriteGuard<'_, Known<K>> {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -189,7 +252,7 @@ impl<K: Resource> Asking<'_, K> {
     }
 
     fn answered(self, mut object: K, may_be_new: bool) -> Arc<K> {
-        self.cache.keeps.prune(&mut object);
+        self.cache.prune(&mut object);
         let object = Arc::new(object);
         let mut known = self.cache.write();
         let counts = may_be_new || known.has(&self.key, object.as_ref());

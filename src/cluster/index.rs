@@ -1,18 +1,27 @@
 //! What objects can be found by besides their names: without it, each pass would look through all objects of a kind.
+//!
+//! The objects with a mark are kept in order, each person's by themselves, so that a pass can look at the first or the newest few however
+//! many there are.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use kube::ResourceExt;
 
 use super::cache::Key;
-use crate::api::{AccessDecision, AccessGrant, AccessRecord};
+use crate::api::{AccessDecision, AccessGrant, AccessRecord, Decision};
+use crate::plan::in_line::Standing;
+use crate::plan::over::is_turned_away;
 
 /// Something that objects have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Mark {
-    /// They were asked for by this person, by username.
+    /// Loans that were asked for by this person, by username.
     Requester(String),
+    /// Requests of this person, by username, that have a place by a flow's limits.
+    WithPlace(String),
+    /// Requests of this person, by username, that have none.
+    InLine(String),
     /// They are in this namespace.
     Namespace(String),
     /// They name the grant of this name, or a former one.
@@ -21,72 +30,152 @@ pub enum Mark {
     GrantUid(String),
 }
 
+/// An object's place among those with a mark.
+pub(super) struct Marked {
+    mark: Mark,
+    /// Those of one lane are in order among themselves.
+    lane: String,
+    rank: Rank,
+}
+
+/// When an object was made, in seconds, and what tells it from others of that second.
+type Rank = (i64, String);
+
 /// The marks of a kind's objects.
-pub(super) type Marks<K> = fn(&K) -> Vec<Mark>;
+pub(super) type Marks<K> = fn(&K) -> Vec<Marked>;
+
+/// The objects of one lane, in their order.
+type Lane = BTreeSet<(Rank, Arc<Key>)>;
 
 /// Which objects have which mark.
 pub(super) struct Index<K> {
     marks: Marks<K>,
-    keys: HashMap<Mark, HashSet<Arc<Key>>>,
+    lanes: HashMap<Mark, BTreeMap<String, Lane>>,
 }
 
 impl<K> Index<K> {
     pub(super) fn new(marks: Marks<K>) -> Self {
         Self {
             marks,
-            keys: HashMap::new(),
+            lanes: HashMap::new(),
         }
     }
 
     pub(super) fn add(&mut self, key: &Arc<Key>, object: &K) {
-        for mark in (self.marks)(object) {
-            self.keys.entry(mark).or_default().insert(key.clone());
+        for Marked { mark, lane, rank } in (self.marks)(object) {
+            let lanes = self.lanes.entry(mark).or_default();
+            lanes.entry(lane).or_default().insert((rank, key.clone()));
         }
     }
 
-    pub(super) fn remove(&mut self, key: &Key, object: &K) {
-        for mark in (self.marks)(object) {
-            let Some(keys) = self.keys.get_mut(&mark) else {
+    pub(super) fn remove(&mut self, key: &Arc<Key>, object: &K) {
+        for Marked { mark, lane, rank } in (self.marks)(object) {
+            let Some(lanes) = self.lanes.get_mut(&mark) else {
                 continue;
             };
-            keys.remove(key);
-            if keys.is_empty() {
-                self.keys.remove(&mark);
+            if let Some(those) = lanes.get_mut(&lane) {
+                those.remove(&(rank, key.clone()));
+                if those.is_empty() {
+                    lanes.remove(&lane);
+                }
+            }
+            if lanes.is_empty() {
+                self.lanes.remove(&mark);
             }
         }
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.lanes.is_empty()
     }
 
-    /// The keys of the objects with this mark.
+    /// The keys of the objects with this mark, those of each lane from the oldest on.
     pub(super) fn having(&self, mark: &Mark) -> impl Iterator<Item = &Key> {
-        self.keys.get(mark).into_iter().flatten().map(AsRef::as_ref)
+        let lanes = self.lanes.get(mark).into_iter().flat_map(BTreeMap::values);
+        lanes.flatten().map(|(_, key)| key.as_ref())
+    }
+
+    /// The keys of so many objects of each lane with this mark, the newest.
+    pub(super) fn newest(&self, mark: &Mark, most: usize) -> impl Iterator<Item = &Key> {
+        let lanes = self.lanes.get(mark).into_iter().flat_map(BTreeMap::values);
+        let newest = lanes.flat_map(move |lane| lane.iter().rev().take(most));
+        newest.map(|(_, key)| key.as_ref())
     }
 }
 
 /// Objects that are found by their names only.
-pub(super) fn unmarked<K>(_: &K) -> Vec<Mark> {
+pub(super) fn unmarked<K>(_: &K) -> Vec<Marked> {
     Vec::new()
 }
 
-pub(super) fn of_grant(grant: &AccessGrant) -> Vec<Mark> {
-    let requester = grant.spec.requester.as_ref();
-    let requester = requester.map(|by| Mark::Requester(by.username.clone()));
+/// In one lane, by when they were made.
+pub(super) fn marked(mark: Mark, object: &impl ResourceExt, tie: Option<String>) -> Marked {
+    let made = object.creation_timestamp();
+    let second = made.map_or(i64::MIN, |made| made.0.as_second());
+    Marked {
+        mark,
+        lane: String::new(),
+        rank: (second, tie.unwrap_or_default()),
+    }
+}
+
+/// What was turned away is found by its name only: it is not looked at when something changes.
+pub(super) fn of_grant(grant: &AccessGrant) -> Vec<Marked> {
+    if is_turned_away(grant) {
+        return Vec::new();
+    }
     let namespace = Mark::Namespace(grant.namespace().unwrap_or_default());
-    requester.into_iter().chain([namespace]).collect()
+    let requester = grant.spec.requester.as_ref().map(|by| by.username.clone());
+    let stands = requester.and_then(|requester| match Standing::of(grant) {
+        Standing::HasPlace => Some(Mark::WithPlace(requester)),
+        Standing::InLine | Standing::New => Some(Mark::InLine(requester)),
+        Standing::Gone => None,
+    });
+    let marks = stands.into_iter().chain([namespace]);
+    marks.map(|mark| marked(mark, grant, grant.uid())).collect()
 }
 
-pub(super) fn of_decision(decision: &AccessDecision) -> Vec<Mark> {
+/// Each person's decisions of each kind are by themselves, so that none of them hides those of somebody else, nor a Deny behind Approves.
+pub(super) fn of_decision(decision: &AccessDecision) -> Vec<Marked> {
     let namespace = decision.namespace().unwrap_or_default();
-    vec![Mark::GrantNamed(Key::new(namespace, &decision.spec.grant))]
+    let mark = Mark::GrantNamed(Key::new(namespace, &decision.spec.grant));
+    let by = decision.spec.approver.as_ref();
+    let by = by.map_or("", |by| by.username.as_str());
+    let kind = match decision.spec.decision {
+        Decision::Approve => "approve",
+        Decision::Deny => "deny",
+        Decision::Revoke => "revoke",
+    };
+    vec![Marked {
+        lane: format!("{kind} {by}"),
+        ..marked(mark, decision, decision.metadata.name.clone())
+    }]
 }
 
-pub(super) fn of_record(record: &AccessRecord) -> Vec<Mark> {
-    vec![
+pub(super) fn of_record(record: &AccessRecord) -> Vec<Marked> {
+    let marks = [
         Mark::Requester(record.spec.requester.username.clone()),
         Mark::GrantUid(record.spec.grant.uid.clone()),
-    ]
+    ];
+    marks.map(|mark| marked(mark, record, None)).into()
+}
+
+/// Keeps of a request that was turned away what it takes to delete it in time.
+pub(super) fn thin(grant: &mut AccessGrant) {
+    if !is_turned_away(grant) {
+        return;
+    }
+    grant.metadata.annotations = None;
+    grant.metadata.labels = None;
+    let spec = &mut grant.spec;
+    (spec.justification, spec.recipients, spec.flow) = (None, None, None);
+    spec.requester = None;
+    if let Some(status) = &mut grant.status {
+        status.considered_flows = Vec::new();
+        status.terms = None;
+        for condition in &mut status.conditions {
+            condition.message = String::new();
+        }
+    }
 }

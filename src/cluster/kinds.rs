@@ -38,7 +38,15 @@ impl<K: Namespaced> Kind<K> {
         }
     }
 
-    pub(super) fn cache(&self) -> &Arc<Cache<K>> {
+    /// The same, which keeps of each object only what this leaves.
+    pub(super) fn thinned(verbs: Verbs, marks: Marks<K>, thin: fn(&mut K)) -> Self {
+        Self {
+            cache: Arc::new(Cache::new(1, marks, Keeps::OURS).thinned(thin)),
+            verbs,
+        }
+    }
+
+    pub(crate) fn cache(&self) -> &Arc<Cache<K>> {
         &self.cache
     }
 

@@ -61,6 +61,18 @@ const NAMESPACES_WITHIN: Duration = Duration::from_secs(30);
 /// What is known of a Secret of ours without reading it: labels, annotations, version.
 pub type SecretMark = PartialObjectMeta<Secret>;
 
+#[cfg(test)]
+impl Cluster {
+    /// One whose API server never answers: all that is known of it is what a test makes known.
+    pub(crate) fn out_of_touch() -> Self {
+        let never = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
+        });
+        let client = Client::new(never, "default");
+        Self::new(client, Enrolled::default(), Arc::new(Metrics::new()))
+    }
+}
+
 /// What the operator sees of the cluster, and can do to it.
 pub struct Cluster {
     /// The integrations.
@@ -94,7 +106,7 @@ impl Cluster {
         Self {
             integrations: Kind::new(verbs.clone(), index::unmarked),
             flows: Kind::new(verbs.clone(), index::unmarked),
-            grants: Kind::new(verbs.clone(), index::of_grant),
+            grants: Kind::thinned(verbs.clone(), index::of_grant, index::thin),
             decisions: Kind::new(verbs.clone(), index::of_decision),
             records: Kind::new(verbs.clone(), index::of_record),
             secrets: Arc::new(Cache::new(secret_streams, index::unmarked, Keeps::SECRETS)),

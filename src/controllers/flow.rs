@@ -44,8 +44,8 @@ impl Flows {
             return Outcome::Gone;
         };
         let integration = Key::new(&key.namespace, &flow.spec.integration.0);
-        let exists = self.cluster.integrations.get(&integration).is_some();
-        let Plan { status, notes } = plan(&flow, exists, self.clock.now());
+        let integration = self.cluster.integrations.get(&integration);
+        let Plan { status, notes } = plan(&flow, integration.as_deref(), self.clock.now());
         match self.cluster.flows.patch_status(&flow, &status).await {
             Ok(written) => {
                 for note in notes.into_iter().filter(|_| written) {

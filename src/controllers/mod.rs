@@ -8,6 +8,7 @@ pub mod loan;
 mod quotas;
 pub mod registry;
 mod session;
+mod turns;
 mod words;
 
 pub use quotas::Quotas;

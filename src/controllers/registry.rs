@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
-use super::quotas::Quotas;
-use super::session::{Session, Tools};
-use crate::api::AccountPlan;
+use super::quotas::{Promise, Quotas, Wanted};
+use super::session::{OnBehalf, Session, Tools};
+use super::turns::{Order, Turn, Turns};
+use crate::api::OnePasswordIntegration;
 use crate::cluster::Key;
 use crate::onepassword::{
     Accounts, CallError, ItemOverview, ItemState, OnePassword, Problem, ServiceAccountToken,
@@ -17,6 +17,7 @@ use crate::onepassword::{
 };
 use crate::plan::integration::{Discovery, SessionSeen, TokenSeen};
 use crate::plan::inventory::{Inventory, ItemSeen, Lookup};
+use crate::plan::quota::{Budget, Shares};
 use crate::runtime::Clock;
 use crate::telemetry::Metrics;
 
@@ -35,7 +36,7 @@ pub(super) struct Entry {
     state: Mutex<State>,
     /// Held while a vault is listed to find an item: whoever wants the same waits and looks at the result.
     listing: tokio::sync::Mutex<()>,
-    turns: Arc<Semaphore>,
+    turns: Turns,
 }
 
 #[derive(Default)]
@@ -62,6 +63,15 @@ pub(super) struct SecretVersion {
     pub(super) uid: Option<String>,
     pub(super) version: Option<String>,
     pub(super) key: String,
+}
+
+/// Who asks 1Password for something, and for which loan.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker<'a> {
+    /// The requester, by username.
+    pub(super) requester: &'a str,
+    /// The loan, by its grant's uid.
+    pub(super) loan: &'a str,
 }
 
 /// What is in memory about one integration, for its plan.
@@ -106,18 +116,56 @@ impl Registry {
         )
     }
 
+    /// What is left of an integration's request limits for a link of this loan.
+    pub(super) fn budget(
+        &self,
+        integration: &OnePasswordIntegration,
+        asker: Asker<'_>,
+    ) -> Budget {
+        let entry = self.get(&Key::of(integration));
+        let Some(session) = entry.and_then(|entry| entry.lock().session()) else {
+            return Budget::default();
+        };
+        let wanted = Wanted {
+            requester: asker.requester,
+            loan: asker.loan,
+            plan: integration.spec.plan,
+            shares: Shares::of(integration.spec.limits.as_ref()),
+        };
+        let now = self.tools.clock.now();
+        self.tools.quotas.budget(session.payer(), wanted, now)
+    }
+
     /// The account of an integration, if its token is of the right shape and belongs to this account still. What is sent through
-    /// it is counted.
-    pub fn account(&self, integration: &Key, address: &str) -> Option<Arc<dyn OnePassword>> {
+    /// it counts as this requester's.
+    pub fn account(
+        &self,
+        integration: &Key,
+        address: &str,
+        requester: &str,
+    ) -> Option<Arc<dyn OnePassword>> {
         let session = self.get(integration)?.lock().session()?;
-        (session.account() == address).then_some(session as Arc<dyn OnePassword>)
+        let is_it = session.account() == address;
+        is_it.then(|| Arc::new(OnBehalf::of(session, requester)) as Arc<dyn OnePassword>)
     }
 
     /// Waits for a turn at an integration's account: to be taken before an intent to issue a link is written, and kept until the
-    /// link is issued, so that calls do not time out only because many loans begin at once.
-    pub async fn turn(&self, integration: &Key) -> Option<OwnedSemaphorePermit> {
-        let turns = self.get(integration)?.turns.clone();
-        turns.acquire_owned().await.ok()
+    /// link is issued, so that calls do not time out only because many loans begin at once. While it is kept, the link counts as made for
+    /// those that come after it.
+    pub(super) async fn turn(
+        &self,
+        integration: &Key,
+        order: Order,
+        asker: Asker<'_>,
+    ) -> Option<(Turn, Option<Promise>)> {
+        let entry = self.get(integration)?;
+        let turn = entry.turns.turn(order, asker.requester).await;
+        let session = entry.lock().session();
+        let promise = session.map(|session| {
+            let quotas = &self.tools.quotas;
+            quotas.promise(session.payer(), asker.loan, asker.requester)
+        });
+        Some((turn, promise))
     }
 
     /// Lists one vault to find an item by title or id, and remembers if that did not settle it. Whoever has to wait for another
@@ -127,6 +175,7 @@ impl Registry {
         integration: &Key,
         vault: &str,
         looking_for: &str,
+        requester: &str,
     ) -> Result<(), CallError> {
         let unusable = || CallError::unsent(Problem::Unavailable { status: None });
         let entry = self.get(integration).ok_or_else(unusable)?;
@@ -137,7 +186,8 @@ impl Registry {
             return Ok(());
         }
         let at = self.tools.clock.now();
-        let items = session.items(&VaultId(vault.to_owned())).await.result?;
+        let account = OnBehalf::of(session, requester);
+        let items = account.items(&VaultId(vault.to_owned())).await.result?;
         entry.relist(
             vault,
             items.into_iter().map(item_seen).collect(),
@@ -176,14 +226,16 @@ impl Registry {
     }
 
     /// What is in memory about an integration.
-    pub(super) fn memory(&self, entry: &Entry, plan: AccountPlan) -> Memory {
+    pub(super) fn memory(&self, entry: &Entry, integration: &OnePasswordIntegration) -> Memory {
         let now = self.tools.clock.now();
+        let plan = integration.spec.plan;
+        let shares = Shares::of(integration.spec.limits.as_ref());
         let state = entry.lock();
         let session = state.session();
         let room_from = session.as_ref().and_then(|session| {
             self.tools
                 .quotas
-                .room_from(session.payer(), plan, &self.tools.metrics, now)
+                .room_from(session.payer(), plan, shares, &self.tools.metrics, now)
         });
         Memory {
             session: session.map(|session| session.seen()).unwrap_or_default(),
@@ -208,7 +260,7 @@ impl Default for Entry {
         Self {
             state: Mutex::default(),
             listing: tokio::sync::Mutex::default(),
-            turns: Arc::new(Semaphore::new(AT_A_TIME)),
+            turns: Turns::new(AT_A_TIME),
         }
     }
 }

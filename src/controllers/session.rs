@@ -17,6 +17,7 @@ use crate::onepassword::{
     ServiceAccountToken, SharePolicy, ShareTerms, ShareUrl, Stage, Vault, VaultId,
 };
 use crate::plan::integration::{Failure, FailureKind, SessionSeen, retry_at};
+use crate::plan::quota::Requests;
 use crate::runtime::Clock;
 use crate::telemetry::Metrics;
 
@@ -125,9 +126,10 @@ impl Session {
         waits.then(|| CallError::new(error.problem(), Stage::SignIn, Effect::None))
     }
 
-    /// Makes one call, and takes in what it tells.
+    /// Makes one call, for a requester if there is one, and takes in what it tells.
     async fn call<T>(
         &self,
+        requester: Option<&str>,
         name: &'static str,
         call: impl Future<Output = Answer<T>> + Send,
     ) -> Answer<T> {
@@ -147,12 +149,13 @@ impl Session {
         self.tools
             .metrics
             .onepassword_call(name, word, watch.elapsed().as_secs_f64());
-        self.count(&answer.exchanges);
+        self.count(requester, &answer.exchanges);
         self.take_in(&answer.exchanges, answer.result.as_ref().err());
         answer
     }
 
-    fn count(&self, exchanges: &[Exchange]) {
+    /// Counts what was sent; what 1Password refused, too. A sign-in is nobody's own: it serves whoever comes next.
+    fn count(&self, requester: Option<&str>, exchanges: &[Exchange]) {
         for exchange in exchanges {
             let outcome = match exchange.outcome {
                 Outcome::Answered { status, .. } => status.to_string(),
@@ -163,14 +166,23 @@ impl Session {
                 .metrics
                 .onepassword_request(exchange.method, route, outcome);
         }
-        let sent = exchanges
-            .iter()
-            .filter(|exchange| exchange.was_sent())
-            .count();
-        let sent = u32::try_from(sent).unwrap_or(u32::MAX);
-        self.tools
-            .quotas
-            .count(&self.payer, sent, self.tools.clock.now());
+        let now = self.tools.clock.now();
+        for (requester, signs_in) in [(None, true), (requester, false)] {
+            let sent = exchanges.iter().filter(|exchange| exchange.was_sent());
+            let sent = sent.map(|exchange| exchange.route);
+            let requests = sent
+                .filter(|route| route.is_sign_in() == signs_in)
+                .map(|route| match route.is_write() {
+                    true => Requests::WRITE,
+                    false => Requests::READ,
+                })
+                .fold(Requests::default(), std::ops::Add::add);
+            if requests != Requests::default() {
+                self.tools
+                    .quotas
+                    .count(&self.payer, requester, requests, now);
+            }
+        }
     }
 
     fn take_in(&self, exchanges: &[Exchange], error: Option<&CallError>) {
@@ -260,23 +272,59 @@ fn failure(error: &CallError, at: Timestamp, earlier: u32) -> Failure {
     }
 }
 
+/// The account as one requester uses it, or the operator itself: what is sent counts as theirs.
+pub(super) struct OnBehalf {
+    session: Arc<Session>,
+    requester: Option<String>,
+}
+
+impl OnBehalf {
+    /// For this requester.
+    pub(super) fn of(session: Arc<Session>, requester: &str) -> Self {
+        Self {
+            session,
+            requester: Some(requester.to_owned()),
+        }
+    }
+
+    /// For all of them.
+    pub(super) fn of_all(session: Arc<Session>) -> Self {
+        Self {
+            session,
+            requester: None,
+        }
+    }
+
+    async fn call<T>(
+        &self,
+        name: &'static str,
+        call: impl Future<Output = Answer<T>> + Send,
+    ) -> Answer<T> {
+        let requester = self.requester.as_deref();
+        self.session.call(requester, name, call).await
+    }
+}
+
 #[async_trait]
-impl OnePassword for Session {
+impl OnePassword for OnBehalf {
     async fn vaults(&self) -> Answer<Vec<Vault>> {
-        self.call("vaults", self.inner.vaults()).await
+        let call = self.session.inner.vaults();
+        self.call("vaults", call).await
     }
 
     async fn items(&self, vault: &VaultId) -> Answer<Vec<ItemOverview>> {
-        self.call("items", self.inner.items(vault)).await
+        let call = self.session.inner.items(vault);
+        self.call("items", call).await
     }
 
     async fn item(&self, vault: &VaultId, item: &ItemId) -> Answer<Item> {
-        self.call("item", self.inner.item(vault, item)).await
+        let call = self.session.inner.item(vault, item);
+        self.call("item", call).await
     }
 
     async fn share_policy(&self, vault: &VaultId, item: &ItemId) -> Answer<SharePolicy> {
-        self.call("share_policy", self.inner.share_policy(vault, item))
-            .await
+        let call = self.session.inner.share_policy(vault, item);
+        self.call("share_policy", call).await
     }
 
     async fn share(
@@ -285,8 +333,8 @@ impl OnePassword for Session {
         policy: &SharePolicy,
         terms: &ShareTerms,
     ) -> Answer<ShareUrl> {
-        self.call("share", self.inner.share(item, policy, terms))
-            .await
+        let call = self.session.inner.share(item, policy, terms);
+        self.call("share", call).await
     }
 }
 

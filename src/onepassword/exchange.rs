@@ -141,6 +141,11 @@ impl Route {
         }
     }
 
+    /// Whether the request makes something at 1Password. Checking recipients does not, nor does signing in; what nobody knows may.
+    pub fn is_write(self) -> bool {
+        matches!(self, Self::Share | Self::Unknown)
+    }
+
     /// Whether the request belongs to signing in: what it is answered says something about the token, not about an item.
     pub fn is_sign_in(self) -> bool {
         matches!(

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
 
-use crate::api::{AccessFlow, AccessGrant, ApprovalMode, ConsideredFlow, FlowLimits, Identity};
+use crate::api::{
+    AccessFlow, AccessGrant, ApprovalMode, ConsideredFlow, FlowLimits, Identity,
+    OnePasswordIntegration,
+};
 
 use super::observed::{Observed, Usage};
 use super::reasons::grant as reasons;
@@ -39,8 +42,8 @@ fn belongs_to(flow: &AccessFlow, integration: &ObjectMeta) -> bool {
         && Some(&flow.spec.integration.0) == integration.name.as_ref()
 }
 
-/// How many people have to agree.
-fn approvals(flow: &AccessFlow) -> u32 {
+/// How many people have to agree at least.
+pub(super) fn approvals(flow: &AccessFlow) -> u32 {
     let required = flow.spec.approval.groups.iter().map(|g| g.required);
     match flow.spec.approval.mode {
         ApprovalMode::None => 0,
@@ -135,6 +138,9 @@ fn covers(
     if !item_matches(&flow.spec.items, subject.vault, subject.item) {
         return reject(reasons::NO_FLOW_COVERS, "it does not lend this item".into());
     }
+    if let Some(why) = too_few_approvals(flow, subject.integration) {
+        return reject(reasons::NO_FLOW_COVERS, why);
+    }
     let agreement = agree(subject, flow)?;
     if let Some(frame) = &flow.spec.timeframe {
         match opening(frame, now) {
@@ -158,27 +164,38 @@ fn covers(
             }
         }
     }
-    if let Some(limits) = &flow.spec.limits {
-        let usage = flow
-            .metadata
-            .uid
-            .as_ref()
-            .and_then(|uid| seen.usage.get(uid));
-        let usage = usage.copied().unwrap_or_default();
-        if let Some(message) = over_limit(limits, usage, now) {
-            return reject(reasons::LIMIT_REACHED, message);
-        }
+    let usage = flow
+        .metadata
+        .uid
+        .as_ref()
+        .and_then(|uid| seen.usage.get(uid));
+    let usage = usage.copied().unwrap_or_default();
+    match over_limit(flow.spec.limits, usage, now) {
+        Some(message) => reject(reasons::LIMIT_REACHED, message),
+        None => Ok(agreement),
     }
-    Ok(agreement)
+}
+
+/// Why a flow lends nothing by this integration, if it can lend with fewer approvals than the integration asks for.
+pub(super) fn too_few_approvals(
+    flow: &AccessFlow,
+    integration: &OnePasswordIntegration,
+) -> Option<String> {
+    let limits = integration.spec.limits.as_ref();
+    let least = limits.and_then(|limits| limits.min_approvals)?;
+    let asked = approvals(flow);
+    (asked < least).then(|| {
+        let approvals = if asked == 1 { "approval" } else { "approvals" };
+        format!(
+            "it lends with {asked} {approvals}, and the integration asks for {least} at least (limits.minApprovals)"
+        )
+    })
 }
 
 /// What the requester has too much of, if anything.
-fn over_limit(limits: &FlowLimits, usage: Usage, now: Timestamp) -> Option<String> {
+fn over_limit(limits: FlowLimits, usage: Usage, now: Timestamp) -> Option<String> {
     let (active, pending) = (usage.active_at(now), usage.pending);
-    if limits
-        .active_per_requester
-        .is_some_and(|most| active >= most)
-    {
+    if active >= limits.active_per_requester {
         let loans = if active == 1 { "loan" } else { "loans" };
         let next = usage.next_over.filter(|at| *at > now);
         let next = next.map_or_else(String::new, |at| {
@@ -188,9 +205,7 @@ fn over_limit(limits: &FlowLimits, usage: Usage, now: Timestamp) -> Option<Strin
             "you already have {active} {loans} by it, which is as many as it allows. One that was ended or deleted counts as long as a link of it may open{next}"
         ));
     }
-    let full = limits
-        .pending_per_requester
-        .is_some_and(|most| pending >= most);
+    let full = pending >= limits.pending_per_requester;
     let requests = if pending == 1 { "request" } else { "requests" };
     full.then(|| {
         format!("you already have {pending} {requests} waiting, which is as many as it allows")

@@ -12,6 +12,7 @@ pub mod ended;
 pub mod flow;
 pub mod grant;
 mod held_up;
+pub mod in_line;
 pub mod integration;
 pub mod inventory;
 pub mod leftover;

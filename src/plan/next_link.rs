@@ -11,7 +11,7 @@ use super::loan::gives_up_at;
 use super::observed::{LinkSeen, Observed};
 use super::reasons::grant as reasons;
 use super::retry;
-use super::terms::{Agreement, sendable};
+use super::terms::{Agreement, link_ceiling, sendable};
 
 /// What about the next link.
 pub(super) enum Next {
@@ -95,6 +95,18 @@ pub(super) fn next_link(
             stalled: false,
         };
     }
+    let budget = seen.integration.as_ref().map(|i| &i.budget);
+    let wait = budget.and_then(|budget| match links.granted_at() {
+        Some(_) => budget.renewal(now),
+        None => budget.first_link(now),
+    });
+    if let Some(wait) = wait {
+        return Next::Waits {
+            until: wait.until,
+            why: (wait.reason, wait.message),
+            stalled: false,
+        };
+    }
     let gives_up = gives_up_at(seen, record, grant, now);
     if links.granted_at().is_none() && now >= answered_by(gives_up) {
         return Next::Waits {
@@ -109,6 +121,11 @@ pub(super) fn next_link(
     let Some(lifetime) = links.lifetime(now) else {
         let message = "the loan ends too soon for another link: the shortest one opens for an hour";
         return stopped(reasons::NO_TIME_LEFT, message, false);
+    };
+    // The integration's ceiling may have been lowered since the terms were agreed on.
+    let lifetime = match &seen.integration {
+        Some(integration) => link_ceiling(&integration.object, lifetime),
+        None => lifetime,
     };
     Next::Issue(Box::new(IssueLink {
         sequence: links.next_sequence(),

@@ -13,6 +13,7 @@ use super::boundary::BoundarySeen;
 use super::inventory::Inventory;
 use super::leftover::Undeleted;
 use super::links::Links;
+use super::quota::Budget;
 use super::retry::Attempt;
 
 /// What was seen of one loan.
@@ -32,7 +33,9 @@ pub struct Observed {
     pub link: LinkSeen,
     /// What the requester has by each flow (by uid), this loan not counted.
     pub usage: BTreeMap<String, Usage>,
-    /// The decisions that name this grant, by name.
+    /// The requester's requests that come before this one in line.
+    pub ahead: Ahead,
+    /// The decisions that name this grant, by name: of each person the newest.
     pub decisions: Vec<Arc<AccessDecision>>,
     /// Whether the API server guards who asks and who decides.
     pub boundary: BoundarySeen,
@@ -63,6 +66,8 @@ pub struct IntegrationSeen {
     pub inventory: Option<Arc<Inventory>>,
     /// 1Password has asked us to wait until then.
     pub throttled_until: Option<Timestamp>,
+    /// What is left of the request limits for a link of this loan.
+    pub budget: Budget,
 }
 
 /// What was seen of the Secret with the link.
@@ -86,6 +91,15 @@ pub enum LinkSeen {
         /// The item's version.
         item_version: u32,
     },
+}
+
+/// How many requests come before one in line, as far as they were counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ahead {
+    /// Those that wait.
+    pub in_line: u32,
+    /// Those that have not been looked at.
+    pub new: u32,
 }
 
 /// What one requester has by one flow.

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{AccessGrant, AccessGrantStatus, Decision, Phase};
+use crate::api::{ACCEPTED, AccessGrant, AccessGrantStatus, Decision, Phase};
 
 use super::approval::{self, AtLast};
 use super::effect::{Effect, Plan};
@@ -14,14 +14,18 @@ use super::reasons::grant as reasons;
 /// How long a request that came to nothing is kept.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
 
+/// How long a request that was turned away is kept.
+const TURNED_AWAY_KEPT_FOR: SignedDuration = SignedDuration::from_hours(1);
+
 /// A state that a request does not leave any more, and since when it is in it.
 pub fn final_since(status: &AccessGrantStatus) -> Option<Timestamp> {
     let condition = |kind| status.conditions.iter().find(|c| c.type_ == kind);
-    let accepted = condition(crate::api::ACCEPTED)?;
+    let accepted = condition(ACCEPTED)?;
     let for_good = [
         reasons::OUTSIDE_TIMEFRAME,
         reasons::RECORD_MISSING,
         reasons::IDENTITY_UNVERIFIED,
+        reasons::TOO_MANY_REQUESTS,
     ];
     let over = match status.phase? {
         Phase::Denied | Phase::Lapsed => true,
@@ -30,6 +34,22 @@ pub fn final_since(status: &AccessGrantStatus) -> Option<Timestamp> {
     };
     let since = condition(crate::api::STALLED).unwrap_or(accepted);
     over.then_some(since.last_transition_time.0)
+}
+
+/// Whether a request failed because there were too many before it: nothing is looked up for it, and it is deleted soon.
+pub fn is_turned_away(grant: &AccessGrant) -> bool {
+    let status = grant.status.as_ref();
+    let mut conditions = status.into_iter().flat_map(|s| &s.conditions);
+    status.and_then(|s| s.phase) == Some(Phase::Failed)
+        && conditions.any(|c| c.type_ == ACCEPTED && c.reason == reasons::TOO_MANY_REQUESTS)
+}
+
+/// Until when a request that was turned away is kept. Its `notAfter` does not keep it longer: whoever makes it again only asks again.
+pub fn turned_away_until(grant: &AccessGrant) -> Option<Timestamp> {
+    let since = grant.status.as_ref().and_then(final_since);
+    since
+        .filter(|_| is_turned_away(grant))
+        .map(|since| later(since, TURNED_AWAY_KEPT_FOR))
 }
 
 /// Whether a record of this loan was seen before, though there is none now.
@@ -88,6 +108,7 @@ pub(super) fn clean_up(grant: &AccessGrant, over_since: Timestamp, now: Timestam
     let due = later(over_at, KEPT_FOR);
     let not_after = grant.spec.not_after.as_ref();
     let due = not_after.map_or(due, |t| t.0.max(due));
+    let due = turned_away_until(grant).unwrap_or(due);
     if now >= due {
         return Plan {
             effect: Some(Effect::DeleteGrant),

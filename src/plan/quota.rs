@@ -1,46 +1,186 @@
-//! An estimate of how many requests are left before 1Password says stop.
+//! An estimate of how many requests are left before 1Password says stop, and who may use them.
 //!
-//! 1Password limits a service account's requests by the hour (for each token) and by the day (for the whole account, all
-//! its service accounts together). What others use up is not seen here: these are estimates, and a 429 is the truth.
+//! 1Password limits a service account's requests by the hour (for each token, reads and writes apart) and by the day (for the whole
+//! account, all its service accounts together). What others use up is not seen here: these are estimates, and a 429 is the truth.
+//!
+//! Renewals come first: first links leave them a part of each limit, and discoveries leave some more to links. No requester uses more
+//! than a part of each limit, whatever for.
 
 use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::AccountPlan;
+use crate::api::{AccountPlan, IntegrationLimits};
+
+use super::reasons::grant as reasons;
 
 /// Counts go into so many buckets each window.
 const BUCKETS: i64 = 24;
-/// The share of a limit that discoveries leave to links.
-const LEFT_TO_LINKS: f64 = 0.1;
+/// Of each limit, discoveries leave so many percent to links, besides what is kept for renewals.
+const LEFT_TO_LINKS: u32 = 10;
 
 /// How many requests a plan allows, as 1Password publishes them
-/// (<https://developer.1password.com/docs/service-accounts/rate-limits/>); reading and writing together count by the day.
+/// (<https://developer.1password.com/docs/service-accounts/rate-limits/>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// With one token in one hour (of reads, which are nearly all of ours).
-    pub hour: u32,
-    /// By the whole account in 24 hours.
+    /// Reads with one token in one hour.
+    pub reads: u32,
+    /// Writes with one token in one hour.
+    pub writes: u32,
+    /// Reads and writes by the whole account in 24 hours.
     pub day: u32,
 }
 
 impl Limits {
     /// Of a plan.
     pub fn of(plan: AccountPlan) -> Self {
-        match plan {
-            AccountPlan::Business => Self {
-                hour: 10_000,
-                day: 50_000,
-            },
-            AccountPlan::Teams => Self {
-                hour: 1_000,
-                day: 5_000,
-            },
-            AccountPlan::Families | AccountPlan::Individual => Self {
-                hour: 1_000,
-                day: 1_000,
-            },
+        let (reads, writes, day) = match plan {
+            AccountPlan::Business => (10_000, 1_000, 50_000),
+            AccountPlan::Teams => (1_000, 100, 5_000),
+            AccountPlan::Families | AccountPlan::Individual => (1_000, 100, 1_000),
+        };
+        Self { reads, writes, day }
+    }
+}
+
+/// How many requests were made, or are needed. One that 1Password refused was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Those that change nothing. Sign-ins count as such: whether 1Password counts them at all is not published.
+    pub reads: u32,
+    /// Those that make something.
+    pub writes: u32,
+}
+
+impl Requests {
+    /// A link at the most, the sign-in left out: the item, the sharing policy and the check of the recipients are read, the share is written.
+    pub const LINK: Self = Self {
+        reads: 3,
+        writes: 1,
+    };
+    /// One that changes nothing, such as a list of items.
+    pub const READ: Self = Self {
+        reads: 1,
+        writes: 0,
+    };
+    /// One that makes something.
+    pub const WRITE: Self = Self {
+        reads: 0,
+        writes: 1,
+    };
+
+    /// So many times as many.
+    pub fn times(self, factor: u32) -> Self {
+        Self {
+            reads: self.reads.saturating_mul(factor),
+            writes: self.writes.saturating_mul(factor),
         }
+    }
+
+    /// Both together.
+    pub fn sum(self) -> u32 {
+        self.reads.saturating_add(self.writes)
+    }
+}
+
+impl std::ops::Add for Requests {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            reads: self.reads.saturating_add(more.reads),
+            writes: self.writes.saturating_add(more.writes),
+        }
+    }
+}
+
+/// How an integration's owners divide its limits, in percent of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shares {
+    /// What one requester may use.
+    pub requester: u32,
+    /// What first links and discoveries leave to renewals.
+    pub renewals: u32,
+}
+
+impl Shares {
+    /// By an integration's limits, or the defaults where it gives none.
+    pub fn of(limits: Option<&IntegrationLimits>) -> Self {
+        let defaults = IntegrationLimits::default();
+        let limits = limits.unwrap_or(&defaults);
+        Self {
+            requester: limits.requester_share,
+            renewals: limits.renewal_share,
+        }
+    }
+
+    /// What one requester may use of a limit.
+    pub fn of_requester(self, limit: u32) -> u32 {
+        percent(limit, self.requester)
+    }
+
+    /// What first links may use of a limit.
+    pub fn of_first_links(self, limit: u32) -> u32 {
+        percent(limit, 100_u32.saturating_sub(self.renewals))
+    }
+
+    /// What discoveries may use of a limit.
+    pub fn of_discoveries(self, limit: u32) -> u32 {
+        let kept = self.renewals.saturating_add(LEFT_TO_LINKS);
+        percent(limit, 100_u32.saturating_sub(kept))
+    }
+}
+
+/// Never nothing: whoever may use a part of a limit may use one request.
+fn percent(limit: u32, percent: u32) -> u32 {
+    let part = u64::from(limit) * u64::from(percent.min(100)) / 100;
+    u32::try_from(part).unwrap_or(u32::MAX).max(1)
+}
+
+/// What is left of an account's limits, for one requester.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// The requester has used their share; there is room for another link of theirs from then on.
+    pub own_from: Option<Timestamp>,
+    /// What is left is kept for renewals; there is room for another first link from then on.
+    pub first_links_from: Option<Timestamp>,
+}
+
+/// Why a link has to wait for room in the limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// Until when.
+    pub until: Timestamp,
+    /// The reason.
+    pub reason: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
+impl Budget {
+    /// What a renewal has to wait for.
+    pub fn renewal(&self, now: Timestamp) -> Option<Wait> {
+        let until = self.own_from.filter(|from| *from > now)?;
+        Some(Wait {
+            until,
+            reason: reasons::REQUESTER_SHARE_USED,
+            message: format!(
+                "your share of this integration's requests to 1Password is used up (its limits.requesterShare); the next try is at {until:.0}"
+            ),
+        })
+    }
+
+    /// What a first link, or a look for its item, has to wait for.
+    pub fn first_link(&self, now: Timestamp) -> Option<Wait> {
+        let kept = self.first_links_from.filter(|from| *from > now);
+        let kept = kept.map(|until| Wait {
+            until,
+            reason: reasons::KEPT_FOR_RENEWALS,
+            message: format!(
+                "what is left of this integration's requests to 1Password is kept for renewals (its limits.renewalShare); the next try is at {until:.0}"
+            ),
+        });
+        self.renewal(now).into_iter().chain(kept).max_by_key(|wait| wait.until)
     }
 }
 
@@ -72,6 +212,9 @@ impl Window {
     /// Counts requests that were made now.
     pub fn count(&mut self, requests: u32, now: Timestamp) {
         self.forget(now);
+        if requests == 0 {
+            return;
+        }
         let bucket = SignedDuration::from_secs(self.length.as_secs() / BUCKETS);
         match self.buckets.back_mut() {
             Some((begin, count)) if now.duration_since(*begin) < bucket => {
@@ -90,9 +233,8 @@ impl Window {
         held.fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
-    /// From when on a discovery leaves links their share of the limit; `None` if it does already.
-    pub fn room_from(&self, limit: u32, now: Timestamp) -> Option<Timestamp> {
-        let bound = (f64::from(limit) * (1.0 - LEFT_TO_LINKS)) as u32;
+    /// From when on so many more requests stay within the bound; `None` if they do already, or have nothing to wait for.
+    pub fn room_from(&self, needed: u32, bound: u32, now: Timestamp) -> Option<Timestamp> {
         let mut used = self.used(now);
         let mut room_from = None;
         for (begin, count) in self
@@ -100,7 +242,7 @@ impl Window {
             .iter()
             .filter(|(begin, _)| self.holds(*begin, now))
         {
-            if used < bound {
+            if used.saturating_add(needed) <= bound {
                 break;
             }
             used = used.saturating_sub(*count);
@@ -154,14 +296,22 @@ mod tests {
     }
 
     #[test]
-    fn discoveries_leave_the_last_tenth_to_links() {
+    fn there_is_room_once_enough_of_the_oldest_requests_have_left_the_window() {
         let mut hour = Window::hour();
-        hour.count(899, minute(0));
-        assert_eq!(hour.room_from(1_000, minute(10)), None);
-        hour.count(50, minute(10));
-        assert_eq!(hour.room_from(1_000, minute(10)), Some(minute(60)));
-        hour.count(900, minute(20));
-        assert_eq!(hour.room_from(1_000, minute(20)), Some(minute(80)));
+        hour.count(24, minute(0));
+        assert_eq!(hour.room_from(1, 25, minute(10)), None);
+        hour.count(1, minute(10));
+        assert_eq!(hour.room_from(1, 25, minute(10)), Some(minute(60)));
+        hour.count(24, minute(20));
+        assert_eq!(hour.room_from(1, 25, minute(20)), Some(minute(70)));
+        assert_eq!(hour.room_from(10, 25, minute(20)), Some(minute(80)));
+        assert_eq!(hour.room_from(0, 25, minute(80)), None);
+    }
+
+    /// Nothing is gained by waiting for what no wait can give.
+    #[test]
+    fn an_empty_window_makes_nobody_wait() {
+        assert_eq!(Window::hour().room_from(4, 1, minute(0)), None);
     }
 
     #[test]
@@ -170,5 +320,42 @@ mod tests {
         hour.count(1, minute(100));
         hour.count(1, minute(0));
         assert_eq!(hour.used(minute(0)), 2);
+    }
+
+    #[test]
+    fn renewals_outlast_first_links_and_these_discoveries_and_nobody_has_it_all() {
+        let shares = Shares::of(None);
+        let writes = Limits::of(AccountPlan::Teams).writes;
+        assert_eq!(shares.of_requester(writes), 25);
+        assert_eq!(shares.of_first_links(writes), 80);
+        assert_eq!(shares.of_discoveries(writes), 70);
+        let least = IntegrationLimits {
+            requester_share: 1,
+            renewal_share: 90,
+            ..IntegrationLimits::default()
+        };
+        let least = Shares::of(Some(&least));
+        assert_eq!(least.of_requester(writes), 1);
+        assert_eq!(least.of_first_links(writes), 10);
+        assert_eq!(least.of_discoveries(writes), 1, "never nothing");
+    }
+
+    #[test]
+    fn a_first_link_waits_for_both_and_a_renewal_for_the_requesters_own_share_only() {
+        let budget = Budget {
+            own_from: Some(minute(5)),
+            first_links_from: Some(minute(7)),
+        };
+        let waits = |wait: Option<Wait>| wait.map(|wait| (wait.until, wait.reason));
+        let now = minute(0);
+        let own = Some((minute(5), "RequesterShareUsed"));
+        assert_eq!(waits(budget.renewal(now)), own);
+        assert_eq!(waits(budget.first_link(now)), Some((minute(7), "KeptForRenewals")));
+        assert_eq!(waits(budget.first_link(minute(7))), None);
+        let kept_only = Budget {
+            own_from: None,
+            ..budget
+        };
+        assert_eq!(waits(kept_only.renewal(now)), None);
     }
 }

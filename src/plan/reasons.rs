@@ -58,6 +58,12 @@ pub mod grant {
     pub const RECORD_MISSING: &str = "RecordMissing";
     /// The requester has as much by this flow as it allows at a time.
     pub const LIMIT_REACHED: &str = "LimitReached";
+    /// The requester has so many open requests that this one is not even looked at.
+    pub const TOO_MANY_REQUESTS: &str = "TooManyRequests";
+    /// The requester has used their share of the account's request limits.
+    pub const REQUESTER_SHARE_USED: &str = "RequesterShareUsed";
+    /// What is left of the account's request limits is kept for renewals.
+    pub const KEPT_FOR_RENEWALS: &str = "KeptForRenewals";
     /// The time in which the loan could have started is over.
     pub const LAPSED: &str = "Lapsed";
     /// The flow asks for nobody's approval.
@@ -198,6 +204,8 @@ pub mod flow {
     pub const INVALID_TIMEFRAME: &str = "InvalidTimeframe";
     /// A duration cannot be understood, or the default is longer than the longest.
     pub const INVALID_DURATION: &str = "InvalidDuration";
+    /// The flow can lend with fewer approvals than the integration asks for.
+    pub const TOO_FEW_APPROVALS: &str = "TooFewApprovals";
     /// The selector of namespaces cannot be understood.
     pub const INVALID_SELECTOR: &str = "InvalidSelector";
 }

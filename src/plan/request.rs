@@ -7,6 +7,7 @@ use crate::api::{AccessGrant, ConsideredFlow, Phase, Time};
 use super::approval::{self, Standing, Weighed};
 use super::effect::{Effect, IssueLink, Plan};
 use super::held_up::{Covered, UNAPPROVED, denied, held, lapse, show, waiting};
+use super::in_line::{Room, room};
 use super::inventory::Lookup;
 use super::leftover::Leftover;
 use super::links::answered_by;
@@ -53,6 +54,16 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     }
     if let Some(decision) = approval::withdrawal(seen, grant) {
         return denied(grant, decision, None, now);
+    }
+    match room(seen, grant, now) {
+        Room::Enough => {}
+        Room::NotBefore(at) => {
+            return Plan {
+                wake: Some(at),
+                ..Plan::default()
+            };
+        }
+        Room::None(hold) => return held(grant, hold, Vec::new(), None, now),
     }
     let patience = patience(grant, now);
     let or_lapsed = |hold: Hold| match now >= patience {
@@ -310,6 +321,10 @@ fn grantable(
         state.not_active = (reason, message);
         state.stalled = attempt.needs_a_person();
         wake = wake.min(attempt.retry_at());
+    } else if let Some(wait) = seen.integration.as_ref().and_then(|i| i.budget.first_link(now)) {
+        state.phase = Phase::Pending;
+        state.not_active = (wait.reason, wait.message);
+        wake = wake.min(wait.until);
     } else if let Some(stale) = stale_listing(seen, &agreement) {
         effect = Some(stale);
     } else if let Some(lifetime) = lifetime.filter(|_| now < write_by) {

@@ -13,6 +13,7 @@ use super::effect::Effect;
 use super::flow::{choose, open_to};
 use super::inventory::{Inventory, ItemSeen, Lookup, VaultSeen};
 use super::observed::{IntegrationSeen, Observed};
+use super::quota::Budget;
 use super::reasons::grant as reasons;
 use super::retry::Attempt;
 use super::selection::{is_known, is_one_of, item_matches, lends_from};
@@ -75,7 +76,8 @@ pub(super) fn look_up_and_agree(
         );
         return Err(Hold::fails(reasons::NO_FLOW_COVERS, message));
     }
-    let item = look_up_item(grant, vault_seen, lent_by(&flows, &vault), now)?;
+    let item = look_up_item(grant, vault_seen, lent_by(&flows, &vault), now)
+        .map_err(|hold| hold.within(&integration.budget, now))?;
     let subject = Subject {
         grant,
         requester,
@@ -314,6 +316,17 @@ impl Hold {
                     ..Self::waits(reason, message)
                 }
             }
+            None => self,
+        }
+    }
+
+    /// Looking for an item is a request to 1Password, too.
+    fn within(self, budget: &Budget, now: Timestamp) -> Self {
+        match budget.first_link(now).filter(|_| self.effect.is_some()) {
+            Some(wait) => Self {
+                wake: Some(wait.until),
+                ..Self::waits(wait.reason, wait.message)
+            },
             None => self,
         }
     }

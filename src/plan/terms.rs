@@ -103,7 +103,8 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
     let duration = duration(grant, flow, integration)?;
     let recipients = recipients(grant, requester, rules.recipients, integration)?;
     let view_once = view_once(grant, rules.view_once, recipients.len())?;
-    let link_lifetime = longest_within(duration, rules.link_lifetime).ok_or_else(|| {
+    let ceiling = link_ceiling(integration, rules.link_lifetime);
+    let link_lifetime = longest_within(duration, ceiling).ok_or_else(|| {
         Objection::rules("a loan lasts an hour at the least, the shortest life of a 1Password link")
     })?;
     let owner = resource_owner(integration, &item.tags);
@@ -293,6 +294,13 @@ pub fn resource_owner(integration: &OnePasswordIntegration, tags: &[String]) -> 
         .map(|(_, owner)| owner.to_owned());
     let owner = named.next()?;
     named.next().is_none().then_some(owner)
+}
+
+/// How long a link may open by the integration: as long as this, or as its ceiling.
+pub fn link_ceiling(integration: &OnePasswordIntegration, lifetime: LinkLifetime) -> LinkLifetime {
+    let limits = integration.spec.limits.as_ref();
+    let ceiling = limits.and_then(|limits| limits.max_link_lifetime);
+    ceiling.map_or(lifetime, |ceiling| ceiling.min(lifetime))
 }
 
 /// All lifetimes of 1Password's links, the longest first.

@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use crate::api::{self, AccessFlow, AccessFlowStatus, Span};
+use crate::api::{self, AccessFlow, AccessFlowStatus, OnePasswordIntegration, Span};
 
 use super::conditions::{self, Conditions};
 use super::effect::Note;
+use super::flow::too_few_approvals;
 use super::reasons::flow as reasons;
 use super::timeframe::{Opening, opening};
 
@@ -20,14 +21,18 @@ pub struct Plan {
 }
 
 /// Decide. A flow is Ready when a request that fits it can be granted by it, as far as the flow is concerned.
-pub fn plan(flow: &AccessFlow, integration_exists: bool, now: Timestamp) -> Plan {
+pub fn plan(
+    flow: &AccessFlow,
+    integration: Option<&OnePasswordIntegration>,
+    now: Timestamp,
+) -> Plan {
     let before = flow
         .status
         .as_ref()
         .map_or(&[][..], |status| &status.conditions);
     let generation = flow.metadata.generation.unwrap_or(0);
     let mut said = Conditions::new(before, generation, now);
-    match trouble(flow, integration_exists, now) {
+    match trouble(flow, integration, now) {
         Some((reason, message)) => said.say(api::READY, false, reason, message),
         None => said.say(
             api::READY,
@@ -52,7 +57,7 @@ pub fn plan(flow: &AccessFlow, integration_exists: bool, now: Timestamp) -> Plan
 
 fn trouble(
     flow: &AccessFlow,
-    integration_exists: bool,
+    integration: Option<&OnePasswordIntegration>,
     now: Timestamp,
 ) -> Option<(&'static str, String)> {
     let spec = &flow.spec;
@@ -69,12 +74,18 @@ fn trouble(
         let message = format!("spec.namespaces.selector matches no namespace: {problem}.");
         return Some((reasons::INVALID_SELECTOR, message));
     }
-    if !integration_exists {
+    let Some(integration) = integration else {
         let message = format!(
             "There is no OnePasswordIntegration {} in this namespace: create it, or correct spec.integration.",
             spec.integration.0
         );
         return Some((reasons::INTEGRATION_NOT_FOUND, message));
+    };
+    if let Some(why) = too_few_approvals(flow, integration) {
+        let message = format!(
+            "The flow lends nothing: {why}. Have more people approve, or have the integration's owners lower its bound."
+        );
+        return Some((reasons::TOO_FEW_APPROVALS, message));
     }
     let message = "The flow is suspended: set spec.suspend to false to use it.";
     spec.suspend
@@ -143,8 +154,25 @@ mod tests {
         flow
     }
 
-    fn verdict(flow: &AccessFlow, integration_exists: bool) -> (String, String, String) {
-        let status = plan(flow, integration_exists, Timestamp::UNIX_EPOCH).status;
+    fn integration(min_approvals: Option<u32>) -> OnePasswordIntegration {
+        let spec = json!({
+            "auth": { "serviceAccountToken": { "secretRef": { "name": "token" } } },
+            "plan": "Business",
+            "limits": { "minApprovals": min_approvals },
+        });
+        OnePasswordIntegration::new("prod", serde_json::from_value(spec).expect("a spec"))
+    }
+
+    fn verdict(flow: &AccessFlow, integration: Option<u32>) -> (String, String, String) {
+        let integration = self::integration(integration);
+        verdict_with(flow, Some(&integration))
+    }
+
+    fn verdict_with(
+        flow: &AccessFlow,
+        integration: Option<&OnePasswordIntegration>,
+    ) -> (String, String, String) {
+        let status = plan(flow, integration, Timestamp::UNIX_EPOCH).status;
         assert_eq!(status.observed_generation, Some(3));
         let ready = &status.conditions[0];
         (
@@ -160,7 +188,7 @@ mod tests {
     #[case::default_as_long_as_max(json!({"grant": {"maxDuration": "8h", "defaultDuration": "480m"}}))]
     #[case::with_a_selector(json!({"namespaces": {"from": "Selector", "selector": {"matchExpressions": [{"key": "team", "operator": "In", "values": ["a"]}]}}}))]
     fn a_sound_flow_is_ready(#[case] changes: Value) {
-        let (status, reason, _) = verdict(&flow(changes), true);
+        let (status, reason, _) = verdict(&flow(changes), None);
         assert_eq!((status.as_str(), reason.as_str()), ("True", "Valid"));
     }
 
@@ -176,14 +204,41 @@ mod tests {
         #[case] reason: &str,
         #[case] says: &str,
     ) {
-        let (status, why, message) = verdict(&flow(changes), true);
+        let (status, why, message) = verdict(&flow(changes), None);
         assert_eq!((status.as_str(), why.as_str()), ("False", reason));
         assert!(message.contains(says), "{message}");
     }
 
+    /// (what the flow asks for) (what the integration asks for) -> whether that is enough.
+    #[rstest::rstest]
+    #[case::nobody(json!({"mode": "None"}), 1, false)]
+    #[case::one(json!({"mode": "AnyOf", "groups": [group(1)]}), 1, true)]
+    #[case::one_of_two(json!({"mode": "AnyOf", "groups": [group(1)]}), 2, false)]
+    #[case::the_least_of_any(json!({"mode": "AnyOf", "groups": [group(3), group(1)]}), 2, false)]
+    #[case::all_together(json!({"mode": "AllOf", "groups": [group(1), group(1)]}), 2, true)]
+    #[case::not_all_together(json!({"mode": "AllOf", "groups": [group(1), group(1)]}), 3, false)]
+    fn a_flow_lends_on_as_many_approvals_as_the_integration_asks_for(
+        #[case] approval: Value,
+        #[case] least: u32,
+        #[case] is_enough: bool,
+    ) {
+        let (status, reason, message) =
+            verdict(&flow(json!({ "approval": approval })), Some(least));
+        let expected = match is_enough {
+            true => ("True", "Valid"),
+            false => ("False", "TooFewApprovals"),
+        };
+        assert_eq!((status.as_str(), reason.as_str()), expected);
+        assert_eq!(message.contains("limits.minApprovals"), !is_enough, "{message}");
+    }
+
+    fn group(required: u32) -> Value {
+        json!({"name": "g", "approvers": [{"kind": "Group", "name": "g"}], "required": required})
+    }
+
     #[test]
     fn a_flow_without_its_integration_is_not_ready() {
-        let (status, reason, message) = verdict(&flow(json!({})), false);
+        let (status, reason, message) = verdict_with(&flow(json!({})), None);
         assert_eq!(
             (status.as_str(), reason.as_str()),
             ("False", "IntegrationNotFound")
@@ -194,11 +249,11 @@ mod tests {
     #[test]
     fn people_hear_of_a_change_once() {
         let mut flow = flow(json!({}));
-        let first = plan(&flow, false, Timestamp::UNIX_EPOCH);
+        let first = plan(&flow, None, Timestamp::UNIX_EPOCH);
         assert_eq!(first.notes.len(), 1);
         assert!(first.notes[0].warning);
         flow.status = Some(first.status.clone());
-        let second = plan(&flow, false, Timestamp::from_second(60).expect("in range"));
+        let second = plan(&flow, None, Timestamp::from_second(60).expect("in range"));
         assert_eq!((second.status, second.notes), (first.status, vec![]));
     }
 }

@@ -227,7 +227,7 @@ impl Metrics {
             .observe(seconds);
     }
 
-    /// The largest estimated share of a limit (`hour` or `day`) that is used up.
+    /// The largest estimated share of a limit (`hour_reads`, `hour_writes` or `day`) that is used up.
     pub fn quota_used(&self, limit: &'static str, ratio: f64) {
         self.quota_used
             .get_or_create(&QuotaLabels { limit })

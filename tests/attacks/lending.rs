@@ -138,13 +138,9 @@ pub async fn a_deleted_request_made_again(scene: &Scene) {
 
 /// A request of alice's by a flow that asks for nobody's approval and has one place for each.
 async fn by_a_flow_of_one_place(scene: &Scene, name: &str) -> Value {
-    let one_each = FlowLimits {
-        active_per_requester: Some(1),
-        pending_per_requester: None,
-    };
     scene
         .world
-        .flow(name, |flow| flow.limits = Some(one_each))
+        .flow(name, |flow| flow.limits.active_per_requester = 1)
         .await;
     let mut request = scene.request_of("alice");
     request["spec"]["flow"] = json!(name);

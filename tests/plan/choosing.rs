@@ -312,10 +312,7 @@ fn closed(flow: &mut AccessFlow) {
 }
 
 fn full(flow: &mut AccessFlow) {
-    flow.spec.limits = Some(FlowLimits {
-        active_per_requester: Some(1),
-        pending_per_requester: None,
-    });
+    flow.spec.limits.active_per_requester = 1;
 }
 
 fn elsewhere(flow: &mut AccessFlow) {

@@ -416,3 +416,20 @@ fn a_loan_that_nobody_decided_on_is_not_written_of_again() {
         assert_eq!(world.plan_at(4).status, known);
     }
 }
+
+/// Mallory, who decides nothing here, makes as many decisions as a status shows, and more.
+#[test]
+fn worthless_decisions_hide_neither_a_real_one_nor_why_another_has_no_effect() {
+    let mut world = World::by_owner_and_two_of_security();
+    let outdated = world.decide(bob(), Decision::Approve, 1);
+    outdated.spec.digest = Some("sha256:old".into());
+    for _ in 0..50 {
+        world.decide(person("mallory", &["engineering"]), Decision::Approve, 2);
+    }
+    let plan = world.weighed_at(3);
+    let ignored = plan.status.expect("a status").ignored_decisions;
+    assert_eq!(ignored.len(), 20);
+    assert_eq!(ignored[0].user, "bob", "though all of mallory's are newer");
+    let approved = world.approved_by(bob(), 4);
+    assert_eq!(counted(&approved.weighed_at(5)), ["bob for owner"]);
+}

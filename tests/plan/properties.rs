@@ -105,6 +105,17 @@ fn check_a_link_to_issue(
         seen.link,
         LinkSeen::Foreign | LinkSeen::OutOfReach
     ));
+    // Within the integration's bounds over every flow.
+    if let Some(limits) = &integration.spec.limits {
+        let ceiling = limits.max_link_lifetime;
+        prop_assert!(ceiling.is_none_or(|ceiling| issue.lifetime <= ceiling));
+        let approve = |d: &&CountedDecision| d.decision == Decision::Approve;
+        let approvals = issue.decisions.iter().filter(approve).count();
+        let least = limits.min_approvals.filter(|_| issue.first).unwrap_or(0);
+        prop_assert!(approvals >= least as usize);
+    }
+    let budget = seen.integration.as_ref().map(|i| i.budget.clone());
+    prop_assert!(budget.is_none_or(|budget| budget.renewal(now).is_none()));
     let throttled = seen.integration.as_ref().and_then(|i| i.throttled_until);
     prop_assert!(throttled.is_none_or(|until| until <= now));
     prop_assert!(seen.attempt.as_ref().is_none_or(|a| a.retry_at() <= now));

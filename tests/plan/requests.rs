@@ -26,8 +26,8 @@ const DAY: i64 = 24 * 60;
 #[case::throttled(|w: &mut World| w.integration_seen().throttled_until = Some(at(3)), "OnePasswordThrottled", Phase::Pending, false)]
 #[case::blocked(World::block_alice, "Blocked", Phase::Failed, true)]
 #[case::blocked_by_group(|w: &mut World| w.integration().spec.limits = Some(IntegrationLimits {
-    max_duration: None,
     blocked: vec![Person { kind: PersonKind::Group, name: "engineering".into() }],
+    ..IntegrationLimits::default()
 }), "Blocked", Phase::Failed, true)]
 #[case::secrets_out_of_reach(|w: &mut World| w.seen.link = LinkSeen::OutOfReach, "NamespaceNotEnrolled", Phase::Failed, true)]
 #[case::namespace_unknown(|w: &mut World| {
@@ -110,10 +110,10 @@ fn nobody_has_more_by_a_flow_than_it_allows(
     #[case] granted: bool,
 ) {
     let world = World::asked().with(|w| {
-        w.flow().spec.limits = Some(FlowLimits {
-            active_per_requester: Some(2),
-            pending_per_requester: Some(3),
-        });
+        w.flow().spec.limits = FlowLimits {
+            active_per_requester: 2,
+            pending_per_requester: 3,
+        };
         let usage = Usage {
             active,
             pending,
@@ -163,10 +163,7 @@ fn what_was_deleted_and_is_asked_for_again_waits_until_its_link_is_over() {
         w.grant().metadata.uid = Some("uid-of-the-second".into());
         w.grant().metadata.creation_timestamp = Some(Time(at(21)));
         w.seen.checked.insert("uid-of-the-second".into());
-        w.flow().spec.limits = Some(FlowLimits {
-            active_per_requester: Some(1),
-            pending_per_requester: None,
-        });
+        w.flow().spec.limits.active_per_requester = 1;
         w.seen.usage = [("flow-oncall".to_owned(), usage_by(&deleted_at(20), 21))].into();
     });
     let plan = again.plan_at(21);

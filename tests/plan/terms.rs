@@ -119,7 +119,7 @@ fn a_loan_lasts_as_asked_within_the_ceilings(
         w.flow().spec.grant.default_duration = span(default);
         w.integration().spec.limits = Some(IntegrationLimits {
             max_duration: ceiling.map(span),
-            blocked: vec![],
+            ..IntegrationLimits::default()
         });
     });
     let plan = world.plan_at(0);

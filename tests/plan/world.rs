@@ -10,6 +10,7 @@ use keyloan::plan::effect::{Effect, IssueLink, Plan};
 use keyloan::plan::grant::plan;
 use keyloan::plan::inventory::{Inventory, ItemSeen, VaultSeen};
 use keyloan::plan::observed::{IntegrationSeen, LinkSeen, Observed};
+use keyloan::plan::quota::Budget;
 use keyloan::plan::retry::{Attempt, Failure};
 use kube::api::ObjectMeta;
 
@@ -113,7 +114,7 @@ pub fn flow(name: &str) -> AccessFlow {
         },
         approval: approval(ApprovalMode::None, &[]),
         timeframe: None,
-        limits: None,
+        limits: FlowLimits::default(),
         access_details: None,
         suspend: false,
     };
@@ -268,6 +269,7 @@ impl World {
                 object: Arc::new(integration()),
                 inventory: Some(Arc::new(inventory())),
                 throttled_until: None,
+                budget: Budget::default(),
             }),
             checked: BTreeSet::from([GRANT_UID.to_owned()]),
             ..Observed::default()
@@ -376,11 +378,11 @@ impl World {
     /// The owners block alice.
     pub fn block_alice(&mut self) {
         self.integration().spec.limits = Some(IntegrationLimits {
-            max_duration: None,
             blocked: vec![Person {
                 kind: PersonKind::User,
                 name: "alice".into(),
             }],
+            ..IntegrationLimits::default()
         });
     }
 }

@@ -81,6 +81,21 @@ impl World {
         world
     }
 
+    /// A world whose 1Password account has this plan, and so its request limits.
+    pub async fn with_plan(plan: &str) -> Self {
+        let options = Options {
+            audit_log: true,
+            ..Options::default()
+        };
+        let options = options.with_keyloan().expect("the project's manifests");
+        let cluster = ControlPlane::start(options).await.expect("a control plane");
+        let account = EXAMPLE_ACCOUNT.replace("plan: Business", &format!("plan: {plan}"));
+        let mut world = Self::in_cluster(cluster, simulator_of(&account)).await;
+        world.let_people_ask().await;
+        world.restart_operator().await;
+        world
+    }
+
     /// A world in a cluster that has Keyloan's kinds, policies and ServiceAccount, and rights for nobody but the operator.
     pub async fn in_cluster(cluster: ControlPlane, simulator: Simulator) -> Self {
         // Shown when the test fails.
@@ -422,10 +437,15 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: "system:auth
 
 /// 1Password, with the example account.
 pub fn simulator() -> Simulator {
-    let account = include_str!("../../dev/simulator/account.example.yaml");
-    let account = Account::parse(account).expect("the example account");
+    simulator_of(EXAMPLE_ACCOUNT)
+}
+
+fn simulator_of(account: &str) -> Simulator {
+    let account = Account::parse(account).expect("an account");
     Simulator::start(account, keyloan_simulator::Options::default()).expect("a simulator")
 }
+
+const EXAMPLE_ACCOUNT: &str = include_str!("../../dev/simulator/account.example.yaml");
 
 /// An operator that runs as its own ServiceAccount, lends only from this simulator, and has a clock that can be moved.
 async fn settings(cluster: &ControlPlane, simulator: &Simulator) -> Settings {

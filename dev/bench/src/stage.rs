@@ -91,6 +91,8 @@ impl Stage {
                     "auth": { "serviceAccountToken": { "secretRef": { "name": secret } } },
                     "plan": "Business",
                     "vaults": [VAULT],
+                    // Alice, who asks for all of it, is the only one here.
+                    "limits": { "requesterShare": 100, "renewalShare": 0 },
                 },
             }),
         )
@@ -107,6 +109,7 @@ impl Stage {
                     "items": { "include": [{ "vault": VAULT }] },
                     "grant": { "maxDuration": format!("{HOURS}h") },
                     "approval": { "mode": "None" },
+                    "limits": { "activePerRequester": 1000, "pendingPerRequester": 1000 },
                 },
             }),
         )

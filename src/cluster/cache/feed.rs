@@ -34,8 +34,8 @@ impl<K: Resource> Feed<K> {
 
     /// Takes in what the watch has told.
     pub(in crate::cluster) fn take(&mut self, event: Event<K>) {
-        let keeps = self.cache.keeps;
-        match event.modify(|object| keeps.prune(object)) {
+        let cache = self.cache.clone();
+        match event.modify(|object| cache.prune(object)) {
             Event::Init => {
                 (self.told_at, self.went_back) = (0, false);
                 let again = self.listing.replace(HashMap::new()).is_some();

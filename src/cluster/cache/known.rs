@@ -57,6 +57,12 @@ impl<K: Resource> Known<K> {
         keys.filter_map(|key| self.objects.get(key))
     }
 
+    /// So many objects of each lane with this mark, the newest.
+    pub(super) fn newest(&self, mark: &Mark, most: usize) -> impl Iterator<Item = &Arc<K>> {
+        let keys = self.index.newest(mark, most);
+        keys.filter_map(|key| self.objects.get(key))
+    }
+
     /// Whether this very object is known, as whatever version.
     pub(super) fn has(&self, key: &Key, object: &K) -> bool {
         let known = self.objects.get(key);

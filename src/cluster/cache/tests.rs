@@ -1,6 +1,7 @@
 //! What is known after watches, lists and our own writes, in each order.
 
 use super::*;
+use crate::cluster::index::{Marked, marked};
 use k8s_openapi::api::core::v1::ConfigMap;
 use known::version;
 use kube::runtime::watcher::Event;
@@ -15,9 +16,11 @@ fn object(name: &str, uid: &str, version: u32) -> ConfigMap {
     object
 }
 
-fn by_color(object: &ConfigMap) -> Vec<Mark> {
+fn by_color(object: &ConfigMap) -> Vec<Marked> {
     let color = object.labels().get("color").cloned();
-    color.map(Mark::Requester).into_iter().collect()
+    let mark = color.map(Mark::Requester);
+    let mark = mark.map(|mark| marked(mark, object, object.metadata.name.clone()));
+    mark.into_iter().collect()
 }
 
 fn colored(color: &str, object: ConfigMap) -> ConfigMap {

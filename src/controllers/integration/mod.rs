@@ -18,6 +18,7 @@ use crate::telemetry::Metrics;
 
 use super::boundary::Boundary;
 use super::registry::{Entry, Registry};
+use super::session::OnBehalf;
 
 /// What passes over integrations share.
 pub struct Integrations {
@@ -130,7 +131,7 @@ impl Integrations {
         entry: &Entry,
         token: TokenSeen,
     ) -> Plan {
-        let memory = self.registry.memory(entry, integration.spec.plan);
+        let memory = self.registry.memory(entry, integration);
         let seen = Observed {
             integration,
             token,
@@ -159,8 +160,9 @@ impl Integrations {
                 return;
             }
             let known = entry_of.inventory();
+            let account = OnBehalf::of_all(session.clone());
             let outcome =
-                discovery::discover(session.as_ref(), &allowed, known.as_deref(), &clock).await;
+                discovery::discover(&account, &allowed, known.as_deref(), &clock).await;
             if let Err(error) = &outcome {
                 tracing::warn!(integration = %key, %error, "a discovery failed");
             }

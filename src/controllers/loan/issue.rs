@@ -199,7 +199,11 @@ impl Issuing<'_> {
         }
         let integration = integration_of(self.key, self.seen);
         let terms = &issue.agreement.terms;
-        let Some(account) = self.loans.registry.account(&integration, &terms.account) else {
+        let Some(account) = self.loans.registry.account(
+            &integration,
+            &terms.account,
+            &issue.agreement.requester.username,
+        ) else {
             return Ok(Err(Failure::Unavailable));
         };
         let Ok(recipients) = Recipients::new(terms.recipients.iter().map(|r| r.0.clone())) else {
@@ -354,13 +358,11 @@ impl Issuing<'_> {
             .flows
             .iter()
             .find(|f| f.uid().as_ref() == Some(flow));
-        let most = found
-            .and_then(|f| f.spec.limits.as_ref())
-            .and_then(|l| l.active_per_requester);
+        let most = found.map(|flow| flow.spec.limits.active_per_requester);
         let (Some(most), Some(grant)) = (most, &self.seen.grant) else {
             return false;
         };
-        let usage = self.loans.usage(self.key, grant);
+        let (usage, _) = self.loans.usage(self.key, grant, 0);
         usage.get(flow).copied().unwrap_or(Usage::default()).active >= most
     }
 }

@@ -23,11 +23,14 @@ use crate::api::{AccessGrant, AccessRecord, link_name};
 use crate::cluster::{ApiError, Cluster, Events, Key, Notice, Trouble};
 use crate::plan::effect::{Effect, Note, Plan};
 use crate::plan::grant::plan;
+use crate::plan::links::Links;
 use crate::plan::observed::Observed;
+use crate::plan::over::{is_turned_away, turned_away_until};
 use crate::runtime::{Clock, Outcome, Passes};
 
 use super::boundary::Boundary;
-use super::registry::Registry;
+use super::registry::{Asker, Registry};
+use super::turns::Order;
 use issue::Issuing;
 use memory::Memories;
 use places::Places;
@@ -133,6 +136,9 @@ impl Loans {
     }
 
     async fn look(&self, key: &LoanKey) -> Result<Outcome, ApiError> {
+        if let Some(grant) = self.turned_away(key) {
+            return self.forget_soon(key, &grant).await;
+        }
         let seen = self.observe(key).await?;
         let doubtful_until = self.places.in_doubt_until(key);
         if seen.grant.is_none() && seen.record.is_none() {
@@ -174,6 +180,24 @@ impl Loans {
         Ok(Outcome::Waiting(
             [wake, doubtful_until].into_iter().flatten().min(),
         ))
+    }
+
+    /// The request, if it was turned away: of such only the uid is kept, and nothing is looked up for it any more.
+    fn turned_away(&self, key: &LoanKey) -> Option<Arc<AccessGrant>> {
+        let grant = self.cluster.grants.get(&key.grant)?;
+        let is_it = grant.uid().as_deref() == Some(&key.uid);
+        (is_it && is_turned_away(&grant)).then_some(grant)
+    }
+
+    async fn forget_soon(&self, key: &LoanKey, grant: &AccessGrant) -> Result<Outcome, ApiError> {
+        self.memories.forget(&key.uid);
+        self.rivals.forget(key);
+        let until = turned_away_until(grant);
+        if until.is_none_or(|until| until > self.clock.now()) {
+            return Ok(Outcome::Waiting(until));
+        }
+        self.cluster.grants.delete(grant).await?;
+        Ok(Outcome::Applied)
     }
 
     /// Reads from the API server itself what a conflict has shown to be old in the cache.
@@ -220,7 +244,12 @@ impl Loans {
             Effect::ListVault { vault, looking_for } => {
                 let outcome = self
                     .registry
-                    .list_vault(&integration_of(key, seen), &vault, &looking_for)
+                    .list_vault(
+                        &integration_of(key, seen),
+                        &vault,
+                        &looking_for,
+                        requester_of(seen),
+                    )
                     .await;
                 // A listing that worked is no success of the loan: what failed before it still counts.
                 if let Err(error) = outcome {
@@ -234,7 +263,11 @@ impl Loans {
                 // Held until the link is issued: an intent is not written before its call can begin. Waiting for it may take
                 // minutes, so the plan is made anew.
                 let integration = integration_of(key, seen);
-                let turn = async { Ok(self.registry.turn(&integration).await) };
+                let asker = Asker {
+                    requester: requester_of(seen),
+                    loan: &key.uid,
+                };
+                let turn = async { Ok(self.registry.turn(&integration, order_of(seen), asker).await) };
                 let Some(_turn) = self.while_due(key, &issue, wake, turn).await? else {
                     return Ok(Outcome::Applied);
                 };
@@ -325,6 +358,26 @@ impl Loans {
             );
         }
     }
+}
+
+#[cfg(test)]
+mod tests;
+
+/// For what a link is issued.
+fn order_of(seen: &Observed) -> Order {
+    let runs = |record: &Arc<AccessRecord>| Links::of(&record.spec).granted_at().is_some();
+    match seen.record.as_ref().is_some_and(runs) {
+        true => Order::Renewal,
+        false => Order::FirstLink,
+    }
+}
+
+/// Who asked for a loan, by username.
+fn requester_of(seen: &Observed) -> &str {
+    let by_record = seen.record.as_ref().map(|record| &record.spec.requester);
+    let by_grant = seen.grant.as_ref().and_then(|g| g.spec.requester.as_ref());
+    let requester = by_record.or(by_grant);
+    requester.map_or("", |requester| requester.username.as_str())
 }
 
 /// The integration that a loan belongs to.

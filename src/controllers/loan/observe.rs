@@ -5,13 +5,18 @@ use kube::ResourceExt;
 
 use crate::api::{AccessGrant, AccessRecord, EndReason};
 use crate::cluster::{ApiError, Deleted, Key, Mark, Trouble, link_objects};
+use crate::controllers::registry::Asker;
 use crate::plan::effect::Effect;
 use crate::plan::grant::plan;
+use crate::plan::in_line::worth_counting;
 use crate::plan::links::Links;
 use crate::plan::loan::over_at;
 use crate::plan::observed::{IntegrationSeen, LinkSeen, Observed};
 
-use super::{LoanKey, Loans};
+use super::{LoanKey, Loans, requester_of};
+
+/// Of each person and kind of decision so many are heard on one request, the newest: whoever makes more buries their own only.
+const HEARD: usize = 10;
 
 impl Loans {
     /// All that the plan needs to know of one loan.
@@ -41,16 +46,17 @@ impl Loans {
             ..Observed::default()
         };
         let integration = super::integration_of(key, &seen);
-        seen.integration = self.integration_seen(&integration);
+        seen.integration = self.integration_seen(&integration, key, &seen);
         seen.flows = self.cluster.flows.select(|flow| {
             flow.namespace().as_deref() == Some(&key.ledger)
                 && flow.spec.integration.0 == integration.name
         });
         if let (Some(grant), None) = (&seen.grant, &seen.record) {
-            seen.usage = self.usage(key, grant);
+            let counted = worth_counting(seen.flows.iter().map(AsRef::as_ref));
+            (seen.usage, seen.ahead) = self.usage(key, grant, counted);
         }
         let on_it = Mark::GrantNamed(key.grant.clone());
-        seen.decisions = self.cluster.decisions.having(&on_it);
+        seen.decisions = self.cluster.decisions.newest(&on_it, HEARD);
         seen.boundary = self.boundary.seen();
         seen.checked = self.memories.of(&key.uid).checked();
         match link {
@@ -80,10 +86,20 @@ impl Loans {
         matches!(effect, Some(Effect::EndLoan { .. }))
     }
 
-    fn integration_seen(&self, key: &Key) -> Option<IntegrationSeen> {
-        let object = self.cluster.integrations.get(key)?;
-        let (inventory, throttled_until) = self.registry.known(key);
+    fn integration_seen(
+        &self,
+        integration: &Key,
+        key: &LoanKey,
+        seen: &Observed,
+    ) -> Option<IntegrationSeen> {
+        let object = self.cluster.integrations.get(integration)?;
+        let (inventory, throttled_until) = self.registry.known(integration);
+        let asker = Asker {
+            requester: requester_of(seen),
+            loan: &key.uid,
+        };
         Some(IntegrationSeen {
+            budget: self.registry.budget(&object, asker),
             object,
             inventory,
             throttled_until,

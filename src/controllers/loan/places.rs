@@ -5,15 +5,16 @@
 //! both get the last one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use crate::api::{ACCEPTED, AccessGrant, AccessGrantStatus, AccessRecord, Phase, Time};
+use crate::api::{AccessGrant, AccessGrantStatus, AccessRecord, Phase, Time};
 use crate::cluster::{ApiError, Mark, Trouble};
-use crate::plan::observed::Usage;
-use crate::plan::reasons::grant as reasons;
+use crate::plan::in_line::Standing;
+use crate::plan::observed::{Ahead, Usage};
 
 use super::{LoanKey, Loans};
 
@@ -121,11 +122,17 @@ impl Loans {
         Ok(record)
     }
 
-    /// What the requester has by each flow, this request not counted.
-    pub(super) fn usage(&self, key: &LoanKey, grant: &AccessGrant) -> BTreeMap<String, Usage> {
-        let mut usage: BTreeMap<String, Usage> = BTreeMap::new();
+    /// What the requester has by each flow, this request not counted; and how many of their requests come before it in line, of which at
+    /// most so many are counted.
+    pub(super) fn usage(
+        &self,
+        key: &LoanKey,
+        grant: &AccessGrant,
+        counted: u32,
+    ) -> (BTreeMap<String, Usage>, Ahead) {
+        let (mut usage, mut ahead) = (BTreeMap::<String, Usage>::new(), Ahead::default());
         let Some(requester) = &grant.spec.requester else {
-            return usage;
+            return (usage, ahead);
         };
         // Looked at before the records: what is settled in between is counted by its record.
         let in_doubt = self.places.of(&requester.username);
@@ -151,20 +158,46 @@ impl Loans {
         }
         // One that has been approved waits for nobody's approval any more.
         if grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Issuing) {
-            return usage;
+            return (usage, ahead);
         }
-        let mut waiting = self.cluster.grants.having(&by_them);
-        waiting.retain(|other| {
-            let status = other.status.as_ref();
-            let waits = is_pending(other) && status.is_some_and(|s| s.record.is_none());
-            waits && turn(other) < turn(grant) && other.uid().as_deref() != Some(&key.uid)
-        });
-        for other in waiting {
-            if let Some(flow) = other.status.as_ref().and_then(flow_of) {
+        let is_other = |other: &AccessGrant| {
+            other.uid().as_deref() != Some(&key.uid) && LoanKey::of_grant(other).ledger == key.ledger
+        };
+        let mut count_pending = |other: &AccessGrant| {
+            let flow = other.status.as_ref().and_then(flow_of);
+            if let Some(flow) = flow.filter(|_| is_pending(other)) {
                 usage.entry(flow.to_owned()).or_default().pending += 1;
             }
+        };
+        let has_place = Standing::of(grant) == Standing::HasPlace;
+        let with_place = Mark::WithPlace(requester.username.clone());
+        self.cluster.grants.walk(&with_place, |other| {
+            if has_place && turn(other) >= turn(grant) {
+                return ControlFlow::Break(());
+            }
+            if is_other(other) {
+                count_pending(other);
+            }
+            ControlFlow::Continue(())
+        });
+        if has_place {
+            return (usage, ahead);
         }
-        usage
+        let in_line = Mark::InLine(requester.username.clone());
+        self.cluster.grants.walk(&in_line, |other| {
+            if turn(other) >= turn(grant) || ahead.in_line.saturating_add(ahead.new) >= counted {
+                return ControlFlow::Break(());
+            }
+            if is_other(other) {
+                match Standing::of(other) {
+                    Standing::New => ahead.new += 1,
+                    _ => ahead.in_line += 1,
+                }
+                count_pending(other);
+            }
+            ControlFlow::Continue(())
+        });
+        (usage, ahead)
     }
 
     /// A request that goes by another flow than before leaves its place in that one to others of its requester.
@@ -183,13 +216,9 @@ fn flow_of(status: &AccessGrantStatus) -> Option<&str> {
 }
 
 /// In this order requests get their places: whoever has one keeps it, also while the request waits for something else. Times are whole seconds, so of two requests of one second the uid
-/// says which one comes first.
+/// says which one comes first. The index of the cache has the same order.
 fn turn(grant: &AccessGrant) -> (bool, Option<Time>, Option<String>) {
-    let got_one = |status: &AccessGrantStatus| {
-        let mut accepted = status.conditions.iter().filter(|c| c.type_ == ACCEPTED);
-        status.terms.is_some() && !accepted.any(|c| c.reason == reasons::LIMIT_REACHED)
-    };
-    let has_a_place = is_pending(grant) && grant.status.as_ref().is_some_and(got_one);
+    let has_a_place = Standing::of(grant) == Standing::HasPlace;
     (!has_a_place, grant.creation_timestamp(), grant.uid())
 }
 

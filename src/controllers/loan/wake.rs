@@ -12,6 +12,7 @@ use crate::api::{
     Phase,
 };
 use crate::cluster::{Key, Mark, SecretMark};
+use crate::plan::over::is_turned_away;
 use crate::runtime::Passes;
 
 use super::{LoanKey, Loans};
@@ -87,7 +88,9 @@ impl Loans {
         let is_there = known.is_some_and(|known| known.uid() == grant.uid());
         let phase = grant.status.as_ref().and_then(|s| s.phase);
         let waits = is_there && phase == Some(Phase::Pending);
-        if let (false, Some(by)) = (waits, &grant.spec.requester) {
+        // One that was turned away took nobody's place.
+        let leaves_a_place = !waits && !is_turned_away(grant);
+        if let (true, Some(by)) = (leaves_a_place, &grant.spec.requester) {
             self.ask_rivals(&by.username);
         }
     }
@@ -122,7 +125,7 @@ impl Loans {
     fn ask_requests(&self, grants: Vec<Arc<AccessGrant>>) {
         let is_request = |grant: &&Arc<AccessGrant>| {
             let status = grant.status.as_ref();
-            status.is_none_or(|s| s.granted_at.is_none())
+            status.is_none_or(|s| s.granted_at.is_none()) && !is_turned_away(grant)
         };
         let requests = grants.iter().filter(is_request);
         requests.for_each(|grant| self.ask(LoanKey::of_grant(grant)));
@@ -132,7 +135,9 @@ impl Loans {
     fn ask_all(&self, integration: &Key) {
         let of_it = self.cluster.grants.select(|grant| {
             let key = LoanKey::of_grant(grant);
-            key.ledger == integration.namespace && grant.spec.integration.name.0 == integration.name
+            key.ledger == integration.namespace
+                && grant.spec.integration.name.0 == integration.name
+                && !is_turned_away(grant)
         });
         of_it
             .iter()

@@ -50,7 +50,7 @@ impl OnePassword for Scripted {
 
 struct World {
     scripted: Arc<Scripted>,
-    session: Session,
+    session: Arc<Session>,
     clock: Clock,
     changes: Arc<AtomicU32>,
 }
@@ -87,7 +87,7 @@ fn world(problems: &[(Problem, Stage)]) -> World {
     };
     World {
         scripted,
-        session,
+        session: Arc::new(session),
         clock,
         changes,
     }
@@ -95,7 +95,8 @@ fn world(problems: &[(Problem, Stage)]) -> World {
 
 impl World {
     async fn ask(&self) -> Result<(), Problem> {
-        let answer = self.session.vaults().await;
+        let account = OnBehalf::of_all(self.session.clone());
+        let answer = account.vaults().await;
         answer.result.map(drop).map_err(|error| error.problem())
     }
 
@@ -222,4 +223,41 @@ async fn the_skew_of_the_clocks_is_told_from_the_last_answer_with_a_date() {
     assert_eq!(world.ask().await, Ok(()));
     let skew = world.session.seen().clock_skew.expect("a skew");
     assert!((298..=300).contains(&skew.as_secs()), "{skew}");
+}
+
+/// What 1Password refused used its limits up, too; a sign-in is nobody's own.
+#[tokio::test]
+async fn what_is_sent_for_a_requester_counts_as_theirs_also_when_it_was_refused() {
+    let world = world(&[]);
+    let exchange = |route, status| Exchange {
+        method: "POST",
+        route,
+        outcome: Outcome::Answered {
+            status,
+            retry_after: None,
+            date: None,
+        },
+    };
+    let answer = || Answer {
+        result: Err(CallError::new(Problem::NotFound, Stage::Call, Effect::None)),
+        exchanges: vec![exchange(Route::AuthStart, 200), exchange(Route::Share, 400)],
+    };
+    let answers = std::iter::repeat_with(answer).take(25);
+    world.scripted.answers.lock().expect("fine").extend(answers);
+    let mallory = OnBehalf::of(world.session.clone(), "mallory");
+    for _ in 0..25 {
+        assert!(mallory.vaults().await.result.is_err());
+    }
+    let budget = |requester| {
+        let wanted = crate::controllers::quotas::Wanted {
+            requester,
+            loan: "",
+            plan: crate::api::AccountPlan::Teams,
+            shares: crate::plan::quota::Shares::of(None),
+        };
+        let quotas = &world.session.tools.quotas;
+        quotas.budget(&world.session.payer, wanted, world.clock.now())
+    };
+    assert!(budget("mallory").own_from.is_some());
+    assert_eq!(budget("alice").own_from, None);
 }

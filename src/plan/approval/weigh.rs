@@ -1,5 +1,7 @@
 //! Weighing the decisions on a request: which of them count, and what they come to.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use crate::api::{
@@ -157,10 +159,25 @@ pub fn weigh(
     }
 }
 
-/// As many as a status shows: the newest ones are those that somebody wonders about.
-pub(super) fn the_newest(mut ignored: Vec<IgnoredDecision>) -> Vec<IgnoredDecision> {
-    ignored.drain(..ignored.len().saturating_sub(SHOWN));
-    ignored
+/// As many as a status shows: the newest ones are those that somebody wonders about. The newest of each person comes before the second
+/// newest of anybody, so that nobody hides why somebody else's decision has no effect.
+pub(super) fn the_newest(ignored: Vec<IgnoredDecision>) -> Vec<IgnoredDecision> {
+    let mut newer_of_them: HashMap<String, usize> = HashMap::new();
+    let mut ranked: Vec<_> = ignored
+        .into_iter()
+        .rev()
+        .enumerate()
+        .map(|(age, decision)| {
+            let newer = newer_of_them.entry(decision.user.clone()).or_default();
+            *newer += 1;
+            (*newer, age, decision)
+        })
+        .collect();
+    ranked.sort_by_key(|(newer, age, _)| (*newer, *age));
+    ranked.truncate(SHOWN);
+    // Shown in the order in which they were made.
+    ranked.sort_by_key(|(_, age, _)| std::cmp::Reverse(*age));
+    ranked.into_iter().map(|(.., decision)| decision).collect()
 }
 
 /// What a decision that is to be heard says.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use keyloan::plan::grant::plan;
 use keyloan::plan::leftover::Undeleted;
-use keyloan::plan::observed::{Observed, Usage};
+use keyloan::plan::observed::{Ahead, Observed, Usage};
 use keyloan::plan::retry::{Attempt, Failure};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -41,6 +41,7 @@ pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
         rarely(integration_seen().prop_map(Some), Just(None)),
         btree_map(word(), usage(), 0..2),
         btree_map(word(), word(), 0..2),
+        rarely(Just((0, 0)), (0u32..99, 0u32..99)),
     );
     let deciding = (
         vec(decision(), 0..6),
@@ -57,7 +58,8 @@ pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
     (loan, around, deciding, now()).prop_map(
         |((grant, record, link, attempt, undeleted), around, deciding, now)| {
             let (decisions, boundary, checked) = deciding;
-            let (flows, integration, usage, namespace_labels) = around;
+            let (flows, integration, usage, namespace_labels, (in_line, new)) = around;
+            let ahead = Ahead { in_line, new };
             let seen = Observed {
                 grant: grant.map(Arc::new),
                 record: record.map(Arc::new),
@@ -66,6 +68,7 @@ pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
                 integration,
                 link,
                 usage,
+                ahead,
                 attempt,
                 undeleted,
                 decisions: decisions.into_iter().map(Arc::new).collect(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use keyloan::api::*;
 use keyloan::plan::inventory::{Inventory, ItemSeen, VaultSeen};
 use keyloan::plan::observed::IntegrationSeen;
+use keyloan::plan::quota::Budget;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
@@ -57,7 +58,7 @@ pub fn flow_seen() -> impl Strategy<Value = AccessFlow> {
         1 => (modes(), vec(any::<u32>().prop_map(|r| r / 4), 0..3)).prop_map(by),
     ];
     let meta = meta("keyloan", &["oncall", "a", "b"], "flow-oncall");
-    let limits = option::weighted(0.1, (option::of(0u32..3), option::of(0u32..3)));
+    let limits = rarely(Just((5, 10)), (0u32..3, 0u32..3));
     let suspend = rarely(Just(false), Just(true));
     let frame = option::weighted(0.1, timeframe());
     (
@@ -94,11 +95,10 @@ pub fn flow_seen() -> impl Strategy<Value = AccessFlow> {
                 flow.spec.items.include.extend(include);
                 flow.spec.approval = approval;
                 flow.spec.timeframe = timeframe;
-                flow.spec.limits =
-                    limits.map(|(active_per_requester, pending_per_requester)| FlowLimits {
-                        active_per_requester,
-                        pending_per_requester,
-                    });
+                flow.spec.limits = FlowLimits {
+                    active_per_requester: limits.0,
+                    pending_per_requester: limits.1,
+                };
                 flow.spec.suspend = suspend;
                 flow
             },
@@ -134,7 +134,11 @@ pub fn integration_seen() -> impl Strategy<Value = IntegrationSeen> {
             name: "alice".into(),
         }]),
     );
-    let limits = option::weighted(0.3, (option::weighted(0.3, any_span()), blocked));
+    let ceiling = option::weighted(0.3, select(vec![LinkLifetime::OneHour, LinkLifetime::OneDay]));
+    let approvals = option::weighted(0.1, 0u32..3);
+    let limits = (option::weighted(0.3, any_span()), blocked, ceiling, approvals);
+    let limits = option::weighted(0.3, limits);
+    let waits = || rarely(Just(None), time().prop_map(Some));
     let domains = option::weighted(0.5, text(&["example.com"], &["", "x"]).prop_map(Domain));
     let conditions = rarely(
         Just(vec![ready("True", "Ready")]),
@@ -151,18 +155,33 @@ pub fn integration_seen() -> impl Strategy<Value = IntegrationSeen> {
         conditions,
         rarely(Just(false), Just(true)),
         rarely(inventory_seen().prop_map(Some), Just(None)),
-        rarely(Just(None), time().prop_map(Some)),
+        waits(),
+        (waits(), waits()),
     )
         .prop_map(
-            |(metadata, limits, domains, conditions, suspend, inventory, throttled_until)| {
+            |(
+                metadata,
+                limits,
+                domains,
+                conditions,
+                suspend,
+                inventory,
+                throttled_until,
+                (own_from, first_links_from),
+            )| {
                 let mut integration = World::asked().integration().clone();
                 integration.metadata = metadata;
                 integration.spec.suspend = suspend;
                 integration.spec.recipient_domains = domains.into_iter().collect();
-                integration.spec.limits = limits.map(|(max_duration, blocked)| IntegrationLimits {
-                    max_duration,
-                    blocked,
-                });
+                integration.spec.limits = limits.map(
+                    |(max_duration, blocked, max_link_lifetime, min_approvals)| IntegrationLimits {
+                        max_duration,
+                        blocked,
+                        max_link_lifetime,
+                        min_approvals,
+                        ..IntegrationLimits::default()
+                    },
+                );
                 if let Some(status) = &mut integration.status {
                     status.conditions = conditions;
                 }
@@ -170,6 +189,10 @@ pub fn integration_seen() -> impl Strategy<Value = IntegrationSeen> {
                     object: Arc::new(integration),
                     inventory: inventory.map(Arc::new),
                     throttled_until,
+                    budget: Budget {
+                        own_from,
+                        first_links_from,
+                    },
                 }
             },
         )

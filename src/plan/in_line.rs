@@ -1,0 +1,102 @@
+//! Where a request stands among its requester's others: which come first, and how many are too many.
+//!
+//! Whoever has a place keeps it; all others wait in line, the oldest first. A request that finds too many before it fails at once, before
+//! anything is looked up for it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::{ACCEPTED, AccessFlow, AccessGrant, FlowLimits, Phase};
+
+use super::flow::open_to;
+use super::observed::Observed;
+use super::over::final_since;
+use super::patience::later;
+use super::reasons::grant as reasons;
+use super::resolve::{Hold, Kind};
+
+/// For each request of a requester that may wait for approval, so many may wait in line.
+const IN_LINE_FOR_EACH_PLACE: u32 = 5;
+
+/// A request looks again so soon at how many stay before it.
+const LOOKS_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(2);
+
+/// Where a request stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// A flow covers it, and its requester does not have too much by that flow.
+    HasPlace,
+    /// It waits for a place, or for what is missing.
+    InLine,
+    /// It has not been looked at.
+    New,
+    /// It is over, or has become a loan, which its record tells of.
+    Gone,
+}
+
+impl Standing {
+    /// Of this request.
+    pub fn of(grant: &AccessGrant) -> Self {
+        if grant.metadata.deletion_timestamp.is_some() {
+            return Self::Gone;
+        }
+        let Some((status, phase)) = grant.status.as_ref().and_then(|s| Some((s, s.phase?))) else {
+            return Self::New;
+        };
+        if status.record.is_some() || status.granted_at.is_some() || final_since(status).is_some() {
+            return Self::Gone;
+        }
+        let mut accepted = status.conditions.iter().filter(|c| c.type_ == ACCEPTED);
+        let no_place = accepted.any(|c| c.reason == reasons::LIMIT_REACHED);
+        let is_on_its_way = matches!(phase, Phase::Pending | Phase::Issuing);
+        match is_on_its_way && status.terms.is_some() && !no_place {
+            true => Self::HasPlace,
+            false => Self::InLine,
+        }
+    }
+}
+
+/// How many requests are too many before one, by any of these flows: more need not be counted.
+pub fn worth_counting<'a>(flows: impl IntoIterator<Item = &'a AccessFlow>) -> u32 {
+    let usual = FlowLimits::default().pending_per_requester;
+    let places = flows
+        .into_iter()
+        .map(|flow| flow.spec.limits.pending_per_requester);
+    IN_LINE_FOR_EACH_PLACE.saturating_mul(places.fold(usual, u32::max))
+}
+
+/// Whether a request is to be looked at, as far as its requester's others go.
+pub(super) enum Room {
+    /// It is.
+    Enough,
+    /// Not before those before it have been.
+    NotBefore(Timestamp),
+    /// Never: too many are before it.
+    None(Hold),
+}
+
+/// Whether a request is to be looked at. One that has a place is never turned away.
+pub(super) fn room(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Room {
+    let is_in_line = matches!(Standing::of(grant), Standing::InLine | Standing::New);
+    let ahead = seen.ahead;
+    let Some(requester) = grant.spec.requester.as_ref().filter(|_| is_in_line) else {
+        return Room::Enough;
+    };
+    let flows = open_to(seen, grant, requester);
+    let places = flows
+        .iter()
+        .map(|flow| flow.spec.limits.pending_per_requester);
+    // Where no flow lets them ask, the usual limit counts.
+    let usual = FlowLimits::default().pending_per_requester;
+    let most = IN_LINE_FOR_EACH_PLACE.saturating_mul(places.max().unwrap_or(usual));
+    if ahead.in_line >= most {
+        let message = format!(
+            "{most} or more of your requests wait already, five times as many as may wait for approval: delete those that you do not need, then ask again"
+        );
+        let hold = Hold::new(Kind::Final, reasons::TOO_MANY_REQUESTS, message);
+        return Room::None(hold);
+    }
+    match ahead.in_line.saturating_add(ahead.new) >= most {
+        true => Room::NotBefore(later(now, LOOKS_AGAIN_AFTER)),
+        false => Room::Enough,
+    }
+}
