@@ -8,7 +8,9 @@ use keyloan::api::{
     ACCEPTED, ACTIVE, AccessFlow, AccessGrant, AccountPlan, FlowLimits, RENEW_ANNOTATION,
 };
 use kube::Api;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::runtime::wait::await_condition;
+use serde_json::json;
 use world::{Ask, PLATFORM, TEAM, World, condition, needs_approval};
 
 const SHARE: &str = "POST /api/v4/itemshare";
@@ -28,7 +30,9 @@ async fn a_hundred_and_twenty_requests_of_one_leave_another_their_first_link_and
             };
         })
         .await;
-    let running = world.ask("alice", Ask::item("db password").lasting("4h")).await;
+    let running = world
+        .ask("alice", Ask::item("db password").lasting("4h"))
+        .await;
     let running = world.until_active(&running).await;
 
     let mut mallorys = Vec::new();
@@ -37,7 +41,9 @@ async fn a_hundred_and_twenty_requests_of_one_leave_another_their_first_link_and
     }
     let (mut lent, mut waiting) = (0, Vec::new());
     for grant in &mallorys {
-        let settled = world.until(grant, |g| is_active(g) || waits_for_her_share(g)).await;
+        let settled = world
+            .until(grant, |g| is_active(g) || waits_for_her_share(g))
+            .await;
         match is_active(&settled) {
             true => lent += 1,
             false => waiting.push(settled),
@@ -54,9 +60,10 @@ async fn a_hundred_and_twenty_requests_of_one_leave_another_their_first_link_and
     world.annotate(&running, RENEW_ANNOTATION, &wish).await;
     world.until(&running, has_its_second_link).await;
 
-    // Nothing but the time wakes hers.
+    // Nothing but the time wakes hers: as many as there is room for, whichever these are.
     world.advance(Duration::from_secs(6 * 60)).await;
-    world.until_active(&waiting[0]).await;
+    let active = waiting.iter().map(|g| Box::pin(world.until_active(g)));
+    futures::future::select_all(active).await;
     let requests = world.control.requests().await.expect("a log");
     let entries = requests.entries.iter();
     let refused = entries.filter(|r| r.status == Some(429)).count();
@@ -83,9 +90,15 @@ async fn a_flow_that_says_nothing_of_limits_has_the_usual_ones() {
     let world = World::start().await;
     world.integration("prod", "lender").await;
     world.flow("oncall", |_| {}).await;
-    let flows: Api<AccessFlow> = Api::namespaced(world.admin.clone(), PLATFORM);
-    let stored = flows.get("oncall").await.expect("there").spec.limits;
-    assert_eq!((stored.active_per_requester, stored.pending_per_requester), (5, 10));
+    let kind = ApiResource::erase::<AccessFlow>(&());
+    let flows: Api<DynamicObject> = Api::namespaced_with(world.admin.clone(), PLATFORM, &kind);
+    let none = Patch::Merge(json!({ "spec": { "limits": null } }));
+    let stored = flows.patch("oncall", &PatchParams::default(), &none).await;
+    let stored = &stored.expect("patched").data["spec"]["limits"];
+    assert_eq!(
+        *stored,
+        json!({ "activePerRequester": 5, "pendingPerRequester": 10 })
+    );
     let mut loans = Vec::new();
     for _ in 0..5 {
         loans.push(world.ask("alice", Ask::item("db password")).await);
@@ -108,7 +121,9 @@ async fn beyond_five_times_as_many_as_may_wait_a_request_fails_at_once_and_is_so
         })
         .await;
     let first = world.ask("alice", Ask::item("db password")).await;
-    world.until(&first, has("Approved", "WaitingForApproval")).await;
+    world
+        .until(&first, has("Approved", "WaitingForApproval"))
+        .await;
     let mut in_line = Vec::new();
     for _ in 0..5 {
         let waits = world.ask("alice", Ask::item("web console")).await;
@@ -116,10 +131,14 @@ async fn beyond_five_times_as_many_as_may_wait_a_request_fails_at_once_and_is_so
         in_line.push(waits);
     }
     let one_too_many = world.ask("alice", Ask::item("web console")).await;
-    world.until(&one_too_many, has(ACCEPTED, "TooManyRequests")).await;
+    world
+        .until(&one_too_many, has(ACCEPTED, "TooManyRequests"))
+        .await;
     // Somebody else is not concerned.
     let mallorys = world.ask("mallory", Ask::item("web console")).await;
-    world.until(&mallorys, has("Approved", "WaitingForApproval")).await;
+    world
+        .until(&mallorys, has("Approved", "WaitingForApproval"))
+        .await;
 
     world.advance(Duration::from_secs(3_601)).await;
     let grants: Api<AccessGrant> = Api::namespaced(world.admin.clone(), TEAM);
@@ -131,8 +150,12 @@ async fn beyond_five_times_as_many_as_may_wait_a_request_fails_at_once_and_is_so
         .expect("watched");
     // Those in line still wait, and one of them gets the place that comes free.
     world.delete("alice", &first).await;
-    world.until(&in_line[0], has("Approved", "WaitingForApproval")).await;
-    world.until(&in_line[4], has(ACCEPTED, "LimitReached")).await;
+    world
+        .until(&in_line[0], has("Approved", "WaitingForApproval"))
+        .await;
+    world
+        .until(&in_line[4], has(ACCEPTED, "LimitReached"))
+        .await;
 }
 
 fn has(type_: &'static str, reason: &'static str) -> impl Fn(&AccessGrant) -> bool {

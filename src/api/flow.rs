@@ -384,7 +384,7 @@ pub struct FlowLimits {
     #[schemars(range(min = 1, max = 1000))]
     pub active_per_requester: u32,
     /// The most requests of one requester that wait for approval or for their first link. A request beyond that waits for one of these places
-    /// (reason `LimitReached`). While a requester has five times as many open requests, the next one fails at once (reason
+    /// (reason `LimitReached`). While five times as many of them wait in line, the next one fails at once (reason
     /// `TooManyRequests`). Default: 10.
     #[serde(default = "ten")]
     #[schemars(range(min = 1, max = 1000))]

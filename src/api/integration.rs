@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessDetails, Condition, Domain, LinkLifetime, NAME_PATTERN, Person, PersonKind, PrincipalName, Span, Time,
-    TitleOrId, UTC_PATTERN,
+    AccessDetails, Condition, Domain, LinkLifetime, NAME_PATTERN, Person, PersonKind,
+    PrincipalName, Span, Time, TitleOrId, UTC_PATTERN,
 };
 
 /// A 1Password service account from which items are lent: where its token lies, what it may lend, and the ceilings over every flow.
@@ -151,28 +151,24 @@ pub struct IntegrationLimits {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub blocked: Vec<Person>,
-    /// The longest lifetime of a link, whatever a flow allows. It binds the next link of loans that run, too. Default: no ceiling.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_link_lifetime: Option<LinkLifetime>,
+    /// The longest lifetime of a link, whatever a flow allows. It binds the next link of loans that run, too. Default: `30d`, the longest that
+    /// 1Password knows.
+    #[serde(default = "thirty_days")]
+    pub max_link_lifetime: LinkLifetime,
     /// How many people have to approve a loan at least, from 1 to 10. A flow that can lend with fewer approvals lends nothing, and its condition
     /// `Ready` says so. Default: no such bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    #[x_kube(validation = Rule::new("self <= 10")
-        .message("minApprovals is how many people have to approve, from 1 to 10, such as 2"))]
+    #[schemars(range(min = 1, max = 10))]
     pub min_approvals: Option<u32>,
     /// The part of the account's request limits that one requester may use, in percent, from 1 to 100. Beyond that a requester's links wait
     /// (reason `RequesterShareUsed`). Default: 25.
     #[serde(default = "a_quarter")]
-    #[schemars(range(min = 1))]
-    #[x_kube(validation = Rule::new("self <= 100")
-        .message("requesterShare is in percent, from 1 to 100, such as 25"))]
+    #[schemars(range(min = 1, max = 100))]
     pub requester_share: u32,
     /// The part of the account's request limits that first links and discoveries leave to renewals, in percent, from 0 to 90. First links wait
     /// where only this part is left (reason `KeptForRenewals`). Default: 20.
     #[serde(default = "a_fifth")]
-    #[x_kube(validation = Rule::new("self <= 90")
-        .message("renewalShare is in percent, from 0 to 90, such as 20: what is kept for renewals is missing for first links"))]
+    #[schemars(range(min = 0, max = 90))]
     pub renewal_share: u32,
 }
 
@@ -181,12 +177,16 @@ impl Default for IntegrationLimits {
         Self {
             max_duration: None,
             blocked: Vec::new(),
-            max_link_lifetime: None,
+            max_link_lifetime: thirty_days(),
             min_approvals: None,
             requester_share: a_quarter(),
             renewal_share: a_fifth(),
         }
     }
+}
+
+fn thirty_days() -> LinkLifetime {
+    LinkLifetime::ThirtyDays
 }
 
 fn a_quarter() -> u32 {

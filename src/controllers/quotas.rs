@@ -119,7 +119,10 @@ impl Drop for Promise {
     fn drop(&mut self) {
         let mut counts = self.quotas.lock();
         if let Some(hour) = counts.hours.get_mut(&self.token) {
-            let mine = hour.under_way.iter().position(|link| link.loan == self.loan);
+            let mine = hour
+                .under_way
+                .iter()
+                .position(|link| link.loan == self.loan);
             mine.map(|index| hour.under_way.remove(index));
         }
     }
@@ -154,7 +157,9 @@ impl Quotas {
         day.all.count(requests.sum(), now);
         if let Some(requester) = requester {
             let of_them = day.of.entry(requester.to_owned());
-            of_them.or_insert_with(Window::day).count(requests.sum(), now);
+            of_them
+                .or_insert_with(Window::day)
+                .count(requests.sum(), now);
             day.of.retain(|_, window| window.used(now) > 0);
         }
         if let (Some(requester), Some(hour)) = (requester, counts.hours.get_mut(&payer.token)) {
@@ -217,7 +222,8 @@ impl Quotas {
             first_links_from: hour
                 .and_then(|hour| hour.all.room_from(all, limits, of_first_links, now))
                 .max(day.and_then(|day| {
-                    day.all.room_from(all.sum(), of_first_links(limits.day), now)
+                    day.all
+                        .room_from(all.sum(), of_first_links(limits.day), now)
                 })),
         }
     }
@@ -309,7 +315,11 @@ mod tests {
         let room = |token, plan| quotas.room_from(&payer(token), plan, shares, &metrics, NOW);
         assert_eq!(room("a", AccountPlan::Teams), Some(hours(1)));
         assert_eq!(room("b", AccountPlan::Teams), None);
-        assert_eq!(room("b", AccountPlan::Families), Some(hours(24)), "by the day");
+        assert_eq!(
+            room("b", AccountPlan::Families),
+            Some(hours(24)),
+            "by the day"
+        );
         assert_eq!(room("a", AccountPlan::Business), None);
     }
 
@@ -399,7 +409,11 @@ mod tests {
             quotas.room_from(&payer, AccountPlan::Families, shares, &metrics, NOW);
         }
         let page = metrics.encode();
-        for (limit, ratio) in [("hour_writes", "0.5"), ("hour_reads", "0.0"), ("day", "0.05")] {
+        for (limit, ratio) in [
+            ("hour_writes", "0.5"),
+            ("hour_reads", "0.0"),
+            ("day", "0.05"),
+        ] {
             let line =
                 format!(r#"keyloan_onepassword_quota_used_ratio{{limit="{limit}"}} {ratio}"#);
             assert!(page.contains(&line), "{line} in {page}");

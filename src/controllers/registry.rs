@@ -117,11 +117,7 @@ impl Registry {
     }
 
     /// What is left of an integration's request limits for a link of this loan.
-    pub(super) fn budget(
-        &self,
-        integration: &OnePasswordIntegration,
-        asker: Asker<'_>,
-    ) -> Budget {
+    pub(super) fn budget(&self, integration: &OnePasswordIntegration, asker: Asker<'_>) -> Budget {
         let entry = self.get(&Key::of(integration));
         let Some(session) = entry.and_then(|entry| entry.lock().session()) else {
             return Budget::default();

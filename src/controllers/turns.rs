@@ -121,7 +121,11 @@ impl Round {
         while let Some(requester) = self.requesters.pop_front() {
             let of_them = self.waiting.get_mut(&requester);
             let next = of_them.and_then(VecDeque::pop_front);
-            if self.waiting.get(&requester).is_some_and(|of_them| !of_them.is_empty()) {
+            if self
+                .waiting
+                .get(&requester)
+                .is_some_and(|of_them| !of_them.is_empty())
+            {
                 self.requesters.push_back(requester);
             } else {
                 self.waiting.remove(&requester);
@@ -199,7 +203,10 @@ mod tests {
         let mut served_unseen = wait(&turns, Order::FirstLink, "bob");
         drop(busy);
         // Bob's turn has come, and he gives up before he takes it.
-        drop(std::mem::replace(&mut served_unseen, Box::pin(std::future::pending())));
+        drop(std::mem::replace(
+            &mut served_unseen,
+            Box::pin(std::future::pending()),
+        ));
         drop(other);
         assert_eq!(turns.lock().free, 2);
         assert!(turns.lock().first_links.requesters.is_empty());

@@ -180,7 +180,10 @@ impl Budget {
                 "what is left of this integration's requests to 1Password is kept for renewals (its limits.renewalShare); the next try is at {until:.0}"
             ),
         });
-        self.renewal(now).into_iter().chain(kept).max_by_key(|wait| wait.until)
+        self.renewal(now)
+            .into_iter()
+            .chain(kept)
+            .max_by_key(|wait| wait.until)
     }
 }
 
@@ -350,7 +353,10 @@ mod tests {
         let now = minute(0);
         let own = Some((minute(5), "RequesterShareUsed"));
         assert_eq!(waits(budget.renewal(now)), own);
-        assert_eq!(waits(budget.first_link(now)), Some((minute(7), "KeptForRenewals")));
+        assert_eq!(
+            waits(budget.first_link(now)),
+            Some((minute(7), "KeptForRenewals"))
+        );
         assert_eq!(waits(budget.first_link(minute(7))), None);
         let kept_only = Budget {
             own_from: None,

@@ -321,7 +321,11 @@ fn grantable(
         state.not_active = (reason, message);
         state.stalled = attempt.needs_a_person();
         wake = wake.min(attempt.retry_at());
-    } else if let Some(wait) = seen.integration.as_ref().and_then(|i| i.budget.first_link(now)) {
+    } else if let Some(wait) = seen
+        .integration
+        .as_ref()
+        .and_then(|i| i.budget.first_link(now))
+    {
         state.phase = Phase::Pending;
         state.not_active = (wait.reason, wait.message);
         wake = wake.min(wait.until);

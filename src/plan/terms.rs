@@ -299,8 +299,7 @@ pub fn resource_owner(integration: &OnePasswordIntegration, tags: &[String]) -> 
 /// How long a link may open by the integration: as long as this, or as its ceiling.
 pub fn link_ceiling(integration: &OnePasswordIntegration, lifetime: LinkLifetime) -> LinkLifetime {
     let limits = integration.spec.limits.as_ref();
-    let ceiling = limits.and_then(|limits| limits.max_link_lifetime);
-    ceiling.map_or(lifetime, |ceiling| ceiling.min(lifetime))
+    limits.map_or(lifetime, |limits| limits.max_link_lifetime.min(lifetime))
 }
 
 /// All lifetimes of 1Password's links, the longest first.

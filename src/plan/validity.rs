@@ -229,7 +229,11 @@ mod tests {
             false => ("False", "TooFewApprovals"),
         };
         assert_eq!((status.as_str(), reason.as_str()), expected);
-        assert_eq!(message.contains("limits.minApprovals"), !is_enough, "{message}");
+        assert_eq!(
+            message.contains("limits.minApprovals"),
+            !is_enough,
+            "{message}"
+        );
     }
 
     fn group(required: u32) -> Value {

@@ -58,18 +58,6 @@ fn integration() -> Vec<Violation> {
             json!({ "spec": { "limits": { "maxDuration": "59m" } } }),
         ),
         create(
-            "OnePasswordIntegration.spec.limits.minApprovals: minApprovals is how many people have to approve, from 1 to 10, such as 2",
-            json!({ "spec": { "limits": { "minApprovals": 11 } } }),
-        ),
-        create(
-            "OnePasswordIntegration.spec.limits.requesterShare: requesterShare is in percent, from 1 to 100, such as 25",
-            json!({ "spec": { "limits": { "requesterShare": 101 } } }),
-        ),
-        create(
-            "OnePasswordIntegration.spec.limits.renewalShare: renewalShare is in percent, from 0 to 90, such as 20: what is kept for renewals is missing for first links",
-            json!({ "spec": { "limits": { "renewalShare": 91 } } }),
-        ),
-        create(
             "OnePasswordIntegration.spec.limits.blocked[]: groups of the system (system:...) are stripped from identities and match nobody; name a group of your own",
             json!({ "spec": { "limits": { "blocked": [{ "kind": "Group", "name": "system:masters" }] } } }),
         ),

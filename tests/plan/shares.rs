@@ -17,9 +17,15 @@ fn a_flow_and_an_integration_that_say_nothing_of_limits_have_some() {
     flow.as_object_mut().expect("an object").remove("limits");
     let flow: AccessFlowSpec = serde_json::from_value(flow).expect("a flow");
     let limits = flow.limits;
-    assert_eq!((limits.active_per_requester, limits.pending_per_requester), (5, 10));
+    assert_eq!(
+        (limits.active_per_requester, limits.pending_per_requester),
+        (5, 10)
+    );
     let one: FlowLimits = serde_json::from_value(json!({ "activePerRequester": 1 })).expect("one");
-    assert_eq!((one.active_per_requester, one.pending_per_requester), (1, 10));
+    assert_eq!(
+        (one.active_per_requester, one.pending_per_requester),
+        (1, 10)
+    );
     let limits: IntegrationLimits = serde_json::from_value(json!({})).expect("limits");
     assert_eq!(limits, IntegrationLimits::default());
     assert_eq!((limits.requester_share, limits.renewal_share), (25, 20));
@@ -59,12 +65,18 @@ fn a_request_that_finds_too_many_before_it_fails_before_anything_is_looked_up(
         Fate::Waits => {
             assert_eq!((&plan.effect, &plan.status), (&None, &None));
             let wake = plan.wake.expect("it looks again");
-            assert!((1..=5).contains(&wake.duration_since(at(0)).as_secs()), "{wake}");
+            assert!(
+                (1..=5).contains(&wake.duration_since(at(0)).as_secs()),
+                "{wake}"
+            );
         }
         Fate::TurnedAway => {
             assert_eq!(plan.effect, None);
             assert_eq!(reason(&plan, ACCEPTED), "TooManyRequests");
-            assert_eq!(plan.status.as_ref().and_then(|s| s.phase), Some(Phase::Failed));
+            assert_eq!(
+                plan.status.as_ref().and_then(|s| s.phase),
+                Some(Phase::Failed)
+            );
             assert!(stalled(&plan));
         }
     }
@@ -79,7 +91,10 @@ enum Fate {
 
 #[test]
 fn so_does_one_that_nothing_covers_and_one_whose_flow_lets_more_wait_does_not() {
-    let fifty = Ahead { in_line: 50, new: 0 };
+    let fifty = Ahead {
+        in_line: 50,
+        new: 0,
+    };
     let hopeless = World::asked().with(|w| {
         w.seen.ahead = fifty;
         w.flow().spec.requesters.clear();
@@ -100,21 +115,36 @@ fn a_request_that_has_a_place_is_never_turned_away() {
         w.flow().spec.approval = approval(ApprovalMode::AnyOf, &[1]);
     });
     let waits = waits.settled(0);
-    assert_eq!(Standing::of(waits.seen.grant.as_ref().expect("one")), Standing::HasPlace);
-    let waits = waits.with(|w| w.seen.ahead = Ahead { in_line: 9_000, new: 0 });
+    assert_eq!(
+        Standing::of(waits.seen.grant.as_ref().expect("one")),
+        Standing::HasPlace
+    );
+    let waits = waits.with(|w| {
+        w.seen.ahead = Ahead {
+            in_line: 9_000,
+            new: 0,
+        }
+    });
     assert_eq!(reason(&waits.plan_at(1), ACCEPTED), "FlowChosen");
 }
 
 #[test]
 fn a_request_that_was_turned_away_is_deleted_after_an_hour_whatever_else_it_says() {
     let crowded = World::asked().with(|w| {
-        w.seen.ahead = Ahead { in_line: 50, new: 0 };
+        w.seen.ahead = Ahead {
+            in_line: 50,
+            new: 0,
+        };
         w.grant().spec.not_after = Some(Time(at(10_000)));
     });
     let turned_away = crowded.settled(0).with(|w| w.seen.ahead = Ahead::default());
     let grant = turned_away.seen.grant.as_ref().expect("one");
     assert_eq!(Standing::of(grant), Standing::Gone);
-    assert_eq!(turned_away.plan_at(59).effect, None, "not even when there is room again");
+    assert_eq!(
+        turned_away.plan_at(59).effect,
+        None,
+        "not even when there is room again"
+    );
     assert_eq!(turned_away.plan_at(59).wake, Some(at(60)));
     assert_eq!(turned_away.plan_at(60).effect, Some(Effect::DeleteGrant));
 }
@@ -145,7 +175,10 @@ fn a_first_link_waits_for_room_says_so_and_is_woken_then(
     let world = World::asked().with(|w| w.integration_seen().budget = budget);
     let plan = world.plan_at(1);
     assert_eq!((plan.effect.as_ref(), plan.wake), (None, Some(until)));
-    assert_eq!(plan.status.as_ref().and_then(|s| s.phase), Some(Phase::Pending));
+    assert_eq!(
+        plan.status.as_ref().and_then(|s| s.phase),
+        Some(Phase::Pending)
+    );
     assert_eq!(reason(&plan, ACCEPTED), "FlowChosen");
     let (_, reason, message) = condition(&plan, ACTIVE).expect("said");
     assert_eq!(reason, why);
@@ -163,7 +196,10 @@ fn a_look_for_an_item_waits_for_room_too() {
     let plan = world.plan_at(1);
     assert_eq!((plan.effect.as_ref(), plan.wake), (None, Some(at(40))));
     assert_eq!(reason(&plan, ACCEPTED), "RequesterShareUsed");
-    assert!(matches!(world.plan_at(41).effect, Some(Effect::ListVault { .. })));
+    assert!(matches!(
+        world.plan_at(41).effect,
+        Some(Effect::ListVault { .. })
+    ));
 }
 
 #[test]
@@ -193,12 +229,12 @@ fn a_first_link_that_is_tried_again_is_a_first_link() {
 
 /// (flow, integration) -> how long a link of an eight-day loan opens.
 #[rstest]
-#[case(LinkLifetime::SevenDays, None, LinkLifetime::SevenDays)]
-#[case(LinkLifetime::SevenDays, Some(LinkLifetime::OneDay), LinkLifetime::OneDay)]
-#[case(LinkLifetime::OneHour, Some(LinkLifetime::OneDay), LinkLifetime::OneHour)]
+#[case(LinkLifetime::SevenDays, IntegrationLimits::default().max_link_lifetime, LinkLifetime::SevenDays)]
+#[case(LinkLifetime::SevenDays, LinkLifetime::OneDay, LinkLifetime::OneDay)]
+#[case(LinkLifetime::OneHour, LinkLifetime::OneDay, LinkLifetime::OneHour)]
 fn no_link_opens_for_longer_than_the_integration_allows(
     #[case] by_flow: LinkLifetime,
-    #[case] ceiling: Option<LinkLifetime>,
+    #[case] ceiling: LinkLifetime,
     #[case] expected: LinkLifetime,
 ) {
     let world = World::asked().with(|w| {
@@ -224,14 +260,20 @@ fn a_ceiling_that_is_lowered_binds_the_next_link_of_a_loan_that_runs() {
     });
     let a_day = 24 * 60;
     let asks = asks.with(|w| w.asks_to_renew(a_day + 1));
-    assert_eq!(issued(&asks.plan_at(a_day + 1)).lifetime, LinkLifetime::OneDay);
+    assert_eq!(
+        issued(&asks.plan_at(a_day + 1)).lifetime,
+        LinkLifetime::OneDay
+    );
     let lowered = asks.with(|w| {
         w.integration().spec.limits = Some(IntegrationLimits {
-            max_link_lifetime: Some(LinkLifetime::OneHour),
+            max_link_lifetime: LinkLifetime::OneHour,
             ..IntegrationLimits::default()
         });
     });
-    assert_eq!(issued(&lowered.plan_at(a_day + 1)).lifetime, LinkLifetime::OneHour);
+    assert_eq!(
+        issued(&lowered.plan_at(a_day + 1)).lifetime,
+        LinkLifetime::OneHour
+    );
 }
 
 /// (approvals that the flow asks for) (those that the integration asks for) -> whether the request is looked at further.
@@ -264,5 +306,9 @@ fn a_flow_that_asks_for_fewer_approvals_than_the_integration_lends_nothing(
     };
     assert_eq!(reason(&plan, ACCEPTED), expected);
     let (.., message) = condition(&plan, ACCEPTED).expect("said");
-    assert_eq!(message.contains("limits.minApprovals"), !accepted, "{message}");
+    assert_eq!(
+        message.contains("limits.minApprovals"),
+        !accepted,
+        "{message}"
+    );
 }

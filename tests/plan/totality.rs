@@ -98,11 +98,12 @@ proptest! {
     #[test]
     fn a_plan_of_a_flow_is_total_and_comes_to_rest(
         flow in any_flow(),
-        passes in vec((any::<bool>(), time()), 1..4),
+        passes in vec((option::weighted(0.7, any_integration()), time()), 1..4),
     ) {
         let mut flow = flow;
-        for (integration_exists, now) in passes {
-            let plan = validity::plan(&flow, integration_exists, now);
+        for (integration, now) in passes {
+            let integration = integration.as_ref();
+            let plan = validity::plan(&flow, integration, now);
             check_conditions(&plan.status.conditions)?;
             bounds::keeps_those_of(&OF_FLOWS, &plan.status).map_err(TestCaseError::fail)?;
             if is_ready(&plan.status.conditions) {
@@ -110,10 +111,10 @@ proptest! {
                 let (most, usual) = (rules.max_duration.parse(), rules.default_duration.parse());
                 prop_assert!(usual.is_some() && usual <= most);
                 prop_assert!(flow.spec.approval.timeout.parse().is_some());
-                prop_assert!(integration_exists && !flow.spec.suspend);
+                prop_assert!(integration.is_some() && !flow.spec.suspend);
             }
             flow.status = Some(plan.status.clone());
-            let again = validity::plan(&flow, integration_exists, now);
+            let again = validity::plan(&flow, integration, now);
             prop_assert_eq!(&again.status, &plan.status);
             prop_assert_eq!(&again.notes, &vec![], "each change is told once");
         }
@@ -133,7 +134,7 @@ fn some_of_the_integrations_and_of_the_flows_are_ready() {
             .current();
         let seen = known.plan(&integration, now).status;
         integrations += usize::from(is_ready(&seen.conditions));
-        let seen = validity::plan(&flow, true, now).status;
+        let seen = validity::plan(&flow, Some(&integration), now).status;
         flows += usize::from(is_ready(&seen.conditions));
     }
     assert!(integrations >= CASES / 20, "{integrations} integrations");

@@ -161,8 +161,7 @@ impl Integrations {
             }
             let known = entry_of.inventory();
             let account = OnBehalf::of_all(session.clone());
-            let outcome =
-                discovery::discover(&account, &allowed, known.as_deref(), &clock).await;
+            let outcome = discovery::discover(&account, &allowed, known.as_deref(), &clock).await;
             if let Err(error) = &outcome {
                 tracing::warn!(integration = %key, %error, "a discovery failed");
             }

@@ -267,7 +267,12 @@ impl Loans {
                     requester: requester_of(seen),
                     loan: &key.uid,
                 };
-                let turn = async { Ok(self.registry.turn(&integration, order_of(seen), asker).await) };
+                let turn = async {
+                    Ok(self
+                        .registry
+                        .turn(&integration, order_of(seen), asker)
+                        .await)
+                };
                 let Some(_turn) = self.while_due(key, &issue, wake, turn).await? else {
                     return Ok(Outcome::Applied);
                 };

@@ -161,7 +161,8 @@ impl Loans {
             return (usage, ahead);
         }
         let is_other = |other: &AccessGrant| {
-            other.uid().as_deref() != Some(&key.uid) && LoanKey::of_grant(other).ledger == key.ledger
+            other.uid().as_deref() != Some(&key.uid)
+                && LoanKey::of_grant(other).ledger == key.ledger
         };
         let mut count_pending = |other: &AccessGrant| {
             let flow = other.status.as_ref().and_then(flow_of);

@@ -120,7 +120,10 @@ impl Loans {
 #[tokio::test]
 async fn what_one_person_makes_is_no_work_for_the_passes_of_others() {
     let loans = loans().await;
-    let (grants, decisions) = (loans.cluster.grants.cache(), loans.cluster.decisions.cache());
+    let (grants, decisions) = (
+        loans.cluster.grants.cache(),
+        loans.cluster.decisions.cache(),
+    );
     let alices = request("alice", 0, Value::Null);
     grants.learn(alices.clone());
     decisions.learn(decision("bob", "Deny", 0));
@@ -143,7 +146,10 @@ async fn what_one_person_makes_is_no_work_for_the_passes_of_others() {
         decisions.any(|by| by.is_some_and(|by| by.username == who))
     };
     assert!(by("bob"), "what he says is heard among all of that");
-    assert!(by("mallory"), "and so is she, for the status to say why she counts for nothing");
+    assert!(
+        by("mallory"),
+        "and so is she, for the status to say why she counts for nothing"
+    );
 }
 
 #[tokio::test]
@@ -161,7 +167,11 @@ async fn the_line_is_counted_as_far_as_it_matters_and_no_further() {
         grants.learn(request("mallory", number, said("Pending", "LimitReached")));
     }
     let (seen, _) = loans.watched(&request("mallory", 20, Value::Null)).await;
-    assert_eq!((seen.ahead.in_line, seen.ahead.new), (20, 0), "those before it only");
+    assert_eq!(
+        (seen.ahead.in_line, seen.ahead.new),
+        (20, 0),
+        "those before it only"
+    );
 }
 
 #[tokio::test]
@@ -176,7 +186,9 @@ async fn of_a_request_that_was_turned_away_its_uid_is_kept_and_nothing_looks_at_
         grant.spec.justification = Some("x".repeat(1_000));
         grants.learn(grant);
     }
-    let kept = grants.get(&Key::new("team-a", "alice-00001")).expect("there");
+    let kept = grants
+        .get(&Key::new("team-a", "alice-00001"))
+        .expect("there");
     assert_eq!(kept.uid().as_deref(), Some("alice-00001"));
     assert_eq!(kept.spec.justification, None);
     assert!(serde_json::to_string(&*kept).expect("JSON").len() < 700);

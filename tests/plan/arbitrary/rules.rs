@@ -134,9 +134,17 @@ pub fn integration_seen() -> impl Strategy<Value = IntegrationSeen> {
             name: "alice".into(),
         }]),
     );
-    let ceiling = option::weighted(0.3, select(vec![LinkLifetime::OneHour, LinkLifetime::OneDay]));
+    let ceiling = rarely(
+        Just(LinkLifetime::ThirtyDays),
+        select(vec![LinkLifetime::OneHour, LinkLifetime::OneDay]),
+    );
     let approvals = option::weighted(0.1, 0u32..3);
-    let limits = (option::weighted(0.3, any_span()), blocked, ceiling, approvals);
+    let limits = (
+        option::weighted(0.3, any_span()),
+        blocked,
+        ceiling,
+        approvals,
+    );
     let limits = option::weighted(0.3, limits);
     let waits = || rarely(Just(None), time().prop_map(Some));
     let domains = option::weighted(0.5, text(&["example.com"], &["", "x"]).prop_map(Domain));
