@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "compiler")]
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use keyloan::manifests::{self, Boundary};
+use keyloan::manifests::{self, Boundary, Operator};
 #[cfg(feature = "compiler")]
 use keyloan::onepassword::core::compiler;
 
@@ -35,9 +35,10 @@ struct ManifestsArgs {
     /// The folder to write to.
     #[arg(long, default_value = "crds")]
     dir: PathBuf,
-    /// A username under which the operator runs, if not the usual one; repeat it for more.
-    #[arg(long = "operator", value_name = "USERNAME")]
-    operators: Vec<String>,
+    /// A username under which the operator runs, and the namespace in which it keeps links, if not the usual ones, such as
+    /// system:serviceaccount:keyloan-system:keyloan=keyloan-system-links; repeat it for more.
+    #[arg(long = "operator", value_name = "USERNAME=NAMESPACE", value_parser = operator)]
+    operators: Vec<Operator>,
     /// A CEL expression over request.userInfo that yields a person's e-mail address, if the
     /// username in lower case is not it.
     #[arg(long, value_name = "CEL")]
@@ -57,6 +58,18 @@ impl ManifestsArgs {
             boundary.email.clone_from(email);
         }
         boundary
+    }
+}
+
+fn operator(text: &str) -> Result<Operator, String> {
+    match text.rsplit_once('=') {
+        Some((username, namespace)) if !username.is_empty() && !namespace.is_empty() => {
+            Ok(Operator {
+                username: username.to_owned(),
+                links_namespace: namespace.to_owned(),
+            })
+        }
+        _ => Err("write it as USERNAME=NAMESPACE, with the namespace in which it keeps links, such as system:serviceaccount:keyloan-system:keyloan=keyloan-system-links".to_owned()),
     }
 }
 

@@ -1,13 +1,13 @@
 //! `keyloan run`: the operator as a process, with its arguments, logs and signals.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use keyloan::cluster::{Enrolled, KubeAccess, install_tls};
+use keyloan::cluster::{Install, KubeAccess, install_tls};
 use keyloan::onepassword::core::CoreOptions;
 use keyloan::onepassword::{AllowedOrigins, Origin};
 use keyloan::operator::{Election, Settings, start};
@@ -36,23 +36,44 @@ pub struct RunArgs {
         value_delimiter = ','
     )]
     allow_origins: Vec<Origin>,
-    /// The namespaces in which the operator may read and write Secrets; all, if none is named. Repeatable.
-    #[arg(
-        long,
-        env = "KEYLOAN_NAMESPACES",
-        value_name = "NAMESPACE",
-        value_delimiter = ','
-    )]
-    namespaces: Vec<String>,
-    /// Namespaces of integrations in which nobody borrows: the operator only reads Secrets there. Repeatable.
+    /// A namespace of integrations, flows and records. The operator serves these alone, and reads Secrets there: the tokens. Repeatable.
     #[arg(
         long,
         env = "KEYLOAN_INTEGRATION_NAMESPACES",
         value_name = "NAMESPACE",
         value_delimiter = ',',
-        requires = "namespaces"
+        default_value = "keyloan"
     )]
     integration_namespaces: Vec<String>,
+    /// The one namespace in which the operator keeps the Secrets with links, and writes Secrets at all.
+    #[arg(
+        long,
+        env = "KEYLOAN_LINKS_NAMESPACE",
+        value_name = "NAMESPACE",
+        default_value = "keyloan-system-links"
+    )]
+    links_namespace: String,
+    /// This install's name, which tells what it makes from what others in the same cluster make.
+    #[arg(
+        long,
+        env = "KEYLOAN_INSTALL",
+        value_name = "NAME",
+        default_value = "keyloan",
+        value_parser = label_value
+    )]
+    install: String,
+    /// A label of each Secret, Role and RoleBinding that carries a link, such as one that the cluster's policies ask for. Repeatable.
+    #[arg(
+        long = "link-label",
+        env = "KEYLOAN_LINK_LABELS",
+        value_name = "KEY=VALUE",
+        value_delimiter = ',',
+        value_parser = label
+    )]
+    link_labels: Vec<(String, String)>,
+    /// What an earlier version had instead.
+    #[arg(long, env = "KEYLOAN_NAMESPACES", hide = true, value_parser = removed)]
+    namespaces: Option<String>,
     /// Where to serve /livez, /readyz and /metrics. [::] stands for every address, of IPv4 too.
     #[arg(
         long,
@@ -151,22 +172,17 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 impl RunArgs {
     fn settings(self) -> Settings {
         let Self {
-            identity,
-            lease,
-            namespaces,
-            integration_namespaces,
-            ..
+            identity, lease, ..
         } = self;
         let identity = identity.unwrap_or_else(|| format!("keyloan-{}", std::process::id()));
         // An environment variable that is empty names none.
-        let named = |names: Vec<String>| -> BTreeSet<String> {
-            let names = names.into_iter();
-            names.filter(|name| !name.is_empty()).collect()
-        };
-        let (lending, reading) = (named(namespaces), named(integration_namespaces));
-        let enrolled = match lending.is_empty() {
-            true => Enrolled::All,
-            false => Enrolled::Only { lending, reading },
+        let mut served: BTreeSet<String> = self.integration_namespaces.into_iter().collect();
+        served.remove("");
+        let install = Install {
+            name: self.install,
+            links_namespace: self.links_namespace,
+            integration_namespaces: served,
+            link_labels: self.link_labels.into_iter().collect::<BTreeMap<_, _>>(),
         };
         Settings {
             kube: self
@@ -182,7 +198,7 @@ impl RunArgs {
             },
             allowed_origins: AllowedOrigins::with(self.allow_origins),
             listen: Some(self.listen),
-            enrolled,
+            install,
             election: lease.map(|(namespace, lease)| Election {
                 namespace,
                 lease,
@@ -190,6 +206,33 @@ impl RunArgs {
             }),
             clock: Clock::system(),
         }
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), label_value(value)?)),
+        _ => Err("write it as KEY=VALUE".to_owned()),
+    }
+}
+
+/// What Kubernetes takes as the value of a label.
+fn label_value(text: &str) -> Result<String, String> {
+    let is_end = |c: char| c.is_ascii_alphanumeric();
+    let is_value = text.len() <= 63
+        && text.starts_with(is_end)
+        && text.ends_with(is_end)
+        && text.chars().all(|c| is_end(c) || "-_.".contains(c));
+    match is_value {
+        true => Ok(text.to_owned()),
+        false => Err("write at most 63 letters, digits, dashes, underscores and dots, and a letter or digit first and last".to_owned()),
+    }
+}
+
+fn removed(text: &str) -> Result<String, String> {
+    match text.is_empty() {
+        true => Ok(String::new()),
+        false => Err("it is gone: links are kept in one namespace of their own now (--links-namespace), and tokens are read in the namespaces of the integrations (--integration-namespaces). Name those, and remove this".to_owned()),
     }
 }
 
@@ -215,16 +258,40 @@ mod tests {
         run: RunArgs,
     }
 
+    fn parsed(arguments: &[&str]) -> Result<Settings, String> {
+        let line = ["keyloan", "--core=core.cwasm"];
+        let parsed = Command::try_parse_from(line.iter().chain(arguments));
+        parsed
+            .map_err(|error| error.to_string())
+            .map(|command| command.run.settings())
+    }
+
     #[test]
-    fn a_list_of_namespaces_that_is_empty_names_none() {
-        let enrolled = |namespaces: &str| {
-            let line = ["keyloan", "--core=core.cwasm", namespaces];
-            let parsed = Command::try_parse_from(line).expect("understood");
-            parsed.run.settings().enrolled
+    fn an_install_is_what_its_flags_say_and_else_that_of_the_charts_own_values() {
+        assert_eq!(parsed(&[]).unwrap().install, Install::default());
+        let told = parsed(&[
+            "--integration-namespaces=platform,data",
+            "--integration-namespaces=more,",
+            "--links-namespace=links",
+            "--install=keyloan-system.other",
+            "--link-label=team=platform",
+        ]);
+        let expected = Install {
+            name: "keyloan-system.other".into(),
+            links_namespace: "links".into(),
+            integration_namespaces: ["platform", "data", "more"].map(Into::into).into(),
+            link_labels: [("team".into(), "platform".into())].into(),
         };
-        assert!(matches!(enrolled("--namespaces="), Enrolled::All));
-        let one = enrolled("--namespaces=team-a,");
-        assert!(matches!(one, Enrolled::Only { lending, .. } if lending.len() == 1));
+        assert_eq!(told.unwrap().install, expected);
+    }
+
+    #[rstest::rstest]
+    #[case::removed("--namespaces=team-a", "--links-namespace")]
+    #[case::no_label_value("--install=my install", "63")]
+    #[case::no_label("--link-label=team", "KEY=VALUE")]
+    fn what_cannot_be_is_refused_with_what_to_write(#[case] flag: &str, #[case] says: &str) {
+        let refusal = parsed(&[flag]).expect_err("refused");
+        assert!(refusal.contains(says), "{refusal}");
     }
 
     #[test]

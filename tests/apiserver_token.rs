@@ -4,7 +4,6 @@ mod support;
 
 use jiff::SignedDuration;
 use keyloan::api::OnePasswordIntegration;
-use keyloan::cluster::Enrolled;
 use keyloan::onepassword::core::CoreOptions;
 use keyloan_simulator::{Account, Fault, FaultKind, Simulator};
 use serde_json::json;
@@ -15,7 +14,6 @@ const SIGN_IN: &str = "POST /api/v3/auth/start";
 #[tokio::test]
 async fn bad_input_gets_a_condition_that_says_what_to_do_and_no_request() {
     let mut world = World::without_operator().await;
-    world.settings.enrolled = Enrolled::only([PLATFORM]);
     let token = world.onepassword.token("lender").await.expect("a token");
     let own = |name: &str| json!({"keyloan.dev/secret": "token", "keyloan.dev/integration": name});
     let kind_only = json!({"keyloan.dev/secret": "token"});
@@ -89,18 +87,21 @@ async fn bad_input_gets_a_condition_that_says_what_to_do_and_no_request() {
     world
         .put::<OnePasswordIntegration>(support::TEAM, "elsewhere", spec)
         .await;
-    let is_refused = |seen: &OnePasswordIntegration| {
-        let status = seen.status.as_ref();
-        status.is_some_and(|s| said(&s.conditions, "Ready") == "False NamespaceNotEnrolled")
-    };
+    // Another install may serve that namespace: this one says nothing there.
+    world.put_integration("after-it", json!({})).await;
     world
+        .integration("after-it", "Ready", "False SecretMissing")
+        .await;
+    let untouched = world
         .wait(
             support::TEAM,
             "elsewhere",
-            "Ready=False NamespaceNotEnrolled",
-            is_refused,
+            "there",
+            |_: &OnePasswordIntegration| true,
         )
         .await;
+    let status = untouched.status.expect("the default");
+    assert_eq!(status.observed_generation, Some(-1));
     assert_eq!(world.requests().await, 0);
     let asked_elsewhere = elsewhere.control().requests().await.expect("the log");
     assert_eq!(asked_elsewhere.total, 0, "{asked_elsewhere:#?}");

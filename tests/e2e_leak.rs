@@ -14,7 +14,7 @@ use keyloan_simulator::{Fault, FaultKind};
 use kube::ResourceExt as _;
 use serde_json::Value;
 use tokio::process::{Child, Command};
-use world::{Ask, PLATFORM, TEAM, World, condition};
+use world::{Ask, LINKS, PLATFORM, World, condition};
 
 /// The account that 1Password is simulated with.
 const ACCOUNT: &str = include_str!("../dev/simulator/account.example.yaml");
@@ -67,13 +67,9 @@ async fn a_whole_run_shows_no_token_no_item_and_no_link() {
     // Somebody's webhook or policy that tells all of the objects that it refuses.
     world.echo_secrets().await;
     let refused = world.ask("alice", Ask::item("db password")).await;
-    world
-        .until_refused(
-            "create",
-            "secrets",
-            &link_name(&refused.uid().expect("one")),
-        )
-        .await;
+    let not_kept =
+        |g: &AccessGrant| condition(g, ACTIVE).is_some_and(|c| c.reason == "LinkNotKept");
+    world.until(&refused, not_kept).await;
     world.delete("alice", &refused).await;
     world.stop_echoing_secrets().await;
     planted.push(Planted::new("a link that was echoed", World::ECHOED, None));
@@ -268,7 +264,7 @@ fn secrets_of_token(token: &str) -> Vec<Planted> {
 /// The URL of a grant's link itself, and the key in it.
 fn secrets_of_link(url: &str, grant: &AccessGrant) -> [Planted; 2] {
     let (_, key) = url.split_once('#').expect("a key");
-    let carrier = secret_in_etcd(TEAM, &link_name(&grant.uid().expect("one")));
+    let carrier = secret_in_etcd(LINKS, &link_name(&grant.uid().expect("one")));
     [("a link", url), ("a link's key", key)]
         .map(|(what, value)| Planted::new(what, value, Some(&carrier)))
 }

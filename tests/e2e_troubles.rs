@@ -15,7 +15,7 @@ const SHARE: &str = "POST /api/v4/itemshare";
 const ITEM: &str = "GET /api/v1/vault/{vault}/item/{item}";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rights_that_a_former_secret_left_behind_are_made_anew_and_go_with_the_loan() {
+async fn what_a_former_role_left_behind_is_made_anew_and_goes_with_the_loan() {
     let world = World::start().await;
     world.integration("prod", "lender").await;
     world.flow("oncall", |_| {}).await;

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use keyloan::manifests::{self, Boundary};
+use keyloan::manifests::{self, Boundary, Operator};
 use serde_json::Value;
 
 /// The parts of Kubernetes' own that our schemas embed, with Kubernetes' own bounds.
@@ -83,7 +83,7 @@ fn the_command_writes_what_is_committed() {
 #[test]
 fn the_command_takes_the_names_of_an_installation() {
     let folder = tempfile::tempdir().unwrap();
-    let operator = "system:serviceaccount:elsewhere:lender";
+    let operator = "system:serviceaccount:elsewhere:lender=elsewhere-links";
     let command = std::process::Command::new(env!("CARGO_BIN_EXE_keyloan"))
         .arg("manifests")
         .arg("--dir")
@@ -97,7 +97,10 @@ fn the_command_takes_the_names_of_an_installation() {
         String::from_utf8_lossy(&command.stderr)
     );
     let boundary = Boundary {
-        operators: vec![operator.into()],
+        operators: vec![Operator {
+            username: "system:serviceaccount:elsewhere:lender".into(),
+            links_namespace: "elsewhere-links".into(),
+        }],
         email: "request.userInfo.uid".into(),
         ..Boundary::default()
     };

@@ -1,5 +1,7 @@
 //! `AccessGrant`: a request for an item, then the loan.
 
+use std::fmt;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -220,12 +222,29 @@ pub struct IgnoredDecision {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LinkStatus {
-    /// The Secret, in the grant's namespace, that holds the link.
-    pub secret_name: String,
+    /// The Secret that holds the link. The requester may read it by the API; no Pod can mount it, because it is in another namespace than the
+    /// grant.
+    pub secret_ref: SecretReference,
     /// Which link of this loan it is, from 1.
     pub sequence: u32,
     /// When it was issued.
     pub issued_at: Time,
     /// Until when it opens.
     pub expires_at: Time,
+}
+
+/// A Secret, wherever it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretReference {
+    /// Its namespace: the one in which Keyloan keeps all links.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for SecretReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
 }

@@ -38,6 +38,10 @@ pub const SECRET_LABEL: &str = "keyloan.dev/secret";
 pub const GRANT_UID_LABEL: &str = "keyloan.dev/grant-uid";
 /// Annotation on a grant by which the borrower asks for the next link: an RFC 3339 time.
 pub const RENEW_ANNOTATION: &str = "keyloan.dev/renew-requested-at";
+/// Label on what belongs to one install of Keyloan: its link Secrets, Roles and RoleBindings.
+pub const INSTALL_LABEL: &str = "keyloan.dev/install";
+/// The type of a link's Secret.
+pub const LINK_TYPE: &str = "keyloan.dev/link";
 /// The prefix of the names of the link Secret, its Role and its RoleBinding; the grant's uid follows.
 pub const LINK_PREFIX: &str = "keyloan-link-";
 

@@ -48,6 +48,10 @@ use super::{CountedDecision, Identity, ObjectIdentity, Terms, Time};
 pub struct AccessRecordSpec {
     /// The grant.
     pub grant: ObjectIdentity,
+    /// The install of Keyloan that lends: the label `keyloan.dev/install` on what carries the link has this value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub install: Option<String>,
     /// Who asked.
     pub requester: Identity,
     /// All that was agreed.

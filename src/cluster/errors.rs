@@ -43,6 +43,8 @@ pub(super) enum Words {
     /// Only code and reason: a message may come from a webhook that echoes the object, and an answer that cannot be read may
     /// be quoted in what is wrong with it.
     Withheld,
+    /// As [`Words::Withheld`], and who refuses: the webhook, policy or quota, as the API server itself names it.
+    Refuser,
 }
 
 impl Trouble {
@@ -51,6 +53,10 @@ impl Trouble {
         let why = match words {
             Words::Quoted => quoted(error),
             Words::Withheld => withheld(error),
+            Words::Refuser => match refuser(error) {
+                Some(who) => format!("{}, by {who}", withheld(error)),
+                None => withheld(error),
+            },
         };
         match error {
             kube::Error::Api(status) => match (status.code, status.reason.as_str()) {
@@ -99,9 +105,59 @@ fn withheld(error: &kube::Error) -> String {
     }
 }
 
+/// Who refuses, by the words with which the API server begins. What follows them may be somebody else's.
+fn refuser(error: &kube::Error) -> Option<String> {
+    const BEGINNINGS: [(&str, char, &str); 4] = [
+        ("admission webhook \"", '"', "the admission webhook"),
+        (
+            "Internal error occurred: failed calling webhook \"",
+            '"',
+            "the admission webhook, which cannot be called,",
+        ),
+        (
+            "ValidatingAdmissionPolicy '",
+            '\'',
+            "the ValidatingAdmissionPolicy",
+        ),
+        ("exceeded quota: ", ',', "the ResourceQuota"),
+    ];
+    let kube::Error::Api(status) = error else {
+        return None;
+    };
+    // Of what is forbidden, the object comes first: `secrets "name" is forbidden: ...`.
+    let said = status.message.split_once(" is forbidden: ");
+    let said = match said {
+        Some((object, said)) if object.len() < 400 && !object.contains('\n') => said,
+        _ => &status.message,
+    };
+    BEGINNINGS.iter().find_map(|(beginning, end, what)| {
+        let (name, _) = said.strip_prefix(beginning)?.split_once(*end)?;
+        let is_name = name.len() <= 253
+            && name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-.".contains(c));
+        is_name.then(|| format!("{what} {name}"))
+    })
+}
+
 /// Whether it looks like a reason, as `AlreadyExists`, and nothing that could be a secret.
 fn is_word(reason: &str) -> bool {
     (1..=32).contains(&reason.len()) && reason.chars().all(|c| c.is_ascii_alphabetic())
+}
+
+impl Trouble {
+    /// Whether it is somebody's refusal, which stands until a person changes something. No answer is none.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Forbidden(_) | Self::Invalid(_) | Self::InTheWay)
+    }
+
+    /// What was said, and nothing of our own.
+    pub fn quote(&self) -> String {
+        match self {
+            Self::Forbidden(why) | Self::Invalid(why) | Self::Unavailable(why) => why.clone(),
+            other => other.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Trouble {
@@ -155,6 +211,37 @@ mod tests {
         assert!(told.contains(tells) && !told.contains("planted"), "{told}");
         let told = Trouble::of(&error, Words::Quoted).to_string();
         assert!(told.contains("planted"), "of other objects all is: {told}");
+    }
+
+    #[rstest]
+    #[case::webhook(
+        "admission webhook \"labels.example.com\" denied the request: PLANTED",
+        "the admission webhook labels.example.com"
+    )]
+    #[case::webhook_down(
+        "Internal error occurred: failed calling webhook \"down.example.com\": failed to call webhook: PLANTED",
+        "which cannot be called, down.example.com"
+    )]
+    #[case::policy(
+        "secrets \"keyloan-link-u\" is forbidden: ValidatingAdmissionPolicy 'team-labels' with binding 'b' denied request: PLANTED",
+        "the ValidatingAdmissionPolicy team-labels"
+    )]
+    #[case::quota(
+        "secrets \"keyloan-link-u\" is forbidden: exceeded quota: few, requested: count/secrets=1, used: PLANTED",
+        "the ResourceQuota few"
+    )]
+    #[case::no_name("admission webhook \"PLANTED\" denied the request", "403 Forbidden")]
+    #[case::somebodys_own_words("PLANTED admission webhook \"a.example\" denied", "403 Forbidden")]
+    fn of_a_secret_that_is_changed_who_refuses_is_told_and_none_of_their_words(
+        #[case] message: &str,
+        #[case] tells: &str,
+    ) {
+        let message = message.replace("PLANTED", PLANTED);
+        let error = Status::failure(&message, "Forbidden")
+            .with_code(403)
+            .boxed();
+        let told = Trouble::of(&kube::Error::Api(error), Words::Refuser).to_string();
+        assert!(told.contains(tells) && !told.contains("planted"), "{told}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! The three objects that carry a link: the Secret with the URL, and the Role and RoleBinding that let just the requester read it.
+//! The three objects that carry a link, all in the install's links namespace: the Secret with the URL, and the Role and RoleBinding that let
+//! just the requester read it.
 //!
-//! The grant owns the Secret and the Secret owns the other two, so that one delete ends all three. What a later pass needs to know of a link
-//! stands in the Secret's annotations, which can be watched without reading its data.
+//! The Role is made first and owns the other two. What a later pass needs to know of a link stands in the Secret's annotations, which can be
+//! watched without reading its data.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +14,10 @@ use kube::Resource;
 use kube::api::ObjectMeta;
 use serde_json::{Value, json};
 
+use super::install::Install;
 use super::wiped::Wiped;
 use crate::api::{
-    AccessDetails, AccessGrant, GRANT_UID_LABEL, Identity, ObjectIdentity, SECRET_LABEL, link_name,
+    AccessDetails, GRANT_UID_LABEL, INSTALL_LABEL, Identity, LINK_TYPE, SECRET_LABEL, link_name,
 };
 use crate::plan::observed::LinkSeen;
 
@@ -45,27 +47,48 @@ pub struct LinkFacts {
     pub access_details: Option<AccessDetails>,
 }
 
+/// What stands in the place of a URL where it is tried whether there is a place for one: as long as those that 1Password makes, and nothing
+/// that opens.
+pub const NO_URL: &str = "-----------------------------------------------------------------------------------------------------------------";
+
 /// The Secret with a loan's first link.
-pub fn secret(grant: &ObjectIdentity, url: &str, facts: &LinkFacts) -> Wiped<Secret> {
+pub fn secret(
+    install: &Install,
+    grant_uid: &str,
+    role_uid: &str,
+    url: &str,
+    facts: &LinkFacts,
+) -> Wiped<Secret> {
     let (annotations, data) = contents(url, facts);
-    let mut labels = labels(&grant.uid);
+    let mut metadata = meta(install, grant_uid);
+    let labels = metadata.labels.get_or_insert_default();
     labels.extend(NOT_BACKED_UP.map(|(k, v)| (k.to_owned(), v.to_owned())));
     Wiped::new(Secret {
         metadata: ObjectMeta {
-            labels: Some(labels),
             annotations: Some(annotations),
-            ..meta(grant, grant_reference(grant))
+            owner_references: Some(vec![role_reference(grant_uid, role_uid)]),
+            ..metadata
         },
-        type_: Some("keyloan.dev/link".into()),
+        type_: Some(LINK_TYPE.into()),
         string_data: Some(data),
         ..Secret::default()
     })
 }
 
 /// The patch that puts another link into the Secret with this uid.
-pub fn secret_patch(secret_uid: &str, url: &str, facts: &LinkFacts) -> Wiped<Value> {
+pub fn secret_patch(
+    grant_uid: &str,
+    role_uid: &str,
+    secret_uid: &str,
+    url: &str,
+    facts: &LinkFacts,
+) -> Wiped<Value> {
     let (annotations, data) = contents(url, facts);
-    let mut patch = json!({ "metadata": { "uid": secret_uid, "annotations": annotations } });
+    // The Role may have been made again since.
+    let owners = [role_reference(grant_uid, role_uid)];
+    let mut patch = json!({ "metadata": {
+        "uid": secret_uid, "annotations": annotations, "ownerReferences": owners,
+    } });
     // Moved: `json!` would leave a copy behind.
     let data = data
         .into_iter()
@@ -98,47 +121,60 @@ fn contents(url: &str, facts: &LinkFacts) -> (BTreeMap<String, String>, BTreeMap
 }
 
 /// The Role that allows to read one link's Secret and nothing else.
-pub fn role(grant: &ObjectIdentity, secret_uid: &str) -> Role {
+pub fn role(install: &Install, grant_uid: &str) -> Role {
     Role {
-        metadata: meta(grant, secret_reference(grant, secret_uid)),
+        metadata: meta(install, grant_uid),
         rules: Some(vec![PolicyRule {
             api_groups: Some(vec![String::new()]),
             resources: Some(vec!["secrets".into()]),
-            resource_names: Some(vec![link_name(&grant.uid)]),
+            resource_names: Some(vec![link_name(grant_uid)]),
             verbs: vec!["get".into()],
             ..PolicyRule::default()
         }]),
     }
 }
 
-/// The RoleBinding that gives that Role to the requester.
-pub fn role_binding(grant: &ObjectIdentity, secret_uid: &str, requester: &Identity) -> RoleBinding {
+/// The RoleBinding that gives the Role with this uid to the requester.
+pub fn role_binding(
+    install: &Install,
+    grant_uid: &str,
+    role_uid: &str,
+    requester: &Identity,
+) -> RoleBinding {
     RoleBinding {
-        metadata: meta(grant, secret_reference(grant, secret_uid)),
+        metadata: ObjectMeta {
+            owner_references: Some(vec![role_reference(grant_uid, role_uid)]),
+            ..meta(install, grant_uid)
+        },
         role_ref: RoleRef {
             api_group: "rbac.authorization.k8s.io".into(),
             kind: "Role".into(),
-            name: link_name(&grant.uid),
+            name: link_name(grant_uid),
         },
         subjects: Some(vec![subject(&requester.username)]),
     }
 }
 
-/// Whether a Role that is there is just the one that is wanted: owned by this very Secret, with this rule and no other.
+/// Whether a Role that is there is just the one that is wanted: owned by nobody, with this rule and no other.
 pub fn is_same_role(there: &Role, wanted: &Role) -> bool {
-    is_same_child(&there.metadata, &wanted.metadata) && there.rules == wanted.rules
+    is_same(&there.metadata, &wanted.metadata) && there.rules == wanted.rules
 }
 
 /// Whether a RoleBinding that is there is just the one that is wanted.
 pub fn is_same_binding(there: &RoleBinding, wanted: &RoleBinding) -> bool {
-    is_same_child(&there.metadata, &wanted.metadata)
+    is_same(&there.metadata, &wanted.metadata)
         && there.role_ref == wanted.role_ref
         && there.subjects == wanted.subjects
 }
 
-/// One whose owner is another Secret goes with that one, too early; one without an owner stays for ever.
-fn is_same_child(there: &ObjectMeta, wanted: &ObjectMeta) -> bool {
-    there.owner_references == wanted.owner_references && there.deletion_timestamp.is_none()
+/// One that another object owns goes with that one, too early; one without our labels the sweep does not find.
+fn is_same(there: &ObjectMeta, wanted: &ObjectMeta) -> bool {
+    let owners = |meta: &ObjectMeta| meta.owner_references.clone().unwrap_or_default();
+    let label = |key: &str| there.labels.as_ref().and_then(|labels| labels.get(key));
+    let mut labels = wanted.labels.iter().flatten();
+    owners(there) == owners(wanted)
+        && labels.all(|(key, value)| label(key) == Some(value))
+        && there.deletion_timestamp.is_none()
 }
 
 fn subject(username: &str) -> Subject {
@@ -161,14 +197,33 @@ fn subject(username: &str) -> Subject {
     }
 }
 
+/// Whether an object is one of those that carry the link of the grant with this uid, as this install makes them.
+pub fn is_ours(meta: &ObjectMeta, install: &Install, grant_uid: &str) -> bool {
+    let has = |key: &str, value: &str| {
+        let labels = meta.labels.as_ref();
+        labels
+            .and_then(|labels| labels.get(key))
+            .is_some_and(|v| v == value)
+    };
+    meta.name.as_deref() == Some(&link_name(grant_uid))
+        && has(GRANT_UID_LABEL, grant_uid)
+        && has(INSTALL_LABEL, &install.name)
+}
+
+/// The uid of the grant whose link an object carries, if this install made it.
+pub fn grant_uid<'a>(meta: &'a ObjectMeta, install: &Install) -> Option<&'a str> {
+    let uid = meta.labels.as_ref()?.get(GRANT_UID_LABEL)?;
+    is_ours(meta, install, uid).then_some(uid)
+}
+
+/// What selects all that this install makes to carry links.
+pub fn selector(install: &Install) -> String {
+    format!("{SECRET_LABEL}=link,{INSTALL_LABEL}={}", install.name)
+}
+
 /// What a Secret of the link's name is to the grant with this uid, by its metadata alone.
-pub fn seen(meta: &ObjectMeta, grant_uid: &str) -> LinkSeen {
-    let ours = meta
-        .owner_references
-        .iter()
-        .flatten()
-        .any(|owner| owner.uid == grant_uid);
-    if !ours {
+pub fn seen(meta: &ObjectMeta, install: &Install, grant_uid: &str) -> LinkSeen {
+    if !is_ours(meta, install, grant_uid) {
         return LinkSeen::Foreign;
     }
     // One that is on its way out is out of our hands: somebody's finalizer must not keep the loan from ending.
@@ -186,39 +241,28 @@ pub fn seen(meta: &ObjectMeta, grant_uid: &str) -> LinkSeen {
     }
 }
 
-fn meta(grant: &ObjectIdentity, owner: OwnerReference) -> ObjectMeta {
+fn meta(install: &Install, grant_uid: &str) -> ObjectMeta {
+    let ours = [
+        (SECRET_LABEL, "link"),
+        (GRANT_UID_LABEL, grant_uid),
+        (INSTALL_LABEL, &install.name),
+    ];
+    let mut labels = install.link_labels.clone();
+    labels.extend(ours.map(|(key, value)| (key.to_owned(), value.to_owned())));
     ObjectMeta {
-        name: Some(link_name(&grant.uid)),
-        namespace: Some(grant.namespace.clone()),
-        labels: Some(labels(&grant.uid)),
-        owner_references: Some(vec![owner]),
+        name: Some(link_name(grant_uid)),
+        namespace: Some(install.links_namespace.clone()),
+        labels: Some(labels),
         ..ObjectMeta::default()
     }
 }
 
-fn labels(grant_uid: &str) -> BTreeMap<String, String> {
-    [(SECRET_LABEL, "link"), (GRANT_UID_LABEL, grant_uid)]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
-}
-
-fn grant_reference(grant: &ObjectIdentity) -> OwnerReference {
+fn role_reference(grant_uid: &str, role_uid: &str) -> OwnerReference {
     OwnerReference {
-        api_version: AccessGrant::api_version(&()).into(),
-        kind: AccessGrant::kind(&()).into(),
-        name: grant.name.clone(),
-        uid: grant.uid.clone(),
-        controller: Some(true),
-        block_owner_deletion: Some(false),
-    }
-}
-
-fn secret_reference(grant: &ObjectIdentity, secret_uid: &str) -> OwnerReference {
-    OwnerReference {
-        api_version: "v1".into(),
-        kind: "Secret".into(),
-        name: link_name(&grant.uid),
-        uid: secret_uid.into(),
+        api_version: Role::api_version(&()).into(),
+        kind: Role::kind(&()).into(),
+        name: link_name(grant_uid),
+        uid: role_uid.into(),
         controller: Some(true),
         block_owner_deletion: Some(false),
     }
@@ -228,12 +272,14 @@ fn secret_reference(grant: &ObjectIdentity, secret_uid: &str) -> OwnerReference 
 mod tests {
     use super::*;
 
-    fn grant() -> ObjectIdentity {
-        ObjectIdentity {
-            namespace: "team-a".into(),
-            name: "alice-db".into(),
-            uid: "u-1".into(),
-        }
+    const URL: &str = "https://share.example/s#key";
+
+    fn install() -> Install {
+        Install::default()
+    }
+
+    fn link_secret() -> Wiped<Secret> {
+        secret(&install(), "u-1", "r-1", URL, &facts())
     }
 
     fn facts() -> LinkFacts {
@@ -249,7 +295,7 @@ mod tests {
     #[test]
     fn a_secret_tells_a_later_pass_what_it_holds_without_its_data() {
         let facts = facts();
-        let secret = secret(&grant(), "https://share.example/s#key", &facts);
+        let secret = link_secret();
         let LinkFacts {
             sequence,
             issued_at,
@@ -257,7 +303,7 @@ mod tests {
             ..
         } = facts;
         assert_eq!(
-            seen(&secret.metadata, "u-1"),
+            seen(&secret.metadata, &install(), "u-1"),
             LinkSeen::Present {
                 sequence,
                 issued_at,
@@ -268,10 +314,11 @@ mod tests {
 
     #[test]
     fn the_secret_is_labelled_as_a_link_that_backups_leave_out() {
-        let secret = secret(&grant(), "https://share.example/s#key", &facts());
+        let secret = link_secret();
         let labels = secret.metadata.labels.as_ref().unwrap();
         let expected = [
             ("keyloan.dev/grant-uid", "u-1"),
+            ("keyloan.dev/install", "keyloan"),
             ("keyloan.dev/secret", "link"),
             ("velero.io/exclude-from-backup", "true"),
         ];
@@ -280,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_patch_puts_the_next_link_into_just_this_secret() {
-        let patch = secret_patch("s-1", "https://share.example/s#key", &facts());
+        let patch = secret_patch("u-1", "r-1", "s-1", URL, &facts());
         let annotations = json!({
             "keyloan.dev/sequence": "2", "keyloan.dev/item-version": "7",
             "keyloan.dev/issued-at": "2026-11-23T10:00:00.25Z",
@@ -289,38 +336,92 @@ mod tests {
         let data = json!({
             "url": "https://share.example/s#key", "sequence": "2", "expiresAt": "2026-11-23T11:00:00Z",
         });
-        let metadata = json!({ "uid": "s-1", "annotations": annotations });
+        let owner = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "name": "keyloan-link-u-1", "uid": "r-1",
+            "controller": true, "blockOwnerDeletion": false,
+        });
+        let metadata =
+            json!({ "uid": "s-1", "annotations": annotations, "ownerReferences": [owner] });
         let expected = json!({ "metadata": metadata, "stringData": data });
         assert_eq!(*patch, expected);
     }
 
     #[test]
-    fn a_secret_of_another_grant_or_of_nobody_is_foreign() {
-        let secret = secret(&grant(), "https://share.example/s#key", &facts());
+    fn a_secret_of_another_grant_or_install_or_of_nobody_is_foreign() {
+        let secret = link_secret();
         let mut metadata = secret.metadata.clone();
-        assert_eq!(seen(&metadata, "u-2"), LinkSeen::Foreign);
-        metadata.owner_references = None;
-        assert_eq!(seen(&metadata, "u-1"), LinkSeen::Foreign);
+        assert_eq!(seen(&metadata, &install(), "u-2"), LinkSeen::Foreign);
+        let other = Install {
+            name: "other".into(),
+            ..install()
+        };
+        assert_eq!(seen(&metadata, &other, "u-1"), LinkSeen::Foreign);
+        assert_eq!(grant_uid(&metadata, &install()), Some("u-1"));
+        assert_eq!(grant_uid(&metadata, &other), None);
+        metadata.labels = None;
+        assert_eq!(seen(&metadata, &install(), "u-1"), LinkSeen::Foreign);
+        assert_eq!(grant_uid(&metadata, &install()), None);
+    }
+
+    #[test]
+    fn what_tries_a_place_differs_from_what_takes_it_by_the_url_alone() {
+        let (real, tried) = (
+            link_secret(),
+            secret(&install(), "u-1", "r-1", NO_URL, &facts()),
+        );
+        assert_eq!(real.metadata, tried.metadata);
+        let keys = |secret: &Secret| {
+            let data = secret.string_data.clone().unwrap_or_default();
+            Vec::from_iter(data.into_keys())
+        };
+        assert_eq!(keys(&real), keys(&tried));
+        let tried = serde_json::to_string(&*tried).unwrap();
+        assert!(!tried.contains("share.example"), "{tried}");
+    }
+
+    #[test]
+    fn each_object_has_the_labels_that_the_clusters_policies_ask_for_and_none_of_ours_is_replaced()
+    {
+        let asked_for = [("team", "platform"), ("keyloan.dev/install", "spoilt")];
+        let install = Install {
+            link_labels: asked_for.map(|(k, v)| (k.into(), v.into())).into(),
+            ..install()
+        };
+        let alice = alice();
+        for labels in [
+            secret(&install, "u-1", "r-1", URL, &facts())
+                .metadata
+                .labels
+                .clone(),
+            role(&install, "u-1").metadata.labels,
+            role_binding(&install, "u-1", "r-1", &alice).metadata.labels,
+        ] {
+            let labels = labels.unwrap();
+            assert_eq!(labels["team"], "platform");
+            assert_eq!(labels["keyloan.dev/install"], "keyloan");
+        }
     }
 
     #[test]
     fn a_secret_that_a_finalizer_keeps_is_nothing_to_wait_for() {
-        let secret = secret(&grant(), "https://share.example/s#key", &facts());
+        let secret = link_secret();
         let mut metadata = secret.metadata.clone();
         metadata.deletion_timestamp = Some(crate::api::Time(Timestamp::UNIX_EPOCH));
-        assert_eq!(seen(&metadata, "u-1"), LinkSeen::Kept);
+        assert_eq!(seen(&metadata, &install(), "u-1"), LinkSeen::Kept);
     }
 
     #[test]
     fn the_role_reads_one_secret_and_is_bound_to_one_person() {
-        let role = role(&grant(), "s-1");
+        let role = role(&install(), "u-1");
         let rule = &role.rules.unwrap()[0];
         assert_eq!(rule.verbs, ["get"]);
         assert_eq!(
             rule.resource_names.as_deref(),
             Some(&["keyloan-link-u-1".to_owned()][..])
         );
-        let subjects = role_binding(&grant(), "s-1", &alice()).subjects.unwrap();
+        let subjects = role_binding(&install(), "u-1", "r-1", &alice())
+            .subjects
+            .unwrap();
         assert_eq!((subjects.len(), subjects[0].kind.as_str()), (1, "User"));
     }
 
@@ -333,18 +434,19 @@ mod tests {
 
     #[rstest::rstest]
     #[case::as_we_made_it(|_: &mut Role| {}, true)]
-    #[case::of_a_former_secret(|r: &mut Role| r.metadata = role(&grant(), "s-0").metadata, false)]
-    #[case::of_nobody(|r: &mut Role| r.metadata.owner_references = None, false)]
-    #[case::of_somebody_else_too(|r: &mut Role| r.metadata.owner_references.as_mut().unwrap().push(OwnerReference::default()), false)]
+    #[case::with_a_label_of_somebodys_own(|r: &mut Role| { r.metadata.labels.as_mut().unwrap().insert("team".into(), "db".into()); }, true)]
+    #[case::of_another_install(|r: &mut Role| { r.metadata.labels.as_mut().unwrap().insert("keyloan.dev/install".into(), "other".into()); }, false)]
+    #[case::without_our_labels(|r: &mut Role| r.metadata.labels = None, false)]
+    #[case::of_somebody_else(|r: &mut Role| r.metadata.owner_references = Some(vec![OwnerReference::default()]), false)]
     #[case::on_its_way_out(|r: &mut Role| r.metadata.deletion_timestamp = Some(crate::api::Time(Timestamp::UNIX_EPOCH)), false)]
     #[case::which_allows_nothing(|r: &mut Role| r.rules = None, false)]
     #[case::which_allows_more(|r: &mut Role| r.rules.as_mut().unwrap()[0].verbs.push("list".into()), false)]
     #[case::which_allows_it_for_all_secrets(|r: &mut Role| r.rules.as_mut().unwrap()[0].resource_names = None, false)]
-    fn a_role_counts_only_if_it_is_just_this_secrets(
+    fn a_role_counts_only_if_it_is_just_this_links(
         #[case] change: fn(&mut Role),
         #[case] counts: bool,
     ) {
-        let wanted = role(&grant(), "s-1");
+        let wanted = role(&install(), "u-1");
         let mut there = wanted.clone();
         there.metadata.uid = Some("r-1".into());
         there.metadata.resource_version = Some("17".into());
@@ -354,16 +456,17 @@ mod tests {
 
     #[rstest::rstest]
     #[case::as_we_made_it(|_: &mut RoleBinding| {}, true)]
-    #[case::of_a_former_secret(|b: &mut RoleBinding| b.metadata = role(&grant(), "s-0").metadata, false)]
+    #[case::of_a_former_role(|b: &mut RoleBinding| b.metadata = role_binding(&install(), "u-1", "r-0", &alice()).metadata, false)]
+    #[case::of_nobody(|b: &mut RoleBinding| b.metadata.owner_references = None, false)]
     #[case::for_another_role(|b: &mut RoleBinding| b.role_ref.name = "admin".into(), false)]
     #[case::for_nobody(|b: &mut RoleBinding| b.subjects = None, false)]
     #[case::for_somebody_else(|b: &mut RoleBinding| b.subjects = Some(vec![subject("mallory")]), false)]
     #[case::for_somebody_else_too(|b: &mut RoleBinding| b.subjects.as_mut().unwrap().push(subject("mallory")), false)]
-    fn a_binding_counts_only_if_it_is_just_this_secrets(
+    fn a_binding_counts_only_if_it_is_just_this_links(
         #[case] change: fn(&mut RoleBinding),
         #[case] counts: bool,
     ) {
-        let wanted = role_binding(&grant(), "s-1", &alice());
+        let wanted = role_binding(&install(), "u-1", "r-1", &alice());
         let mut there = wanted.clone();
         change(&mut there);
         assert_eq!(is_same_binding(&there, &wanted), counts);

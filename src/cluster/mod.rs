@@ -1,6 +1,7 @@
 //! The Kubernetes cluster: the only place that makes clients and `Api`s.
 //!
-//! * `connect`: a client whose every call is bounded in time; `enrolled`: where it may touch Secrets.
+//! * `connect`: a client whose every call is bounded in time; `install`: where it may touch Secrets; `claim`: that no other install
+//!   keeps its links there.
 //! * `cache`: what the watches have told, and what we wrote ourselves since; `streams` feeds it, `prune` says how much of it is kept,
 //!   and `index` finds in it.
 //! * `verbs`: what can be written, and read live; `kinds` joins both for each of our kinds.
@@ -10,11 +11,12 @@
 //! * [`person`]: the cluster as one person sees it, for the plugin.
 
 mod cache;
+mod claim;
 mod connect;
-mod enrolled;
 mod errors;
 mod events;
 mod index;
+mod install;
 mod kinds;
 pub mod link_objects;
 mod merge;
@@ -45,11 +47,12 @@ use crate::telemetry::Metrics;
 use prune::Keeps;
 
 pub use cache::{Cache, Key};
+pub use claim::{ClaimError, LINKS_LEASE};
 pub use connect::{ConnectError, KubeAccess, connect, install_tls};
-pub use enrolled::Enrolled;
 pub use errors::{ApiError, Trouble};
 pub use events::{Events, Notice};
 pub use index::Mark;
+pub use install::Install;
 pub use kinds::Kind;
 pub use policies::Policies;
 pub use verbs::{API_TIMEOUT, Deleted, Namespaced, Verbs};
@@ -93,16 +96,16 @@ pub struct Cluster {
     pub policies: Arc<Policies>,
     /// Verbs for kinds that are not kept: Secrets, Roles, RoleBindings.
     pub verbs: Verbs,
-    /// Where the operator may touch Secrets.
-    pub enrolled: Enrolled,
+    /// Where the operator may touch Secrets, and as whose.
+    pub install: Install,
     client: Client,
 }
 
 impl Cluster {
     /// With nothing known yet: [`Cluster::follow`] starts the watches.
-    pub fn new(client: Client, enrolled: Enrolled, metrics: Arc<Metrics>) -> Self {
+    pub fn new(client: Client, install: Install, metrics: Arc<Metrics>) -> Self {
         let verbs = Verbs::new(client.clone(), metrics);
-        let secret_streams = enrolled.read().map_or(1, |namespaces| namespaces.len());
+        let secret_streams = install.integration_namespaces.len() + 1;
         Self {
             integrations: Kind::new(verbs.clone(), index::unmarked),
             flows: Kind::new(verbs.clone(), index::unmarked),
@@ -113,7 +116,7 @@ impl Cluster {
             namespaces: Arc::new(Cache::new(1, index::unmarked, Keeps::NAMESPACES)),
             policies: Arc::new(Policies::new(client.clone())),
             verbs,
-            enrolled,
+            install,
             client,
         }
     }
@@ -134,20 +137,15 @@ impl Cluster {
             self.verbs.metrics(),
             tasks,
         );
-        let ours = streams::watching().labels(SECRET_LABEL);
-        let secrets = |api: Api<SecretMark>, scope: Option<String>| {
+        let secrets = |namespace: &str, what: &str| {
+            let api: Api<SecretMark> = Api::namespaced(self.client.clone(), namespace);
+            let ours = streams::watching().labels(&format!("{SECRET_LABEL}={what}"));
             let (cache, metrics) = (self.secrets.clone(), self.verbs.metrics());
-            streams::follow(api, ours.clone(), cache, scope, metrics, tasks);
+            streams::follow(api, ours, cache, Some(namespace.to_owned()), metrics, tasks);
         };
-        match self.enrolled.read() {
-            None => secrets(Api::all(self.client.clone()), None),
-            Some(namespaces) => namespaces.into_iter().for_each(|namespace| {
-                secrets(
-                    Api::namespaced(self.client.clone(), namespace),
-                    Some(namespace.to_owned()),
-                );
-            }),
-        }
+        let served = self.install.integration_namespaces.iter();
+        served.for_each(|namespace| secrets(namespace, "token"));
+        secrets(&self.install.links_namespace, "link");
     }
 
     /// Starts the watches of admission policies and their bindings; keeps those that are `ours`.

@@ -7,7 +7,9 @@ use kube::Resource;
 use kube::api::ObjectMeta;
 
 use super::link_objects;
-use crate::api::{GRANT_UID_LABEL, INTEGRATION_LABEL, RENEW_ANNOTATION, SECRET_LABEL};
+use crate::api::{
+    GRANT_UID_LABEL, INSTALL_LABEL, INTEGRATION_LABEL, RENEW_ANNOTATION, SECRET_LABEL,
+};
 
 /// No annotation that anybody looks at is longer: they are times and numbers.
 const LONGEST: usize = 128;
@@ -35,7 +37,12 @@ impl Keeps {
     };
     /// Of Secrets.
     pub(super) const SECRETS: Self = Self {
-        labels: Labels::These(&[SECRET_LABEL, INTEGRATION_LABEL, GRANT_UID_LABEL]),
+        labels: Labels::These(&[
+            SECRET_LABEL,
+            INTEGRATION_LABEL,
+            GRANT_UID_LABEL,
+            INSTALL_LABEL,
+        ]),
         annotations: &link_objects::ANNOTATIONS,
         owners: true,
     };

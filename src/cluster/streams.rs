@@ -111,7 +111,7 @@ fn report_out_of_reach(kind: &str, namespace: &str, error: &watcher::Error, fail
             kind,
             namespace,
             %error,
-            "out of reach: nothing is lent in this namespace until it exists and the operator has its rights there"
+            "out of reach: the operator reads no token and keeps no link in this namespace until it exists and the operator has its rights there"
         );
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::{PartialObjectMeta, Request, object::HasStatus};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -25,6 +25,9 @@ pub const API_TIMEOUT: Duration = Duration::from_secs(10);
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 /// So many calls are under way at a time.
 const AT_A_TIME: usize = 16;
+
+/// So many objects are listed at a time.
+const LISTED_AT_A_TIME: u32 = 500;
 
 /// Any object in a namespace that the operator can handle.
 pub trait Namespaced:
@@ -98,7 +101,8 @@ impl Verbs {
             .await
     }
 
-    /// Has the API server say what would become of a new object, which it does not store.
+    /// Has the API server say what would become of a new object, which it does not store. The object must hold nothing secret: what is
+    /// said of it is repeated, also of a Secret.
     pub async fn dry_run<K: Namespaced>(&self, object: &K) -> Result<K, ApiError> {
         let key = Key::of(object);
         let api = self.api::<K>(&key);
@@ -106,7 +110,26 @@ impl Verbs {
             dry_run: true,
             ..PostParams::default()
         };
-        self.bounded::<K, _>("dry-run", &key, api.create(&parameters, object))
+        let call = api.create(&parameters, object);
+        self.bounded_saying::<K, _>("dry-run", &key, Words::Quoted, call)
+            .await
+    }
+
+    /// Has the API server say what would become of an object by a change that holds nothing secret, which it does not store. The object
+    /// may hold something, and whoever refuses may quote that: so only who refuses is repeated.
+    pub async fn dry_run_patch<K: Namespaced>(
+        &self,
+        key: &Key,
+        change: &Value,
+    ) -> Result<PartialObjectMeta<K>, ApiError> {
+        let api = self.api::<K>(key);
+        let parameters = PatchParams {
+            dry_run: true,
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(change);
+        let call = api.patch_metadata(&key.name, &parameters, &patch);
+        self.bounded_saying::<K, _>("dry-run", key, Words::Refuser, call)
             .await
     }
 
@@ -159,6 +182,29 @@ impl Verbs {
         let api = self.api::<K>(key);
         self.bounded::<K, _>("get", key, api.get_metadata_opt(&key.name))
             .await
+    }
+
+    /// All objects of a kind in a namespace that this selects, by their metadata: of a Secret, nothing secret.
+    pub async fn list_metadata<K: Namespaced>(
+        &self,
+        namespace: &str,
+        selector: &str,
+    ) -> Result<Vec<PartialObjectMeta<K>>, ApiError> {
+        let key = Key::new(namespace, "");
+        let api = self.api::<K>(&key);
+        let mut parameters = ListParams::default()
+            .labels(selector)
+            .limit(LISTED_AT_A_TIME);
+        let mut all = Vec::new();
+        loop {
+            let call = api.list_metadata(&parameters);
+            let page = self.bounded::<K, _>("list", &key, call).await?;
+            all.extend(page.items);
+            match page.metadata.continue_.filter(|more| !more.is_empty()) {
+                Some(more) => parameters = parameters.continue_token(&more),
+                None => return Ok(all),
+            }
+        }
     }
 
     /// Changes an object by a merge patch if it is still the version that `seen` is; else [`Trouble::Conflict`].
@@ -256,13 +302,24 @@ impl Verbs {
         key: &Key,
         call: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, ApiError> {
+        self.bounded_saying::<K, T>(verb, key, words_of::<K>(), call)
+            .await
+    }
+
+    async fn bounded_saying<K: Resource<DynamicType = ()>, T>(
+        &self,
+        verb: &'static str,
+        key: &Key,
+        words: Words,
+        call: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ApiError> {
         let in_turn = async {
             // The semaphore is never closed.
             let _turn = self.turns.acquire().await.ok();
             call.await
         };
         let outcome = match tokio::time::timeout(API_TIMEOUT, in_turn).await {
-            Ok(answer) => answer.map_err(|error| Trouble::of(&error, words_of::<K>())),
+            Ok(answer) => answer.map_err(|error| Trouble::of(&error, words)),
             Err(_) => Err(Trouble::Timeout),
         };
         let kind = K::kind(&());

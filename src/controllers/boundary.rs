@@ -12,10 +12,11 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::cluster::Cluster;
 use crate::cluster::probe::{Own, ask_under_a_false_name, who_am_i};
 use crate::manifests::{
-    self, EMAIL_VARIABLE, IDENTITY_POLICIES, ManifestError, USERNAME_VARIABLES,
+    self, EMAIL_VARIABLE, IDENTITY_POLICIES, LINKS_VARIABLE, ManifestError, USERNAME_VARIABLES,
+    link_entry,
 };
 use crate::plan::boundary::{
-    BoundarySeen, History, PoliciesSeen, PolicyKind, Shipped, Verdict, verdict,
+    BoundarySeen, History, OwnEntry, PoliciesSeen, PolicyKind, Shipped, Verdict, verdict,
 };
 use crate::runtime::{Clock, Tasks};
 use crate::telemetry::Metrics;
@@ -44,6 +45,7 @@ pub struct Boundary {
     metrics: Arc<Metrics>,
     shipped: Shipped,
     namespace: Option<String>,
+    links_namespace: String,
     seen: watch::Sender<BoundarySeen>,
     subscribers: RwLock<Vec<Box<dyn Fn() + Send + Sync>>>,
     asked: Mutex<Vec<oneshot::Sender<Answer>>>,
@@ -65,10 +67,12 @@ struct Known {
 }
 
 impl Boundary {
-    /// Nothing is known yet. `namespace` is the operator's own; it is needed only where the operator runs as no ServiceAccount.
+    /// Nothing is known yet. `namespace` is the operator's own; it is needed only where the operator runs as no ServiceAccount. In
+    /// `links_namespace` it keeps links, which the policies have to know.
     pub fn new(
         cluster: Arc<Cluster>,
         namespace: Option<String>,
+        links_namespace: String,
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, ManifestError> {
@@ -82,6 +86,7 @@ impl Boundary {
             metrics,
             shipped: shipped()?,
             namespace,
+            links_namespace,
             seen: watch::Sender::new(being_checked),
             subscribers: RwLock::default(),
             asked: Mutex::default(),
@@ -168,10 +173,10 @@ impl Boundary {
     async fn look(&self, known: &mut Known) -> Answer {
         let shown = self.probe_and_read(known).await;
         let policies = self.cluster.policies.seen().borrow().clone();
-        let flaw = known
-            .own
-            .as_ref()
-            .and_then(|own| self.shipped.flaw(&policies, &own.identity.username));
+        let flaw = known.own.as_ref().and_then(|own| {
+            let own = self.own_entries(&own.identity.username);
+            self.shipped.flaw(&policies, &own)
+        });
         known.failures = match shown {
             Verdict::Guarded => 0,
             _ => known.failures.saturating_add(1),
@@ -210,6 +215,25 @@ impl Boundary {
             (None, Verdict::Unknown(why)) => Err(why),
             (None, _) => Ok(()),
         }
+    }
+
+    /// What the policies have to know of this operator.
+    fn own_entries(&self, username: &str) -> [OwnEntry; 2] {
+        [
+            OwnEntry {
+                list: USERNAME_VARIABLES[0],
+                text: username.into(),
+                what: format!("{username} as Keyloan's operator"),
+            },
+            OwnEntry {
+                list: LINKS_VARIABLE,
+                text: link_entry(&self.links_namespace, username),
+                what: format!(
+                    "the namespace {} as the one in which {username} keeps links",
+                    self.links_namespace
+                ),
+            },
+        ]
     }
 
     /// What guards identities is read anew after the dry run: the watch may lag behind what it has shown.

@@ -40,7 +40,9 @@ impl Flows {
 
     /// Looks at one flow once.
     pub async fn pass(self: Arc<Self>, key: Key) -> Outcome {
-        let Some(flow) = self.cluster.flows.get(&key) else {
+        // One that another install serves is left to that one.
+        let served = self.cluster.install.serves(&key.namespace);
+        let Some(flow) = self.cluster.flows.get(&key).filter(|_| served) else {
             return Outcome::Gone;
         };
         let integration = Key::new(&key.namespace, &flow.spec.integration.0);

@@ -9,6 +9,7 @@ mod quotas;
 pub mod registry;
 mod session;
 mod turns;
+pub mod sweep;
 mod words;
 
 pub use quotas::Quotas;

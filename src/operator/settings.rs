@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::cluster::{Enrolled, KubeAccess};
+use crate::cluster::{Install, KubeAccess};
 use crate::onepassword::AllowedOrigins;
 use crate::onepassword::core::CoreOptions;
 use crate::runtime::Clock;
@@ -21,8 +21,8 @@ pub struct Settings {
     pub allowed_origins: AllowedOrigins,
     /// Where health and metrics are served; nowhere without.
     pub listen: Option<SocketAddr>,
-    /// Where the operator may touch Secrets.
-    pub enrolled: Enrolled,
+    /// Where the operator may touch Secrets, and as whose.
+    pub install: Install,
     /// How one of several replicas becomes the leader; without, this one is.
     pub election: Option<Election>,
     /// The time.
@@ -49,7 +49,7 @@ impl Settings {
             core_options: CoreOptions::default(),
             allowed_origins: AllowedOrigins::default(),
             listen: None,
-            enrolled: Enrolled::default(),
+            install: Install::default(),
             election: None,
             clock: Clock::system(),
         }

@@ -11,13 +11,14 @@ use tokio::task::JoinHandle;
 
 use super::health::{self, ListenError};
 use super::settings::Settings;
-use crate::cluster::{Cluster, ConnectError, Key, connect};
+use crate::cluster::{ClaimError, Cluster, ConnectError, Key, connect};
 use crate::controllers::boundary::Boundary;
 use crate::controllers::decision::Decisions;
 use crate::controllers::flow::Flows;
 use crate::controllers::integration::Integrations;
 use crate::controllers::loan::{LoanKey, Loans};
 use crate::controllers::registry::Registry;
+use crate::controllers::sweep::Sweep;
 use crate::manifests::ManifestError;
 use crate::onepassword::core::{ArtifactError, CoreAccounts, CoreError, artifact};
 use crate::runtime::{PassPanicked, Passes, Supervisor, TaskError, Tasks};
@@ -38,6 +39,9 @@ pub enum StartError {
     /// The API server cannot be reached.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// There is no place to keep links in.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     /// The admission policies that this release ships cannot be made.
     #[error(transparent)]
     Manifests(#[from] ManifestError),
@@ -101,14 +105,16 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let tasks = supervisor.tasks();
     let cluster = Arc::new(Cluster::new(
         client,
-        settings.enrolled.clone(),
+        settings.install.clone(),
         metrics.clone(),
     ));
+    cluster.claim_links_namespace().await?;
     let registry = Registry::new(Arc::new(accounts), clock.clone(), metrics.clone());
     let election = settings.election.as_ref();
     let boundary = Boundary::new(
         cluster.clone(),
         election.map(|election| election.namespace.clone()),
+        settings.install.links_namespace.clone(),
         clock.clone(),
         metrics.clone(),
     )?;
@@ -136,7 +142,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let candidate = election.clone();
     tasks.keep("controllers", async move {
         cluster.synced().await;
-        tracing::info!(enrolled = %cluster.enrolled, "all objects are known");
+        tracing::info!(install = %cluster.install, "all objects are known");
         // Nothing is said to be unguarded only because nobody has looked yet.
         boundary.looked().await;
         lead(candidate, controllers).await
@@ -214,9 +220,15 @@ fn prepare(
         cluster: cluster.clone(),
         clock: clock.clone(),
     });
+    let sweep = Sweep {
+        cluster: cluster.clone(),
+        clock: clock.clone(),
+        events: cluster.events("sweep", tasks),
+    };
     let all_loans = loans.clone();
     async move {
         tokio::select! {
+            never = sweep.run() => match never {},
             ended = decision_passes.run(
                 || cluster.decisions.keys(),
                 move |key| decisions.clone().pass(key),

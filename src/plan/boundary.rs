@@ -9,7 +9,7 @@ use serde_json::Value;
 
 mod shipped;
 
-pub use shipped::Shipped;
+pub use shipped::{OwnEntry, Shipped};
 
 /// What was seen of the admission policies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::link_name;
+use crate::api::SecretReference;
 
 use super::observed::{LinkSeen, Observed};
 use super::retry::doubling;
@@ -51,11 +51,11 @@ pub enum Leftover {
 impl Leftover {
     /// What is left of a link of the loan of this grant, by its uid.
     pub fn of(seen: &Observed, grant_uid: &str, now: Timestamp) -> Self {
-        let name = link_name(grant_uid);
+        let secret = seen.secret_of(grant_uid);
         match (&seen.link, &seen.undeleted) {
             (LinkSeen::Present { .. }, Some(failed)) if failed.retry_at() > now => Self::Stays {
                 message: format!(
-                    "the Secret {name} could not be deleted ({}), so whoever may read it still can: delete it, or let the operator, which tries again and again",
+                    "the Secret {secret} could not be deleted ({}) and is still there: delete it, or wait, since the operator keeps trying",
                     failed.why
                 ),
                 stalled: !failed.is_passing,
@@ -63,12 +63,13 @@ impl Leftover {
             },
             (LinkSeen::Present { .. }, _) => Self::Delete,
             (LinkSeen::Kept, _) => Self::Stays {
-                message: kept(&name),
+                message: kept(&secret),
                 stalled: true,
                 retry_at: None,
             },
             (LinkSeen::OutOfReach, _) => Self::MayStay(format!(
-                "the operator may not touch Secrets in this namespace: if the Secret {name} is there, delete it"
+                "the operator cannot read Secrets in the namespace {}, where it keeps links: if the Secret {secret} is there, delete it",
+                secret.namespace
             )),
             (LinkSeen::Absent | LinkSeen::Foreign, _) => Self::Nothing,
         }
@@ -84,8 +85,8 @@ impl Leftover {
 }
 
 /// What to say of a Secret that was deleted and does not go.
-pub fn kept(name: &str) -> String {
+pub fn kept(secret: &SecretReference) -> String {
     format!(
-        "the Secret {name} was deleted, but a finalizer keeps it, so whoever may read it still can: whoever put the finalizer there has to take it off"
+        "the Secret {secret} was deleted, but a finalizer keeps it, so whoever may read it still can: whoever put the finalizer there has to take it off"
     )
 }

@@ -50,7 +50,12 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     let ignored = approval::unheeded(seen, grant, &agreement, counted, now);
     let state = state(seen, record, &next, ignored, now);
     let status = status::of_loan(grant, record, state, now);
-    let notes = status::notes(grant, &status);
+    // Where another install serves the namespace now, that one says how the loan stands; else the last word stays true.
+    let status = Some(status).filter(|_| !seen.unserved);
+    let notes = status
+        .iter()
+        .flat_map(|status| status::notes(grant, status))
+        .collect();
     let ends = [
         links.access_end(),
         links.current().map(end_of).filter(|end| *end > now),
@@ -66,7 +71,7 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     ];
     Plan {
         effect,
-        status: Some(status),
+        status,
         wake: ends.into_iter().flatten().min(),
         notes,
     }
@@ -272,7 +277,7 @@ fn state(
     LoanState {
         active,
         stalled,
-        secret_here: here,
+        secret: here.then(|| seen.secret_of(&record.spec.grant.uid)),
         ignored,
     }
 }

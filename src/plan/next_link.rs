@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::api::{AccessGrant, AccessRecord, LinkRecord, RENEW_ANNOTATION, link_name};
+use crate::api::{AccessGrant, AccessRecord, LinkRecord, RENEW_ANNOTATION};
 
 use super::effect::IssueLink;
 use super::leftover::kept;
@@ -199,10 +199,10 @@ pub(super) fn no_place(seen: &Observed, record: &AccessRecord) -> Option<(&'stat
     match seen.link {
         LinkSeen::Foreign => Some(retry::taken()),
         LinkSeen::Kept => {
-            let name = link_name(&record.spec.grant.uid);
-            Some((reasons::LINK_SECRET_STAYS, kept(&name)))
+            let secret = seen.secret_of(&record.spec.grant.uid);
+            Some((reasons::LINK_SECRET_STAYS, kept(&secret)))
         }
-        LinkSeen::OutOfReach => Some(retry::out_of_reach()),
+        LinkSeen::OutOfReach => Some(retry::out_of_reach(&seen.links_namespace)),
         LinkSeen::Absent | LinkSeen::Present { .. } => None,
     }
 }
@@ -213,6 +213,10 @@ fn throttled(seen: &Observed) -> Option<Timestamp> {
 
 /// Why nothing more is lent by this integration or this flow.
 fn standstill(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, &'static str)> {
+    if seen.unserved {
+        let message = "this Keyloan does not serve the integration's namespace any more; no further link is issued";
+        return Some((reasons::INTEGRATION_NOT_FOUND, message));
+    }
     let terms = &record.spec.terms;
     let Some(integration) = &seen.integration else {
         let message = "the integration is gone; no further link is issued";

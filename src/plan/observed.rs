@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::api::{
-    AccessDecision, AccessFlow, AccessGrant, AccessRecord, AccessRecordSpec, OnePasswordIntegration,
+    AccessDecision, AccessFlow, AccessGrant, AccessRecord, AccessRecordSpec,
+    OnePasswordIntegration, SecretReference, link_name,
 };
 
 use super::boundary::BoundarySeen;
@@ -45,9 +46,21 @@ pub struct Observed {
     pub attempt: Option<Attempt>,
     /// How the last attempt to delete the link's Secret failed, if it did.
     pub undeleted: Option<Undeleted>,
+    /// The namespace in which links are kept.
+    pub links_namespace: String,
+    /// This install does not serve the integration's namespace any more: what it has lent runs out.
+    pub unserved: bool,
 }
 
 impl Observed {
+    /// The Secret with the link of the grant with this uid.
+    pub fn secret_of(&self, grant_uid: &str) -> SecretReference {
+        SecretReference {
+            namespace: self.links_namespace.clone(),
+            name: link_name(grant_uid),
+        }
+    }
+
     /// The grant that a record is about: not a later one of the same name, and not one that is being deleted.
     pub fn grant_of(&self, record: &AccessRecord) -> Option<&AccessGrant> {
         self.grant.as_deref().filter(|grant| {
@@ -80,7 +93,7 @@ pub enum LinkSeen {
     Foreign,
     /// It is ours and was deleted, and somebody's finalizer keeps it.
     Kept,
-    /// Nobody knows: the operator may not touch Secrets in that namespace, or has had no answer.
+    /// Nobody knows: the operator may not look into the namespace of the links, or has had no answer.
     OutOfReach,
     /// It is there.
     Present {

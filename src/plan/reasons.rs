@@ -86,9 +86,13 @@ pub mod grant {
     pub const LINK_SECRET_TAKEN: &str = "LinkSecretTaken";
     /// The Secret with the link should be gone, and cannot be deleted.
     pub const LINK_SECRET_STAYS: &str = "LinkSecretStays";
-    /// The operator may not touch Secrets in the request's namespace.
-    pub const NAMESPACE_NOT_ENROLLED: &str = "NamespaceNotEnrolled";
-    /// A link was made, but the API server did not take the objects that carry it.
+    /// The API server does not take the objects that would carry the link: a quota, a policy, a webhook or a missing right refuses them.
+    pub const NO_PLACE_FOR_LINK: &str = "NoPlaceForLink";
+    /// The API server does not take the loan's record, or what is to be noted in it.
+    pub const RECORD_REFUSED: &str = "RecordRefused";
+    /// The API server refuses something else that the operator has to write.
+    pub const WRITE_REFUSED: &str = "WriteRefused";
+    /// A link was made, but the API server did not take the Secret that carries it.
     pub const LINK_NOT_KEPT: &str = "LinkNotKept";
     /// Three links in a row were lost on the way.
     pub const LINKS_LOST: &str = "LinksLost";
@@ -122,8 +126,6 @@ pub mod grant {
 pub mod integration {
     /// It can be used.
     pub const READY: &str = "Ready";
-    /// The operator may not read Secrets in this namespace.
-    pub const NAMESPACE_NOT_ENROLLED: &str = "NamespaceNotEnrolled";
     /// There is no Secret of this name.
     pub const SECRET_MISSING: &str = "SecretMissing";
     /// The Secret lacks the label that lets the operator read it.

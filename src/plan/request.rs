@@ -88,7 +88,7 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
         }
     }
     if seen.link == LinkSeen::OutOfReach {
-        let (reason, message) = retry::out_of_reach();
+        let (reason, message) = retry::out_of_reach(&seen.links_namespace);
         let hold = or_lapsed(Hold::new(Kind::Fails, reason, message));
         return held(grant, hold, Vec::new(), Some(patience), now);
     }

@@ -37,8 +37,23 @@ pub enum Failure {
     OpensOnce,
     /// No usable answer.
     Unavailable,
-    /// There was a link, but the API server did not take it.
-    NotKept,
+    /// There was a link, but the API server did not take the Secret with it: what it said, without the words of whoever refused, who may quote
+    /// the link.
+    NotKept(String),
+    /// The API server does not take the objects that would carry the link, so none was made.
+    NoPlace {
+        /// What it said to what.
+        why: String,
+        /// Whether somebody refuses; else there was no answer.
+        refused: bool,
+    },
+    /// The API server does not take the record, or what was to be noted in it, so no link was made.
+    NoRecord {
+        /// What it said to what.
+        why: String,
+        /// Whether somebody refuses; else there was no answer.
+        refused: bool,
+    },
     /// The item that was fetched is not as it was when the terms were made.
     ItemDiffers,
     /// The item is not the version that was lent first.
@@ -47,8 +62,6 @@ pub enum Failure {
     LimitReached,
     /// A Secret of the link's name is there which is not ours.
     SecretTaken,
-    /// The operator may not touch Secrets in the request's namespace.
-    OutOfReach,
 }
 
 impl Attempt {
@@ -57,8 +70,9 @@ impl Attempt {
         let wait = match self.failure {
             Failure::RateLimited { until } => return until.max(self.at),
             Failure::ItemDiffers => self.wait(2, 600),
-            Failure::Unavailable | Failure::NotKept | Failure::LimitReached => self.wait(5, 600),
-            Failure::SecretTaken | Failure::OutOfReach => SignedDuration::from_mins(10),
+            Failure::Unavailable | Failure::NotKept(_) | Failure::LimitReached => self.wait(5, 600),
+            Failure::NoPlace { .. } | Failure::NoRecord { .. } => self.wait(5, 600),
+            Failure::SecretTaken => SignedDuration::from_mins(10),
             // A token that is refused is not sent again: the next try waits only for another one.
             Failure::Unauthorized => self.wait(5, 60),
             Failure::Forbidden | Failure::NotFound | Failure::Archived => self.wait(60, 3600),
@@ -79,7 +93,9 @@ impl Attempt {
             self.failure,
             Failure::RateLimited { .. }
                 | Failure::Unavailable
-                | Failure::NotKept
+                | Failure::NotKept(_)
+                | Failure::NoPlace { refused: false, .. }
+                | Failure::NoRecord { refused: false, .. }
                 | Failure::ItemDiffers
                 | Failure::LimitReached
         )
@@ -88,7 +104,7 @@ impl Attempt {
     /// The reason and the message to show for it.
     pub fn explain(&self) -> (&'static str, String) {
         let at = self.retry_at();
-        match self.failure {
+        match &self.failure {
             Failure::Unauthorized => (
                 reasons::UNAUTHORIZED,
                 "1Password refused the integration's token; put a valid one into its Secret".into(),
@@ -127,10 +143,22 @@ impl Attempt {
                     "1Password cannot be reached, or did not answer as expected; next try at {at:.0}"
                 ),
             ),
-            Failure::NotKept => (
+            Failure::NotKept(why) => (
                 reasons::LINK_NOT_KEPT,
                 format!(
-                    "a link was made, but the API server did not take the objects that carry it; the operator's log says why. Next try at {at:.0}"
+                    "a link was made, but the API server did not take the Secret that carries it ({why}). Next try at {at:.0}"
+                ),
+            ),
+            Failure::NoPlace { why, .. } => (
+                reasons::NO_PLACE_FOR_LINK,
+                format!(
+                    "the link has no place in the cluster, so none was made: cannot {why}. Have the quota, policy, webhook or right that this names changed. Next try at {at:.0}"
+                ),
+            ),
+            Failure::NoRecord { why, .. } => (
+                reasons::RECORD_REFUSED,
+                format!(
+                    "nothing is lent without its record, so no link was made: cannot {why}. Have the quota, policy, webhook or right that this names changed. Next try at {at:.0}"
                 ),
             ),
             Failure::ItemDiffers => (
@@ -148,7 +176,6 @@ impl Attempt {
                 ),
             ),
             Failure::SecretTaken => taken(),
-            Failure::OutOfReach => out_of_reach(),
         }
     }
 }
@@ -165,8 +192,10 @@ pub fn taken() -> (&'static str, String) {
     (reasons::LINK_SECRET_TAKEN, message.into())
 }
 
-/// What to say where the operator may not touch Secrets in the namespace of the request.
-pub fn out_of_reach() -> (&'static str, String) {
-    let message = "the operator may not read and write Secrets in this namespace: it is not among its --namespaces, or its rights there are missing. Ask in another namespace, or have this one enrolled";
-    (reasons::NAMESPACE_NOT_ENROLLED, message.into())
+/// What to say where the operator cannot look into the namespace of the links.
+pub fn out_of_reach(links_namespace: &str) -> (&'static str, String) {
+    let message = format!(
+        "the operator cannot read Secrets in the namespace {links_namespace}, where it keeps links: the namespace is gone, or the operator's rights there are. Install the chart keyloan again"
+    );
+    (reasons::NO_PLACE_FOR_LINK, message)
 }

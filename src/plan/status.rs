@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::api::{
     ACCEPTED, ACTIVE, APPROVED, AccessGrant, AccessGrantStatus, AccessRecord, Condition,
     ConsideredFlow, CountedDecision, Decision, ENDED, EndReason, IgnoredDecision, LinkStatus,
-    Phase, STALLED, Time, link_name,
+    Phase, STALLED, SecretReference, Time,
 };
 
 use super::conditions::{self, Conditions};
@@ -121,8 +121,8 @@ pub struct LoanState {
     pub active: Result<(), Why>,
     /// Whether a person has to mend something.
     pub stalled: bool,
-    /// Whether the Secret holds the current link.
-    pub secret_here: bool,
+    /// The Secret that holds the current link, if it is there.
+    pub secret: Option<SecretReference>,
     /// The decisions that had no effect.
     pub ignored: Vec<IgnoredDecision>,
 }
@@ -155,13 +155,13 @@ pub fn of_loan(
     } else {
         Phase::Issuing
     };
-    let current = links.current().filter(|_| state.secret_here);
+    let current = links.current().zip(state.secret);
     AccessGrantStatus {
         phase: Some(phase),
         conditions: conditions.done(),
-        link: current.and_then(|link| {
+        link: current.and_then(|(link, secret_ref)| {
             Some(LinkStatus {
-                secret_name: link_name(&record.spec.grant.uid),
+                secret_ref,
                 sequence: link.sequence,
                 issued_at: link.issued_at.clone()?,
                 expires_at: link.expires_at.clone()?,
@@ -235,6 +235,20 @@ pub fn of_ended(
         ended_at: Some(end.at.clone()),
         ignored_decisions: ignored,
         ..common(grant, record)
+    }
+}
+
+/// The status of a grant about which a pass failed, because something that the operator has to write is refused: all else is as it was.
+pub fn of_failed_pass(grant: &AccessGrant, why: &str, now: Timestamp) -> AccessGrantStatus {
+    let mut conditions = start(grant, now);
+    let others = before(grant).iter().filter(|c| c.type_ != STALLED);
+    others.for_each(|c| conditions.say(&c.type_, c.status == "True", &c.reason, &c.message));
+    let message = format!("{why}. Have that changed; the operator tries again and again");
+    conditions.say(STALLED, true, reasons::WRITE_REFUSED, message);
+    AccessGrantStatus {
+        observed_generation: grant.metadata.generation,
+        conditions: conditions.done(),
+        ..grant.status.clone().unwrap_or_default()
     }
 }
 

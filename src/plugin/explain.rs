@@ -266,7 +266,7 @@ fn loan(status: &AccessGrantStatus, now: Timestamp) -> Text {
         ("Link", link.map(number).unwrap_or_default()),
         (
             "Lies in",
-            link.map_or_else(String::new, |l| format!("Secret {}", l.secret_name)),
+            link.map_or_else(String::new, |l| format!("Secret {}", l.secret_ref)),
         ),
     ];
     let record = ("Record", status.record.clone().unwrap_or_default());

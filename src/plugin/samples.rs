@@ -105,7 +105,7 @@ pub fn active() -> AccessGrant {
     status["expiresAt"] = json!("2026-11-24T14:30:00Z");
     status["record"] = json!("2b0c");
     status["link"] = json!({
-        "secretName": "keyloan-link-2b0c", "sequence": 1,
+        "secretRef": { "namespace": "keyloan-system-links", "name": "keyloan-link-2b0c" }, "sequence": 1,
         "issuedAt": "2026-11-24T10:30:00Z", "expiresAt": "2026-11-24T11:30:00Z",
     });
     status["accessDetails"] = json!("psql -h db.example.com");

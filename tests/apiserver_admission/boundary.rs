@@ -6,6 +6,7 @@ use keyloan::manifests;
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
+use super::link::LINKS;
 use super::objects::{Person, Refusal};
 
 /// Everybody is who they say they are; the operator's ServiceAccount is the one that the policies name.
@@ -27,7 +28,7 @@ impl Boundary {
         let cluster = Cluster::start().await;
         let boundary = Self {
             admin: cluster.person("admin").await,
-            operator: cluster.service_account("keyloan", "keyloan").await,
+            operator: cluster.service_account("keyloan-system", "keyloan").await,
             pipeline: cluster.service_account("ci", "pipeline").await,
             alice: cluster.person("alice").await,
             bob: cluster.person("bob").await,
@@ -35,6 +36,9 @@ impl Boundary {
             mallory: cluster.person("mallory").await,
             cluster,
         };
+        let links =
+            json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": LINKS } });
+        boundary.admin.create(&links).await.unwrap();
         boundary
             .install(|name| !name.ends_with("-mutating.yaml"))
             .await;

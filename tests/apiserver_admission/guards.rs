@@ -96,7 +96,7 @@ pub async fn decisions_and_records_stay(b: &Boundary) {
 
 /// By the refusal of a dry run it sees that these policies are in force.
 pub async fn the_operator_asks_for_nothing_and_decides_nothing(b: &Boundary) {
-    let signature = json!({ "username": "system:serviceaccount:keyloan:keyloan" });
+    let signature = json!({ "username": "system:serviceaccount:keyloan-system:keyloan" });
     let end = json!({ "spec": { "notAfter": "2027-01-31T12:00:00Z" } });
     let grant = signed(unsigned_grant("operators-own"), signature.clone());
     let grant = merged(grant, &end);

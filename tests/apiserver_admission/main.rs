@@ -61,9 +61,13 @@ async fn the_admission_policies_hold_the_boundary() {
     ownership::a_decision_is_owned_by_its_grant_or_by_nothing(&boundary).await;
     ownership::nothing_is_made_with_a_finalizer(&boundary).await;
     link::only_the_operator_writes_links(&boundary).await;
-    link::a_link_may_be_deleted_and_stored_anew(&boundary).await;
+    link::a_link_may_be_deleted_and_stored_again(&boundary).await;
     link::what_keeps_a_deleted_link_may_be_taken_off(&boundary).await;
     link::the_operator_gives_no_right_but_the_one_to_a_link(&boundary).await;
+    link::what_the_role_of_a_link_owns_goes_with_it(&boundary).await;
+    link::nobody_else_is_bound_where_links_are(&boundary).await;
+    link::the_operator_writes_no_secret_but_those_of_links(&boundary).await;
+    link::the_operator_deletes_nothing_but_links(&boundary).await;
     guards::an_integration_needs_the_right_to_read_its_token(&boundary).await;
     guards::no_object_can_be_made_unreadable(&boundary).await;
     ending::a_namespace_that_holds_all_kinds_ends(&boundary, "ending-where-people-sign").await;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use keyloan::api::AccessGrant;
 use keyloan::cluster::probe::{ask_under_a_false_name, who_am_i};
-use keyloan::cluster::{Cluster, Enrolled, connect};
+use keyloan::cluster::{Cluster, Install, connect};
 use keyloan::controllers::boundary::Boundary;
 use keyloan::plan::boundary::{Verdict, verdict};
 use keyloan::runtime::Supervisor;
@@ -25,7 +25,7 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
     let world = World::without_operator().await;
     let client = connect(&world.settings.kube).await.expect("a client");
     let metrics = Arc::new(Metrics::new());
-    let cluster = Arc::new(Cluster::new(client, Enrolled::All, metrics.clone()));
+    let cluster = Arc::new(Cluster::new(client, Install::default(), metrics.clone()));
     let supervisor = Supervisor::new();
     let new = Boundary::new(cluster.clone(), None, world.clock.clone(), metrics.clone());
     let boundary = new.expect("a boundary");
@@ -166,11 +166,11 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
 async fn a_dry_run_tells_policies_that_act_from_those_that_do_not() {
     let world = World::without_operator().await;
     let client = connect(&world.settings.kube).await.expect("a client");
-    let cluster = Cluster::new(client, Enrolled::All, Arc::new(Metrics::new()));
+    let cluster = Cluster::new(client, Install::default(), Arc::new(Metrics::new()));
     let own = who_am_i(&cluster.verbs).await.expect("an answer");
     assert_eq!(
         own.identity.username,
-        "system:serviceaccount:keyloan:keyloan"
+        "system:serviceaccount:keyloan-system:keyloan"
     );
     assert_eq!(
         (own.namespace(), own.identity.groups.len()),

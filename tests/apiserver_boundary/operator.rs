@@ -72,7 +72,7 @@ async fn each_flaw_in_the_policies_is_named_until_it_is_mended() {
             POLICY,
             "keyloan-status",
             Flaw::Member("/variables/0/expression", json!("['another']")),
-            "does not know system:serviceaccount:keyloan:keyloan as Keyloan's operator",
+            "does not know system:serviceaccount:keyloan-system:keyloan as Keyloan's operator",
         ),
         (
             "MutatingAdmissionPolicy",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use keyloan::manifests::{Boundary, files};
+use keyloan::manifests::{Boundary, Operator, files};
 use keyloan_cluster::{Chart, Helm, chart_rights};
 use serde_json::{Value, json};
 
@@ -14,7 +14,12 @@ const OLD: &str = "--kube-version=1.35.4";
 /// What helm renders offline, or says.
 pub async fn render(helm: &Helm, chart: Chart, arguments: &[&str]) -> Result<String, String> {
     let folder = chart.folder().display().to_string();
-    let mut all = vec!["template", chart.name(), &folder, "--namespace=keyloan"];
+    let mut all = vec![
+        "template",
+        chart.name(),
+        &folder,
+        "--namespace=keyloan-system",
+    ];
     all.extend(arguments);
     helm.run(&all).await.map_err(|error| error.to_string())
 }
@@ -70,7 +75,9 @@ async fn the_kinds_and_policies_are_those_of_the_generator() {
     assert_eq!(kept(&rendered), generated(&Boundary::default()));
 
     // Names that would end their literals, and an expression of several lines.
-    let operators = ["system:serviceaccount:a:b", r"it's\n", "{{ .Values }}"];
+    let usernames = ["system:serviceaccount:a:b", r"it's\n", "{{ .Values }}"];
+    let operators =
+        usernames.map(|username| json!({ "username": username, "linksNamespace": "links" }));
     let email = "has(request.userInfo.extra)\n&& 'mail' in request.userInfo.extra\n? \"<\" : ''";
     let values = json!({ "operators": operators, "deleters": ["x"], "email": email });
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -78,7 +85,12 @@ async fn the_kinds_and_policies_are_those_of_the_generator() {
     let values = format!("--values={}", file.path().display());
     let rendered = render(&helm, Chart::Crds, &[NEW, &values]).await.unwrap();
     let boundary = Boundary {
-        operators: operators.map(Into::into).into(),
+        operators: usernames
+            .map(|username| Operator {
+                username: username.into(),
+                links_namespace: "links".into(),
+            })
+            .into(),
         deleters: vec!["x".into()],
         email: email.into(),
     };
@@ -163,14 +175,39 @@ async fn values_that_cannot_be_are_refused_and_named() {
             "'/replicas': minimum: got 0, want 1",
         ),
         (
-            Chart::Operator,
-            "namespaces={Team A}",
-            "'/namespaces/0': 'Team A' does not match",
+            Chart::Crds,
+            "operators={system:serviceaccount:keyloan:keyloan}",
+            "write its username and its links namespace, such as {username: system:serviceaccount:keyloan:keyloan,",
+        ),
+        (
+            Chart::Crds,
+            "operators[0].username=a",
+            "missing property 'linksNamespace'",
         ),
         (
             Chart::Operator,
-            "integrationNamespaces={platform}",
-            "name in namespaces those in which people ask",
+            "namespaces={team-a}",
+            "the value namespaces is gone: links are kept in one namespace of their own now (links.namespace)",
+        ),
+        (
+            Chart::Operator,
+            "integrationNamespaces={Team A}",
+            "'/integrationNamespaces/0': 'Team A' does not match",
+        ),
+        (
+            Chart::Operator,
+            "integrationNamespaces=null",
+            "integrationNamespaces is empty: name the namespaces of your integrations",
+        ),
+        (
+            Chart::Operator,
+            "links.namespace=keyloan",
+            "which integrationNamespaces names, too",
+        ),
+        (
+            Chart::Operator,
+            "links.namespace=keyloan-system",
+            "the operator's own namespace",
         ),
         (
             Chart::Operator,
@@ -262,31 +299,29 @@ async fn a_monitor_finds_the_service_and_its_port() {
 }
 
 #[tokio::test]
-async fn in_enrolled_namespaces_alone_may_the_operator_touch_secrets() {
+async fn secrets_roles_and_bindings_are_touched_where_integrations_and_links_are_and_nowhere_else()
+{
     let helm = Helm::find().await.unwrap();
-    let everywhere = touches_secrets(&helm, &[]).await;
-    assert_eq!(everywhere, ["ClusterRoleBinding keyloan-enrolled"]);
-    let some = touches_secrets(&helm, &["--set=namespaces={platform,team-a}"]).await;
-    let expected = [
-        "RoleBinding platform keyloan-enrolled",
-        "RoleBinding team-a keyloan-enrolled",
+    let usual = [
+        "Role keyloan-system-links keyloan-links: leases, rolebindings, roles, secrets",
+        "Role keyloan keyloan-tokens: secrets",
     ];
-    assert_eq!(some, expected);
-    let lent_elsewhere = [
-        "--set=namespaces={team-a,team-b}",
-        "--set=integrationNamespaces={platform}",
+    assert_eq!(touches_what_is_secret(&helm, &[]).await, usual);
+    let others = [
+        "--set=integrationNamespaces={platform,team-b}",
+        "--set=links.namespace=elsewhere",
     ];
     let expected = [
-        "RoleBinding platform keyloan-tokens",
-        "RoleBinding team-a keyloan-enrolled",
-        "RoleBinding team-b keyloan-enrolled",
+        "Role elsewhere keyloan-links: leases, rolebindings, roles, secrets",
+        "Role platform keyloan-tokens: secrets",
+        "Role team-b keyloan-tokens: secrets",
     ];
-    assert_eq!(touches_secrets(&helm, &lent_elsewhere).await, expected);
+    assert_eq!(touches_what_is_secret(&helm, &others).await, expected);
 
-    let arguments = [&[IMAGE], &lent_elsewhere[..]].concat();
+    let arguments = [&[IMAGE], &others[..]].concat();
     let rendered = render(&helm, Chart::Operator, &arguments).await.unwrap();
-    let roles = by_name(objects(&rendered));
-    let rules = &roles["ClusterRole keyloan-tokens"]["rules"];
+    let all = by_name(objects(&rendered));
+    let rules = &all["Role platform keyloan-tokens"]["rules"];
     let read =
         json!([{ "apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"] }]);
     assert_eq!(rules, &read);
@@ -294,34 +329,113 @@ async fn in_enrolled_namespaces_alone_may_the_operator_touch_secrets() {
         ["containers"][0]["args"]
         .to_string();
     for told in [
-        "--namespaces=team-a",
-        "--namespaces=team-b",
         "--integration-namespaces=platform",
+        "--integration-namespaces=team-b",
+        "--links-namespace=elsewhere",
+        "--install=keyloan-system.keyloan",
     ] {
         assert!(args.contains(&format!("{told:?}")), "{told}: {args}");
     }
+    let published = &all["ConfigMap kube-public keyloan-system.keyloan"];
+    assert_eq!(published["data"], json!({ "linksNamespace": "elsewhere" }));
 }
 
-/// Through what the operator is given rights on Secrets with these values.
-async fn touches_secrets(helm: &Helm, values: &[&str]) -> Vec<String> {
+/// The roles of the operator that list Secrets, Roles, RoleBindings or leases of links, each with its namespace; a binding of a
+/// ClusterRole that does would show without one.
+async fn touches_what_is_secret(helm: &Helm, values: &[&str]) -> Vec<String> {
     let arguments = [&[IMAGE], values].concat();
     let rendered = render(helm, Chart::Operator, &arguments).await.unwrap();
     let all = by_name(objects(&rendered));
-    let secretive = |binding: &Value| {
-        let role = binding["roleRef"]["name"].as_str()?;
-        let role = all.get(&format!("ClusterRole {role}"))?;
-        role.to_string().contains("secrets").then_some(role)
+    let mut found = Vec::new();
+    for binding in all.values() {
+        let to_operator = binding["subjects"].as_array().into_iter().flatten();
+        if to_operator
+            .filter(|s| s["kind"] == "ServiceAccount")
+            .count()
+            == 0
+        {
+            continue;
+        }
+        let role = &binding["roleRef"];
+        let place = binding["metadata"]["namespace"].as_str();
+        let kind = role["kind"].as_str().unwrap();
+        let name = role["name"].as_str().unwrap();
+        let place = if kind == "Role" { place } else { None };
+        let words: Vec<_> = [Some(kind), place, Some(name)]
+            .into_iter()
+            .flatten()
+            .collect();
+        let key = words.join(" ");
+        let mut listed = Vec::new();
+        for rule in all[&key]["rules"].as_array().unwrap() {
+            let resources = rule["resources"].as_array().unwrap();
+            listed.extend(resources.iter().map(|r| r.as_str().unwrap().to_owned()));
+        }
+        listed.sort();
+        if ["secrets", "roles", "rolebindings"]
+            .iter()
+            .any(|secret| listed.iter().any(|l| l == secret))
+        {
+            found.push(format!("{key}: {}", listed.join(", ")));
+        }
+    }
+    found.sort_by_key(|line| !line.contains("links"));
+    found
+}
+
+#[tokio::test]
+async fn the_links_namespace_is_made_unless_it_is_there_and_stays() {
+    let helm = Helm::find().await.unwrap();
+    let labelled = [
+        IMAGE,
+        "--set=links.labels.team=platform",
+        "--set=links.objectLabels.cost=security",
+    ];
+    let rendered = render(&helm, Chart::Operator, &labelled).await.unwrap();
+    let namespace = find(&rendered, "Namespace").expect("one");
+    assert_eq!(namespace["metadata"]["name"], "keyloan-system-links");
+    let annotations = &namespace["metadata"]["annotations"];
+    assert_eq!(annotations["helm.sh/resource-policy"], "keep");
+    let labels = &namespace["metadata"]["labels"];
+    assert_eq!(labels["team"], "platform");
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
+    assert!(
+        rendered.contains("--link-label=cost=security"),
+        "{rendered}"
+    );
+
+    let there = [IMAGE, "--set=links.create=false"];
+    let rendered = render(&helm, Chart::Operator, &there).await.unwrap();
+    assert_eq!(find(&rendered, "Namespace"), None);
+}
+
+#[tokio::test]
+async fn two_installs_share_no_name_in_the_cluster_or_in_kube_public() {
+    let helm = Helm::find().await.unwrap();
+    let shared = async |namespace: &str| {
+        let namespace = format!("--namespace={namespace}");
+        let arguments = [IMAGE, &namespace, "--set=peopleRoles=false"];
+        let rendered = render(&helm, Chart::Operator, &arguments).await.unwrap();
+        let names = by_name(objects(&rendered)).into_keys();
+        let in_common = |name: &String| {
+            let is_bound = name.split(' ').count() == 3;
+            !is_bound || name.contains(" kube-public ")
+        };
+        names.filter(in_common).collect::<Vec<_>>()
     };
-    let named = |binding: &Value| {
-        let (kind, role) = (&binding["kind"], &binding["roleRef"]["name"]);
-        let place = [kind, &binding["metadata"]["namespace"], role];
-        let words: Vec<_> = place.iter().filter_map(|word| word.as_str()).collect();
-        words.join(" ")
-    };
-    let bindings = all.values().filter(|object| secretive(object).is_some());
-    let mut bindings: Vec<_> = bindings.map(named).collect();
-    bindings.sort();
-    bindings
+    let (one, other) = (shared("one").await, shared("two").await);
+    assert_eq!(one.len(), other.len());
+    assert!(one.len() >= 6, "{one:?}");
+    for name in &one {
+        assert!(!other.contains(name), "{name} is of both");
+    }
+    let long = "n".repeat(63);
+    let install = shared(&long).await;
+    let role = install
+        .iter()
+        .find_map(|name| name.strip_prefix("ClusterRole "))
+        .expect("one");
+    assert!(role.len() <= 63, "{role} becomes a label");
 }
 
 #[tokio::test]
@@ -381,7 +495,7 @@ async fn under_other_names_the_charts_say_what_to_tell_each_other() {
         let said = helm.run(&all).await.unwrap();
         said.split_once("NOTES:\n").unwrap().1.to_owned()
     };
-    let named = "operators={system:serviceaccount:lending:lender}";
+    let named = "operators[0].username=system:serviceaccount:lending:lender,operators[0].linksNamespace=handed-out";
     let said = notes(Chart::Crds, &["--set", named]).await;
     let install = said
         .lines()
@@ -389,14 +503,18 @@ async fn under_other_names_the_charts_say_what_to_tell_each_other() {
     let (_, install) = install.unwrap();
     let line: Vec<&str> = install
         .split(' ')
-        .filter(|word| *word != "./charts/keyloan")
+        .filter(|word| !["./charts/keyloan", "--create-namespace"].contains(word))
         .collect();
     let said = notes(Chart::Operator, &line).await;
     assert!(
         said.contains("* It runs as system:serviceaccount:lending:lender.\n"),
         "{said}"
     );
+    assert!(
+        said.contains("* It keeps links in the namespace handed-out.\n"),
+        "{said}"
+    );
     assert!(said.contains(&format!("--set '{named}'")), "{said}");
-    let said = notes(Chart::Operator, &[IMAGE, "--namespace=keyloan"]).await;
+    let said = notes(Chart::Operator, &[IMAGE, "--namespace=keyloan-system"]).await;
     assert!(!said.contains("--set 'operators"), "{said}");
 }

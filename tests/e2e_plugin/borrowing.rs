@@ -81,7 +81,7 @@ async fn a_right_that_is_not_known_yet_is_waited_for(world: &World) {
     let opening = start(world, "alice", &line);
     let name = link_name(&mine.uid().expect("one"));
     world.until_refused("get", "secrets", &name).await;
-    world.bind_link(&mine, binding).await;
+    world.bind_link(binding).await;
     ended(opening, &line).await.done();
 }
 

@@ -26,11 +26,18 @@ pub async fn shows_what_a_newcomer_sees() {
     let cluster = ControlPlane::start(Options::default()).await;
     let cluster = cluster.expect("a control plane");
     let commands = README.commands();
-    let first_of_others = commands.iter().position(|c| c.program != Program::Helm);
-    let (installing, using) = commands.split_at(first_of_others.expect("what it is good for"));
-    assert_eq!(installing.len(), 2, "one for each chart");
+    let last_chart = commands.iter().rposition(|c| c.program == Program::Helm);
+    let (installing, using) = commands.split_at(last_chart.expect("the charts") + 1);
+    let charts = installing.iter().filter(|c| c.program == Program::Helm);
+    assert_eq!(charts.count(), 2);
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
     for shown in installing {
-        README.compare(shown, &install(&cluster, &helm, shown).await);
+        let ran = match shown.program {
+            Program::Helm => install(&cluster, &helm, shown).await,
+            Program::Kubectl => kubectl(&cluster, checkout, &shown.who, &shown.line).await,
+            Program::Plugin => panic!("the charts come first"),
+        };
+        README.compare(shown, &ran);
     }
     cluster.until_in_force().await.expect("policies");
     // No pod runs here: the operator is a part of this process.
@@ -51,7 +58,7 @@ pub async fn shows_what_a_newcomer_sees() {
         let ran = match shown.program {
             Program::Helm => panic!("the charts come first"),
             Program::Kubectl => {
-                let ran = kubectl(&world, checkout.path(), &shown.who, &shown.line).await;
+                let ran = kubectl(&world.cluster, checkout.path(), &shown.who, &shown.line).await;
                 assert_eq!(ran.code, 0, "{:?}: {ran:?}", shown.line);
                 ran
             }
@@ -91,10 +98,10 @@ async fn filled_in(world: &World) -> TempDir {
     folder
 }
 
-async fn kubectl(world: &World, checkout: &Path, who: &str, line: &[String]) -> Ran {
-    let running = Command::new(world.cluster.binaries().kubectl())
+async fn kubectl(cluster: &ControlPlane, checkout: &Path, who: &str, line: &[String]) -> Ran {
+    let running = Command::new(cluster.binaries().kubectl())
         .arg("--kubeconfig")
-        .arg(world.cluster.kubeconfig(who))
+        .arg(cluster.kubeconfig(who))
         .args(line)
         .current_dir(checkout)
         .env("HOME", checkout)
@@ -113,7 +120,7 @@ async fn kubectl(world: &World, checkout: &Path, who: &str, line: &[String]) -> 
 async fn until_allowed(world: &World, checkout: &Path, who: &str, what: &str) {
     let question = ["auth", "can-i", "create", what, "--namespace", TEAM].map(str::to_owned);
     let allowed = async || {
-        let answer = kubectl(world, checkout, who, &question).await;
+        let answer = kubectl(&world.cluster, checkout, who, &question).await;
         (answer.code == 0).then_some(())
     };
     let waited = wait_until("a right", Duration::from_secs(60), allowed).await;

@@ -89,6 +89,21 @@ fn somebody_elses_secret_is_not_deleted_and_does_not_keep_a_loan_alive() {
     assert_eq!(end.reason, EndReason::Expired);
 }
 
+/// The integration's namespace was taken off those that this install serves, and another install may serve it now.
+#[test]
+fn what_was_lent_where_nothing_is_served_any_more_runs_out_and_no_link_follows() {
+    let world = World::lent().with(|w| w.seen.unserved = true);
+    for world in [world.clone(), world.clone().with(|w| w.asks_to_renew(61))] {
+        let plan = world.plan_at(61);
+        assert_eq!((plan.effect, plan.status), (None, None));
+        assert_eq!(plan.wake, Some(at(240)));
+    }
+    assert_eq!(world.plan_at(240).effect, Some(Effect::DeleteLink));
+    let ended = world.settled(240);
+    let status = ended.plan_at(241).status.expect("a last word");
+    assert_eq!(status.phase, Some(Phase::Ended));
+}
+
 #[test]
 fn a_namespace_that_is_out_of_reach_does_not_keep_a_loan_alive_and_the_status_tells_of_its_secret()
 {

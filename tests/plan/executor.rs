@@ -16,15 +16,16 @@ use kube::api::ObjectMeta;
 /// How many steps a plan may take to come to rest.
 pub const MOST_STEPS: usize = 6;
 
-/// The steps of [`Effect::IssueLink`] after which the executor can be interrupted. Role and RoleBinding come between
-/// the Secret and the end, and are not looked at by the plan.
+/// The steps of [`Effect::IssueLink`] after which the executor can be interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reached {
     /// Nothing is written yet: the reads come first.
     Reads,
+    /// Role and RoleBinding are there, which the plan does not look at, and the Secret has been tried.
+    Place,
     /// The intent is in the record. Whether 1Password has made a link, nobody knows.
     Intent,
-    /// The Secret is written, perhaps Role and RoleBinding, too.
+    /// The Secret is written.
     Secret,
     /// The intent is closed.
     Closed,
@@ -103,11 +104,8 @@ fn perform(effect: &Effect, mut seen: Observed, now: Timestamp) -> Observed {
             seen
         }
         Effect::DeleteGrant => {
-            // The grant owns its Secret: the garbage collector takes it away.
+            // What carries its link stays: no owner reference reaches another namespace.
             seen.grant = None;
-            if matches!(seen.link, LinkSeen::Present { .. }) {
-                seen.link = LinkSeen::Absent;
-            }
             seen
         }
         Effect::DeleteRecord => {
@@ -173,7 +171,8 @@ pub fn fail_to_issue(
         Failure::Unavailable => (Reached::Intent, Some(LinkOutcome::Lost)),
         Failure::Refused => (Reached::Intent, Some(LinkOutcome::Refused)),
         // It is found open, and lost, in the next pass.
-        Failure::NotKept => (Reached::Intent, None),
+        Failure::NotKept(_) => (Reached::Intent, None),
+        Failure::NoPlace { .. } | Failure::NoRecord { .. } => (Reached::Place, None),
         _ => (Reached::Reads, None),
     };
     let mut seen = issue_link(issue, seen, reached, now);
@@ -210,6 +209,7 @@ fn write_intent(issue: &IssueLink, seen: &mut Observed, now: Timestamp) {
             },
             spec: AccessRecordSpec {
                 grant: agreement.grant,
+                install: Some("keyloan".into()),
                 requester: agreement.requester,
                 terms: agreement.terms,
                 digest: agreement.digest,

@@ -45,6 +45,7 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     let reached = vec![
         Reached::Reads,
+        Reached::Place,
         Reached::Intent,
         Reached::Secret,
         Reached::Closed,
@@ -156,8 +157,8 @@ impl Life {
             _ => std::mem::replace(&mut self.trouble, Event::Nothing),
         };
         let asks_1password = match &trouble {
-            Event::Interrupted(reached) => *reached > Reached::Reads,
-            Event::Fails(failure) => matches!(failure, Failure::Unavailable | Failure::NotKept),
+            Event::Interrupted(reached) => *reached > Reached::Place,
+            Event::Fails(failure) => matches!(failure, Failure::Unavailable | Failure::NotKept(_)),
             _ => true,
         };
         if asks_1password {

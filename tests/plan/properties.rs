@@ -284,7 +284,7 @@ proptest! {
     fn it_comes_to_rest_after_each_interruption((seen, now) in observed()) {
         let plan = plan(&seen, now);
         let Some(issue) = link_to_issue(&plan) else { return Ok(()); };
-        for reached in [Reached::Reads, Reached::Intent, Reached::Secret, Reached::Closed] {
+        for reached in [Reached::Reads, Reached::Place, Reached::Intent, Reached::Secret, Reached::Closed] {
             comes_to_rest(issue_link(issue, seen.clone(), reached, now), now)?;
         }
     }

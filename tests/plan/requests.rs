@@ -29,7 +29,7 @@ const DAY: i64 = 24 * 60;
     blocked: vec![Person { kind: PersonKind::Group, name: "engineering".into() }],
     ..IntegrationLimits::default()
 }), "Blocked", Phase::Failed, true)]
-#[case::secrets_out_of_reach(|w: &mut World| w.seen.link = LinkSeen::OutOfReach, "NamespaceNotEnrolled", Phase::Failed, true)]
+#[case::secrets_out_of_reach(|w: &mut World| w.seen.link = LinkSeen::OutOfReach, "NoPlaceForLink", Phase::Failed, true)]
 #[case::namespace_unknown(|w: &mut World| {
     w.flow().spec.namespaces = FlowNamespaces { from: FromNamespaces::Selector, selector: Some(Default::default()) };
     w.seen.namespace_labels.clear();
@@ -399,7 +399,11 @@ fn a_secret_of_somebody_elses_in_the_links_place_stalls_the_request() {
 /// (how the attempt failed) -> reason, seconds to the next one, whether a person has to do something.
 #[rstest]
 #[case(Failure::Unavailable, "OnePasswordUnavailable", 5, false)]
-#[case(Failure::NotKept, "LinkNotKept", 5, false)]
+#[case(Failure::NotKept("403 Forbidden".into()), "LinkNotKept", 5, false)]
+#[case(no_place(true), "NoPlaceForLink", 5, true)]
+#[case(no_place(false), "NoPlaceForLink", 5, false)]
+#[case(no_record(true), "RecordRefused", 5, true)]
+#[case(no_record(false), "RecordRefused", 5, false)]
 #[case(Failure::LimitReached, "LimitReached", 5, false)]
 #[case(Failure::ItemDiffers, "ItemDiffers", 2, false)]
 #[case(Failure::RateLimited { until: at(7) }, "OnePasswordThrottled", 7 * 60, false)]
@@ -407,7 +411,6 @@ fn a_secret_of_somebody_elses_in_the_links_place_stalls_the_request() {
 #[case(Failure::NotFound, "OnePasswordItemGone", 60, true)]
 #[case(Failure::Archived, "ItemArchived", 60, true)]
 #[case(Failure::SecretTaken, "LinkSecretTaken", 600, true)]
-#[case(Failure::OutOfReach, "NamespaceNotEnrolled", 600, true)]
 #[case(Failure::Unauthorized, "OnePasswordUnauthorized", 5, true)]
 #[case(Failure::Refused, "RefusedByPolicy", 3600, true)]
 #[case(Failure::OpensOnce, "ViewOnceRequired", 3600, true)]

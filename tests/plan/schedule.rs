@@ -196,12 +196,12 @@ fn a_secret_of_somebody_elses_stalls_the_loan_and_nothing_is_written_over_it() {
 }
 
 #[test]
-fn a_loan_in_a_namespace_that_is_out_of_reach_says_so_and_gets_no_further_link() {
+fn a_loan_whose_links_namespace_is_out_of_reach_says_so_and_gets_no_further_link() {
     let world = World::lent().with(|w| w.seen.link = LinkSeen::OutOfReach);
     for world in [world.clone(), world.with(|w| w.asks_to_renew(61))] {
         let plan = world.plan_at(61);
         assert_eq!(plan.effect, None);
-        assert_eq!(reason(&plan, ACTIVE), "NamespaceNotEnrolled");
+        assert_eq!(reason(&plan, ACTIVE), "NoPlaceForLink");
         assert!(stalled(&plan));
     }
 }
@@ -217,7 +217,8 @@ fn interrupted_at(reached: Reached) -> World {
 }
 
 #[rstest]
-#[case::before_the_intent(Reached::Reads, 1)]
+#[case::before_the_place(Reached::Reads, 1)]
+#[case::before_the_intent(Reached::Place, 1)]
 #[case::with_the_intent_written(Reached::Intent, 2)]
 #[case::with_the_secret_written(Reached::Secret, 1)]
 #[case::with_the_intent_closed(Reached::Closed, 1)]
@@ -234,7 +235,8 @@ fn an_interrupted_first_link_is_made_good(#[case] reached: Reached, #[case] sequ
 }
 
 #[rstest]
-#[case::before_the_intent(Reached::Reads, 2)]
+#[case::before_the_place(Reached::Reads, 2)]
+#[case::before_the_intent(Reached::Place, 2)]
 #[case::with_the_intent_written(Reached::Intent, 3)]
 #[case::with_the_secret_written(Reached::Secret, 2)]
 #[case::with_the_intent_closed(Reached::Closed, 2)]
@@ -299,7 +301,12 @@ fn an_interrupted_intent_without_its_secret_is_lost_and_the_next_link_issued_in_
 fn a_link_that_the_api_server_did_not_take_is_not_followed_at_once() {
     let world = World::asked();
     let plan = world.plan_at(0);
-    let seen = fail_to_issue(issued(&plan), world.seen, Failure::NotKept, at(0));
+    let seen = fail_to_issue(
+        issued(&plan),
+        world.seen,
+        Failure::NotKept("403 Forbidden".into()),
+        at(0),
+    );
     let world = World { seen };
     let plan = world.plan_at(0);
     let again = at(0) + SignedDuration::from_secs(5);

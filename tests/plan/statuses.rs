@@ -115,11 +115,12 @@ pub fn lines(world: &World, minute: i64) -> String {
 #[case::refused(Failure::Refused)]
 #[case::opens_once(Failure::OpensOnce)]
 #[case::unavailable(Failure::Unavailable)]
-#[case::not_kept(Failure::NotKept)]
+#[case::not_kept(Failure::NotKept("403 Forbidden".into()))]
+#[case::no_place(no_place(true))]
+#[case::no_record(no_record(true))]
 #[case::item_differs(Failure::ItemDiffers)]
 #[case::limit_reached(Failure::LimitReached)]
 #[case::secret_taken(Failure::SecretTaken)]
-#[case::out_of_reach(Failure::OutOfReach)]
 fn what_is_said_of_a_failed_attempt(#[case] failure: Failure) {
     let name = format!("attempt_{}", name_of(&failure));
     let world = World::asked().with(|w| w.failed(0, failure));
@@ -128,7 +129,8 @@ fn what_is_said_of_a_failed_attempt(#[case] failure: Failure) {
 
 fn name_of(failure: &Failure) -> String {
     let debug = format!("{failure:?}");
-    debug.split(' ').next().unwrap_or_default().to_owned()
+    let name = debug.split([' ', '(']).next();
+    name.unwrap_or_default().to_owned()
 }
 
 /// What is said of each way to end.
@@ -162,6 +164,42 @@ fn what_is_said_of_an_end(#[case] reason: EndReason) {
 fn what_is_said_of_a_link_that_is_not_renewed(#[case] name: &str, #[case] hinder: fn(&mut World)) {
     let world = World::lent().with(|w| w.asks_to_renew(181)).with(hinder);
     insta::assert_snapshot!(format!("renewal_{name}"), lines(&world, 181));
+}
+
+/// Something that has to be written is refused: the status says so, and all else stays as it was.
+#[test]
+fn a_pass_that_fails_says_why_until_one_does_not() {
+    let world = World::lent().settled(0);
+    let grant = world.seen.grant.clone().expect("there");
+    let why = "cannot patch AccessRecord keyloan/u: the API server refuses it: no";
+    let failed = of_failed_pass(&grant, why, at(1));
+    let others = |status: &AccessGrantStatus| {
+        let conditions = status.conditions.iter().filter(|c| c.type_ != STALLED);
+        conditions.cloned().collect::<Vec<_>>()
+    };
+    let before = grant.status.clone().expect("one");
+    assert_eq!(others(&failed), others(&before));
+    let stalled = failed.conditions.iter().find(|c| c.type_ == STALLED);
+    let stalled = stalled.expect("said");
+    assert_eq!(stalled.reason, "WriteRefused");
+    assert!(stalled.message.contains(why), "{}", stalled.message);
+    assert_eq!(
+        AccessGrantStatus {
+            conditions: vec![],
+            ..failed.clone()
+        },
+        AccessGrantStatus {
+            conditions: vec![],
+            ..before.clone()
+        }
+    );
+    let again = AccessGrant {
+        status: Some(failed.clone()),
+        ..(*grant).clone()
+    };
+    assert_eq!(of_failed_pass(&again, why, at(2)), failed, "written once");
+    let world = world.with(|w| w.seen.grant = Some(again.into()));
+    assert_eq!(world.plan_at(2).status, Some(before), "and taken back");
 }
 
 /// Each change is told once: in the pass that writes it, and in no later one.

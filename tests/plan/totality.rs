@@ -214,7 +214,6 @@ fn token() -> impl Strategy<Value = TokenSeen> {
         host: "my.1password.com".into(),
     });
     let unusable = prop_oneof![
-        Just(TokenSeen::NotEnrolled),
         Just(TokenSeen::NotConfigured),
         secret().prop_map(|secret| TokenSeen::Missing { secret }),
         secret().prop_map(|secret| TokenSeen::NotLabelled { secret }),

@@ -41,6 +41,24 @@ pub fn email(text: &str) -> Email {
     Email(text.into())
 }
 
+/// What is refused when a place for a link is made.
+pub fn no_place(refused: bool) -> Failure {
+    let why = "dry-run Secret keyloan-system-links/keyloan-link-u: exceeded quota: few-secrets";
+    Failure::NoPlace {
+        why: why.into(),
+        refused,
+    }
+}
+
+/// What is refused when an intent is written.
+pub fn no_record(refused: bool) -> Failure {
+    let why = "create AccessRecord keyloan/u: exceeded quota: few-records";
+    Failure::NoRecord {
+        why: why.into(),
+        refused,
+    }
+}
+
 fn meta(namespace: &str, name: &str, uid: &str) -> ObjectMeta {
     ObjectMeta {
         namespace: Some(namespace.into()),
@@ -272,6 +290,7 @@ impl World {
                 budget: Budget::default(),
             }),
             checked: BTreeSet::from([GRANT_UID.to_owned()]),
+            links_namespace: "keyloan-system-links".into(),
             ..Observed::default()
         };
         Self { seen }

@@ -6,7 +6,7 @@
 mod backdate;
 mod decisions;
 mod echo;
-mod enrolment;
+mod hindrances;
 mod people;
 mod rights;
 mod waits;
@@ -25,7 +25,7 @@ use keyloan::onepassword::AllowedOrigins;
 use keyloan::onepassword::core::compiler;
 use keyloan::operator::{Running, Settings};
 use keyloan::runtime::Clock;
-use keyloan_cluster::{ControlPlane, Options};
+use keyloan_cluster::{ControlPlane, INTEGRATION_NAMESPACE, LINKS_NAMESPACE, Options};
 use keyloan_simulator::{Account, Control, Simulator};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::runtime::conditions;
@@ -36,11 +36,15 @@ use serde_json::json;
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use decisions::Say;
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use hindrances::Hindrance;
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use people::Ask;
 use waits::{patiently, watched};
 
 /// Where integrations, flows and records are.
-pub const PLATFORM: &str = "keyloan";
+pub const PLATFORM: &str = INTEGRATION_NAMESPACE;
+/// Where the operator keeps links.
+pub const LINKS: &str = LINKS_NAMESPACE;
 /// Where people ask.
 pub const TEAM: &str = "team-a";
 
@@ -55,7 +59,7 @@ pub struct World {
     pub settings: Settings,
     operator: Option<Running>,
     /// The operator's roles as they were, while some rights are taken away; and those.
-    rights: Vec<(String, Vec<PolicyRule>)>,
+    rights: Vec<(usize, Vec<PolicyRule>)>,
     taken: Vec<(String, String, String)>,
     _simulator: Simulator,
 }
@@ -294,19 +298,22 @@ impl World {
         let secret = json!({
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": { "name": link_name(&grant.uid().expect("one")) },
+            "metadata": {
+                "name": link_name(&grant.uid().expect("one")), "labels": { SECRET_LABEL: "link" },
+            },
+            "type": LINK_TYPE,
             "stringData": { "url": url },
         });
         let secret = serde_json::from_value(secret).expect("a secret");
-        self.secrets_as_operator(grant)
+        self.secrets_as_operator()
             .await
             .create(&PostParams::default(), &secret)
             .await
             .expect("created");
     }
 
-    async fn secrets_as_operator(&self, grant: &AccessGrant) -> Api<Secret> {
-        Api::namespaced(self.as_operator().await, &grant.namespace().expect("one"))
+    async fn secrets_as_operator(&self) -> Api<Secret> {
+        Api::namespaced(self.as_operator().await, LINKS)
     }
 
     pub async fn as_operator(&self) -> Client {
@@ -315,22 +322,19 @@ impl World {
         keyloan::cluster::connect(&access).await.expect("a client")
     }
 
-    /// Deletes the Secret of a grant's link so that its Role and RoleBinding stay behind, without an owner: as the garbage collector does
+    /// Deletes the Role of a grant's link so that its Secret and RoleBinding stay behind, without an owner: as the garbage collector does
     /// for whoever asks it to leave orphans, which it does only with those that it has got to know.
     pub async fn orphan_link(&self, grant: &AccessGrant) {
-        let (namespace, name) = (
-            grant.namespace().expect("one"),
-            link_name(&grant.uid().expect("one")),
-        );
+        let name = link_name(&grant.uid().expect("one"));
         let collector = "system:serviceaccount:kube-system:generic-garbage-collector";
         let collector = self
             .impersonating(collector, vec!["system:masters".into()])
             .await;
         let ownerless = Patch::Merge(json!({ "metadata": { "ownerReferences": null } }));
-        let roles: Api<Role> = Api::namespaced(collector.clone(), &namespace);
-        let bindings: Api<RoleBinding> = Api::namespaced(collector, &namespace);
+        let secrets: Api<Secret> = Api::namespaced(collector.clone(), LINKS);
+        let bindings: Api<RoleBinding> = Api::namespaced(collector, LINKS);
         let params = PatchParams::default();
-        roles
+        secrets
             .patch(&name, &params, &ownerless)
             .await
             .expect("patched");
@@ -338,22 +342,39 @@ impl World {
             .patch(&name, &params, &ownerless)
             .await
             .expect("patched");
-        let secrets: Api<Secret> = Api::namespaced(self.admin.clone(), &namespace);
-        let uid = secrets.get(&name).await.expect("there").uid().expect("one");
-        secrets
+        self.remove_of_link::<Role>(grant).await;
+    }
+
+    /// Deletes the Secret of a grant's link, as somebody might who may.
+    pub async fn lose_link(&self, grant: &AccessGrant) {
+        self.remove_of_link::<Secret>(grant).await;
+    }
+
+    async fn remove_of_link<K>(&self, grant: &AccessGrant)
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned
+            + Send
+            + 'static,
+    {
+        let name = link_name(&grant.uid().expect("one"));
+        let objects: Api<K> = Api::namespaced(self.admin.clone(), LINKS);
+        let uid = objects.get(&name).await.expect("there").uid().expect("one");
+        objects
             .delete(&name, &DeleteParams::background())
             .await
             .expect("deleted");
         let is_deleted = conditions::is_deleted(&uid);
-        let gone = watched(&secrets, &name, |seen| is_deleted.matches_object(seen));
-        patiently("the Secret to go", gone).await;
+        let gone = watched(&objects, &name, |seen| is_deleted.matches_object(seen));
+        patiently("an object to go", gone).await;
     }
 
     /// Takes the requester's right to read a link away; returns the binding that gave it.
     pub async fn unbind_link(&self, grant: &AccessGrant) -> RoleBinding {
         let name = link_name(&grant.uid().expect("one"));
-        let bindings: Api<RoleBinding> =
-            Api::namespaced(self.admin.clone(), &grant.namespace().expect("one"));
+        let bindings: Api<RoleBinding> = Api::namespaced(self.admin.clone(), LINKS);
         let binding = bindings.get(&name).await.expect("there");
         bindings
             .delete(&name, &DeleteParams::background())
@@ -363,7 +384,7 @@ impl World {
         let to_read = ResourceAttributes {
             resource: Some("secrets".into()),
             verb: Some("get".into()),
-            namespace: grant.namespace(),
+            namespace: Some(LINKS.into()),
             name: Some(name),
             ..ResourceAttributes::default()
         };
@@ -372,11 +393,10 @@ impl World {
     }
 
     /// Gives it back: as the operator, because admission lets nobody else do that.
-    pub async fn bind_link(&self, grant: &AccessGrant, mut binding: RoleBinding) {
+    pub async fn bind_link(&self, mut binding: RoleBinding) {
         binding.metadata.resource_version = None;
         binding.metadata.uid = None;
-        let bindings: Api<RoleBinding> =
-            Api::namespaced(self.as_operator().await, &grant.namespace().expect("one"));
+        let bindings: Api<RoleBinding> = Api::namespaced(self.as_operator().await, LINKS);
         bindings
             .create(&PostParams::default(), &binding)
             .await
@@ -392,7 +412,7 @@ impl World {
         };
         let patch = json!({ "metadata": { "finalizers": finalizers } });
         let name = link_name(&grant.uid().expect("one"));
-        self.secrets_as_operator(grant)
+        self.secrets_as_operator()
             .await
             .patch(&name, &PatchParams::default(), &Patch::Merge(&patch))
             .await

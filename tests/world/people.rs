@@ -11,7 +11,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
 use super::waits::{A_MOMENT, patiently};
-use super::{PLATFORM, TEAM, World};
+use super::{LINKS, PLATFORM, TEAM, World};
 
 /// What somebody asks for.
 pub struct Ask {
@@ -39,6 +39,12 @@ impl Ask {
 
     pub fn of(mut self, integration: &str) -> Self {
         self.spec["integration"]["name"] = json!(integration);
+        self
+    }
+
+    /// By an integration of the same name in another namespace.
+    pub fn by_integration_in(mut self, namespace: &str) -> Self {
+        self.spec["integration"]["namespace"] = json!(namespace);
         self
     }
 
@@ -138,7 +144,7 @@ impl World {
         grant: &AccessGrant,
     ) -> Result<BTreeMap<String, String>, String> {
         let client = self.cluster.client(who).await.expect("a client");
-        let api: Api<Secret> = Api::namespaced(client, &grant.namespace().expect("one"));
+        let api: Api<Secret> = Api::namespaced(client, LINKS);
         let name = link_name(&grant.uid().expect("one"));
         let by_requester = requester(grant).split('@').next() == Some(who);
         let read = async {

@@ -3,40 +3,42 @@
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
-use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use keyloan_cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT};
 use kube::Api;
 use kube::api::PostParams;
 
 use super::waits::{A_MOMENT, patiently};
-use super::{TEAM, World};
+use super::{LINKS, PLATFORM, TEAM, World};
 
-/// The roles that have all the operator's rights in all namespaces.
-const ROLES: [&str; 2] = ["keyloan", "keyloan-enrolled"];
+/// The role with the operator's rights in the whole cluster, and those with its rights in the namespace of links and in that of tokens.
+const ROLES: [(Option<&str>, &str); 3] = [
+    (None, "keyloan-system.keyloan"),
+    (Some(LINKS), "keyloan-links"),
+    (Some(PLATFORM), "keyloan-tokens"),
+];
 
 impl World {
-    /// Takes one right away; returns when the API server knows it.
+    /// Takes one right away; returns when the API server knows it. Of those on Secrets, the one in the namespace of links.
     pub async fn take_right(&mut self, resource: &str, verb: &str) {
-        let roles: Api<ClusterRole> = Api::all(self.admin.clone());
         let mut group = None;
-        for name in ROLES {
-            let mut role = roles.get(name).await.expect("there");
-            let rules = role.rules.take().expect("rules");
-            if !self.rights.iter().any(|(of, _)| of == name) {
-                self.rights.push((name.into(), rules.clone()));
+        for (number, (namespace, _)) in ROLES.iter().enumerate() {
+            let rules = self.rules(number).await;
+            let is_here = rules.iter().any(|rule| is_about(rule, resource));
+            if !is_here || *namespace == Some(PLATFORM) {
+                continue;
+            }
+            if !self.rights.iter().any(|(of, _)| *of == number) {
+                self.rights.push((number, rules.clone()));
             }
             let mut left = Vec::new();
             for rule in rules {
-                if rule.resources.iter().flatten().any(|r| r == resource) {
+                if is_about(&rule, resource) {
                     group = rule.api_groups.iter().flatten().next().cloned();
                 }
                 left.extend(without(rule, resource, verb));
             }
-            role.rules = Some(left);
-            roles
-                .replace(name, &PostParams::default(), &role)
-                .await
-                .expect("replaced");
+            self.set_rules(number, left).await;
         }
         let group = group.expect("a rule about the resource");
         self.until_allowed(&group, resource, verb, false).await;
@@ -45,27 +47,69 @@ impl World {
 
     /// Gives back all that was taken.
     pub async fn give_rights_back(&mut self) {
-        let roles: Api<ClusterRole> = Api::all(self.admin.clone());
-        for (name, rules) in std::mem::take(&mut self.rights) {
-            let mut role = roles.get(&name).await.expect("there");
-            role.rules = Some(rules);
-            roles
-                .replace(&name, &PostParams::default(), &role)
-                .await
-                .expect("replaced");
+        for (number, rules) in std::mem::take(&mut self.rights) {
+            self.set_rules(number, rules).await;
         }
         for (group, resource, verb) in std::mem::take(&mut self.taken) {
             self.until_allowed(&group, &resource, &verb, true).await;
         }
     }
 
+    /// Takes all rights away that the operator has in the namespace of links, as where somebody has deleted it.
+    pub async fn take_links_namespace(&mut self) {
+        let number = 1;
+        let rules = self.rules(number).await;
+        self.rights.push((number, rules));
+        self.set_rules(number, Vec::new()).await;
+        self.until_allowed("", "secrets", "get", false).await;
+        self.taken
+            .push((String::new(), "secrets".into(), "get".into()));
+    }
+
+    async fn rules(&self, number: usize) -> Vec<PolicyRule> {
+        let rules = match ROLES[number] {
+            (None, name) => {
+                let roles: Api<ClusterRole> = Api::all(self.admin.clone());
+                roles.get(name).await.expect("there").rules
+            }
+            (Some(namespace), name) => {
+                let roles: Api<Role> = Api::namespaced(self.admin.clone(), namespace);
+                roles.get(name).await.expect("there").rules
+            }
+        };
+        rules.unwrap_or_default()
+    }
+
+    async fn set_rules(&self, number: usize, rules: Vec<PolicyRule>) {
+        let params = PostParams::default();
+        match ROLES[number] {
+            (None, name) => {
+                let roles: Api<ClusterRole> = Api::all(self.admin.clone());
+                let mut role = roles.get(name).await.expect("there");
+                role.rules = Some(rules);
+                roles.replace(name, &params, &role).await.expect("replaced");
+            }
+            (Some(namespace), name) => {
+                let roles: Api<Role> = Api::namespaced(self.admin.clone(), namespace);
+                let mut role = roles.get(name).await.expect("there");
+                role.rules = Some(rules);
+                roles.replace(name, &params, &role).await.expect("replaced");
+            }
+        }
+    }
+
+    /// Waits until the operator has a right or has it no more: in the namespace of links, where it is about what carries them.
     async fn until_allowed(&self, group: &str, resource: &str, verb: &str, allowed: bool) {
-        self.until_allowed_in(TEAM, group, resource, verb, allowed)
+        let namespace = match group {
+            "keyloan.dev" => TEAM,
+            _ => LINKS,
+        };
+        self.until_allowed_in(namespace, group, resource, verb, allowed)
             .await;
     }
 
     /// Waits until the operator has a right in a namespace, or has it no more.
-    pub(super) async fn until_allowed_in(
+    async fn until_allowed_in(
         &self,
         namespace: &str,
         group: &str,
@@ -109,6 +153,10 @@ impl World {
         };
         patiently("a right to change", known).await;
     }
+}
+
+fn is_about(rule: &PolicyRule, resource: &str) -> bool {
+    rule.resources.iter().flatten().any(|r| r == resource)
 }
 
 /// A rule less one verb on one resource.

@@ -12,7 +12,7 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::{PLATFORM, TEAM, World, condition};
+use super::{LINKS, PLATFORM, TEAM, World, condition};
 
 /// How long lies between two looks at what cannot be watched.
 pub(super) const A_MOMENT: Duration = Duration::from_millis(20);
@@ -73,13 +73,10 @@ impl World {
         use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
         use kube::runtime::conditions::is_deleted;
         use kube::runtime::wait::Condition as _;
-        let (namespace, name) = (
-            grant.namespace().expect("one"),
-            link_name(&grant.uid().expect("one")),
-        );
+        let name = link_name(&grant.uid().expect("one"));
         macro_rules! gone {
             ($kind:ty) => {
-                let api = Api::<$kind>::namespaced(self.admin.clone(), &namespace);
+                let api = Api::<$kind>::namespaced(self.admin.clone(), LINKS);
                 if let Some(object) = api.get_opt(&name).await.expect("readable") {
                     let uid = object.uid().expect("one");
                     let deleted =
@@ -91,6 +88,44 @@ impl World {
         gone!(Secret);
         gone!(Role);
         gone!(RoleBinding);
+    }
+
+    /// Waits until nothing carries a link of the grant with this uid.
+    pub async fn until_none_left(&self, grant_uid: &str) {
+        self.until_none_left_in(LINKS, grant_uid).await;
+    }
+
+    /// The same, of another install's links namespace.
+    pub async fn until_none_left_in(&self, links: &str, grant_uid: &str) {
+        use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+        let name = link_name(grant_uid);
+        macro_rules! gone {
+            ($kind:ty) => {
+                let api = Api::<$kind>::namespaced(self.admin.clone(), links);
+                let gone = watched(&api, &name, |seen: Option<&$kind>| seen.is_none());
+                patiently(stringify!($kind), gone).await;
+            };
+        }
+        gone!(Secret);
+        gone!(Role);
+        gone!(RoleBinding);
+    }
+
+    /// Waits until an object that is so is among those of a kind.
+    pub async fn until_listed<K>(&self, api: &Api<K>, is_so: impl Fn(&K) -> bool)
+    where
+        K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    {
+        let listed = async {
+            loop {
+                let all = api.list(&Default::default()).await.expect("listed");
+                if all.items.iter().any(&is_so) {
+                    return;
+                }
+                tokio::time::sleep(A_MOMENT).await;
+            }
+        };
+        patiently("an object to be listed", listed).await;
     }
 
     /// Waits until the API server can stamp requests and decisions: it learns the schemas of new kinds for that
@@ -218,10 +253,10 @@ impl World {
         self.until_refused_where(verb, resource, is_it).await;
     }
 
-    /// Waits until the API server has refused the operator to create such an object where people ask; for want of the right it does not
+    /// Waits until the API server has refused the operator to create such an object in this namespace; for want of the right it does not
     /// even look at its name.
-    pub async fn until_refused_to_create(&self, resource: &str) {
-        let is_it = |object: &serde_json::Value| object["namespace"] == TEAM;
+    pub async fn until_refused_to_create(&self, resource: &str, namespace: &str) {
+        let is_it = |object: &serde_json::Value| object["namespace"] == namespace;
         self.until_refused_where("create", resource, is_it).await;
     }
 

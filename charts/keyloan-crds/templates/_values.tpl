@@ -3,8 +3,23 @@
 [{{- range $index, $text := . }}{{ if $index }}, {{ end }}'{{ $text | replace "\\" "\\\\" | replace "'" "\\'" }}'{{ end }}]
 {{- end }}
 
+{{/* Each one once: helm's uniqueItems looks at whole entries. */}}
 {{- define "keyloan-crds.operators" -}}
-{{ include "keyloan-crds.texts" .Values.operators }}
+{{- $usernames := list }}
+{{- range .Values.operators }}
+{{- if not (kindIs "map" .) }}
+{{- fail (printf "operators has the entry %v: write its username and its links namespace, such as {username: %v, linksNamespace: keyloan-system-links}" . .) }}
+{{- end }}
+{{- $usernames = append $usernames .username }}
+{{- end }}
+{{- include "keyloan-crds.texts" $usernames }}
+{{- end }}
+
+{{/* Where each one keeps links, as NAMESPACE/USERNAME. */}}
+{{- define "keyloan-crds.links" -}}
+{{- $entries := list }}
+{{- range .Values.operators }}{{ $entries = append $entries (printf "%s/%s" .linksNamespace .username) }}{{ end }}
+{{- include "keyloan-crds.texts" $entries }}
 {{- end }}
 
 {{- define "keyloan-crds.deleters" -}}

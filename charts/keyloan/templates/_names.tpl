@@ -2,6 +2,36 @@
 {{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}{{ end }}
 {{- end }}
 
+{{/* Tells this install from others in the cluster: its namespace and name, short enough for a label. */}}
+{{- define "keyloan.install" -}}
+{{- $whole := printf "%s.%s" .Release.Namespace (include "keyloan.name" .) -}}
+{{- if gt (len $whole) 63 }}{{ printf "%s-%s" ($whole | trunc 54 | trimSuffix "-" | trimSuffix ".") (sha256sum $whole | trunc 8) }}{{ else }}{{ $whole }}{{ end }}
+{{- end }}
+
+{{- define "keyloan.linksNamespace" -}}
+{{ .Values.links.namespace | default (printf "%s-links" .Release.Namespace) }}
+{{- end }}
+
+{{/* What a value of an earlier chart is called now, and namespaces that cannot be one. */}}
+{{- define "keyloan.checkNamespaces" -}}
+{{- if hasKey .Values "namespaces" }}
+{{- fail "the value namespaces is gone: links are kept in one namespace of their own now (links.namespace), and tokens are read in integrationNamespaces. List the namespaces of your integrations there, and remove namespaces" }}
+{{- end }}
+{{- if not .Values.integrationNamespaces }}
+{{- fail "integrationNamespaces is empty: name the namespaces of your integrations, such as keyloan" }}
+{{- end }}
+{{- $links := include "keyloan.linksNamespace" . }}
+{{- if gt (len $links) 63 }}
+{{- fail (printf "the links namespace %s has a name of more than 63 characters: set links.namespace" $links) }}
+{{- end }}
+{{- if eq $links .Release.Namespace }}
+{{- fail (printf "links.namespace is %s, the operator's own namespace: choose one that holds nothing but links" $links) }}
+{{- end }}
+{{- if has $links .Values.integrationNamespaces }}
+{{- fail (printf "links.namespace is %s, which integrationNamespaces names, too: choose one that holds nothing but links" $links) }}
+{{- end }}
+{{- end }}
+
 {{- define "keyloan.serviceAccount" -}}
 {{ .Values.serviceAccount.name | default (include "keyloan.name" .) }}
 {{- end }}

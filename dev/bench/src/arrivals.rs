@@ -11,6 +11,7 @@ use anyhow::{Result, bail};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use keyloan::api::{ACTIVE, AccessGrant, GRANT_UID_LABEL, Phase};
+use keyloan_cluster::LINKS_NAMESPACE;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
@@ -45,7 +46,7 @@ pub struct Seen {
 }
 
 impl Arrivals {
-    /// Watches a namespace, for as long as `tasks` lives.
+    /// Watches the requests of a namespace and all links, for as long as `tasks` lives.
     pub fn watch(client: &Client, namespace: &str, tasks: &mut JoinSet<()>) -> Self {
         let arrivals = Self {
             seen: Arc::default(),
@@ -54,7 +55,7 @@ impl Arrivals {
         let everything = watcher::Config::default();
         let grants = Api::<AccessGrant>::namespaced(client.clone(), namespace);
         let grants = kube::runtime::watcher(grants, everything.clone());
-        let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), namespace);
+        let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), LINKS_NAMESPACE);
         let secrets = kube::runtime::watcher(secrets, everything.labels(GRANT_UID_LABEL));
         tasks.spawn(arrivals.clone().follow(grants, Self::grant));
         tasks.spawn(arrivals.clone().follow(secrets, |seen, secret| {

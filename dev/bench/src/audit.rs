@@ -42,6 +42,8 @@ pub struct Writes {
     events: u64,
     /// Requests that were made only to see the admission policies refuse them: dry runs, which store nothing.
     boundary_checks: u64,
+    /// Requests by which it was only tried whether a link's Secret could be written: dry runs, too.
+    tried: u64,
     /// Of the loans' writes, the ones that the API server refused, by status.
     refused: BTreeMap<u16, u64>,
 }
@@ -69,6 +71,7 @@ impl Writes {
         let apart = [
             ("events", self.events),
             ("checks of the boundary", self.boundary_checks),
+            ("dry runs", self.tried),
         ];
         let apart = apart
             .into_iter()
@@ -96,6 +99,8 @@ impl Writes {
         } else if (entry.verb.as_str(), resource.as_str()) == ("create", "accessgrants") {
             // The operator borrows nothing itself.
             self.boundary_checks += 1;
+        } else if entry.request_uri.contains("dryRun=") {
+            self.tried += u64::from(objects.contains(&object.name));
         } else if OF_A_LOAN.contains(&resource.as_str()) && objects.contains(&object.name) {
             let what = format!("{} {resource}", entry.verb);
             *self.loans.entry(what).or_default() += 1;
@@ -112,6 +117,8 @@ impl Writes {
 struct Entry {
     stage: String,
     verb: String,
+    #[serde(rename = "requestURI", default)]
+    request_uri: String,
     user: User,
     object_ref: Option<ObjectRef>,
     response_status: Option<ResponseStatus>,
@@ -201,6 +208,12 @@ mod tests {
         entry.to_string()
     }
 
+    fn tried(line: &str) -> String {
+        let mut entry: serde_json::Value = serde_json::from_str(line).unwrap();
+        entry["requestURI"] = "/api/v1/namespaces/links/secrets?dryRun=All".into();
+        entry.to_string()
+    }
+
     #[test]
     fn only_the_users_writes_on_the_loans_own_objects_count_and_events_count_apart() {
         let log = [
@@ -214,6 +227,7 @@ mod tests {
             line("operator", "update", "leases", "", 200),
             line("operator", "create", "secrets", "", 201).replace("ours", "another"),
             line("operator", "create", "accessgrants", "", 403).replace("ours", ""),
+            tried(&line("operator", "create", "secrets", "", 201)),
             line("alice", "create", "accessgrants", "", 201),
             "{\"stage\": \"Resp".to_owned(),
         ];
@@ -222,7 +236,7 @@ mod tests {
         assert_eq!(writes.loans["patch accessgrants/status"], 2);
         assert_eq!(writes.events, 1);
         let shown = "0.50 create accessrecords, 1 patch accessgrants/status, refused with 409: 1 in all, events apart: 0.50, \
-                     checks of the boundary apart: 0.50";
+                     checks of the boundary apart: 0.50, dry runs apart: 0.50";
         assert_eq!(writes.per_loan(2), shown);
     }
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use keyloan::api::{AccessGrant, AccessRecord, link_name};
-use kube::api::{DeleteParams, Patch, PatchParams};
+use keyloan::api::{AccessGrant, AccessRecord, INSTALL_LABEL, link_name};
+use keyloan_cluster::LINKS_NAMESPACE;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,7 +22,7 @@ use crate::loans::Loan;
 use crate::stage::{self, PLATFORM, Stage, TEAM};
 use crate::stopwatch;
 
-/// Where the floor's objects are, the records included: deleted with everything in it.
+/// Where the floor's requests and records are: deleted with everything in it. It is the name of the floor's install, too.
 const FLOOR: &str = "floor";
 /// How long the deletion of all that may take.
 const DELETED_WITHIN: Duration = Duration::from_secs(300);
@@ -39,7 +40,7 @@ pub struct Floor {
 struct Pattern {
     name: String,
     uid: String,
-    secret_uid: String,
+    role_uid: String,
     record: String,
     secret: String,
     role: String,
@@ -101,14 +102,18 @@ impl Floor {
             ..
         } = &self.pattern;
         let of_grant = |text: &str| self.pattern.fill(text, name, uid, "");
+        let role = of_floor(of_grant(role)?);
+        let role = stage::create::<Role>(&self.operator, LINKS_NAMESPACE, role).await?;
+        let role_uid = role.uid().unwrap_or_default();
+        let of_role = |text: &str| {
+            let object = self.pattern.fill(text, name, uid, &role_uid);
+            object.map(of_floor)
+        };
+        stage::create::<RoleBinding>(&self.operator, LINKS_NAMESPACE, of_role(binding)?).await?;
         let whole = of_grant(record)?;
         let record =
             stage::create::<AccessRecord>(&self.operator, FLOOR, intent(whole.clone())).await?;
-        let secret = stage::create::<Secret>(&self.operator, FLOOR, of_grant(secret)?).await?;
-        let secret_uid = secret.uid().unwrap_or_default();
-        let of_secret = |text: &str| self.pattern.fill(text, name, uid, &secret_uid);
-        stage::create::<Role>(&self.operator, FLOOR, of_secret(role)?).await?;
-        stage::create::<RoleBinding>(&self.operator, FLOOR, of_secret(binding)?).await?;
+        stage::create::<Secret>(&self.operator, LINKS_NAMESPACE, of_role(secret)?).await?;
         let closed = json!({
             "metadata": { "resourceVersion": record.resource_version() },
             "spec": { "links": whole["spec"]["links"] },
@@ -127,6 +132,12 @@ impl Floor {
 
     /// Deletes everything that the floor has written.
     pub async fn clear(self, admin: &Client) -> Result<()> {
+        // They own the Secrets and the RoleBindings.
+        let roles = Api::<Role>::namespaced(admin.clone(), LINKS_NAMESPACE);
+        let of_floor = ListParams::default().labels(&format!("{INSTALL_LABEL}={FLOOR}"));
+        roles
+            .delete_collection(&DeleteParams::background(), &of_floor)
+            .await?;
         let namespaces = Api::<Namespace>::all(admin.clone());
         namespaces.delete(FLOOR, &DeleteParams::default()).await?;
         let began = stopwatch::now();
@@ -146,28 +157,34 @@ impl Pattern {
         let grant = Api::<AccessGrant>::namespaced(admin.clone(), TEAM)
             .get_status(&loan.name)
             .await?;
-        let secret = Api::<Secret>::namespaced(admin.clone(), TEAM)
+        let role = Api::<Role>::namespaced(admin.clone(), LINKS_NAMESPACE)
             .get(&link)
             .await?;
         Ok(Self {
             name: loan.name.clone(),
             uid: loan.uid.clone(),
-            secret_uid: secret.uid().unwrap_or_default(),
+            role_uid: role.uid().unwrap_or_default(),
             record: get::<AccessRecord>(admin, PLATFORM, &loan.uid).await?,
-            secret: get::<Secret>(admin, TEAM, &link).await?,
-            role: get::<Role>(admin, TEAM, &link).await?,
-            binding: get::<RoleBinding>(admin, TEAM, &link).await?,
+            secret: get::<Secret>(admin, LINKS_NAMESPACE, &link).await?,
+            role: get::<Role>(admin, LINKS_NAMESPACE, &link).await?,
+            binding: get::<RoleBinding>(admin, LINKS_NAMESPACE, &link).await?,
             status: serde_json::to_string(&grant.status)?,
         })
     }
 
-    fn fill(&self, text: &str, name: &str, uid: &str, secret_uid: &str) -> Result<Value> {
+    fn fill(&self, text: &str, name: &str, uid: &str, role_uid: &str) -> Result<Value> {
         let text = text
             .replace(&self.uid, uid)
             .replace(&self.name, name)
-            .replace(&self.secret_uid, secret_uid);
+            .replace(&self.role_uid, role_uid);
         Ok(serde_json::from_str(&text)?)
     }
+}
+
+/// An object as one that belongs to no install, so that nobody sweeps it away.
+fn of_floor(mut object: Value) -> Value {
+    object["metadata"]["labels"][INSTALL_LABEL] = FLOOR.into();
+    object
 }
 
 /// The record as it is before the link: all that is known of the link is that it is wanted.
@@ -218,7 +235,7 @@ mod tests {
         let pattern = Pattern {
             name: "loan-1".into(),
             uid: "u1".into(),
-            secret_uid: "s1".into(),
+            role_uid: "s1".into(),
             record: String::new(),
             secret: as_written(secret).to_string(),
             role: String::new(),

@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use crate::control_plane::{ClusterError, ControlPlane};
 use crate::helm::{Helm, HelmError};
 use crate::manifests::{self, ManifestError};
-use crate::operator::OPERATOR_NAMESPACE;
+use crate::operator::{INTEGRATION_NAMESPACE, OPERATOR_NAMESPACE};
 use crate::policies::{self, PolicyError};
 
-/// The kinds that say who may do what, and as whom.
-const RIGHTS: [&str; 5] = [
+/// The kinds that say who may do what, as whom and where.
+const RIGHTS: [&str; 6] = [
+    "Namespace",
     "ServiceAccount",
     "ClusterRole",
     "ClusterRoleBinding",
@@ -77,11 +78,13 @@ impl Chart {
 }
 
 impl ControlPlane {
-    /// Installs both charts into the namespace `keyloan`, with the values that they need and no others; returns when
-    /// kinds are served and policies in force.
+    /// Installs both charts into the namespace `keyloan-system`, with the values that they need and no others, and creates the
+    /// namespace of the integrations before; returns when kinds are served and policies in force.
     ///
     /// No pod runs here: start the operator as a process, with [`operator_kubeconfig`](Self::operator_kubeconfig).
     pub async fn install_charts(&self, helm: &Helm) -> Result<(), ChartError> {
+        let admin = self.client("admin").await?;
+        manifests::apply_yaml(&admin, &namespace(INTEGRATION_NAMESPACE)).await?;
         for chart in Chart::ALL {
             self.install_chart(helm, chart, &chart.folder(), &chart.values())
                 .await?;
@@ -151,7 +154,9 @@ pub async fn chart_rights(helm: &Helm) -> Result<String, ChartError> {
         .run(&[&arguments[..], &[OPERATOR_NAMESPACE]].concat())
         .await?;
     let mut text = format!(
-        "{ORIGIN}---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: {OPERATOR_NAMESPACE}\n"
+        "{ORIGIN}---\n{}---\n{}",
+        namespace(OPERATOR_NAMESPACE),
+        namespace(INTEGRATION_NAMESPACE)
     );
     for document in rendered.split("---\n") {
         let objects = manifests::parse(document)?;
@@ -163,4 +168,8 @@ pub async fn chart_rights(helm: &Helm) -> Result<String, ChartError> {
         }
     }
     Ok(text)
+}
+
+fn namespace(name: &str) -> String {
+    format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {name}\n")
 }

@@ -9,7 +9,13 @@ use crate::manifests::{ManifestError, read_folder};
 use crate::progress;
 
 /// Where the operator runs; the admission policies name it.
-pub const OPERATOR_NAMESPACE: &str = "keyloan";
+pub const OPERATOR_NAMESPACE: &str = "keyloan-system";
+
+/// Where integrations, flows and records are, by the chart's own values.
+pub const INTEGRATION_NAMESPACE: &str = "keyloan";
+
+/// Where the operator keeps links, by the chart's own values.
+pub const LINKS_NAMESPACE: &str = "keyloan-system-links";
 
 /// The operator's ServiceAccount.
 pub const OPERATOR_SERVICE_ACCOUNT: &str = "keyloan";

@@ -9,6 +9,7 @@ mod demo;
 mod live;
 mod rights;
 mod screen;
+mod stage;
 mod test;
 mod workspace;
 
@@ -41,6 +42,8 @@ enum Command {
     Live(live::Arguments),
     /// Write the chart's rights to dev/cluster/operator-rbac.yaml
     Rights,
+    /// Run a command on a whole stage: control plane, charts, simulated 1Password, operator, an integration
+    Stage(stage::Arguments),
     /// Check and test everything
     Test(test::Arguments),
 }
@@ -54,6 +57,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Live(arguments) => live::run(arguments).await,
         Command::Rights => rights::run().await,
+        Command::Stage(arguments) => stage::run(arguments).await,
         Command::Test(arguments) => test::run(arguments).await,
     }
 }

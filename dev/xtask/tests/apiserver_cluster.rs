@@ -42,7 +42,7 @@ async fn it_announces_an_admin_and_the_operator_and_ends_when_told_so() {
     assert_eq!(who_is(&admin).await, "admin");
     assert_eq!(
         who_is(&operator).await,
-        "system:serviceaccount:keyloan:keyloan"
+        "system:serviceaccount:keyloan-system:keyloan"
     );
 
     signal(xtask.id(), "TERM").unwrap();

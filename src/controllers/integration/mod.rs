@@ -8,6 +8,8 @@ mod token;
 
 use std::sync::Arc;
 
+use kube::ResourceExt;
+
 use crate::api::{self, OnePasswordIntegration};
 use crate::cluster::{Cluster, Events, Key, Notice, Trouble};
 use crate::onepassword::AllowedOrigins;
@@ -82,7 +84,9 @@ impl Integrations {
     }
 
     async fn look(&self, key: Key) -> Outcome {
-        let Some(integration) = self.cluster.integrations.get(&key) else {
+        // One that another install serves is left to that one.
+        let served = self.cluster.install.serves(&key.namespace);
+        let Some(integration) = self.cluster.integrations.get(&key).filter(|_| served) else {
             self.registry.forget(&key);
             return Outcome::Gone;
         };
@@ -173,11 +177,16 @@ impl Integrations {
     }
 
     fn count(&self) {
+        let is_served = |integration: &OnePasswordIntegration| {
+            let namespace = integration.namespace().unwrap_or_default();
+            self.cluster.install.serves(&namespace)
+        };
         let ready = self.cluster.integrations.select(|integration| {
             let status = integration.status.as_ref();
-            status.is_some_and(|status| conditions::holds(&status.conditions, api::READY))
+            is_served(integration)
+                && status.is_some_and(|status| conditions::holds(&status.conditions, api::READY))
         });
-        let all = self.cluster.integrations.select(|_| true);
+        let all = self.cluster.integrations.select(is_served);
         let (ready, all) = (count_of(ready.len()), count_of(all.len()));
         self.metrics.integrations(ready, all - ready);
     }

@@ -1,10 +1,9 @@
-//! Issuing one link, in steps of which every prefix is a state that the plan knows: look at the item and the policy, write the intent,
-//! share, hand over (`hand_over.rs`: Secret, Role and RoleBinding, close the intent).
+//! Issuing one link, in steps of which every prefix is a state that the plan knows: look at the item and the policy, make a place for the
+//! link (`link_place.rs`), write the intent, share, hand over (`hand_over.rs`: Secret, close the intent).
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
 use serde_json::json;
@@ -12,8 +11,8 @@ use serde_json::json;
 use crate::api::{
     AccessRecord, AccessRecordSpec, LinkLifetime, LinkOutcome, LinkRecord, Resolved, Time,
 };
-use crate::cluster::ApiError;
 use crate::cluster::link_objects::LinkFacts;
+use crate::cluster::{ApiError, Trouble};
 use crate::controllers::words::{link_lifetime, share_lifetime};
 use crate::onepassword::{
     CallError, Effect, Item, ItemId, OnePassword, Recipients, SharePolicy, ShareTerms, VaultId,
@@ -27,7 +26,6 @@ use crate::plan::selection::item_matches;
 use crate::plan::terms::length;
 
 use super::memory::Memory;
-use super::observe::is_forbidden;
 use super::words::failure_of;
 use super::{LoanKey, Loans, integration_of};
 
@@ -59,18 +57,26 @@ impl Issuing<'_> {
         issue: IssueLink,
         wake: Option<Timestamp>,
     ) -> Result<Result<(), Failure>, ApiError> {
-        let prepare = self.prepare(&issue);
-        let ready = match self
+        let prepare = async {
+            let ready = match self.prepare(&issue).await? {
+                Ok(ready) => ready,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            let facts = self.facts(&issue, &ready, self.loans.clock.now());
+            let place = self.make_place(&issue.agreement.requester, &facts).await?;
+            Ok(place.map(|place| (ready, place)))
+        };
+        let (ready, place) = match self
             .loans
             .while_due(self.key, &issue, wake, prepare)
             .await?
         {
-            Some(Ok(ready)) => ready,
+            Some(Ok(prepared)) => prepared,
             Some(Err(failure)) => return Ok(Err(failure)),
             None => return Ok(Ok(())),
         };
         // One at a time from here to the record, so that two requests cannot both get the last place.
-        let place = match issue.first {
+        let turn = match issue.first {
             true => Some(self.loans.places.turn.lock().await),
             false => None,
         };
@@ -79,10 +85,22 @@ impl Issuing<'_> {
         if !in_time || !self.loans.is_still_due(self.key, &issue).await? {
             return Ok(Ok(()));
         }
-        let record = self.write_intent(&issue, &ready).await?;
-        drop(place);
-        let Some(record) = record else {
-            return Ok(Err(Failure::LimitReached));
+        let record = self.write_intent(&issue, &ready).await;
+        drop(turn);
+        let record = match record {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(Err(Failure::LimitReached)),
+            // Seen something old: to be looked at again.
+            Err(error) if matches!(error.trouble, Trouble::Conflict | Trouble::AlreadyExists) => {
+                return Err(error);
+            }
+            Err(error) => {
+                tracing::warn!(grant = %self.key.grant, %error, "no intent could be written, so no link is made");
+                return Ok(Err(Failure::NoRecord {
+                    why: format!("{} {}: {}", error.verb, error.object, error.trouble.quote()),
+                    refused: error.trouble.is_refusal(),
+                }));
+            }
         };
         let terms = ShareTerms {
             recipients: ready.recipients.clone(),
@@ -95,9 +113,7 @@ impl Issuing<'_> {
             .await;
         let answered_at = self.loans.clock.now();
         let issued_at = whole_second(answered_at);
-        let expires_at = issued_at
-            .saturating_add(length(ready.lifetime))
-            .unwrap_or(Timestamp::MAX);
+        let expires_at = expires_at(issued_at, ready.lifetime);
         match answer.result {
             // The call's time stands still while the machine sleeps: such a link opens for longer than it may.
             Ok(url) if is_late(&record, issue.sequence, expires_at) => {
@@ -112,21 +128,9 @@ impl Issuing<'_> {
                 Ok(Ok(()))
             }
             Ok(url) => {
-                let facts = LinkFacts {
-                    sequence: issue.sequence,
-                    issued_at,
-                    expires_at,
-                    item_version: ready.item.version,
-                    access_details: issue.agreement.terms.access_details.clone(),
-                };
+                let facts = self.facts(&issue, &ready, issued_at);
                 drop(ready);
-                let handed_over = self.hand_over(&record, &url, &facts).await;
-                if handed_over.is_err() {
-                    // Each try is one more link that may open: the next one has to wait.
-                    let now = self.loans.clock.now();
-                    self.memory.note_attempt(Err(Failure::NotKept), now);
-                }
-                handed_over.map(Ok)
+                self.hand_over(&record, &place, &url, &facts).await
             }
             Err(error) => {
                 self.memory.keep_policy(None);
@@ -141,6 +145,17 @@ impl Issuing<'_> {
                 }
                 Ok(Err(failure_of(&error, answered_at)))
             }
+        }
+    }
+
+    /// What the Secret of a link says besides the URL, if it is issued at this time.
+    fn facts(&self, issue: &IssueLink, ready: &Ready, issued_at: Timestamp) -> LinkFacts {
+        LinkFacts {
+            sequence: issue.sequence,
+            issued_at,
+            expires_at: expires_at(issued_at, ready.lifetime),
+            item_version: ready.item.version,
+            access_details: issue.agreement.terms.access_details.clone(),
         }
     }
 
@@ -167,36 +182,13 @@ impl Issuing<'_> {
         expires_at: Time,
         item_version: u32,
     ) -> Result<(), ApiError> {
-        let live = self
-            .loans
-            .cluster
-            .verbs
-            .get_metadata::<Secret>(&self.key.link())
-            .await?;
-        let Some(secret_uid) = live.and_then(|mark| mark.uid()) else {
-            return Ok(());
-        };
-        self.let_requester_read(record, &secret_uid).await?;
+        self.let_requester_read(&record.spec.requester).await?;
         self.close_issued(record, sequence, issued_at, expires_at, item_version)
             .await
     }
 
     /// Looks at the item and at the policy. Nothing is written before both agree with the terms, so a failure here leaves no trace.
     async fn prepare(&self, issue: &IssueLink) -> Result<Result<Ready, Failure>, ApiError> {
-        if issue.first {
-            let link = self
-                .loans
-                .cluster
-                .verbs
-                .get_metadata::<Secret>(&self.key.link())
-                .await;
-            if is_forbidden(&link) {
-                return Ok(Err(Failure::OutOfReach));
-            }
-            if link?.is_some() {
-                return Ok(Err(Failure::SecretTaken));
-            }
-        }
         let integration = integration_of(self.key, self.seen);
         let terms = &issue.agreement.terms;
         let Some(account) = self.loans.registry.account(
@@ -329,6 +321,7 @@ impl Issuing<'_> {
             },
             spec: AccessRecordSpec {
                 grant: agreement.grant.clone(),
+                install: Some(self.loans.cluster.install.name.clone()),
                 requester: agreement.requester.clone(),
                 terms: agreement.terms.clone(),
                 digest: agreement.digest.clone(),
@@ -365,6 +358,11 @@ impl Issuing<'_> {
         let (usage, _) = self.loans.usage(self.key, grant, 0);
         usage.get(flow).copied().unwrap_or(Usage::default()).active >= most
     }
+}
+
+fn expires_at(issued_at: Timestamp, lifetime: LinkLifetime) -> Timestamp {
+    let end = issued_at.saturating_add(length(lifetime));
+    end.unwrap_or(Timestamp::MAX)
 }
 
 /// Whether a link opens for longer than its intent says.

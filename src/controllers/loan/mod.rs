@@ -5,6 +5,7 @@
 mod due;
 mod hand_over;
 mod issue;
+mod link_place;
 mod memory;
 mod observe;
 mod places;
@@ -19,13 +20,14 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::api::{AccessGrant, AccessRecord, link_name};
+use crate::api::{AccessGrant, AccessRecord};
 use crate::cluster::{ApiError, Cluster, Events, Key, Notice, Trouble};
 use crate::plan::effect::{Effect, Note, Plan};
 use crate::plan::grant::plan;
 use crate::plan::links::Links;
 use crate::plan::observed::Observed;
 use crate::plan::over::{is_turned_away, turned_away_until};
+use crate::plan::status::of_failed_pass;
 use crate::runtime::{Clock, Outcome, Passes};
 
 use super::boundary::Boundary;
@@ -70,11 +72,6 @@ impl LoanKey {
     /// The record's namespace and name.
     fn record(&self) -> Key {
         Key::new(&self.ledger, &self.uid)
-    }
-
-    /// The namespace and name of the Secret, the Role and the RoleBinding.
-    fn link(&self) -> Key {
-        Key::new(&self.grant.namespace, link_name(&self.uid))
     }
 }
 
@@ -130,12 +127,47 @@ impl Loans {
             }
             Err(error) => {
                 tracing::warn!(grant = %key.grant, %error, "a pass failed; it is repeated");
+                self.say_why(&key, &error).await;
                 Outcome::Failed
             }
         }
     }
 
+    /// Writes into the status why a pass fails, as far as somebody has to mend that, and as far as a status can be written.
+    async fn say_why(&self, key: &LoanKey, error: &ApiError) {
+        let grant = self.cluster.grants.get(&key.grant);
+        let this_one = |grant: &Arc<AccessGrant>| grant.uid().as_deref() == Some(&key.uid);
+        let Some(grant) = grant.filter(this_one) else {
+            return;
+        };
+        if error.trouble.is_refusal() && self.cluster.install.serves(&key.ledger) {
+            let status = of_failed_pass(&grant, &error.to_string(), self.clock.now());
+            self.cluster.grants.patch_status(&grant, &status).await.ok();
+        }
+    }
+
+    /// The namespace and name of the Secret, the Role and the RoleBinding of a loan.
+    fn link(&self, key: &LoanKey) -> Key {
+        self.cluster.install.link(&key.uid)
+    }
+
+    /// Whether this install has to do with a loan: it serves the integration's namespace, or has lent it while it did.
+    fn concerns(&self, key: &LoanKey) -> bool {
+        let is_ours = |record: &Arc<AccessRecord>| {
+            record.spec.install.as_ref() == Some(&self.cluster.install.name)
+        };
+        self.cluster.install.serves(&key.ledger)
+            || self
+                .cluster
+                .records
+                .get(&key.record())
+                .is_some_and(|record| is_ours(&record))
+    }
+
     async fn look(&self, key: &LoanKey) -> Result<Outcome, ApiError> {
+        if !self.concerns(key) {
+            return Ok(Outcome::Gone);
+        }
         if let Some(grant) = self.turned_away(key) {
             return self.forget_soon(key, &grant).await;
         }

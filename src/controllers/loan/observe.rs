@@ -41,6 +41,8 @@ impl Loans {
             link: link.clone().unwrap_or(LinkSeen::OutOfReach),
             attempt: self.memories.of(&key.uid).attempt(),
             undeleted: self.memories.of(&key.uid).undeleted(),
+            links_namespace: self.cluster.install.links_namespace.clone(),
+            unserved: !self.cluster.install.serves(&key.ledger),
             grant,
             record,
             ..Observed::default()
@@ -112,15 +114,13 @@ impl Loans {
         key: &LoanKey,
         record: Option<&AccessRecord>,
     ) -> Result<LinkSeen, ApiError> {
-        if !self.cluster.enrolled.may_lend(&key.grant.namespace) {
-            return Ok(LinkSeen::OutOfReach);
-        }
         let memory = self.memories.of(&key.uid);
-        let told = match self.cluster.secrets.get(&key.link()) {
+        let install = &self.cluster.install;
+        let told = match self.cluster.secrets.get(&self.link(key)) {
             Some(mark) => match memory.deleted(&mark.uid().unwrap_or_default()) {
                 Some(Deleted::Gone) => LinkSeen::Absent,
                 Some(Deleted::Going) => LinkSeen::Kept,
-                None => link_objects::seen(&mark.metadata, &key.uid),
+                None => link_objects::seen(&mark.metadata, install, &key.uid),
             },
             None => LinkSeen::Absent,
         };
@@ -134,10 +134,14 @@ impl Loans {
         if is_expected {
             return Ok(told);
         }
-        let live = self.cluster.verbs.get_metadata::<Secret>(&key.link()).await;
+        let live = self
+            .cluster
+            .verbs
+            .get_metadata::<Secret>(&self.link(key))
+            .await;
         memory.note_reach(!is_forbidden(&live));
         match live {
-            Ok(Some(mark)) => Ok(link_objects::seen(&mark.metadata, &key.uid)),
+            Ok(Some(mark)) => Ok(link_objects::seen(&mark.metadata, install, &key.uid)),
             Ok(None) => Ok(LinkSeen::Absent),
             Err(_) if !memory.is_in_reach() => Ok(LinkSeen::OutOfReach),
             Err(error) => Err(error),
@@ -155,7 +159,7 @@ fn is_expected(record: &AccessRecord, link: &LinkSeen) -> bool {
     links.open().is_none() && links.current().map(|link| link.sequence) == there
 }
 
-/// Whether the operator has no right to look: an enrolled namespace is gone, or its rights there are.
+/// Whether the operator has no right to look: its rights in the links namespace are gone.
 pub(super) fn is_forbidden<T>(answer: &Result<T, ApiError>) -> bool {
     matches!(answer, Err(error) if matches!(error.trouble, Trouble::Forbidden(_)))
 }

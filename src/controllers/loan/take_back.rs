@@ -1,6 +1,7 @@
-//! Taking a link back as far as that goes: deleting its Secret, with which Role and RoleBinding go.
+//! Taking a link back as far as that goes: deleting its Secret, and its Role, with which the RoleBinding goes.
 
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::Role;
 use kube::ResourceExt;
 
 use crate::cluster::{ApiError, Deleted};
@@ -30,9 +31,34 @@ impl Loans {
         Ok(())
     }
 
+    /// First the Secret, so that nobody reads the link any more; then its Role, with which the RoleBinding goes. Where the Secret stays, its
+    /// Role goes nevertheless: it is what lets the requester read it.
     async fn try_to_delete_link(&self, key: &LoanKey, memory: &Memory) -> Result<(), ApiError> {
+        let link = self.link(key);
+        let secret = self.delete_secret(key, memory).await;
+        let role = match self.cluster.verbs.get_metadata::<Role>(&link).await {
+            Ok(Some(role)) => {
+                let uid = role.uid().unwrap_or_default();
+                self.cluster
+                    .verbs
+                    .delete::<Role>(&link, &uid)
+                    .await
+                    .map(drop)
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = role {
+            // It lets nobody read anything any more, and the sweep comes by.
+            tracing::warn!(grant = %key.grant, %error, "the Role of a link that is over stays for now");
+        }
+        secret
+    }
+
+    async fn delete_secret(&self, key: &LoanKey, memory: &Memory) -> Result<(), ApiError> {
+        let link = self.link(key);
         // The watch may not have told of the Secret yet, or not of its end.
-        let live = self.cluster.verbs.get_metadata::<Secret>(&key.link()).await;
+        let live = self.cluster.verbs.get_metadata::<Secret>(&link).await;
         if is_forbidden(&live) {
             memory.note_reach(false);
             return Ok(());
@@ -40,15 +66,11 @@ impl Loans {
         let (uid, outcome) = match live? {
             Some(mark) => {
                 let uid = mark.uid().unwrap_or_default();
-                let outcome = self
-                    .cluster
-                    .verbs
-                    .delete::<Secret>(&key.link(), &uid)
-                    .await?;
+                let outcome = self.cluster.verbs.delete::<Secret>(&link, &uid).await?;
                 (uid, outcome)
             }
             None => {
-                let told = self.cluster.secrets.get(&key.link());
+                let told = self.cluster.secrets.get(&link);
                 let uid = told.and_then(|mark| mark.uid());
                 (uid.unwrap_or_default(), Deleted::Gone)
             }

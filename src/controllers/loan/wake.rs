@@ -8,9 +8,9 @@ use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 
 use crate::api::{
-    AccessDecision, AccessFlow, AccessGrant, AccessRecord, GRANT_UID_LABEL, OnePasswordIntegration,
-    Phase,
+    AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration, Phase,
 };
+use crate::cluster::link_objects::grant_uid;
 use crate::cluster::{Key, Mark, SecretMark};
 use crate::plan::over::is_turned_away;
 use crate::runtime::Passes;
@@ -37,9 +37,8 @@ impl Loans {
         cluster
             .secrets
             .subscribe(noticed(&loans, |loans, secret: &SecretMark| {
-                if let Some(key) = loans.of_secret(secret) {
-                    loans.ask(key);
-                }
+                let keys = loans.of_secret(secret);
+                keys.into_iter().for_each(|key| loans.ask(key));
             }));
         cluster
             .decisions
@@ -95,17 +94,15 @@ impl Loans {
         }
     }
 
-    fn of_secret(&self, secret: &SecretMark) -> Option<LoanKey> {
-        let uid = secret.labels().get(GRANT_UID_LABEL)?;
-        let owner = secret
-            .owner_references()
-            .iter()
-            .find(|owner| owner.uid == *uid)?;
-        let grant = self
-            .cluster
-            .grants
-            .get(&Key::new(secret.namespace()?, &owner.name))?;
-        (grant.uid().as_ref() == Some(uid)).then(|| LoanKey::of_grant(&grant))
+    /// The loans that a link's Secret may be of: one, unless somebody has written a record by hand.
+    fn of_secret(&self, secret: &SecretMark) -> Vec<LoanKey> {
+        let Some(uid) = grant_uid(&secret.metadata, &self.cluster.install) else {
+            return Vec::new();
+        };
+        let of_it = Mark::GrantUid(uid.to_owned());
+        let records = self.cluster.records.having(&of_it);
+        let keys = records.iter().map(|record| LoanKey::of_record(record));
+        keys.collect()
     }
 
     /// The loan of the grant that a decision names, also where it is about an earlier one of this name: the status says so.

@@ -1,98 +1,159 @@
-//! The objects that carry links are the operator's own; and the only rights that it gives anybody are those to read one of them.
+//! The objects that carry links are the operator's own, in its links namespace; it writes and deletes nothing else there, and gives
+//! nobody any right but the one to read one link.
 
 use super::{
     Boundary,
     policy::{Policy, Rule, Scope, same},
 };
-use crate::api::LINK_PREFIX;
+use crate::api::{LINK_PREFIX, LINK_TYPE, SECRET_LABEL};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// Refuse link objects by others, and any other Role or RoleBinding by the operator.
+/// Refuse link objects by others, any other object by the operator, and every other binding in a links namespace.
 pub fn policies(boundary: &Boundary) -> Vec<Policy> {
     vec![
-        secrets(boundary),
-        rights(boundary, &ROLES),
-        rights(boundary, &ROLE_BINDINGS),
+        written(boundary, &SECRETS),
+        written(boundary, &ROLES),
+        bindings(boundary),
+        deletion(boundary),
         cluster_rights(boundary),
     ]
 }
 
-/// Roles or RoleBindings.
-struct Rights {
+/// One kind of the objects that carry a link.
+struct Kind {
     policy: &'static str,
-    resource: &'static [&'static str],
-    /// All that says who may do what.
+    scope: &'static [(&'static str, &'static [&'static str])],
+    /// What must not change when somebody else stores the object again.
     content: &'static [&'static str],
-    /// What the content of the operator's own has to be.
+    /// What the operator's own has to look like, besides its name and namespace.
     shape: &'static str,
+    /// The refusal of any other one by the operator.
+    only: &'static str,
 }
 
-const ROLES: Rights = Rights {
+const SECRETS: Kind = Kind {
+    policy: "keyloan-link-secrets",
+    scope: &[("", &["secrets"])],
+    content: &["data", "type", "immutable"],
+    shape: "object.type == variables.linkType\n\
+            && has(object.metadata.labels) && variables.secretLabel in object.metadata.labels\n\
+            && object.metadata.labels[variables.secretLabel] == 'link'",
+    only: "keyloan-link: Keyloan's operator writes no Secret but those of links, in its own links namespace: write other \
+           Secrets under your own name",
+};
+
+const ROLES: Kind = Kind {
     policy: "keyloan-link-roles",
-    resource: &["roles"],
+    scope: &[(RBAC, &["roles"])],
     content: &["rules"],
     shape: "has(object.rules) && object.rules.size() == 1\n\
             && object.rules.all(rule, rule.verbs == ['get']\n\
             && has(rule.apiGroups) && rule.apiGroups == ['']\n\
             && has(rule.resources) && rule.resources == ['secrets']\n\
             && has(rule.resourceNames) && rule.resourceNames == [object.metadata.name])",
+    only: RIGHT_TO_ONE_LINK,
 };
 
-const ROLE_BINDINGS: Rights = Rights {
+const ROLE_BINDINGS: Kind = Kind {
     policy: "keyloan-link-rolebindings",
-    resource: &["rolebindings"],
+    scope: &[(RBAC, &["rolebindings"])],
     content: &["roleRef", "subjects"],
     shape: "object.roleRef.kind == 'Role' && object.roleRef.name == object.metadata.name\n\
             && has(object.subjects) && object.subjects.size() == 1\n\
             && object.subjects.all(subject, subject.kind in ['User', 'ServiceAccount'])",
+    only: RIGHT_TO_ONE_LINK,
 };
 
-fn secrets(boundary: &Boundary) -> Policy {
-    Policy {
-        name: "keyloan-link-secrets",
-        scope: Scope::Kubernetes("", &["secrets"]),
-        operations: &["CREATE", "UPDATE"],
-        conditions: vec![(
-            "is-a-link",
-            format!("object.metadata.name.startsWith('{LINK_PREFIX}')"),
-        )],
-        variables: variables(boundary, &["data", "type", "immutable"]),
-        rules: vec![operators_only("variables.isOurs")],
-    }
-}
+const RIGHT_TO_ONE_LINK: &str = "keyloan-link: Keyloan's operator gives nobody any right but the one to get the Secret of one \
+                                 link, in its own links namespace: give other rights under your own name";
 
-fn rights(boundary: &Boundary, rights: &Rights) -> Policy {
-    let mut variables = variables(boundary, rights.content);
-    variables.push(("isLinkOfOne", rights.shape.into()));
+fn written(boundary: &Boundary, kind: &Kind) -> Policy {
+    let mut variables = vec![
+        boundary.operators_variable(),
+        boundary.deleters_variable(),
+        boundary.links_variable(),
+        ("linkType", format!("'{LINK_TYPE}'")),
+        ("secretLabel", format!("'{SECRET_LABEL}'")),
+        ("isOperator", is_operator()),
+        ("isLinksNamespace", is_links_namespace()),
+        ("isLink", is_link("object")),
+    ];
+    variables.extend(unchanged(kind.content));
+    variables.push(("isWellFormed", kind.shape.into()));
     Policy {
-        name: rights.policy,
-        scope: Scope::Kubernetes(RBAC, rights.resource),
+        name: kind.policy,
+        scope: Scope::Kubernetes(kind.scope),
         operations: &["CREATE", "UPDATE"],
         conditions: vec![],
         variables,
         rules: vec![
-            operators_only(&format!(
-                "!object.metadata.name.startsWith('{LINK_PREFIX}') || variables.isOurs"
-            )),
             Rule {
                 expression: format!(
-                    "!(request.userInfo.username in variables.operators)\n\
-                     || (object.metadata.name.matches('^{LINK_PREFIX}[0-9a-f-]{{36}}$') && variables.isLinkOfOne)"
+                    "variables.isOperator || !variables.isLinksNamespace\n\
+                     || !object.metadata.name.startsWith('{LINK_PREFIX}') || variables.isUnchanged"
                 ),
-                message: "keyloan-link: Keyloan's operator gives nobody any right but the one to \
-                          get the Secret of one link: give other rights under your own name"
+                message: format!(
+                    "keyloan-link: only Keyloan's operator writes what is named {LINK_PREFIX}... in a links namespace: choose \
+                     another name, or delete it if it should go"
+                ),
+                message_expression: None,
+            },
+            Rule {
+                expression: "!variables.isOperator || (variables.isLink && variables.isWellFormed)"
                     .into(),
+                message: kind.only.into(),
                 message_expression: None,
             },
         ],
     }
 }
 
+/// Besides the operator's own, only bindings that name none but the operator: those of its chart. Tools that bind a role in each new
+/// namespace would otherwise let a team read every link.
+fn bindings(boundary: &Boundary) -> Policy {
+    let mut policy = written(boundary, &ROLE_BINDINGS);
+    policy.rules.push(Rule {
+        expression: "variables.isOperator || !variables.isLinksNamespace || variables.isUnchanged\n\
+                     || (has(object.subjects) && object.subjects.all(subject,\n\
+                     subject.kind == 'ServiceAccount' && has(subject.namespace)\n\
+                     && (request.namespace + '/system:serviceaccount:' + subject.namespace + ':' + subject.name) in variables.links))"
+            .into(),
+        message: "keyloan-link: this namespace holds the links of loans, and only Keyloan's operator lets people read them: \
+                  exclude the namespace from the tool that binds roles in it, or bind the role elsewhere"
+            .into(),
+        message_expression: None,
+    });
+    policy
+}
+
+fn deletion(boundary: &Boundary) -> Policy {
+    Policy {
+        name: "keyloan-link-deletion",
+        scope: Scope::Kubernetes(&[("", &["secrets"]), (RBAC, &["roles", "rolebindings"])]),
+        operations: &["DELETE"],
+        conditions: vec![],
+        variables: vec![
+            boundary.operators_variable(),
+            boundary.links_variable(),
+            ("isOperator", is_operator()),
+            ("isLink", is_link("oldObject")),
+        ],
+        rules: vec![Rule {
+            expression: "!variables.isOperator || variables.isLink".into(),
+            message: format!(
+                "keyloan-link: Keyloan's operator deletes no Secret, Role or RoleBinding but those named {LINK_PREFIX}... in \
+                 its own links namespace: delete others under your own name"
+            ),
+            message_expression: None,
+        }],
+    }
+}
+
 fn cluster_rights(boundary: &Boundary) -> Policy {
     Policy {
         name: "keyloan-link-clusterroles",
-        scope: Scope::Kubernetes(RBAC, &["clusterroles", "clusterrolebindings"]),
+        scope: Scope::Kubernetes(&[(RBAC, &["clusterroles", "clusterrolebindings"])]),
         operations: &["CREATE", "UPDATE"],
         conditions: vec![],
         variables: vec![boundary.operators_variable()],
@@ -106,20 +167,26 @@ fn cluster_rights(boundary: &Boundary) -> Policy {
     }
 }
 
-fn operators_only(allowed: &str) -> Rule {
-    Rule {
-        expression: allowed.into(),
-        message: format!(
-            "keyloan-link: only Keyloan's operator writes what is named {LINK_PREFIX}...: choose \
-             another name, or delete it if it should go"
-        ),
-        message_expression: None,
-    }
+fn is_operator() -> String {
+    "request.userInfo.username in variables.operators".into()
+}
+
+/// Some operator's: the entries are `NAMESPACE/USERNAME`.
+fn is_links_namespace() -> String {
+    "variables.links.exists(entry, entry.startsWith(request.namespace + '/'))".into()
+}
+
+/// Whether an object has the name of a link and is where this very operator keeps its own.
+fn is_link(object: &str) -> String {
+    format!(
+        "(request.namespace + '/' + request.userInfo.username) in variables.links\n\
+         && {object}.metadata.name.matches('^{LINK_PREFIX}[0-9a-f-]{{36}}$')"
+    )
 }
 
 /// Garbage collection updates metadata, and who re-encrypts what is stored writes each object as it is. What has been deleted
 /// may lose the finalizers that others have put there.
-fn variables(boundary: &Boundary, content: &[&str]) -> Vec<(&'static str, String)> {
+fn unchanged(content: &[&str]) -> Vec<(&'static str, String)> {
     let all_same = |members: &[&str]| -> String {
         let members: Vec<_> = members.iter().map(|member| same(member)).collect();
         members.join("\n&& ")
@@ -131,8 +198,6 @@ fn variables(boundary: &Boundary, content: &[&str]) -> Vec<(&'static str, String
     ];
     let finalizers = same("metadata.finalizers");
     vec![
-        boundary.operators_variable(),
-        boundary.deleters_variable(),
         ("sameContent", all_same(content)),
         (
             "sameMetadata",
@@ -142,10 +207,9 @@ fn variables(boundary: &Boundary, content: &[&str]) -> Vec<(&'static str, String
             ),
         ),
         (
-            "isOurs",
-            "request.userInfo.username in variables.operators\n\
-             || (request.operation == 'UPDATE' && variables.sameContent\n\
-             && (variables.sameMetadata || request.userInfo.username in variables.deleters))"
+            "isUnchanged",
+            "request.operation == 'UPDATE' && variables.sameContent\n\
+             && (variables.sameMetadata || request.userInfo.username in variables.deleters)"
                 .into(),
         ),
     ]

@@ -19,8 +19,8 @@ use policy::{Policy, list_literal};
 /// What the policies have to know of the installation and of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Boundary {
-    /// The usernames under which the operator runs.
-    pub operators: Vec<String>,
+    /// Who runs the operator, and where it keeps links: one for each install in the cluster.
+    pub operators: Vec<Operator>,
     /// The usernames under which the cluster's own controllers delete: garbage collection and the
     /// end of a namespace. Were they refused, namespaces would never end.
     pub deleters: Vec<String>,
@@ -30,10 +30,40 @@ pub struct Boundary {
     pub email: String,
 }
 
+/// An operator, as the policies know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operator {
+    /// The username under which it runs, that of its ServiceAccount.
+    pub username: String,
+    /// The one namespace in which it keeps links.
+    pub links_namespace: String,
+}
+
+impl Operator {
+    /// How the policies write that this operator keeps its links in this namespace: `NAMESPACE/USERNAME`.
+    pub fn link_entry(&self) -> String {
+        link_entry(&self.links_namespace, &self.username)
+    }
+}
+
+/// How the policies write that an operator keeps its links in a namespace. A namespace has no slash in its name.
+pub fn link_entry(links_namespace: &str, username: &str) -> String {
+    format!("{links_namespace}/{username}")
+}
+
+impl Default for Operator {
+    fn default() -> Self {
+        Self {
+            username: "system:serviceaccount:keyloan-system:keyloan".into(),
+            links_namespace: "keyloan-system-links".into(),
+        }
+    }
+}
+
 impl Default for Boundary {
     fn default() -> Self {
         Self {
-            operators: vec!["system:serviceaccount:keyloan:keyloan".into()],
+            operators: vec![Operator::default()],
             deleters: vec![
                 "system:serviceaccount:kube-system:generic-garbage-collector".into(),
                 "system:serviceaccount:kube-system:namespace-controller".into(),
@@ -46,13 +76,21 @@ impl Default for Boundary {
 }
 
 /// The variables of the policies that hold usernames which belong to an installation, as a list of plain texts.
-pub const USERNAME_VARIABLES: [&str; 2] = ["operators", "deleters"];
+pub const USERNAME_VARIABLES: [&str; 3] = ["operators", "deleters", LINKS_VARIABLE];
+/// The one of them that says where each operator keeps its links: see [`link_entry`].
+pub const LINKS_VARIABLE: &str = "links";
 /// The variable of the policies that holds an expression which belongs to an installation. Nothing else differs between two.
 pub const EMAIL_VARIABLE: &str = "email";
 
 impl Boundary {
     fn operators_variable(&self) -> (&'static str, String) {
-        (USERNAME_VARIABLES[0], list_literal(&self.operators))
+        let usernames = self.operators.iter().map(|operator| &operator.username);
+        (USERNAME_VARIABLES[0], list_literal(usernames))
+    }
+
+    fn links_variable(&self) -> (&'static str, String) {
+        let entries: Vec<_> = self.operators.iter().map(Operator::link_entry).collect();
+        (LINKS_VARIABLE, list_literal(&entries))
     }
 
     fn deleters_variable(&self) -> (&'static str, String) {

@@ -32,8 +32,8 @@ pub struct Policy {
 pub enum Scope {
     /// These of our resources, such as `accessgrants` or `accessgrants/status`.
     Ours(&'static [&'static str]),
-    /// These of Kubernetes' own resources, of version v1 of this API group.
-    Kubernetes(&'static str, &'static [&'static str]),
+    /// These of Kubernetes' own resources, of version v1, by API group.
+    Kubernetes(&'static [(&'static str, &'static [&'static str])]),
     /// Secrets that carry this label, or did.
     SecretsWithLabel(&'static str),
 }
@@ -97,10 +97,18 @@ impl Policy {
 
 impl Scope {
     fn matching(&self, operations: &[&str]) -> MatchResources {
-        let (group, version, resources, label) = match *self {
-            Self::Ours(resources) => (GROUP, VERSION, resources, None),
-            Self::Kubernetes(group, resources) => (group, "v1", resources, None),
-            Self::SecretsWithLabel(label) => ("", "v1", &["secrets"][..], Some(label)),
+        const SECRETS: &[(&str, &[&str])] = &[("", &["secrets"])];
+        let (version, groups, label) = match *self {
+            Self::Ours(resources) => (VERSION, vec![(GROUP, resources)], None),
+            Self::Kubernetes(groups) => ("v1", groups.to_vec(), None),
+            Self::SecretsWithLabel(label) => ("v1", SECRETS.to_vec(), Some(label)),
+        };
+        let rule = |(group, resources): (&str, &[&str])| NamedRuleWithOperations {
+            api_groups: Some(vec![group.into()]),
+            api_versions: Some(vec![version.into()]),
+            operations: Some(texts(operations)),
+            resources: Some(texts(resources)),
+            ..Default::default()
         };
         let has_label = |label: &str| LabelSelector {
             match_expressions: Some(vec![LabelSelectorRequirement {
@@ -112,13 +120,7 @@ impl Scope {
         };
         MatchResources {
             object_selector: label.map(has_label),
-            resource_rules: Some(vec![NamedRuleWithOperations {
-                api_groups: Some(vec![group.into()]),
-                api_versions: Some(vec![version.into()]),
-                operations: Some(texts(operations)),
-                resources: Some(texts(resources)),
-                ..Default::default()
-            }]),
+            resource_rules: Some(groups.into_iter().map(rule).collect()),
             ..Default::default()
         }
     }

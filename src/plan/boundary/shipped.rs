@@ -6,8 +6,17 @@ use serde_json::{Map, Value};
 
 use super::{PoliciesSeen, PolicyKey, PolicyKind, Reading};
 
-/// The variable that has to name the operator.
-const OPERATORS: &str = "operators";
+/// What the policies have to know of this operator: a text in one of their lists, and what to say where it is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnEntry {
+    /// The variable that is the list.
+    pub list: &'static str,
+    /// The text.
+    pub text: String,
+    /// What a policy that lacks it does not know, as the end of a sentence that begins with `does not know`.
+    pub what: String,
+}
+
 /// What a binding has the API server do with what breaks a rule.
 const ACTIONS: &str = "validationActions";
 const REFUSE: &str = "Deny";
@@ -70,16 +79,16 @@ impl Shipped {
     }
 
     /// What is different in the cluster, and what to do; `None` if the policies of one release are all in place and know the
-    /// operator by this username.
-    pub fn flaw(&self, seen: &PoliciesSeen, operator: &str) -> Option<String> {
+    /// operator by these entries.
+    pub fn flaw(&self, seen: &PoliciesSeen, own: &[OwnEntry]) -> Option<String> {
         if let Some(unread) = PolicyKind::ALL
             .into_iter()
             .find_map(|kind| unread(kind, seen))
         {
             return Some(unread);
         }
-        let flaw = flaw_of(&self.current, seen, operator)?;
-        let kept = |release| flaw_of(release, seen, operator).is_none();
+        let flaw = flaw_of(&self.current, seen, own)?;
+        let kept = |release| flaw_of(release, seen, own).is_none();
         (!self.earlier.iter().any(kept)).then_some(flaw)
     }
 }
@@ -101,7 +110,7 @@ fn unread(kind: PolicyKind, seen: &PoliciesSeen) -> Option<String> {
     }
 }
 
-fn flaw_of(release: &Release, seen: &PoliciesSeen, operator: &str) -> Option<String> {
+fn flaw_of(release: &Release, seen: &PoliciesSeen, own: &[OwnEntry]) -> Option<String> {
     release.iter().find_map(|(key, shipped)| {
         let (kind, name) = (key.0.name(), &key.1);
         let Some(policy) = seen.objects.get(key) else {
@@ -120,10 +129,15 @@ fn flaw_of(release: &Release, seen: &PoliciesSeen, operator: &str) -> Option<Str
                 None => Some(format!(
                     "the {kind} {name} is not as it was shipped, its variable {list} is no list of usernames: correct it (helm upgrade keyloan-crds)"
                 )),
-                Some(names) if list == OPERATORS && !names.iter().any(|name| name == operator) => Some(format!(
-                    "the {kind} {name} does not know {operator} as Keyloan's operator: name it in the value operators (helm upgrade keyloan-crds)"
-                )),
-                Some(_) => None,
+                Some(names) => own
+                    .iter()
+                    .find(|entry| entry.list == list && !names.contains(&entry.text))
+                    .map(|entry| {
+                        format!(
+                            "the {kind} {name} does not know {}: name it in the value operators (helm upgrade keyloan-crds)",
+                            entry.what
+                        )
+                    }),
             }
         })
     })

@@ -1,7 +1,22 @@
 use super::*;
 use serde_json::json;
 
-const OPERATOR: &str = "system:serviceaccount:keyloan:keyloan";
+const OPERATOR: &str = "system:serviceaccount:keyloan-system:keyloan";
+
+fn own(username: &str) -> [OwnEntry; 2] {
+    [
+        OwnEntry {
+            list: "operators",
+            text: username.into(),
+            what: format!("{username} as Keyloan's operator"),
+        },
+        OwnEntry {
+            list: "links",
+            text: format!("links/{username}"),
+            what: "where it keeps links".into(),
+        },
+    ]
+}
 
 fn policy(kind: PolicyKind, name: &str, spec: Value) -> Value {
     json!({ "kind": kind.name(), "metadata": { "name": name }, "spec": spec })
@@ -22,6 +37,7 @@ fn release() -> Vec<Value> {
                 "variables": [
                     { "name": "operators", "expression": "['somebody']" },
                     { "name": "deleters", "expression": "[]" },
+                    { "name": "links", "expression": "[]" },
                     { "name": "email", "expression": "request.userInfo.username" },
                 ],
                 "validations": [{ "expression": "request.userInfo.username in variables.operators", "reason": "Forbidden" }],
@@ -41,7 +57,12 @@ fn release() -> Vec<Value> {
 }
 
 fn shipped() -> Shipped {
-    Shipped::new(&release(), &[], &["operators", "deleters"], &["email"])
+    Shipped::new(
+        &release(),
+        &[],
+        &["operators", "deleters", "links"],
+        &["email"],
+    )
 }
 
 /// As the API server gives it back, with an installation's own values.
@@ -54,6 +75,7 @@ fn in_place() -> PoliciesSeen {
     objects[0]["spec"]["variables"] = json!([
         { "name": "operators", "expression": format!("[\n  \"{OPERATOR}\", 'o\\'hara',\n]\n") },
         { "name": "deleters", "expression": "['gc']" },
+        { "name": "links", "expression": format!("['links/{OPERATOR}', 'links/o\\'hara']") },
         { "name": "email", "expression": "request.userInfo.extra['email'][0]\n" },
     ]);
     let objects = objects.into_iter().map(|object| {
@@ -97,8 +119,8 @@ fn changed(kind: PolicyKind, change: impl FnOnce(&mut Value)) -> PoliciesSeen {
 
 #[test]
 fn what_the_api_server_fills_in_and_an_installation_chooses_is_no_flaw() {
-    assert_eq!(shipped().flaw(&in_place(), OPERATOR), None);
-    assert_eq!(shipped().flaw(&in_place(), "o'hara"), None);
+    assert_eq!(shipped().flaw(&in_place(), &own(OPERATOR)), None);
+    assert_eq!(shipped().flaw(&in_place(), &own("o'hara")), None);
 }
 
 #[test]
@@ -106,11 +128,11 @@ fn what_refuses_may_note_it_down_besides() {
     let noted = changed(PolicyKind::ValidatingBinding, |spec| {
         spec["validationActions"] = json!(["Audit", "Deny"]);
     });
-    assert_eq!(shipped().flaw(&noted, OPERATOR), None);
+    assert_eq!(shipped().flaw(&noted, &own(OPERATOR)), None);
     let only_noted = changed(PolicyKind::ValidatingBinding, |spec| {
         spec["validationActions"] = json!(["Audit", "Warn"]);
     });
-    assert!(shipped().flaw(&only_noted, OPERATOR).is_some());
+    assert!(shipped().flaw(&only_noted, &own(OPERATOR)).is_some());
 }
 
 #[rstest::rstest]
@@ -133,7 +155,9 @@ fn what_refuses_may_note_it_down_besides() {
 #[case::everybody_deletes(PolicyKind::Validating, "/variables/1/expression", json!("[] + [request.userInfo.username]"),
     "its variable deleters is no list of usernames")]
 #[case::another_operator(PolicyKind::Validating, "/variables/0/expression", json!("['another']"),
-    "does not know system:serviceaccount:keyloan:keyloan as Keyloan's operator")]
+    "does not know system:serviceaccount:keyloan-system:keyloan as Keyloan's operator")]
+#[case::links_elsewhere(PolicyKind::Validating, "/variables/2/expression", json!(format!("['elsewhere/{OPERATOR}']")),
+    "does not know where it keeps links: name it in the value operators")]
 #[case::a_stamp_of_their_own(PolicyKind::MutatingBinding, "/matchResources", json!({ "objectSelector": { "matchLabels": { "a": "b" } } }),
     "the MutatingAdmissionPolicyBinding keyloan-identity is not as it was shipped")]
 fn what_is_not_as_it_was_shipped_is_named(
@@ -150,7 +174,7 @@ fn what_is_not_as_it_was_shipped_is_named(
             Err(_) => parent[name] = value,
         }
     });
-    let flaw = shipped().flaw(&seen, OPERATOR).expect("a flaw");
+    let flaw = shipped().flaw(&seen, &own(OPERATOR)).expect("a flaw");
     assert!(flaw.contains(says), "{flaw}");
     assert!(flaw.contains("helm upgrade keyloan-crds"), "{flaw}");
 }
@@ -168,7 +192,7 @@ fn what_is_not_as_it_was_shipped_is_named(
 fn only_what_stamps_may_be_missing(#[case] kind: PolicyKind, #[case] says: Option<&str>) {
     let mut seen = in_place();
     seen.objects.remove(&key(kind));
-    let flaw = shipped().flaw(&seen, OPERATOR);
+    let flaw = shipped().flaw(&seen, &own(OPERATOR));
     match says {
         Some(says) => assert!(
             flaw.as_ref().is_some_and(|flaw| flaw.starts_with(says)),
@@ -200,7 +224,7 @@ fn what_cannot_be_read_is_not_taken_for_in_force(
 ) {
     let mut seen = in_place();
     seen.readings.insert(kind, reading);
-    let flaw = shipped().flaw(&seen, OPERATOR);
+    let flaw = shipped().flaw(&seen, &own(OPERATOR));
     match says {
         Some(says) => assert!(
             flaw.as_ref().is_some_and(|flaw| flaw.contains(says)),
@@ -208,7 +232,11 @@ fn what_cannot_be_read_is_not_taken_for_in_force(
         ),
         None => assert_eq!(flaw, None),
     }
-    assert!(shipped().flaw(&PoliciesSeen::default(), OPERATOR).is_some());
+    assert!(
+        shipped()
+            .flaw(&PoliciesSeen::default(), &own(OPERATOR))
+            .is_some()
+    );
 }
 
 #[test]
@@ -216,12 +244,17 @@ fn the_policies_of_the_release_before_will_do_but_no_mixture() {
     let mut newer = release();
     newer[0]["spec"]["validations"][0]["expression"] = json!("false");
     newer[1]["spec"]["matchResources"] = json!({ "matchPolicy": "Exact" });
-    let both = Shipped::new(&newer, &[release()], &["operators", "deleters"], &["email"]);
-    assert_eq!(both.flaw(&in_place(), OPERATOR), None);
+    let both = Shipped::new(
+        &newer,
+        &[release()],
+        &["operators", "deleters", "links"],
+        &["email"],
+    );
+    assert_eq!(both.flaw(&in_place(), &own(OPERATOR)), None);
     let mixture = changed(PolicyKind::Validating, |spec| {
         spec["validations"][0]["expression"] = json!("false");
     });
-    let flaw = both.flaw(&mixture, OPERATOR).expect("a flaw");
+    let flaw = both.flaw(&mixture, &own(OPERATOR)).expect("a flaw");
     assert!(flaw.contains("spec.matchResources"), "{flaw}");
     assert!(both.names(PolicyKind::Validating, "keyloan-status"));
     assert!(!both.names(PolicyKind::Mutating, "keyloan-status"));

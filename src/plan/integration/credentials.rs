@@ -56,10 +56,6 @@ fn accepted(seen: &Observed<'_>, now: Timestamp) -> Verdict {
 fn token_problem(token: &TokenSeen) -> Option<Verdict> {
     Some(match token {
         TokenSeen::Usable { .. } => return None,
-        TokenSeen::NotEnrolled => no(
-            reasons::NAMESPACE_NOT_ENROLLED,
-            "The operator may not read Secrets in this namespace: add it to the operator's namespaces, or move the integration.",
-        ),
         TokenSeen::NotConfigured => no(
             reasons::SECRET_MISSING,
             "The integration names no token: set spec.auth.serviceAccountToken.secretRef.",

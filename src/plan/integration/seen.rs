@@ -32,8 +32,6 @@ pub struct Observed<'a> {
 /// What the token Secret is good for. Each but the last means: nothing is sent to 1Password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenSeen {
-    /// The operator may not read Secrets in this namespace.
-    NotEnrolled,
     /// The spec names no Secret.
     NotConfigured,
     /// There is no such Secret.

@@ -9,7 +9,7 @@ use backon::{ConstantBuilder, Retryable as _};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use crate::api::{AccessGrant, RENEW_ANNOTATION, link_name};
+use crate::api::{AccessGrant, RENEW_ANNOTATION};
 use crate::cluster::person::{CallError, Link, Refused};
 
 use super::arguments::{GrantName, patience};
@@ -75,8 +75,15 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
 
 /// Reads the link. The API server learns of the requester's right a moment after it was given, so a requester is not turned away at once.
 async fn read(session: &Session, grant: &AccessGrant) -> Result<Link, CallError> {
-    let secret = secret_name(grant);
-    let read = || session.person.link(session.namespace(), &secret);
+    let secret = grant.status.as_ref().and_then(|s| s.link.as_ref());
+    let Some(secret) = secret.map(|link| link.secret_ref.clone()) else {
+        return Err(CallError {
+            verb: "read",
+            object: format!("the link of {}", grant.name_any()),
+            refused: Refused::NotFound,
+        });
+    };
+    let read = || session.person.link(&secret.namespace, &secret.name);
     let no_right = |error: &CallError| matches!(error.refused, Refused::NoRight(_));
     match read().await {
         Err(error) if no_right(&error) && is_requester(session, grant).await => {
@@ -146,14 +153,6 @@ async fn wait(
             })
         }
     }
-}
-
-fn secret_name(grant: &AccessGrant) -> String {
-    let link = grant.status.as_ref().and_then(|s| s.link.as_ref());
-    link.map_or_else(
-        || link_name(&grant.uid().unwrap_or_default()),
-        |link| link.secret_name.clone(),
-    )
 }
 
 /// Only the requester reads a link, which is not a matter of asking for a role.

@@ -103,12 +103,13 @@ pub fn failure() -> impl Strategy<Value = Failure> {
         Just(Failure::Refused),
         Just(Failure::OpensOnce),
         Just(Failure::Unavailable),
-        Just(Failure::NotKept),
+        Just(Failure::NotKept("403 Forbidden".into())),
+        any::<bool>().prop_map(no_place),
+        any::<bool>().prop_map(no_record),
         Just(Failure::ItemDiffers),
         Just(Failure::ItemChanged),
         Just(Failure::LimitReached),
         Just(Failure::SecretTaken),
-        Just(Failure::OutOfReach),
     ]
 }
 

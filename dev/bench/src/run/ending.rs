@@ -24,7 +24,7 @@ use crate::stage::{HOURS, PLATFORM};
 use crate::stopwatch;
 
 /// From Active to Ended, at most.
-const WRITES_TO_ENDED: f64 = 4.0;
+const WRITES_TO_ENDED: f64 = 5.0;
 /// All loans that are to end have ended by then.
 const ENDED_WITHIN: Duration = Duration::from_secs(300);
 

@@ -3,11 +3,11 @@
 //! Real are the API server, etcd, the operator and the 1Password SDK core; 1Password's service is simulated. The
 //! objects are those of `examples/`.
 
-mod account;
-mod objects;
+pub mod account;
+pub mod objects;
 mod programs;
-mod set_up;
-mod stage;
+pub mod set_up;
+pub mod stage;
 mod story;
 
 use std::path::PathBuf;
@@ -19,10 +19,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use stage::Stage;
 
 /// A step, on a machine with other things to do. On a good day none takes a tenth of it.
-const STEP: Duration = Duration::from_secs(120);
+pub const STEP: Duration = Duration::from_secs(120);
 
 /// How long a step waits for something, so that it can tell how that was before its own time is over.
-const WAIT: Duration = Duration::from_secs(90);
+pub const WAIT: Duration = Duration::from_secs(90);
 
 /// Options of the command.
 #[derive(clap::Args)]

@@ -1,4 +1,4 @@
-//! Sets the demo's stage: programs, a control plane, a simulated 1Password, the operator.
+//! Sets the stage of the demo, and of whoever wants one for a command: programs, a control plane, a simulated 1Password, the operator.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use keyloan_simulator::Control;
 use super::objects::Person;
 use super::programs::Programs;
 use super::stage::Stage;
-use super::{Arguments, STEP, WAIT, account};
+use super::{STEP, WAIT, account};
 
 /// Building everything on a slow machine, once.
 const BUILD: Duration = Duration::from_secs(3600);
@@ -26,13 +26,25 @@ pub struct Running {
     pub bob: Person,
     pub mallory: Person,
     pub programs: Programs,
-    pub operator_log: PathBuf,
+    pub operator: OperatorProcess,
+}
+
+/// How the operator was started, and so can be started again.
+pub struct OperatorProcess {
+    /// The program and its arguments.
+    pub command_line: Vec<String>,
+    /// Where its output goes.
+    pub log: PathBuf,
+    /// The number of the process.
+    pub pid: u32,
+    /// Where it serves health, as `HOST:PORT`.
+    pub health: String,
 }
 
 /// Builds and starts everything; nothing is lent yet.
-pub async fn set_up(stage: &mut Stage, arguments: &Arguments) -> Result<Running> {
+pub async fn set_up(stage: &mut Stage, in_folder: Option<&Path>) -> Result<Running> {
     let build = async {
-        match &arguments.programs {
+        match in_folder {
             Some(folder) => Programs::in_folder(folder),
             None => Programs::build().await,
         }
@@ -93,9 +105,9 @@ pub async fn set_up(stage: &mut Stage, arguments: &Arguments) -> Result<Running>
         .await?;
     let kubeconfig = cluster.operator_kubeconfig().await?;
     let listen = free_address()?;
-    let operator = start_operator(&programs, &folder, &kubeconfig, &core, &control, &listen)?;
-    let operator_log = operator.log().to_owned();
-    let pid = operator.id();
+    let command_line = operator_command(&programs, &kubeconfig, &core, &control, &listen);
+    let operator = start_operator(&command_line, &folder)?;
+    let (log, pid) = (operator.log().to_owned(), operator.id());
     stage.watch("operator", operator);
     let name = "the operator runs, with the rights of the chart's ServiceAccount";
     stage.step(name, STEP, until_ready(&listen)).await?;
@@ -109,7 +121,12 @@ pub async fn set_up(stage: &mut Stage, arguments: &Arguments) -> Result<Running>
         cluster,
         control,
         programs,
-        operator_log,
+        operator: OperatorProcess {
+            command_line,
+            log,
+            pid,
+            health: listen,
+        },
     })
 }
 
@@ -127,22 +144,28 @@ fn origin(simulator: &Program) -> Option<String> {
     origin.map(str::to_owned)
 }
 
-fn start_operator(
+fn operator_command(
     programs: &Programs,
-    folder: &Path,
     kubeconfig: &Path,
     core: &Path,
     control: &Control,
     listen: &str,
-) -> Result<Program> {
-    let mut command = Command::new(&programs.keyloan);
-    command
-        .arg("run")
-        .arg("--kubeconfig")
-        .arg(kubeconfig)
-        .arg("--core")
-        .arg(core);
-    command.args(["--allow-origin", control.origin(), "--listen", listen]);
+) -> Vec<String> {
+    let path = |path: &Path| path.display().to_string();
+    vec![
+        path(&programs.keyloan),
+        "run".into(),
+        format!("--kubeconfig={}", path(kubeconfig)),
+        format!("--core={}", path(core)),
+        format!("--allow-origin={}", control.origin()),
+        format!("--listen={listen}"),
+    ]
+}
+
+fn start_operator(command_line: &[String], folder: &Path) -> Result<Program> {
+    let (program, arguments) = command_line.split_first().context("no operator")?;
+    let mut command = Command::new(program);
+    command.args(arguments);
     let log = folder.join("operator.log");
     Program::start(&command, &log).context("cannot start the operator")
 }

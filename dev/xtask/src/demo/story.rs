@@ -19,6 +19,7 @@ use crate::workspace;
 /// What the examples are about.
 const PLATFORM: &str = "keyloan";
 const TEAM: &str = "team-a";
+const LINKS: &str = keyloan_cluster::LINKS_NAMESPACE;
 const VAULT: &str = "Infra";
 const ITEM: &str = "db password";
 const BOB: &str = "bob@example.com";
@@ -35,7 +36,7 @@ struct Loan {
 /// Plays the whole story.
 pub async fn play(stage: &mut Stage, arguments: &Arguments) -> Result<()> {
     line("Keyloan lends an item of 1Password, from nothing, on this machine.\n");
-    let running = set_up(stage, arguments).await?;
+    let running = set_up(stage, arguments.programs.as_deref()).await?;
     offer(stage, &running).await?;
     let request = ask(stage, &running).await?;
     forge(stage, &running, &request).await?;
@@ -221,7 +222,7 @@ async fn borrow(stage: &mut Stage, running: &Running, request: Request) -> Resul
         "it ends at {}",
         text(&active, "/status/expiresAt")?
     ));
-    let secret = text(&active, "/status/link/secretName")?.to_owned();
+    let secret = text(&active, "/status/link/secretRef/name")?.to_owned();
 
     let line = ["open", &request.name, "-o", "url", "-n", TEAM];
     let alice = by("alice");
@@ -255,7 +256,7 @@ async fn open(stage: &mut Stage, running: &Running, loan: &Loan) -> Result<()> {
     }
 
     let read = async {
-        refusal(mallory.get(SECRET, (TEAM, &loan.secret)).await)
+        refusal(mallory.get(SECRET, (LINKS, &loan.secret)).await)
             .context("mallory reads the Secret")
             .map(drop)
     };
@@ -287,7 +288,7 @@ async fn end(stage: &mut Stage, running: &Running, loan: &Loan) -> Result<()> {
         programs,
         ..
     } = running;
-    let (request, link) = (&loan.request, (TEAM, &*loan.secret));
+    let (request, link) = (&loan.request, (LINKS, &*loan.secret));
     let line = [
         "revoke",
         &request.name,
@@ -329,14 +330,14 @@ async fn keep(stage: &mut Stage, running: &Running) -> Result<()> {
     let Running {
         cluster,
         programs,
-        operator_log,
+        operator,
         ..
     } = running;
     let kubeconfig = |who: &str| cluster.kubeconfig(who).display().to_string();
     let (admin, alice, bob) = (kubeconfig("admin"), kubeconfig("alice"), kubeconfig("bob"));
     let (kubectl, plugin) = (cluster.binaries().kubectl(), &programs.plugin);
     let (kubectl, plugin) = (kubectl.display(), plugin.display());
-    let (simulator, log) = (programs.simulator.display(), operator_log.display());
+    let (simulator, log) = (programs.simulator.display(), operator.log.display());
     line(format_args!(
         r#"
 Everything runs on until Ctrl-C. In another terminal, as alice:

@@ -23,11 +23,6 @@ fn after_a_discovery_nothing_happens_until_the_interval_is_over() {
 }
 
 #[rstest::rstest]
-#[case::not_enrolled(
-    TokenSeen::NotEnrolled,
-    "NamespaceNotEnrolled",
-    "operator's namespaces"
-)]
 #[case::not_configured(TokenSeen::NotConfigured, "SecretMissing", "secretRef")]
 #[case::missing(no_secret(), "SecretMissing", "create it")]
 #[case::not_labelled(TokenSeen::NotLabelled { secret: "op-token".into() }, "SecretNotLabelled", "keyloan.dev/secret=token")]

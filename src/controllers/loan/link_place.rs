@@ -1,0 +1,130 @@
+//! The place of a link, made before the link is: a share cannot be undone, so nothing is shared that could not be handed over.
+//!
+//! The Role and the RoleBinding are really created. Whether the Secret can be written is tried without the URL, which the API server answers
+//! as it would the real one: quotas, policies and webhooks included.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+
+use crate::api::Identity;
+use crate::cluster::link_objects::{self, LinkFacts, NO_URL};
+use crate::cluster::{ApiError, Deleted, Key, Namespaced, Trouble};
+use crate::plan::observed::LinkSeen;
+use crate::plan::retry::Failure;
+
+use super::issue::Issuing;
+
+/// A place in which the Secret with a link can be written.
+#[derive(Debug)]
+pub(super) struct LinkPlace {
+    /// The Role that owns the Secret.
+    pub(super) role_uid: String,
+    /// The Secret, where one with an earlier link of the loan is there.
+    pub(super) secret_uid: Option<String>,
+}
+
+impl Issuing<'_> {
+    /// Makes a place for a link with these facts. The inner error says who refuses it.
+    pub(super) async fn make_place(
+        &self,
+        requester: &Identity,
+        facts: &LinkFacts,
+    ) -> Result<Result<LinkPlace, Failure>, ApiError> {
+        let place = async {
+            let role_uid = self.let_requester_read(requester).await?;
+            let secret_uid = self.try_secret(&role_uid, facts).await?;
+            Ok(LinkPlace {
+                role_uid,
+                secret_uid,
+            })
+        };
+        let error: ApiError = match place.await {
+            Ok(place) => return Ok(Ok(place)),
+            Err(error) => error,
+        };
+        tracing::warn!(grant = %self.key.grant, %error, "there is no place for a link, so none is made");
+        let links_namespace = &self.loans.cluster.install.links_namespace;
+        match &error.trouble {
+            // Only the Secret is tried; the others are looked at where they are there.
+            Trouble::AlreadyExists if error.verb == "dry-run" => Ok(Err(Failure::SecretTaken)),
+            // Seen something old: to be looked at again.
+            Trouble::Conflict | Trouble::AlreadyExists => Err(error),
+            Trouble::NotFound => Ok(Err(Failure::NoPlace {
+                why: format!("the namespace {links_namespace} does not exist"),
+                refused: true,
+            })),
+            trouble => Ok(Err(Failure::NoPlace {
+                why: format!("{} {}: {}", error.verb, error.object, trouble.quote()),
+                refused: trouble.is_refusal(),
+            })),
+        }
+    }
+
+    /// Sees to it that Role and RoleBinding are there; returns the Role's uid.
+    pub(super) async fn let_requester_read(
+        &self,
+        requester: &Identity,
+    ) -> Result<String, ApiError> {
+        let (install, uid) = (&self.loans.cluster.install, &self.key.uid);
+        let role = link_objects::role(install, uid);
+        let role = self.put(&role, link_objects::is_same_role).await?;
+        let role_uid = role.uid().unwrap_or_default();
+        let binding = link_objects::role_binding(install, uid, &role_uid, requester);
+        self.put(&binding, link_objects::is_same_binding).await?;
+        Ok(role_uid)
+    }
+
+    /// Tries whether the Secret could be written; returns the uid of the one that is there.
+    async fn try_secret(
+        &self,
+        role_uid: &str,
+        facts: &LinkFacts,
+    ) -> Result<Option<String>, ApiError> {
+        let verbs = &self.loans.cluster.verbs;
+        let (install, uid) = (&self.loans.cluster.install, &self.key.uid);
+        let link = self.loans.link(self.key);
+        if let LinkSeen::Present { .. } = self.seen.link
+            && let Some(there) = verbs.get_metadata::<Secret>(&link).await?
+        {
+            let secret_uid = there.uid().unwrap_or_default();
+            let patch = link_objects::secret_patch(uid, role_uid, &secret_uid, NO_URL, facts);
+            verbs.dry_run_patch::<Secret>(&link, &patch).await?;
+            return Ok(Some(secret_uid));
+        }
+        let secret = link_objects::secret(install, uid, role_uid, NO_URL, facts);
+        verbs.dry_run::<Secret>(&secret).await?;
+        Ok(None)
+    }
+
+    /// Creates an object, or finds it. One of its name that is there and is not just it, left by a former try or planted, has to go first.
+    async fn put<K: Namespaced>(
+        &self,
+        wanted: &K,
+        is_same: fn(&K, &K) -> bool,
+    ) -> Result<K, ApiError> {
+        let verbs = &self.loans.cluster.verbs;
+        let taken = match verbs.create(wanted).await {
+            Ok(made) => return Ok(made),
+            Err(error) if error.trouble == Trouble::AlreadyExists => error,
+            Err(error) => return Err(error),
+        };
+        let key = Key::of(wanted);
+        if let Some(there) = verbs.get::<K>(&key).await? {
+            if is_same(&there, wanted) {
+                return Ok(there);
+            }
+            tracing::warn!(
+                object = taken.object,
+                "one that is not this link's is in its place; it is deleted"
+            );
+            let uid = there.uid().unwrap_or_default();
+            if verbs.delete::<K>(&key, &uid).await? == Deleted::Going {
+                return Err(ApiError {
+                    trouble: Trouble::InTheWay,
+                    ..taken
+                });
+            }
+        }
+        verbs.create(wanted).await
+    }
+}
