@@ -36,6 +36,7 @@ async fn every_attack_fails(scene: Scene) {
         deciding::after_a_denial,
         deciding::after_the_timeout,
         changing::a_flow_loosened_between_approvals,
+        changing::a_flow_edited_for_others_between_approvals,
         changing::a_flow_loosened_before_the_first_link,
         changing::a_title_given_to_another_item,
         tampering::decisions,

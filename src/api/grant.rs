@@ -157,7 +157,7 @@ pub struct AccessGrantStatus {
     /// All that was agreed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
-    /// A digest over the terms: what an approval refers to. It is `sha256:` and 64 hexadecimal digits, and covers the grant's uid, too.
+    /// A digest over the effects of the terms: what an approval refers to. It is `v1:sha256:` and 64 hexadecimal digits, and covers the grant's uid, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// The decisions that counted.

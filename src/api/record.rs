@@ -52,7 +52,7 @@ pub struct AccessRecordSpec {
     pub requester: Identity,
     /// All that was agreed.
     pub terms: Terms,
-    /// The digest over the terms: `sha256:` and 64 hexadecimal digits; it covers the grant's uid, too.
+    /// The digest over the effects of the terms: `v1:sha256:` and 64 hexadecimal digits; it covers the grant's uid, too.
     #[schemars(length(min = 1, max = 128))]
     pub digest: String,
     /// The decisions that counted.

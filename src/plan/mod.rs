@@ -5,6 +5,7 @@
 
 pub mod approval;
 pub mod boundary;
+mod canonical;
 pub mod conditions;
 pub mod digest;
 pub mod effect;

@@ -22,7 +22,7 @@ pub struct Agreement {
     pub requester: Identity,
     /// The terms.
     pub terms: Terms,
-    /// The digest over the terms and the grant's uid.
+    /// The digest over the effects of the terms and the grant's uid.
     pub digest: String,
 }
 
@@ -149,8 +149,9 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
     if let Some(why) = approval::shortfall(&terms, requester) {
         return Err(Objection::rules(why));
     }
+    let shown = grant.status.as_ref().and_then(|s| s.digest.as_deref());
     let grant = identity(&grant.metadata);
-    let digest = digest(&grant.uid, &terms);
+    let digest = digest(&grant.uid, &terms, shown);
     Ok(Agreement {
         grant,
         requester: requester.clone(),

@@ -197,6 +197,8 @@ fn waiting_for_bob() -> AccessGrant {
 
 pub fn counted(user: &str, decision: Decision) -> CountedDecision {
     CountedDecision {
+        uid: Some("7d41".into()),
+        name: Some("alice-db-approve-7".into()),
         user: user.into(),
         decision,
         group: Some("security".into()),
