@@ -19,5 +19,6 @@ mod plan {
     mod shares;
     mod statuses;
     mod terms;
+    mod vetting;
     mod waiting;
 }

@@ -33,3 +33,4 @@ pub mod status;
 pub mod terms;
 pub mod timeframe;
 pub mod validity;
+mod vetting;

@@ -178,13 +178,13 @@ fn lapsed(grant: &AccessGrant, limit: Timestamp, now: Timestamp) -> Hold {
 }
 
 /// Whether the API server vouches for who made the request.
-enum Vouched {
+pub(super) enum Vouched {
     Yes,
     AfterACheck,
     No(Hold),
 }
 
-fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
+pub(super) fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
     let uid = grant.metadata.uid.as_ref();
     if uid.is_some_and(|uid| seen.checked.contains(uid)) {
         return Vouched::Yes;

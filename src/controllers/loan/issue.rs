@@ -69,6 +69,7 @@ impl Issuing<'_> {
             Some(Err(failure)) => return Ok(Err(failure)),
             None => return Ok(Ok(())),
         };
+        self.read_decisions_again(&issue).await?;
         // One at a time from here to the record, so that two requests cannot both get the last place.
         let place = match issue.first {
             true => Some(self.loans.places.turn.lock().await),

@@ -2,6 +2,7 @@
 //!
 //! A loan is known by its grant's uid and stays known when the grant is gone, so that its end never depends on the grant.
 
+mod decisions;
 mod due;
 mod hand_over;
 mod issue;
