@@ -11,6 +11,7 @@ mod plan {
     mod approving;
     mod choosing;
     mod counting;
+    mod denials;
     mod endings;
     mod late;
     mod lookup;

@@ -49,7 +49,7 @@ pub use connect::{ConnectError, KubeAccess, connect, install_tls};
 pub use enrolled::Enrolled;
 pub use errors::{ApiError, Trouble};
 pub use events::{Events, Notice};
-pub use index::Mark;
+pub use index::{Mark, decided_by, denied_to};
 pub use kinds::Kind;
 pub use policies::Policies;
 pub use verbs::{API_TIMEOUT, Deleted, Namespaced, Verbs};

@@ -141,9 +141,10 @@ fn confirmed(
     let again = agree(&subject, flow)
         .map_err(|objection| unconfirmed(format!("{}; ask again", objection.message)))?;
     let uid = &again.grant.uid;
-    let is_same = digest(uid, terms) == again.digest && record.spec.digest == again.digest;
-    if is_same {
-        return Ok(again);
+    let of = |terms| digest(uid, terms, Some(&record.spec.digest));
+    if of(terms) == record.spec.digest && of(&again.terms) == record.spec.digest {
+        let digest = record.spec.digest.clone();
+        return Ok(Agreement { digest, ..again });
     }
     Err(unconfirmed(
         "the flow or the integration was changed before the first link, or the record does not say what was agreed; ask again",

@@ -34,7 +34,7 @@ fn by_hand(forge: impl FnOnce(&mut AccessRecordSpec)) -> World {
         let record = &mut w.record().spec;
         record.links.clear();
         forge(record);
-        record.digest = digest(&record.grant.uid, &record.terms);
+        record.digest = digest(&record.grant.uid, &record.terms, None);
     })
 }
 

@@ -11,19 +11,14 @@ impl Issuing<'_> {
         if issue.item_version.is_some() {
             return Ok(());
         }
-        for counted in &issue.decisions {
-            let mut objects = self.seen.decisions.iter();
-            let object = objects.find(|object| {
-                let spec = &object.spec;
-                let by = spec.approver.as_ref().map(|by| &by.username);
-                let at = object.metadata.creation_timestamp.as_ref();
-                (by, spec.decision, at)
-                    == (Some(&counted.user), counted.decision, Some(&counted.at))
-            });
-            if let Some(object) = object {
-                let key = Key::of(object.as_ref());
-                self.loans.cluster.decisions.live(&key).await?;
-            }
+        let grant = &self.key.grant;
+        let names = issue
+            .decisions
+            .iter()
+            .filter_map(|counted| counted.name.as_ref());
+        for name in names {
+            let key = Key::new(&grant.namespace, name);
+            self.loans.cluster.decisions.live(&key).await?;
         }
         Ok(())
     }

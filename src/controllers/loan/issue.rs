@@ -22,6 +22,7 @@ use crate::plan::effect::IssueLink;
 use crate::plan::inventory::ItemSeen;
 use crate::plan::links::{latest_end, whole_second};
 use crate::plan::observed::{Observed, Usage};
+use crate::plan::record;
 use crate::plan::retry::Failure;
 use crate::plan::selection::item_matches;
 use crate::plan::terms::length;
@@ -321,7 +322,6 @@ impl Issuing<'_> {
                 .await
                 .map(Some);
         }
-        let agreement = &issue.agreement;
         let record = AccessRecord {
             metadata: ObjectMeta {
                 name: Some(self.key.uid.clone()),
@@ -329,14 +329,12 @@ impl Issuing<'_> {
                 ..ObjectMeta::default()
             },
             spec: AccessRecordSpec {
-                grant: agreement.grant.clone(),
-                requester: agreement.requester.clone(),
-                terms: agreement.terms.clone(),
-                digest: agreement.digest.clone(),
-                decisions: issue.decisions.clone(),
                 links: vec![intent],
-                end: None,
-                residual_until: None,
+                ..record::of_loan(
+                    self.seen.grant.as_deref(),
+                    &issue.agreement,
+                    issue.decisions.clone(),
+                )
             },
         };
         if self.limit_reached(issue) {
