@@ -255,31 +255,43 @@ async fn the_owner_that_an_items_tag_names_decides_and_for_others_the_integratio
     world.until_active(&untagged).await;
 }
 
+/// What a record holds is tidied away when its request is gone; what no record holds is kept as long as a record would be.
 #[tokio::test(flavor = "multi_thread")]
-async fn decisions_on_a_request_that_is_gone_are_tidied_away() {
+async fn decisions_on_a_request_that_is_gone_are_tidied_away_and_none_is_lost() {
     let world = reviewed().await;
-    let grant = waiting(&world, Ask::item("db password")).await;
-    let decision = world.decide("carol", &grant, Say::approve(&grant)).await;
-    world.delete("alice", &grant).await;
-    world.advance(Duration::from_secs(2 * 3600)).await;
+    let taken_back = waiting(&world, Ask::item("db password")).await;
+    let approval = Say::approve(&taken_back);
+    let unrecorded = world.decide("carol", &taken_back, approval).await;
+    world.delete("alice", &taken_back).await;
+    let denied = waiting(&world, Ask::item("web console")).await;
+    let recorded = world.decide("carol", &denied, Say::deny(&denied)).await;
+    world.delete("alice", &denied).await;
+    let record = world.until_record(&denied, |_| true).await;
+    assert_eq!(record.spec.outcome, Some(RequestOutcome::Denied));
+
     let api: Api<AccessDecision> =
-        Api::namespaced(world.admin.clone(), &grant.namespace().expect("one"));
-    let gone = |seen: Option<&AccessDecision>| seen.is_none();
-    let name = decision.name_any();
-    let gone = await_condition(api, &name, gone);
-    tokio::time::timeout(Duration::from_secs(60), gone)
-        .await
-        .expect("it goes")
-        .expect("watched");
-    let records: Api<AccessRecord> = Api::namespaced(world.admin.clone(), PLATFORM);
-    assert!(
-        records
-            .list(&Default::default())
+        Api::namespaced(world.admin.clone(), &denied.namespace().expect("one"));
+    let until_gone = async |decision: &AccessDecision| {
+        let gone = |seen: Option<&AccessDecision>| seen.is_none();
+        let name = decision.name_any();
+        let gone = await_condition(api.clone(), &name, gone);
+        tokio::time::timeout(Duration::from_secs(60), gone)
             .await
-            .expect("readable")
-            .items
-            .is_empty()
-    );
+            .expect("it goes")
+            .expect("watched");
+    };
+    world.advance(Duration::from_secs(2 * 3600)).await;
+    until_gone(&recorded).await;
+    let kept = api
+        .get_opt(&unrecorded.name_any())
+        .await
+        .expect("an answer");
+    assert_eq!(kept.map(|kept| kept.spec), Some(unrecorded.spec.clone()));
+    let records: Api<AccessRecord> = Api::namespaced(world.admin.clone(), PLATFORM);
+    let records = records.list(&Default::default()).await.expect("readable");
+    assert_eq!(records.items.len(), 1, "of the denial");
+    world.advance(Duration::from_secs(90 * 24 * 3600)).await;
+    until_gone(&unrecorded).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

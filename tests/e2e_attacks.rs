@@ -4,17 +4,21 @@
 mod attacks {
     pub mod changing;
     pub mod deciding;
+    pub mod denying;
     pub mod editing;
     pub mod guarding;
     pub mod lending;
     pub mod scene;
     pub mod signing;
+    pub mod stealing;
     pub mod tampering;
 }
 mod world;
 
 use attacks::scene::Scene;
-use attacks::{changing, deciding, editing, guarding, lending, signing, tampering};
+use attacks::{
+    changing, deciding, denying, editing, guarding, lending, signing, stealing, tampering,
+};
 
 /// Makes attacks one after the other; after each of them 1Password has made no share but those of honest loans.
 macro_rules! nothing_comes_of {
@@ -35,7 +39,9 @@ async fn every_attack_fails(scene: Scene) {
         deciding::a_recipient_approves,
         deciding::after_a_denial,
         deciding::after_the_timeout,
+        denying::a_denied_request_made_again,
         changing::a_flow_loosened_between_approvals,
+        changing::a_flow_edited_for_others_between_approvals,
         changing::a_flow_loosened_before_the_first_link,
         changing::a_title_given_to_another_item,
         tampering::decisions,
@@ -44,6 +50,8 @@ async fn every_attack_fails(scene: Scene) {
         editing::decisions,
         tampering::what_the_operator_writes,
         tampering::integrations,
+        stealing::records_of_requests_that_wait,
+        stealing::records_of_requests_that_nobody_made,
         lending::again_by_the_same_request,
         lending::past_the_limit,
         lending::a_deleted_request_made_again,

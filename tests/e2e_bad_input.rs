@@ -66,7 +66,7 @@ async fn requests_that_no_rule_covers_are_refused_without_asking_1password() {
             who: "alice",
             ask: Ask::item("bank").in_vault("Finance"),
             reason: "VaultNotAllowed",
-            tells: "does not lend from a vault \"Finance\"",
+            tells: "no flow that lets you ask lends from a vault \"Finance\"",
         },
         Refused {
             what: "a recipient outside the domains",

@@ -277,6 +277,7 @@ async fn a_loan_is_not_ended_because_its_request_is_not_known_yet() {
             uid: uid.clone(),
             ..agreed.grant.clone()
         },
+        digest: keyloan::plan::digest::digest(&uid, &agreed.terms, None),
         links: Vec::new(),
         ..agreed
     };

@@ -11,6 +11,7 @@ mod plan {
     mod approving;
     mod choosing;
     mod counting;
+    mod denials;
     mod endings;
     mod late;
     mod lookup;
@@ -19,5 +20,6 @@ mod plan {
     mod shares;
     mod statuses;
     mod terms;
+    mod vetting;
     mod waiting;
 }

@@ -46,7 +46,7 @@ pub struct AccessDecisionSpec {
     /// The grant's uid: a later grant of the same name never inherits this decision.
     #[schemars(length(min = 1, max = 64))]
     pub grant_uid: String,
-    /// The digest of the terms that are approved, as in the grant's status: `sha256:` and 64 hexadecimal digits; it covers the grant's uid, too.
+    /// The digest of the terms that are approved, as in the grant's status: `v1:sha256:` and 64 hexadecimal digits; it covers the grant's uid, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub digest: Option<String>,

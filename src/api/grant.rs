@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccessDetails, Condition, CountedDecision, Email, Identity, IntegrationName, LABEL_PATTERN,
-    NAME_PATTERN, Span, Terms, Time, TitleOrId, UTC_PATTERN,
+    NAME_PATTERN, RequestOutcome, Span, Terms, Time, TitleOrId, UTC_PATTERN,
 };
 
 /// A request to borrow one item; once approved, the loan. The spec cannot be changed: ask again instead.
@@ -159,7 +159,7 @@ pub struct AccessGrantStatus {
     /// All that was agreed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
-    /// A digest over the terms: what an approval refers to. It is `sha256:` and 64 hexadecimal digits, and covers the grant's uid, too.
+    /// A digest over the effects of the terms: what an approval refers to. It is `v1:sha256:` and 64 hexadecimal digits, and covers the grant's uid, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// The decisions that counted.
@@ -173,6 +173,11 @@ pub struct AccessGrantStatus {
     /// Who can still decide and what is missing, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
+    /// Earlier requests of the same person for the same item that were denied in the last 90 days, the newest first; at most 5 are shown. Their
+    /// reasons are in their records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    pub earlier_denials: Vec<EarlierDenial>,
     /// When the loan started: when 1Password's answer with the first link arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted_at: Option<Time>,
@@ -194,6 +199,16 @@ pub struct AccessGrantStatus {
     /// The name of the loan's record, in the integration's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
+}
+
+/// An earlier request that came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EarlierDenial {
+    /// When that was decided.
+    pub at: Time,
+    /// What became of it.
+    pub outcome: RequestOutcome,
 }
 
 /// A flow that was looked at and not chosen.

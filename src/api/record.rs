@@ -1,4 +1,4 @@
-//! `AccessRecord`: the ledger of one loan, kept beyond the grant's own life.
+//! `AccessRecord`: the ledger of one loan or of one denied request, kept beyond the grant's own life.
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{CountedDecision, Identity, ObjectIdentity, Terms, Time};
 
-/// The ledger of one loan: named by the grant's uid, kept in the integration's namespace, written by the operator alone. The operator deletes it
-/// when the grant is gone, 90 days after the loan and its last link have ended.
+/// The ledger of one loan, or of one request that was denied: named by the grant's uid, kept in the integration's namespace, written by the operator
+/// alone. The operator deletes it when the grant is gone, 90 days after the request was denied, or the loan and its last link have ended.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "keyloan.dev",
@@ -30,6 +30,7 @@ use super::{CountedDecision, Identity, ObjectIdentity, Terms, Time};
         json_path = ".spec.requester.username"
     ),
     printcolumn(name = "Item", type_ = "string", json_path = ".spec.terms.item.title"),
+    printcolumn(name = "Outcome", type_ = "string", json_path = ".spec.outcome"),
     printcolumn(name = "End", type_ = "string", json_path = ".spec.end.reason"),
     printcolumn(
         name = "Opens until",
@@ -44,6 +45,14 @@ use super::{CountedDecision, Identity, ObjectIdentity, Terms, Time};
 )]
 #[x_kube(validation = Rule::new("self.grant == oldSelf.grant && self.requester == oldSelf.requester && self.terms == oldSelf.terms && self.digest == oldSelf.digest")
     .message("what was agreed cannot be changed in a record"))]
+#[x_kube(validation = Rule::new("self.?justification == oldSelf.?justification && self.?requestedAt == oldSelf.?requestedAt")
+    .message("why and when it was asked for cannot be changed in a record"))]
+#[x_kube(validation = Rule::new("(has(self.outcome) ? self.outcome : 'Lent') == (has(oldSelf.outcome) ? oldSelf.outcome : 'Lent')")
+    .message("the outcome cannot be changed in a record: Lent stays Lent, and Denied stays Denied"))]
+#[x_kube(validation = Rule::new("!has(self.outcome) || self.outcome != 'Denied' || (has(self.end) && self.end.reason == 'Denied' && (!has(self.links) || self.links.size() == 0))")
+    .message("the record of a denied request has no links, and its end has the reason Denied"))]
+#[x_kube(validation = Rule::new("!has(self.end) || self.end.reason != 'Denied' || (has(self.outcome) && self.outcome == 'Denied')")
+    .message("only a request whose outcome is Denied ends with the reason Denied"))]
 #[serde(rename_all = "camelCase")]
 pub struct AccessRecordSpec {
     /// The grant.
@@ -52,14 +61,24 @@ pub struct AccessRecordSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub install: Option<String>,
-    /// Who asked.
+    /// Who asked. Of a denied request without the groups.
     pub requester: Identity,
-    /// All that was agreed.
+    /// Why it was asked for, in the requester's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1000))]
+    pub justification: Option<String>,
+    /// When it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_at: Option<Time>,
+    /// What became of the request. Absent in records of older releases, which are of loans: `Lent`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<RequestOutcome>,
+    /// All that was agreed, or would have been.
     pub terms: Terms,
-    /// The digest over the terms: `sha256:` and 64 hexadecimal digits; it covers the grant's uid, too.
+    /// The digest over the effects of the terms: `v1:sha256:` and 64 hexadecimal digits; it covers the grant's uid, too.
     #[schemars(length(min = 1, max = 128))]
     pub digest: String,
-    /// The decisions that counted.
+    /// The decisions that counted; of a denied request the denial, too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 500))]
     pub decisions: Vec<CountedDecision>,
@@ -67,12 +86,21 @@ pub struct AccessRecordSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["sequence"]))]
     pub links: Vec<LinkRecord>,
-    /// How and when the loan ended.
+    /// How and when the loan ended, or the request was denied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<EndRecord>,
     /// Until when a link of this loan may still open, once the loan is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub residual_until: Option<Time>,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RequestOutcome {
+    /// It came to a loan.
+    Lent,
+    /// Somebody who decides said no. Nothing was lent.
+    Denied,
 }
 
 /// One link, from the intent to issue it.
@@ -111,7 +139,7 @@ pub enum LinkOutcome {
     Lost,
 }
 
-/// How and when a loan ended.
+/// How and when a loan ended, or a request was denied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EndRecord {
@@ -141,4 +169,6 @@ pub enum EndReason {
     LinkEnded,
     /// The first link could not be issued.
     NotIssued,
+    /// Somebody who decides said no before anything was lent.
+    Denied,
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use super::cache::Key;
-use crate::api::{AccessDecision, AccessGrant, AccessRecord, Decision};
+use crate::api::{AccessDecision, AccessGrant, AccessRecord, Decision, Identity};
 use crate::plan::in_line::Standing;
 use crate::plan::over::is_turned_away;
+use crate::plan::record::is_of_a_loan;
 
 /// Something that objects have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +29,10 @@ pub enum Mark {
     GrantNamed(Key),
     /// They are about the grant of this uid.
     GrantUid(String),
+    /// They are the records of what was denied to somebody who has this name or address.
+    DeniedTo(String),
+    /// They were made in this namespace by whoever has this name there.
+    DecidedBy(Key),
 }
 
 /// An object's place among those with a mark.
@@ -147,18 +152,43 @@ pub(super) fn of_decision(decision: &AccessDecision) -> Vec<Marked> {
         Decision::Deny => "deny",
         Decision::Revoke => "revoke",
     };
-    vec![Marked {
+    let on_it = Marked {
         lane: format!("{kind} {by}"),
         ..marked(mark, decision, decision.metadata.name.clone())
-    }]
+    };
+    vec![
+        on_it,
+        marked(decided_by(decision), decision, decision.uid()),
+    ]
 }
 
+/// What decisions of the same maker in the same namespace have in common.
+pub fn decided_by(decision: &AccessDecision) -> Mark {
+    let namespace = decision.namespace().unwrap_or_default();
+    let by = decision.spec.approver.as_ref();
+    let by = by.map_or("", |by| by.username.as_str());
+    Mark::DecidedBy(Key::new(namespace, by))
+}
+
+/// What the records of all that was denied to a person have in common: one of these.
+pub fn denied_to(person: &Identity) -> Vec<Mark> {
+    let address = person.email.as_ref().map(|email| email.0.as_str());
+    let names = std::iter::once(person.username.as_str()).chain(address);
+    let names: BTreeSet<_> = names.map(str::to_lowercase).collect();
+    names.into_iter().map(Mark::DeniedTo).collect()
+}
+
+/// The record of what was denied is found by other marks than a loan's: it takes no place.
 pub(super) fn of_record(record: &AccessRecord) -> Vec<Marked> {
-    let marks = [
-        Mark::Requester(record.spec.requester.username.clone()),
-        Mark::GrantUid(record.spec.grant.uid.clone()),
-    ];
-    marks.map(|mark| marked(mark, record, None)).into()
+    let spec = &record.spec;
+    let of_whom = match is_of_a_loan(spec) {
+        true => vec![Mark::Requester(spec.requester.username.clone())],
+        false => denied_to(&spec.requester),
+    };
+    let marks = of_whom
+        .into_iter()
+        .chain([Mark::GrantUid(spec.grant.uid.clone())]);
+    marks.map(|mark| marked(mark, record, None)).collect()
 }
 
 /// Keeps of a request that was turned away what it takes to delete it in time.

@@ -51,7 +51,7 @@ pub use claim::{ClaimError, LINKS_LEASE};
 pub use connect::{ConnectError, KubeAccess, connect, install_tls};
 pub use errors::{ApiError, Trouble};
 pub use events::{Events, Notice};
-pub use index::Mark;
+pub use index::{Mark, decided_by, denied_to};
 pub use install::Install;
 pub use kinds::Kind;
 pub use policies::Policies;

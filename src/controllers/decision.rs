@@ -1,16 +1,22 @@
-//! The decision controller: tidies away decisions on requests that are gone. What counted of them is in the loan's record.
+//! The decision controller: tidies away decisions on requests that are gone, once a record holds them. What no record holds is kept as long
+//! as a record would be.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 
-use crate::api::AccessDecision;
-use crate::cluster::{Cluster, Key, Mark};
+use crate::api::{AccessDecision, AccessRecord};
+use crate::cluster::{Cluster, Key, Mark, decided_by};
+use crate::plan::ended::RETENTION;
 use crate::runtime::{Clock, Outcome, Passes};
 
 /// How long a decision is kept at the least: the watch may tell of it before it tells of its request.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(1);
+
+/// So many decisions that no record holds are kept of one person in one namespace, the newest ones: nobody buries those of another.
+const KEPT_OF_ONE: usize = 100;
 
 /// What passes over decisions share.
 pub struct Decisions {
@@ -21,7 +27,7 @@ pub struct Decisions {
 }
 
 impl Decisions {
-    /// Has each decision looked at, and again when its request goes.
+    /// Has each decision looked at, and again when its request goes or its record ends.
     pub fn subscribe(cluster: &Arc<Cluster>, passes: &Passes<Key>) {
         let ask = passes.clone();
         cluster
@@ -35,11 +41,14 @@ impl Decisions {
             if cluster.grants.get(&Key::of(grant)).is_some() {
                 return;
             }
-            let on_it = Mark::GrantNamed(Key::of(grant));
-            let on_it = cluster.decisions.having(&on_it);
-            on_it
-                .iter()
-                .for_each(|decision| ask.ask(Key::of(decision.as_ref())));
+            ask_those_on(&cluster, &ask, Key::of(grant));
+        });
+        let (ask, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
+        cluster.records.subscribe(move |record: &AccessRecord| {
+            let grant = &record.spec.grant;
+            if let (true, Some(cluster)) = (record.spec.end.is_some(), cluster_of.upgrade()) {
+                ask_those_on(&cluster, &ask, Key::new(&grant.namespace, &grant.name));
+            }
         });
     }
 
@@ -51,17 +60,21 @@ impl Decisions {
         if self.is_needed(&decision) {
             return Outcome::Waiting(None);
         }
-        let made = decision
-            .creation_timestamp()
-            .map_or(Timestamp::MIN, |time| time.0);
-        let due = made.saturating_add(KEPT_FOR).unwrap_or(Timestamp::MAX);
-        if self.clock.now() < due {
-            return Outcome::Waiting(Some(due));
-        }
-        match self.cluster.decisions.delete(decision.as_ref()).await {
+        let (kept_for, surplus) = match self.is_recorded(&decision) {
+            true => (KEPT_FOR, None),
+            false => (RETENTION, self.surplus(&decision)),
+        };
+        let due = made(&decision).saturating_add(kept_for);
+        let due = due.unwrap_or(Timestamp::MAX);
+        let over = match surplus {
+            Some(surplus) => surplus,
+            None if self.clock.now() < due => return Outcome::Waiting(Some(due)),
+            None => decision,
+        };
+        match self.cluster.decisions.delete(over.as_ref()).await {
             Ok(()) => Outcome::Applied,
             Err(error) => {
-                tracing::warn!(decision = %key, %error, "a decision on a request that is gone was not deleted; it is tried again");
+                tracing::warn!(decision = %Key::of(over.as_ref()), %error, "a decision on a request that is gone was not deleted; it is tried again");
                 Outcome::Failed
             }
         }
@@ -72,11 +85,43 @@ impl Decisions {
         let namespace = decision.namespace().unwrap_or_default();
         let request = Key::new(namespace, &decision.spec.grant);
         // A loan whose request is gone is ended from its record, and its decisions may still say by whom.
-        let runs = |uid: &String| {
-            let of_it = Mark::GrantUid(uid.clone());
-            let mut records = self.cluster.records.having(&of_it).into_iter();
-            records.any(|record| record.spec.end.is_none())
+        let runs = || {
+            self.records(decision)
+                .any(|record| record.spec.end.is_none())
         };
-        self.cluster.grants.get(&request).is_some() || runs(&decision.spec.grant_uid)
+        self.cluster.grants.get(&request).is_some() || runs()
     }
+
+    /// Whether a record tells what came of the request that this decision is about.
+    fn is_recorded(&self, decision: &AccessDecision) -> bool {
+        self.records(decision).next().is_some()
+    }
+
+    fn records(&self, decision: &AccessDecision) -> impl Iterator<Item = Arc<AccessRecord>> {
+        let of_it = Mark::GrantUid(decision.spec.grant_uid.clone());
+        self.cluster.records.having(&of_it).into_iter()
+    }
+
+    /// The oldest decision beyond those that are kept of the same person in this namespace though no record holds them.
+    fn surplus(&self, decision: &AccessDecision) -> Option<Arc<AccessDecision>> {
+        let mut kept = self.cluster.decisions.having(&decided_by(decision));
+        if kept.len() <= KEPT_OF_ONE {
+            return None;
+        }
+        kept.retain(|other| !self.is_needed(other) && !self.is_recorded(other));
+        kept.sort_by_key(|other| Reverse((made(other), other.uid())));
+        kept.split_off(kept.len().min(KEPT_OF_ONE)).pop()
+    }
+}
+
+fn ask_those_on(cluster: &Cluster, passes: &Passes<Key>, grant: Key) {
+    let on_it = cluster.decisions.having(&Mark::GrantNamed(grant));
+    on_it
+        .iter()
+        .for_each(|decision| passes.ask(Key::of(decision.as_ref())));
+}
+
+fn made(decision: &AccessDecision) -> Timestamp {
+    let made = decision.creation_timestamp();
+    made.map_or(Timestamp::MIN, |time| time.0)
 }

@@ -1,17 +1,178 @@
-//! The digest of terms: what an approval refers to.
+//! The digest of terms: what an approval refers to. It covers the effects of the terms, not how the flow's rules are written.
 
-use data_encoding::HEXLOWER;
-use sha2::{Digest as _, Sha256};
+use super::canonical::Canonical;
+use crate::api::{
+    AgreedApproval, AgreedGroup, AgreedPerson, ApprovalMode, LinkLifetime, PersonKind, Renewal,
+    Terms,
+};
 
-use crate::api::Terms;
+/// A version of the digest before the current one: its name, and how it writes terms; `None` where it cannot express all their effects.
+type Earlier = (&'static str, fn(&str, &Terms) -> Option<String>);
 
-/// A digest over a grant's uid and its terms; any other terms, and the same terms of any other grant, have another one.
-pub fn digest(grant_uid: &str, terms: &Terms) -> String {
-    // A struct's fields are written in the order of their declaration, so equal terms have equal JSON.
-    let terms = serde_json::to_vec(terms).unwrap_or_default();
-    let mut hash = Sha256::new();
-    hash.update(grant_uid.as_bytes());
-    hash.update([0]);
-    hash.update(&terms);
-    format!("sha256:{}", HEXLOWER.encode(&hash.finalize()))
+/// The version before the current one, so that what is approved while the operator is upgraded stays approved. There is none yet.
+const EARLIER: Option<Earlier> = None;
+
+/// The digest over the effects of a request's terms: what has another effect, and the same terms of any other request, has another one.
+///
+/// `shown` is the digest that the request shows now: its version is kept as long as that can express the terms.
+pub fn digest(grant_uid: &str, terms: &Terms, shown: Option<&str>) -> String {
+    choose(EARLIER, grant_uid, terms, shown)
+}
+
+fn choose(earlier: Option<Earlier>, grant_uid: &str, terms: &Terms, shown: Option<&str>) -> String {
+    let version = shown.and_then(|digest| digest.split_once(':'));
+    earlier
+        .filter(|(name, _)| version.is_some_and(|(shown, _)| shown == *name))
+        .and_then(|(_, write)| write(grant_uid, terms))
+        .unwrap_or_else(|| v1(grant_uid, terms))
+}
+
+fn v1(grant_uid: &str, terms: &Terms) -> String {
+    // A new field does not compile before it is decided whether it is an effect. What an approver has to say, and by when, is checked
+    // of each approval by itself.
+    let Terms {
+        integration,
+        account,
+        flow,
+        flow_generation: _,
+        vault,
+        item,
+        item_updated_at,
+        resource_owner: _,
+        recipients,
+        duration,
+        view_once,
+        link_lifetime,
+        renewal,
+        access_details,
+        approval,
+        owners: _,
+    } = terms;
+    let mut sent_to: Vec<_> = recipients.iter().map(|recipient| &recipient.0).collect();
+    sent_to.sort();
+    let duration = match duration.parse() {
+        Some(duration) => duration.as_secs().to_string(),
+        None => duration.0.clone(),
+    };
+    // Whole seconds: so are times in objects.
+    let updated_at = item_updated_at.0.as_second().to_string();
+    let mut hash = Canonical::default();
+    hash.field("grant", [grant_uid])
+        .field("integration", [&integration.uid])
+        .field("account", [account])
+        .field("flow", [&flow.uid])
+        .field("item", [&vault.id, &item.id, &updated_at])
+        .field("recipients", sent_to)
+        .field("duration", [duration])
+        .field("viewOnce", [view_once.to_string()])
+        .field("linkLifetime", [lifetime(*link_lifetime)])
+        .field("renewal", [renewed(*renewal)])
+        .field("accessDetails", access_details.iter().map(|text| &text.0));
+    if let Some(approval) = approval {
+        approved(&mut hash, approval);
+    }
+    format!("v1:{}", hash.finish())
+}
+
+fn approved(hash: &mut Canonical, approval: &AgreedApproval) {
+    let AgreedApproval {
+        mode,
+        groups,
+        timeout: _,
+        reason: _,
+    } = approval;
+    let mode = match mode {
+        ApprovalMode::None => "None",
+        ApprovalMode::AnyOf => "AnyOf",
+        ApprovalMode::AllOf => "AllOf",
+    };
+    hash.field("mode", [mode]);
+    let mut groups: Vec<_> = groups.iter().map(members).collect();
+    groups.sort();
+    for group in groups {
+        hash.field("group", group);
+    }
+}
+
+/// How many of whom have to agree. A group's name is for people to read.
+fn members(group: &AgreedGroup) -> Vec<String> {
+    let AgreedGroup {
+        name: _,
+        required,
+        approvers,
+    } = group;
+    let mut members: Vec<_> = approvers.iter().map(person).collect();
+    members.sort();
+    members.dedup();
+    members.insert(0, required.to_string());
+    members
+}
+
+fn person(person: &AgreedPerson) -> String {
+    let kind = match person.kind {
+        PersonKind::User => "User",
+        PersonKind::Group => "Group",
+    };
+    format!("{kind}:{}", person.name)
+}
+
+fn lifetime(lifetime: LinkLifetime) -> &'static str {
+    match lifetime {
+        LinkLifetime::OneHour => "1h",
+        LinkLifetime::OneDay => "1d",
+        LinkLifetime::SevenDays => "7d",
+        LinkLifetime::FourteenDays => "14d",
+        LinkLifetime::ThirtyDays => "30d",
+    }
+}
+
+fn renewed(renewal: Renewal) -> &'static str {
+    match renewal {
+        Renewal::OnRequest => "OnRequest",
+        Renewal::Never => "Never",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::AccessDetails;
+    use serde_json::json;
+
+    fn terms() -> Terms {
+        let object = |name: &str| json!({ "namespace": "keyloan", "name": name, "uid": name });
+        let terms = json!({
+            "integration": object("prod"), "account": "sa@1password.com", "flow": object("oncall"), "flowGeneration": 1,
+            "vault": { "id": "v", "title": "Infra" }, "item": { "id": "i", "title": "db" },
+            "itemUpdatedAt": "2026-11-23T10:00:00Z", "recipients": ["alice@example.com"], "duration": "4h",
+            "viewOnce": false, "linkLifetime": "1h", "renewal": "OnRequest",
+        });
+        serde_json::from_value(terms).expect("terms")
+    }
+
+    #[test]
+    fn a_digest_is_the_same_in_every_release_that_knows_its_version() {
+        let kept = "v1:sha256:fd2ca59f83276086c4a27b33a0be16f5776b923df1a8080637a73ecd4eb9d0ea";
+        assert_eq!(digest("6f2c", &terms(), None), kept);
+    }
+
+    #[test]
+    fn a_request_keeps_the_version_of_its_digest_while_that_can_express_its_terms() {
+        // One that knows no access details.
+        let v0: Earlier = ("v0", |uid, terms| {
+            let plain = terms.access_details.is_none();
+            plain.then(|| format!("v0:{uid} {}", terms.item.id))
+        });
+        let chosen = |terms: &Terms, shown| choose(Some(v0), "6f2c", terms, shown);
+        let current = digest("6f2c", &terms(), None);
+        assert_eq!(chosen(&terms(), Some("v0:before")), "v0:6f2c i");
+        assert_eq!(chosen(&terms(), Some(&current)), current);
+        for unknown in [None, Some("sha256:1"), Some("v9:sha256:1"), Some("v0")] {
+            assert_eq!(chosen(&terms(), unknown), current, "{unknown:?}");
+        }
+        let mut more = terms();
+        more.access_details = Some(AccessDetails("use the bastion".into()));
+        let current = digest("6f2c", &more, None);
+        assert_eq!(chosen(&more, Some("v0:before")), current);
+    }
 }

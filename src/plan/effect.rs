@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::api::{AccessGrantStatus, CountedDecision, EndRecord, LinkLifetime, Time};
+use crate::api::{
+    AccessGrantStatus, AccessRecordSpec, CountedDecision, EndRecord, LinkLifetime, Time,
+};
 
 use super::terms::Agreement;
 
@@ -69,6 +71,8 @@ pub enum Effect {
         /// The decision that ended it, if one did.
         decision: Option<CountedDecision>,
     },
+    /// Create the record of a request that was denied.
+    RecordDenial(Box<AccessRecordSpec>),
     /// Delete a grant that has been over for a while.
     DeleteGrant,
     /// Delete a record whose retention is over.

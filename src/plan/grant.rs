@@ -4,14 +4,18 @@ use jiff::Timestamp;
 
 use super::effect::Plan;
 use super::observed::Observed;
-use super::{ended, loan, request};
+use super::record::About;
+use super::{denial, ended, loan, request};
 
 /// Decide. The record, once there is one, says how far the loan has got; before that, it is a request.
 pub fn plan(seen: &Observed, now: Timestamp) -> Plan {
-    match (&seen.grant, &seen.record) {
-        (_, Some(record)) if record.spec.end.is_some() => ended::plan(seen, record, now),
-        (_, Some(record)) => loan::plan(seen, record, now),
+    match (&seen.grant, seen.record.as_deref().map(About::of)) {
+        (_, Some(About::Denial(record))) => denial::plan(seen, record, now),
+        (_, Some(About::Loan(record))) if record.spec.end.is_some() => {
+            ended::plan(seen, record, now)
+        }
+        (_, Some(About::Loan(record))) => loan::plan(seen, record, now),
         (Some(grant), None) => request::plan(seen, grant, now),
-        (None, None) => Plan::default(),
+        (None, None) => denial::of_one_that_is_gone(seen, now),
     }
 }

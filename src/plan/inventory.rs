@@ -87,10 +87,17 @@ impl Inventory {
         vault_of(self.vaults.iter().collect(), title_or_id)
     }
 
-    /// The same of those vaults only that this allow-list names: what was listed by an earlier one may be more than is lent from now.
-    pub fn vault_allowed(&self, title_or_id: &str, allowed: &[TitleOrId]) -> Lookup<&VaultSeen> {
+    /// The same of those vaults only that this allow-list names, and of which something holds: what was listed by an earlier allow-list may be
+    /// more than is lent from now.
+    pub fn vault_that(
+        &self,
+        title_or_id: &str,
+        allowed: &[TitleOrId],
+        holds: impl Fn(&VaultSeen) -> bool,
+    ) -> Lookup<&VaultSeen> {
         let all = self.vaults.iter().collect();
-        let chosen = choose_vaults(all, allowed, |vault| (&vault.id, &vault.title));
+        let mut chosen = choose_vaults(all, allowed, |vault| (&vault.id, &vault.title));
+        chosen.vaults.retain(|vault| holds(vault));
         vault_of(chosen.vaults, title_or_id)
     }
 }

@@ -98,7 +98,7 @@ impl<'a> Links<'a> {
     }
 
     /// How long the loan lasts, as its approvers left it.
-    fn duration(self) -> SignedDuration {
+    pub fn duration(self) -> SignedDuration {
         approval::duration(&self.record.terms, &self.record.decisions)
     }
 

@@ -44,6 +44,7 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     let next = next_link(seen, record, grant, now);
     let effect = match &next {
         Next::Issue(issue) => Some(Effect::IssueLink(issue.clone())),
+        Next::Check => Some(Effect::CheckBoundary),
         _ => None,
     };
     let counted = &record.spec.decisions;
@@ -62,7 +63,7 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
         match next {
             Next::Waits { until, .. } => Some(until),
             Next::NotNeeded { until } => until,
-            Next::Issue(_) | Next::Stopped { .. } => None,
+            Next::Check | Next::Issue(_) | Next::Stopped { .. } => None,
         },
         links
             .granted_at()

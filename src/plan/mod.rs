@@ -5,7 +5,9 @@
 
 pub mod approval;
 pub mod boundary;
+mod canonical;
 pub mod conditions;
+pub mod denial;
 pub mod digest;
 pub mod effect;
 pub mod ended;
@@ -24,6 +26,7 @@ pub mod over;
 mod patience;
 pub mod quota;
 pub mod reasons;
+pub mod record;
 pub mod request;
 mod resolve;
 pub mod retry;
@@ -32,3 +35,4 @@ pub mod status;
 pub mod terms;
 pub mod timeframe;
 pub mod validity;
+mod vetting;

@@ -12,9 +12,12 @@ use super::observed::{LinkSeen, Observed};
 use super::reasons::grant as reasons;
 use super::retry;
 use super::terms::{Agreement, link_ceiling, sendable};
+use super::vetting::{Vetted, fits, vet};
 
 /// What about the next link.
 pub(super) enum Next {
+    /// Nobody knows yet whether the API server vouches for those whom the loan rests on: that is looked at first.
+    Check,
     /// None is needed, as far as can be said now; look again then.
     NotNeeded { until: Option<Timestamp> },
     /// It is issued now.
@@ -62,6 +65,13 @@ pub(super) fn next_link(
             reason
         };
         return stopped(reason, message, false);
+    }
+    if let Err(objection) = fits(seen, record, grant) {
+        let reason = match links.current() {
+            Some(_) => reasons::RENEWAL_STOPPED,
+            None => objection.reason,
+        };
+        return stopped(reason, &objection.message, true);
     }
     if links.is_full() {
         let message = "this loan has had as many links as a record holds; ask for another loan";
@@ -127,10 +137,22 @@ pub(super) fn next_link(
         Some(integration) => link_ceiling(&integration.object, lifetime),
         None => lifetime,
     };
+    let decisions = match links.granted_at() {
+        Some(_) => record.spec.decisions.clone(),
+        None => match vet(seen, record, grant, now) {
+            Vetted::Agreed(decisions) => decisions,
+            Vetted::AfterACheck => return Next::Check,
+            Vetted::Not {
+                reason,
+                message,
+                stalled,
+            } => return stopped(reason, &message, stalled),
+        },
+    };
     Next::Issue(Box::new(IssueLink {
         sequence: links.next_sequence(),
         agreement: Agreement::of(record),
-        decisions: record.spec.decisions.clone(),
+        decisions,
         first: false,
         lost: links.open().map(|l| l.sequence),
         write_by: links.write_by(lifetime).unwrap_or(answered_by(gives_up)),

@@ -15,6 +15,7 @@ use super::inventory::Inventory;
 use super::leftover::Undeleted;
 use super::links::Links;
 use super::quota::Budget;
+use super::record::is_of_a_loan;
 use super::retry::Attempt;
 
 /// What was seen of one loan.
@@ -36,6 +37,10 @@ pub struct Observed {
     pub usage: BTreeMap<String, Usage>,
     /// The requester's requests that come before this one in line.
     pub ahead: Ahead,
+    /// The records of the requester's denied requests, this one's excepted.
+    pub denials: Vec<Arc<AccessRecord>>,
+    /// A request that is gone and has no record, as it was last seen, for some minutes after it went.
+    pub gone: Option<Arc<AccessGrant>>,
     /// The decisions that name this grant, by name: of each person the newest.
     pub decisions: Vec<Arc<AccessDecision>>,
     /// Whether the API server guards who asks and who decides.
@@ -130,6 +135,9 @@ impl Usage {
     /// Counts a loan as long as a link of it may open, also when it has ended: who gives one back and asks again would otherwise
     /// have more links at a time than the flow allows.
     pub fn count_loan(&mut self, record: &AccessRecordSpec, now: Timestamp) {
+        if !is_of_a_loan(record) {
+            return;
+        }
         let links = Links::of(record);
         let over = match &record.end {
             Some(_) => match record.residual_until.as_ref().filter(|until| until.0 > now) {

@@ -114,6 +114,8 @@ pub mod grant {
     pub const UNAVAILABLE: &str = "OnePasswordUnavailable";
     /// The item that was fetched is not the one that was agreed on; it is resolved again.
     pub const ITEM_DIFFERS: &str = "ItemDiffers";
+    /// What the record says was agreed is not what the request, its flow and its approvals come to: nothing is lent by it.
+    pub const TERMS_NOT_CONFIRMED: &str = "TermsNotConfirmed";
     /// The loan runs.
     pub const RUNNING: &str = "Running";
     /// The loan is over, but a link that was handed out may still open.

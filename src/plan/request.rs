@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use crate::api::{AccessGrant, ConsideredFlow, Phase, Time};
 
 use super::approval::{self, Standing, Weighed};
+use super::denial::{show_earlier, to_be_recorded};
 use super::effect::{Effect, IssueLink, Plan};
 use super::held_up::{Covered, UNAPPROVED, denied, held, lapse, show, waiting};
 use super::in_line::{Room, room};
@@ -23,7 +24,10 @@ use super::timeframe::{Opening, opening};
 
 /// Decide about a request.
 pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
-    heed_nothing_more(decide(seen, grant, now), seen, grant, now)
+    show_earlier(
+        heed_nothing_more(decide(seen, grant, now), seen, grant, now),
+        seen,
+    )
 }
 
 fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
@@ -47,7 +51,16 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
         Leftover::Nothing => String::new(),
     };
     if let Some(over_since) = grant.status.as_ref().and_then(final_since) {
-        return clean_up(grant, over_since, now);
+        let plan = clean_up(grant, over_since, now);
+        if plan.effect.is_none()
+            && let Some(record) = to_be_recorded(seen, grant, now)
+        {
+            return Plan {
+                effect: Some(Effect::RecordDenial(Box::new(record))),
+                ..Plan::default()
+            };
+        }
+        return plan;
     }
     if has_been_lent(grant) {
         return record_missing(grant, &left, now);
@@ -178,13 +191,13 @@ fn lapsed(grant: &AccessGrant, limit: Timestamp, now: Timestamp) -> Hold {
 }
 
 /// Whether the API server vouches for who made the request.
-enum Vouched {
+pub(super) enum Vouched {
     Yes,
     AfterACheck,
     No(Hold),
 }
 
-fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
+pub(super) fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
     let uid = grant.metadata.uid.as_ref();
     if uid.is_some_and(|uid| seen.checked.contains(uid)) {
         return Vouched::Yes;

@@ -29,6 +29,49 @@ pub(super) fn look_up_and_agree(
     now: Timestamp,
     considered: &mut Vec<ConsideredFlow>,
 ) -> Result<Agreement, Hold> {
+    let found = look_up(seen, grant, now)?;
+    let choice = choose(&found.flows, &found.subject(grant), seen, now);
+    *considered = choice.considered;
+    choice.outcome.map_err(|objection| {
+        let kind = match objection.reason {
+            _ if is_not_known(seen) => Kind::Waits,
+            // What was asked for in time waits for the next opening; all else is refused at once.
+            reasons::OUTSIDE_TIMEFRAME if was_covered(grant) => Kind::Waits,
+            reasons::OUTSIDE_TIMEFRAME => Kind::Final,
+            reasons::LIMIT_REACHED => Kind::Waits,
+            _ => Kind::Fails,
+        };
+        Hold::new(kind, objection.reason, objection.message)
+    })
+}
+
+/// What a request is about, and the flows by which its maker may ask for it.
+pub(super) struct Found<'a> {
+    pub(super) flows: Vec<Arc<AccessFlow>>,
+    requester: &'a Identity,
+    integration: &'a IntegrationSeen,
+    vault: Resolved,
+    item: &'a ItemSeen,
+}
+
+impl Found<'_> {
+    pub(super) fn subject<'b>(&'b self, grant: &'b AccessGrant) -> Subject<'b> {
+        Subject {
+            grant,
+            requester: self.requester,
+            integration: &self.integration.object,
+            vault: &self.vault,
+            item: self.item,
+        }
+    }
+}
+
+/// Looks up what a request is about.
+pub(super) fn look_up<'a>(
+    seen: &'a Observed,
+    grant: &'a AccessGrant,
+    now: Timestamp,
+) -> Result<Found<'a>, Hold> {
     let requester = grant.spec.requester.as_ref().ok_or_else(|| {
         Hold::fails(
             reasons::REQUESTER_UNKNOWN,
@@ -64,39 +107,16 @@ pub(super) fn look_up_and_agree(
             "the integration's vaults have not been listed yet",
         )
     })?;
-    let vault_seen = look_up_vault(grant, inventory, &integration.object.spec.vaults)?;
-    let vault = Resolved {
-        id: vault_seen.id.clone(),
-        title: vault_seen.title.clone(),
-    };
-    if !flows.iter().any(|f| lends_from(&f.spec.items, &vault)) {
-        let message = format!(
-            "no flow that lets you ask lends from the vault {:?}",
-            vault.title
-        );
-        return Err(Hold::fails(reasons::NO_FLOW_COVERS, message));
-    }
+    let vault_seen = look_up_vault(grant, inventory, &integration.object.spec.vaults, &flows)?;
+    let vault = resolved(vault_seen);
     let item = look_up_item(grant, vault_seen, lent_by(&flows, &vault), now)
         .map_err(|hold| hold.within(&integration.budget, now))?;
-    let subject = Subject {
-        grant,
+    Ok(Found {
+        flows,
         requester,
-        integration: &integration.object,
-        vault: &vault,
+        integration,
+        vault,
         item,
-    };
-    let choice = choose(&flows, &subject, seen, now);
-    *considered = choice.considered;
-    choice.outcome.map_err(|objection| {
-        let kind = match objection.reason {
-            _ if is_not_known(seen) => Kind::Waits,
-            // What was asked for in time waits for the next opening; all else is refused at once.
-            reasons::OUTSIDE_TIMEFRAME if was_covered(grant) => Kind::Waits,
-            reasons::OUTSIDE_TIMEFRAME => Kind::Final,
-            reasons::LIMIT_REACHED => Kind::Waits,
-            _ => Kind::Fails,
-        };
-        Hold::new(kind, objection.reason, objection.message)
     })
 }
 
@@ -158,17 +178,25 @@ fn check_integration(
     }
 }
 
-/// The allow-list counts as it is now: a vault that was taken off it may be known until the next discovery.
+/// The allow-list counts as it is now: a vault that was taken off it may be known until the next discovery. A vault that is not there and one
+/// from which no flow lends to the requester are answered alike: nobody finds out by asking what vaults there are.
 fn look_up_vault<'a>(
     grant: &AccessGrant,
     inventory: &'a Inventory,
     allowed: &[TitleOrId],
+    flows: &[Arc<AccessFlow>],
 ) -> Result<&'a VaultSeen, Hold> {
     let vault_name = &grant.spec.item.vault.0;
-    match inventory.vault_allowed(vault_name, allowed) {
+    let is_lent_from = |vault: &VaultSeen| {
+        let vault = resolved(vault);
+        flows.iter().any(|f| lends_from(&f.spec.items, &vault))
+    };
+    match inventory.vault_that(vault_name, allowed, is_lent_from) {
         Lookup::One(vault) => Ok(vault),
         Lookup::None => {
-            let message = format!("the integration does not lend from a vault {vault_name:?}");
+            let message = format!(
+                "no flow that lets you ask lends from a vault {vault_name:?}; check the spelling, or ask the integration's owners for a flow"
+            );
             Err(Hold::fails(reasons::VAULT_NOT_ALLOWED, message))
         }
         Lookup::Several(ids) => {
@@ -178,6 +206,13 @@ fn look_up_vault<'a>(
             );
             Err(Hold::fails(reasons::VAULT_AMBIGUOUS, message))
         }
+    }
+}
+
+fn resolved(vault: &VaultSeen) -> Resolved {
+    Resolved {
+        id: vault.id.clone(),
+        title: vault.title.clone(),
     }
 }
 

@@ -278,6 +278,7 @@ fn ending(reason: EndReason) -> (&'static str, &'static str) {
             "NotIssued",
             "no link could be issued; ask again when the cause is mended",
         ),
+        EndReason::Denied => (reasons::DENIED, "the request was denied"),
     }
 }
 
@@ -293,6 +294,10 @@ fn common(grant: &AccessGrant, record: &AccessRecord) -> AccessGrantStatus {
             .status
             .as_ref()
             .map_or(Vec::new(), |s| s.considered_flows.clone()),
+        earlier_denials: grant
+            .status
+            .as_ref()
+            .map_or(Vec::new(), |s| s.earlier_denials.clone()),
         granted_at: links.granted_at().map(Time),
         expires_at: links.access_end().map(Time),
         record: record.metadata.name.clone(),

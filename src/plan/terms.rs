@@ -22,7 +22,7 @@ pub struct Agreement {
     pub requester: Identity,
     /// The terms.
     pub terms: Terms,
-    /// The digest over the terms and the grant's uid.
+    /// The digest over the effects of the terms and the grant's uid.
     pub digest: String,
 }
 
@@ -149,8 +149,9 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
     if let Some(why) = approval::shortfall(&terms, requester) {
         return Err(Objection::rules(why));
     }
+    let shown = grant.status.as_ref().and_then(|s| s.digest.as_deref());
     let grant = identity(&grant.metadata);
-    let digest = digest(&grant.uid, &terms);
+    let digest = digest(&grant.uid, &terms, shown);
     Ok(Agreement {
         grant,
         requester: requester.clone(),
@@ -219,7 +220,6 @@ fn recipients(
         }
     };
     sendable(&asked)?;
-    let domains = &integration.spec.recipient_domains;
     for address in &asked {
         let is_own = own == Some(address);
         if rule == RecipientRule::Requester && !is_own {
@@ -227,17 +227,29 @@ fn recipients(
                 format!("it sends links only to the requester's own address, not to {address}");
             return Err(Objection::new(reasons::RECIPIENT_NOT_ALLOWED, message));
         }
-        let allowed = match domains.is_empty() {
-            true => is_own,
-            false => domains.iter().any(|d| d.0 == address.domain()),
-        };
-        if !allowed {
-            let message =
-                format!("the integration sends no links to {address}: see its recipientDomains");
-            return Err(Objection::new(reasons::RECIPIENT_NOT_ALLOWED, message));
-        }
     }
+    within_domains(&asked, requester, integration)?;
     Ok(asked)
+}
+
+/// The addresses to which an integration sends links: those of its domains or, where it names none, the requester's own.
+pub(super) fn within_domains(
+    recipients: &[Email],
+    requester: &Identity,
+    integration: &OnePasswordIntegration,
+) -> Result<(), Objection> {
+    let domains = &integration.spec.recipient_domains;
+    let is_allowed = |address: &&Email| match domains.is_empty() {
+        true => requester.email.as_ref() == Some(address),
+        false => domains.iter().any(|d| d.0 == address.domain()),
+    };
+    match recipients.iter().find(|address| !is_allowed(address)) {
+        Some(other) => Err(Objection::new(
+            reasons::RECIPIENT_NOT_ALLOWED,
+            format!("the integration sends no links to {other}: see its recipientDomains"),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// A link without recipients is a public one: nobody to send it to, or something that is no address, stops it here.

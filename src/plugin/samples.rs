@@ -145,6 +145,18 @@ pub fn ending() -> AccessGrant {
     grant
 }
 
+/// Waits again, after others of its kind were refused.
+pub fn waiting_again() -> AccessGrant {
+    let mut grant = waiting();
+    let earlier = json!([
+        { "at": "2026-11-24T09:00:00Z", "outcome": "Denied" },
+        { "at": "2026-11-20T11:00:00Z", "outcome": "Denied" },
+    ]);
+    let status = grant.status.as_mut().unwrap();
+    status.earlier_denials = serde_json::from_value(earlier).unwrap();
+    grant
+}
+
 /// Refused by somebody who decides.
 pub fn denied() -> AccessGrant {
     let mut grant = waiting();
@@ -197,6 +209,8 @@ fn waiting_for_bob() -> AccessGrant {
 
 pub fn counted(user: &str, decision: Decision) -> CountedDecision {
     CountedDecision {
+        uid: Some("7d41".into()),
+        name: Some("alice-db-approve-7".into()),
         user: user.into(),
         decision,
         group: Some("security".into()),

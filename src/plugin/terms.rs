@@ -43,6 +43,7 @@ fn asked(grant: &AccessGrant, now: Timestamp) -> Vec<(&'static str, String)> {
             let from = spec.integration.namespace.as_ref().unwrap_or(&namespace);
             format!("{} in {from}", spec.integration.name.0)
         }),
+        ("Asked before", asked_before(grant, now)),
         (
             "Not after",
             spec.not_after
@@ -89,6 +90,13 @@ fn agreed(grant: &AccessGrant) -> Vec<(&'static str, String)> {
                 .unwrap_or_default(),
         ),
     ]
+}
+
+/// What came of earlier requests of the same person for the same item.
+fn asked_before(grant: &AccessGrant, now: Timestamp) -> String {
+    let earlier = grant.status.iter().flat_map(|s| &s.earlier_denials);
+    let told = earlier.map(|denial| format!("{:?} {}", denial.outcome, when(denial.at.0, now)));
+    told.collect::<Vec<_>>().join(", ")
 }
 
 /// The duration that was agreed, and what approvers have made of it.
@@ -165,6 +173,16 @@ mod tests {
     #[test]
     fn an_approver_reads_who_asks_for_what_and_on_which_terms() {
         insta::assert_snapshot!(shown(&samples::waiting(), samples::now()));
+    }
+
+    #[test]
+    fn an_approver_reads_what_came_of_earlier_requests_for_the_same() {
+        let lines = shown(&samples::waiting_again(), samples::now()).lines(None);
+        let before: Vec<_> = lines
+            .iter()
+            .filter(|l| l.starts_with("Asked before"))
+            .collect();
+        insta::assert_debug_snapshot!(before);
     }
 
     #[test]

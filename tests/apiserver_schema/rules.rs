@@ -160,6 +160,9 @@ fn grant() -> Vec<Violation> {
 
 fn decision_and_record() -> Vec<Violation> {
     const FIXED: &str = "AccessRecord.spec: what was agreed cannot be changed in a record";
+    const ASKED: &str =
+        "AccessRecord.spec: why and when it was asked for cannot be changed in a record";
+    const DENIED: &str = "AccessRecord.spec: the record of a denied request has no links, and its end has the reason Denied";
     vec![
         update(
             "AccessDecision.spec: a decision cannot be changed: make another one",
@@ -184,6 +187,40 @@ fn decision_and_record() -> Vec<Violation> {
         ),
         update(FIXED, json!({ "spec": { "terms": { "duration": "30d" } } })),
         update(FIXED, json!({ "spec": { "digest": "sha256:ff" } })),
+        update(
+            ASKED,
+            json!({ "spec": { "justification": "another reason" } }),
+        ),
+        update(ASKED, json!({ "spec": { "justification": null } })),
+        update(
+            ASKED,
+            json!({ "spec": { "requestedAt": "2026-11-23T11:56:00Z" } }),
+        ),
+        update(ASKED, json!({ "spec": { "requestedAt": null } })),
+        update(
+            "AccessRecord.spec: the outcome cannot be changed in a record: Lent stays Lent, and Denied stays Denied",
+            json!({ "spec": { "outcome": "Denied", "links": null, "end": { "reason": "Denied" } } }),
+        ),
+        create(
+            DENIED,
+            json!({ "spec": { "outcome": "Denied", "end": { "reason": "Denied" } } }),
+        ),
+        create(
+            DENIED,
+            json!({ "spec": { "outcome": "Denied", "links": null } }),
+        ),
+        create(
+            DENIED,
+            json!({ "spec": { "outcome": "Denied", "links": null, "end": null } }),
+        ),
+        create(
+            "AccessRecord.spec: only a request whose outcome is Denied ends with the reason Denied",
+            json!({ "spec": { "end": { "reason": "Denied" } } }),
+        ),
+        create(
+            "AccessRecord.spec: only a request whose outcome is Denied ends with the reason Denied",
+            json!({ "spec": { "outcome": null, "end": { "reason": "Denied" } } }),
+        ),
     ]
 }
 
@@ -261,6 +298,14 @@ pub fn near_misses() -> Vec<(&'static str, Value)> {
         (
             "AccessDecision",
             json!({ "spec": { "decision": "Deny", "digest": null, "maxDuration": null } }),
+        ),
+        (
+            "AccessRecord",
+            json!({ "spec": { "outcome": "Denied", "links": null, "residualUntil": null, "end": { "reason": "Denied" } } }),
+        ),
+        (
+            "AccessRecord",
+            json!({ "spec": { "outcome": null, "justification": null, "requestedAt": null } }),
         ),
     ]
 }

@@ -32,6 +32,29 @@ pub async fn a_flow_loosened_between_approvals(scene: &Scene) {
     scene.is_lent(&changed).await;
 }
 
+/// The same with an edit that changes nothing for this request: the approvals count, whatever generation the flow has.
+pub async fn a_flow_edited_for_others_between_approvals(scene: &Scene) {
+    let grant = scene.waiting().await;
+    let [one, two, last] = APPROVERS;
+    approved_by(scene, &grant, &[one, two]).await;
+    let flows: Api<AccessFlow> = Api::namespaced(scene.world.admin.clone(), PLATFORM);
+    let for_others = json!({ "spec": { "grant": { "maxDuration": "6d" } } });
+    let edited = flows
+        .patch(FLOW, &PatchParams::default(), &Patch::Merge(for_others))
+        .await
+        .expect("changed");
+    let is_seen = |g: &AccessGrant| {
+        let terms = g.status.as_ref().and_then(|s| s.terms.as_ref());
+        terms.map(|t| t.flow_generation) == edited.metadata.generation
+    };
+    let seen = scene.world.until(&grant, is_seen).await;
+    let digest = |grant: &AccessGrant| grant.status.as_ref().and_then(|s| s.digest.clone());
+    assert_eq!(digest(&seen), digest(&grant));
+    approved_by(scene, &grant, &[last]).await;
+    let lent = scene.gets_a_share(&grant).await;
+    scene.delete("alice", &lent).await.expect("given back");
+}
+
 /// The flow is loosened when all have approved and the first link is still to come: 1Password is asked whether it can be made, or will
 /// be asked again.
 pub async fn a_flow_loosened_before_the_first_link(scene: &Scene) {
@@ -106,7 +129,8 @@ async fn are_void(scene: &Scene, grant: &AccessGrant, approvals: &[Value]) -> Ac
 
 async fn loosen(scene: &Scene, longest: &str) {
     let flows: Api<AccessFlow> = Api::namespaced(scene.world.admin.clone(), PLATFORM);
-    let loosened = Patch::Merge(json!({ "spec": { "grant": { "maxDuration": longest } } }));
+    let durations = json!({ "maxDuration": longest, "defaultDuration": longest });
+    let loosened = Patch::Merge(json!({ "spec": { "grant": durations } }));
     flows
         .patch(FLOW, &PatchParams::default(), &loosened)
         .await

@@ -164,7 +164,7 @@ async fn tidy_away(world: &World) {
     until_none::<AccessDecision>(world, TEAM).await;
     let records: Api<AccessRecord> = Api::namespaced(world.admin.clone(), PLATFORM);
     let kept = records.list(&ListParams::default()).await.unwrap();
-    assert_eq!(kept.items.len(), 2);
+    assert_eq!(kept.items.len(), 3, "two loans and a denial");
     world.advance(90 * DAY).await;
     until_none::<AccessRecord>(world, PLATFORM).await;
 }

@@ -157,19 +157,42 @@ fn whoever_the_flow_names_can_ask(#[case] change: fn(&mut World)) {
     issued(&World::asked().with(change).plan_at(0));
 }
 
-#[test]
-fn nothing_is_looked_up_in_a_vault_from_which_no_flow_of_the_requester_lends() {
+/// A vault of others, one of that title twice, one that the integration does not lend from, and none at all: what is there and is not for the
+/// requester is answered as what is not there.
+#[rstest]
+#[case::of_others(|_: &mut World| {})]
+#[case::of_others_by_title_twice(|w: &mut World| w.vaults().push(vault("v-hr-2", "HR", vec![])))]
+#[case::off_the_allow_list(|w: &mut World| w.integration().spec.vaults = vec![TitleOrId("Infra".into())])]
+#[case::not_there(|w: &mut World| w.vaults().retain(|vault| vault.title != "HR"))]
+fn nobody_finds_out_by_asking_what_vaults_there_are(#[case] there: fn(&mut World)) {
     for item in ["payroll", "nothing like that"] {
-        let world = World::asked().with(|w| w.asks_for("HR", item));
+        let world = World::asked().with(|w| w.asks_for("HR", item)).with(there);
         let plan = world.plan_at(0);
         assert_eq!(plan.effect, None);
         let (_, reason, message) = condition(&plan, ACCEPTED).expect("Accepted");
-        assert_eq!(reason, "NoFlowCoversRequest");
-        assert_eq!(
-            message,
-            "no flow that lets you ask lends from the vault \"HR\""
-        );
+        assert_eq!(reason, "VaultNotAllowed");
+        assert_eq!(message, not_for_you("HR"));
+        let status = plan.status.as_ref().expect("a status");
+        assert_eq!(status.considered_flows, vec![]);
     }
+    // By its id, no title is told either.
+    let by_id = World::asked().with(|w| w.asks_for("v-hr", "payroll"));
+    let plan = by_id.with(there).plan_at(0);
+    let (_, _, message) = condition(&plan, ACCEPTED).expect("Accepted");
+    assert_eq!(message, not_for_you("v-hr"));
+}
+
+/// The vault of others does not stand in the way of the one of the same title that is lent from.
+#[test]
+fn a_vault_of_others_makes_no_title_ambiguous() {
+    issued(
+        &World::asked()
+            .with(|w| {
+                w.vaults().push(vault("v-infra-2", "Infra", vec![]));
+                w.flow().spec.items.include = vec![of_vault("v-infra")];
+            })
+            .plan_at(0),
+    );
 }
 
 #[rstest]
@@ -197,19 +220,16 @@ fn a_selector_matches_items(#[case] select: fn(&mut ItemSelector), #[case] match
 
 /// Whoever may title a vault must not be able to give it another one's place.
 #[rstest]
-#[case::include(|w: &mut World| w.flow().spec.items.include = vec![of_vault(OTHERS_ID)], "NoFlowCoversRequest")]
-#[case::allow_list(|w: &mut World| w.integration().spec.vaults = vec![TitleOrId(OTHERS_ID.into())], "VaultNotAllowed")]
-fn a_vault_titled_like_an_id_is_not_taken_for_the_vault_of_this_id(
-    #[case] rule: fn(&mut World),
-    #[case] why: &str,
-) {
+#[case::include(|w: &mut World| w.flow().spec.items.include = vec![of_vault(OTHERS_ID)])]
+#[case::allow_list(|w: &mut World| w.integration().spec.vaults = vec![TitleOrId(OTHERS_ID.into())])]
+fn a_vault_titled_like_an_id_is_not_taken_for_the_vault_of_this_id(#[case] rule: fn(&mut World)) {
     let world = World::asked().with(rule).with(|w| {
         w.infra().title = OTHERS_ID.into();
         w.asks_for("v-infra", "db password");
     });
     let plan = world.plan_at(0);
     assert_eq!(plan.effect, None);
-    assert_eq!(reason(&plan, ACCEPTED), why);
+    assert_eq!(reason(&plan, ACCEPTED), "VaultNotAllowed");
     let own = world.with(|w| {
         w.infra().id = OTHERS_ID.into();
         w.flow().spec.items.include = vec![of_vault(OTHERS_ID)];

@@ -209,7 +209,13 @@ fn membership_in_five_hundred_groups_is_seen() {
 
 /// What changes the terms, so that earlier approvals are void.
 #[rstest]
-#[case::the_flow_is_loosened(|w: &mut World| { w.flow().metadata.generation = Some(2); })]
+#[case::the_flow_is_loosened(|w: &mut World| w.flow().spec.approval.groups[1].required = 1)]
+#[case::others_decide(|w: &mut World| w.flow().spec.approval.groups[1].approvers.push(Approver { kind: ApproverKind::User, name: Some("erin".into()) }))]
+#[case::one_group_is_enough(|w: &mut World| w.flow().spec.approval.mode = ApprovalMode::AnyOf)]
+#[case::the_owner_who_decides_is_another_one(|w: &mut World| {
+    w.flow().spec.approval.groups[0].approvers = vec![Approver { kind: ApproverKind::IntegrationOwner, name: None }];
+    w.integration().spec.owners = vec![Person { kind: PersonKind::Group, name: "web-team".into() }, Person { kind: PersonKind::Group, name: "db-team".into() }];
+})]
 #[case::the_item_changes(|w: &mut World| w.infra().items[0].updated_at = at(1))]
 #[case::the_title_goes_to_another_item(|w: &mut World| { w.infra().items[0].title = "old".into(); w.infra().items[1].title = "db password".into(); })]
 #[case::the_integration_is_another_one(|w: &mut World| w.integration().metadata.uid = Some("other".into()))]
@@ -230,6 +236,77 @@ fn approvals_of_other_terms_are_void(#[case] change: Attack) {
         .approved_by(carol(), 3)
         .approved_by(dave(), 3);
     assert!(is_approved(&again.weighed_at(3)));
+}
+
+/// What changes how the flow is written, or what it lets others do, and nothing for this request.
+#[rstest]
+#[case::its_generation(|_: &mut World| {})]
+#[case::whom_it_lets_ask(|w: &mut World| w.flow().spec.requesters.push(Subject { kind: SubjectKind::User, name: "zoe".into(), namespace: None }))]
+#[case::what_it_lends(|w: &mut World| w.flow().spec.items.include.push(of_vault("HR")))]
+#[case::limits(|w: &mut World| w.flow().spec.limits = serde_json::from_value(serde_json::json!({ "activePerRequester": 7 })).expect("limits"))]
+#[case::timeframe(|w: &mut World| {
+    let always = serde_json::json!({ "days": ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], "from": "00:00", "to": "23:59", "timeZone": "UTC" });
+    w.flow().spec.timeframe = serde_json::from_value(always).expect("a timeframe");
+})]
+#[case::timeout(|w: &mut World| w.flow().spec.approval.timeout = span("20h"))]
+#[case::a_longer_maximum(|w: &mut World| w.flow().spec.grant.max_duration = span("10h"))]
+#[case::a_ceiling_out_of_reach(|w: &mut World| w.flow().spec.grant.link_lifetime = LinkLifetime::OneDay)]
+#[case::a_group_is_renamed(|w: &mut World| w.flow().spec.approval.groups[0].name = "owners".into())]
+#[case::groups_in_another_order(|w: &mut World| w.flow().spec.approval.groups.reverse())]
+#[case::somebody_named_twice(|w: &mut World| { let again = w.flow().spec.approval.groups[1].approvers[0].clone(); w.flow().spec.approval.groups[1].approvers.push(again); })]
+#[case::the_vault_is_renamed(|w: &mut World| { w.infra().title = "Infrastructure".into(); w.grant().spec.item.vault = TitleOrId("v-infra".into()); w.flow().spec.items.include = vec![of_vault("Infrastructure")]; })]
+#[case::an_owner_who_does_not_decide(|w: &mut World| w.integration().spec.owners = vec![Person { kind: PersonKind::User, name: "olga".into() }])]
+fn what_changes_nothing_for_a_request_voids_no_approval(#[case] change: Attack) {
+    let edited = |w: &mut World| {
+        change(w);
+        w.flow().metadata.generation = Some(2);
+    };
+    let world = World::by_owner_and_two_of_security()
+        .approved_by(bob(), 1)
+        .approved_by(carol(), 1);
+    let approved = world.digest();
+    let world = world.with(edited).settled(2);
+    assert_eq!(world.digest(), approved);
+    assert!(is_approved(&world.approved_by(dave(), 3).weighed_at(3)));
+}
+
+#[test]
+fn approvals_count_again_when_the_terms_that_they_approve_are_put_back() {
+    let world = World::by_owner_and_two_of_security()
+        .approved_by(bob(), 1)
+        .approved_by(carol(), 1)
+        .approved_by(dave(), 1);
+    let never = |w: &mut World| w.flow().spec.grant.renewal = Renewal::Never;
+    let changed = world.with(never).settled(2);
+    assert!(!is_approved(&changed.weighed_at(3)));
+    let back = changed.with(|w| w.flow().spec.grant.renewal = Renewal::OnRequest);
+    assert!(is_approved(&back.weighed_at(4)));
+}
+
+#[test]
+fn a_decision_that_counted_is_named_by_its_uid() {
+    let world = World::by_owner_and_two_of_security()
+        .approved_by(bob(), 1)
+        .approved_by(carol(), 1)
+        .approved_by(dave(), 1)
+        .settled(2);
+    let record = world.seen.record.as_ref().expect("a record");
+    let named = |d: &CountedDecision| (d.uid.clone(), d.name.clone());
+    let first = (Some("uid-of-decision-0".into()), Some("decision-0".into()));
+    assert_eq!(named(&record.spec.decisions[0]), first);
+    assert_eq!(ignored(&world.plan_at(3)), "");
+    // Another object that says the same has not counted.
+    let mut world = world;
+    let twin = world.seen.decisions[0].clone();
+    let twin = AccessDecision {
+        metadata: kube::api::ObjectMeta {
+            uid: Some("another".into()),
+            ..twin.metadata.clone()
+        },
+        spec: twin.spec.clone(),
+    };
+    world.seen.decisions.push(std::sync::Arc::new(twin));
+    assert!(ignored(&world.plan_at(3)).contains("all the approvals that they need"));
 }
 
 #[test]

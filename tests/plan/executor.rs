@@ -9,6 +9,7 @@ use keyloan::plan::grant::plan;
 use keyloan::plan::leftover::Undeleted;
 use keyloan::plan::links::{latest_end, whole_second};
 use keyloan::plan::observed::{LinkSeen, Observed};
+use keyloan::plan::record;
 use keyloan::plan::retry::{Attempt, Failure};
 use keyloan::plan::terms::length;
 use kube::api::ObjectMeta;
@@ -101,6 +102,19 @@ fn perform(effect: &Effect, mut seen: Observed, now: Timestamp) -> Observed {
             record.end = Some(end.clone());
             record.residual_until = residual_until.clone();
             record.decisions.extend(decision.clone());
+            seen
+        }
+        Effect::RecordDenial(record) => {
+            assert!(seen.record.is_none(), "a record is created once");
+            seen.record = Some(Arc::new(AccessRecord {
+                metadata: ObjectMeta {
+                    name: Some(record.grant.uid.clone()),
+                    namespace: Some(record.terms.integration.namespace.clone()),
+                    creation_timestamp: Some(stored(now)),
+                    ..ObjectMeta::default()
+                },
+                spec: (**record).clone(),
+            }));
             seen
         }
         Effect::DeleteGrant => {
@@ -208,15 +222,9 @@ fn write_intent(issue: &IssueLink, seen: &mut Observed, now: Timestamp) {
                 ..ObjectMeta::default()
             },
             spec: AccessRecordSpec {
-                grant: agreement.grant,
                 install: Some("keyloan".into()),
-                requester: agreement.requester,
-                terms: agreement.terms,
-                digest: agreement.digest,
-                decisions: issue.decisions.clone(),
                 links: vec![intent],
-                end: None,
-                residual_until: None,
+                ..record::of_loan(seen.grant.as_deref(), &agreement, issue.decisions.clone())
             },
         }));
         return;

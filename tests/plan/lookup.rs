@@ -198,8 +198,8 @@ fn a_vault_off_the_allow_list_is_refused_without_a_request() {
         .with(|w| w.asks_for("Secrets", "db password"))
         .plan_at(0);
     assert_eq!(plan.effect, None);
-    let message = r#"the integration does not lend from a vault "Secrets""#;
-    let expected = ("False", "VaultNotAllowed", message);
+    let message = not_for_you("Secrets");
+    let expected = ("False", "VaultNotAllowed", message.as_str());
     assert_eq!(condition(&plan, keyloan::api::ACCEPTED), Some(expected));
 }
 
@@ -224,8 +224,8 @@ fn a_vault_that_was_taken_off_the_allow_list_is_lent_from_no_more_at_once(
         return;
     }
     assert_eq!(plan.effect, None);
-    let message = r#"the integration does not lend from a vault "Infra""#;
-    let expected = ("False", "VaultNotAllowed", message);
+    let message = not_for_you("Infra");
+    let expected = ("False", "VaultNotAllowed", message.as_str());
     assert_eq!(condition(&plan, keyloan::api::ACCEPTED), Some(expected));
     let by_id = world.with(|w| w.asks_for("v-infra", "db password"));
     assert_eq!(

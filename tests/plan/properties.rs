@@ -137,6 +137,10 @@ fn check_a_link_to_issue(
             let mut sequences = record.spec.links.iter().map(|l| l.sequence);
             prop_assert!(sequences.all(|s| s < issue.sequence));
             prop_assert!(record.spec.end.is_none());
+            prop_assert!(record.spec.outcome != Some(RequestOutcome::Denied));
+            prop_assert_eq!(&issue.agreement.requester, &record.spec.requester);
+            let asked = grant.spec.requester.as_ref().expect("a requester");
+            prop_assert_eq!(&asked.username, &record.spec.requester.username);
             prop_assert_eq!(terms, &record.spec.terms);
         }
     }

@@ -277,7 +277,6 @@ fn a_tag_names_the_items_owner(#[case] tags: &[&str], #[case] expected: Option<&
 #[rstest]
 #[case::grant(|w: &mut World| w.grant().metadata.uid = Some("another".into()))]
 #[case::flow(|w: &mut World| w.flow().metadata.uid = Some("another".into()))]
-#[case::rules_of_the_flow(|w: &mut World| w.flow().metadata.generation = Some(2))]
 #[case::integration(|w: &mut World| w.integration().metadata.uid = Some("another".into()))]
 #[case::account(|w: &mut World| {
     let status = w.integration().status.as_mut().expect("a status");
@@ -294,6 +293,8 @@ fn a_tag_names_the_items_owner(#[case] tags: &[&str], #[case] expected: Option<&
     w.flow().spec.grant.link_lifetime = LinkLifetime::OneDay;
 })]
 #[case::renewal(|w: &mut World| w.flow().spec.grant.renewal = Renewal::Never)]
+#[case::access_details(|w: &mut World| w.flow().spec.access_details = Some(AccessDetails("use the bastion".into())))]
+#[case::vault(|w: &mut World| w.infra().id = "another".into())]
 fn other_terms_have_another_digest(#[case] change: fn(&mut World)) {
     let one = issued(&World::asked().plan_at(0)).agreement.digest.clone();
     let again = issued(&World::asked().plan_at(7)).agreement.digest.clone();

@@ -21,6 +21,7 @@ use crate::plan::effect::IssueLink;
 use crate::plan::inventory::ItemSeen;
 use crate::plan::links::{latest_end, whole_second};
 use crate::plan::observed::{Observed, Usage};
+use crate::plan::record;
 use crate::plan::retry::Failure;
 use crate::plan::selection::item_matches;
 use crate::plan::terms::length;
@@ -75,6 +76,7 @@ impl Issuing<'_> {
             Some(Err(failure)) => return Ok(Err(failure)),
             None => return Ok(Ok(())),
         };
+        self.read_decisions_again(&issue).await?;
         // One at a time from here to the record, so that two requests cannot both get the last place.
         let turn = match issue.first {
             true => Some(self.loans.places.turn.lock().await),
@@ -312,7 +314,6 @@ impl Issuing<'_> {
                 .await
                 .map(Some);
         }
-        let agreement = &issue.agreement;
         let record = AccessRecord {
             metadata: ObjectMeta {
                 name: Some(self.key.uid.clone()),
@@ -320,15 +321,13 @@ impl Issuing<'_> {
                 ..ObjectMeta::default()
             },
             spec: AccessRecordSpec {
-                grant: agreement.grant.clone(),
                 install: Some(self.loans.cluster.install.name.clone()),
-                requester: agreement.requester.clone(),
-                terms: agreement.terms.clone(),
-                digest: agreement.digest.clone(),
-                decisions: issue.decisions.clone(),
                 links: vec![intent],
-                end: None,
-                residual_until: None,
+                ..record::of_loan(
+                    self.seen.grant.as_deref(),
+                    &issue.agreement,
+                    issue.decisions.clone(),
+                )
             },
         };
         if self.limit_reached(issue) {

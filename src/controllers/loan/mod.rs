@@ -2,7 +2,9 @@
 //!
 //! A loan is known by its grant's uid and stays known when the grant is gone, so that its end never depends on the grant.
 
+mod decisions;
 mod due;
+mod gone;
 mod hand_over;
 mod issue;
 mod link_place;
@@ -19,8 +21,9 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use kube::api::ObjectMeta;
 
-use crate::api::{AccessGrant, AccessRecord};
+use crate::api::{AccessGrant, AccessGrantStatus, AccessRecord, AccessRecordSpec, Phase};
 use crate::cluster::{ApiError, Cluster, Events, Key, Notice, Trouble};
 use crate::plan::effect::{Effect, Note, Plan};
 use crate::plan::grant::plan;
@@ -33,6 +36,7 @@ use crate::runtime::{Clock, Outcome, Passes};
 use super::boundary::Boundary;
 use super::registry::{Asker, Registry};
 use super::turns::Order;
+use gone::Gone;
 use issue::Issuing;
 use memory::Memories;
 use places::Places;
@@ -91,6 +95,7 @@ pub struct Loans {
     rivals: Rivals,
     boundary: Arc<Boundary>,
     places: Places,
+    gone: Gone,
     passes: OnceLock<Passes<LoanKey>>,
 }
 
@@ -112,6 +117,7 @@ impl Loans {
             rivals: Rivals::default(),
             boundary,
             places: Places::default(),
+            gone: Gone::default(),
             passes: OnceLock::new(),
         })
     }
@@ -173,7 +179,7 @@ impl Loans {
         }
         let seen = self.observe(key).await?;
         let doubtful_until = self.places.in_doubt_until(key);
-        if seen.grant.is_none() && seen.record.is_none() {
+        if seen.grant.is_none() && seen.record.is_none() && seen.gone.is_none() {
             if doubtful_until.is_some() {
                 return Ok(Outcome::Waiting(doubtful_until));
             }
@@ -202,6 +208,7 @@ impl Loans {
             {
                 Ok(true) => {
                     self.tell(grant, notes);
+                    note_denial(key, grant, &status);
                     self.give_up_place(grant, &status);
                 }
                 Ok(false) => {}
@@ -209,8 +216,13 @@ impl Loans {
                 Err(error) => return Err(error),
             }
         }
+        let gone_until = self.gone.seen(key, self.clock.now());
+        let gone_until = gone_until.map(|(_, until)| until);
         Ok(Outcome::Waiting(
-            [wake, doubtful_until].into_iter().flatten().min(),
+            [wake, doubtful_until, gone_until]
+                .into_iter()
+                .flatten()
+                .min(),
         ))
     }
 
@@ -365,6 +377,7 @@ impl Loans {
                     .await
                     .map(drop)
             }
+            Effect::RecordDenial(record) => self.record_denial(key, *record).await,
             Effect::DeleteGrant => match &seen.grant {
                 Some(grant) => self.cluster.grants.delete(grant.as_ref()).await,
                 None => Ok(()),
@@ -375,6 +388,20 @@ impl Loans {
             },
         };
         done.map(|()| Outcome::Applied)
+    }
+
+    async fn record_denial(&self, key: &LoanKey, spec: AccessRecordSpec) -> Result<(), ApiError> {
+        let record = AccessRecord {
+            metadata: ObjectMeta {
+                name: Some(key.uid.clone()),
+                namespace: Some(key.ledger.clone()),
+                ..ObjectMeta::default()
+            },
+            spec,
+        };
+        self.cluster.records.create(&record).await?;
+        self.gone.forget(key);
+        Ok(())
     }
 
     fn tell(&self, grant: &AccessGrant, notes: Vec<Note>) {
@@ -415,6 +442,16 @@ fn requester_of(seen: &Observed) -> &str {
     let by_grant = seen.grant.as_ref().and_then(|g| g.spec.requester.as_ref());
     let requester = by_record.or(by_grant);
     requester.map_or("", |requester| requester.username.as_str())
+}
+
+/// The log tells of each denial, also where so many of one requester are recorded already that this one is not.
+fn note_denial(key: &LoanKey, grant: &AccessGrant, status: &AccessGrantStatus) {
+    let before = grant.status.as_ref().and_then(|s| s.phase);
+    if status.phase == Some(Phase::Denied) && before != status.phase {
+        let requester = grant.spec.requester.as_ref();
+        let requester = requester.map_or("", |by| &by.username);
+        tracing::info!(grant = %key.grant, uid = key.uid, requester, "a request was denied or taken back");
+    }
 }
 
 /// The integration that a loan belongs to.

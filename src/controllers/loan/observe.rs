@@ -1,10 +1,13 @@
 //! Looking at one loan: from what the watches have told, and live where a lagging watch would do harm.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use crate::api::{AccessGrant, AccessRecord, EndReason};
-use crate::cluster::{ApiError, Deleted, Key, Mark, Trouble, link_objects};
+use crate::cluster::{ApiError, Deleted, Key, Mark, Trouble, denied_to, link_objects};
 use crate::controllers::registry::Asker;
 use crate::plan::effect::Effect;
 use crate::plan::grant::plan;
@@ -12,6 +15,7 @@ use crate::plan::in_line::worth_counting;
 use crate::plan::links::Links;
 use crate::plan::loan::over_at;
 use crate::plan::observed::{IntegrationSeen, LinkSeen, Observed};
+use crate::plan::record::is_of_a_loan;
 
 use super::{LoanKey, Loans, requester_of};
 
@@ -57,6 +61,11 @@ impl Loans {
             let counted = worth_counting(seen.flows.iter().map(AsRef::as_ref));
             (seen.usage, seen.ahead) = self.usage(key, grant, counted);
         }
+        if seen.grant.is_none() && seen.record.is_none() {
+            let gone = self.gone.seen(key, self.clock.now());
+            seen.gone = gone.map(|(grant, _)| grant);
+        }
+        seen.denials = self.denials(key, &seen);
         let on_it = Mark::GrantNamed(key.grant.clone());
         seen.decisions = self.cluster.decisions.newest(&on_it, HEARD);
         seen.boundary = self.boundary.seen();
@@ -66,6 +75,24 @@ impl Loans {
             Err(error) if !self.is_over(&seen) => Err(error),
             _ => Ok(seen),
         }
+    }
+
+    /// The records of the requester's other requests that were denied. A loan that runs does not ask for them.
+    fn denials(&self, key: &LoanKey, seen: &Observed) -> Vec<Arc<AccessRecord>> {
+        let runs = seen.record.as_ref().is_some_and(|r| is_of_a_loan(&r.spec));
+        let asked = seen.grant.as_ref().or(seen.gone.as_ref());
+        let requester = asked.and_then(|grant| grant.spec.requester.as_ref());
+        let (false, Some(requester)) = (runs, requester) else {
+            return Vec::new();
+        };
+        let mut found = BTreeMap::new();
+        for mark in denied_to(requester) {
+            for record in self.cluster.records.having(&mark) {
+                found.insert(record.spec.grant.uid.clone(), record);
+            }
+        }
+        found.remove(&key.uid);
+        found.into_values().collect()
     }
 
     /// Whether a loan whose link has just been made is to end, by what is known now.

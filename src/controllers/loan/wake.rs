@@ -13,6 +13,7 @@ use crate::api::{
 use crate::cluster::link_objects::grant_uid;
 use crate::cluster::{Key, Mark, SecretMark};
 use crate::plan::over::is_turned_away;
+use crate::plan::record::is_of_a_loan;
 use crate::runtime::Passes;
 
 use super::{LoanKey, Loans};
@@ -33,6 +34,9 @@ impl Loans {
                 if record.spec.end.is_some() {
                     loans.ask_rivals(&record.spec.requester.username);
                 }
+                if !is_of_a_loan(&record.spec) {
+                    loans.tell_of_a_denial(record);
+                }
             }));
         cluster
             .secrets
@@ -43,8 +47,8 @@ impl Loans {
         cluster
             .decisions
             .subscribe(noticed(&loans, |loans, decision: &AccessDecision| {
-                let key = loans.of_decision(decision);
-                key.into_iter().for_each(|key| loans.ask(key));
+                let keys = loans.of_decision(decision);
+                keys.into_iter().for_each(|key| loans.ask(key));
             }));
         cluster.namespaces.subscribe(noticed(
             &loans,
@@ -92,6 +96,22 @@ impl Loans {
         if let (true, Some(by)) = (leaves_a_place, &grant.spec.requester) {
             self.ask_rivals(&by.username);
         }
+        let key = LoanKey::of_grant(grant);
+        if !is_there && self.cluster.records.get(&key.record()).is_none() {
+            self.gone.note(key.clone(), grant, self.clock.now());
+            self.ask(key);
+        }
+    }
+
+    /// Whoever decides about another request of this person for this item is told of the denial.
+    fn tell_of_a_denial(&self, record: &AccessRecord) {
+        let with_terms = Mark::WithPlace(record.spec.requester.username.clone());
+        let mut others = self.cluster.grants.having(&with_terms);
+        others.retain(|grant| {
+            let terms = grant.status.as_ref().and_then(|s| s.terms.as_ref());
+            terms.is_some_and(|terms| terms.item.id == record.spec.terms.item.id)
+        });
+        self.ask_requests(others);
     }
 
     /// The loans that a link's Secret may be of: one, unless somebody has written a record by hand.
@@ -105,11 +125,14 @@ impl Loans {
         keys.collect()
     }
 
-    /// The loan of the grant that a decision names, also where it is about an earlier one of this name: the status says so.
-    fn of_decision(&self, decision: &AccessDecision) -> Option<LoanKey> {
-        let named = Key::new(decision.namespace()?, &decision.spec.grant);
-        let grant = self.cluster.grants.get(&named)?;
-        Some(LoanKey::of_grant(&grant))
+    /// The loan of the grant that a decision names, also where it is about an earlier one of this name: the status says so. And the earlier one.
+    fn of_decision(&self, decision: &AccessDecision) -> Vec<LoanKey> {
+        let namespace = decision.namespace().unwrap_or_default();
+        let named = Key::new(namespace, &decision.spec.grant);
+        let there = self.cluster.grants.get(&named);
+        let there = there.map(|grant| LoanKey::of_grant(&grant));
+        let gone = self.gone.of_uid(&decision.spec.grant_uid);
+        there.into_iter().chain(gone).collect()
     }
 
     /// Has the requests looked at that wait until this person has less.

@@ -141,9 +141,7 @@ fn heard_until(
 /// Takes a decision off those that counted, if it is among them.
 fn is_one_of(counted: &mut [Option<&CountedDecision>], said: &CountedDecision) -> bool {
     let is_it = |known: &&mut Option<&CountedDecision>| {
-        known.is_some_and(|known| {
-            (&known.user, known.decision, &known.at) == (&said.user, said.decision, &said.at)
-        })
+        known.is_some_and(|known| known.uid.is_some() && known.uid == said.uid)
     };
     let known = counted.iter_mut().find(is_it);
     known.is_some_and(|known| known.take().is_some())

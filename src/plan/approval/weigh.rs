@@ -74,6 +74,8 @@ impl<'a> Voice<'a> {
 
     pub(super) fn counted(&self) -> CountedDecision {
         CountedDecision {
+            uid: self.object.metadata.uid.clone(),
+            name: self.object.metadata.name.clone(),
             user: self.by.username.clone(),
             decision: self.object.spec.decision,
             group: None,

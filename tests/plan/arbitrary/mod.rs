@@ -35,6 +35,7 @@ pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
         link_seen(),
         option::weighted(0.2, attempt()),
         option::weighted(0.1, undeleted()),
+        vec(record(), 0..3),
     );
     let around = (
         vec(flow_seen(), 1..4),
@@ -56,7 +57,7 @@ pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
         ),
     );
     (loan, around, deciding, now()).prop_map(
-        |((grant, record, link, attempt, undeleted), around, deciding, now)| {
+        |((grant, record, link, attempt, undeleted, denials), around, deciding, now)| {
             let (decisions, boundary, checked) = deciding;
             let (flows, integration, usage, namespace_labels, (in_line, new)) = around;
             let ahead = Ahead { in_line, new };
@@ -71,6 +72,8 @@ pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
                 ahead,
                 attempt,
                 undeleted,
+                denials: denials.into_iter().map(Arc::new).collect(),
+                gone: None,
                 decisions: decisions.into_iter().map(Arc::new).collect(),
                 boundary,
                 checked: checked.into_iter().collect(),

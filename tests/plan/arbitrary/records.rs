@@ -38,6 +38,13 @@ pub fn record() -> impl Strategy<Value = AccessRecord> {
     );
     let meta = meta("keyloan", &[GRANT_UID], "record");
     let blocked = rarely(Just(alice()), identity());
+    let outcome = select(vec![
+        None,
+        Some(RequestOutcome::Lent),
+        Some(RequestOutcome::Lent),
+        Some(RequestOutcome::Lent),
+        Some(RequestOutcome::Denied),
+    ]);
     let residual = option::of(some_time());
     (
         meta,
@@ -46,29 +53,33 @@ pub fn record() -> impl Strategy<Value = AccessRecord> {
         option::weighted(0.2, end),
         residual,
         blocked,
+        outcome,
     )
-        .prop_map(|(metadata, terms, links, end, residual_until, requester)| {
-            let world = World::asked();
-            let plan = world.plan_at(0);
-            let seen = issue_link(issued(&plan), world.seen, Reached::Intent, at(0));
-            let mut record = seen.record.map(Arc::unwrap_or_clone).expect("a record");
-            record.metadata = metadata;
-            record.spec.links = links;
-            record.spec.end = end;
-            record.spec.residual_until = residual_until;
-            record.spec.requester = requester;
-            let (duration, recipients, view_once, link_lifetime, renewal, updated_at) = terms;
-            record.spec.terms = Terms {
-                duration,
-                recipients,
-                view_once,
-                link_lifetime,
-                renewal,
-                item_updated_at: Time(updated_at),
-                ..record.spec.terms
-            };
-            record
-        })
+        .prop_map(
+            |(metadata, terms, links, end, residual_until, requester, outcome)| {
+                let world = World::asked();
+                let plan = world.plan_at(0);
+                let seen = issue_link(issued(&plan), world.seen, Reached::Intent, at(0));
+                let mut record = seen.record.map(Arc::unwrap_or_clone).expect("a record");
+                record.metadata = metadata;
+                record.spec.links = links;
+                record.spec.end = end;
+                record.spec.residual_until = residual_until;
+                record.spec.requester = requester;
+                record.spec.outcome = outcome;
+                let (duration, recipients, view_once, link_lifetime, renewal, updated_at) = terms;
+                record.spec.terms = Terms {
+                    duration,
+                    recipients,
+                    view_once,
+                    link_lifetime,
+                    renewal,
+                    item_updated_at: Time(updated_at),
+                    ..record.spec.terms
+                };
+                record
+            },
+        )
 }
 
 pub fn link_record() -> impl Strategy<Value = LinkRecord> {

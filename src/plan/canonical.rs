@@ -1,0 +1,70 @@
+//! Writes values into a hash so that no two different ones are written alike, whatever a serializer makes of them.
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
+/// A hash under way. Each text is written with its length, each list with its count. Hashes are kept in the cluster for longer than
+/// this program runs, so what is written never changes.
+#[derive(Default)]
+pub(super) struct Canonical(Sha256);
+
+impl Canonical {
+    /// Writes the values of a field, with its name.
+    pub(super) fn field<T: AsRef<str>>(
+        &mut self,
+        name: &str,
+        values: impl IntoIterator<Item = T>,
+    ) -> &mut Self {
+        let values: Vec<T> = values.into_iter().collect();
+        self.text(name).count(values.len());
+        for value in &values {
+            self.text(value.as_ref());
+        }
+        self
+    }
+
+    /// The hash: `sha256:` and 64 hexadecimal digits.
+    pub(super) fn finish(self) -> String {
+        format!("sha256:{}", HEXLOWER.encode(&self.0.finalize()))
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.count(text.len());
+        self.0.update(text.as_bytes());
+        self
+    }
+
+    fn count(&mut self, count: usize) -> &mut Self {
+        self.0.update((count as u64).to_le_bytes());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn different_values_are_written_differently() {
+        let of = |fields: &[(&str, &[&str])]| {
+            let mut hash = Canonical::default();
+            for (name, values) in fields {
+                hash.field(name, *values);
+            }
+            hash.finish()
+        };
+        let different = [
+            of(&[]),
+            of(&[("", &[])]),
+            of(&[("a", &[])]),
+            of(&[("a", &[""])]),
+            of(&[("a", &["b", "c"])]),
+            of(&[("a", &["bc"])]),
+            of(&[("ab", &["c"])]),
+            of(&[("a", &["b"]), ("c", &[])]),
+            of(&[("a", &[]), ("b", &["c"])]),
+        ];
+        let hashes: std::collections::BTreeSet<_> = different.iter().collect();
+        assert_eq!(hashes.len(), different.len());
+    }
+}

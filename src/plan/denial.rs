@@ -1,0 +1,147 @@
+//! Requests that were denied: each is recorded, so that whoever decides about the same person and item later sees it, whatever becomes
+//! of the request.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::{
+    AccessGrant, AccessRecord, AccessRecordSpec, CountedDecision, Decision, EarlierDenial,
+    EndReason, EndRecord, Phase, Terms, Time,
+};
+
+use super::approval;
+use super::effect::{Effect, Plan};
+use super::ended;
+use super::held_up::{Covered, denied};
+use super::leftover::Leftover;
+use super::observed::Observed;
+use super::over::{clean_up, final_since, heed_nothing_more};
+use super::record;
+use super::terms::Agreement;
+
+/// So many denials of one requester are recorded in [`A_DAY`]; of more, the log tells, and their decisions are kept.
+pub const RECORDED_A_DAY: usize = 50;
+
+const A_DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// How many earlier denials a status shows: the schema's bound.
+const SHOWN: usize = 5;
+
+/// Decide about a request whose record says that it was denied: nothing is lent, and its traces are tidied away in their time.
+pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
+    let Some(grant) = seen.grant_of(record) else {
+        return ended::plan(seen, record, now);
+    };
+    if Leftover::of(seen, &record.spec.grant.uid, now) == Leftover::Delete {
+        return Plan {
+            effect: Some(Effect::DeleteLink),
+            ..Plan::default()
+        };
+    }
+    let over_since = grant.status.as_ref().and_then(final_since);
+    let plan = match (over_since, said_no(&record.spec.decisions)) {
+        (Some(over_since), _) => clean_up(grant, over_since, now),
+        // Its status was lost, as a restored backup does.
+        (None, Some(no)) => {
+            let covered = Covered {
+                agreement: Agreement::of(record),
+                considered: Vec::new(),
+                decisions: record.spec.decisions.clone(),
+                ignored: Vec::new(),
+            };
+            denied(grant, no.clone(), Some(covered), now)
+        }
+        (None, None) => Plan::default(),
+    };
+    show_earlier(heed_nothing_more(plan, seen, grant, now), seen)
+}
+
+/// Decide about a request that is gone and has no record: if somebody has denied it, that is not gone with it.
+pub fn of_one_that_is_gone(seen: &Observed, now: Timestamp) -> Plan {
+    let gone = seen.gone.as_ref();
+    let record = gone.and_then(|grant| to_be_recorded(seen, grant, now));
+    Plan {
+        effect: record.map(|record| Effect::RecordDenial(Box::new(record))),
+        ..Plan::default()
+    }
+}
+
+/// The record of a request that somebody has denied, unless as many of its requester's have been recorded lately as are.
+pub(super) fn to_be_recorded(
+    seen: &Observed,
+    grant: &AccessGrant,
+    now: Timestamp,
+) -> Option<AccessRecordSpec> {
+    let status = grant.status.as_ref()?;
+    let agreement = Agreement::shown(grant, status)?;
+    let mut decisions = status.decisions.clone();
+    let no = match said_no(&decisions) {
+        Some(no) => no.clone(),
+        None => {
+            // What has ended otherwise is not denied any more.
+            let waits = matches!(status.phase, None | Some(Phase::Pending));
+            let no = approval::revocation(&seen.decisions, &agreement, None).filter(|_| waits)?;
+            decisions.push(no.clone());
+            no
+        }
+    };
+    let is_taken_back = no.user == agreement.requester.username;
+    if is_taken_back || recorded_lately(seen, now) >= RECORDED_A_DAY {
+        return None;
+    }
+    let end = EndRecord {
+        reason: EndReason::Denied,
+        by: Some(no.user),
+        at: no.at,
+    };
+    Some(AccessRecordSpec {
+        end: Some(end),
+        ..record::of_denial(grant, &agreement, decisions)
+    })
+}
+
+fn said_no(decisions: &[CountedDecision]) -> Option<&CountedDecision> {
+    decisions.iter().find(|d| d.decision != Decision::Approve)
+}
+
+fn recorded_lately(seen: &Observed, now: Timestamp) -> usize {
+    let is_late = |record: &&Arc<AccessRecord>| {
+        denied_at(record).is_some_and(|at| now.duration_since(at.0) < A_DAY)
+    };
+    seen.denials.iter().filter(is_late).count()
+}
+
+fn denied_at(record: &AccessRecord) -> Option<Time> {
+    record.spec.end.as_ref().map(|end| end.at.clone())
+}
+
+/// The same plan, whose status tells of the earlier denials of this person and item.
+pub(super) fn show_earlier(mut plan: Plan, seen: &Observed) -> Plan {
+    if let Some(status) = &mut plan.status
+        && let Some(terms) = &status.terms
+    {
+        status.earlier_denials = earlier(seen, terms);
+    }
+    plan
+}
+
+/// The denials of requests of the same person for the same item, the newest first.
+fn earlier(seen: &Observed, terms: &Terms) -> Vec<EarlierDenial> {
+    let is_of_this = |record: &&Arc<AccessRecord>| {
+        let denied = &record.spec.terms;
+        (&denied.account, &denied.item.id) == (&terms.account, &terms.item.id)
+    };
+    let of_this = seen.denials.iter().filter(is_of_this);
+    let mut earlier: Vec<_> = of_this
+        .filter_map(|record| {
+            Some(EarlierDenial {
+                at: denied_at(record)?,
+                outcome: record.spec.outcome?,
+            })
+        })
+        .collect();
+    earlier.sort_by_key(|denial| std::cmp::Reverse(denial.at.0));
+    earlier.truncate(SHOWN);
+    earlier
+}

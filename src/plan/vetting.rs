@@ -1,0 +1,166 @@
+//! What a record says was agreed, held against what people have written: a record alone lends nothing.
+//!
+//! Only the operator writes records. Whoever has its token could write one by hand: for a request that waits, to another recipient, on
+//! approvals that nobody gave. The request, the flow and the decisions are of other people's making, and so have to say the same.
+
+use jiff::Timestamp;
+
+use crate::api::{AccessGrant, AccessRecord, CountedDecision, Identity, TitleOrId};
+
+use super::approval::{self, Standing};
+use super::digest::digest;
+use super::inventory::Lookup;
+use super::links::Links;
+use super::observed::Observed;
+use super::patience::approval_until;
+use super::reasons::grant as reasons;
+use super::request::{Vouched, vouched_for};
+use super::resolve::{Hold, Kind, look_up};
+use super::selection::{has_form_of_id, item_matches};
+use super::terms::{Agreement, Objection, agree, within_domains};
+
+/// Before each link: whether the integration lends from this vault to these recipients as it is now, on a request of just this person.
+pub(super) fn fits(
+    seen: &Observed,
+    record: &AccessRecord,
+    grant: &AccessGrant,
+) -> Result<(), Objection> {
+    let terms = &record.spec.terms;
+    let asked = grant.spec.requester.as_ref();
+    let requester = asked.filter(|by| is_same(by, &record.spec.requester));
+    let requester = requester.ok_or_else(|| {
+        let message = format!(
+            "the record names {} as the requester, and the request was made by {}: find out who wrote the record, and ask again",
+            record.spec.requester.username,
+            asked.map_or("somebody unknown", |by| &by.username)
+        );
+        Objection::new(reasons::TERMS_NOT_CONFIRMED, message)
+    })?;
+    let Some(integration) = &seen.integration else {
+        return Ok(());
+    };
+    within_domains(&terms.recipients, requester, &integration.object)?;
+    let allowed = &integration.object.spec.vaults;
+    let is_allowed = match &integration.inventory {
+        Some(inventory) => {
+            let found = inventory.vault_that(&terms.vault.id, allowed, |_| true);
+            matches!(found, Lookup::One(vault) if vault.id == terms.vault.id)
+        }
+        // A loan that runs is renewed also before the vaults have been listed after a restart.
+        None => allowed.is_empty() || allowed.iter().any(|name| names(name, record)),
+    };
+    if !is_allowed {
+        let message = format!(
+            "the integration does not lend from the vault {:?} any more: see its vaults",
+            terms.vault.title
+        );
+        return Err(Objection::new(reasons::VAULT_NOT_ALLOWED, message));
+    }
+    Ok(())
+}
+
+fn is_same(one: &Identity, other: &Identity) -> bool {
+    (&one.username, &one.email) == (&other.username, &other.email)
+}
+
+fn names(TitleOrId(name): &TitleOrId, record: &AccessRecord) -> bool {
+    let vault = &record.spec.terms.vault;
+    *name == vault.id || (*name == vault.title && !has_form_of_id(name))
+}
+
+/// What comes of looking again at what a loan rests on.
+pub(super) enum Vetted {
+    /// It was agreed, and approved by these.
+    Agreed(Vec<CountedDecision>),
+    /// Nobody knows yet whether the API server vouches for who asked and who decided.
+    AfterACheck,
+    /// It was not, or nobody can tell now.
+    Not {
+        reason: &'static str,
+        message: String,
+        stalled: bool,
+    },
+}
+
+/// Before the first link of a loan that has a record already: the request is looked up again, and its decisions are counted again.
+pub(super) fn vet(
+    seen: &Observed,
+    record: &AccessRecord,
+    grant: &AccessGrant,
+    now: Timestamp,
+) -> Vetted {
+    match vouched_for(seen, grant) {
+        Vouched::Yes => {}
+        Vouched::AfterACheck => return Vetted::AfterACheck,
+        Vouched::No(hold) => return Vetted::held(hold),
+    }
+    let agreement = match confirmed(seen, record, grant, now) {
+        Ok(agreement) => agreement,
+        Err(hold) => return Vetted::held(hold),
+    };
+    let Some(approval) = &agreement.terms.approval else {
+        return Vetted::Agreed(Vec::new());
+    };
+    let until = approval_until(grant, approval, now);
+    let weighed = approval::weigh(seen, grant, &agreement, approval, until);
+    let (terms, counted) = (&agreement.terms, weighed.counted);
+    match weighed.standing {
+        Standing::Approved { .. }
+            if Links::of(&record.spec).duration() <= approval::duration(terms, &counted) =>
+        {
+            Vetted::Agreed(counted)
+        }
+        Standing::Unverified => Vetted::AfterACheck,
+        Standing::Approved { .. } | Standing::Waiting(_) | Standing::Denied(_) => {
+            let message = "the record says that the loan was approved, and no decisions say so: find out who wrote the record, and ask again";
+            Vetted::held(unconfirmed(message))
+        }
+    }
+}
+
+/// What the request and the flow come to, if that is what the record says.
+fn confirmed(
+    seen: &Observed,
+    record: &AccessRecord,
+    grant: &AccessGrant,
+    now: Timestamp,
+) -> Result<Agreement, Hold> {
+    let found = look_up(seen, grant, now)?;
+    let terms = &record.spec.terms;
+    let mut flows = found.flows.iter();
+    let flow = flows.find(|flow| flow.metadata.uid.as_ref() == Some(&terms.flow.uid));
+    let flow = flow.ok_or_else(|| {
+        unconfirmed("the flow that the record names does not let the requester ask; ask again")
+    })?;
+    let subject = found.subject(grant);
+    if !item_matches(&flow.spec.items, subject.vault, subject.item) {
+        return Err(unconfirmed(
+            "the flow does not lend this item any more; ask again",
+        ));
+    }
+    let again = agree(&subject, flow)
+        .map_err(|objection| unconfirmed(format!("{}; ask again", objection.message)))?;
+    let uid = &again.grant.uid;
+    let of = |terms| digest(uid, terms, Some(&record.spec.digest));
+    if of(terms) == record.spec.digest && of(&again.terms) == record.spec.digest {
+        let digest = record.spec.digest.clone();
+        return Ok(Agreement { digest, ..again });
+    }
+    Err(unconfirmed(
+        "the flow or the integration was changed before the first link, or the record does not say what was agreed; ask again",
+    ))
+}
+
+fn unconfirmed(message: impl Into<String>) -> Hold {
+    Hold::new(Kind::Fails, reasons::TERMS_NOT_CONFIRMED, message)
+}
+
+impl Vetted {
+    fn held(hold: Hold) -> Self {
+        Self::Not {
+            reason: hold.reason,
+            message: hold.message,
+            stalled: hold.kind != Kind::Waits,
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What a record says was agreed, held against the request, the flow, the integration and the decisions: a record alone lends nothing.
+
+use keyloan::api::*;
+use keyloan::plan::digest::digest;
+use keyloan::plan::effect::Effect;
+use keyloan::plan::observed::Observed;
+use rstest::rstest;
+
+use super::deciders::*;
+use super::executor::{Reached, issue_link};
+use super::world::*;
+
+/// All have agreed, bob for two hours; the intent stands in the record, and the operator has started again since.
+fn interrupted() -> World {
+    let mut world = World::by_owner_and_two_of_security();
+    world.decide(bob(), Decision::Approve, 1).spec.max_duration = Some(span("2h"));
+    let world = world
+        .approved_by(carol(), 2)
+        .approved_by(dave(), 3)
+        .one_step(4);
+    let plan = world.plan_at(4);
+    let seen = issue_link(issued(&plan), world.seen, Reached::Intent, at(4));
+    restarted(seen)
+}
+
+/// It has forgotten for whom it vouches.
+fn restarted(seen: Observed) -> World {
+    World { seen }.with(|w| w.seen.checked.clear())
+}
+
+/// The record as somebody would write it by hand, with a digest that fits.
+fn by_hand(forge: impl FnOnce(&mut AccessRecordSpec)) -> World {
+    interrupted().with(|w| {
+        let record = &mut w.record().spec;
+        record.links.clear();
+        forge(record);
+        record.digest = digest(&record.grant.uid, &record.terms, None);
+    })
+}
+
+#[test]
+fn an_interrupted_first_link_is_issued_once_those_whom_it_rests_on_are_vouched_for_again() {
+    let world = interrupted();
+    assert_eq!(world.plan_at(5).effect, Some(Effect::CheckBoundary));
+    let plan = world.one_step(5).plan_at(5);
+    let issue = issued(&plan);
+    assert_eq!(
+        (issue.sequence, issue.lost, issue.first),
+        (2, Some(1), false)
+    );
+    let by: Vec<_> = issue.decisions.iter().map(|d| d.user.as_str()).collect();
+    assert_eq!(by, ["bob", "carol", "dave"]);
+}
+
+#[test]
+fn what_needs_nobodys_approval_goes_on_in_the_same_way() {
+    let world = World::asked();
+    let plan = world.plan_at(0);
+    let seen = issue_link(issued(&plan), world.seen, Reached::Intent, at(0));
+    let world = restarted(seen);
+    assert_eq!(world.plan_at(1).effect, Some(Effect::CheckBoundary));
+    assert_eq!(issued(&world.one_step(1).plan_at(1)).sequence, 2);
+}
+
+/// A record that somebody wrote by hand -> why nothing is lent by it.
+#[rstest]
+#[case::for_somebody_else(by_hand(|r| r.requester.username = "mallory".into()), "TermsNotConfirmed")]
+#[case::for_somebody_elses_mailbox(by_hand(|r| r.requester.email = Some(email("m@evil.example"))), "TermsNotConfirmed")]
+#[case::to_an_address_elsewhere(by_hand(|r| r.terms.recipients = vec![email("m@evil.example")]), "RecipientNotAllowed")]
+#[case::of_another_vault(by_hand(|r| r.terms.vault.id = "v-hr".into()), "TermsNotConfirmed")]
+#[case::of_another_item(by_hand(|r| r.terms.item.id = "i-twin-1".into()), "TermsNotConfirmed")]
+#[case::for_longer(by_hand(|r| r.terms.duration = span("8h")), "TermsNotConfirmed")]
+#[case::for_longer_than_bob_allows(by_hand(|r| r.decisions[0].max_duration = None), "TermsNotConfirmed")]
+#[case::on_nobodys_approval(by_hand(|r| r.terms.approval = None), "TermsNotConfirmed")]
+#[case::on_fewer_approvals(by_hand(|r| r.terms.approval.as_mut().unwrap().groups[1].required = 1), "TermsNotConfirmed")]
+#[case::by_another_flow(by_hand(|r| r.terms.flow.uid = "flow-b".into()), "FlowNotFound")]
+#[case::with_another_digest(by_hand(|_| {}).with(|w| w.record().spec.digest = "sha256:x".into()), "TermsNotConfirmed")]
+#[case::without_decisions(by_hand(|_| {}).with(|w| w.seen.decisions.clear()), "TermsNotConfirmed")]
+#[case::with_one_decision_too_few(by_hand(|_| {}).with(|w| drop(w.seen.decisions.pop())), "TermsNotConfirmed")]
+#[case::with_decisions_on_other_terms(by_hand(|_| {}).with(|w| {
+    for decision in &mut w.seen.decisions {
+        std::sync::Arc::make_mut(decision).spec.digest = Some("sha256:x".into());
+    }
+}), "TermsNotConfirmed")]
+fn a_record_that_was_written_by_hand_lends_nothing_that_nobody_approved(
+    #[case] forged: World,
+    #[case] why: &str,
+) {
+    let world = match forged.plan_at(5).effect {
+        Some(Effect::CheckBoundary) => forged.one_step(5),
+        _ => forged,
+    };
+    let plan = world.plan_at(5);
+    assert_eq!(plan.effect, None, "{why}");
+    assert_eq!(reason(&plan, ACTIVE), why);
+    let later = world.plan_at(DAY + 5);
+    let Some(Effect::EndLoan { end, .. }) = later.effect else {
+        panic!("it is given up in its time");
+    };
+    assert_eq!(end.reason, EndReason::NotIssued);
+}
+
+/// The honest twin of all of them: the same record, of what was agreed and approved.
+#[test]
+fn a_record_of_what_was_agreed_and_approved_is_lent_whoever_wrote_it() {
+    issued(&by_hand(|_| {}).one_step(5).plan_at(5));
+}
+
+/// What changes between the intent and the first link.
+#[rstest]
+#[case::the_flow_asks_for_more(|w: &mut World| w.flow().spec.approval.groups[0].required = 2)]
+#[case::the_flow_lends_it_no_more(|w: &mut World| w.flow().spec.items.include[0].tags = vec![Tag("dev".into())])]
+#[case::the_flow_lets_others_ask(|w: &mut World| w.flow().spec.requesters[0].name = "others".into())]
+fn a_flow_that_changes_before_the_first_link_stops_it(#[case] change: fn(&mut World)) {
+    let plan = interrupted().one_step(5).with(change).plan_at(6);
+    assert_eq!(plan.effect, None);
+    assert!(stalled(&plan));
+    let lent = lent_on_approval()
+        .with(change)
+        .with(|w| w.asks_to_renew(55));
+    assert_eq!(
+        issued(&lent.plan_at(55)).sequence,
+        2,
+        "a loan that runs keeps its terms"
+    );
+}
+
+fn lent_on_approval() -> World {
+    World::by_owner_and_two_of_security()
+        .approved_by(bob(), 0)
+        .approved_by(carol(), 0)
+        .approved_by(dave(), 0)
+        .settled(0)
+}
+
+#[test]
+fn before_the_vaults_are_listed_again_a_first_link_waits() {
+    let world = interrupted()
+        .one_step(5)
+        .with(|w| w.integration_seen().inventory = None);
+    let plan = world.plan_at(6);
+    assert_eq!(plan.effect, None);
+    assert_eq!(reason(&plan, ACTIVE), "IntegrationNotReady");
+    assert!(!stalled(&plan), "it comes right by itself");
+}
+
+// Before each link.
+
+fn domains(world: &mut World, names: &[&str]) {
+    let names = names.iter().map(|name| Domain((*name).into()));
+    world.integration().spec.recipient_domains = names.collect();
+}
+
+fn allow(world: &mut World, names: &[&str]) {
+    let names = names.iter().map(|name| TitleOrId((*name).into()));
+    world.integration().spec.vaults = names.collect();
+}
+
+/// What the integration allows when alice asks for the second link, and whether she gets it.
+#[rstest]
+#[case::all_as_before(|_: &mut World| {}, true)]
+#[case::her_own_domain(|w: &mut World| domains(w, &["example.org", "example.com"]), true)]
+#[case::another_domain(|w: &mut World| domains(w, &["example.org"]), false)]
+#[case::the_vault_by_title(|w: &mut World| allow(w, &["HR", "Infra"]), true)]
+#[case::the_vault_by_id(|w: &mut World| allow(w, &["v-infra"]), true)]
+#[case::another_vault(|w: &mut World| allow(w, &["HR"]), false)]
+#[case::the_vault_by_title_before_it_is_listed(|w: &mut World| { allow(w, &["Infra"]); w.integration_seen().inventory = None; }, true)]
+#[case::another_vault_before_it_is_listed(|w: &mut World| { allow(w, &["HR"]); w.integration_seen().inventory = None; }, false)]
+fn a_loan_is_renewed_only_within_what_the_integration_allows_now(
+    #[case] now_allowed: fn(&mut World),
+    #[case] is_renewed: bool,
+) {
+    let world = World::lent()
+        .with(now_allowed)
+        .with(|w| w.asks_to_renew(55));
+    let plan = world.plan_at(55);
+    if is_renewed {
+        assert_eq!(issued(&plan).sequence, 2);
+        return;
+    }
+    assert_eq!(plan.effect, None);
+    let (_, _, message) = condition(&plan, STALLED).unwrap_or_default();
+    assert!(message.is_empty(), "its link still opens: {message}");
+    let plan = world.plan_at(61);
+    assert_eq!(plan.effect, None);
+    assert_eq!(reason(&plan, ACTIVE), "RenewalStopped");
+    assert!(stalled(&plan));
+}
+
+#[test]
+fn a_loan_whose_record_names_another_requester_is_not_renewed() {
+    let world = World::lent()
+        .with(|w| w.record().spec.requester.username = "mallory".into())
+        .with(|w| w.asks_to_renew(61));
+    let plan = world.plan_at(61);
+    assert_eq!(plan.effect, None);
+    let (_, reason, message) = condition(&plan, ACTIVE).expect("Active");
+    assert_eq!(reason, "RenewalStopped");
+    assert_eq!(
+        message,
+        "the record names mallory as the requester, and the request was made by alice: find out who wrote the record, and ask again"
+    );
+}
