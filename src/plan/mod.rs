@@ -3,9 +3,11 @@
 //! [`grant::plan`] looks at one loan and says at most one thing to do, what its status should say, and when to look
 //! again. It is total: odd input becomes a condition, never an error.
 
+pub mod alike;
 pub mod approval;
 pub mod boundary;
 pub mod conditions;
+pub mod coverage;
 pub mod digest;
 pub mod effect;
 pub mod ended;
@@ -14,6 +16,7 @@ pub mod grant;
 mod held_up;
 pub mod integration;
 pub mod inventory;
+pub mod items;
 pub mod leftover;
 pub mod links;
 pub mod loan;
@@ -30,4 +33,5 @@ pub mod selection;
 pub mod status;
 pub mod terms;
 pub mod timeframe;
+pub mod titles;
 pub mod validity;

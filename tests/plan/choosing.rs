@@ -164,10 +164,10 @@ fn nothing_is_looked_up_in_a_vault_from_which_no_flow_of_the_requester_lends() {
         let plan = world.plan_at(0);
         assert_eq!(plan.effect, None);
         let (_, reason, message) = condition(&plan, ACCEPTED).expect("Accepted");
-        assert_eq!(reason, "NoFlowCoversRequest");
+        assert_eq!(reason, "VaultNotAllowed");
         assert_eq!(
-            message,
-            "no flow that lets you ask lends from the vault \"HR\""
+            message, "no flow that lets you ask lends from a vault \"HR\"",
+            "as of one that is not there"
         );
     }
 }
@@ -197,7 +197,7 @@ fn a_selector_matches_items(#[case] select: fn(&mut ItemSelector), #[case] match
 
 /// Whoever may title a vault must not be able to give it another one's place.
 #[rstest]
-#[case::include(|w: &mut World| w.flow().spec.items.include = vec![of_vault(OTHERS_ID)], "NoFlowCoversRequest")]
+#[case::include(|w: &mut World| w.flow().spec.items.include = vec![of_vault(OTHERS_ID)], "VaultNotAllowed")]
 #[case::allow_list(|w: &mut World| w.integration().spec.vaults = vec![TitleOrId(OTHERS_ID.into())], "VaultNotAllowed")]
 fn a_vault_titled_like_an_id_is_not_taken_for_the_vault_of_this_id(
     #[case] rule: fn(&mut World),
