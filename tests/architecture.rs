@@ -41,8 +41,8 @@ const KNOWS: [(&str, &[&str]); 10] = [
 /// Words of the code that only these files may use.
 const ONLY_IN: [(&str, &[&str]); 6] = [
     ("reqwest", &["onepassword/"]),
-    // Reads people's proxy settings, as kubectl does; asks nothing.
-    ("hyper_util", &["cluster/proxy.rs"]),
+    // Asks a SOCKS proxy with a password.
+    ("hyper_util", &["cluster/connect.rs"]),
     // Serves health and metrics.
     ("axum", &["operator/health.rs"]),
     ("Client::try_from", &["cluster/"]),

@@ -2,7 +2,10 @@
 
 mod world;
 
-use keyloan::api::{ACCEPTED, ACTIVE, FromNamespaces, RecipientRule, Requirement, Span};
+use keyloan::api::{
+    ACCEPTED, ACTIVE, AccessFlow, FromNamespaces, RecipientRule, Requirement, Span,
+};
+use kube::Api;
 use world::{Ask, World, condition};
 
 /// A request that is refused: what is asked, which reason it gets, and what the message has to tell.
@@ -131,6 +134,70 @@ async fn requests_that_no_rule_covers_are_refused_without_asking_1password() {
         );
     }
     assert_eq!(world.control.shares().await.expect("shares").len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flow_says_which_of_its_rules_match_nothing_and_lends_nothing_past_a_misspelt_exclude() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("whole", |_| {}).await;
+    let rule = |vault: &str, tag: &str| keyloan::api::ItemSelector {
+        vault: keyloan::api::TitleOrId(vault.into()),
+        ids: vec![],
+        titles: vec![],
+        tags: vec![keyloan::api::Tag(tag.into())],
+    };
+    for (name, excluded) in [("misspelt", "Infraa"), ("early", "Infra")] {
+        world
+            .flow(name, |flow| {
+                flow.requesters[0].name = "security".into();
+                flow.items.exclude = vec![rule(excluded, "not-yet")];
+            })
+            .await;
+    }
+    let flows: Api<AccessFlow> = Api::namespaced(world.admin.clone(), world::PLATFORM);
+    let said = async |name: &str, type_: &str, reason: &str| {
+        let what = format!("{name} says {type_} {reason}");
+        let look = async || {
+            let status = flows.get(name).await.expect("readable").status?;
+            let mut conditions = status.conditions.iter();
+            let found = conditions.find(|c| c.type_ == type_ && c.reason == reason)?;
+            Some((found.message.clone(), status.lends))
+        };
+        let most = std::time::Duration::from_secs(60);
+        keyloan_cluster::wait_until(what, most, look)
+            .await
+            .expect("it is said")
+    };
+    let (_, lends) = said("whole", "MatchesItems", "RulesMatch").await;
+    assert!(
+        lends.is_some_and(|lends| lends.vaults == 1 && lends.items > 0),
+        "{lends:?}"
+    );
+    let (message, _) = said("misspelt", "MatchesItems", "RuleMatchesNothing").await;
+    let told = r#"exclude[0] names the vault "Infraa", which is not among those that the integration lends from (close to it: "Infra")"#;
+    assert!(message.contains(told), "{message}");
+    said("misspelt", "Ready", "ExcludeNamesNoVault").await;
+    let (message, _) = said("early", "MatchesItems", "RuleMatchesNothing").await;
+    assert!(
+        message.contains(r#"exclude[0].tags has "not-yet""#),
+        "{message}"
+    );
+    said("early", "Ready", "Valid").await;
+
+    let only_by = async |flow: &str| world.ask("carol", Ask::item("db password").by(flow)).await;
+    let refused = only_by("misspelt").await;
+    let refused = world
+        .until(&refused, |g| condition(g, ACCEPTED).is_some())
+        .await;
+    let accepted = condition(&refused, ACCEPTED).expect("said");
+    assert_eq!(
+        (&*accepted.status, &*accepted.reason),
+        ("False", "NoFlowCoversRequest")
+    );
+    assert_eq!(world.control.shares().await.expect("shares").len(), 0);
+    let lent = only_by("early").await;
+    world.until_active(&lent).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

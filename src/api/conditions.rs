@@ -4,6 +4,8 @@ pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// OnePasswordIntegration and AccessFlow: it can be used.
 pub const READY: &str = "Ready";
+/// AccessFlow: each rule of its items matches something.
+pub const MATCHES_ITEMS: &str = "MatchesItems";
 /// OnePasswordIntegration: 1Password took the token.
 pub const CREDENTIALS_VALID: &str = "CredentialsValid";
 /// OnePasswordIntegration: the vaults and their items are known.

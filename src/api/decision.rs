@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Identity, NAME_PATTERN, Span};
+use super::{AN_HOUR_OR_MORE, Identity, NAME_PATTERN, Span};
 
 /// One decision by one person about one request. It cannot be changed, and only the operator deletes it.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -56,9 +56,9 @@ pub struct AccessDecisionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1000))]
     pub reason: Option<String>,
-    /// Approve for no longer than this, such as `4h`, `90m` or `1d12h`; at least `1h`.
+    /// Approve for no longer than this, such as `4h`, `90m`, `1d12h` or `2w`; at least `1h`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self.contains('d') || self.contains('h') || duration(self) >= duration('1h')")
+    #[x_kube(validation = Rule::new(AN_HOUR_OR_MORE)
         .message("maxDuration must be at least 1h, the shortest life of a 1Password link"))]
     pub max_duration: Option<Span>,
     /// Whether the approver holds the verb `revoke` on the grant, which lets them end it: stamped and verified at admission.

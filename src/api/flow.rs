@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessDetails, Condition, IntegrationName, ItemId, Span, Subject, Tag, TitleOrId, TitlePattern,
+    AN_HOUR_OR_MORE, AccessDetails, Condition, IntegrationName, ItemId, Span, Subject,
+    TIME_OF_DAY_PATTERN, Tag, TitleOrId, TitlePattern,
 };
 
 /// Who may borrow which items, for how long and on whose approval. Flows only allow: what no flow allows is refused.
@@ -36,6 +37,7 @@ use super::{
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].status"
     ),
+    printcolumn(name = "Items", type_ = "integer", json_path = ".status.lends.items"),
     printcolumn(
         name = "Suspended",
         type_ = "boolean",
@@ -106,14 +108,16 @@ pub enum FromNamespaces {
     Selector,
 }
 
-/// What may be asked for: included by at least one selector, and excluded by none.
+/// What may be asked for: included by at least one selector, and excluded by none. A selector that matches nothing is told by the condition
+/// MatchesItems.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemSelection {
     /// At least one of these has to match.
     #[schemars(length(min = 1, max = 50))]
     pub include: Vec<ItemSelector>,
-    /// None of these may match.
+    /// None of these may match. They also compare vaults, titles and tags without regard to case, Unicode form and runs of blanks. As long as
+    /// one of them names a vault from which the integration does not lend, the flow lends nothing: what it is to keep could be lent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub exclude: Vec<ItemSelector>,
@@ -144,14 +148,14 @@ pub struct ItemSelector {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantRules {
-    /// The longest loan, such as `4h`, `90m` or `1d12h`; at least `1h`, the shortest life of a 1Password link.
-    #[x_kube(validation = Rule::new("self.contains('d') || self.contains('h') || duration(self) >= duration('1h')")
+    /// The longest loan, such as `4h`, `90m`, `1d12h` or `2w`; at least `1h`, the shortest life of a 1Password link.
+    #[x_kube(validation = Rule::new(AN_HOUR_OR_MORE)
         .message("maxDuration must be at least 1h, the shortest life of a 1Password link"))]
     pub max_duration: Span,
-    /// The duration of a loan whose request names none, such as `4h`, `90m` or `1d12h`; at least `1h`. Where the integration's
+    /// The duration of a loan whose request names none, such as `4h`, `90m`, `1d12h` or `2w`; at least `1h`. Where the integration's
     /// `limits.maxDuration` is less, the loan lasts as long as that. Default: `1h`.
     #[serde(default = "one_hour")]
-    #[x_kube(validation = Rule::new("self.contains('d') || self.contains('h') || duration(self) >= duration('1h')")
+    #[x_kube(validation = Rule::new(AN_HOUR_OR_MORE)
         .message("defaultDuration must be at least 1h, the shortest life of a 1Password link"))]
     pub default_duration: Span,
     /// How long each link opens at the most. Shorter is safer: a revocation cannot reach a link that was handed out. Default: `1h`.
@@ -264,7 +268,7 @@ pub struct Approval {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub groups: Vec<ApproverGroup>,
-    /// How long a request waits for approval, from its creation, such as `4h`, `90m` or `1d12h`; then it lapses. Default: `24h`.
+    /// How long a request waits for approval, from its creation, such as `4h`, `90m`, `1d12h` or `2w`; then it lapses. Default: `24h`.
     #[serde(default = "one_day")]
     pub timeout: Span,
     /// Whether an approver has to say why. Default: `Optional`.
@@ -341,7 +345,9 @@ pub enum ApproverKind {
 /// When a loan may start: on these days, from one time of day to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("self.from != self.to")
-    .message("from and to must differ; leave timeframe out to allow any time"))]
+    .message("from and to must differ: write from 00:00 to 24:00 for whole days, or leave timeframe out to allow any time"))]
+#[x_kube(validation = Rule::new("self.from != '24:00'")
+    .message("from cannot be 24:00, the end of the day: write 00:00, and the day on which it opens"))]
 #[serde(rename_all = "camelCase")]
 pub struct Timeframe {
     /// The days on which the frame opens.
@@ -349,17 +355,19 @@ pub struct Timeframe {
     pub days: Vec<Weekday>,
     /// When it opens, as `09:00`.
     pub from: TimeOfDay,
-    /// When it closes, as `18:00`; if before `from`, on the next day.
+    /// When it closes, as `18:00`; if before `from`, on the next day. `24:00` is the end of the day.
     pub to: TimeOfDay,
     /// The IANA time zone of the two times, such as `Europe/Berlin`.
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: String,
 }
 
-/// A time of day, `00:00` to `23:59`.
+/// A time of day, `00:00` to `24:00`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct TimeOfDay(#[schemars(regex(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"))] pub String);
+pub struct TimeOfDay(
+    #[schemars(length(max = 64), regex(pattern = TIME_OF_DAY_PATTERN))] pub String,
+);
 
 /// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -415,8 +423,22 @@ pub struct AccessFlowStatus {
     /// The generation of the spec that this status describes; -1 until the operator has looked at the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready: the flow is valid and its integration exists.
+    /// Ready: the flow is valid and its integration exists. MatchesItems: each of its rules matches something in the account, as it was last
+    /// listed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+    /// How much there is to be lent by this flow, as the account was last listed; absent until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lends: Option<FlowLends>,
+}
+
+/// How much there is to be lent by a flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FlowLends {
+    /// Vaults that have something to lend.
+    pub vaults: u32,
+    /// Items of these vaults, archived ones left out.
+    pub items: u32,
 }

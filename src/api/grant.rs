@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessDetails, Condition, CountedDecision, Email, Identity, IntegrationName, LABEL_PATTERN,
-    NAME_PATTERN, RequestOutcome, Span, Terms, Time, TitleOrId, UTC_PATTERN,
+    AN_HOUR_OR_MORE, AccessDetails, Condition, CountedDecision, Email, Identity, IntegrationName,
+    LABEL_PATTERN, NAME_PATTERN, RequestOutcome, Span, TIME_PATTERN, Terms, Time, TitleOrId,
 };
 
 /// A request to borrow one item; once approved, the loan. The spec cannot be changed: ask again instead.
@@ -56,9 +56,9 @@ pub struct AccessGrantSpec {
     pub integration: IntegrationRef,
     /// What to borrow.
     pub item: ItemRef,
-    /// For how long, such as `4h`, `90m` or `1d12h`; at least `1h`. Default: the flow's `defaultDuration`.
+    /// For how long, such as `4h`, `90m`, `1d12h` or `2w`; at least `1h`. Default: the flow's `defaultDuration`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self.contains('d') || self.contains('h') || duration(self) >= duration('1h')")
+    #[x_kube(validation = Rule::new(AN_HOUR_OR_MORE)
         .message("duration must be at least 1h, the shortest life of a 1Password link"))]
     pub duration: Option<Span>,
     /// Who can open the links. Default: the requester's own address.
@@ -77,10 +77,10 @@ pub struct AccessGrantSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub flow: Option<String>,
-    /// Nothing starts later than this: a time in UTC, such as `2027-01-31T12:00:00Z`. A ServiceAccount has to give it. The request is not tidied away
+    /// Nothing starts later than this: a time such as `2027-01-31T12:00:00Z` or `2027-01-31T13:00:00+01:00`. A ServiceAccount has to give it. The request is not tidied away
     /// before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = UTC_PATTERN))]
+    #[schemars(length(max = 64), regex(pattern = TIME_PATTERN))]
     pub not_after: Option<Time>,
     /// Who asks. From Kubernetes 1.36 on the API server writes it; before, write your own username, groups and address: what is false is refused
     /// with the right value in the message.

@@ -5,8 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessDetails, Condition, Domain, LinkLifetime, NAME_PATTERN, Person, PersonKind,
-    PrincipalName, Span, Time, TitleOrId, UTC_PATTERN,
+    AN_HOUR_OR_MORE, AccessDetails, Condition, Domain, LinkLifetime, NAME_PATTERN, Person,
+    PersonKind, PrincipalName, SECRET_KEY_PATTERN, Span, TAG_KEY_PATTERN, TIME_PATTERN, Time,
+    TitleOrId,
 };
 
 /// A 1Password service account from which items are lent: where its token lies, what it may lend, and the ceilings over every flow.
@@ -67,9 +68,9 @@ pub struct OnePasswordIntegrationSpec {
     pub limits: Option<IntegrationLimits>,
     /// The 1Password plan of the account; it decides how many requests a service account may make.
     pub plan: AccountPlan,
-    /// After how long vaults and items are listed anew, unasked, such as `4h`, `90m` or `1d12h`; at least `1h`. Default: `24h`.
+    /// After how long vaults and items are listed anew, unasked, such as `4h`, `90m`, `1d12h` or `2w`; at least `1h`. Default: `24h`.
     #[serde(default = "every_day")]
-    #[x_kube(validation = Rule::new("self.contains('d') || self.contains('h') || duration(self) >= duration('1h')")
+    #[x_kube(validation = Rule::new(AN_HOUR_OR_MORE)
         .message("discoveryInterval must be at least 1h: listing counts against the account's request limits"))]
     pub discovery_interval: Span,
     /// Stop approving, issuing and renewing. Loans that run keep their current link and end in their time; while this is true they get no other
@@ -100,9 +101,9 @@ pub struct ServiceAccountTokenSource {
     /// The Secret that holds the token, in the integration's own namespace. It must carry the labels
     /// `keyloan.dev/secret: token` and `keyloan.dev/integration: <name of this integration>`.
     pub secret_ref: SecretKeyRef,
-    /// When the token expires, as 1Password said when it was made, in UTC; only to warn in time.
+    /// When the token expires, as 1Password said when it was made; only to warn in time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = UTC_PATTERN))]
+    #[schemars(length(max = 64), regex(pattern = TIME_PATTERN))]
     pub expires_at: Option<Time>,
 }
 
@@ -115,7 +116,7 @@ pub struct SecretKeyRef {
     pub name: String,
     /// The key within the Secret. Default: `token`.
     #[serde(default = "token_key")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_KEY_PATTERN))]
     pub key: String,
 }
 
@@ -128,7 +129,7 @@ fn token_key() -> String {
 #[serde(rename_all = "camelCase")]
 pub struct ResourceOwner {
     /// What stands before the colon in the tag.
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[^:]+$"))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = TAG_KEY_PATTERN))]
     pub tag_key: String,
     /// Whether the tag names a user or a group.
     pub kind: PersonKind,
@@ -141,9 +142,9 @@ pub struct ResourceOwner {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrationLimits {
-    /// How long a loan lasts at the most, whatever a flow allows, such as `4h`, `90m` or `1d12h`; at least `1h`. Default: no ceiling.
+    /// How long a loan lasts at the most, whatever a flow allows, such as `4h`, `90m`, `1d12h` or `2w`; at least `1h`. Default: no ceiling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[x_kube(validation = Rule::new("self.contains('d') || self.contains('h') || duration(self) >= duration('1h')")
+    #[x_kube(validation = Rule::new(AN_HOUR_OR_MORE)
         .message("maxDuration must be at least 1h, the shortest life of a 1Password link"))]
     pub max_duration: Option<Span>,
     /// People who get nothing more: their new requests are refused, and their loans that run end at once (reason `Blocked`). A link that was

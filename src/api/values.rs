@@ -7,12 +7,15 @@ pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A span of time such as `4h`, `90m` or `1d12h`: whole days (24 hours), hours and minutes.
+/// A span of time such as `4h`, `90m`, `1d12h` or `2w`: whole weeks (7 days), days (24 hours), hours, minutes and seconds. What Kubernetes
+/// prints (`2h0m0s`) is one, too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Span(
-    #[schemars(length(min = 2, max = 16), regex(pattern = r"^([1-9][0-9]*[dhm])+$"))] pub String,
-);
+pub struct Span(#[schemars(length(max = 64), regex(pattern = SPAN_PATTERN))] pub String);
+
+/// The rule of spans that are too short to lend for: no link lives shorter. Its branches keep CEL's `duration`, which knows neither days
+/// nor weeks and fails on large numbers, to what it can read.
+pub const AN_HOUR_OR_MORE: &str = "self.matches('[1-9][0-9]*[wdh]|[1-9][0-9]{4,}[ms]') || duration('0' + self.replace('0w', '').replace('0d', '')) >= duration('1h')";
 
 impl Span {
     /// The longest span that is understood; longer ones count as this one.
@@ -21,25 +24,29 @@ impl Span {
     /// The span as a duration, or `None` if the text is not of the form `1d12h30m`.
     pub fn parse(&self) -> Option<SignedDuration> {
         let mut seconds: i64 = 0;
-        let mut number: Option<i64> = None;
+        let mut number = String::new();
         for c in self.0.chars() {
-            if let Some(digit) = c.to_digit(10) {
-                if number.is_none() && digit == 0 {
-                    return None;
-                }
-                let so_far = number.unwrap_or(0);
-                number = Some(so_far.saturating_mul(10).saturating_add(i64::from(digit)));
-            } else {
-                let unit = match c {
-                    'd' => 86_400,
-                    'h' => 3_600,
-                    'm' => 60,
-                    _ => return None,
-                };
-                seconds = seconds.saturating_add(number.take()?.saturating_mul(unit));
+            if c.is_ascii_digit() {
+                number.push(c);
+                continue;
             }
+            let unit: i64 = match c {
+                'w' => 7 * 86_400,
+                'd' => 86_400,
+                'h' => 3_600,
+                'm' => 60,
+                's' => 1,
+                _ => return None,
+            };
+            if number.is_empty() || (number.len() > 1 && number.starts_with('0')) {
+                return None;
+            }
+            // More digits than a number holds stand for a very long time.
+            let count = number.parse().unwrap_or(i64::MAX);
+            number.clear();
+            seconds = seconds.saturating_add(unit.saturating_mul(count));
         }
-        let complete = number.is_none() && seconds > 0;
+        let complete = number.is_empty() && seconds > 0;
         complete.then(|| SignedDuration::from_secs(seconds).min(Self::LONGEST))
     }
 
@@ -67,17 +74,71 @@ impl fmt::Display for Span {
     }
 }
 
+/// The form of a span: not only zeros, and no number with a leading zero.
+pub const SPAN_PATTERN: &str = r"^(0[wdhms])*[1-9][0-9]*[wdhms]((0|[1-9][0-9]*)[wdhms])*$";
 /// The grammar of the e-mail addresses that are accepted: lower-case ASCII, without display name,
 /// comments or quotes. Admission reads identities with it, too.
 pub const EMAIL_PATTERN: &str = r"^[a-z0-9_'+-]+(\.[a-z0-9_'+-]+)*@([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$";
-/// A time in UTC, of this millennium. The API server's own check of `date-time` lets offsets and
-/// years pass that [`Time`] cannot hold; a single such object would make its whole list unreadable.
-pub const UTC_PATTERN: &str =
-    r"^2[0-9]{3}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z$";
+/// The domain of such an address.
+pub const DOMAIN_PATTERN: &str = r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$";
+/// A time of this millennium that exists, in UTC or with an offset. The API server's own check of `date-time` lets offsets and years pass
+/// that [`Time`] cannot hold, and days that no month has; a single such object would make its whole list unreadable.
+pub const TIME_PATTERN: &str = concat!(
+    r"^(2[0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))",
+    r"|2([048]00|[0-9](0[48]|[2468][048]|[13579][26]))-02-29)",
+    r"[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
+);
+/// A time of day; `24:00` is the end of the day.
+pub const TIME_OF_DAY_PATTERN: &str = r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$";
 /// The name of a namespace: a DNS label.
 pub const LABEL_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$";
 /// The name of an object: a DNS subdomain.
 pub const NAME_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$";
+/// The key of a Secret.
+pub const SECRET_KEY_PATTERN: &str = r"^[-._a-zA-Z0-9]+$";
+/// What stands before the colon in an owner tag.
+pub const TAG_KEY_PATTERN: &str = r"^[^:]+$";
+
+/// What is said of a value that does not have the form of a pattern. A pattern never speaks for itself: the definitions hold the sentence
+/// as the message of a CEL rule in its place, and one that is not listed here ends in no definition.
+pub const FORMS: &[(&str, &str)] = &[
+    (
+        SPAN_PATTERN,
+        "must be a duration in whole weeks, days, hours, minutes and seconds, such as 4h, 90m, 1d12h, 2w or 2h0m0s",
+    ),
+    (
+        EMAIL_PATTERN,
+        "must be an e-mail address in lower case, without a display name, such as alice@example.com",
+    ),
+    (
+        DOMAIN_PATTERN,
+        "must be a domain in lower case, such as example.com",
+    ),
+    (
+        TIME_PATTERN,
+        "must be a time that exists, with Z or an offset, such as 2027-01-31T12:00:00Z or 2027-01-31T13:00:00+01:00",
+    ),
+    (
+        TIME_OF_DAY_PATTERN,
+        "must be a time of day with hours and minutes, such as 09:00; the end of the day is 24:00",
+    ),
+    (
+        LABEL_PATTERN,
+        "must consist of lower-case letters, digits and inner dashes, such as team-a",
+    ),
+    (
+        NAME_PATTERN,
+        "must consist of lower-case letters, digits and inner dashes and dots, such as oncall",
+    ),
+    (
+        SECRET_KEY_PATTERN,
+        "must consist of letters, digits, dashes, underscores and dots, such as token",
+    ),
+    (
+        TAG_KEY_PATTERN,
+        "must be what stands before the colon in the tag, without the colon, such as owner",
+    ),
+];
 
 /// An e-mail address in lower-case ASCII, without display name, comments or quotes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -103,7 +164,7 @@ impl fmt::Display for Email {
 pub struct Domain(
     #[schemars(
         length(max = 253),
-        regex(pattern = r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$")
+        regex(pattern = DOMAIN_PATTERN)
     )]
     pub String,
 );
@@ -129,7 +190,8 @@ pub struct TitleOrId(#[schemars(length(min = 1, max = 256))] pub String);
 #[serde(transparent)]
 pub struct ItemId(#[schemars(length(min = 1, max = 256))] pub String);
 
-/// A pattern for the title of a 1Password item: `*` stands for any characters, `?` for one; upper and lower case differ.
+/// A pattern for the title of a 1Password item: `*` stands for any characters, `?` for one, and `\*`, `\?` and `\\` for these characters
+/// themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct TitlePattern(#[schemars(length(min = 1, max = 256))] pub String);
@@ -168,9 +230,21 @@ mod tests {
     #[case("0h", None)]
     #[case("5", None)]
     #[case("1h5", None)]
-    #[case("1s", None)]
+    #[case("2w", Some(1_209_600))]
+    #[case::as_kubernetes_prints_it("2h0m0s", Some(7_200))]
+    #[case("1h0m30s", Some(3_630))]
+    #[case("0h90m", Some(5_400))]
+    #[case("0s", None)]
+    #[case("01h", None)]
+    #[case("1.5h", None)]
+    #[case("1h 30m", None)]
+    #[case("8H", None)]
+    #[case("P1D", None)]
     #[case("-1h", None)]
-    fn spans_are_days_hours_and_minutes(#[case] text: &str, #[case] seconds: Option<i64>) {
+    fn spans_are_weeks_days_hours_minutes_and_seconds(
+        #[case] text: &str,
+        #[case] seconds: Option<i64>,
+    ) {
         assert_eq!(Span(text.into()).parse().map(|d| d.as_secs()), seconds);
     }
 

@@ -1,13 +1,18 @@
 //! Connecting to the API server: with a kubeconfig, or from within the cluster.
 
+use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kube::client::Body;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::{self, connect::HttpConnector, connect::proxy::SocksV5};
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ConfigExt as _};
 use kube::{Client, Config};
+use percent_encoding::percent_decode_str;
 
-use super::proxy;
+use super::kubeconfig::{self, KubeconfigProblem, Overrides};
+use super::person::sign_in_failed;
 use super::streams::WATCHED_FOR;
 
 /// Making a connection takes no longer.
@@ -40,7 +45,7 @@ pub enum ConnectError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        error: kube::config::KubeconfigError,
+        error: KubeconfigProblem,
     },
     /// The context is not usable.
     #[error(
@@ -50,13 +55,22 @@ pub enum ConnectError {
         /// The context.
         context: String,
         /// What is wrong with it.
-        error: kube::config::KubeconfigError,
+        error: KubeconfigProblem,
     },
+    /// The flags contradict each other.
+    #[error("{0}")]
+    Flags(&'static str),
+    /// What the flags say leads nowhere.
+    #[error("cannot go where the flags say: {0}")]
+    Said(KubeconfigProblem),
     /// Neither a kubeconfig nor a pod's ServiceAccount.
     #[error(
         "found neither a kubeconfig nor a pod's ServiceAccount: set KUBECONFIG or pass --kubeconfig ({0})"
     )]
-    Infer(kube::config::InferConfigError),
+    Infer(kube::config::InClusterError),
+    /// The credentials cannot be had.
+    #[error("you are not signed in to the cluster: {0}")]
+    SignIn(String),
     /// The configuration makes no client.
     #[error("cannot make a client of the Kubernetes API: {0}")]
     Client(kube::Error),
@@ -72,28 +86,22 @@ pub fn install_tls() {
 
 /// Makes the operator's client: each controller has a back-off of its own.
 pub async fn connect(access: &KubeAccess) -> Result<Client, ConnectError> {
-    let config = match access {
-        KubeAccess::Infer => {
-            let mut config = Config::infer().await.map_err(ConnectError::Infer)?;
-            // From within the cluster there is none.
-            if config.proxy_url.is_some() {
-                config.proxy_url = proxy::of(&config);
-            }
-            config
-        }
-        KubeAccess::Kubeconfig(path) => {
-            let failed = |error| ConnectError::Kubeconfig {
-                path: path.clone(),
+    let named = match access {
+        KubeAccess::Infer => None,
+        KubeAccess::Kubeconfig(path) => Some(path.as_path()),
+    };
+    let (set, home) = (env::var_os("KUBECONFIG"), env::home_dir());
+    let config = match kubeconfig::files(named, set.as_deref(), home) {
+        Some(files) => {
+            let read = kubeconfig::read(&files)?;
+            let made = kubeconfig::config(read, &Overrides::default());
+            made.map_err(|error| ConnectError::Kubeconfig {
+                path: kubeconfig::together(&files),
                 error,
-            };
-            let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
-            let options = KubeConfigOptions::default();
-            let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
-                .await
-                .map_err(failed)?;
-            config.proxy_url = proxy::of(&config);
-            config
+            })?
         }
+        // A pod needs no proxy to its own cluster.
+        None => Config::incluster().map_err(ConnectError::Infer)?,
     };
     client(config, USER_AGENT)
 }
@@ -104,7 +112,45 @@ pub(super) fn client(mut config: Config, user_agent: &str) -> Result<Client, Con
         config.headers.push((name, value));
     }
     config.default_retry = false;
-    Client::try_from(bounded(config)).map_err(ConnectError::Client)
+    let config = bounded(config);
+    let made = match socks_credentials(&config) {
+        Some(credentials) => through_socks(&config, credentials),
+        None => Client::try_from(config),
+    };
+    made.map_err(|error| match error {
+        kube::Error::Auth(error) => ConnectError::SignIn(sign_in_failed(&error)),
+        other => ConnectError::Client(other),
+    })
+}
+
+/// With what name and password a SOCKS proxy is to be asked, if with any.
+fn socks_credentials(config: &Config) -> Option<(String, String)> {
+    let proxy = config.proxy_url.as_ref()?;
+    let (userinfo, _) = proxy.authority()?.as_str().rsplit_once('@')?;
+    let (name, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+    let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    (proxy.scheme_str() == Some("socks5")).then(|| (decoded(name), decoded(password)))
+}
+
+/// The same client as kube (5.0) makes, but for the credentials, which that does not pass to a SOCKS proxy.
+fn through_socks(config: &Config, (name, password): (String, String)) -> kube::Result<Client> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    let proxy = config.proxy_url.clone().unwrap_or_default();
+    let connector = SocksV5::new(proxy, connector).with_auth(name, password);
+    let connector = config.rustls_https_connector_with_connector(connector)?;
+    let mut connector = TimeoutConnector::new(connector);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_read_timeout(config.read_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    connector.set_reset_reader_on_write(config.reset_reader_on_write);
+    let service = tower::ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(tower::BoxError::from)
+        .service(legacy::Client::builder(TokioExecutor::new()).build(connector));
+    Ok(Client::new(service, config.default_namespace.clone()))
 }
 
 fn bounded(mut config: Config) -> Config {

@@ -1,26 +1,274 @@
-//! Through which proxy the API server is reached: as kubectl would, by HTTPS_PROXY and NO_PROXY.
+//! Through which proxy the API server is reached: as kubectl would, by the kubeconfig's `proxy-url`, else by the environment.
 //!
-//! kube (5.0) compares NO_PROXY with the proxy's own address instead of the cluster's, so a cluster that is exempt would not be reached.
+//! The rules are those of Go's `golang.org/x/net/http/httpproxy`, which kubectl is made with; kube (5.0) compares NO_PROXY with the proxy's
+//! own address instead of the cluster's, and refuses everyday forms of it. No message shows a proxy's address: it may hold a password.
 
 use std::env;
+use std::net::IpAddr;
 
 use http::Uri;
-use hyper_util::client::proxy::matcher::Matcher;
-use kube::Config;
+use ipnet::IpNet;
 
-/// The proxy that the kubeconfig names, else the environment's, unless the cluster is exempt.
-pub(super) fn of(config: &Config) -> Option<Uri> {
-    let set = ["HTTPS_PROXY", "https_proxy"].into_iter().find_map(|name| {
-        let value = env::var(name).ok()?;
-        value.parse::<Uri>().ok()
-    });
-    let named = config
-        .proxy_url
-        .clone()
-        .filter(|proxy| set.as_ref() != Some(proxy));
-    named.or_else(|| {
-        let intercept = Matcher::from_env().intercept(&config.cluster_url)?;
-        // As it was set: with the credentials that it may hold.
-        Some(set.unwrap_or_else(|| intercept.uri().clone()))
-    })
+/// A proxy that cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot use the proxy that {named_by} names: {why}, such as http://proxy.example.com:3128")]
+pub struct ProxyError {
+    /// What names it.
+    named_by: &'static str,
+    /// What is wrong with it.
+    why: &'static str,
+}
+
+/// What an environment says of proxies.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Environment {
+    https: Option<(&'static str, String)>,
+    http: Option<(&'static str, String)>,
+    none_for: String,
+}
+
+impl Environment {
+    /// What this process's own says.
+    pub(super) fn of_process() -> Self {
+        Self::of(|name| env::var(name).ok())
+    }
+
+    fn of(read: impl Fn(&'static str) -> Option<String>) -> Self {
+        let first = |names: [&'static str; 2]| {
+            names.into_iter().find_map(|name| {
+                let value = read(name).filter(|value| !value.is_empty())?;
+                Some((name, value))
+            })
+        };
+        Self {
+            https: first(["HTTPS_PROXY", "https_proxy"]),
+            http: first(["HTTP_PROXY", "http_proxy"]),
+            none_for: first(["NO_PROXY", "no_proxy"]).map_or_else(String::new, |(_, list)| list),
+        }
+    }
+
+    /// The proxy to a cluster: the one that its kubeconfig names, else the environment's, unless the cluster is exempt from that.
+    pub(super) fn to(&self, cluster: &Uri, named: Option<&str>) -> Result<Option<Uri>, ProxyError> {
+        if let Some(named) = named.filter(|named| !named.is_empty()) {
+            return usable("the kubeconfig's proxy-url", named.parse().ok()).map(Some);
+        }
+        let set = match cluster.scheme_str() {
+            Some("http") => &self.http,
+            _ => &self.https,
+        };
+        match set {
+            Some((name, value)) if !self.exempts(cluster) => {
+                usable(name, with_scheme(value)).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn exempts(&self, cluster: &Uri) -> bool {
+        let host = cluster.host().unwrap_or_default().to_lowercase();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let address: Option<IpAddr> = host.parse().ok();
+        if host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
+            return true;
+        }
+        let port = cluster.port_u16().unwrap_or(match cluster.scheme_str() {
+            Some("http") => 80,
+            _ => 443,
+        });
+        let mut entries = self
+            .none_for
+            .split(',')
+            .map(|entry| entry.trim().to_lowercase());
+        entries.any(|entry| is_exempt_by(&entry, host, address, port))
+    }
+}
+
+/// Whether one entry of NO_PROXY exempts a host: `*`, an address, a network, a domain with or without its leading dot or `*.`; the
+/// last three with a port, too. What is none of these exempts nothing.
+fn is_exempt_by(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool {
+    if entry == "*" {
+        return true;
+    }
+    if let Ok(network) = entry.parse::<IpNet>() {
+        return address.is_some_and(|address| network.contains(&address));
+    }
+    let (named, of_port) = match entry.rsplit_once(':') {
+        // More colons are an IPv6 address without a port.
+        Some((named, of_port)) if !named.contains(':') || named.ends_with(']') => {
+            (named, Some(of_port))
+        }
+        _ => (entry, None),
+    };
+    let named = named.trim_start_matches('[').trim_end_matches(']');
+    if of_port.is_some_and(|of_port| of_port.parse() != Ok(port)) || named.is_empty() {
+        return false;
+    }
+    if let Ok(named) = named.parse::<IpAddr>() {
+        return address == Some(named);
+    }
+    let named = named
+        .strip_prefix('*')
+        .filter(|rest| rest.starts_with('.'))
+        .unwrap_or(named);
+    match named.strip_prefix('.') {
+        Some(_) => host.ends_with(named),
+        None => {
+            host == named
+                || host
+                    .strip_suffix(named)
+                    .is_some_and(|rest| rest.ends_with('.'))
+        }
+    }
+}
+
+/// A value of the environment; what has no scheme is an HTTP proxy.
+fn with_scheme(value: &str) -> Option<Uri> {
+    let value = match value.contains("://") {
+        true => value.to_owned(),
+        false => format!("http://{value}"),
+    };
+    value.parse().ok()
+}
+
+fn usable(named_by: &'static str, proxy: Option<Uri>) -> Result<Uri, ProxyError> {
+    let error = |why| ProxyError { named_by, why };
+    let proxy = proxy.ok_or_else(|| error("it must be a URL"))?;
+    let scheme = match proxy.scheme_str() {
+        Some(scheme @ ("http" | "https" | "socks5")) => scheme.to_owned(),
+        // Names are resolved by the proxy with either of them.
+        Some("socks5h") => "socks5".to_owned(),
+        _ => {
+            return Err(error(
+                "it must be a URL whose scheme is http, https or socks5",
+            ));
+        }
+    };
+    let has_host = proxy.host().is_some_and(|host| !host.is_empty());
+    let authority = proxy.authority().filter(|_| has_host).cloned();
+    let authority = authority.ok_or_else(|| error("it must be a URL with a host"))?;
+    let rebuilt = Uri::builder()
+        .scheme(&*scheme)
+        .authority(authority)
+        .path_and_query("/");
+    rebuilt.build().map_err(|_| error("it must be a URL"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn environment(pairs: &[(&'static str, &str)]) -> Environment {
+        Environment::of(|name| {
+            let found = pairs.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn to(environment: &Environment, cluster: &str) -> Result<Option<String>, ProxyError> {
+        let proxy = environment.to(&cluster.parse().unwrap(), None)?;
+        Ok(proxy.map(|proxy| proxy.to_string()))
+    }
+
+    #[rstest]
+    #[case("HTTPS_PROXY", "http://proxy:3128", "http://proxy:3128/")]
+    #[case("https_proxy", "http://proxy:3128", "http://proxy:3128/")]
+    #[case::without_scheme("HTTPS_PROXY", "proxy:3128", "http://proxy:3128/")]
+    #[case::without_scheme_but_credentials(
+        "HTTPS_PROXY",
+        "u:p@proxy:3128",
+        "http://u:p@proxy:3128/"
+    )]
+    #[case::socks("HTTPS_PROXY", "socks5://u:p@proxy:1080", "socks5://u:p@proxy:1080/")]
+    #[case::socks_that_resolves("HTTPS_PROXY", "socks5h://proxy:1080", "socks5://proxy:1080/")]
+    fn a_proxy_is_used_as_kubectl_uses_it(
+        #[case] name: &'static str,
+        #[case] value: &str,
+        #[case] proxy: &str,
+    ) {
+        let found = to(
+            &environment(&[(name, value)]),
+            "https://api.example.com:6443",
+        );
+        assert_eq!(found, Ok(Some(proxy.into())));
+    }
+
+    #[test]
+    fn what_is_no_proxy_for_this_cluster_is_not_used() {
+        let http = environment(&[("HTTP_PROXY", "http://proxy:3128")]);
+        assert_eq!(to(&http, "https://api.example.com"), Ok(None));
+        assert!(to(&http, "http://api.example.com").unwrap().is_some());
+        let all = environment(&[("ALL_PROXY", "http://proxy:3128"), ("HTTPS_PROXY", "")]);
+        assert_eq!(to(&all, "https://api.example.com"), Ok(None));
+    }
+
+    #[rstest]
+    #[case("https://localhost:6443")]
+    #[case("https://127.0.0.1:6443")]
+    #[case("https://127.8.8.8")]
+    #[case("https://[::1]:6443")]
+    fn a_cluster_on_the_loopback_is_reached_without_one(#[case] cluster: &str) {
+        assert_eq!(
+            to(
+                &environment(&[("HTTPS_PROXY", "http://127.0.0.1:9")]),
+                cluster
+            ),
+            Ok(None)
+        );
+    }
+
+    #[rstest]
+    #[case("example.com", "https://api.example.com:6443", true)]
+    #[case("example.com", "https://example.com", true)]
+    #[case("example.com", "https://notexample.com", false)]
+    #[case(".example.com", "https://api.example.com", true)]
+    #[case(".example.com", "https://example.com", false)]
+    #[case("*.example.com", "https://api.example.com", true)]
+    #[case("API.Example.com", "https://api.example.COM", true)]
+    #[case("api.example.com:6443", "https://api.example.com:6443", true)]
+    #[case("api.example.com:6443", "https://api.example.com", false)]
+    #[case("api.example.com:443", "https://api.example.com", true)]
+    #[case("10.0.0.1", "https://10.0.0.1:6443", true)]
+    #[case("10.0.0.0/8", "https://10.1.2.3:6443", true)]
+    #[case("10.0.0.0/8", "https://11.1.2.3:6443", false)]
+    #[case("10.0.0.1:6443", "https://10.0.0.1:6443", true)]
+    #[case("fd00::/8", "https://[fd00::1]:6443", true)]
+    #[case("fd00::1", "https://[fd00::1]:6443", true)]
+    #[case("[fd00::1]:6443", "https://[fd00::1]:6443", true)]
+    #[case("*", "https://api.example.com", true)]
+    #[case(" , example.org , example.com,", "https://api.example.com", true)]
+    #[case::no_network("192.168.0.0/255.255.0.0", "https://192.168.1.1", false)]
+    #[case::of_windows("<local>", "https://api", false)]
+    #[case::a_path("/var/run/docker.sock", "https://api.example.com", false)]
+    #[case::blanks_between("example.com example.org", "https://example.org", false)]
+    fn a_cluster_is_exempt_as_for_kubectl(
+        #[case] none_for: &str,
+        #[case] cluster: &str,
+        #[case] exempt: bool,
+    ) {
+        let set = [("HTTPS_PROXY", "http://proxy:3128"), ("NO_PROXY", none_for)];
+        assert_eq!(to(&environment(&set), cluster).unwrap().is_none(), exempt);
+    }
+
+    #[test]
+    fn the_kubeconfigs_own_proxy_comes_first_and_knows_no_exemption() {
+        let set = environment(&[("HTTPS_PROXY", "http://other:1"), ("NO_PROXY", "*")]);
+        let cluster: Uri = "https://localhost:6443".parse().unwrap();
+        let found = set.to(&cluster, Some("socks5://own:1080")).unwrap();
+        assert_eq!(found.unwrap().to_string(), "socks5://own:1080/");
+    }
+
+    #[rstest]
+    #[case("ftp://user:s3cret@proxy:21")]
+    #[case("http://user:s3cret@pro xy")]
+    #[case("http://user:s3cret@")]
+    fn no_message_shows_a_password(#[case] value: &str) {
+        let set = environment(&[("HTTPS_PROXY", value)]);
+        let error = to(&set, "https://api.example.com").unwrap_err();
+        let told = format!("{error} {error:?}");
+        assert!(
+            told.contains("HTTPS_PROXY") && !told.contains("s3cret"),
+            "{told}"
+        );
+    }
 }

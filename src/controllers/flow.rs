@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 
+use super::registry::Registry;
 use crate::cluster::{Cluster, Events, Key, Notice, Trouble};
-use crate::plan::validity::{Plan, plan};
+use crate::plan::validity::{Lender, Plan, plan};
 use crate::runtime::{Clock, Outcome, Passes};
 
 /// What passes over flows share.
 pub struct Flows {
     /// The cluster.
     pub cluster: Arc<Cluster>,
+    /// What is known of each account.
+    pub registry: Arc<Registry>,
     /// The time.
     pub clock: Clock,
     /// What people are told.
@@ -19,23 +22,30 @@ pub struct Flows {
 }
 
 impl Flows {
-    /// Has a flow looked at when it changes, and when its integration appears or goes. Subscribe before the watches start.
-    pub fn subscribe(cluster: &Arc<Cluster>, passes: &Passes<Key>) {
+    /// Has a flow looked at when it changes, when its integration appears, changes (its status says when it was listed) or goes, and when
+    /// one of its vaults was listed for a request. Subscribe before the watches start.
+    pub fn subscribe(cluster: &Arc<Cluster>, registry: &Registry, passes: &Passes<Key>) {
         let ask = passes.clone();
         cluster.flows.subscribe(move |flow| ask.ask(Key::of(flow)));
         let (ask, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
-        cluster.integrations.subscribe(move |integration| {
+        let look_at_those_of = move |integration: &Key| {
             let Some(cluster) = cluster_of.upgrade() else {
                 return;
             };
             let concerned = cluster.flows.select(|flow| {
-                flow.namespace() == integration.namespace()
-                    && flow.spec.integration.0 == integration.name_any()
+                flow.namespace().as_deref() == Some(&integration.namespace)
+                    && flow.spec.integration.0 == integration.name
             });
             concerned
                 .iter()
                 .for_each(|flow| ask.ask(Key::of(flow.as_ref())));
-        });
+        };
+        let of_listing = look_at_those_of.clone();
+        registry.subscribe(of_listing);
+        let of_change = look_at_those_of;
+        cluster
+            .integrations
+            .subscribe(move |integration| of_change(&Key::of(integration)));
     }
 
     /// Looks at one flow once.
@@ -46,8 +56,13 @@ impl Flows {
             return Outcome::Gone;
         };
         let integration = Key::new(&key.namespace, &flow.spec.integration.0);
-        let integration = self.cluster.integrations.get(&integration);
-        let Plan { status, notes } = plan(&flow, integration.as_deref(), self.clock.now());
+        let object = self.cluster.integrations.get(&integration);
+        let (inventory, _) = self.registry.known(&integration);
+        let lender = object.as_ref().map(|object| Lender {
+            object,
+            inventory: inventory.as_deref(),
+        });
+        let Plan { status, notes } = plan(&flow, lender, self.clock.now());
         match self.cluster.flows.patch_status(&flow, &status).await {
             Ok(written) => {
                 for note in notes.into_iter().filter(|_| written) {

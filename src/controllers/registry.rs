@@ -29,6 +29,8 @@ pub struct Registry {
     entries: RwLock<HashMap<Key, Arc<Entry>>>,
     accounts: Arc<dyn Accounts>,
     tools: Arc<Tools>,
+    /// Who wants to know that a vault was listed.
+    listed: RwLock<Vec<Box<dyn Fn(&Key) + Send + Sync>>>,
 }
 
 /// One integration.
@@ -95,7 +97,14 @@ impl Registry {
             entries: RwLock::default(),
             accounts,
             tools: Arc::new(tools),
+            listed: RwLock::default(),
         }
+    }
+
+    /// Has somebody told when a vault of an integration was listed for a request.
+    pub fn subscribe(&self, told: impl Fn(&Key) + Send + Sync + 'static) {
+        let mut listed = self.listed.write().unwrap_or_else(PoisonError::into_inner);
+        listed.push(Box::new(told));
     }
 
     /// The vaults and items of an integration, as far as they are known since the start, and until when 1Password asks us to wait.
@@ -190,6 +199,8 @@ impl Registry {
             looking_for,
             at,
         );
+        let listed = self.listed.read().unwrap_or_else(PoisonError::into_inner);
+        listed.iter().for_each(|told| told(integration));
         Ok(())
     }
 

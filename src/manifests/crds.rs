@@ -3,7 +3,7 @@
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-use super::{ManifestError, schema};
+use super::{ManifestError, forms, schema};
 use crate::api::{AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration};
 
 /// The definitions, each with the plural name of its kind.
@@ -30,6 +30,7 @@ pub fn crds() -> Result<Vec<(String, Value)>, ManifestError> {
             .pointer_mut("/spec/versions/0/schema/openAPIV3Schema")
             .ok_or_else(|| build("it has no schema".into()))?;
         complete_root(root);
+        forms::say_in_words(root).map_err(build)?;
         schema::complete(root);
         Ok((plural, crd))
     })

@@ -11,6 +11,7 @@
 
 mod chart;
 mod crds;
+mod forms;
 mod policies;
 mod schema;
 mod yaml;

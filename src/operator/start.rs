@@ -190,7 +190,7 @@ fn prepare(
     Integrations::subscribe(&cluster, &boundary, &integration_passes);
     let decision_passes: Passes<Key> = Passes::new("decision", clock.clone(), metrics.clone());
     Decisions::subscribe(&cluster, &decision_passes);
-    Flows::subscribe(&cluster, &flow_passes);
+    Flows::subscribe(&cluster, &registry, &flow_passes);
     let loan_events = cluster.events("loan", tasks);
     let loans = Loans::new(
         cluster.clone(),
@@ -200,6 +200,12 @@ fn prepare(
         loan_events,
     );
     loans.subscribe(&loan_passes);
+    let flows = Arc::new(Flows {
+        cluster: cluster.clone(),
+        registry: registry.clone(),
+        clock: clock.clone(),
+        events: cluster.events("flow", tasks),
+    });
     let integrations = Arc::new(Integrations {
         cluster: cluster.clone(),
         registry,
@@ -210,11 +216,6 @@ fn prepare(
         metrics,
         tasks: tasks.clone(),
         passes: integration_passes.clone(),
-    });
-    let flows = Arc::new(Flows {
-        cluster: cluster.clone(),
-        clock: clock.clone(),
-        events: cluster.events("flow", tasks),
     });
     let decisions = Arc::new(Decisions {
         cluster: cluster.clone(),

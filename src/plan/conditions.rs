@@ -41,6 +41,18 @@ impl<'a> Conditions<'a> {
         self.put(type_, "Unknown", reason, message.into());
     }
 
+    /// Say what was said before, of the same generation.
+    pub fn say_again(&mut self, before: &Condition) {
+        let Condition {
+            type_,
+            status,
+            reason,
+            message,
+            ..
+        } = before;
+        self.put(type_, status, reason, message.clone());
+    }
+
     fn put(&mut self, type_: &str, status: &str, reason: &str, message: String) {
         let since = self
             .before

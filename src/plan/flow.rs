@@ -10,9 +10,11 @@ use crate::api::{
     OnePasswordIntegration,
 };
 
+use super::alike::Alike;
+use super::items::{item_matches, missing_exclude};
 use super::observed::{Observed, Usage};
 use super::reasons::grant as reasons;
-use super::selection::{is_among, item_matches, namespace_matches};
+use super::selection::{is_among, namespace_matches};
 use super::terms::{Agreement, Objection, Subject, agree};
 use super::timeframe::{Opening, opening};
 
@@ -34,6 +36,31 @@ pub fn open_to(seen: &Observed, grant: &AccessGrant, requester: &Identity) -> Ve
         .collect();
     flows.sort_by_cached_key(|flow| (approvals(flow), name(flow).to_owned()));
     flows
+}
+
+/// The flows by which this person may not ask, though they name the person in another spelling.
+pub fn misspelt_for(
+    seen: &Observed,
+    grant: &AccessGrant,
+    requester: &Identity,
+) -> Vec<ConsideredFlow> {
+    let namespace = grant.metadata.namespace.as_deref().unwrap_or_default();
+    let integration = seen.integration.as_ref().map(|i| &i.object.metadata);
+    let flows = seen
+        .flows
+        .iter()
+        .filter(|flow| integration.is_some_and(|integration| belongs_to(flow, integration)))
+        .filter(|flow| namespace_matches(flow, namespace, &seen.namespace_labels));
+    let misspelt = flows.filter_map(|flow| {
+        let mut subjects = flow.spec.requesters.iter();
+        let alike = subjects.find_map(|subject| Alike::of_subject(subject, requester))?;
+        let why = format!(
+            "{}: have one of the two spellings corrected",
+            alike.compared()
+        );
+        Some(not_chosen(flow, &Objection::new(reasons::NO_FLOW, why)))
+    });
+    misspelt.take(SHOWN).collect()
 }
 
 /// A flow counts only beside its integration: whoever may write flows elsewhere must not open this one.
@@ -140,6 +167,13 @@ fn covers(
     }
     if let Some(why) = too_few_approvals(flow, subject.integration) {
         return reject(reasons::NO_FLOW_COVERS, why);
+    }
+    let integration = seen.integration.as_ref();
+    let inventory = integration.and_then(|integration| integration.inventory.as_ref());
+    let allowed = &subject.integration.spec.vaults;
+    if inventory.is_some_and(|it| missing_exclude(&flow.spec.items, it, allowed).is_some()) {
+        let message = "one of its exclude rules names a vault from which the integration does not lend, and until that is mended it lends nothing; ask whoever keeps the flow";
+        return reject(reasons::NO_FLOW_COVERS, message.into());
     }
     let agreement = agree(subject, flow)?;
     if let Some(frame) = &flow.spec.timeframe {

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{LinkLifetime, TitleOrId};
 
 use super::integration::choose_vaults;
+use super::titles::typed;
 
 /// For this long after a listing that did not settle a name, the same name causes no further listing.
 pub const REFUTED_FOR: SignedDuration = SignedDuration::from_mins(5);
@@ -87,33 +88,59 @@ impl Inventory {
         vault_of(self.vaults.iter().collect(), title_or_id)
     }
 
-    /// The same of those vaults only that this allow-list names, and of which something holds: what was listed by an earlier allow-list may be
-    /// more than is lent from now.
+    /// The vaults that this allow-list names: what was listed by an earlier one may be more than is lent from now.
+    pub fn allowed(&self, allowed: &[TitleOrId]) -> Vec<&VaultSeen> {
+        let all = self.vaults.iter().collect();
+        choose_vaults(all, allowed, |vault| (&vault.id, &vault.title)).vaults
+    }
+
+    /// The vault of this id or, if there is none, of this title, of those that the allow-list names and of which something holds; at last
+    /// the only one whose title people type like this.
     pub fn vault_that(
         &self,
         title_or_id: &str,
         allowed: &[TitleOrId],
         holds: impl Fn(&VaultSeen) -> bool,
     ) -> Lookup<&VaultSeen> {
-        let all = self.vaults.iter().collect();
-        let mut chosen = choose_vaults(all, allowed, |vault| (&vault.id, &vault.title));
-        chosen.vaults.retain(|vault| holds(vault));
-        vault_of(chosen.vaults, title_or_id)
+        let vaults = || {
+            let mut vaults = self.allowed(allowed);
+            vaults.retain(|vault| holds(vault));
+            vaults
+        };
+        match vault_of(vaults(), title_or_id) {
+            Lookup::None => only(alike(vaults(), title_or_id, |vault| &vault.title)),
+            found => found,
+        }
     }
 }
 
 impl VaultSeen {
-    /// The item of this id or, if there is none, of this title. Items in use come before archived ones of the same title.
+    /// The item of this id or, if there is none, of exactly this title. Items in use come before archived ones of the same title.
     pub fn item(&self, title_or_id: &str) -> Lookup<&ItemSeen> {
-        self.item_that(title_or_id, |_| true)
+        self.exactly(title_or_id, &|_| true)
     }
 
-    /// The same of those items only of which something holds.
+    /// The same of those items only of which something holds; at last the only one whose title people type like this.
+    ///
+    /// Nothing is listed anew to learn whether the title has come to be exactly one's in the meantime: who asks sees the title of what is
+    /// lent, and a listing for each request that is typed in another case would use up the account's requests.
     pub fn item_that(
         &self,
         title_or_id: &str,
         holds: impl Fn(&ItemSeen) -> bool,
     ) -> Lookup<&ItemSeen> {
+        let exactly = self.exactly(title_or_id, &holds);
+        if exactly != Lookup::None {
+            return exactly;
+        }
+        let held = self.items.iter().filter(|item| holds(item));
+        let alike = alike(held, title_or_id, |item| &item.title);
+        let (active, archived): (Vec<_>, Vec<_>) = alike.into_iter().partition(|item| item.active);
+        // Several in use are not settled by one that is archived.
+        only(if active.is_empty() { archived } else { active })
+    }
+
+    fn exactly(&self, title_or_id: &str, holds: &impl Fn(&ItemSeen) -> bool) -> Lookup<&ItemSeen> {
         let items = || self.items.iter().filter(|item| holds(item));
         if let Some(item) = items().find(|item| item.id == title_or_id) {
             return Lookup::One(item);
@@ -192,6 +219,25 @@ fn vault_of<'a>(mut vaults: Vec<&'a VaultSeen>, title_or_id: &str) -> Lookup<&'a
     Lookup::of(vaults, |vault| &vault.id)
 }
 
+/// Those whose titles people type like this.
+fn alike<'a, T>(
+    among: impl IntoIterator<Item = &'a T>,
+    name: &str,
+    title: impl Fn(&T) -> &String,
+) -> Vec<&'a T> {
+    let name = typed(name);
+    let all = among.into_iter();
+    all.filter(|one| typed(title(one)) == name).collect()
+}
+
+/// One, if it is the only one.
+fn only<T>(candidates: Vec<&T>) -> Lookup<&T> {
+    match candidates[..] {
+        [one] => Lookup::One(one),
+        _ => Lookup::None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,6 +299,31 @@ mod tests {
             item("i7", "old", false),
         ]);
         assert_eq!(id_of(vault.item(name)), found);
+    }
+
+    #[rstest::rstest]
+    #[case::exactly("db", Lookup::One("i1".into()))]
+    #[case::exactly_in_another_case("DB", Lookup::One("i2".into()))]
+    #[case::as_typed("WEB  console ", Lookup::One("i3".into()))]
+    #[case::not_one_only("Db", Lookup::None)]
+    #[case::one_in_use_before_an_archived_one("ONCE", Lookup::One("i5".into()))]
+    #[case::only_archived("OLD", Lookup::One("i6".into()))]
+    #[case::not_of_those("PRIVATE", Lookup::None)]
+    fn a_title_is_found_as_people_type_it_if_that_finds_exactly_one(
+        #[case] name: &str,
+        #[case] found: Lookup<String>,
+    ) {
+        let vault = vault(vec![
+            item("i1", "db", true),
+            item("i2", "DB", true),
+            item("i3", "Web Console", true),
+            item("i4", "once", false),
+            item("i5", "Once", true),
+            item("i6", "old", false),
+            item("i7", "private", true),
+            item("i8", "dB", false),
+        ]);
+        assert_eq!(id_of(vault.item_that(name, |item| item.id != "i7")), found);
     }
 
     #[test]

@@ -3,10 +3,12 @@
 //! [`grant::plan`] looks at one loan and says at most one thing to do, what its status should say, and when to look
 //! again. It is total: odd input becomes a condition, never an error.
 
+pub mod alike;
 pub mod approval;
 pub mod boundary;
 mod canonical;
 pub mod conditions;
+pub mod coverage;
 pub mod denial;
 pub mod digest;
 pub mod effect;
@@ -17,6 +19,7 @@ mod held_up;
 pub mod in_line;
 pub mod integration;
 pub mod inventory;
+pub mod items;
 pub mod leftover;
 pub mod links;
 pub mod loan;
@@ -34,5 +37,6 @@ pub mod selection;
 pub mod status;
 pub mod terms;
 pub mod timeframe;
+pub mod titles;
 pub mod validity;
 mod vetting;

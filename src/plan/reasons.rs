@@ -212,4 +212,14 @@ pub mod flow {
     pub const TOO_FEW_APPROVALS: &str = "TooFewApprovals";
     /// The selector of namespaces cannot be understood.
     pub const INVALID_SELECTOR: &str = "InvalidSelector";
+    /// A rule of what is excluded names a vault that is not there, so nothing is lent.
+    pub const EXCLUDE_NAMES_NO_VAULT: &str = "ExcludeNamesNoVault";
+    /// The account has not been listed yet.
+    pub const NOT_LISTED: &str = "NotListedYet";
+    /// Each rule matches something.
+    pub const RULES_MATCH: &str = "RulesMatch";
+    /// A rule matches nothing.
+    pub const RULE_MATCHES_NOTHING: &str = "RuleMatchesNothing";
+    /// A wildcard of a pattern may have been meant as the character itself.
+    pub const WILDCARD_IN_TITLE: &str = "WildcardInTitle";
 }

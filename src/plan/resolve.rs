@@ -5,19 +5,21 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{
-    AccessFlow, AccessGrant, ConsideredFlow, FromNamespaces, Identity, Phase, READY, Resolved,
-    TitleOrId,
+    AccessFlow, AccessGrant, ConsideredFlow, FromNamespaces, Identity, ItemRef, Phase, READY,
+    Resolved, TitleOrId,
 };
 
 use super::effect::Effect;
-use super::flow::{choose, open_to};
+use super::flow::{choose, misspelt_for, open_to};
 use super::inventory::{Inventory, ItemSeen, Lookup, VaultSeen};
+use super::items::{Selection, lends_from, resolved};
 use super::observed::{IntegrationSeen, Observed};
 use super::quota::Budget;
 use super::reasons::grant as reasons;
 use super::retry::Attempt;
-use super::selection::{is_known, is_one_of, item_matches, lends_from};
+use super::selection::{is_known, is_one_of};
 use super::terms::{Agreement, Subject};
+use super::titles::{near, quoted};
 
 /// What was applied together with a request, such as by GitOps, is known so long after it at the latest.
 const APPLIED_TOGETHER: SignedDuration = SignedDuration::from_secs(5);
@@ -29,7 +31,11 @@ pub(super) fn look_up_and_agree(
     now: Timestamp,
     considered: &mut Vec<ConsideredFlow>,
 ) -> Result<Agreement, Hold> {
-    let found = look_up(seen, grant, now)?;
+    let found = look_up(seen, grant, now).inspect_err(|hold| {
+        if let (reasons::NO_FLOW, Some(requester)) = (hold.reason, &grant.spec.requester) {
+            *considered = misspelt_for(seen, grant, requester);
+        }
+    })?;
     let choice = choose(&found.flows, &found.subject(grant), seen, now);
     *considered = choice.considered;
     choice.outcome.map_err(|objection| {
@@ -95,8 +101,12 @@ pub(super) fn look_up<'a>(
             .flow
             .as_ref()
             .map_or(String::new(), |f| format!(" named {f:?}"));
+        let misspelt = misspelt_for(seen, grant, requester);
+        let misspelt = misspelt.first().map_or_else(String::new, |flow| {
+            format!(". The flow {:?} comes close: {}", flow.name, flow.reason)
+        });
         let message = format!(
-            "no flow{only} of this integration lets you ask from this namespace; ask its owners for one"
+            "no flow{only} of this integration lets you ask from this namespace; ask its owners for one{misspelt}"
         );
         return Err(Hold::fails(reasons::NO_FLOW, message).unless_just_made(grant, now));
     }
@@ -186,22 +196,28 @@ fn look_up_vault<'a>(
     allowed: &[TitleOrId],
     flows: &[Arc<AccessFlow>],
 ) -> Result<&'a VaultSeen, Hold> {
-    let vault_name = &grant.spec.item.vault.0;
-    let is_lent_from = |vault: &VaultSeen| {
+    let is_lent = |vault: &VaultSeen| {
         let vault = resolved(vault);
-        flows.iter().any(|f| lends_from(&f.spec.items, &vault))
+        flows
+            .iter()
+            .any(|flow| lends_from(&flow.spec.items, &vault))
     };
-    match inventory.vault_that(vault_name, allowed, is_lent_from) {
+    let name = &grant.spec.item.vault.0;
+    match inventory.vault_that(name, allowed, is_lent) {
         Lookup::One(vault) => Ok(vault),
         Lookup::None => {
+            let mut lent = inventory.allowed(allowed);
+            lent.retain(|vault| is_lent(vault));
+            let titles: Vec<_> = lent.iter().map(|vault| vault.title.as_str()).collect();
             let message = format!(
-                "no flow that lets you ask lends from a vault {vault_name:?}; check the spelling, or ask the integration's owners for a flow"
+                "no flow that lets you ask lends from a vault {name:?}{}",
+                other_vaults(&grant.spec.item, &titles)
             );
             Err(Hold::fails(reasons::VAULT_NOT_ALLOWED, message))
         }
         Lookup::Several(ids) => {
             let message = format!(
-                "several vaults are called {vault_name:?}; ask by id: {}",
+                "several vaults are called {name:?}; ask by id: {}",
                 listed(&ids)
             );
             Err(Hold::fails(reasons::VAULT_AMBIGUOUS, message))
@@ -209,19 +225,35 @@ fn look_up_vault<'a>(
     }
 }
 
-fn resolved(vault: &VaultSeen) -> Resolved {
-    Resolved {
-        id: vault.id.clone(),
-        title: vault.title.clone(),
+/// Which vault may have been meant: one whose title has a slash, at which the plugin takes the item's title to begin, or one of a
+/// title that comes close.
+fn other_vaults(asked: &ItemRef, titles: &[&str]) -> String {
+    let whole = format!("{}/{}", asked.vault.0, asked.item.0);
+    let cut = titles.iter().find_map(|title| {
+        let item = whole.strip_prefix(title)?.strip_prefix('/')?;
+        (title.contains('/') && !item.is_empty()).then_some((title, item))
+    });
+    match cut {
+        Some((vault, item)) => format!(
+            "; there is a vault {vault:?}: ask for its item {item:?}, in kubectl keyloan by --vault and --item"
+        ),
+        None => close(near(&asked.vault.0, titles.iter().copied())),
+    }
+}
+
+/// Titles that come close, for the end of a sentence.
+fn close(titles: Vec<&str>) -> String {
+    match titles[..] {
+        [] => String::new(),
+        _ => format!("; close to it: {}", quoted(titles)),
     }
 }
 
 /// Whether one of these flows lends an item of this vault, suspended or not.
 fn lent_by(flows: &[Arc<AccessFlow>], vault: &Resolved) -> impl Fn(&ItemSeen) -> bool {
-    move |item| {
-        let mut flows = flows.iter();
-        flows.any(|flow| item_matches(&flow.spec.items, vault, item))
-    }
+    let rules = flows.iter().map(|flow| Selection::of(&flow.spec.items));
+    let rules: Vec<_> = rules.collect();
+    move |item| rules.iter().any(|rules| rules.matches(vault, item))
 }
 
 fn look_up_item<'a>(
@@ -234,7 +266,7 @@ fn look_up_item<'a>(
     let found = match vault.item(item_name) {
         Lookup::One(item) if item.active => return Ok(item),
         // Of items that no flow lends to the requester neither ids nor whether they are archived are told: they are not found.
-        _ => vault.item_that(item_name, is_lent),
+        _ => vault.item_that(item_name, &is_lent),
     };
     let refusal = match found {
         Lookup::One(item) if item.active => return Ok(item),
@@ -243,9 +275,14 @@ fn look_up_item<'a>(
             Hold::fails(reasons::ITEM_ARCHIVED, message)
         }
         Lookup::None => {
+            let lent = vault
+                .items
+                .iter()
+                .filter(|item| item.active && is_lent(item));
             let message = format!(
-                "the vault {:?} has no item {item_name:?}; check the spelling, or ask by id",
-                vault.title
+                "the vault {:?} has no item {item_name:?}; check the spelling, or ask by id{}",
+                vault.title,
+                close(near(item_name, lent.map(|item| item.title.as_str())))
             );
             Hold::fails(reasons::ITEM_NOT_FOUND, message)
         }

@@ -1,16 +1,12 @@
-//! Which people, namespaces and items a flow's rules match.
+//! Which people and namespaces a flow's rules match.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use wildmatch::WildMatch;
 
 use crate::api::{
-    AccessFlow, AgreedPerson, FromNamespaces, Identity, ItemSelection, ItemSelector, Person,
-    PersonKind, Resolved, Subject, SubjectKind,
+    AccessFlow, AgreedPerson, FromNamespaces, Identity, Person, PersonKind, Subject, SubjectKind,
 };
-
-use super::inventory::ItemSeen;
 
 /// Whether a flow takes requests from a namespace.
 pub fn namespace_matches(
@@ -104,40 +100,4 @@ pub fn is_one_of(people: &[impl Named], who: &Identity) -> bool {
 
 fn in_group(who: &Identity, group: &str) -> bool {
     !group.starts_with("system:") && who.groups.iter().any(|g| g.0 == group)
-}
-
-/// Whether anything of a vault can be included.
-pub fn lends_from(selection: &ItemSelection, vault: &Resolved) -> bool {
-    selection.include.iter().any(|s| in_vault(s, vault))
-}
-
-fn in_vault(selector: &ItemSelector, vault: &Resolved) -> bool {
-    let name = &selector.vault.0;
-    *name == vault.id || (*name == vault.title && !has_form_of_id(name))
-}
-
-/// Whether a name is written as 1Password writes its ids: 26 characters a-z and 2-7. A rule that names a vault so means its id and
-/// no title: else whoever may title a vault could title it like the id of another one, and have it taken for that.
-pub fn has_form_of_id(name: &str) -> bool {
-    let of_id = |c: u8| matches!(c, b'a'..=b'z' | b'2'..=b'7');
-    name.len() == 26 && name.bytes().all(of_id)
-}
-
-/// Whether an item is included, and not excluded.
-pub fn item_matches(selection: &ItemSelection, vault: &Resolved, item: &ItemSeen) -> bool {
-    let any =
-        |selectors: &[ItemSelector]| selectors.iter().any(|s| selector_matches(s, vault, item));
-    any(&selection.include) && !any(&selection.exclude)
-}
-
-fn selector_matches(selector: &ItemSelector, vault: &Resolved, item: &ItemSeen) -> bool {
-    let by_id = selector.ids.is_empty() || selector.ids.iter().any(|id| id.0 == item.id);
-    let by_title = selector.titles.is_empty()
-        || selector
-            .titles
-            .iter()
-            .any(|pattern| WildMatch::new(&pattern.0).matches(&item.title));
-    let by_tag =
-        selector.tags.is_empty() || selector.tags.iter().any(|tag| item.tags.contains(&tag.0));
-    in_vault(selector, vault) && by_id && by_title && by_tag
 }

@@ -66,7 +66,11 @@ fn at(day: Date, time: CivilTime, zone: &TimeZone) -> Option<Timestamp> {
         .map(|z| z.timestamp())
 }
 
+/// The end of the day is the next day's midnight: as no frame that opens closes before it, the day after is meant without more ado.
 fn time_of_day(text: &TimeOfDay) -> Option<CivilTime> {
+    if text.0 == "24:00" {
+        return Some(CivilTime::midnight());
+    }
     let (hour, minute) = text.0.split_once(':')?;
     CivilTime::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
 }
@@ -147,6 +151,24 @@ mod tests {
         let frame = frame(&[Weekday::Fri], "22:00", "06:00");
         assert_eq!(opening(&frame, t("2026-11-28T04:59:00Z")), Opening::Open); // Saturday 05:59
         assert_ne!(opening(&frame, t("2026-11-27T04:59:00Z")), Opening::Open); // Friday 05:59
+    }
+
+    #[test]
+    fn a_frame_until_24_00_is_open_to_the_end_of_its_day_and_no_longer() {
+        use Weekday::*;
+        let weekend = frame(&[Sat, Sun], "00:00", "24:00");
+        for (now, open) in [
+            ("2026-11-27T22:59:59Z", false), // Friday 23:59:59
+            ("2026-11-27T23:00:00Z", true),  // Saturday 00:00
+            ("2026-11-28T23:00:00Z", true),  // Sunday 00:00
+            ("2026-11-29T22:59:59Z", true),  // Sunday 23:59:59
+            ("2026-11-29T23:00:00Z", false), // Monday 00:00
+        ] {
+            assert_eq!(opening(&weekend, t(now)) == Opening::Open, open, "{now}");
+        }
+        let evening = frame(&[Mon], "18:00", "24:00");
+        assert_eq!(opening(&evening, t("2026-11-23T22:59:59Z")), Opening::Open);
+        assert_ne!(opening(&evening, t("2026-11-23T23:00:00Z")), Opening::Open);
     }
 
     #[test]

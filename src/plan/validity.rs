@@ -3,11 +3,16 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use crate::api::{self, AccessFlow, AccessFlowStatus, OnePasswordIntegration, Span};
+use crate::api::{
+    self, AccessFlow, AccessFlowStatus, FlowLends, OnePasswordIntegration, Span,
+};
 
 use super::conditions::{self, Conditions};
+use super::coverage::{coverage, together};
 use super::effect::Note;
 use super::flow::too_few_approvals;
+use super::inventory::Inventory;
+use super::items::missing_exclude;
 use super::reasons::flow as reasons;
 use super::timeframe::{Opening, opening};
 
@@ -20,19 +25,25 @@ pub struct Plan {
     pub notes: Vec<Note>,
 }
 
-/// Decide. A flow is Ready when a request that fits it can be granted by it, as far as the flow is concerned.
-pub fn plan(
-    flow: &AccessFlow,
-    integration: Option<&OnePasswordIntegration>,
-    now: Timestamp,
-) -> Plan {
+/// What is seen of a flow's integration.
+#[derive(Clone, Copy, Debug)]
+pub struct Lender<'a> {
+    /// The integration.
+    pub object: &'a OnePasswordIntegration,
+    /// What was listed since the operator started, if anything was.
+    pub inventory: Option<&'a Inventory>,
+}
+
+/// Decide, with what is seen of the flow's integration, if it exists. A flow is Ready when a request that fits it can be granted by it, as
+/// far as the flow is concerned.
+pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Plan {
     let before = flow
         .status
         .as_ref()
         .map_or(&[][..], |status| &status.conditions);
     let generation = flow.metadata.generation.unwrap_or(0);
     let mut said = Conditions::new(before, generation, now);
-    match trouble(flow, integration, now) {
+    match trouble(flow, lender, now) {
         Some((reason, message)) => said.say(api::READY, false, reason, message),
         None => said.say(
             api::READY,
@@ -41,23 +52,68 @@ pub fn plan(
             "People can ask by this flow.",
         ),
     }
+    let lends = say_what_matches(&mut said, flow, lender);
     let conditions = said.done();
+    let unremarkable = [reasons::VALID, reasons::NOT_LISTED, reasons::RULES_MATCH];
     let warns = |condition: &api::Condition| {
-        ![reasons::VALID, reasons::SUSPENDED].contains(&condition.reason.as_str())
+        condition.reason != reasons::SUSPENDED && !unremarkable.contains(&condition.reason.as_str())
     };
-    let notes = conditions::notes(before, &conditions, warns);
+    let mut notes = conditions::notes(before, &conditions, warns);
+    // What goes without saying: it comes before Ready does, or with it.
+    notes.retain(|note| {
+        ![reasons::NOT_LISTED, reasons::RULES_MATCH].contains(&note.reason.as_str())
+    });
     Plan {
         status: AccessFlowStatus {
             observed_generation: Some(generation),
             conditions,
+            lends,
         },
         notes,
     }
 }
 
+/// Says whether each rule matches something, as the account was last listed. As long as a new operator has not listed it, what the one
+/// before said of these rules holds.
+fn say_what_matches(
+    said: &mut Conditions<'_>,
+    flow: &AccessFlow,
+    lender: Option<Lender<'_>>,
+) -> Option<FlowLends> {
+    let listed = lender.and_then(|lender| Some((lender.inventory?, &lender.object.spec.vaults)));
+    let Some((inventory, allowed)) = listed else {
+        let status = flow.status.as_ref();
+        let conditions = status.map_or(&[][..], |status| &status.conditions);
+        let before = conditions.iter().find(|condition| {
+            condition.type_ == api::MATCHES_ITEMS
+                && condition.observed_generation == flow.metadata.generation
+        });
+        let Some(before) = before.filter(|_| lender.is_some()) else {
+            let message = "The vaults of the integration have not been listed yet.";
+            said.say_unknown(api::MATCHES_ITEMS, reasons::NOT_LISTED, message);
+            return None;
+        };
+        said.say_again(before);
+        return status.and_then(|status| status.lends);
+    };
+    let found = coverage(&flow.spec.items, inventory, allowed);
+    let (holds, reason, message) = if !found.idle.is_empty() {
+        let message = format!("In spec.items, {}.", together(&found.idle));
+        (false, reasons::RULE_MATCHES_NOTHING, message)
+    } else if !found.doubtful.is_empty() {
+        let message = format!("In spec.items, {}.", together(&found.doubtful));
+        (true, reasons::WILDCARD_IN_TITLE, message)
+    } else {
+        let message = "Each rule of spec.items matches something.";
+        (true, reasons::RULES_MATCH, message.to_owned())
+    };
+    said.say(api::MATCHES_ITEMS, holds, reason, message);
+    Some(found.lends)
+}
+
 fn trouble(
     flow: &AccessFlow,
-    integration: Option<&OnePasswordIntegration>,
+    lender: Option<Lender<'_>>,
     now: Timestamp,
 ) -> Option<(&'static str, String)> {
     let spec = &flow.spec;
@@ -66,7 +122,7 @@ fn trouble(
     }
     if let Some(Opening::Invalid(why)) = spec.timeframe.as_ref().map(|frame| opening(frame, now)) {
         let message = format!(
-            "The timeframe cannot be used, so nobody can ask by this flow: {why}. Times are as 09:00, zones as Europe/Berlin."
+            "The timeframe cannot be used, so nobody can ask by this flow: {why}. Times are as 09:00 or 24:00, zones as Europe/Berlin."
         );
         return Some((reasons::INVALID_TIMEFRAME, message));
     }
@@ -74,18 +130,27 @@ fn trouble(
         let message = format!("spec.namespaces.selector matches no namespace: {problem}.");
         return Some((reasons::INVALID_SELECTOR, message));
     }
-    let Some(integration) = integration else {
+    let Some(lender) = lender else {
         let message = format!(
             "There is no OnePasswordIntegration {} in this namespace: create it, or correct spec.integration.",
             spec.integration.0
         );
         return Some((reasons::INTEGRATION_NOT_FOUND, message));
     };
-    if let Some(why) = too_few_approvals(flow, integration) {
+    if let Some(why) = too_few_approvals(flow, lender.object) {
         let message = format!(
             "The flow lends nothing: {why}. Have more people approve, or have the integration's owners lower its bound."
         );
         return Some((reasons::TOO_FEW_APPROVALS, message));
+    }
+    let missing = lender.inventory.and_then(|inventory| {
+        missing_exclude(&spec.items, inventory, &lender.object.spec.vaults)
+    });
+    if let Some(vault) = missing {
+        let message = format!(
+            "spec.items.exclude names the vault {vault:?}, and the integration lends from no such vault. What the rule is to keep could be lent, so the flow lends nothing: correct the rule, or remove it."
+        );
+        return Some((reasons::EXCLUDE_NAMES_NO_VAULT, message));
     }
     let message = "The flow is suspended: set spec.suspend to false to use it.";
     spec.suspend
@@ -96,7 +161,7 @@ fn duration_problem(flow: &AccessFlow) -> Option<String> {
     let rules = &flow.spec.grant;
     let length = |field: &str, span: &Span| {
         span.parse().ok_or_else(|| {
-            format!("{field} {span:?} is not a duration: write days, hours and minutes, as 1d12h or 90m.", span = span.0)
+            format!("{field} {span:?} is not a duration: write weeks, days, hours, minutes and seconds, as 1d12h, 90m or 2h0m0s.", span = span.0)
         })
     };
     let lengths = length("spec.grant.maxDuration", &rules.max_duration).and_then(|max| {
@@ -135,7 +200,10 @@ fn selector_problem(selector: &LabelSelector) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::plan::inventory::VaultSeen;
     use serde_json::{Value, json};
 
     fn flow(changes: Value) -> AccessFlow {
@@ -172,7 +240,11 @@ mod tests {
         flow: &AccessFlow,
         integration: Option<&OnePasswordIntegration>,
     ) -> (String, String, String) {
-        let status = plan(flow, integration, Timestamp::UNIX_EPOCH).status;
+        let lender = integration.map(|object| Lender {
+            object,
+            inventory: None,
+        });
+        let status = plan(flow, lender, Timestamp::UNIX_EPOCH).status;
         assert_eq!(status.observed_generation, Some(3));
         let ready = &status.conditions[0];
         (
@@ -259,5 +331,73 @@ mod tests {
         flow.status = Some(first.status.clone());
         let second = plan(&flow, None, Timestamp::from_second(60).expect("in range"));
         assert_eq!((second.status, second.notes), (first.status, vec![]));
+    }
+
+    fn listed(title: &str) -> Inventory {
+        let vault = VaultSeen {
+            id: "v".into(),
+            title: title.into(),
+            listed_at: Timestamp::UNIX_EPOCH,
+            items: vec![],
+            refuted: BTreeMap::new(),
+        };
+        Inventory {
+            vaults: vec![vault],
+            policy: None,
+        }
+    }
+
+    fn matches(status: &AccessFlowStatus) -> (&str, &str) {
+        let said = status.conditions.iter();
+        let mut said = said.filter(|c| c.type_ == api::MATCHES_ITEMS);
+        let said = said.next().expect("it is said");
+        (&said.status, &said.reason)
+    }
+
+    #[test]
+    fn a_rule_that_matches_nothing_is_told_once_and_still_holds_for_the_next_operator() {
+        let mut flow = flow(json!({}));
+        let (inventory, integration) = (listed("Intra"), integration(None));
+        let seen = Lender {
+            object: &integration,
+            inventory: Some(&inventory),
+        };
+        let unlisted = Lender {
+            inventory: None,
+            ..seen
+        };
+        let first = plan(&flow, Some(seen), Timestamp::UNIX_EPOCH);
+        assert_eq!(matches(&first.status), ("False", "RuleMatchesNothing"));
+        let told: Vec<_> = first.notes.iter().filter(|note| note.warning).collect();
+        assert_eq!(told.len(), 1);
+        assert!(
+            told[0].message.contains("(close to it: \"Intra\")"),
+            "{told:?}"
+        );
+        flow.status = Some(first.status.clone());
+        let restarted = plan(&flow, Some(unlisted), Timestamp::UNIX_EPOCH);
+        assert_eq!((restarted.status, restarted.notes), (first.status, vec![]));
+        flow.metadata.generation = Some(4);
+        let changed = plan(&flow, Some(unlisted), Timestamp::UNIX_EPOCH).status;
+        assert_eq!(matches(&changed), ("Unknown", "NotListedYet"));
+        assert_eq!(changed.lends, None);
+    }
+
+    #[test]
+    fn a_flow_whose_exclude_names_no_vault_is_not_ready() {
+        let items =
+            json!({"items": {"include": [{"vault": "Infra"}], "exclude": [{"vault": "Infraa"}]}});
+        let (inventory, integration) = (listed("Infra"), integration(None));
+        let seen = Lender {
+            object: &integration,
+            inventory: Some(&inventory),
+        };
+        let status = plan(&flow(items), Some(seen), Timestamp::UNIX_EPOCH).status;
+        let ready = &status.conditions[0];
+        assert_eq!(
+            (&*ready.status, &*ready.reason),
+            ("False", "ExcludeNamesNoVault")
+        );
+        assert!(ready.message.contains("\"Infraa\""), "{}", ready.message);
     }
 }

@@ -1,14 +1,14 @@
 //! What `kubectl keyloan` can be asked to do: the commands, what they share, and the exit codes.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::api::Span;
-use crate::cluster::person::{PersonAccess, Scope};
+use crate::cluster::person::Scope;
 
+use super::access::AccessArguments;
 use super::{approve, decision};
 use super::{completion, explain, export, list, open, request, version};
 
@@ -29,36 +29,6 @@ pub struct Arguments {
     pub access: AccessArguments,
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// Where to go, as with kubectl.
-#[derive(Debug, Args)]
-pub struct AccessArguments {
-    /// The kubeconfig file; without, KUBECONFIG or ~/.kube/config.
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
-    kubeconfig: Option<PathBuf>,
-    /// A context of the kubeconfig; without, its current one.
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Cluster")]
-    context: Option<String>,
-    /// The namespace; without, that of the context.
-    #[arg(
-        long,
-        short,
-        global = true,
-        value_name = "NAMESPACE",
-        help_heading = "Cluster"
-    )]
-    namespace: Option<String>,
-}
-
-impl From<&AccessArguments> for PersonAccess {
-    fn from(arguments: &AccessArguments) -> Self {
-        Self {
-            kubeconfig: arguments.kubeconfig.clone(),
-            context: arguments.context.clone(),
-            namespace: arguments.namespace.clone(),
-        }
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -117,13 +87,13 @@ impl Namespaces {
     }
 }
 
-/// The duration of a loan: `4h`, `90m`, `1d12h`.
+/// The duration of a loan: `4h`, `90m`, `1d12h`, `2w`, `2h0m0s`.
 pub fn span(text: &str) -> Result<Span, String> {
     let span = Span(text.to_owned());
     match span.parse() {
         Some(duration) if duration >= SignedDuration::from_hours(1) => Ok(span),
         Some(_) => Err("the shortest loan is 1h, the shortest life of a 1Password link".into()),
-        None => Err("write it in days, hours and minutes, such as 4h or 1d12h".into()),
+        None => Err("write it in whole weeks, days, hours, minutes and seconds, such as 4h, 90m, 1d12h, 2w or 2h0m0s".into()),
     }
 }
 
@@ -153,7 +123,8 @@ mod tests {
     #[rstest::rstest]
     #[case("4h", Ok(Span("4h".into())))]
     #[case("30m", Err("the shortest loan is 1h, the shortest life of a 1Password link".into()))]
-    #[case("a while", Err("write it in days, hours and minutes, such as 4h or 1d12h".into()))]
+    #[case("2h0m0s", Ok(Span("2h0m0s".into())))]
+    #[case("a while", Err("write it in whole weeks, days, hours, minutes and seconds, such as 4h, 90m, 1d12h, 2w or 2h0m0s".into()))]
     fn a_loan_lasts_an_hour_or_more(#[case] text: &str, #[case] parsed: Result<Span, String>) {
         assert_eq!(span(text), parsed);
     }

@@ -7,14 +7,15 @@ use serde_json::json;
 
 use crate::api::{
     AccessDecision, AccessGrant, AccessGrantStatus, AgreedGroup, AgreedPerson, ApprovalMode,
-    Decision, LinkStatus, PersonKind, Time,
+    Decision, Identity, LinkStatus, PersonKind, Time,
 };
 use crate::cluster::person::Scope;
+use crate::plan::alike::Alike;
 
 use super::arguments::GrantName;
 use super::decision::has_counted;
 use super::failure::{Exit, Failure};
-use super::identity::waits_for_approval;
+use super::identity::{is_named, waits_for_approval};
 use super::output::{Format, Text, document, facts, lasts, put, say, sections, table, when};
 use super::session::Session;
 use super::terms;
@@ -60,12 +61,21 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
             let both = json!({ "grant": grant, "decisions": decisions });
             put(document(&both, format.into())?.trim_end())?;
         }
-        None => say(explained(&grant, &decisions, session.now()))?,
+        None => {
+            // Who one is only helps to understand the rest.
+            let me = session.me().await.ok();
+            say(explained(&grant, &decisions, me.as_ref(), session.now()))?;
+        }
     }
     Ok(Exit::Done)
 }
 
-fn explained(grant: &AccessGrant, decisions: &[AccessDecision], now: Timestamp) -> Text {
+fn explained(
+    grant: &AccessGrant,
+    decisions: &[AccessDecision],
+    me: Option<&Identity>,
+    now: Timestamp,
+) -> Text {
     let status = grant.status.clone().unwrap_or_default();
     sections([
         ("", where_it_is(grant).into()),
@@ -73,6 +83,10 @@ fn explained(grant: &AccessGrant, decisions: &[AccessDecision], now: Timestamp) 
         ("Conditions", conditions(&status, now)),
         ("Flows", flows(&status)),
         ("Who decides", who_decides(grant, &status)),
+        (
+            "You",
+            me.map(|me| who_you_are(me, &status)).unwrap_or_default(),
+        ),
         ("Decisions", counted(&status, now)),
         ("Decisions without effect", ignored(&status)),
         ("Decisions not looked at yet", open(&status, decisions, now)),
@@ -146,6 +160,37 @@ fn who_decides(grant: &AccessGrant, status: &AccessGrantStatus) -> Text {
             owners.join(", ")
         )),
     }
+}
+
+/// Who asks for the explanation, beside those whom the flow names: names in another spelling are pointed at.
+fn who_you_are(me: &Identity, status: &AccessGrantStatus) -> Text {
+    let groups: Vec<_> = me.groups.iter().map(|group| group.0.as_str()).collect();
+    let own = facts([
+        ("Username", me.username.clone()),
+        (
+            "Groups",
+            match groups.is_empty() {
+                true => "none".to_owned(),
+                false => groups.join(", "),
+            },
+        ),
+    ]);
+    let approval = status
+        .terms
+        .iter()
+        .filter_map(|terms| terms.approval.as_ref());
+    let notes = approval.flat_map(|approval| &approval.groups).flat_map(|group| {
+        let names = group.approvers.iter().filter(|named| !is_named(me, named));
+        let alike = names.filter_map(|named| Alike::of(named.kind, &named.name, me));
+        alike.map(|alike| {
+            format!(
+                "You are not in the approver group {}: {}. If they are the same, have the flow corrected.",
+                group.name,
+                alike.compared()
+            )
+        })
+    });
+    notes.fold(own, |text, note| text.and(note))
 }
 
 fn agreed<'a>(group: &AgreedGroup, status: &'a AccessGrantStatus) -> Vec<&'a str> {
@@ -283,9 +328,10 @@ mod tests {
 
     use super::super::samples;
     use super::*;
+    use crate::api::PrincipalName;
 
     fn shown(grant: &AccessGrant, decisions: &[AccessDecision]) -> Text {
-        explained(grant, decisions, samples::now())
+        explained(grant, decisions, Some(&samples::bob()), samples::now())
     }
 
     #[test]
@@ -305,6 +351,29 @@ mod tests {
         by_carol.metadata.creation_timestamp = Some(status.decisions[1].at.clone());
         let still_open = open(&status, from_ref(&by_carol), samples::now());
         assert!(still_open.is_empty(), "it is the first one");
+    }
+
+    #[test]
+    fn who_is_named_in_another_spelling_reads_so() {
+        let mut me = samples::erin();
+        let status = samples::half_approved().status.unwrap();
+        let group = status
+            .terms
+            .as_ref()
+            .unwrap()
+            .approval
+            .as_ref()
+            .unwrap()
+            .groups
+            .iter();
+        let named = group
+            .flat_map(|group| &group.approvers)
+            .find(|who| who.kind == PersonKind::Group);
+        me.groups.push(PrincipalName(format!(
+            "/{}",
+            named.unwrap().name.to_uppercase()
+        )));
+        insta::assert_snapshot!(who_you_are(&me, &status));
     }
 
     #[test]
@@ -333,6 +402,7 @@ mod tests {
             "Conditions",
             "Flows",
             "Who decides",
+            "You",
             "Decisions",
         ];
         for line in lines.iter().filter(|line| !line.starts_with(' ')) {

@@ -75,6 +75,10 @@ impl From<ConnectError> for Failure {
             }
             error @ ConnectError::Kubeconfig { .. } => Self::new(error.to_string())
                 .next("mend it, or name another one with KUBECONFIG or --kubeconfig"),
+            error @ (ConnectError::Flags(_) | ConnectError::Said(_)) => {
+                Self::usage(error.to_string())
+            }
+            error @ ConnectError::SignIn(_) => Self::new(error.to_string()).next(SIGN_IN_AGAIN),
             error => Self::new(error.to_string()),
         }
     }
@@ -95,6 +99,9 @@ impl From<CallError> for Failure {
         }
     }
 }
+
+/// Logins and certificates expire, and the API server does not say which of both it was.
+const SIGN_IN_AGAIN: &str = "sign in again, as you do for kubectl: log in to your identity provider, or get a new kubeconfig where yours has a token or certificate that has expired; `kubectl auth whoami` shows whether it worked";
 
 fn explain(refused: Refused) -> (String, Option<String>) {
     let (what, next) = match refused {
@@ -117,7 +124,11 @@ fn explain(refused: Refused) -> (String, Option<String>) {
         ),
         Refused::NotSignedIn(why) => (
             format!("the cluster does not know who you are: {why}"),
-            "sign in again, as you do for kubectl",
+            SIGN_IN_AGAIN,
+        ),
+        Refused::Untrusted(why) => (
+            format!("the API server's certificate is not trusted: {why}"),
+            "have the certificate renewed, or get a new kubeconfig from whoever runs the cluster",
         ),
         Refused::NoRight(why) => (
             format!("you have no right to: {why}"),
@@ -142,19 +153,18 @@ fn explain(refused: Refused) -> (String, Option<String>) {
 
 #[cfg(test)]
 mod tests {
-    use kube::config::KubeconfigError;
-
     use super::*;
+    use crate::cluster::KubeconfigProblem;
 
     #[test]
     fn a_kubeconfig_that_is_of_no_use_is_named_with_what_is_wrong() {
         let failure = Failure::from(ConnectError::Kubeconfig {
             path: "/home/alice/.kube/config".into(),
-            error: KubeconfigError::CurrentContextNotSet,
+            error: KubeconfigProblem::NoContext,
         });
         assert_eq!(
             failure.message,
-            "cannot use the kubeconfig /home/alice/.kube/config: failed to determine current context"
+            "cannot use the kubeconfig /home/alice/.kube/config: no context is current: choose one with `kubectl config use-context NAME` or --context"
         );
         assert!(
             failure
@@ -179,6 +189,7 @@ mod tests {
                 "spec.item: missing".into(),
             ]),
             Refused::Timeout,
+            Refused::Untrusted("it has expired".into()),
             Refused::Unavailable("connection refused".into()),
         ];
         let shown: Vec<_> = all

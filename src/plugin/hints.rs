@@ -12,14 +12,34 @@ pub struct Hints {
 }
 
 impl Hints {
-    /// The flags that were given. What the kubeconfig says by itself, it says the next time, too.
+    /// The flags that were given. What the kubeconfig says by itself, it says the next time, too. A token is not repeated: what is printed
+    /// may be read by others.
     pub fn of(access: &PersonAccess) -> Self {
         let kubeconfig = access.kubeconfig.as_ref();
         let kubeconfig = kubeconfig.map(|path| path.display().to_string());
-        let context = flag("--context", access.context.as_deref());
+        let said = &access.overrides;
+        let mut cluster: String = [
+            ("--context", &said.context),
+            ("--kubeconfig", &kubeconfig),
+            ("--cluster", &said.cluster),
+            ("--user", &said.user),
+            ("--server", &said.server),
+            ("--certificate-authority", &said.certificate_authority),
+            ("--tls-server-name", &said.tls_server_name),
+            ("--as", &said.impersonate),
+            ("--as-uid", &said.impersonate_uid),
+        ]
+        .map(|(name, value)| flag(name, value.as_deref()))
+        .concat();
+        for group in &said.impersonate_groups {
+            cluster += &flag("--as-group", Some(group));
+        }
+        if said.insecure_skip_tls_verify {
+            cluster += " --insecure-skip-tls-verify";
+        }
         Self {
             namespace: flag("-n", access.namespace.as_deref()),
-            cluster: context + &flag("--kubeconfig", kubeconfig.as_deref()),
+            cluster,
         }
     }
 
@@ -50,13 +70,35 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Overrides;
 
     fn hints(namespace: Option<&str>, context: Option<&str>, kubeconfig: Option<&str>) -> Hints {
         Hints::of(&PersonAccess {
             kubeconfig: kubeconfig.map(Into::into),
-            context: context.map(Into::into),
             namespace: namespace.map(Into::into),
+            overrides: Overrides {
+                context: context.map(Into::into),
+                ..Overrides::default()
+            },
+            ..PersonAccess::default()
         })
+    }
+
+    #[test]
+    fn a_command_acts_as_the_same_one_and_repeats_no_token() {
+        let hints = Hints::of(&PersonAccess {
+            overrides: Overrides {
+                token: Some("s3cret".into()),
+                impersonate: Some("bob@example.com".into()),
+                impersonate_groups: vec!["ops".into(), "dev".into()],
+                ..Overrides::default()
+            },
+            ..PersonAccess::default()
+        });
+        assert_eq!(
+            hints.command("open db"),
+            "kubectl keyloan open db --as bob@example.com --as-group ops --as-group dev"
+        );
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! `kubectl keyloan`: what people who ask and decide do without writing YAML.
 //!
 //! It has no rights of its own and no server of its own: each command is a few calls with the person's kubeconfig. One file for
-//! each command, and the rooms that they share: `arguments`, `session`, `identity`, `signature`, `waiting`, `prompts`, `output`, `hints`,
+//! each command, and the rooms that they share: `arguments`, `access`, `session`, `identity`, `signature`, `waiting`, `prompts`, `output`, `hints`,
 //! `failure`.
 
+mod access;
 mod approve;
 mod arguments;
 mod completion;
@@ -64,6 +65,14 @@ fn asked() -> Result<Exit, Failure> {
 async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     if let Command::Completion(arguments) = &arguments.command {
         return completion::run(arguments);
+    }
+    if arguments.access.tells_calls() {
+        // The calls alone: what kube tells of its own could quote an answer, which may be a Secret.
+        let filter = tracing_subscriber::EnvFilter::new("keyloan=debug");
+        let lines = tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_ansi(false);
+        lines.with_env_filter(filter).init();
     }
     let session = Session::open(&arguments.access, Clock::system()).await;
     match arguments.command {

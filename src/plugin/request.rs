@@ -151,7 +151,7 @@ fn request(wish: Arguments, me: Identity, now: Timestamp) -> Result<AccessGrant,
         .not_after
         .map(|text| not_after(&text, now))
         .transpose()?;
-    let recipients = wish.recipients.into_iter().map(Email).collect::<Vec<_>>();
+    let recipients: Vec<_> = wish.recipients.iter().map(|text| address(text)).collect();
     Ok(AccessGrant {
         metadata: ObjectMeta {
             generate_name: wish.name.is_none().then(|| format!("{}-", slug(&item))),
@@ -177,6 +177,11 @@ fn request(wish: Arguments, me: Identity, now: Timestamp) -> Result<AccessGrant,
         },
         status: None,
     })
+}
+
+/// An address as people copy it, in the spelling that the cluster takes.
+fn address(text: &str) -> Email {
+    Email(text.trim().to_lowercase())
 }
 
 /// A time, or a while from now.
@@ -290,6 +295,14 @@ mod tests {
         insta::assert_yaml_snapshot!(made(&line));
     }
 
+    #[rstest::rstest]
+    #[case("Alice@Example.com", "alice@example.com")]
+    #[case(" bob@example.com\t", "bob@example.com")]
+    fn an_address_is_taken_as_people_write_it(#[case] text: &str, #[case] taken: &str) {
+        let grant = made(&["Infra/db", "--integration=prod", "--recipient", text]);
+        assert_eq!(grant.spec.recipients, Some(vec![Email(taken.into())]));
+    }
+
     #[test]
     fn what_is_not_asked_for_is_left_to_the_flow() {
         insta::assert_yaml_snapshot!(made(&[
@@ -313,6 +326,7 @@ mod tests {
 
     #[rstest::rstest]
     #[case("2027-01-31T13:00:00+01:00", "2027-01-31T12:00:00Z")]
+    #[case("2027-01-31t12:00:00z", "2027-01-31T12:00:00Z")]
     #[case("90m", "2026-11-24T12:30:00Z")]
     fn the_last_moment_is_a_time_or_a_while_from_now(#[case] text: &str, #[case] at: &str) {
         assert_eq!(not_after(text, samples::now()).unwrap().0.to_string(), at);

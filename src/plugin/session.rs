@@ -6,7 +6,7 @@ use crate::api::{AccessDecision, AccessGrant, Identity};
 use crate::cluster::person::{CallError, Person, PersonAccess, Refused, Scope};
 use crate::runtime::Clock;
 
-use super::arguments::AccessArguments;
+use super::access::AccessArguments;
 use super::failure::Failure;
 use super::hints::Hints;
 
@@ -87,6 +87,7 @@ fn seen(listed: Result<Vec<AccessDecision>, CallError>) -> Result<Vec<AccessDeci
 mod tests {
     use super::super::samples;
     use super::*;
+    use crate::cluster::Overrides;
 
     fn refused(refused: Refused) -> CallError {
         CallError {
@@ -108,9 +109,13 @@ mod tests {
 
     #[test]
     fn a_name_is_looked_for_in_the_cluster_in_which_it_is_missing() {
-        let access = PersonAccess {
+        let overrides = Overrides {
             context: Some("prod".into()),
+            ..Overrides::default()
+        };
+        let access = PersonAccess {
             namespace: Some("team-b".into()),
+            overrides,
             ..PersonAccess::default()
         };
         let failure = unread(refused(Refused::NotFound), &Hints::of(&access));

@@ -48,10 +48,10 @@ pub fn broken(constraint: &Constraint, whole: &Value) -> Option<Broken> {
             *target = json!("NoSuchValue");
             "supported values: ".into()
         }
-        Demand::Pattern(pattern) => {
-            // No pattern takes it, and it is long enough for every other demand.
+        Demand::Form(sentence) => {
+            // No form takes it, and it is long enough for every other demand.
             *target = json!("::");
-            format!("should match '{pattern}'")
+            sentence.clone()
         }
         Demand::Time => {
             *target = json!("yesterday");

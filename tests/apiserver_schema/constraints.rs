@@ -26,7 +26,8 @@ pub enum Demand {
     Minimum(i64),
     Maximum(i64),
     Enum,
-    Pattern(String),
+    /// The form of a text: a CEL rule that is a pattern, by its message.
+    Form(String),
     Time,
     Required(String),
     /// No item twice: neither as a whole, nor by its key.
@@ -123,18 +124,17 @@ fn demands(schema: &Value) -> Vec<Demand> {
             "minimum" => demands.push(Demand::Minimum(value.as_i64().unwrap())),
             "maximum" => demands.push(Demand::Maximum(value.as_i64().unwrap())),
             "enum" => demands.push(Demand::Enum),
-            "pattern" => demands.push(Demand::Pattern(value.as_str().unwrap().into())),
+            "pattern" => panic!("the pattern {value} would speak for itself: say it in words"),
             "format" if value == "date-time" => demands.push(Demand::Time),
             "required" => demands.extend(texts(value).into_iter().map(Demand::Required)),
             "x-kubernetes-list-type" if value != "atomic" => demands.push(Demand::Unique),
             "x-kubernetes-validations" => {
                 demands.extend(value.as_array().unwrap().iter().map(|rule| {
-                    Demand::Rule(
-                        rule["message"]
-                            .as_str()
-                            .expect("a rule has a message")
-                            .into(),
-                    )
+                    let message = rule["message"].as_str().expect("a rule has a message");
+                    match rule["rule"].as_str().unwrap().starts_with("self.matches(r") {
+                        true => Demand::Form(message.into()),
+                        false => Demand::Rule(message.into()),
+                    }
                 }));
             }
             "type"

@@ -36,6 +36,7 @@ async fn the_api_server_accepts_what_is_meant_and_refuses_the_rest() {
     an_unseen_status_says_so(&server).await;
     every_constraint_refuses_its_bad_object(&server).await;
     every_rule_refuses_its_violations(&server).await;
+    what_people_write_wrong_is_answered_by_one_sentence_with_a_right_value(&server).await;
     optional_fields_can_neither_be_added_nor_removed(&server).await;
     a_thousand_groups_fit(&server).await;
     whatever_is_accepted_can_be_read(&server).await;
@@ -175,6 +176,58 @@ async fn every_rule_refuses_its_violations(server: &Person) {
         untested.is_empty(),
         "no object in rules.rs violates {untested:#?}"
     );
+}
+
+/// One sentence each: no pattern, no failure of CEL's, and nothing of the rules that come after.
+async fn what_people_write_wrong_is_answered_by_one_sentence_with_a_right_value(server: &Person) {
+    let of_grant = |change: Value| ("AccessGrant", json!({ "spec": change }));
+    let duration = |text: &str| of_grant(json!({ "duration": text }));
+    let not_after = |text: &str| of_grant(json!({ "notAfter": text }));
+    let recipient = |text: &str| of_grant(json!({ "recipients": [text] }));
+    let mut cases = Vec::new();
+    for text in ["1.5h", "1h 30m", "01h", "8H", "P1D", "", "0m", "-1h"] {
+        cases.push((
+            duration(text),
+            "spec.duration",
+            "such as 4h, 90m, 1d12h, 2w or 2h0m0s",
+        ));
+    }
+    for text in ["2027-02-29T12:00:00Z", "2027-01-31T12:00:00", "tomorrow"] {
+        cases.push((
+            not_after(text),
+            "spec.notAfter",
+            "such as 2027-01-31T12:00:00Z",
+        ));
+    }
+    for text in [
+        "Alice@Example.com",
+        "Bob <bob@example.com>",
+        "bob@example.com ",
+    ] {
+        let sentence = "in lower case, without a display name, such as alice@example.com";
+        cases.push((recipient(text), "spec.recipients[0]", sentence));
+    }
+    let domain = json!({ "spec": { "recipientDomains": ["Example.COM"] } });
+    cases.push((
+        ("OnePasswordIntegration", domain),
+        "spec.recipientDomains[0]",
+        "must be a domain in lower case, such as example.com",
+    ));
+    let days = json!({ "spec": { "timeframe": { "from": "00:00", "to": "00:00" } } });
+    cases.push((
+        ("AccessFlow", days),
+        "spec.timeframe",
+        "write from 00:00 to 24:00 for whole days",
+    ));
+    for ((kind, change), field, sentence) in cases {
+        let object = renamed(merged(full_object(kind), &change));
+        let refusal = server
+            .dry_run(&object)
+            .await
+            .expect_err(&change.to_string());
+        assert!(refusal.names(field, sentence), "{change}: {refusal:?}");
+        assert_eq!(refusal.causes().count(), 1, "{change}: {refusal:?}");
+    }
 }
 
 async fn optional_fields_can_neither_be_added_nor_removed(server: &Person) {

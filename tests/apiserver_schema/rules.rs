@@ -135,13 +135,18 @@ fn flow() -> Vec<Violation> {
             requester(json!({ "kind": "User", "name": "alice", "namespace": "ci" })),
         ),
         create(
-            "AccessFlow.spec.timeframe: from and to must differ; leave timeframe out to allow any time",
+            "AccessFlow.spec.timeframe: from and to must differ: write from 00:00 to 24:00 for whole days, or leave timeframe out to allow any time",
             json!({ "spec": { "timeframe": { "from": "18:00" } } }),
+        ),
+        create(
+            "AccessFlow.spec.timeframe: from cannot be 24:00, the end of the day: write 00:00, and the day on which it opens",
+            json!({ "spec": { "timeframe": { "from": "24:00" } } }),
         ),
     ]
 }
 
 fn grant() -> Vec<Violation> {
+    const TOO_SHORT: &str = "AccessGrant.spec.duration: duration must be at least 1h, the shortest life of a 1Password link";
     vec![
         update(
             "AccessGrant.spec: a request cannot be changed once it is made: delete it and ask again",
@@ -151,10 +156,9 @@ fn grant() -> Vec<Violation> {
             "AccessGrant.spec: a link that opens just once can have only one recipient",
             json!({ "spec": { "viewOnce": true, "recipients": ["a@example.com", "b@example.com"] } }),
         ),
-        create(
-            "AccessGrant.spec.duration: duration must be at least 1h, the shortest life of a 1Password link",
-            json!({ "spec": { "duration": "59m" } }),
-        ),
+        create(TOO_SHORT, json!({ "spec": { "duration": "59m" } })),
+        create(TOO_SHORT, json!({ "spec": { "duration": "0h59m59s" } })),
+        create(TOO_SHORT, json!({ "spec": { "duration": "0w0d3599s" } })),
     ]
 }
 
@@ -274,6 +278,10 @@ pub fn near_misses() -> Vec<(&'static str, Value)> {
         ),
         (
             "AccessFlow",
+            json!({ "spec": { "timeframe": { "from": "00:00", "to": "24:00" } } }),
+        ),
+        (
+            "AccessFlow",
             json!({ "spec": { "grant": { "maxDuration": "30d" } } }),
         ),
         (
@@ -283,6 +291,22 @@ pub fn near_misses() -> Vec<(&'static str, Value)> {
             ] }] } } }),
         ),
         ("AccessGrant", json!({ "spec": { "duration": "1h30m" } })),
+        ("AccessGrant", json!({ "spec": { "duration": "2h0m0s" } })),
+        ("AccessGrant", json!({ "spec": { "duration": "2w" } })),
+        ("AccessGrant", json!({ "spec": { "duration": "3600s" } })),
+        ("AccessGrant", json!({ "spec": { "duration": "0d90m" } })),
+        (
+            "AccessGrant",
+            json!({ "spec": { "duration": "99999999999999999999m" } }),
+        ),
+        (
+            "AccessGrant",
+            json!({ "spec": { "notAfter": "2027-01-31T12:00:00+01:00" } }),
+        ),
+        (
+            "AccessGrant",
+            json!({ "spec": { "notAfter": "2027-01-31t12:00:00z" } }),
+        ),
         (
             "AccessGrant",
             json!({ "spec": { "viewOnce": true, "recipients": ["a@example.com"] } }),

@@ -64,8 +64,9 @@ pub async fn alice_borrows_an_item_and_opens_it(world: &World) {
     watching::a_watch_tells_what_changes(world).await;
     watching::who_decides_sees_what_comes_and_what_waits_no_more(world).await;
     kubectl_finds_it(world).await;
-    a_proxy_is_gone_through_but_where_it_must_not(world).await;
     finding::kubeconfigs_are_read_as_kubectl_reads_them(world).await;
+    finding::proxies_are_taken_as_kubectl_takes_them(world).await;
+    finding::somebody_acts_as_another_as_with_kubectl(world).await;
     explanations_are_for_people_and_programs(world).await;
     a_link_that_has_ended_is_followed_by_the_next_one(world, url.trim()).await;
     what_cannot_be_lent_is_explained(world).await;
@@ -297,18 +298,4 @@ async fn kubectl_finds_it(world: &World) {
             .expect("text")
             .starts_with("v1.")
     );
-}
-
-/// As kubectl does: many people's machines reach the cluster by a proxy, or everything else but the cluster.
-async fn a_proxy_is_gone_through_but_where_it_must_not(world: &World) {
-    let line = ["list", "-n", TEAM];
-    let nowhere = "http://proxy.invalid:3128";
-    let through = |exempt: &str| {
-        let mut command = keyloan(world, "alice", &line);
-        command.env("HTTPS_PROXY", nowhere).env("NO_PROXY", exempt);
-        command.spawn().expect("the program")
-    };
-    let told = ended(through("example.com"), &line).await.failed(1);
-    assert!(told.contains("the API server is not available"), "{told}");
-    ended(through("127.0.0.1"), &line).await.done();
 }

@@ -192,6 +192,139 @@ fn a_listing_that_failed_is_not_repeated_before_its_time() {
     assert!(world.plan_at(1).effect.is_some());
 }
 
+#[rstest]
+#[case::case("infra", "DB Password")]
+#[case::runs_of_blanks("Infra ", "db  password")]
+#[case::unicode_form("Infra", "Cafe\u{301}")]
+fn what_people_type_finds_the_one_title_that_it_can_mean(#[case] vault: &str, #[case] item: &str) {
+    let world = World::asked().with(|w| {
+        w.infra()
+            .items
+            .push(super::world::item("i-cafe", "caf\u{e9}"));
+        w.asks_for(vault, item);
+    });
+    let plan = world.plan_at(0);
+    let found = &issued(&plan).agreement.terms.item.id;
+    assert!(["i-db", "i-cafe"].contains(&found.as_str()), "{found}");
+}
+
+#[test]
+fn a_title_comes_before_another_that_is_typed_alike() {
+    let world = World::asked().with(|w| {
+        w.infra().items.push(item("i-upper", "DB PASSWORD"));
+        w.asks_for("Infra", "DB PASSWORD");
+    });
+    assert_eq!(issued(&world.plan_at(0)).agreement.terms.item.id, "i-upper");
+    let either = world
+        .with(|w| w.asks_for("Infra", "Db Password"))
+        .one_step(0);
+    let message = r#"the vault "Infra" has no item "Db Password"; check the spelling, or ask by id; close to it: "DB PASSWORD", "db password""#;
+    let expected = ("False", "ItemNotFound", message);
+    assert_eq!(
+        condition(&either.plan_at(0), keyloan::api::ACCEPTED),
+        Some(expected)
+    );
+}
+
+#[rstest]
+#[case::item("Infra", "db pasword", r#"close to it: "db password""#)]
+#[case::vault("Infraa", "db password", r#"close to it: "Infra""#)]
+#[case::slash(
+    "IT",
+    "Dev/db password",
+    r#"there is a vault "IT/Dev": ask for its item "db password", in kubectl keyloan by --vault and --item"#
+)]
+fn a_refusal_names_what_is_close(#[case] vault: &str, #[case] item: &str, #[case] says: &str) {
+    let world = World::asked().with(|w| {
+        w.vaults()
+            .push(super::world::vault("v-dev", "IT/Dev", vec![]));
+        let of_dev = keyloan::api::ItemSelector {
+            vault: TitleOrId("IT/Dev".into()),
+            ..w.flow().spec.items.include[0].clone()
+        };
+        w.flow().spec.items.include.push(of_dev);
+        w.asks_for(vault, item);
+    });
+    let plan = world.one_step(0).plan_at(0);
+    let (_, _, message) = condition(&plan, keyloan::api::ACCEPTED).expect("said");
+    assert!(message.ends_with(says), "{message}");
+}
+
+/// Nothing of what the requester may not ask for is named.
+#[test]
+fn a_refusal_names_nothing_that_no_flow_lends() {
+    let world = |vault: &str, item: &str| {
+        let world = World::asked().with(|w| {
+            w.flow().spec.items.include[0].titles = vec![TitlePattern("web *".into())];
+            w.asks_for(vault, item);
+        });
+        world.one_step(0).plan_at(0)
+    };
+    for (vault, item) in [
+        ("Infra", "db pasword"),
+        ("HRR", "payroll"),
+        ("Hr", "payroll"),
+    ] {
+        let plan = world(vault, item);
+        let (_, _, message) = condition(&plan, keyloan::api::ACCEPTED).expect("said");
+        assert!(!message.contains("close to it"), "{message}");
+        assert_eq!(plan.effect, None, "nothing is asked of 1Password");
+    }
+}
+
+/// What the rule is to keep could be lent.
+#[test]
+fn a_flow_whose_exclude_names_no_vault_lends_nothing_until_it_is_mended() {
+    let excluding = |vault: &str| {
+        World::asked().with(|w| {
+            let mut rule = w.flow().spec.items.include[0].clone();
+            rule.vault = TitleOrId(vault.into());
+            rule.tags = vec![keyloan::api::Tag("frozen".into())];
+            w.flow().spec.items.exclude = vec![rule];
+        })
+    };
+    let plan = excluding("Infraa").plan_at(0);
+    assert_eq!(plan.effect, None);
+    let (_, reason, message) = condition(&plan, keyloan::api::ACCEPTED).expect("said");
+    assert_eq!(reason, "NoFlowCoversRequest");
+    assert!(message.contains("one of its exclude rules"), "{message}");
+    assert!(
+        !message.contains("Infraa"),
+        "rules are not the requester's: {message}"
+    );
+    issued(&excluding("Infra").plan_at(0));
+    issued(&excluding("infra").plan_at(0));
+}
+
+#[test]
+fn what_is_excluded_in_another_case_is_not_lent() {
+    let excluding = |tag: &str| {
+        World::asked().with(|w| {
+            let mut rule = w.flow().spec.items.include[0].clone();
+            rule.tags = vec![keyloan::api::Tag(tag.into())];
+            w.flow().spec.items.exclude = vec![rule];
+        })
+    };
+    assert_eq!(excluding("PROD").plan_at(0).effect, None);
+    issued(&excluding("product").plan_at(0));
+}
+
+#[test]
+fn who_is_named_in_another_spelling_is_told_so() {
+    let world = World::asked().with(|w| {
+        w.flow().spec.requesters[0].name = "oidc:Engineering".into();
+    });
+    let plan = world.plan_at(10);
+    let (_, reason, message) = condition(&plan, keyloan::api::ACCEPTED).expect("said");
+    assert_eq!(reason, "NoFlow");
+    assert!(
+        message.contains(r#"it names the group "oidc:Engineering", and you are in "engineering""#),
+        "{message}"
+    );
+    let considered = &plan.status.as_ref().expect("a status").considered_flows;
+    assert_eq!(considered.len(), 1);
+}
+
 #[test]
 fn a_vault_off_the_allow_list_is_refused_without_a_request() {
     let plan = World::asked()

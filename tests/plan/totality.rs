@@ -11,7 +11,7 @@ use keyloan::plan::integration::{
     self, Discovery, Effect, Failure, FailureKind, Findings, Observed, SessionSeen, TokenSeen,
 };
 use keyloan::plan::inventory::{Inventory, PolicySeen, VaultSeen};
-use keyloan::plan::validity;
+use keyloan::plan::validity::{self, Lender};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -98,12 +98,15 @@ proptest! {
     #[test]
     fn a_plan_of_a_flow_is_total_and_comes_to_rest(
         flow in any_flow(),
-        passes in vec((option::weighted(0.7, any_integration()), time()), 1..4),
+        passes in vec((option::weighted(0.7, any_integration()), option::of(inventory_seen()), time()), 1..4),
     ) {
         let mut flow = flow;
-        for (integration, now) in passes {
-            let integration = integration.as_ref();
-            let plan = validity::plan(&flow, integration, now);
+        for (integration, inventory, now) in passes {
+            let lender = integration.as_ref().map(|object| Lender {
+                object,
+                inventory: inventory.as_ref(),
+            });
+            let plan = validity::plan(&flow, lender, now);
             check_conditions(&plan.status.conditions)?;
             bounds::keeps_those_of(&OF_FLOWS, &plan.status).map_err(TestCaseError::fail)?;
             if is_ready(&plan.status.conditions) {
@@ -114,7 +117,7 @@ proptest! {
                 prop_assert!(integration.is_some() && !flow.spec.suspend);
             }
             flow.status = Some(plan.status.clone());
-            let again = validity::plan(&flow, integration, now);
+            let again = validity::plan(&flow, lender, now);
             prop_assert_eq!(&again.status, &plan.status);
             prop_assert_eq!(&again.notes, &vec![], "each change is told once");
         }
@@ -134,7 +137,11 @@ fn some_of_the_integrations_and_of_the_flows_are_ready() {
             .current();
         let seen = known.plan(&integration, now).status;
         integrations += usize::from(is_ready(&seen.conditions));
-        let seen = validity::plan(&flow, Some(&integration), now).status;
+        let lender = Lender {
+            object: &integration,
+            inventory: None,
+        };
+        let seen = validity::plan(&flow, Some(lender), now).status;
         flows += usize::from(is_ready(&seen.conditions));
     }
     assert!(integrations >= CASES / 20, "{integrations} integrations");

@@ -428,9 +428,7 @@ pub fn reason<'a>(plan: &'a Plan, type_: &str) -> &'a str {
 
 /// What is said of a vault from which no flow lends to the requester, whether it is there or not.
 pub fn not_for_you(vault: &str) -> String {
-    format!(
-        "no flow that lets you ask lends from a vault {vault:?}; check the spelling, or ask the integration's owners for a flow"
-    )
+    format!("no flow that lets you ask lends from a vault {vault:?}")
 }
 
 /// Whether a plan's status says that a person has to do something.

@@ -150,7 +150,7 @@ impl Refusal {
         self.0.code == 403 && self.0.reason == "Forbidden" && self.0.message.contains(&denied)
     }
 
-    fn causes(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn causes(&self) -> impl Iterator<Item = (&str, &str)> {
         let causes = self.0.details.iter().flat_map(|details| &details.causes);
         causes.map(|cause| {
             // How the API server names the object as a whole.

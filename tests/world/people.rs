@@ -63,6 +63,12 @@ impl Ask {
         self
     }
 
+    /// By this flow only.
+    pub fn by(mut self, flow: &str) -> Self {
+        self.spec["flow"] = json!(flow);
+        self
+    }
+
     pub fn once(mut self) -> Self {
         self.spec["viewOnce"] = json!(true);
         self

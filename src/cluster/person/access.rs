@@ -2,140 +2,97 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::io::ErrorKind;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{Kubeconfig, KubeconfigError};
 
-use super::Person;
+use super::certificate::OwnCertificate;
+use super::{Person, TIMEOUT};
 use crate::cluster::connect::{self, ConnectError};
-use crate::cluster::proxy;
+use crate::cluster::kubeconfig::{self, KubeconfigProblem, Overrides};
 
 /// By what name the API server's logs know this program.
 const USER_AGENT: &str = concat!("kubectl-keyloan/", env!("CARGO_PKG_VERSION"));
 
 /// What a person says about where to go; each has kubectl's default.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct PersonAccess {
     /// The kubeconfig file.
     pub kubeconfig: Option<PathBuf>,
-    /// A context of it.
-    pub context: Option<String>,
     /// The namespace.
     pub namespace: Option<String>,
+    /// For how long one call is waited for; `None`: as long as usual.
+    pub request_timeout: Option<Duration>,
+    /// What is said instead of the kubeconfig.
+    pub overrides: Overrides,
 }
 
 impl Person {
     /// Makes a client for a person; nothing is asked of the API server yet.
     pub async fn connect(access: &PersonAccess) -> Result<Self, ConnectError> {
-        let mut config = config(access).await?;
-        config.proxy_url = proxy::of(&config);
+        let config = config(access)?;
         let namespace = access.namespace.clone();
         Ok(Self {
             namespace: namespace.unwrap_or_else(|| config.default_namespace.clone()),
+            patience: access.request_timeout.unwrap_or(TIMEOUT),
+            certificate: OwnCertificate::of(&config.auth_info),
             client: connect::client(config, USER_AGENT)?,
         })
     }
 }
 
-async fn config(access: &PersonAccess) -> Result<Config, ConnectError> {
+fn config(access: &PersonAccess) -> Result<Config, ConnectError> {
     let (set, home) = (env::var_os("KUBECONFIG"), env::home_dir());
-    let Some(files) = files(access, set.as_deref(), home)? else {
-        return Config::infer().await.map_err(ConnectError::Infer);
-    };
-    let failed = |error| match (&access.kubeconfig, &access.context) {
-        (None, Some(context)) => unusable(context, error),
+    let said = &access.overrides;
+    let failed = |error: KubeconfigProblem, files: &[PathBuf]| match &said.context {
+        Some(context) if access.kubeconfig.is_none() => unusable(context, error),
         _ => ConnectError::Kubeconfig {
-            path: together(&files),
+            path: kubeconfig::together(files),
             error,
         },
     };
-    let options = KubeConfigOptions {
-        context: access.context.clone(),
-        ..KubeConfigOptions::default()
-    };
-    let mut config = Config::from_custom_kubeconfig(read(&files)?, &options)
-        .await
-        .map_err(failed)?;
-    if access.kubeconfig.is_none() && access.context.is_none() {
-        // As kube does it where nothing is said.
-        config.apply_debug_overrides();
+    match files(access, set.as_deref(), home)? {
+        Some(files) => {
+            let read = kubeconfig::read(&files)?;
+            let made = kubeconfig::config(read, said);
+            let mut config = made.map_err(|error| match error {
+                KubeconfigProblem::Contradiction(words) => ConnectError::Flags(words),
+                error => failed(error, &files),
+            })?;
+            if access.kubeconfig.is_none() && said.context.is_none() {
+                // As kube does it where nothing is said.
+                config.apply_debug_overrides();
+            }
+            Ok(config)
+        }
+        None if said.server.is_some() => {
+            let made = kubeconfig::config(Kubeconfig::default(), said);
+            made.map_err(ConnectError::Said)
+        }
+        None => Config::incluster().map_err(ConnectError::Infer),
     }
-    Ok(config)
 }
 
-/// The kubeconfigs to read: what is named, else what KUBECONFIG lists, else the one at home. Only where there is none of them, and no
-/// context is asked for, this may be a pod.
+/// The kubeconfigs to read. Whoever asks for a context means one of a kubeconfig.
 fn files(
     access: &PersonAccess,
     set: Option<&OsStr>,
     home: Option<PathBuf>,
 ) -> Result<Option<Vec<PathBuf>>, ConnectError> {
-    if let Some(named) = &access.kubeconfig {
-        return Ok(Some(vec![named.clone()]));
-    }
-    let listed = set.into_iter().flat_map(env::split_paths);
-    let listed: Vec<_> = listed.filter(|path| !path.as_os_str().is_empty()).collect();
-    if !listed.is_empty() {
-        return Ok(Some(listed));
-    }
-    let own = home.map(|home| home.join(".kube").join("config"));
-    // One that cannot be looked at is there: reading it says why.
-    let own = own.filter(|path| path.try_exists().unwrap_or(true));
-    match (own, &access.context) {
-        (Some(own), _) => Ok(Some(vec![own])),
-        (None, Some(context)) => Err(unusable(context, KubeconfigError::FindPath)),
-        (None, None) => Ok(None),
+    let found = kubeconfig::files(access.kubeconfig.as_deref(), set, home);
+    match (found, &access.overrides.context) {
+        (None, Some(context)) => Err(unusable(context, KubeconfigError::FindPath.into())),
+        (found, _) => Ok(found),
     }
 }
 
-/// Reads and merges them. As for kubectl, some of a list may be missing; but not all.
-fn read(files: &[PathBuf]) -> Result<Kubeconfig, ConnectError> {
-    let mut merged: Option<Kubeconfig> = None;
-    let mut missing = None;
-    for path in files {
-        let failed = |error| ConnectError::Kubeconfig {
-            path: path.clone(),
-            error,
-        };
-        let next = match Kubeconfig::read_from(path) {
-            Err(error) if is_missing(&error) => {
-                missing = missing.or(Some(failed(error)));
-                continue;
-            }
-            read => read.map_err(failed)?,
-        };
-        // What an earlier file says holds.
-        merged = Some(match merged {
-            Some(earlier) => earlier.merge(next).map_err(failed)?,
-            None => next,
-        });
-    }
-    match (merged, missing) {
-        (None, Some(missing)) => Err(missing),
-        (merged, _) => Ok(merged.unwrap_or_default()),
-    }
-}
-
-fn is_missing(error: &KubeconfigError) -> bool {
-    matches!(error, KubeconfigError::ReadConfig(error, _) if error.kind() == ErrorKind::NotFound)
-}
-
-fn unusable(context: &str, error: KubeconfigError) -> ConnectError {
+fn unusable(context: &str, error: KubeconfigProblem) -> ConnectError {
     ConnectError::Context {
         context: context.to_owned(),
         error,
     }
-}
-
-/// How files that are merged are called in a message.
-fn together(files: &[PathBuf]) -> PathBuf {
-    let names: Vec<_> = files
-        .iter()
-        .map(|file| file.display().to_string())
-        .collect();
-    names.join(" and ").into()
 }
 
 #[cfg(test)]
@@ -177,10 +134,10 @@ mod tests {
         let set = list(&[&gone, Path::new(""), &first, &second]);
         let files = files(&access, Some(&set), None).unwrap().unwrap();
         assert_eq!(files, [gone.clone(), first, second]);
-        let merged = read(&files).unwrap();
+        let merged = kubeconfig::read(&files).unwrap();
         assert_eq!(merged.contexts.len(), 2);
         assert_eq!(merged.current_context.as_deref(), Some("b"));
-        let told = read(&[gone]).unwrap_err().to_string();
+        let told = kubeconfig::read(&[gone]).unwrap_err().to_string();
         assert!(told.contains("gone"), "not one of them is there: {told}");
     }
 
@@ -190,7 +147,7 @@ mod tests {
         let good = kubeconfig(folder.path(), "good", true);
         let broken = folder.path().join("broken");
         std::fs::write(&broken, "clusters: {{").unwrap();
-        let told = read(&[good, broken]).unwrap_err().to_string();
+        let told = kubeconfig::read(&[good, broken]).unwrap_err().to_string();
         assert!(told.contains("broken: failed to parse"), "{told}");
     }
 
@@ -210,22 +167,26 @@ mod tests {
 
     #[test]
     fn who_asks_for_a_context_is_taken_to_no_other_cluster() {
-        let access = PersonAccess {
+        let overrides = Overrides {
             context: Some("prod".into()),
+            ..Overrides::default()
+        };
+        let access = PersonAccess {
+            overrides,
             ..PersonAccess::default()
         };
         let told = files(&access, NOTHING, None).unwrap_err().to_string();
         assert!(told.contains("\"prod\""), "{told}");
     }
 
-    #[tokio::test]
-    async fn what_is_wrong_is_said_of_the_file_that_is_named() {
+    #[test]
+    fn what_is_wrong_is_said_of_the_file_that_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let access = PersonAccess {
             kubeconfig: Some(kubeconfig(folder.path(), "idle", false)),
             ..PersonAccess::default()
         };
-        let told = config(&access).await.unwrap_err().to_string();
-        assert!(told.contains("idle: failed to determine"), "{told}");
+        let told = config(&access).unwrap_err().to_string();
+        assert!(told.contains("idle: no context is current"), "{told}");
     }
 }

@@ -3,6 +3,7 @@
 //! What the operator needs (caches, back-off, metrics) is of no use to a command that makes a few calls and ends.
 
 mod access;
+mod certificate;
 mod link;
 mod refused;
 mod see;
@@ -19,13 +20,15 @@ use kube::{Api, Client, Resource};
 
 use super::Namespaced;
 use crate::api::{GROUP, Identity, PrincipalName, VERSION};
+use certificate::OwnCertificate;
 
 pub use access::PersonAccess;
 pub use link::Link;
+pub(super) use refused::sign_in_failed;
 pub use refused::{CallError, Refused};
 pub use see::{Change, Scope};
 
-/// No call takes longer.
+/// No call takes longer, unless the person says so.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One person's way into the cluster.
@@ -33,6 +36,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Person {
     client: Client,
     namespace: String,
+    /// No call takes longer.
+    patience: Duration,
+    /// What the person signs in with, if it is a certificate.
+    certificate: Option<OwnCertificate>,
 }
 
 /// What the API server says of itself.
@@ -124,12 +131,20 @@ impl Person {
         object: impl Into<String>,
         call: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, CallError> {
-        let refused = match tokio::time::timeout(TIMEOUT, call).await {
+        let object = object.into();
+        let answer = tokio::time::timeout(self.patience, call).await;
+        let is_answered = matches!(answer, Ok(Ok(_)));
+        tracing::debug!(verb, object, is_answered, "called the API server");
+        let refused = match answer {
             Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => Refused::of(error),
+            Ok(Err(error)) => match (Refused::of(error), self.certificate) {
+                (Refused::NotSignedIn(why), Some(certificate)) => {
+                    Refused::NotSignedIn(format!("{why}; {}", certificate.told()))
+                }
+                (refused, _) => refused,
+            },
             Err(_) => Refused::Timeout,
         };
-        let object = object.into();
         Err(CallError {
             verb,
             object,

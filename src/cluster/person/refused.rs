@@ -1,6 +1,8 @@
 //! Why a person's call came to nothing, sorted by what the person can do about it.
 
+use kube::client::AuthError;
 use kube::core::Status;
+use rustls::CertificateError;
 
 /// A call that a person made in vain. The plugin says it in words, with what to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub enum Refused {
     Invalid(Vec<String>),
     /// No answer in time.
     Timeout,
+    /// The API server's certificate is not one to trust; why.
+    Untrusted(String),
     /// No answer, or none that is understood.
     Unavailable(String),
 }
@@ -45,11 +49,24 @@ impl Refused {
     pub(super) fn of(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::by(*status),
-            kube::Error::Auth(error) => Self::NotSignedIn(error.to_string()),
-            kube::Error::Service(error) => Self::Unavailable(innermost(&*error)),
-            kube::Error::HyperError(error) => Self::Unavailable(innermost(&error)),
+            kube::Error::Auth(error) => Self::NotSignedIn(sign_in_failed(&error)),
+            kube::Error::Service(error) => Self::unanswered(&*error),
+            kube::Error::HyperError(error) => Self::unanswered(&error),
             other => Self::Unavailable(other.to_string()),
         }
+    }
+
+    /// Sorts an error below HTTP, where signing in may fail, too: some credentials are fetched with the first call.
+    fn unanswered(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut causes = std::iter::successors(Some(error), |error| error.source());
+        let signed_in = causes
+            .clone()
+            .find_map(|error| error.downcast_ref::<AuthError>());
+        if let Some(error) = signed_in {
+            return Self::NotSignedIn(sign_in_failed(error));
+        }
+        let distrusted = causes.find_map(distrust);
+        distrusted.map_or_else(|| Self::Unavailable(innermost(error)), Self::Untrusted)
     }
 
     /// Sorts an answer of the API server.
@@ -107,6 +124,60 @@ fn complaints(status: &Status) -> Vec<String> {
     found
 }
 
+/// Why somebody could not sign in. Of a command that failed only what it says to people is quoted: what it prints to programs may be a token.
+pub(in crate::cluster) fn sign_in_failed(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecRun { cmd, out } => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let last = said.lines().rev().find(|line| !line.trim().is_empty());
+            let last: String = last
+                .unwrap_or("it says nothing")
+                .trim()
+                .chars()
+                .take(300)
+                .collect();
+            format!(
+                "the kubeconfig's command {cmd:?}, which signs you in, failed ({}): {last}",
+                out.status
+            )
+        }
+        AuthError::AuthExecStart(error) => {
+            format!("the kubeconfig's command, which signs you in, cannot be run: {error}")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Why a certificate of the API server is not trusted, if that is the error.
+fn distrust(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    // An I/O error shows what it wraps to nobody who only asks for its source.
+    let wrapped = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref);
+    let tls: &rustls::Error = match wrapped {
+        Some(wrapped) => wrapped.downcast_ref()?,
+        None => error.downcast_ref()?,
+    };
+    let rustls::Error::InvalidCertificate(why) = tls else {
+        return None;
+    };
+    Some(match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet: look at this machine's clock".to_owned()
+        }
+        CertificateError::UnknownIssuer => {
+            "no certificate authority that the kubeconfig trusts has signed it".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for another name than the server's: pass --tls-server-name, or correct the server's address".to_owned()
+        }
+        other => other.to_string(),
+    })
+}
+
 /// What lies at the bottom says what happened; what is above it says only that something did.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;
@@ -135,6 +206,45 @@ mod tests {
             r#"{"code": 403, "reason": "Forbidden", "message": "accessgrants.keyloan.dev is forbidden: User \"erin\" cannot create resource"}"#,
         );
         assert!(matches!(Refused::by(right), Refused::NoRight(_)));
+    }
+
+    #[test]
+    fn a_sign_in_that_fails_says_what_the_command_says_to_people() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let out = std::process::Output {
+            status: std::process::ExitStatus::from_raw(255 << 8),
+            stdout: b"{\"token\": \"s3cret\"}".to_vec(),
+            stderr: b"Traceback\nThe SSO session has expired: run aws sso login\n\n".to_vec(),
+        };
+        let error = AuthError::AuthExecRun {
+            cmd: "aws".into(),
+            out: Box::new(out),
+        };
+        let told = sign_in_failed(&error);
+        assert!(
+            told.contains("\"aws\"") && told.ends_with("run aws sso login"),
+            "{told}"
+        );
+        assert!(!told.contains("s3cret"), "{told}");
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_told_apart_from_a_missing_answer() {
+        let of = |why| {
+            let tls = rustls::Error::InvalidCertificate(why);
+            let io = std::io::Error::new(std::io::ErrorKind::InvalidData, tls);
+            Refused::unanswered(&io)
+        };
+        let expired = Refused::Untrusted("it has expired".into());
+        assert_eq!(of(CertificateError::Expired), expired);
+        assert!(
+            matches!(of(CertificateError::UnknownIssuer), Refused::Untrusted(why) if why.contains("signed"))
+        );
+        let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
+        assert!(matches!(
+            Refused::unanswered(&refused),
+            Refused::Unavailable(_)
+        ));
     }
 
     #[test]

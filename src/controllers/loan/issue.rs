@@ -19,11 +19,11 @@ use crate::onepassword::{
 };
 use crate::plan::effect::IssueLink;
 use crate::plan::inventory::ItemSeen;
+use crate::plan::items::item_matches;
 use crate::plan::links::{latest_end, whole_second};
 use crate::plan::observed::{Observed, Usage};
 use crate::plan::record;
 use crate::plan::retry::Failure;
-use crate::plan::selection::item_matches;
 use crate::plan::terms::length;
 
 use super::memory::Memory;

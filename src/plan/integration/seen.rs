@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{INTEGRATION_LABEL, OnePasswordIntegration, SECRET_LABEL, TitleOrId};
 use crate::plan::inventory::Inventory;
-use crate::plan::selection::has_form_of_id;
+use crate::plan::items::has_form_of_id;
 
 /// What was seen of one integration.
 #[derive(Clone, Debug)]
