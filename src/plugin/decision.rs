@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
-use kube::{Resource as _, ResourceExt as _};
 
 use crate::api::{
     AccessDecision, AccessDecisionSpec, AccessGrant, AccessGrantStatus, Decision, Identity, Phase,
@@ -136,7 +135,7 @@ fn made(me: Identity, grant: &AccessGrant, decision: Decision, word: Word) -> Ac
     let digest = grant.status.as_ref().and_then(|s| s.digest.clone());
     let spec = AccessDecisionSpec {
         grant: grant.name_any(),
-        grant_uid: uid.clone(),
+        grant_uid: uid,
         digest: digest.filter(|_| decision == Decision::Approve),
         decision,
         reason: word.reason,
@@ -145,17 +144,9 @@ fn made(me: Identity, grant: &AccessGrant, decision: Decision, word: Word) -> Ac
         approver: Some(me),
     };
     let verb = format!("{decision:?}").to_lowercase();
-    let owner = OwnerReference {
-        api_version: AccessGrant::api_version(&()).into(),
-        kind: AccessGrant::kind(&()).into(),
-        name: grant.name_any(),
-        uid,
-        ..OwnerReference::default()
-    };
     AccessDecision {
         metadata: ObjectMeta {
             generate_name: Some(format!("{}-{verb}-", grant.name_any())),
-            owner_references: Some(vec![owner]),
             ..ObjectMeta::default()
         },
         spec,
