@@ -1,8 +1,8 @@
 //! The Kubernetes cluster: the only place that makes clients and `Api`s.
 //!
 //! * `connect`: a client whose every call is bounded in time; `enrolled`: where it may touch Secrets.
-//! * `cache`: what the watches have told, and what we wrote ourselves since; `streams` feeds it, `prune` says how much of it is kept,
-//!   and `index` finds in it.
+//! * `cache`: what the watches have told, and what we wrote ourselves since; `streams` feeds it, `told` decodes, `prune` says how much of
+//!   it is kept, and `index` finds in it.
 //! * `verbs`: what can be written, and read live; `kinds` joins both for each of our kinds.
 //! * `events`: what people see in `kubectl describe`.
 //! * `policies`: the admission policies that guard all of it; [`probe`] sees whether they act.
@@ -24,6 +24,7 @@ pub mod probe;
 mod proxy;
 mod prune;
 mod streams;
+mod told;
 mod verbs;
 mod wiped;
 
@@ -43,6 +44,7 @@ use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
 use prune::Keeps;
+use told::{Told, Watched};
 
 pub use cache::{Cache, Key};
 pub use connect::{ConnectError, KubeAccess, connect, install_tls};
@@ -113,7 +115,7 @@ impl Cluster {
         self.follow_kind(&self.grants, tasks);
         self.follow_kind(&self.decisions, tasks);
         self.follow_kind(&self.records, tasks);
-        let api = Api::<PartialObjectMeta<Namespace>>::all(self.client.clone());
+        let api = Api::<Told<PartialObjectMeta<Namespace>>>::all(self.client.clone());
         streams::follow(
             api,
             streams::watching(),
@@ -123,7 +125,7 @@ impl Cluster {
             tasks,
         );
         let ours = streams::watching().labels(SECRET_LABEL);
-        let secrets = |api: Api<SecretMark>, scope: Option<String>| {
+        let secrets = |api: Api<Told<SecretMark>>, scope: Option<String>| {
             let (cache, metrics) = (self.secrets.clone(), self.verbs.metrics());
             streams::follow(api, ours.clone(), cache, scope, metrics, tasks);
         };
@@ -148,8 +150,8 @@ impl Cluster {
         policies::follow(&self.client, &self.policies, ours, &metrics, tasks);
     }
 
-    fn follow_kind<K: Namespaced>(&self, kind: &Kind<K>, tasks: &Tasks) {
-        let api = Api::<K>::all(self.client.clone());
+    fn follow_kind<K: Namespaced + Watched>(&self, kind: &Kind<K>, tasks: &Tasks) {
+        let api = Api::<Told<K>>::all(self.client.clone());
         let (cache, metrics) = (kind.cache().clone(), self.verbs.metrics());
         streams::follow(api, streams::watching(), cache, None, metrics, tasks);
     }
