@@ -53,7 +53,7 @@ pub struct RunArgs {
         requires = "namespaces"
     )]
     integration_namespaces: Vec<String>,
-    /// Where to serve /livez, /readyz and /metrics. [::] stands for every address, of IPv4 too.
+    /// Where to serve /livez and /readyz. [::] stands for every address, of IPv4 too.
     #[arg(
         long,
         env = "KEYLOAN_LISTEN",
@@ -61,6 +61,9 @@ pub struct RunArgs {
         default_value = "[::]:8080"
     )]
     listen: SocketAddr,
+    /// Where to serve /metrics, such as [::]:8081; without, they are not served.
+    #[arg(long, env = "KEYLOAN_LISTEN_METRICS", value_name = "ADDRESS")]
+    listen_metrics: Option<SocketAddr>,
     /// Lead only while holding this lease, so that several replicas can run; without, this one leads at once.
     #[arg(long, env = "KEYLOAN_LEASE", value_name = "NAMESPACE/NAME", value_parser = lease)]
     lease: Option<(String, String)>,
@@ -138,7 +141,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
     let mut operator = start(settings).await?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), health = ?operator.health_address(), "started");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), health = ?operator.health_address(), metrics = ?operator.metrics_address(), "started");
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -182,6 +185,7 @@ impl RunArgs {
             },
             allowed_origins: AllowedOrigins::with(self.allow_origins),
             listen: Some(self.listen),
+            listen_metrics: self.listen_metrics,
             enrolled,
             election: lease.map(|(namespace, lease)| Election {
                 namespace,

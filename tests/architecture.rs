@@ -39,12 +39,13 @@ const KNOWS: [(&str, &[&str]); 10] = [
 ];
 
 /// Words of the code that only these files may use.
-const ONLY_IN: [(&str, &[&str]); 6] = [
+const ONLY_IN: [(&str, &[&str]); 7] = [
     ("reqwest", &["onepassword/"]),
     // Reads people's proxy settings, as kubectl does; asks nothing.
-    ("hyper_util", &["cluster/proxy.rs"]),
-    // Serves health and metrics.
-    ("axum", &["operator/health.rs"]),
+    ("hyper_util", &["cluster/proxy.rs", "operator/server.rs"]),
+    // Serve health and metrics.
+    ("hyper::", &["operator/server.rs"]),
+    ("axum", &["operator/health.rs", "operator/server.rs"]),
     ("Client::try_from", &["cluster/"]),
     ("Api::namespaced", &["cluster/"]),
     ("Api::all", &["cluster/"]),

@@ -92,14 +92,15 @@ pub async fn set_up(stage: &mut Stage, arguments: &Arguments) -> Result<Running>
         .step("the SDK core is compiled for its sandbox", STEP, compile)
         .await?;
     let kubeconfig = cluster.operator_kubeconfig().await?;
-    let listen = free_address()?;
+    let (health, metrics) = (free_address()?, free_address()?);
+    let listen = ["--listen", &health, "--listen-metrics", &metrics];
     let operator = start_operator(&programs, &folder, &kubeconfig, &core, &control, &listen)?;
     let operator_log = operator.log().to_owned();
     let pid = operator.id();
     stage.watch("operator", operator);
     let name = "the operator runs, with the rights of the chart's ServiceAccount";
-    stage.step(name, STEP, until_ready(&listen)).await?;
-    stage.tell(format_args!("http://{listen}/metrics (process {pid})"));
+    stage.step(name, STEP, until_ready(&health)).await?;
+    stage.tell(format_args!("http://{metrics}/metrics (process {pid})"));
 
     Ok(Running {
         admin: Person::of(&cluster, "admin").await?,
@@ -133,7 +134,7 @@ fn start_operator(
     kubeconfig: &Path,
     core: &Path,
     control: &Control,
-    listen: &str,
+    listen: &[&str],
 ) -> Result<Program> {
     let mut command = Command::new(&programs.keyloan);
     command
@@ -142,7 +143,8 @@ fn start_operator(
         .arg(kubeconfig)
         .arg("--core")
         .arg(core);
-    command.args(["--allow-origin", control.origin(), "--listen", listen]);
+    command.args(["--allow-origin", control.origin()]);
+    command.args(listen);
     let log = folder.join("operator.log");
     Program::start(&command, &log).context("cannot start the operator")
 }
