@@ -15,6 +15,6 @@ RUN mkdir /keyloan \
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /keyloan /keyloan
 USER 65532:65532
-EXPOSE 8080
+EXPOSE 8080 8081
 ENTRYPOINT ["/keyloan/keyloan"]
 CMD ["run", "--core=/keyloan/core.cwasm"]

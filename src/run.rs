@@ -74,7 +74,7 @@ pub struct RunArgs {
     /// What an earlier version had instead.
     #[arg(long, env = "KEYLOAN_NAMESPACES", hide = true, value_parser = removed)]
     namespaces: Option<String>,
-    /// Where to serve /livez, /readyz and /metrics. [::] stands for every address, of IPv4 too.
+    /// Where to serve /livez and /readyz. [::] stands for every address, of IPv4 too.
     #[arg(
         long,
         env = "KEYLOAN_LISTEN",
@@ -82,6 +82,9 @@ pub struct RunArgs {
         default_value = "[::]:8080"
     )]
     listen: SocketAddr,
+    /// Where to serve /metrics, such as [::]:8081; without, they are not served.
+    #[arg(long, env = "KEYLOAN_LISTEN_METRICS", value_name = "ADDRESS")]
+    listen_metrics: Option<SocketAddr>,
     /// Lead only while holding this lease, so that several replicas can run; without, this one leads at once.
     #[arg(long, env = "KEYLOAN_LEASE", value_name = "NAMESPACE/NAME", value_parser = lease)]
     lease: Option<(String, String)>,
@@ -159,7 +162,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
     let mut operator = start(settings).await?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), health = ?operator.health_address(), "started");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), health = ?operator.health_address(), metrics = ?operator.metrics_address(), "started");
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -198,6 +201,7 @@ impl RunArgs {
             },
             allowed_origins: AllowedOrigins::with(self.allow_origins),
             listen: Some(self.listen),
+            listen_metrics: self.listen_metrics,
             install,
             election: lease.map(|(namespace, lease)| Election {
                 namespace,

@@ -267,7 +267,8 @@ async fn health_and_metrics_tell_how_it_goes_and_name_nobody() {
     world.integration("prod", "Ready", "True Ready").await;
     // The status is there before the metric.
     let counted = async {
-        while !metrics_of(&world)
+        while !world
+            .metrics()
             .await
             .contains(r#"keyloan_integrations{ready="true"} 1"#)
         {
@@ -288,8 +289,12 @@ async fn health_and_metrics_tell_how_it_goes_and_name_nobody() {
     };
     assert_eq!(page("/livez").await.0, 200);
     assert_eq!(page("/readyz").await, (200, "ok".to_owned()));
-    let (status, metrics) = page("/metrics").await;
-    assert_eq!(status, 200);
+    assert_eq!(
+        page("/metrics").await.0,
+        404,
+        "they have a port of their own"
+    );
+    let metrics = world.metrics().await;
     assert!(
         metrics.contains(r#"route="/api/v1/vaults",outcome="200"} 1"#),
         "{metrics}"
@@ -300,9 +305,4 @@ async fn health_and_metrics_tell_how_it_goes_and_name_nobody() {
             "{name} is in\n{metrics}"
         );
     }
-}
-
-async fn metrics_of(world: &World) -> String {
-    let answer = reqwest::get(format!("{}/metrics", world.health())).await;
-    answer.expect("an answer").text().await.expect("a text")
 }

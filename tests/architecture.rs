@@ -39,12 +39,13 @@ const KNOWS: [(&str, &[&str]); 10] = [
 ];
 
 /// Words of the code that only these files may use.
-const ONLY_IN: [(&str, &[&str]); 6] = [
+const ONLY_IN: [(&str, &[&str]); 7] = [
     ("reqwest", &["onepassword/"]),
-    // Asks a SOCKS proxy with a password.
-    ("hyper_util", &["cluster/connect.rs"]),
-    // Serves health and metrics.
-    ("axum", &["operator/health.rs"]),
+    // Asks a SOCKS proxy with a password; reads requests for health and metrics.
+    ("hyper_util", &["cluster/connect.rs", "operator/server.rs"]),
+    // Serve health and metrics.
+    ("hyper::", &["operator/server.rs"]),
+    ("axum", &["operator/health.rs", "operator/server.rs"]),
     ("Client::try_from", &["cluster/"]),
     ("Api::namespaced", &["cluster/"]),
     ("Api::all", &["cluster/"]),

@@ -296,7 +296,8 @@ impl Operator {
         let mut command = Command::new(program.expect("the operator"));
         command
             .args(world.operator_arguments())
-            .args(["--listen", &address]);
+            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen-metrics", &address]);
         command.args(["--log-level", "debug,keyloan=trace"]);
         let said = tempfile::NamedTempFile::new().expect("a file");
         let to_file = || Stdio::from(said.reopen().expect("a file"));

@@ -109,9 +109,13 @@ fn the_chart_starts_what_the_image_holds_as_the_user_that_it_names() {
     assert_ne!(user, "0");
     assert!(DEPLOYMENT.contains(&format!("runAsUser: {user}\n")));
     assert!(DEPLOYMENT.contains(&format!("runAsGroup: {group}\n")));
-    let port = only("EXPOSE");
-    assert!(DEPLOYMENT.contains(&format!("containerPort: {port}\n")));
-    assert!(DEPLOYMENT.contains(&format!("--listen=[::]:{port}\n")));
+    let ports = only("EXPOSE");
+    let (health, metrics) = ports.split_once(' ').unwrap();
+    for port in [health, metrics] {
+        assert!(DEPLOYMENT.contains(&format!("containerPort: {port}\n")));
+    }
+    assert!(DEPLOYMENT.contains(&format!("--listen=[::]:{health}\n")));
+    assert!(DEPLOYMENT.contains(&format!("--listen-metrics=[::]:{metrics}\n")));
 }
 
 #[test]

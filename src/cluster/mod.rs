@@ -2,8 +2,8 @@
 //!
 //! * `connect`: a client whose every call is bounded in time; `install`: where it may touch Secrets; `claim`: that no other install
 //!   keeps its links there.
-//! * `cache`: what the watches have told, and what we wrote ourselves since; `streams` feeds it, `prune` says how much of it is kept,
-//!   and `index` finds in it.
+//! * `cache`: what the watches have told, and what we wrote ourselves since; `streams` feeds it, `told` decodes, `prune` says how much of
+//!   it is kept, and `index` finds in it.
 //! * `verbs`: what can be written, and read live; `kinds` joins both for each of our kinds.
 //! * `events`: what people see in `kubectl describe`.
 //! * `policies`: the admission policies that guard all of it; [`probe`] sees whether they act.
@@ -27,6 +27,7 @@ pub mod probe;
 mod proxy;
 mod prune;
 mod streams;
+mod told;
 mod verbs;
 mod wiped;
 
@@ -46,6 +47,7 @@ use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
 use prune::Keeps;
+use told::{Told, Watched};
 
 pub use cache::{Cache, Key};
 pub use claim::{ClaimError, LINKS_LEASE};
@@ -130,7 +132,7 @@ impl Cluster {
         self.follow_kind(&self.grants, tasks);
         self.follow_kind(&self.decisions, tasks);
         self.follow_kind(&self.records, tasks);
-        let api = Api::<PartialObjectMeta<Namespace>>::all(self.client.clone());
+        let api = Api::<Told<PartialObjectMeta<Namespace>>>::all(self.client.clone());
         streams::follow(
             api,
             streams::watching(),
@@ -140,7 +142,7 @@ impl Cluster {
             tasks,
         );
         let secrets = |namespace: &str, what: &str| {
-            let api: Api<SecretMark> = Api::namespaced(self.client.clone(), namespace);
+            let api: Api<Told<SecretMark>> = Api::namespaced(self.client.clone(), namespace);
             let ours = streams::watching().labels(&format!("{SECRET_LABEL}={what}"));
             let (cache, metrics) = (self.secrets.clone(), self.verbs.metrics());
             streams::follow(api, ours, cache, Some(namespace.to_owned()), metrics, tasks);
@@ -160,8 +162,8 @@ impl Cluster {
         policies::follow(&self.client, &self.policies, ours, &metrics, tasks);
     }
 
-    fn follow_kind<K: Namespaced>(&self, kind: &Kind<K>, tasks: &Tasks) {
-        let api = Api::<K>::all(self.client.clone());
+    fn follow_kind<K: Namespaced + Watched>(&self, kind: &Kind<K>, tasks: &Tasks) {
+        let api = Api::<Told<K>>::all(self.client.clone());
         let (cache, metrics) = (kind.cache().clone(), self.verbs.metrics());
         streams::follow(api, streams::watching(), cache, None, metrics, tasks);
     }

@@ -3,16 +3,23 @@
 //! Whoever may create a request may put hundreds of kilobytes into its annotations, labels and owners, as often as they like. What was
 //! pruned is never written back as a whole.
 
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use kube::api::ObjectMeta;
+use kube::core::PartialObjectMeta;
 
 use super::link_objects;
+use super::told::Watched;
 use crate::api::{
-    GRANT_UID_LABEL, INSTALL_LABEL, INTEGRATION_LABEL, RENEW_ANNOTATION, SECRET_LABEL,
+    AccessDecision, AccessFlow, AccessGrant, AccessRecord, GRANT_UID_LABEL, INSTALL_LABEL,
+    INTEGRATION_LABEL, OnePasswordIntegration, RENEW_ANNOTATION, SECRET_LABEL,
 };
 
 /// No annotation that anybody looks at is longer: they are times and numbers.
 const LONGEST: usize = 128;
+/// No name is longer.
+const LONGEST_NAME: usize = 253;
 
 /// What is kept besides the names, versions and times that tell an object from others.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +33,15 @@ pub(super) struct Keeps {
 enum Labels {
     All,
     These(&'static [&'static str]),
+}
+
+/// A part of the metadata that holds texts by name.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Part {
+    /// The labels.
+    Labels,
+    /// The annotations.
+    Annotations,
 }
 
 impl Keeps {
@@ -53,17 +69,47 @@ impl Keeps {
         owners: false,
     };
 
+    /// Whether a text of this name is kept.
+    pub(super) fn wants(self, part: Part, key: &str) -> bool {
+        match (part, self.labels) {
+            (Part::Labels, Labels::All) => true,
+            (Part::Labels, Labels::These(these)) => these.contains(&key),
+            (Part::Annotations, _) => self.annotations.contains(&key),
+        }
+    }
+
+    /// Whether a text is one that somebody looks at. The API server bounds labels by itself.
+    pub(super) fn fits(self, part: Part, value: &str) -> bool {
+        matches!(part, Part::Labels) || value.len() <= LONGEST
+    }
+
+    /// Whether owners are kept.
+    pub(super) fn owners(self) -> bool {
+        self.owners
+    }
+
+    /// Of the owners, a grant is kept. Of others the API server takes names of a megabyte.
+    pub(super) fn keeps_owner(owner: &OwnerReference) -> bool {
+        owner.kind == AccessGrant::kind(&())
+            && owner.name.len() <= LONGEST_NAME
+            && [&owner.api_version, &owner.uid]
+                .iter()
+                .all(|text| text.len() <= LONGEST)
+    }
+
     /// Drops the rest.
     pub(super) fn prune(self, object: &mut impl Resource) {
         let all = std::mem::take(object.meta_mut());
         let mut annotations = all.annotations.unwrap_or_default();
         annotations.retain(|key, value| {
-            self.annotations.contains(&key.as_str()) && value.len() <= LONGEST
+            self.wants(Part::Annotations, key) && self.fits(Part::Annotations, value)
         });
         let mut labels = all.labels.unwrap_or_default();
-        if let Labels::These(these) = self.labels {
-            labels.retain(|key, _| these.contains(&key.as_str()));
-        }
+        labels.retain(|key, _| self.wants(Part::Labels, key));
+        let mut owners = all.owner_references.filter(|_| self.owners);
+        owners
+            .iter_mut()
+            .for_each(|owners| owners.retain(Self::keeps_owner));
         *object.meta_mut() = ObjectMeta {
             name: all.name,
             namespace: all.namespace,
@@ -74,17 +120,37 @@ impl Keeps {
             deletion_timestamp: all.deletion_timestamp,
             labels: Some(labels).filter(|labels| !labels.is_empty()),
             annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
-            owner_references: all.owner_references.filter(|_| self.owners),
+            owner_references: owners.filter(|owners| !owners.is_empty()),
             ..ObjectMeta::default()
         };
     }
 }
 
+impl Watched for OnePasswordIntegration {
+    const KEEPS: Keeps = Keeps::OURS;
+}
+impl Watched for AccessFlow {
+    const KEEPS: Keeps = Keeps::OURS;
+}
+impl Watched for AccessGrant {
+    const KEEPS: Keeps = Keeps::OURS;
+}
+impl Watched for AccessDecision {
+    const KEEPS: Keeps = Keeps::OURS;
+}
+impl Watched for AccessRecord {
+    const KEEPS: Keeps = Keeps::OURS;
+}
+impl Watched for PartialObjectMeta<Secret> {
+    const KEEPS: Keeps = Keeps::SECRETS;
+}
+impl Watched for PartialObjectMeta<Namespace> {
+    const KEEPS: Keeps = Keeps::NAMESPACES;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::AccessGrant;
-    use k8s_openapi::api::core::v1::{Namespace, Secret};
     use kube::ResourceExt as _;
     use serde::de::DeserializeOwned;
     use serde_json::{Value, json};
@@ -105,7 +171,10 @@ mod tests {
                     "keyloan.dev/item-version": "3", "keyloan.dev/large": "x", "mine": "x",
                     "kubectl.kubernetes.io/last-applied-configuration": "{}",
                 },
-                "ownerReferences": [{ "apiVersion": "v1", "kind": "Secret", "name": "o", "uid": "o" }],
+                "ownerReferences": [
+                    { "apiVersion": "v1", "kind": "Secret", "name": "o", "uid": "o" },
+                    { "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrant", "name": "o", "uid": "g" },
+                ],
                 "finalizers": ["example.com/mine"],
                 "managedFields": [{ "manager": "kubectl", "operation": "Update" }],
             },
@@ -151,7 +220,7 @@ mod tests {
                 "keyloan.dev/sequence": "2", "keyloan.dev/issued-at": "2026-11-23T10:00:00Z",
                 "keyloan.dev/expires-at": "2026-11-23T11:00:00Z", "keyloan.dev/item-version": "3",
             },
-            "ownerReferences": [{ "apiVersion": "v1", "kind": "Secret", "name": "o", "uid": "o" }],
+            "ownerReferences": [{ "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrant", "name": "o", "uid": "g" }],
         });
         let secret: Secret = full(&Value::Null);
         assert_eq!(kept(Keeps::SECRETS, secret), with(&more));

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use kube::Api;
 use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher;
-use kube::{Api, Resource};
-use serde::de::DeserializeOwned;
 
 use super::cache::{Cache, Feed};
+use super::told::{Told, Watched};
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
@@ -32,14 +32,14 @@ pub(super) fn watching() -> watcher::Config {
 
 /// Follows the objects of an `Api` (those of one namespace if it has a `scope`) into a cache, until the operator stops.
 pub(super) fn follow<K>(
-    api: Api<K>,
+    api: Api<Told<K>>,
     config: watcher::Config,
     cache: Arc<Cache<K>>,
     scope: Option<String>,
     metrics: Arc<Metrics>,
     tasks: &Tasks,
 ) where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K: Watched + Clone + Debug + Send + Sync + 'static,
 {
     let kind = K::kind(&()).into_owned();
     let place = scope
@@ -59,7 +59,10 @@ pub(super) fn follow<K>(
                         failing = false;
                         backoff.reset();
                     }
-                    feed.take(event);
+                    if let Err(undecodable) = feed.take(event) {
+                        metrics.watch_error(&kind);
+                        tracing::warn!(kind, "{undecodable}");
+                    }
                     if feed.went_back() {
                         tracing::warn!(kind, "the API server's versions have gone back, as after a restore of etcd: everything is listed anew");
                         events = anew();
@@ -78,6 +81,9 @@ pub(super) fn follow<K>(
                         None => {
                             report(&kind, &error, again);
                             tokio::time::sleep(backoff.next().unwrap_or(SLOWLY)).await;
+                            if is_unread(&error) {
+                                events = anew();
+                            }
                         }
                     }
                 }
@@ -90,6 +96,14 @@ pub(super) fn follow<K>(
 /// Whether an event shows that a watch works. What a listing begins with does not: it may fail at any page, and would be tried again at once.
 pub(super) fn goes_on<K>(event: &watcher::Event<K>) -> bool {
     !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_))
+}
+
+/// Whether something was told that was not understood: a watch that goes on would never tell it again.
+fn is_unread(error: &watcher::Error) -> bool {
+    matches!(
+        error,
+        watcher::Error::WatchFailed(kube::Error::SerdeError(_))
+    )
 }
 
 /// Whether the API server says that there is no such namespace, or that the operator has no rights in it.

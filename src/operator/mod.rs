@@ -4,6 +4,7 @@
 //! arguments, logs and signals.
 
 mod health;
+mod server;
 mod settings;
 mod start;
 

@@ -19,8 +19,10 @@ pub struct Settings {
     pub core_options: CoreOptions,
     /// Where tokens may lead besides 1Password's own domains.
     pub allowed_origins: AllowedOrigins,
-    /// Where health and metrics are served; nowhere without.
+    /// Where health is served; nowhere without.
     pub listen: Option<SocketAddr>,
+    /// Where metrics are served; nowhere without.
+    pub listen_metrics: Option<SocketAddr>,
     /// Where the operator may touch Secrets, and as whose.
     pub install: Install,
     /// How one of several replicas becomes the leader; without, this one is.
@@ -49,6 +51,7 @@ impl Settings {
             core_options: CoreOptions::default(),
             allowed_origins: AllowedOrigins::default(),
             listen: None,
+            listen_metrics: None,
             install: Install::default(),
             election: None,
             clock: Clock::system(),

@@ -45,7 +45,7 @@ pub enum StartError {
     /// The admission policies that this release ships cannot be made.
     #[error(transparent)]
     Manifests(#[from] ManifestError),
-    /// Health cannot be served.
+    /// Health or metrics cannot be served.
     #[error(transparent)]
     Listen(#[from] ListenError),
 }
@@ -63,14 +63,20 @@ enum PassesEnded {
 #[derive(Debug)]
 pub struct Running {
     health: Option<SocketAddr>,
+    metrics: Option<SocketAddr>,
     shutdown: Option<oneshot::Sender<()>>,
     supervision: JoinHandle<Result<(), TaskError>>,
 }
 
 impl Running {
-    /// Where health and metrics are served.
+    /// Where health is served.
     pub fn health_address(&self) -> Option<SocketAddr> {
         self.health
+    }
+
+    /// Where metrics are served.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics
     }
 
     /// Waits until the operator fails.
@@ -131,8 +137,12 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let health = match settings.listen {
         Some(address) => {
             let (cluster, boundary) = (cluster.clone(), boundary.clone());
-            Some(health::serve(address, cluster, boundary, metrics, &tasks).await?)
+            Some(health::serve(address, cluster, boundary, &tasks).await?)
         }
+        None => None,
+    };
+    let metrics = match settings.listen_metrics {
+        Some(address) => Some(health::serve_metrics(address, metrics, &tasks).await?),
         None => None,
     };
     let election = settings
@@ -168,6 +178,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     });
     Ok(Running {
         health,
+        metrics,
         shutdown: Some(shutdown),
         supervision,
     })

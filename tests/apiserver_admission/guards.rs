@@ -81,6 +81,66 @@ pub async fn only_the_operator_writes_records(b: &Boundary) {
     b.operator.patch(&stored, &end).await.unwrap();
 }
 
+/// As whoever migrates or re-encrypts what is stored writes each object: their right to do so is RBAC's to give.
+pub async fn a_write_of_a_record_that_changes_nothing_passes(b: &Boundary) {
+    const NO_OWNERS: &str = "keyloan-records: nothing may own a record";
+    const NO_FINALIZERS: &str = "keyloan-ownership: leave metadata.finalizers out";
+    const OTHERS: &str = "keyloan-records: only Keyloan's operator writes records";
+    let named =
+        json!({ "metadata": { "labels": { "kept": "yes" }, "annotations": { "note": "kept" } } });
+    let object = merged(record("written-again"), &named);
+    b.operator.create(&object).await.unwrap();
+    let migrator = "system:serviceaccount:kube-system:storage-version-migrator-controller";
+    let mut people = vec![b.bob.clone(), b.mallory.clone(), b.admin.clone()];
+    for machinery in [migrator, "system:kube-controller-manager"] {
+        let groups = ["system:authenticated"];
+        people.push(b.cluster.impersonating(machinery, &groups).await);
+    }
+    let owner = json!({ "apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "gone" });
+    let owned = json!({ "metadata": { "ownerReferences": [owner] } });
+    let kept = json!({ "metadata": { "finalizers": ["example.com/keep"] } });
+    for person in &people {
+        let stored = person.get(&object).await.unwrap();
+        let again = person.put(&stored).await.unwrap();
+        assert_eq!(again["spec"], stored["spec"]);
+        assert_eq!(again["metadata"]["labels"], stored["metadata"]["labels"]);
+        let stored = person.get(&object).await.unwrap();
+        for (change, refusal) in [(&owned, NO_OWNERS), (&kept, NO_FINALIZERS)] {
+            let changed = merged(stored.clone(), change);
+            assert_refused(person.put(&changed).await, refusal);
+        }
+    }
+    for person in &people[..4] {
+        for change in [
+            json!({ "metadata": { "labels": { "kept": "no" } } }),
+            json!({ "metadata": { "labels": null } }),
+            json!({ "metadata": { "annotations": { "note": "lost" } } }),
+        ] {
+            assert_refused(person.patch(&object, &change).await, OTHERS);
+        }
+    }
+    // Nor does the operator, or whoever has its token, hand one to the garbage collector.
+    assert_refused(b.operator.patch(&object, &owned).await, NO_OWNERS);
+    let made = merged(record("owned"), &owned);
+    assert_refused(b.operator.create(&made).await, NO_OWNERS);
+}
+
+/// All kinds: only what changes something is refused.
+pub async fn a_write_that_changes_nothing_passes(b: &Boundary) {
+    allow_reading_the_token(b, "default").await;
+    for (object, maker) in [
+        (alices_grant("stored-anew"), &b.alice),
+        (bobs_decision("stored-anew"), &b.bob),
+        (flow("stored-anew"), &b.alice),
+        (integration("stored-anew"), &b.alice),
+    ] {
+        maker.create(&object).await.unwrap();
+        let stored = b.mallory.get(&object).await.unwrap();
+        let again = b.mallory.put(&stored).await.unwrap();
+        assert_eq!(again["spec"], stored["spec"]);
+    }
+}
+
 pub async fn decisions_and_records_stay(b: &Boundary) {
     const MESSAGE: &str = "keyloan-records: decisions and records stay";
     let decision = bobs_decision("stays");

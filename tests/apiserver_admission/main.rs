@@ -53,12 +53,16 @@ async fn the_admission_policies_hold_the_boundary() {
     guards::a_service_account_asks_with_an_end_and_never_decides(&boundary).await;
     guards::only_the_operator_writes_status(&boundary).await;
     guards::only_the_operator_writes_records(&boundary).await;
+    guards::a_write_of_a_record_that_changes_nothing_passes(&boundary).await;
+    guards::a_write_that_changes_nothing_passes(&boundary).await;
     guards::decisions_and_records_stay(&boundary).await;
     guards::only_those_entitled_delete_a_grant(&boundary).await;
     guards::nobody_deletes_by_the_dozen_what_they_cannot_delete_alone(&boundary).await;
-    ownership::who_owns_a_grant_is_not_for_others_to_change(&boundary).await;
+    ownership::the_metadata_of_a_grant_is_not_for_others_to_change(&boundary).await;
+    ownership::a_write_that_changes_nothing_leaves_nothing_large(&boundary).await;
     ownership::only_the_borrower_asks_for_the_next_link(&boundary).await;
-    ownership::a_decision_is_owned_by_its_grant_or_by_nothing(&boundary).await;
+    ownership::a_decision_is_owned_by_nothing_and_stays_as_it_is(&boundary).await;
+    ownership::metadata_is_small(&boundary).await;
     ownership::nothing_is_made_with_a_finalizer(&boundary).await;
     link::only_the_operator_writes_links(&boundary).await;
     link::a_link_may_be_deleted_and_stored_again(&boundary).await;

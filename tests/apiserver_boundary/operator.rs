@@ -25,7 +25,8 @@ async fn each_flaw_in_the_policies_is_named_until_it_is_mended() {
     assert_eq!(said(&conditions, "BoundaryInForce"), "True BoundaryInForce");
     assert_eq!(readyz(&world).await, (200, "ok".into()));
     assert!(
-        metrics(&world)
+        world
+            .metrics()
             .await
             .contains("keyloan_boundary_in_force 1")
     );
@@ -261,13 +262,6 @@ async fn readyz(world: &World) -> (u16, String) {
     )
 }
 
-async fn metrics(world: &World) -> String {
-    let answer = reqwest::get(format!("{}/metrics", world.health()))
-        .await
-        .expect("an answer");
-    answer.text().await.expect("a text")
-}
-
 async fn counted(world: &World, metric: &str) -> f64 {
-    count(&metrics(world).await, metric)
+    count(&world.metrics().await, metric)
 }

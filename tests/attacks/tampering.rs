@@ -95,6 +95,24 @@ pub async fn grants(scene: &Scene) {
         scene.patch("mallory", &grant, orphaned).await,
         "keyloan-ownership:",
     );
+    // Full of labels it would have no room left for its status.
+    for count in [60, 12_000] {
+        let labels: serde_json::Map<String, Value> = (0..count)
+            .map(|n| (format!("example.com/label-{n}"), json!("x".repeat(60))))
+            .collect();
+        let full = json!({ "metadata": { "labels": labels } });
+        refused(
+            scene.patch("mallory", &grant, full).await,
+            "keyloan-ownership:",
+        );
+    }
+    let kept = json!({ "metadata": { "finalizers": ["example.com/keep"] } });
+    for who in ["alice", "mallory", "admin"] {
+        refused(
+            scene.patch(who, &grant, kept.clone()).await,
+            "keyloan-ownership: leave metadata.finalizers out",
+        );
+    }
     let seen = scene.world.until(&grant, |_| true).await;
     assert_eq!(seen.spec, grant.spec);
     scene.is_lent(&grant).await;

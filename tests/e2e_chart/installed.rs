@@ -113,12 +113,14 @@ impl Installed {
         let deployment = deployments.get("keyloan").await.unwrap();
         let pod = deployment.spec.unwrap().template.spec.unwrap();
         let of_the_image = |argument: &String| {
-            argument.starts_with("--core=") || argument.starts_with("--listen=")
+            ["--core=", "--listen=", "--listen-metrics="]
+                .iter()
+                .any(|flag| argument.starts_with(flag))
         };
         let mut arguments = pod.containers[0].args.clone().unwrap();
         let whole = arguments.len();
         arguments.retain(|argument| !of_the_image(argument));
-        assert_eq!(arguments.len(), whole - 2, "{arguments:?}");
+        assert_eq!(arguments.len(), whole - 3, "{arguments:?}");
         let here = self.world.operator_arguments();
         let ours = |argument: &&String| {
             argument.starts_with("--kubeconfig=") || argument.starts_with("--core=")

@@ -299,6 +299,60 @@ async fn a_monitor_finds_the_service_and_its_port() {
 }
 
 #[tokio::test]
+async fn the_network_lets_the_operator_reach_what_the_values_name_and_nothing_else() {
+    let helm = Helm::find().await.unwrap();
+    let elsewhere = [
+        "--set=allowOrigins={https://op.example:8443,http://op.example,https://op.example,https://[fd00::1]:9443}",
+        "--set=networkPolicy.dnsPorts={53,5353}",
+        "--set=networkPolicy.apiServerPorts={16443}",
+    ];
+    for (values, expected) in [
+        (&[][..], &["UDP 53", "TCP 53", "TCP 443", "TCP 6443"][..]),
+        (
+            &elsewhere[..],
+            &[
+                "UDP 53",
+                "TCP 53",
+                "UDP 5353",
+                "TCP 5353",
+                "TCP 443",
+                "TCP 8443",
+                "TCP 80",
+                "TCP 9443",
+                "TCP 16443",
+            ][..],
+        ),
+    ] {
+        let arguments = [&[IMAGE], values].concat();
+        let rendered = render(&helm, Chart::Operator, &arguments).await.unwrap();
+        let policy = find(&rendered, "NetworkPolicy").expect("on by default");
+        let spec = &policy["spec"];
+        assert_eq!(spec["policyTypes"], json!(["Ingress", "Egress"]));
+        let ports: Vec<_> = spec["egress"][0]["ports"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|port| format!("{} {}", port["protocol"].as_str().unwrap(), port["port"]))
+            .collect();
+        assert_eq!(ports, expected);
+    }
+    let prometheus = "--set-json=networkPolicy.metricsFrom=[{\"namespaceSelector\":{}}]";
+    let rendered = render(&helm, Chart::Operator, &[IMAGE, prometheus])
+        .await
+        .unwrap();
+    let ingress = find(&rendered, "NetworkPolicy").expect("one")["spec"]["ingress"].clone();
+    assert_eq!(ingress[0]["ports"][0]["port"], "health");
+    assert_eq!(ingress[0]["from"], json!(null), "nodes have no selector");
+    assert_eq!(ingress[1]["ports"][0]["port"], "metrics");
+    assert_eq!(ingress[1]["from"], json!([{ "namespaceSelector": {} }]));
+    let deployment = find(&rendered, "Deployment").expect("one");
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let names: Vec<_> = container["ports"].as_array().unwrap().iter().collect();
+    assert_eq!(names[0]["name"], "health");
+    assert_eq!(names[1]["name"], "metrics");
+}
+
+#[tokio::test]
 async fn secrets_roles_and_bindings_are_touched_where_integrations_and_links_are_and_nowhere_else()
 {
     let helm = Helm::find().await.unwrap();

@@ -21,7 +21,6 @@ async fn everything_rendered_fits_its_schema() {
     let everything = [
         "--kube-version=1.37.0",
         "--set=image.repository=registry.example.com/keyloan",
-        "--set=networkPolicy.enabled=true",
         "--set=serviceMonitor.enabled=true",
         "--set=namespaces={team-a},integrationNamespaces={keyloan}",
         "--set=allowOrigins={https://1password.example:8443}",

@@ -78,6 +78,7 @@ impl World {
             allowed_origins: allow(&simulator),
             clock: clock.clone(),
             listen: Some(([127, 0, 0, 1], 0).into()),
+            listen_metrics: Some(([127, 0, 0, 1], 0).into()),
             ..Settings::new(compiled_core().await)
         };
         let world = Self {
@@ -128,10 +129,18 @@ impl World {
             .expect("an operator without a failure");
     }
 
-    /// Where the operator serves health and metrics.
+    /// Where the operator serves its health.
     pub fn health(&self) -> String {
         let address = self.operator.as_ref().and_then(Running::health_address);
         format!("http://{}", address.expect("an operator that listens"))
+    }
+
+    /// The operator's metrics.
+    pub async fn metrics(&self) -> String {
+        let address = self.operator.as_ref().and_then(Running::metrics_address);
+        let address = address.expect("an operator that listens");
+        let answer = reqwest::get(format!("http://{address}/metrics")).await;
+        answer.expect("an answer").text().await.expect("a text")
     }
 
     /// Another account at 1Password, to which tokens may lead as well. Before the operator is started.

@@ -156,6 +156,12 @@ impl World {
         drop(self.operator.take());
     }
 
+    /// Where the operator serves its health, if the settings have it do so.
+    pub fn health_address(&self) -> std::net::SocketAddr {
+        let operator = self.operator.as_ref().expect("an operator");
+        operator.health_address().expect("it listens")
+    }
+
     /// The time by the operator's clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

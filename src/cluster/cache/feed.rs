@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use kube::Resource;
 use kube::runtime::watcher::Event;
 
 use super::known::version;
 use super::{Cache, Key};
+use crate::cluster::told::{Told, Undecodable, Watched};
 
 /// It owns the objects of one namespace, or all.
 pub(in crate::cluster) struct Feed<K> {
@@ -20,7 +20,7 @@ pub(in crate::cluster) struct Feed<K> {
     synced: bool,
 }
 
-impl<K: Resource> Feed<K> {
+impl<K: Watched> Feed<K> {
     pub(in crate::cluster) fn new(cache: Arc<Cache<K>>, scope: Option<String>) -> Self {
         Self {
             cache,
@@ -32,10 +32,9 @@ impl<K: Resource> Feed<K> {
         }
     }
 
-    /// Takes in what the watch has told.
-    pub(in crate::cluster) fn take(&mut self, event: Event<K>) {
-        let cache = self.cache.clone();
-        match event.modify(|object| cache.prune(object)) {
+    /// Takes in what the watch has told. What cannot be decoded counts as not there, whatever was known of it.
+    pub(in crate::cluster) fn take(&mut self, event: Event<Told<K>>) -> Result<(), Undecodable> {
+        match event {
             Event::Init => {
                 (self.told_at, self.went_back) = (0, false);
                 let again = self.listing.replace(HashMap::new()).is_some();
@@ -43,15 +42,22 @@ impl<K: Resource> Feed<K> {
                     .write()
                     .begin_listing(self.scope.as_deref(), again);
             }
-            Event::InitApply(object) => {
-                self.told_at = self.told_at.max(version(&object));
+            Event::InitApply(told) => {
+                self.told_at = self.told_at.max(version(&told));
+                let mut object = told.decoded()?;
+                self.cache.prune(&mut object);
                 if let Some(listing) = &mut self.listing {
                     listing.insert(Key::of(&object), Arc::new(object));
                 }
             }
             Event::InitDone => self.end_listing(),
-            Event::Apply(object) => {
-                self.note(&object);
+            Event::Apply(told) => {
+                self.note(&told);
+                if !told.is_decoded() {
+                    self.end(&told);
+                }
+                let mut object = told.decoded()?;
+                self.cache.prune(&mut object);
                 let object = Arc::new(object);
                 let key = Key::of(object.as_ref());
                 let taken = self.cache.write().take(key, object.clone());
@@ -59,12 +65,17 @@ impl<K: Resource> Feed<K> {
                     self.cache.tell(&object);
                 }
             }
-            Event::Delete(object) => {
-                self.note(&object);
-                let gone = self.cache.write().end(&object);
-                gone.iter().for_each(|object| self.cache.tell(object));
+            Event::Delete(told) => {
+                self.note(&told);
+                self.end(&told);
             }
         }
+        Ok(())
+    }
+
+    fn end(&self, told: &Told<K>) {
+        let gone = self.cache.write().end(told);
+        gone.iter().for_each(|object| self.cache.tell(object));
     }
 
     /// Whether the watch has told of something older than before: etcd was restored, and what was told until then need not be so. Only
@@ -73,7 +84,7 @@ impl<K: Resource> Feed<K> {
         self.went_back
     }
 
-    fn note(&mut self, told: &K) {
+    fn note(&mut self, told: &Told<K>) {
         self.went_back |= version(told) < self.told_at;
         self.told_at = self.told_at.max(version(told));
     }

@@ -110,7 +110,7 @@ impl<K: Resource> Known<K> {
     }
 
     /// Takes in that an object has ended, as the watch has told it; returns what was known of it.
-    pub(super) fn end(&mut self, object: &K) -> Option<Arc<K>> {
+    pub(super) fn end(&mut self, object: &impl Resource) -> Option<Arc<K>> {
         let key = Key::of(object);
         let uid = object.meta().uid.as_deref().unwrap_or_default();
         if self.deleted.get(&key).is_some_and(|deleted| deleted == uid) {

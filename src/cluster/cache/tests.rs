@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cluster::index::{Marked, marked};
+use crate::cluster::told::Watched;
 use k8s_openapi::api::core::v1::ConfigMap;
 use known::version;
 use kube::runtime::watcher::Event;
@@ -45,13 +46,29 @@ fn key(name: &str) -> Key {
     Key::new("ns", name)
 }
 
+/// As a watch does.
+fn tell(feed: &mut Feed<ConfigMap>, event: Event<ConfigMap>) {
+    let told = match event {
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(object.into()),
+        Event::InitDone => Event::InitDone,
+        Event::Apply(object) => Event::Apply(object.into()),
+        Event::Delete(object) => Event::Delete(object.into()),
+    };
+    feed.take(told).expect("decoded");
+}
+
+impl Watched for ConfigMap {
+    const KEEPS: Keeps = Keeps::NAMESPACES;
+}
+
 type Told = Arc<Mutex<Vec<String>>>;
 
 fn synced() -> (Arc<Cache<ConfigMap>>, Feed<ConfigMap>, Told) {
     let cache = Arc::new(Cache::new(1, by_color, Keeps::NAMESPACES));
     let mut feed = Feed::new(cache.clone(), None);
-    feed.take(Event::Init);
-    feed.take(Event::InitDone);
+    tell(&mut feed, Event::Init);
+    tell(&mut feed, Event::InitDone);
     let told = Arc::new(Mutex::new(vec![]));
     let log = told.clone();
     cache.subscribe(move |object: &ConfigMap| {
@@ -72,10 +89,10 @@ fn seen(cache: &Cache<ConfigMap>, name: &str) -> Option<u128> {
 fn what_we_wrote_stands_until_the_watch_knows_something_newer() {
     let (cache, mut feed, told) = synced();
     wrote(&cache, object("a", "u1", 5));
-    feed.take(Event::Apply(object("a", "u1", 4)));
+    tell(&mut feed, Event::Apply(object("a", "u1", 4)));
     assert_eq!(seen(&cache, "a"), Some(5));
-    feed.take(Event::Apply(object("a", "u1", 5)));
-    feed.take(Event::Apply(object("a", "u1", 6)));
+    tell(&mut feed, Event::Apply(object("a", "u1", 5)));
+    tell(&mut feed, Event::Apply(object("a", "u1", 6)));
     assert_eq!(seen(&cache, "a"), Some(6));
     assert_eq!(
         *told.lock().expect("fine"),
@@ -87,12 +104,12 @@ fn what_we_wrote_stands_until_the_watch_knows_something_newer() {
 #[test]
 fn what_we_deleted_does_not_come_back_but_its_namesake_does() {
     let (cache, mut feed, _) = synced();
-    feed.take(Event::Apply(object("a", "u1", 1)));
+    tell(&mut feed, Event::Apply(object("a", "u1", 1)));
     cache.forget(&Key::new("ns", "a"), "u1");
-    feed.take(Event::Apply(object("a", "u1", 2)));
+    tell(&mut feed, Event::Apply(object("a", "u1", 2)));
     assert_eq!(seen(&cache, "a"), None);
-    feed.take(Event::Delete(object("a", "u1", 3)));
-    feed.take(Event::Apply(object("a", "u2", 4)));
+    tell(&mut feed, Event::Delete(object("a", "u1", 3)));
+    tell(&mut feed, Event::Apply(object("a", "u2", 4)));
     assert_eq!(seen(&cache, "a"), Some(4));
 }
 
@@ -100,24 +117,24 @@ fn what_we_deleted_does_not_come_back_but_its_namesake_does() {
 fn the_end_of_an_earlier_object_does_not_end_its_namesake() {
     let (cache, mut feed, _) = synced();
     wrote(&cache, object("a", "u2", 9));
-    feed.take(Event::Delete(object("a", "u1", 8)));
+    tell(&mut feed, Event::Delete(object("a", "u1", 8)));
     assert_eq!(seen(&cache, "a"), Some(9));
 }
 
 #[test]
 fn a_listing_drops_what_is_gone_but_not_what_we_wrote_while_it_was_made() {
     let (cache, mut feed, told) = synced();
-    feed.take(Event::Apply(object("gone", "u1", 1)));
-    feed.take(Event::Apply(object("kept", "u2", 2)));
-    feed.take(Event::Init);
+    tell(&mut feed, Event::Apply(object("gone", "u1", 1)));
+    tell(&mut feed, Event::Apply(object("kept", "u2", 2)));
+    tell(&mut feed, Event::Init);
     wrote(&cache, object("ours", "u3", 3));
-    feed.take(Event::InitApply(object("kept", "u2", 2)));
+    tell(&mut feed, Event::InitApply(object("kept", "u2", 2)));
     assert_eq!(
         seen(&cache, "gone"),
         Some(1),
         "not before the list is complete"
     );
-    feed.take(Event::InitDone);
+    tell(&mut feed, Event::InitDone);
     let all = ["gone", "kept", "ours"].map(|name| seen(&cache, name));
     assert_eq!(all, [None, Some(2), Some(3)]);
     assert_eq!(
@@ -129,19 +146,31 @@ fn a_listing_drops_what_is_gone_but_not_what_we_wrote_while_it_was_made() {
 #[test]
 fn objects_are_found_by_their_marks_as_long_as_they_are_there_and_have_them() {
     let (cache, mut feed, _) = synced();
-    feed.take(Event::Apply(colored("red", object("a", "u1", 1))));
+    tell(
+        &mut feed,
+        Event::Apply(colored("red", object("a", "u1", 1))),
+    );
     wrote(&cache, colored("red", object("b", "u2", 2)));
-    feed.take(Event::Apply(colored("blue", object("c", "u3", 3))));
+    tell(
+        &mut feed,
+        Event::Apply(colored("blue", object("c", "u3", 3))),
+    );
     assert_eq!(having(&cache, "red"), ["a", "b"]);
-    feed.take(Event::Apply(colored("blue", object("a", "u1", 4))));
+    tell(
+        &mut feed,
+        Event::Apply(colored("blue", object("a", "u1", 4))),
+    );
     assert_eq!(having(&cache, "red"), ["b"], "it has changed");
     cache.forget(&Key::new("ns", "b"), "u2");
     assert_eq!(having(&cache, "red"), [""; 0], "we deleted it");
     assert_eq!(having(&cache, "blue"), ["a", "c"]);
-    feed.take(Event::Delete(colored("blue", object("c", "u3", 5))));
+    tell(
+        &mut feed,
+        Event::Delete(colored("blue", object("c", "u3", 5))),
+    );
     assert_eq!(having(&cache, "blue"), ["a"], "somebody deleted it");
-    feed.take(Event::Init);
-    feed.take(Event::InitDone);
+    tell(&mut feed, Event::Init);
+    tell(&mut feed, Event::InitDone);
     assert_eq!(having(&cache, "blue"), [""; 0], "it is in the list no more");
     assert!(cache.write().is_without_marks(), "nothing is left behind");
 }
@@ -154,13 +183,13 @@ fn what_is_large_and_of_no_use_is_not_kept() {
         large.annotations_mut().insert("mine".into(), "x".into());
         large
     };
-    feed.take(Event::Apply(large("told")));
+    tell(&mut feed, Event::Apply(large("told")));
     wrote(&cache, large("written"));
     cache.asking(key("told")).changed(large("told"));
-    feed.take(Event::Init);
-    feed.take(Event::InitApply(large("listed")));
+    tell(&mut feed, Event::Init);
+    tell(&mut feed, Event::InitApply(large("listed")));
     wrote(&cache, large("written"));
-    feed.take(Event::InitDone);
+    tell(&mut feed, Event::InitDone);
     for kept in cache.select(|_| true) {
         assert!(kept.annotations().is_empty(), "{kept:?}");
     }
@@ -173,12 +202,12 @@ fn a_stream_of_one_namespace_leaves_the_others_alone() {
         Feed::new(cache.clone(), Some("ns".into())),
         Feed::new(cache.clone(), Some("x".into())),
     );
-    one.take(Event::Init);
-    one.take(Event::InitApply(object("a", "u1", 1)));
-    one.take(Event::InitDone);
+    tell(&mut one, Event::Init);
+    tell(&mut one, Event::InitApply(object("a", "u1", 1)));
+    tell(&mut one, Event::InitDone);
     assert!(!cache.is_synced());
-    other.take(Event::Init);
-    other.take(Event::InitDone);
+    tell(&mut other, Event::Init);
+    tell(&mut other, Event::InitDone);
     assert!(cache.is_synced());
     assert_eq!(seen(&cache, "a"), Some(1));
 }
@@ -186,16 +215,16 @@ fn a_stream_of_one_namespace_leaves_the_others_alone() {
 #[test]
 fn a_late_answer_brings_nothing_back_that_has_ended() {
     let (cache, mut feed, told) = synced();
-    feed.take(Event::Apply(object("a", "u1", 1)));
+    tell(&mut feed, Event::Apply(object("a", "u1", 1)));
     let changing = cache.asking(key("a"));
-    feed.take(Event::Delete(object("a", "u1", 3)));
+    tell(&mut feed, Event::Delete(object("a", "u1", 3)));
     let answer = changing.changed(object("a", "u1", 2));
     assert_eq!(version(answer.as_ref()), 2, "who changed it is told");
     assert_eq!(seen(&cache, "a"), None, "changed, and then deleted");
 
     let (creating, reading) = (cache.asking(key("b")), cache.asking(key("b")));
-    feed.take(Event::Apply(object("b", "u2", 4)));
-    feed.take(Event::Delete(object("b", "u2", 6)));
+    tell(&mut feed, Event::Apply(object("b", "u2", 4)));
+    tell(&mut feed, Event::Delete(object("b", "u2", 6)));
     creating.found(object("b", "u2", 4));
     reading.found(object("b", "u2", 5));
     assert_eq!(
@@ -205,9 +234,9 @@ fn a_late_answer_brings_nothing_back_that_has_ended() {
     );
 
     let changing = cache.asking(key("c"));
-    feed.take(Event::Apply(object("c", "u3", 7)));
-    feed.take(Event::Init);
-    feed.take(Event::InitDone);
+    tell(&mut feed, Event::Apply(object("c", "u3", 7)));
+    tell(&mut feed, Event::Init);
+    tell(&mut feed, Event::InitDone);
     changing.changed(object("c", "u3", 8));
     assert_eq!(seen(&cache, "c"), None, "it was in the list no more");
     assert_eq!(
@@ -220,13 +249,13 @@ fn a_late_answer_brings_nothing_back_that_has_ended() {
 #[test]
 fn a_late_answer_does_not_touch_a_namesake() {
     let (cache, mut feed, _) = synced();
-    feed.take(Event::Apply(object("a", "u1", 1)));
+    tell(&mut feed, Event::Apply(object("a", "u1", 1)));
     let (changing, creating) = (cache.asking(key("a")), cache.asking(key("a")));
-    feed.take(Event::Delete(object("a", "u1", 3)));
-    feed.take(Event::Apply(object("a", "u2", 4)));
+    tell(&mut feed, Event::Delete(object("a", "u1", 3)));
+    tell(&mut feed, Event::Apply(object("a", "u2", 4)));
     changing.changed(object("a", "u1", 2));
     assert_eq!(seen(&cache, "a"), Some(4));
-    feed.take(Event::Delete(object("a", "u2", 5)));
+    tell(&mut feed, Event::Delete(object("a", "u2", 5)));
     creating.found(object("a", "u3", 6));
     assert_eq!(seen(&cache, "a"), Some(6), "it was created after that");
 }
@@ -234,10 +263,10 @@ fn a_late_answer_does_not_touch_a_namesake() {
 #[test]
 fn an_answer_that_was_overtaken_by_something_newer_does_not_count() {
     let (cache, mut feed, _) = synced();
-    feed.take(Event::Apply(object("a", "u1", 1)));
+    tell(&mut feed, Event::Apply(object("a", "u1", 1)));
     let (changing, reading) = (cache.asking(key("a")), cache.asking(key("a")));
     let missing = cache.asking(key("a"));
-    feed.take(Event::Apply(object("a", "u1", 4)));
+    tell(&mut feed, Event::Apply(object("a", "u1", 4)));
     changing.changed(object("a", "u1", 2));
     reading.found(object("a", "u1", 3));
     missing.missed();
@@ -247,11 +276,11 @@ fn an_answer_that_was_overtaken_by_something_newer_does_not_count() {
 #[test]
 fn what_a_read_does_not_find_is_known_no_more() {
     let (cache, mut feed, told) = synced();
-    feed.take(Event::Apply(object("a", "u1", 1)));
+    tell(&mut feed, Event::Apply(object("a", "u1", 1)));
     cache.asking(key("a")).missed();
-    feed.take(Event::Apply(object("a", "u1", 2)));
+    tell(&mut feed, Event::Apply(object("a", "u1", 2)));
     assert_eq!(seen(&cache, "a"), None, "the watch lags behind");
-    feed.take(Event::Delete(object("a", "u1", 3)));
+    tell(&mut feed, Event::Delete(object("a", "u1", 3)));
     cache.asking(key("a")).missed();
     assert_eq!(*told.lock().expect("fine"), ["a@1", "a@1"]);
     assert!(cache.write().is_at_rest());
@@ -262,25 +291,25 @@ fn nothing_is_kept_in_mind_longer_than_it_is_needed() {
     let (cache, mut feed, _) = synced();
     wrote(&cache, object("a", "u1", 1));
     assert!(cache.write().is_at_rest(), "written, and no listing runs");
-    feed.take(Event::Delete(object("a", "u1", 2)));
+    tell(&mut feed, Event::Delete(object("a", "u1", 2)));
     cache.forget(&key("a"), "u1");
     assert!(cache.write().is_at_rest(), "the watch told of it first");
 
     wrote(&cache, object("b", "u2", 3));
     cache.forget(&key("b"), "u2");
     assert!(!cache.write().is_at_rest());
-    feed.take(Event::Delete(object("b", "u2", 4)));
+    tell(&mut feed, Event::Delete(object("b", "u2", 4)));
     assert!(cache.write().is_at_rest(), "the watch told of it then");
 
-    feed.take(Event::Init);
+    tell(&mut feed, Event::Init);
     wrote(&cache, object("c", "u3", 5));
     wrote(&cache, object("d", "u4", 6));
     cache.forget(&key("d"), "u4");
     assert!(!cache.write().is_at_rest());
-    feed.take(Event::Init);
+    tell(&mut feed, Event::Init);
     assert!(cache.write().is_at_rest(), "the list is made anew");
     wrote(&cache, object("c", "u3", 7));
-    feed.take(Event::InitDone);
+    tell(&mut feed, Event::InitDone);
     assert!(cache.write().is_at_rest(), "the list is complete");
     wrote(&cache, object("c", "u3", 8));
     assert!(cache.write().is_at_rest(), "and no other one runs");
@@ -291,11 +320,11 @@ fn nothing_is_kept_in_mind_longer_than_it_is_needed() {
 #[test]
 fn what_was_written_while_a_list_was_made_and_is_older_than_the_list_is_gone() {
     let (cache, mut feed, _) = synced();
-    feed.take(Event::Init);
+    tell(&mut feed, Event::Init);
     wrote(&cache, object("gone", "u1", 1));
     wrote(&cache, object("ours", "u2", 3));
-    feed.take(Event::InitApply(object("other", "u3", 2)));
-    feed.take(Event::InitDone);
+    tell(&mut feed, Event::InitApply(object("other", "u3", 2)));
+    tell(&mut feed, Event::InitDone);
     assert_eq!(seen(&cache, "gone"), None, "or it would be in the list");
     assert_eq!(seen(&cache, "ours"), Some(3));
 }
@@ -303,13 +332,13 @@ fn what_was_written_while_a_list_was_made_and_is_older_than_the_list_is_gone() {
 #[test]
 fn what_we_deleted_while_a_list_was_made_does_not_come_back_by_it() {
     let (cache, mut feed, _) = synced();
-    feed.take(Event::Apply(object("a", "u1", 1)));
-    feed.take(Event::Init);
-    feed.take(Event::InitApply(object("a", "u1", 1)));
+    tell(&mut feed, Event::Apply(object("a", "u1", 1)));
+    tell(&mut feed, Event::Init);
+    tell(&mut feed, Event::InitApply(object("a", "u1", 1)));
     cache.forget(&key("a"), "u1");
-    feed.take(Event::InitDone);
+    tell(&mut feed, Event::InitDone);
     assert_eq!(seen(&cache, "a"), None);
-    feed.take(Event::Delete(object("a", "u1", 2)));
+    tell(&mut feed, Event::Delete(object("a", "u1", 2)));
     assert!(cache.write().is_at_rest());
 }
 
@@ -318,9 +347,9 @@ fn what_we_deleted_while_a_list_was_made_does_not_come_back_by_it() {
 fn what_the_api_server_says_counts_also_if_its_versions_have_gone_back() {
     let (cache, mut feed, told) = synced();
     for (name, uid) in [("listed", "u1"), ("read", "u2"), ("ended", "u3")] {
-        feed.take(Event::Apply(object(name, uid, 9)));
+        tell(&mut feed, Event::Apply(object(name, uid, 9)));
     }
-    feed.take(Event::Apply(object("deleted", "u4", 9)));
+    tell(&mut feed, Event::Apply(object("deleted", "u4", 9)));
     cache.forget(&key("deleted"), "u4");
     told.lock().expect("fine").clear();
 
@@ -328,13 +357,13 @@ fn what_the_api_server_says_counts_also_if_its_versions_have_gone_back() {
     assert_eq!(seen(&cache, "read"), Some(2), "by a live read");
     cache.asking(key("read")).changed(object("read", "u2", 3));
     assert_eq!(seen(&cache, "read"), Some(3), "by an answer to a write");
-    feed.take(Event::Delete(object("ended", "u3", 4)));
+    tell(&mut feed, Event::Delete(object("ended", "u3", 4)));
     assert_eq!(seen(&cache, "ended"), None, "by its end");
-    feed.take(Event::Init);
+    tell(&mut feed, Event::Init);
     for (name, uid) in [("listed", "u1"), ("read", "u2"), ("deleted", "u4")] {
-        feed.take(Event::InitApply(object(name, uid, 3)));
+        tell(&mut feed, Event::InitApply(object(name, uid, 3)));
     }
-    feed.take(Event::InitDone);
+    tell(&mut feed, Event::InitDone);
     for name in ["listed", "read", "deleted"] {
         assert_eq!(seen(&cache, name), Some(3), "{name} by a list");
     }
@@ -347,20 +376,54 @@ fn what_the_api_server_says_counts_also_if_its_versions_have_gone_back() {
 #[test]
 fn a_watch_that_tells_of_something_older_than_before_has_to_be_begun_anew() {
     let (_, mut feed, _) = synced();
-    feed.take(Event::Apply(object("a", "u1", 7)));
-    feed.take(Event::Apply(object("b", "u2", 9)));
-    feed.take(Event::Delete(object("a", "u1", 10)));
+    tell(&mut feed, Event::Apply(object("a", "u1", 7)));
+    tell(&mut feed, Event::Apply(object("b", "u2", 9)));
+    tell(&mut feed, Event::Delete(object("a", "u1", 10)));
     assert!(!feed.went_back());
-    feed.take(Event::Apply(object("b", "u2", 8)));
+    tell(&mut feed, Event::Apply(object("b", "u2", 8)));
     assert!(feed.went_back());
-    feed.take(Event::Init);
+    tell(&mut feed, Event::Init);
     assert!(!feed.went_back(), "it was");
-    feed.take(Event::InitApply(object("c", "u3", 5)));
-    feed.take(Event::InitApply(object("b", "u2", 4)));
-    feed.take(Event::InitDone);
+    tell(&mut feed, Event::InitApply(object("c", "u3", 5)));
+    tell(&mut feed, Event::InitApply(object("b", "u2", 4)));
+    tell(&mut feed, Event::InitDone);
     assert!(!feed.went_back(), "a list has its own order");
-    feed.take(Event::Apply(object("b", "u2", 6)));
+    tell(&mut feed, Event::Apply(object("b", "u2", 6)));
     assert!(!feed.went_back());
-    feed.take(Event::Delete(object("c", "u3", 5)));
+    tell(&mut feed, Event::Delete(object("c", "u3", 5)));
     assert!(feed.went_back());
+}
+
+/// Else who writes something that no client can read into an object would have it believed to be as it was.
+#[test]
+fn what_cannot_be_decoded_is_not_believed_to_be_as_it_was() {
+    let odd = |version: &str| {
+        let odd = serde_json::json!({
+            "metadata": { "namespace": "ns", "name": "a", "uid": "u1", "resourceVersion": version },
+            "data": 7,
+        });
+        serde_json::from_value(odd).expect("told")
+    };
+    let (cache, mut feed, told) = synced();
+    tell(&mut feed, Event::Apply(object("a", "u1", 5)));
+    tell(&mut feed, Event::Apply(object("b", "u2", 6)));
+    let doubted = feed.take(Event::Apply(odd("7"))).expect_err("undecodable");
+    assert_eq!(doubted.key, key("a"));
+    assert_eq!(seen(&cache, "a"), None);
+    tell(&mut feed, Event::Apply(object("a", "u1", 8)));
+    assert_eq!(seen(&cache, "a"), Some(8), "mended");
+    assert_eq!(
+        *told.lock().expect("fine"),
+        ["a@5", "b@6", "a@5", "a@8"],
+        "who has to know is told"
+    );
+    tell(&mut feed, Event::Init);
+    tell(&mut feed, Event::InitApply(object("b", "u2", 6)));
+    feed.take(Event::InitApply(odd("9")))
+        .expect_err("undecodable");
+    tell(&mut feed, Event::InitDone);
+    assert_eq!((seen(&cache, "a"), seen(&cache, "b")), (None, Some(6)));
+    feed.take(Event::Delete(odd("10")))
+        .expect("that it is gone can be read");
+    assert!(cache.write().is_at_rest());
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Boundary,
+    ownership::{no_new_finalizers, no_new_owners, written_as_it_is},
     policy::{Policy, Rule, Scope},
 };
 use crate::api::SECRET_LABEL;
@@ -28,28 +29,38 @@ pub fn status(boundary: &Boundary) -> Policy {
     }
 }
 
-/// Only the operator writes records; and nobody else deletes what happened.
+/// Only the operator writes records; and nobody else deletes what happened, nor has the garbage collector do it.
 pub fn records(boundary: &Boundary) -> Vec<Policy> {
     let who = || vec![boundary.operators_variable(), boundary.deleters_variable()];
+    let mut writing = who();
+    writing.extend(written_as_it_is());
     vec![
         Policy {
             name: "keyloan-records",
             scope: Scope::Ours(&["accessrecords"]),
             operations: &["CREATE", "UPDATE"],
             conditions: vec![],
-            variables: who(),
-            rules: vec![Rule {
-                // Garbage collection takes its own finalizer off an object: an update of metadata.
-                expression: "request.userInfo.username in variables.operators\n\
-                             || (request.operation == 'UPDATE' && \
-                             request.userInfo.username in variables.deleters && \
-                             object.spec == oldObject.spec)"
-                    .into(),
-                message: "keyloan-records: only Keyloan's operator writes records; make an \
-                          AccessGrant to ask for an item, or an AccessDecision to decide"
-                    .into(),
-                message_expression: None,
-            }],
+            variables: writing,
+            rules: vec![
+                no_new_finalizers(),
+                no_new_owners(
+                    "keyloan-records: nothing may own a record, because it outlives what it is \
+                     about: leave metadata.ownerReferences out",
+                ),
+                Rule {
+                    // Who migrates or re-encrypts what is stored writes each object as it is. Garbage collection takes its own
+                    // finalizer off, and owners that are gone.
+                    expression: "request.userInfo.username in variables.operators\n\
+                                 || (request.operation == 'UPDATE' && object.spec == oldObject.spec\n\
+                                 && (variables.sameMetadata || variables.isFreed\n\
+                                 || request.userInfo.username in variables.deleters))"
+                        .into(),
+                    message: "keyloan-records: only Keyloan's operator writes records; make an \
+                              AccessGrant to ask for an item, or an AccessDecision to decide"
+                        .into(),
+                    message_expression: None,
+                },
+            ],
         },
         Policy {
             name: "keyloan-records-deletion",

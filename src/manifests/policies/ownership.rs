@@ -1,13 +1,36 @@
-//! What ties a grant or a decision to other objects, and what asks for its next link: not for others to change.
+//! The metadata of a grant is its requester's to change, that of a decision and of a record nobody's; and none of it can be large.
 //!
-//! A foreign owner lets the garbage collector delete an object, and a finalizer keeps one that should go.
+//! A foreign owner lets the garbage collector delete an object, a finalizer keeps one that should go, and an object that is full of
+//! labels has no room left for its status.
 
 use super::{
     Boundary,
     identity::may_revoke,
     policy::{Policy, Rule, Scope, same},
 };
-use crate::api::{GROUP, RENEW_ANNOTATION};
+use crate::api::RENEW_ANNOTATION;
+
+/// The labels, annotations, owners and finalizers of an object that people make, in characters. What else is in such an object is bounded
+/// by its schema, so that its status always finds room in the 1.5 MB that the API server takes.
+const LARGEST_METADATA: usize = 16 * 1024;
+/// So many labels, annotations, owners and finalizers each. Their sizes are only added up where there are no more: the API server bounds
+/// what an expression may cost.
+const MOST_ENTRIES: usize = 64;
+/// So many entries may there be in the managed fields of an object after somebody else has written it as it is, as one does who applies a
+/// whole folder; its requester's own entries always find room beyond them.
+const MOST_MANAGERS: usize = 16;
+/// And so many characters.
+const LARGEST_MANAGERS: usize = 32 * 1024;
+/// What `kubectl apply` writes: the object itself. The API server bounds all annotations together.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What there is of metadata that people write.
+const METADATA: [&str; 4] = [
+    "metadata.labels",
+    "metadata.annotations",
+    "metadata.ownerReferences",
+    "metadata.finalizers",
+];
 
 /// Refuse changes of what others own.
 pub fn policies(boundary: &Boundary) -> Vec<Policy> {
@@ -32,22 +55,8 @@ fn grants(boundary: &Boundary) -> Policy {
         conditions: vec![],
         variables,
         rules: vec![
-            no_finalizers(),
-            Rule {
-                expression: format!(
-                    "request.operation == 'CREATE' || variables.sameTies\n\
-                     || request.userInfo.username in variables.operators\n\
-                     || request.userInfo.username in variables.deleters\n\
-                     || variables.isRequester\n|| {}",
-                    may_revoke("oldObject.metadata.name")
-                ),
-                message:
-                    "keyloan-ownership: only its requester, or who holds the verb 'revoke' on \
-                          it, can change the owners and finalizers of a grant: leave \
-                          metadata.ownerReferences and metadata.finalizers as they are"
-                        .into(),
-                message_expression: None,
-            },
+            no_new_finalizers(),
+            is_small(),
             Rule {
                 expression:
                     "request.operation == 'CREATE' || variables.asked == variables.askedBefore\n\
@@ -58,6 +67,19 @@ fn grants(boundary: &Boundary) -> Policy {
                     "keyloan-ownership: only its requester can ask for the next link of a loan: \
                      leave the annotation {RENEW_ANNOTATION} as it is"
                 ),
+                message_expression: None,
+            },
+            Rule {
+                expression: format!(
+                    "request.operation == 'CREATE' || variables.isUntouched\n\
+                     || variables.isMachinery || variables.isRequester\n|| {}",
+                    may_revoke("oldObject.metadata.name")
+                ),
+                message:
+                    "keyloan-ownership: only its requester, or who holds the verb 'revoke' on \
+                          it, can change the metadata of a grant: leave its labels, annotations, \
+                          owners, finalizers and managed fields as they are"
+                        .into(),
                 message_expression: None,
             },
         ],
@@ -72,29 +94,21 @@ fn decisions(boundary: &Boundary) -> Policy {
         conditions: vec![],
         variables: variables(boundary),
         rules: vec![
-            no_finalizers(),
+            no_new_finalizers(),
+            is_small(),
+            no_new_owners(
+                "keyloan-ownership: nothing may own a decision, because it outlives the request \
+                 that it is about: leave metadata.ownerReferences out",
+            ),
             Rule {
-                expression: format!(
-                    "request.operation == 'UPDATE' || !has(object.metadata.ownerReferences)\n\
-                     || (object.metadata.ownerReferences.size() <= 1\n\
-                     && object.metadata.ownerReferences.all(owner, owner.kind == 'AccessGrant'\n\
-                     && owner.apiVersion.startsWith('{GROUP}/')\n\
-                     && owner.name == object.spec.grant && owner.uid == object.spec.grantUid))"
-                ),
-                message: "keyloan-ownership: nothing but the grant that it names may own a \
-                          decision: leave metadata.ownerReferences out"
-                    .into(),
-                message_expression: None,
-            },
-            Rule {
-                expression: "request.operation == 'CREATE' || variables.sameTies\n\
-                             || request.userInfo.username in variables.operators\n\
-                             || request.userInfo.username in variables.deleters"
-                    .into(),
-                message: "keyloan-ownership: nobody can change the owners and finalizers of a \
-                          decision: leave metadata.ownerReferences and metadata.finalizers as they \
-                          are"
-                .into(),
+                expression:
+                    "request.operation == 'CREATE' || variables.isUntouched || variables.isFreed\n\
+                             || variables.isMachinery"
+                        .into(),
+                message:
+                    "keyloan-ownership: nobody can change the metadata of a decision: leave its \
+                          labels, annotations, owners, finalizers and managed fields as they are"
+                        .into(),
                 message_expression: None,
             },
         ],
@@ -102,24 +116,131 @@ fn decisions(boundary: &Boundary) -> Policy {
 }
 
 fn variables(boundary: &Boundary) -> Vec<(&'static str, String)> {
-    let same_ties = ["metadata.ownerReferences", "metadata.finalizers"].map(same);
+    let mut variables = vec![boundary.operators_variable(), boundary.deleters_variable()];
+    variables.extend(written_as_it_is());
+    variables.extend([
+        (
+            "isUntouched",
+            format!("variables.sameMetadata\n&& ({})", few_managers()),
+        ),
+        (
+            "isMachinery",
+            "request.userInfo.username in variables.operators\n\
+             || request.userInfo.username in variables.deleters"
+                .into(),
+        ),
+        ("isSmall", small_metadata()),
+    ]);
+    variables
+}
+
+/// Variables that say what a write leaves as it was: `sameMetadata`; `isFreed` (it only takes finalizers off what has been deleted); and
+/// what there was before, `ownersBefore` and `finalizersBefore`.
+pub(super) fn written_as_it_is() -> Vec<(&'static str, String)> {
+    let all_same = |members: &[&str]| -> String {
+        let members: Vec<_> = members.iter().map(|member| same(member)).collect();
+        members.join("\n&& ")
+    };
+    let before = |member: &str| {
+        format!(
+            "request.operation == 'UPDATE' && has(oldObject.metadata.{member}) ? oldObject.metadata.{member} : []"
+        )
+    };
+    let but_finalizers = &METADATA[..3];
     vec![
-        boundary.operators_variable(),
-        boundary.deleters_variable(),
-        ("sameTies", same_ties.join("\n&& ")),
+        ("ownersBefore", before("ownerReferences")),
+        ("finalizersBefore", before("finalizers")),
+        ("sameMetadata", all_same(&METADATA)),
+        (
+            "isFreed",
+            format!(
+                "has(oldObject.metadata.deletionTimestamp)\n&& {}\n\
+                 && (!has(object.metadata.finalizers)\n\
+                 || object.metadata.finalizers.all(f, f in variables.finalizersBefore))",
+                all_same(but_finalizers)
+            ),
+        ),
     ]
 }
 
-fn no_finalizers() -> Rule {
+/// Whoever keeps an object keeps its namespace. Foreground deletion and the like are put there by the API server itself.
+pub(super) fn no_new_finalizers() -> Rule {
     Rule {
-        expression: "request.operation == 'UPDATE' || !has(object.metadata.finalizers)\n\
-                     || object.metadata.finalizers.size() == 0"
+        expression: "!has(object.metadata.finalizers)\n\
+             || object.metadata.finalizers.all(f, f in variables.finalizersBefore)"
             .into(),
-        message: "keyloan-ownership: leave metadata.finalizers out: nothing may keep a request or \
-                  a decision that is over"
+        message: "keyloan-ownership: leave metadata.finalizers out: nothing may keep a request, a \
+                  decision or a record that is over"
             .into(),
         message_expression: None,
     }
+}
+
+pub(super) fn no_new_owners(message: &str) -> Rule {
+    Rule {
+        expression: "!has(object.metadata.ownerReferences)\n\
+             || object.metadata.ownerReferences.all(o, o in variables.ownersBefore)"
+            .into(),
+        message: message.into(),
+        message_expression: None,
+    }
+}
+
+/// What was larger before this rule may stay as it is, and be taken off.
+fn is_small() -> Rule {
+    Rule {
+        expression: "variables.isSmall || (request.operation == 'UPDATE'\n\
+             && (variables.sameMetadata || variables.isMachinery))"
+            .into(),
+        message: format!(
+            "keyloan-ownership: metadata is too large: keep labels, annotations, owners and \
+             finalizers to {MOST_ENTRIES} of each and to {LARGEST_METADATA} characters in all"
+        ),
+        message_expression: None,
+    }
+}
+
+fn small_metadata() -> String {
+    let few = METADATA.map(|member| {
+        format!("(!has(object.{member}) || object.{member}.size() <= {MOST_ENTRIES})")
+    });
+    let sizes = [
+        (
+            "labels",
+            "m.size() + object.metadata.labels[m].size()".to_owned(),
+        ),
+        (
+            "annotations",
+            format!("m == '{LAST_APPLIED}' ? 0 : m.size() + object.metadata.annotations[m].size()"),
+        ),
+        (
+            "ownerReferences",
+            "m.apiVersion.size() + m.kind.size() + m.name.size() + m.uid.size()".to_owned(),
+        ),
+        ("finalizers", "m.size()".to_owned()),
+    ];
+    let sizes = sizes.map(|(member, size)| {
+        format!(
+            "(has(object.metadata.{member}) ? object.metadata.{member}.map(m, {size}).sum() : 0)"
+        )
+    });
+    format!(
+        "{}\n&& {} <= {LARGEST_METADATA}",
+        few.join("\n&& "),
+        sizes.join("\n+ ")
+    )
+}
+
+/// Who writes an object as it is could still claim any managed fields.
+fn few_managers() -> String {
+    let known = "object.metadata.managedFields.all(m, has(oldObject.metadata.managedFields)\n\
+         && oldObject.metadata.managedFields.exists(o, o.manager == m.manager\n\
+         && has(o.fieldsV1) == has(m.fieldsV1) && (!has(o.fieldsV1) || o.fieldsV1 == m.fieldsV1)))";
+    format!(
+        "!has(object.metadata.managedFields) || {known}\n\
+         || (object.metadata.managedFields.size() <= {MOST_MANAGERS}\n\
+         && object.metadata.managedFields.map(m, has(m.fieldsV1) ? '%s'.format([dyn(m.fieldsV1)]).size() : 0).sum() <= {LARGEST_MANAGERS})"
+    )
 }
 
 /// The wish for another link, in a form that can be compared where there is none.

@@ -104,14 +104,15 @@ pub async fn set_up(stage: &mut Stage, in_folder: Option<&Path>) -> Result<Runni
         .step("the SDK core is compiled for its sandbox", STEP, compile)
         .await?;
     let kubeconfig = cluster.operator_kubeconfig().await?;
-    let listen = free_address()?;
+    let (health, metrics) = (free_address()?, free_address()?);
+    let listen = [("listen", &health), ("listen-metrics", &metrics)];
     let command_line = operator_command(&programs, &kubeconfig, &core, &control, &listen);
     let operator = start_operator(&command_line, &folder)?;
     let (log, pid) = (operator.log().to_owned(), operator.id());
     stage.watch("operator", operator);
     let name = "the operator runs, with the rights of the chart's ServiceAccount";
-    stage.step(name, STEP, until_ready(&listen)).await?;
-    stage.tell(format_args!("http://{listen}/metrics (process {pid})"));
+    stage.step(name, STEP, until_ready(&health)).await?;
+    stage.tell(format_args!("http://{metrics}/metrics (process {pid})"));
 
     Ok(Running {
         admin: Person::of(&cluster, "admin").await?,
@@ -125,7 +126,7 @@ pub async fn set_up(stage: &mut Stage, in_folder: Option<&Path>) -> Result<Runni
             command_line,
             log,
             pid,
-            health: listen,
+            health,
         },
     })
 }
@@ -149,17 +150,19 @@ fn operator_command(
     kubeconfig: &Path,
     core: &Path,
     control: &Control,
-    listen: &str,
+    listen: &[(&str, &String)],
 ) -> Vec<String> {
     let path = |path: &Path| path.display().to_string();
-    vec![
+    let mut line = vec![
         path(&programs.keyloan),
         "run".into(),
         format!("--kubeconfig={}", path(kubeconfig)),
         format!("--core={}", path(core)),
         format!("--allow-origin={}", control.origin()),
-        format!("--listen={listen}"),
-    ]
+    ];
+    let listen = listen.iter();
+    line.extend(listen.map(|(flag, address)| format!("--{flag}={address}")));
+    line
 }
 
 fn start_operator(command_line: &[String], folder: &Path) -> Result<Program> {

@@ -1,0 +1,419 @@
+//! Objects as a watch tells of them: of their metadata only what is kept is decoded, and what cannot be decoded hides nothing else.
+//!
+//! Whoever may write an object could otherwise write something into it that no client can read, such as a time of the year 9999, and so
+//! have a whole list go unread, or a change of this object.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
+use kube::Resource;
+use kube::api::ObjectMeta;
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, de};
+use serde_json::{Map, Value};
+
+use super::cache::Key;
+use super::prune::{Keeps, Part};
+
+/// Labels that are kept of one object are no more than this together: the API server bounds none of them but each by itself, and whoever
+/// may label a namespace could label it a hundred thousand times. One that is labelled more is taken for unknown.
+const LARGEST_TEXTS: usize = 16 * 1024;
+
+/// A kind that is watched.
+pub(super) trait Watched: Resource<DynamicType = ()> + DeserializeOwned {
+    /// What is kept of its metadata.
+    const KEEPS: Keeps;
+}
+
+/// An object as it was told of.
+#[derive(Clone, Debug)]
+pub(super) struct Told<K> {
+    meta: ObjectMeta,
+    content: Result<K, String>,
+}
+
+/// An object that cannot be decoded: it counts as not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{key} cannot be read ({why}), so it counts as not there: mend it, or delete it")]
+pub(super) struct Undecodable {
+    pub(super) key: Key,
+    pub(super) why: String,
+}
+
+impl<K: Watched> Told<K> {
+    /// Whether it could be decoded.
+    pub(super) fn is_decoded(&self) -> bool {
+        self.content.is_ok()
+    }
+
+    /// The object, without what is not kept of its metadata.
+    pub(super) fn decoded(self) -> Result<K, Undecodable> {
+        let Self { meta, content } = self;
+        match content {
+            Ok(mut object) => {
+                *object.meta_mut() = meta;
+                Ok(object)
+            }
+            Err(why) => Err(Undecodable {
+                key: Key::new(
+                    meta.namespace.unwrap_or_default(),
+                    meta.name.unwrap_or_default(),
+                ),
+                why,
+            }),
+        }
+    }
+}
+
+/// Like the kind itself.
+impl<K: Watched> Resource for Told<K> {
+    type DynamicType = ();
+    type Scope = K::Scope;
+
+    fn metadata_api() -> bool {
+        K::metadata_api()
+    }
+
+    fn kind((): &()) -> Cow<'_, str> {
+        K::kind(&())
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        K::group(&())
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        K::version(&())
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        K::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.meta
+    }
+}
+
+impl<'de, K: Watched> Deserialize<'de> for Told<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ToldVisitor(PhantomData))
+    }
+}
+
+struct ToldVisitor<K>(PhantomData<K>);
+
+impl<'de, K: Watched> Visitor<'de> for ToldVisitor<K> {
+    type Value = Told<K>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of Kubernetes")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Told<K>, A::Error> {
+        let mut meta = MetaTold::default();
+        let mut rest = Map::new();
+        while let Some(member) = members.next_key::<String>()? {
+            if member == "metadata" {
+                meta = members.next_value_seed(MetaSeed(K::KEEPS))?;
+            } else if K::metadata_api() {
+                members.next_value::<IgnoredAny>()?;
+            } else {
+                rest.insert(member, members.next_value()?);
+            }
+        }
+        rest.insert("metadata".into(), Value::Object(Map::new()));
+        let content = match meta.trouble {
+            Some(trouble) => Err(trouble),
+            None => serde_json::from_value(Value::Object(rest)).map_err(in_short),
+        };
+        let meta = meta.meta;
+        Ok(Told { meta, content })
+    }
+}
+
+/// It may quote what somebody wrote.
+fn in_short(error: serde_json::Error) -> String {
+    error.to_string().chars().take(200).collect()
+}
+
+/// Metadata, and what could not be read of it.
+#[derive(Default)]
+struct MetaTold {
+    meta: ObjectMeta,
+    trouble: Option<String>,
+}
+
+struct MetaSeed(Keeps);
+
+impl<'de> DeserializeSeed<'de> for MetaSeed {
+    type Value = MetaTold;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<MetaTold, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for MetaSeed {
+    type Value = MetaTold;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the metadata of an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<MetaTold, A::Error> {
+        let Self(keeps) = self;
+        let mut told = MetaTold::default();
+        while let Some(member) = members.next_key::<String>()? {
+            match member.as_str() {
+                "name" => told.meta.name = members.next_value()?,
+                "namespace" => told.meta.namespace = members.next_value()?,
+                "uid" => told.meta.uid = members.next_value()?,
+                "resourceVersion" => told.meta.resource_version = members.next_value()?,
+                "generation" => told.meta.generation = members.next_value()?,
+                "creationTimestamp" => {
+                    let time = members.next_value()?;
+                    told.meta.creation_timestamp = told.time(&member, time);
+                }
+                "deletionTimestamp" => {
+                    let time = members.next_value()?;
+                    told.meta.deletion_timestamp = told.time(&member, time);
+                }
+                "labels" => {
+                    let labels = members.next_value_seed(TextsSeed(keeps, Part::Labels))?;
+                    told.meta.labels = told.texts(&member, labels);
+                }
+                "annotations" => {
+                    let texts = members.next_value_seed(TextsSeed(keeps, Part::Annotations))?;
+                    told.meta.annotations = told.texts(&member, texts);
+                }
+                "ownerReferences" if keeps.owners() => {
+                    let mut owners: Vec<OwnerReference> =
+                        members.next_value::<Option<_>>()?.unwrap_or_default();
+                    owners.retain(Keeps::keeps_owner);
+                    told.meta.owner_references = Some(owners).filter(|owners| !owners.is_empty());
+                }
+                _ => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(told)
+    }
+}
+
+impl MetaTold {
+    /// The API server's own times.
+    fn time(&mut self, member: &str, text: Option<String>) -> Option<Time> {
+        match text?.parse() {
+            Ok(time) => Some(Time(time)),
+            Err(_) => {
+                self.doubt(format!("metadata.{member} is no time"));
+                None
+            }
+        }
+    }
+
+    fn texts(&mut self, member: &str, texts: Option<Texts>) -> Option<Texts> {
+        if texts.is_none() {
+            self.doubt(format!(
+                "metadata.{member} are more than {LARGEST_TEXTS} bytes"
+            ));
+        }
+        texts.filter(|texts| !texts.is_empty())
+    }
+
+    fn doubt(&mut self, trouble: String) {
+        self.trouble.get_or_insert(trouble);
+    }
+}
+
+/// Labels or annotations.
+type Texts = BTreeMap<String, String>;
+
+/// Decodes those that are kept; `None` if they are too large.
+struct TextsSeed(Keeps, Part);
+
+impl<'de> DeserializeSeed<'de> for TextsSeed {
+    type Value = Option<Texts>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for TextsSeed {
+    type Value = Option<Texts>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("texts by name")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Some(Texts::new()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let Self(keeps, part) = self;
+        let mut texts = Texts::new();
+        let mut size = 0;
+        while let Some(key) = entries.next_key::<String>()? {
+            if size > LARGEST_TEXTS || !keeps.wants(part, &key) {
+                entries.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let value: String = entries.next_value()?;
+            if keeps.fits(part, &value) {
+                size += key.len() + value.len();
+                texts.insert(key, value);
+            }
+        }
+        Ok((size <= LARGEST_TEXTS).then_some(texts))
+    }
+}
+
+#[cfg(test)]
+impl<K: Resource> From<K> for Told<K> {
+    fn from(object: K) -> Self {
+        Self {
+            meta: object.meta().clone(),
+            content: Ok(object),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::AccessGrant;
+    use crate::cluster::SecretMark;
+    use k8s_openapi::api::core::v1::Namespace;
+    use kube::ResourceExt as _;
+    use kube::core::{ObjectList, PartialObjectMeta, WatchEvent};
+    use serde_json::json;
+
+    type NamespaceMark = PartialObjectMeta<Namespace>;
+
+    /// An object as full as its people can make it.
+    fn fat(spec: &Value) -> Value {
+        let many = |size: usize| -> Map<String, Value> {
+            (0..20_000)
+                .map(|n| (format!("example.com/{n}"), json!("x".repeat(size))))
+                .collect()
+        };
+        let mut annotations = many(10);
+        annotations.insert(
+            "keyloan.dev/renew-requested-at".into(),
+            json!("x".repeat(100_000)),
+        );
+        annotations.insert("keyloan.dev/sequence".into(), json!("x".repeat(100_000)));
+        let owner = |kind: &str, name: String| json!({ "apiVersion": "keyloan.dev/v1alpha1", "kind": kind, "name": name, "uid": "o" });
+        json!({
+            "apiVersion": "v1", "kind": "Any",
+            "metadata": {
+                "name": "a", "namespace": "ns", "uid": "u", "resourceVersion": "7",
+                "labels": many(60),
+                "annotations": annotations,
+                "ownerReferences": [owner("Nope", "x".repeat(1_300_000)), owner("AccessGrant", "x".repeat(1_300_000))],
+                "finalizers": ["example.com/".to_owned() + &"x".repeat(100_000)],
+                "managedFields": [{ "time": "9999-12-31T23:59:59Z", "fieldsV1": many(60) }],
+                "selfLink": "x".repeat(100_000),
+            },
+            "spec": spec,
+            "data": many(60),
+        })
+    }
+
+    fn told<K: Watched>(object: Value) -> Told<K> {
+        serde_json::from_value(object).expect("an object of Kubernetes")
+    }
+
+    fn request() -> Value {
+        json!({ "integration": { "name": "prod" }, "item": { "vault": "v", "item": "i" } })
+    }
+
+    #[test]
+    fn of_an_object_as_large_as_it_can_be_next_to_nothing_is_kept() {
+        let size = |meta: &ObjectMeta| serde_json::to_string(meta).expect("JSON").len();
+        let grant = told::<AccessGrant>(fat(&request()))
+            .decoded()
+            .expect("a grant");
+        assert!(size(&grant.metadata) < 1_000, "{:?}", grant.metadata);
+        let secret = told::<SecretMark>(fat(&Value::Null))
+            .decoded()
+            .expect("a Secret");
+        assert!(size(&secret.metadata) < 1_000, "{:?}", secret.metadata);
+        // Flows select namespaces by any label.
+        let namespace = told::<NamespaceMark>(fat(&Value::Null));
+        assert!(size(&namespace.meta) < 1_000, "{:?}", namespace.meta);
+        let doubted = namespace
+            .decoded()
+            .expect_err("it is not believed")
+            .to_string();
+        assert_eq!(
+            doubted,
+            "ns/a cannot be read (metadata.labels are more than 16384 bytes), so it counts as not there: mend it, or delete it"
+        );
+    }
+
+    #[test]
+    fn a_time_that_no_client_can_read_hides_nothing() {
+        let frozen = json!({
+            "metadata": {
+                "name": "a", "uid": "u", "resourceVersion": "8", "labels": { "lends": "no" },
+                "managedFields": [{ "manager": "m", "time": "9999-12-31T23:59:59Z" }],
+            },
+        });
+        let namespace = told::<NamespaceMark>(frozen)
+            .decoded()
+            .expect("a namespace");
+        assert_eq!(namespace.labels()["lends"], "no");
+    }
+
+    #[test]
+    fn what_cannot_be_read_keeps_nothing_else_of_its_list_from_being_read() {
+        let object = |name: &str, spec: Value| {
+            json!({
+                "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrant",
+                "metadata": { "name": name, "namespace": "ns", "resourceVersion": "7" },
+                "spec": spec,
+            })
+        };
+        let mut undated = object("undated", request());
+        undated["metadata"]["creationTimestamp"] = json!("9999-12-31T23:59:59Z");
+        let list = json!({
+            "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrantList", "metadata": { "resourceVersion": "9" },
+            "items": [object("fine", request()), object("odd", json!({ "item": 7 })), undated],
+        });
+        let list: ObjectList<Told<AccessGrant>> =
+            serde_json::from_str(&list.to_string()).expect("a list");
+        let read: Vec<_> = list
+            .items
+            .into_iter()
+            .map(|told| told.decoded().map(|grant| grant.name_any()))
+            .map(|read| read.map_err(|undecodable| undecodable.key.to_string()))
+            .collect();
+        let expected = [
+            Ok("fine".to_owned()),
+            Err("ns/odd".to_owned()),
+            Err("ns/undated".to_owned()),
+        ];
+        assert_eq!(read, expected);
+
+        let event = json!({ "type": "MODIFIED", "object": object("odd", json!({})) });
+        let event: WatchEvent<Told<AccessGrant>> =
+            serde_json::from_str(&event.to_string()).expect("an event");
+        let WatchEvent::Modified(odd) = event else {
+            panic!("{event:?}")
+        };
+        assert_eq!(odd.resource_version().as_deref(), Some("7"));
+        assert!(odd.decoded().is_err());
+    }
+}
