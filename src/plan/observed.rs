@@ -6,13 +6,15 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::api::{
-    AccessDecision, AccessFlow, AccessGrant, AccessRecord, AccessRecordSpec, OnePasswordIntegration,
+    AccessDecision, AccessFlow, AccessGrant, AccessRecord, AccessRecordSpec,
+    OnePasswordIntegration, Person,
 };
 
 use super::boundary::BoundarySeen;
 use super::inventory::Inventory;
 use super::leftover::Undeleted;
 use super::links::Links;
+use super::people::blocked_by;
 use super::retry::Attempt;
 
 /// What was seen of one loan.
@@ -51,6 +53,12 @@ impl Observed {
             grant.metadata.uid.as_ref() == Some(&record.spec.grant.uid)
                 && grant.metadata.deletion_timestamp.is_none()
         })
+    }
+
+    /// Whom the integration's owners have blocked.
+    pub fn blocked(&self) -> &[Person] {
+        let integration = self.integration.as_ref();
+        integration.map_or(&[], |seen| blocked_by(&seen.object))
     }
 }
 
