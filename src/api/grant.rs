@@ -75,8 +75,8 @@ pub struct AccessGrantSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub flow: Option<String>,
-    /// Nothing starts later than this: a time in UTC, such as `2027-01-31T12:00:00Z`. A ServiceAccount has to give it. The request is not tidied away
-    /// before this time.
+    /// Nothing starts later than this: a time in UTC, such as `2027-01-31T12:00:00Z`. Required of a ServiceAccount, and of everybody else whose e-mail
+    /// address the cluster does not know: they count as machines. The request is not tidied away before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = UTC_PATTERN))]
     pub not_after: Option<Time>,

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::cluster::Cluster;
 use crate::cluster::probe::{Own, ask_under_a_false_name, who_am_i};
 use crate::manifests::{
-    self, EMAIL_VARIABLE, IDENTITY_POLICIES, ManifestError, USERNAME_VARIABLES,
+    self, EMAIL_VARIABLES, IDENTITY_POLICIES, ManifestError, USERNAME_VARIABLES,
 };
 use crate::plan::boundary::{
     BoundarySeen, History, PoliciesSeen, PolicyKind, Shipped, Verdict, verdict,
@@ -290,7 +290,7 @@ fn shipped() -> Result<Shipped, ManifestError> {
         &objects,
         &[],
         &USERNAME_VARIABLES,
-        &[EMAIL_VARIABLE],
+        &EMAIL_VARIABLES,
     ))
 }
 

@@ -22,7 +22,7 @@ use serde_json::Value;
 pub use chart::{templates, write_templates};
 pub use crds::crds;
 pub use policies::{
-    Boundary, EMAIL_VARIABLE, IDENTITY_POLICIES, USERNAME_VARIABLES, mutating_policies,
+    Boundary, EMAIL_VARIABLES, IDENTITY_POLICIES, USERNAME_VARIABLES, mutating_policies,
     validating_policies,
 };
 

@@ -72,7 +72,7 @@ async fn the_kinds_and_policies_are_those_of_the_generator() {
     // Names that would end their literals, and an expression of several lines.
     let operators = ["system:serviceaccount:a:b", r"it's\n", "{{ .Values }}"];
     let email = "has(request.userInfo.extra)\n&& 'mail' in request.userInfo.extra\n? \"<\" : ''";
-    let values = json!({ "operators": operators, "deleters": ["x"], "email": email });
+    let values = json!({ "operators": operators, "deleters": ["x"], "email": email, "emailDomain": "example.com" });
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), values.to_string()).unwrap();
     let values = format!("--values={}", file.path().display());
@@ -81,6 +81,17 @@ async fn the_kinds_and_policies_are_those_of_the_generator() {
         operators: operators.map(Into::into).into(),
         deleters: vec!["x".into()],
         email: email.into(),
+        email_domain: Some("example.com".into()),
+    };
+    assert_eq!(kept(&rendered), generated(&boundary));
+
+    // Nobody has an address.
+    let rendered = render(&helm, Chart::Crds, &[NEW, "--set=email="])
+        .await
+        .unwrap();
+    let boundary = Boundary {
+        email: String::new(),
+        ..Boundary::default()
     };
     assert_eq!(kept(&rendered), generated(&boundary));
 }
@@ -151,7 +162,11 @@ async fn values_that_cannot_be_are_refused_and_named() {
             "operators=null",
             "missing property 'operators'",
         ),
-        (Chart::Crds, "email=", "'/email': minLength"),
+        (
+            Chart::Crds,
+            "emailDomain=@example.com",
+            "'/emailDomain': '@example.com' does not match pattern",
+        ),
         (
             Chart::Crds,
             "deleter=x",
