@@ -40,11 +40,14 @@ struct ManifestsArgs {
     #[arg(long = "operator", value_name = "USERNAME=NAMESPACE", value_parser = operator)]
     operators: Vec<Operator>,
     /// A CEL expression over request.userInfo that yields a person's e-mail address, if the
-    /// username in lower case is not it.
+    /// username is not it; empty for none.
     #[arg(long, value_name = "CEL")]
     email: Option<String>,
+    /// The domain of the addresses of people whose username is a bare name.
+    #[arg(long, value_name = "DOMAIN")]
+    email_domain: Option<String>,
     /// Write the templates of the chart in this folder instead, such as charts/keyloan-crds: its values say what differs.
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["dir", "operators", "email"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["dir", "operators", "email", "email_domain"])]
     chart: Option<PathBuf>,
 }
 
@@ -57,6 +60,7 @@ impl ManifestsArgs {
         if let Some(email) = &self.email {
             boundary.email.clone_from(email);
         }
+        boundary.email_domain.clone_from(&self.email_domain);
         boundary
     }
 }

@@ -89,6 +89,7 @@ fn the_command_takes_the_names_of_an_installation() {
         .arg("--dir")
         .arg(folder.path())
         .args(["--operator", operator, "--email", "request.userInfo.uid"])
+        .args(["--email-domain", "example.com"])
         .output()
         .unwrap();
     assert!(
@@ -102,6 +103,7 @@ fn the_command_takes_the_names_of_an_installation() {
             links_namespace: "elsewhere-links".into(),
         }],
         email: "request.userInfo.uid".into(),
+        email_domain: Some("example.com".into()),
         ..Boundary::default()
     };
     for file in manifests::files(&boundary).unwrap() {

@@ -6,6 +6,8 @@ mod plan {
     pub mod bounds;
     pub mod deciders;
     pub mod executor;
+    #[path = "../support/spellings.rs"]
+    pub mod spellings;
     pub mod world;
 
     mod approving;
@@ -15,6 +17,7 @@ mod plan {
     mod endings;
     mod late;
     mod lookup;
+    mod people;
     mod requests;
     mod schedule;
     mod shares;

@@ -274,6 +274,20 @@ pub struct Approval {
     /// Whether an approver has to say why. Default: `Optional`.
     #[serde(default)]
     pub reason: Requirement,
+    /// Whether the approval of somebody counts whose e-mail address the cluster does not know, so that nobody can tell whether they are the requester
+    /// or a recipient under another name. Their Deny and Revoke always count. Default: `Ignored`.
+    #[serde(default)]
+    pub without_address: WithoutAddress,
+}
+
+/// What the approval of somebody is worth whose e-mail address the cluster does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WithoutAddress {
+    /// It does not count.
+    #[default]
+    Ignored,
+    /// It counts: one person with two such accounts may approve what they ask for.
+    Allowed,
 }
 
 fn one_day() -> Span {
@@ -332,7 +346,7 @@ pub struct Approver {
 /// What an approver is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ApproverKind {
-    /// One person, by username.
+    /// One person, by username or e-mail address.
     User,
     /// Everyone in a group.
     Group,

@@ -77,8 +77,8 @@ pub struct AccessGrantSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub flow: Option<String>,
-    /// Nothing starts later than this: a time such as `2027-01-31T12:00:00Z` or `2027-01-31T13:00:00+01:00`. A ServiceAccount has to give it. The request is not tidied away
-    /// before this time.
+    /// Nothing starts later than this: a time such as `2027-01-31T12:00:00Z` or `2027-01-31T13:00:00+01:00`. Required of a ServiceAccount, and of
+    /// everybody else whose e-mail address the cluster does not know: they count as machines. The request is not tidied away before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), regex(pattern = TIME_PATTERN))]
     pub not_after: Option<Time>,

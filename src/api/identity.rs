@@ -15,6 +15,14 @@ pub struct PrincipalName(#[schemars(length(min = 1, max = 256))] pub String);
 pub const ADDRESS_TOLD: &str =
     "email must be the address that this cluster knows you by: set it to ";
 
+/// So an admission policy tells whoever has to give it that a request needs an end; more words follow.
+pub const END_TOLD: &str = "spec.notAfter is required of";
+
+/// The longest name of a group that a rule can name. Longer ones are left out of identities.
+pub const LONGEST_GROUP: usize = 256;
+/// How many groups an identity holds.
+pub const MOST_GROUPS: usize = 1000;
+
 /// Who made an object, as the API server saw it: stamped and verified at admission, never taken on trust.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -22,7 +30,7 @@ pub struct Identity {
     /// The username with which the API server authenticated the request.
     #[schemars(length(min = 1, max = 256))]
     pub username: String,
-    /// The user's groups without those of the system (`system:...`).
+    /// The user's groups without those of the system (`system:...`) and without names of more than 256 characters, which no rule can name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub groups: Vec<PrincipalName>,
@@ -34,7 +42,7 @@ pub struct Identity {
 /// What a subject is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SubjectKind {
-    /// One person, by username.
+    /// One person, by username or e-mail address.
     User,
     /// Everyone in a group.
     Group,
@@ -66,7 +74,7 @@ pub struct Subject {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 pub enum PersonKind {
-    /// One person, by username.
+    /// One person, by username or e-mail address.
     User,
     /// Everyone in a group.
     Group,

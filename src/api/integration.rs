@@ -147,8 +147,9 @@ pub struct IntegrationLimits {
     #[x_kube(validation = Rule::new(AN_HOUR_OR_MORE)
         .message("maxDuration must be at least 1h, the shortest life of a 1Password link"))]
     pub max_duration: Option<Span>,
-    /// People who get nothing more: their new requests are refused, and their loans that run end at once (reason `Blocked`). A link that was
-    /// handed out opens until its own end. Default: nobody.
+    /// People who get nothing more. Their requests are refused, no link goes to their mailbox, their approvals do not count, and loans that they asked
+    /// for or receive end at once (reason `Blocked`). A User is blocked by username and, where the name is an e-mail address, as the mailbox in every
+    /// spelling; a Group cannot match recipients. A link that was handed out opens until its own end. Default: nobody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub blocked: Vec<Person>,

@@ -163,7 +163,7 @@ pub enum EndReason {
     Deleted,
     /// The item changed in 1Password; ask again for the new one.
     ItemChanged,
-    /// The requester is blocked.
+    /// The requester or a recipient is blocked.
     Blocked,
     /// The one link of this loan has ended, and there is no other.
     LinkEnded,

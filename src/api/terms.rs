@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccessDetails, ApprovalMode, Decision, Email, LinkLifetime, PersonKind, Renewal, Requirement,
-    Resolved, Span, Time,
+    Resolved, Span, Time, WithoutAddress,
 };
 
 /// All that was agreed for one loan. A loan that runs keeps its terms.
@@ -65,6 +65,9 @@ pub struct AgreedApproval {
     pub timeout: Span,
     /// Whether an approver has to say why.
     pub reason: Requirement,
+    /// Whether the approval of somebody counts whose e-mail address the cluster does not know.
+    #[serde(default)]
+    pub without_address: WithoutAddress,
 }
 
 /// A group of people of whom a number has to agree.

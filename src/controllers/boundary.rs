@@ -12,7 +12,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::cluster::Cluster;
 use crate::cluster::probe::{Own, ask_under_a_false_name, who_am_i};
 use crate::manifests::{
-    self, EMAIL_VARIABLE, IDENTITY_POLICIES, LINKS_VARIABLE, ManifestError, USERNAME_VARIABLES,
+    self, EMAIL_VARIABLES, IDENTITY_POLICIES, LINKS_VARIABLE, ManifestError, USERNAME_VARIABLES,
     link_entry,
 };
 use crate::plan::boundary::{
@@ -314,7 +314,7 @@ fn shipped() -> Result<Shipped, ManifestError> {
         &objects,
         &[],
         &USERNAME_VARIABLES,
-        &[EMAIL_VARIABLE],
+        &EMAIL_VARIABLES,
     ))
 }
 

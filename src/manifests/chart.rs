@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::policies::{EMAIL_VARIABLE, USERNAME_VARIABLES};
+use super::policies::{EMAIL_VARIABLES, USERNAME_VARIABLES};
 use super::{Boundary, File, ManifestError, files, write_file};
 
 /// What stands for a value until the text is written. No CEL expression has such a word in it.
@@ -43,7 +43,7 @@ fn template(mut file: File) -> Result<(String, String), ManifestError> {
     for name in installation_variables() {
         // JSON, which is YAML, too: whatever the value is, it stays one text.
         let value = format!("{{{{ include \"keyloan-crds.{name}\" . | toJson }}}}");
-        text = text.replace(&format!("{PLACEHOLDER}{name}"), &value);
+        text = text.replace(&placeholder(name), &value);
     }
     if text.contains(PLACEHOLDER) {
         return Err(ManifestError::Build {
@@ -65,12 +65,17 @@ fn mark_values(object: &mut Value) {
     for variable in variables.into_iter().flatten() {
         let name = variable["name"].as_str().unwrap_or_default();
         if installation_variables().any(|variable| variable == name) {
-            variable["expression"] = json!(format!("{PLACEHOLDER}{name}"));
+            variable["expression"] = json!(placeholder(name));
         }
     }
 }
 
+/// Ended, because one name is the beginning of another.
+fn placeholder(name: &str) -> String {
+    format!("{PLACEHOLDER}{name}_")
+}
+
 /// The variables of the policies that hold what belongs to an installation; the chart's values are called so, too.
 fn installation_variables() -> impl Iterator<Item = &'static str> {
-    USERNAME_VARIABLES.into_iter().chain([EMAIL_VARIABLE])
+    USERNAME_VARIABLES.into_iter().chain(EMAIL_VARIABLES)
 }

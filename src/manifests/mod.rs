@@ -23,7 +23,7 @@ use serde_json::Value;
 pub use chart::{templates, write_templates};
 pub use crds::crds;
 pub use policies::{
-    Boundary, EMAIL_VARIABLE, IDENTITY_POLICIES, LINKS_VARIABLE, Operator, USERNAME_VARIABLES,
+    Boundary, EMAIL_VARIABLES, IDENTITY_POLICIES, LINKS_VARIABLE, Operator, USERNAME_VARIABLES,
     link_entry, mutating_policies, validating_policies,
 };
 

@@ -13,9 +13,9 @@ use super::inventory::Lookup;
 use super::links::{CALL_TIMEOUT, Links, end_of, whole_second};
 use super::next_link::{Next, is_here, next_link, no_place};
 use super::observed::{LinkSeen, Observed};
+use super::people::{first_blocked, is_blocked};
 use super::reasons::grant as reasons;
 use super::retry::Failure;
-use super::selection::is_one_of;
 use super::status::{self, LoanState};
 use super::terms::{Agreement, length, longest_within};
 
@@ -185,12 +185,11 @@ fn first_link_until(record: &AccessRecord, now: Timestamp) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
+/// Whether nothing may be lent any more to whoever asked, or to somebody who receives the links.
 fn blocked(seen: &Observed, record: &AccessRecord) -> bool {
-    let limits = seen
-        .integration
-        .as_ref()
-        .and_then(|i| i.object.spec.limits.as_ref());
-    limits.is_some_and(|l| is_one_of(&l.blocked, &record.spec.requester))
+    let (spec, blocked) = (&record.spec, seen.blocked());
+    is_blocked(&spec.requester, blocked)
+        || first_blocked(spec.terms.recipients.iter(), blocked).is_some()
 }
 
 /// Security rotates a password to cut somebody off: a link to the new one would undo that. Before the first link, too:

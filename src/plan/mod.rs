@@ -27,6 +27,7 @@ mod next_link;
 pub mod observed;
 pub mod over;
 mod patience;
+pub mod people;
 pub mod quota;
 pub mod reasons;
 pub mod record;

@@ -7,13 +7,14 @@ use jiff::Timestamp;
 
 use crate::api::{
     AccessDecision, AccessFlow, AccessGrant, AccessRecord, AccessRecordSpec,
-    OnePasswordIntegration, SecretReference, link_name,
+    OnePasswordIntegration, Person, SecretReference, link_name,
 };
 
 use super::boundary::BoundarySeen;
 use super::inventory::Inventory;
 use super::leftover::Undeleted;
 use super::links::Links;
+use super::people::blocked_by;
 use super::quota::Budget;
 use super::record::is_of_a_loan;
 use super::retry::Attempt;
@@ -72,6 +73,12 @@ impl Observed {
             grant.metadata.uid.as_ref() == Some(&record.spec.grant.uid)
                 && grant.metadata.deletion_timestamp.is_none()
         })
+    }
+
+    /// Whom the integration's owners have blocked.
+    pub fn blocked(&self) -> &[Person] {
+        let integration = self.integration.as_ref();
+        integration.map_or(&[], |seen| blocked_by(&seen.object))
     }
 }
 

@@ -34,7 +34,7 @@ pub mod grant {
     pub const BOUNDARY_NOT_IN_FORCE: &str = "BoundaryNotInForce";
     /// The request was made before the admission policies that vouch for its maker were last changed; ask again.
     pub const IDENTITY_UNVERIFIED: &str = "IdentityUnverified";
-    /// The requester is blocked by the integration.
+    /// The requester or a recipient is blocked by the integration.
     pub const BLOCKED: &str = "Blocked";
     /// The vault is not among those that the integration lends from.
     pub const VAULT_NOT_ALLOWED: &str = "VaultNotAllowed";

@@ -14,10 +14,11 @@ use super::flow::{choose, misspelt_for, open_to};
 use super::inventory::{Inventory, ItemSeen, Lookup, VaultSeen};
 use super::items::{Selection, lends_from, resolved};
 use super::observed::{IntegrationSeen, Observed};
+use super::people::{blocked_by, first_blocked, is_blocked};
 use super::quota::Budget;
 use super::reasons::grant as reasons;
 use super::retry::Attempt;
-use super::selection::{is_known, is_one_of};
+use super::selection::is_known;
 use super::terms::{Agreement, Subject};
 use super::titles::{near, quoted};
 
@@ -110,7 +111,7 @@ pub(super) fn look_up<'a>(
         );
         return Err(Hold::fails(reasons::NO_FLOW, message).unless_just_made(grant, now));
     }
-    check_integration(integration, requester, now)?;
+    check_integration(integration, grant, requester, now)?;
     let inventory = integration.inventory.as_ref().ok_or_else(|| {
         Hold::waits(
             reasons::INTEGRATION_NOT_READY,
@@ -143,19 +144,24 @@ fn was_covered(grant: &AccessGrant) -> bool {
 
 fn check_integration(
     seen: &IntegrationSeen,
+    grant: &AccessGrant,
     requester: &Identity,
     now: Timestamp,
 ) -> Result<(), Hold> {
     let spec = &seen.object.spec;
-    let blocked = spec
-        .limits
-        .as_ref()
-        .is_some_and(|l| is_one_of(&l.blocked, requester));
-    if blocked {
+    let blocked = blocked_by(&seen.object);
+    if is_blocked(requester, blocked) {
         return Err(Hold::fails(
             reasons::BLOCKED,
             "the integration's owners have blocked you",
         ));
+    }
+    let recipients = grant.spec.recipients.iter().flatten();
+    if let Some(address) = first_blocked(recipients, blocked) {
+        let message = format!(
+            "the integration's owners have blocked {address}, so no link goes there: ask again without this recipient"
+        );
+        return Err(Hold::fails(reasons::BLOCKED, message));
     }
     if spec.suspend {
         return Err(Hold::waits(

@@ -8,6 +8,8 @@ use crate::api::{
     AccessFlow, AgreedPerson, FromNamespaces, Identity, Person, PersonKind, Subject, SubjectKind,
 };
 
+use super::people::{in_group, is_name_of};
+
 /// Whether a flow takes requests from a namespace.
 pub fn namespace_matches(
     flow: &AccessFlow,
@@ -54,7 +56,7 @@ fn labels_match(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> 
 /// Whether somebody is among the subjects.
 pub fn is_among(subjects: &[Subject], who: &Identity) -> bool {
     subjects.iter().any(|subject| match subject.kind {
-        SubjectKind::User => subject.name == who.username,
+        SubjectKind::User => is_name_of(&subject.name, who),
         SubjectKind::Group => in_group(who, &subject.name),
         SubjectKind::ServiceAccount => subject.namespace.as_ref().is_some_and(|namespace| {
             who.username == format!("system:serviceaccount:{namespace}:{}", subject.name)
@@ -93,11 +95,7 @@ impl Named for AgreedPerson {
 /// Whether somebody is one of these people, or in one of these groups.
 pub fn is_one_of(people: &[impl Named], who: &Identity) -> bool {
     people.iter().any(|person| match person.kind() {
-        PersonKind::User => person.name() == who.username,
+        PersonKind::User => is_name_of(person.name(), who),
         PersonKind::Group => in_group(who, person.name()),
     })
-}
-
-fn in_group(who: &Identity, group: &str) -> bool {
-    !group.starts_with("system:") && who.groups.iter().any(|g| g.0 == group)
 }

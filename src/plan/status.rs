@@ -271,7 +271,7 @@ fn ending(reason: EndReason) -> (&'static str, &'static str) {
         ),
         EndReason::Blocked => (
             "Blocked",
-            "the requester is blocked by the integration's owners",
+            "the integration's owners have blocked the requester or a recipient",
         ),
         EndReason::LinkEnded => ("LinkEnded", "the loan's only link has ended"),
         EndReason::NotIssued => (

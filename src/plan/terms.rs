@@ -11,6 +11,7 @@ use crate::api::{
 use super::approval;
 use super::digest::digest;
 use super::inventory::ItemSeen;
+use super::people::blocked_by;
 use super::reasons::grant as reasons;
 
 /// Everything that a record says of a loan from its first day on.
@@ -146,7 +147,7 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
             .collect(),
         resource_owner: owner,
     };
-    if let Some(why) = approval::shortfall(&terms, requester) {
+    if let Some(why) = approval::shortfall(&terms, requester, blocked_by(integration)) {
         return Err(Objection::rules(why));
     }
     let shown = grant.status.as_ref().and_then(|s| s.digest.as_deref());
@@ -215,7 +216,7 @@ fn recipients(
         _ => {
             return Err(Objection::new(
                 reasons::NO_RECIPIENT,
-                "nobody could open the link: your identity has no e-mail address, and the request lists no recipients",
+                no_recipient(requester, rule),
             ));
         }
     };
@@ -250,6 +251,16 @@ pub(super) fn within_domains(
         )),
         None => Ok(()),
     }
+/// What was looked for, and where to set it.
+fn no_recipient(requester: &Identity, rule: RecipientRule) -> String {
+    let username = &requester.username;
+    let listed = match rule {
+        RecipientRule::Requester => "",
+        RecipientRule::Listed => "list the addresses in spec.recipients, or ",
+    };
+    format!(
+        "nobody could open the link: this cluster finds no e-mail address in your identity (username {username:?}), and the request lists no recipients. To go on, {listed}have the value email or emailDomain of the chart keyloan-crds find your address (docs/identity.md), then ask again"
+    )
 }
 
 /// A link without recipients is a public one: nobody to send it to, or something that is no address, stops it here.

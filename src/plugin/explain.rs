@@ -11,6 +11,7 @@ use crate::api::{
 };
 use crate::cluster::person::Scope;
 use crate::plan::alike::Alike;
+use crate::plan::people::{receives, same_person};
 
 use super::arguments::GrantName;
 use super::decision::has_counted;
@@ -204,18 +205,22 @@ fn agreed<'a>(group: &AgreedGroup, status: &'a AccessGrantStatus) -> Vec<&'a str
 /// Who of a group is not known to be left out: of those whom the rules name, who asks, who receives the link and who has approved already
 /// cannot approve.
 fn can_still(group: &AgreedGroup, grant: &AccessGrant, status: &AccessGrantStatus) -> String {
-    let requester = grant.spec.requester.iter().map(|r| r.username.as_str());
-    let recipients = status.terms.iter().flat_map(|t| &t.recipients);
+    let agreed = status.terms.as_ref();
+    let recipients = agreed.map_or(&[][..], |terms| &terms.recipients);
+    let named = |username: &String| Identity {
+        username: username.clone(),
+        ..Identity::default()
+    };
     let approvals = status
         .decisions
         .iter()
         .filter(|d| d.decision == Decision::Approve);
-    let left_out: Vec<_> = requester
-        .chain(recipients.map(|r| r.0.as_str()))
-        .chain(approvals.map(|d| d.user.as_str()))
-        .collect();
+    let requester = grant.spec.requester.iter().cloned();
+    let left_out: Vec<_> = requester.chain(approvals.map(|d| named(&d.user))).collect();
     let is_left_out = |person: &AgreedPerson| {
-        person.kind == PersonKind::User && left_out.contains(&person.name.as_str())
+        let who = named(&person.name);
+        person.kind == PersonKind::User
+            && (receives(&who, recipients) || left_out.iter().any(|other| same_person(other, &who)))
     };
     let left = group.approvers.iter().filter(|p| !is_left_out(p));
     let names: Vec<_> = left.map(terms::person).collect();

@@ -1,15 +1,15 @@
 //! Who may decide about what, as far as a person's own groups and a grant's status tell. The operator has the last word.
 
-use crate::api::{
-    AccessDecision, AccessGrant, AgreedGroup, AgreedPerson, Decision, Identity, PersonKind, Phase,
-};
-use crate::plan::approval::{receives, same_person};
+use crate::api::{AccessDecision, AccessGrant, AgreedGroup, Decision, Email, Identity, Phase};
+use crate::plan::people::{Mailbox, receives, same_person};
+use crate::plan::selection::is_one_of;
 
-/// Whether a person is the one named, or in the group named.
-pub fn is_named(me: &Identity, named: &AgreedPerson) -> bool {
-    match named.kind {
-        PersonKind::User => named.name == me.username,
-        PersonKind::Group => me.groups.iter().any(|group| group.0 == named.name),
+/// A person as the operator may know them. The address that the cluster finds is not known here; most clusters take a username that is one.
+fn as_known(me: &Identity) -> Identity {
+    let address = Mailbox::named(&me.username).map(|_| Email(me.username.to_ascii_lowercase()));
+    Identity {
+        email: me.email.clone().or(address),
+        ..me.clone()
     }
 }
 
@@ -20,7 +20,8 @@ pub fn groups_of<'a>(me: &Identity, grant: &'a AccessGrant) -> Vec<&'a AgreedGro
         .as_ref()
         .and_then(|s| s.terms.as_ref()?.approval.as_ref());
     let groups = approval.map_or(&[][..], |approval| &approval.groups);
-    let mine = |group: &&AgreedGroup| group.approvers.iter().any(|named| is_named(me, named));
+    let me = as_known(me);
+    let mine = |group: &&AgreedGroup| is_one_of(&group.approvers, &me);
     groups.iter().filter(mine).collect()
 }
 
@@ -57,17 +58,20 @@ fn has_decided(me: &Identity, grant: &AccessGrant, decisions: &[AccessDecision])
     let Some(status) = &grant.status else {
         return false;
     };
-    let counted = status.decisions.iter().any(|d| d.user == me.username);
+    let named = |username: &str| Identity {
+        username: username.to_owned(),
+        ..Identity::default()
+    };
+    let counted = status
+        .decisions
+        .iter()
+        .any(|d| same_person(&named(&d.user), me));
     let mine = |d: &&AccessDecision| {
         let ignored = status
             .ignored_decisions
             .iter()
             .any(|i| Some(&i.name) == d.metadata.name.as_ref());
-        let by_me = d
-            .spec
-            .approver
-            .as_ref()
-            .is_some_and(|a| a.username == me.username);
+        let by_me = d.spec.approver.as_ref().is_some_and(|a| same_person(a, me));
         let about_these_terms =
             d.spec.decision != Decision::Approve || d.spec.digest == status.digest;
         by_me
@@ -90,8 +94,8 @@ mod tests {
     #[rstest]
     #[case::herself("alice@example.com", true)]
     #[case::in_another_case("Alice@Example.com", true)]
-    #[case::as_the_api_server_prefixes_names("oidc:alice@example.com", true)]
     #[case::by_a_further_mailbox("alice+admin@example.com", true)]
+    #[case::what_is_no_address_as_a_whole("oidc:alice@example.com", false)]
     #[case::somebody_else("bob@example.com", false)]
     fn who_asks_or_receives_is_a_party_however_the_name_is_written(
         #[case] username: &str,
@@ -102,5 +106,23 @@ mod tests {
             ..Identity::default()
         };
         assert_eq!(is_party(&me, &samples::waiting()), is_one);
+    }
+
+    #[rstest]
+    #[case::as_the_rule_writes_it("carol@example.com", true)]
+    #[case::in_another_case("Carol@Example.com", true)]
+    #[case::somebody_else("carol@other.org", false)]
+    fn who_is_named_by_an_address_may_decide_however_their_name_is_written(
+        #[case] username: &str,
+        #[case] is_one: bool,
+    ) {
+        let me = Identity {
+            username: username.into(),
+            ..Identity::default()
+        };
+        let waiting = samples::waiting();
+        let groups = groups_of(&me, &waiting);
+        let names: Vec<_> = groups.iter().map(|group| group.name.as_str()).collect();
+        assert_eq!(names == ["security"], is_one);
     }
 }

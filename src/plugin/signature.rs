@@ -1,22 +1,38 @@
 //! A person's name under what they write. Where the API server does not write it itself, it wants to read there the address by which
-//! it knows the person, and nobody but its policy can tell that: so its refusal is asked, and answered.
+//! it knows the person, and of whoever has none it wants to know when their request ends. Nobody but its policy can tell: so its
+//! refusal is asked, and answered.
 
-use crate::api::{ADDRESS_TOLD, AccessDecision, AccessGrant, Email, Identity};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::{ADDRESS_TOLD, AccessDecision, AccessGrant, END_TOLD, Email, Identity, Time};
 use crate::cluster::Namespaced;
 use crate::cluster::person::Refused;
 
 use super::failure::Failure;
+use super::output::remark;
 use super::session::Session;
+
+/// How long a request stays good that has to say so: as long as one that has ended is kept.
+const GOOD_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What says who wrote it.
 pub trait Signed: Namespaced {
     /// Who wrote it.
     fn signature(&mut self) -> &mut Option<Identity>;
+
+    /// The time after which it is void, if it has one.
+    fn end(&mut self) -> Option<&mut Option<Time>> {
+        None
+    }
 }
 
 impl Signed for AccessGrant {
     fn signature(&mut self) -> &mut Option<Identity> {
         &mut self.spec.requester
+    }
+
+    fn end(&mut self) -> Option<&mut Option<Time>> {
+        Some(&mut self.spec.not_after)
     }
 }
 
@@ -26,18 +42,44 @@ impl Signed for AccessDecision {
     }
 }
 
-/// Creates what this person has written, with the address under it that the cluster asks for.
+/// Creates what this person has written, with the address under it or the end that the cluster asks for.
 pub async fn create<K: Signed>(session: &Session, mut object: K) -> Result<K, Failure> {
     let namespace = session.namespace();
     let refused = match session.person.create(namespace, &object).await {
         Ok(made) => return Ok(made),
         Err(refused) => refused,
     };
-    let (Some(email), Some(me)) = (told(&refused.refused), object.signature()) else {
-        return Err(refused.into());
-    };
-    me.email = Some(email);
+    match corrected(&mut object, &refused.refused, session.now()) {
+        Some(Corrected::Address) => {}
+        Some(Corrected::End(end)) => remark(format_args!(
+            "This cluster knows no e-mail address of yours, so the request says that nothing starts after {end}; --not-after says otherwise."
+        )),
+        None => return Err(refused.into()),
+    }
     Ok(session.person.create(namespace, &object).await?)
+}
+
+/// What the policy wanted to read.
+#[derive(Debug, PartialEq, Eq)]
+enum Corrected {
+    Address,
+    End(Timestamp),
+}
+
+/// Corrects what was refused as the policy asks, if it asks for something.
+fn corrected(object: &mut impl Signed, refused: &Refused, now: Timestamp) -> Option<Corrected> {
+    if let (Some(email), Some(me)) = (told(refused), object.signature()) {
+        me.email = Some(email);
+        return Some(Corrected::Address);
+    }
+    let asks_for_an_end = matches!(refused, Refused::Policy(words) if words.contains(END_TOLD));
+    let end = object
+        .end()
+        .filter(|end| asks_for_an_end && end.is_none())?;
+    let until = now.saturating_add(GOOD_FOR).ok()?;
+    let until = Timestamp::from_second(until.as_second()).ok()?;
+    *end = Some(Time(until));
+    Some(Corrected::End(until))
 }
 
 /// The address that a policy asks for.
@@ -53,6 +95,7 @@ fn told(refused: &Refused) -> Option<Email> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::samples;
 
     #[test]
     fn the_address_is_read_from_the_policys_words() {
@@ -63,5 +106,24 @@ mod tests {
         assert_eq!(told(&Refused::NoRight(words)), None);
         let none = "keyloan-identity: spec.requester.email must be left out: this cluster knows no address of yours";
         assert_eq!(told(&Refused::Policy(none.into())), None);
+    }
+
+    #[test]
+    fn whose_address_is_not_known_asks_with_an_end_of_a_week_unless_they_gave_one() {
+        let words = format!("keyloan-identity: {END_TOLD} ServiceAccounts and of all others");
+        let refused = Refused::Policy(words.clone());
+        let now = samples::now();
+        let in_a_week = now + GOOD_FOR;
+        let mut grant = samples::new();
+        assert_eq!(
+            corrected(&mut grant, &refused, now),
+            Some(Corrected::End(in_a_week))
+        );
+        assert_eq!(grant.spec.not_after, Some(Time(in_a_week)));
+        assert_eq!(corrected(&mut grant, &refused, now), None);
+        let mut grant = samples::new();
+        assert_eq!(corrected(&mut grant, &Refused::NoRight(words), now), None);
+        let mut decision = samples::approval_by(samples::bob());
+        assert_eq!(corrected(&mut decision, &refused, now), None);
     }
 }

@@ -14,15 +14,8 @@ use super::objects::{Refusal, merged};
 pub async fn a_service_account_asks_with_an_end_and_never_decides(b: &Boundary) {
     let signature = json!({ "username": "system:serviceaccount:ci:pipeline" });
     let grant = signed(unsigned_grant("pipeline-db"), signature.clone());
-    assert_refused(
-        b.pipeline.dry_run(&grant).await,
-        "keyloan-identity: a request by a ServiceAccount must say after which time it is void, because a pipeline may make it again \
-         at any time: set spec.notAfter",
-    );
-    let with_end = merged(
-        grant,
-        &json!({ "spec": { "notAfter": "2027-01-31T12:00:00Z" } }),
-    );
+    assert_refused(b.pipeline.dry_run(&grant).await, END_IS_MISSING);
+    let with_end = merged(grant, &json!({ "spec": { "notAfter": END } }));
     b.pipeline.dry_run(&with_end).await.unwrap();
 
     let decision = signed(unsigned_decision("pipeline-denies"), signature);
@@ -30,6 +23,38 @@ pub async fn a_service_account_asks_with_an_end_and_never_decides(b: &Boundary) 
         b.pipeline.dry_run(&decision).await,
         "keyloan-identity: ServiceAccounts never decide",
     );
+}
+
+/// What the policy wants of machines.
+const END_IS_MISSING: &str = "keyloan-identity: spec.notAfter is required of ServiceAccounts and of all others whose e-mail address this \
+                              cluster does not know";
+const END: &str = "2027-01-31T12:00:00Z";
+
+/// Whoever has no mailbox of their own is a machine, however it signs in.
+pub async fn a_machine_asks_with_an_end(b: &Boundary) {
+    for username in [
+        "erin",
+        "repo:acme/app:ref:refs/heads/main",
+        "repo:acme@123/app@456:ref:refs/heads/main",
+        "system:node:ip-10-0-0-1.ec2.internal",
+        "arn:aws:sts::123456789012:assumed-role/deployer/i-0123456789abcdef0",
+        "builder@project.iam.gserviceaccount.com",
+        "ben_other.org#EXT#@contoso.onmicrosoft.com",
+    ] {
+        let machine = b
+            .cluster
+            .impersonating(username, &["system:authenticated"])
+            .await;
+        let signature = json!({ "username": username });
+        let grant = signed(unsigned_grant("by-a-machine"), signature.clone());
+        assert_refused(machine.dry_run(&grant).await, END_IS_MISSING);
+        let with_end = merged(grant, &json!({ "spec": { "notAfter": END } }));
+        machine.dry_run(&with_end).await.unwrap();
+        // They may still have a say: whether it counts is the flow's.
+        let denial = signed(unsigned_decision("by-a-machine"), signature);
+        machine.dry_run(&denial).await.unwrap();
+    }
+    b.alice.dry_run(&alices_grant("by-alice")).await.unwrap();
 }
 
 pub async fn only_the_operator_writes_status(b: &Boundary) {

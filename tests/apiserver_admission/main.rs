@@ -36,6 +36,8 @@ async fn the_admission_policies_hold_the_boundary() {
     the_cluster_signs::only_an_address_in_the_identity_becomes_the_email(&boundary).await;
     the_cluster_signs::the_email_comes_from_where_the_cluster_keeps_it(&boundary).await;
     the_cluster_signs::who_is_in_900_groups_can_ask(&boundary).await;
+    the_cluster_signs::groups_that_no_rule_can_name_are_left_out(&boundary).await;
+    the_cluster_signs::who_is_in_too_many_groups_is_told_so(&boundary).await;
     the_cluster_signs::impersonation_signs_as_the_impersonated(&boundary).await;
     the_cluster_signs::whether_one_may_revoke_is_written_down(&boundary).await;
     guards::the_operator_asks_for_nothing_and_decides_nothing(&boundary).await;
@@ -47,10 +49,13 @@ async fn the_admission_policies_hold_the_boundary() {
     people_sign::a_false_signature_is_refused(&boundary).await;
     people_sign::a_signature_cannot_be_changed_later(&boundary).await;
     people_sign::who_is_in_900_groups_can_ask(&boundary).await;
+    people_sign::groups_that_no_rule_can_name_are_left_out(&boundary).await;
+    people_sign::who_is_in_too_many_groups_is_told_so(&boundary).await;
     people_sign::a_manifest_of_somebody_else_is_theirs_alone(&boundary).await;
     people_sign::nobody_claims_to_hold_the_verb_revoke(&boundary).await;
 
     guards::a_service_account_asks_with_an_end_and_never_decides(&boundary).await;
+    guards::a_machine_asks_with_an_end(&boundary).await;
     guards::only_the_operator_writes_status(&boundary).await;
     guards::only_the_operator_writes_records(&boundary).await;
     guards::a_write_of_a_record_that_changes_nothing_passes(&boundary).await;

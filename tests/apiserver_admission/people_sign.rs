@@ -12,6 +12,17 @@ fn alice() -> Value {
     json!({ "username": "alice@example.com", "groups": ["engineering"], "email": "alice@example.com" })
 }
 
+/// A request as machines, and people without an address, have to make it.
+fn with_an_end(object: Value) -> Value {
+    match signature_of(&object) {
+        "requester" => merged(
+            object,
+            &json!({ "spec": { "notAfter": "2027-01-31T12:00:00Z" } }),
+        ),
+        _ => object,
+    }
+}
+
 fn both(name: &str) -> [Value; 2] {
     [unsigned_grant(name), unsigned_decision(name)]
 }
@@ -29,7 +40,7 @@ pub async fn who_signs_truly_is_accepted(b: &Boundary) {
     for object in both("true") {
         let signature = json!({ "username": "erin" });
         of_no_address
-            .dry_run(&signed(object, signature))
+            .dry_run(&with_an_end(signed(object, signature)))
             .await
             .unwrap();
     }
@@ -114,7 +125,7 @@ pub async fn a_false_signature_is_refused(b: &Boundary) {
         let message = format!(
             "keyloan-identity: spec.{field}.email must be left out: this cluster knows no address of yours"
         );
-        let claimed = signed(object, claim.clone());
+        let claimed = with_an_end(signed(object, claim.clone()));
         assert_refused(nameless.dry_run(&claimed).await, &message);
     }
 }
@@ -162,6 +173,35 @@ pub async fn who_is_in_900_groups_can_ask(b: &Boundary) {
     let lying = signed(unsigned_grant("joiner"), lie);
     let message = "keyloan-identity: spec.requester.groups must be your own groups";
     assert_refused(joiner.dry_run(&lying).await, message);
+}
+
+pub async fn groups_that_no_rule_can_name_are_left_out(b: &Boundary) {
+    let (longest, longer) = ("g".repeat(256), "g".repeat(257));
+    let all = ["engineering", &longest, &longer, "system:authenticated"];
+    let joiner = b.cluster.impersonating("joiner@example.com", &all).await;
+    let truth = json!({ "username": "joiner@example.com", "groups": ["engineering", longest], "email": "joiner@example.com" });
+    for object in both("joiner") {
+        joiner
+            .dry_run(&signed(object, truth.clone()))
+            .await
+            .unwrap();
+    }
+}
+
+pub async fn who_is_in_too_many_groups_is_told_so(b: &Boundary) {
+    let groups: Vec<_> = (0..1001).map(|n| format!("g-{n}")).collect();
+    let mut all: Vec<&str> = groups.iter().map(String::as_str).collect();
+    all.push("system:authenticated");
+    let joiner = b.cluster.impersonating("joiner@example.com", &all).await;
+    // As `kubectl keyloan` writes it: a thousand and one are more than an identity takes.
+    let truth = json!({ "username": "joiner@example.com", "email": "joiner@example.com" });
+    for object in both("joiner") {
+        let message = "keyloan-identity: you are in more than 1000 groups";
+        assert_refused(
+            joiner.dry_run(&signed(object, truth.clone())).await,
+            message,
+        );
+    }
 }
 
 /// As somebody does who applies a whole folder that others wrote.

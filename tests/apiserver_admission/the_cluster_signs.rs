@@ -124,6 +124,7 @@ pub async fn only_an_address_in_the_identity_becomes_the_email(b: &Boundary) {
     for (username, email) in [
         ("carol@example.com", Some("carol@example.com")),
         ("Carol.Smith@Example.COM", Some("carol.smith@example.com")),
+        ("builder@project.iam.gserviceaccount.com", None),
         ("carol", None),
         ("oidc:carol@example.com", None),
         ("Carol <carol@example.com>", None),
@@ -135,7 +136,7 @@ pub async fn only_an_address_in_the_identity_becomes_the_email(b: &Boundary) {
             .cluster
             .impersonating(username, &["engineering", "system:authenticated"])
             .await;
-        let stored = person.dry_run(&unsigned_grant("addressed")).await.unwrap();
+        let stored = person.dry_run(&addressed()).await.unwrap();
         assert_eq!(
             stored["spec"]["requester"]["email"],
             json!(email),
@@ -156,11 +157,9 @@ pub async fn the_email_comes_from_where_the_cluster_keeps_it(b: &Boundary) {
         .await;
     until_stored_as(&carol, "carol@example.com").await;
 
-    // As the docs have it for where it is elsewhere in the identity.
-    let page = include_str!("../../docs/install.md");
-    let (_, documented) = page.split_once("--set-literal email='").unwrap();
-    let (documented, _) = documented.split_once("'\n").unwrap();
-    b.install_with_email(documented).await;
+    // Where it is elsewhere in the identity.
+    let elsewhere = "has(request.userInfo.extra) && 'example.com/email' in request.userInfo.extra ? request.userInfo.extra['example.com/email'].join(',') : ''";
+    b.install_with_email(elsewhere).await;
     let address = ("example.com/email", "dave@example.com");
     let dave = b.cluster.impersonating_with("4711", &everybody, address);
     until_stored_as(&dave.await, "dave@example.com").await;
@@ -168,13 +167,22 @@ pub async fn the_email_comes_from_where_the_cluster_keeps_it(b: &Boundary) {
     let other = ("example.com/floor", "2");
     let erin = b.cluster.impersonating_with("erin", &everybody, other);
     for person in [&erin.await, &b.alice] {
-        let stored = person.dry_run(&unsigned_grant("addressed")).await.unwrap();
+        let stored = person.dry_run(&addressed()).await.unwrap();
         assert_eq!(stored["spec"]["requester"]["email"], json!(null));
     }
     assert_refused(
         b.operator.dry_run(&unsigned_grant("addressed")).await,
         "keyloan-identity: Keyloan's operator borrows nothing itself",
     );
+
+    // An impersonated member is in lower case, whatever is asked for.
+    b.install_with_email("has(request.userInfo.extra) && 'canonicalarn' in request.userInfo.extra ? request.userInfo.extra['canonicalarn'].join(',') : ''")
+        .await;
+    let in_capitals = ("canonicalArn", "frank@example.com");
+    let frank = b
+        .cluster
+        .impersonating_with("4712", &everybody, in_capitals);
+    until_stored_as(&frank.await, "frank@example.com").await;
 
     // One that fails stops everybody for whom it fails, the operator too, who sees it by that.
     b.install_with_email("request.userInfo.extra['example.com/email'][0]")
@@ -198,11 +206,17 @@ pub async fn the_email_comes_from_where_the_cluster_keeps_it(b: &Boundary) {
     until_stored_as(&b.alice, "alice@example.com").await;
 }
 
+/// A request as anybody may make it, also without an address.
+fn addressed() -> Value {
+    let end = json!({ "spec": { "notAfter": "2027-01-31T12:00:00Z" } });
+    merged(unsigned_grant("addressed"), &end)
+}
+
 /// The API server learns of another expression a moment later.
 async fn until_stored_as(person: &Person, email: &str) {
     let mut stored = None;
     for _ in 0..200 {
-        let grant = person.dry_run(&unsigned_grant("addressed")).await;
+        let grant = person.dry_run(&addressed()).await;
         stored = grant.ok().map(|g| g["spec"]["requester"]["email"].clone());
         if stored == Some(json!(email)) {
             return;
@@ -219,6 +233,31 @@ pub async fn who_is_in_900_groups_can_ask(b: &Boundary) {
     let joiner = b.cluster.impersonating("joiner@example.com", &all).await;
     let stored = joiner.dry_run(&unsigned_grant("joiner")).await.unwrap();
     assert_eq!(stored["spec"]["requester"]["groups"], json!(groups));
+}
+
+pub async fn groups_that_no_rule_can_name_are_left_out(b: &Boundary) {
+    let (longest, longer) = ("g".repeat(256), "g".repeat(257));
+    let all = ["engineering", &longest, &longer, "system:authenticated"];
+    let joiner = b.cluster.impersonating("joiner@example.com", &all).await;
+    for object in [unsigned_grant("joiner"), unsigned_decision("joiner")] {
+        let field = signature_of(&object);
+        let stored = joiner.dry_run(&object).await.unwrap();
+        assert_eq!(
+            stored["spec"][field]["groups"],
+            json!(["engineering", longest])
+        );
+    }
+}
+
+pub async fn who_is_in_too_many_groups_is_told_so(b: &Boundary) {
+    let groups: Vec<_> = (0..1001).map(|n| format!("g-{n}")).collect();
+    let mut all: Vec<&str> = groups.iter().map(String::as_str).collect();
+    all.push("system:authenticated");
+    let joiner = b.cluster.impersonating("joiner@example.com", &all).await;
+    for object in [unsigned_grant("joiner"), unsigned_decision("joiner")] {
+        let message = "keyloan-identity: you are in more than 1000 groups";
+        assert_refused(joiner.dry_run(&object).await, message);
+    }
 }
 
 pub async fn impersonation_signs_as_the_impersonated(b: &Boundary) {

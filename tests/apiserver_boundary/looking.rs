@@ -186,7 +186,10 @@ async fn a_dry_run_tells_policies_that_act_from_those_that_do_not() {
     let is_stamped = async || {
         let grant = json!({
             "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrant", "metadata": { "name": "unsigned" },
-            "spec": { "integration": { "name": "prod" }, "item": { "vault": "v", "item": "i" } },
+            "spec": {
+                "integration": { "name": "prod" }, "item": { "vault": "v", "item": "i" },
+                "notAfter": "2999-01-01T00:00:00Z",
+            },
         });
         let grant = serde_json::from_value(grant).expect("a grant");
         let dry_run = PostParams {

@@ -177,7 +177,10 @@ async fn a_foreign_policy_that_signs_for_others_gets_nothing_past_ours() {
     let grant: AccessGrant = serde_json::from_value(json!({
         "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrant",
         "metadata": { "generateName": "honest-" },
-        "spec": { "integration": { "name": "prod" }, "item": { "vault": "Infra", "item": "db password" } },
+        "spec": {
+            "integration": { "name": "prod" }, "item": { "vault": "Infra", "item": "db password" },
+            "notAfter": "2999-01-01T00:00:00Z",
+        },
     }))
     .expect("a grant");
     until("the forger acts", async || {

@@ -37,12 +37,17 @@ pub async fn requests(scene: &Scene) {
     let mut with_none = scene.request_of("alice");
     let spec = json!({ "integration": { "name": "prod" }, "item": with_none["spec"]["item"] });
     with_none["spec"] = spec;
+    // Whoever has no address has to say when the request ends.
+    let mut with_an_end = with_none.clone();
+    with_an_end["spec"]["notAfter"] = json!("2999-01-01T00:00:00Z");
     if !scene.stamped {
-        with_none["spec"]["requester"] = json!({ "username": WALKER });
+        with_none["spec"]["requester"] = identity_of("erin");
+        with_an_end["spec"]["requester"] = json!({ "username": WALKER });
     }
     let made = [
         Edited::new(scene, scene.person("alice").await, with_all).await,
-        Edited::new(scene, walker(scene).await, with_none).await,
+        Edited::new(scene, scene.person("erin").await, with_none).await,
+        Edited::new(scene, walker(scene).await, with_an_end).await,
     ];
     let refusal = "a request cannot be changed once it is made: delete it and ask again";
     for edited in &made {

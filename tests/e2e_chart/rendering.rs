@@ -79,7 +79,7 @@ async fn the_kinds_and_policies_are_those_of_the_generator() {
     let operators =
         usernames.map(|username| json!({ "username": username, "linksNamespace": "links" }));
     let email = "has(request.userInfo.extra)\n&& 'mail' in request.userInfo.extra\n? \"<\" : ''";
-    let values = json!({ "operators": operators, "deleters": ["x"], "email": email });
+    let values = json!({ "operators": operators, "deleters": ["x"], "email": email, "emailDomain": "example.com" });
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), values.to_string()).unwrap();
     let values = format!("--values={}", file.path().display());
@@ -93,6 +93,17 @@ async fn the_kinds_and_policies_are_those_of_the_generator() {
             .into(),
         deleters: vec!["x".into()],
         email: email.into(),
+        email_domain: Some("example.com".into()),
+    };
+    assert_eq!(kept(&rendered), generated(&boundary));
+
+    // Nobody has an address.
+    let rendered = render(&helm, Chart::Crds, &[NEW, "--set=email="])
+        .await
+        .unwrap();
+    let boundary = Boundary {
+        email: String::new(),
+        ..Boundary::default()
     };
     assert_eq!(kept(&rendered), generated(&boundary));
 }
@@ -163,7 +174,11 @@ async fn values_that_cannot_be_are_refused_and_named() {
             "operators=null",
             "missing property 'operators'",
         ),
-        (Chart::Crds, "email=", "'/email': minLength"),
+        (
+            Chart::Crds,
+            "emailDomain=@example.com",
+            "'/emailDomain': '@example.com' does not match pattern",
+        ),
         (
             Chart::Crds,
             "deleter=x",

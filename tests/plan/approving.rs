@@ -30,7 +30,7 @@ fn a_request_that_nobody_can_approve_is_refused_at_once() {
     assert_eq!(why, "NoFlowCoversRequest");
     assert_eq!(
         message,
-        "the flow \"oncall\": its group \"owner\" needs 1 to approve, and 0 could: neither the requester nor a recipient counts"
+        "the flow \"oncall\": its group \"owner\" needs 1 to approve, and 0 could: neither the requester, nor a recipient, nor who is blocked counts"
     );
 }
 

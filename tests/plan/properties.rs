@@ -9,6 +9,7 @@ use keyloan::plan::ended::RETENTION;
 use keyloan::plan::grant::plan;
 use keyloan::plan::links::CALL_TIMEOUT;
 use keyloan::plan::observed::{LinkSeen, Observed};
+use keyloan::plan::people::{blocked_by, first_blocked, is_blocked};
 use keyloan::plan::terms::length;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -101,6 +102,9 @@ fn check_a_link_to_issue(
             .clone()
             .all(|b| b.name != issue.agreement.requester.username)
     );
+    let blocked = blocked_by(integration);
+    prop_assert!(!is_blocked(&issue.agreement.requester, blocked));
+    prop_assert_eq!(first_blocked(terms.recipients.iter(), blocked), None);
     prop_assert!(!matches!(
         seen.link,
         LinkSeen::Foreign | LinkSeen::OutOfReach

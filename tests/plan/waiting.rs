@@ -47,7 +47,7 @@ fn elsewhere(username: &str, groups: &[&str]) -> Identity {
     "1 approval of \"owner\" (bob)"
 )]
 #[case::nor_a_link_that_they_receive(
-    &[("owner", &[(USER, "oidc:Erin@example.com"), (USER, "bob")] as &[_])],
+    &[("owner", &[(USER, "Erin@example.com"), (USER, "bob")] as &[_])],
     &[],
     "1 approval of \"owner\" (bob)"
 )]

@@ -182,6 +182,7 @@ pub fn approval_by(mode: ApprovalMode, groups: Vec<ApproverGroup>) -> Approval {
         groups,
         timeout: span("24h"),
         reason: Requirement::Optional,
+        without_address: WithoutAddress::Ignored,
     }
 }
 

@@ -96,7 +96,10 @@ impl World {
 
     /// Waits until the API server can stamp requests: it learns the schemas of new kinds for that a moment after it serves them.
     async fn until_stamped(&self) {
-        let spec = json!({"integration": {"name": "prod"}, "item": {"vault": "v", "item": "i"}});
+        let spec = json!({
+            "integration": {"name": "prod"}, "item": {"vault": "v", "item": "i"},
+            "notAfter": "2999-01-01T00:00:00Z",
+        });
         let spec = serde_json::from_value(spec).expect("a request");
         let grant = AccessGrant::new("canary", spec);
         let dry_run = PostParams {

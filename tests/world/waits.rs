@@ -131,8 +131,7 @@ impl World {
     /// Waits until the API server can stamp requests and decisions: it learns the schemas of new kinds for that
     /// a moment after it serves them, and refuses whatever it cannot stamp.
     pub async fn until_stamped(&self) {
-        let spec =
-            json!({ "integration": { "name": "prod" }, "item": { "vault": "v", "item": "i" } });
+        let spec = json!({ "integration": { "name": "prod" }, "item": { "vault": "v", "item": "i" }, "notAfter": "2999-01-01T00:00:00Z" });
         let grant: AccessGrantSpec = serde_json::from_value(spec).expect("a request");
         let spec = json!({ "grant": "g", "grantUid": "u", "decision": "Deny" });
         let decision: AccessDecisionSpec = serde_json::from_value(spec).expect("a decision");

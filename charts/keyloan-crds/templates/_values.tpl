@@ -26,8 +26,13 @@
 {{ include "keyloan-crds.texts" .Values.deleters }}
 {{- end }}
 
+{{/* Empty: nobody has an address. */}}
 {{- define "keyloan-crds.email" -}}
-{{ .Values.email }}
+{{ .Values.email | trim | empty | ternary "''" .Values.email }}
+{{- end }}
+
+{{- define "keyloan-crds.emailDomain" -}}
+'{{ .Values.emailDomain | default "" }}'
 {{- end }}
 
 {{/* Whether there are mutating policies: by the version, because offline Helm does not know which kinds a cluster serves.

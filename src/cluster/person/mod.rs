@@ -19,7 +19,7 @@ use kube::api::PostParams;
 use kube::{Api, Client, Resource};
 
 use super::Namespaced;
-use crate::api::{GROUP, Identity, PrincipalName, VERSION};
+use crate::api::{GROUP, Identity, LONGEST_GROUP, MOST_GROUPS, PrincipalName, VERSION};
 use certificate::OwnCertificate;
 
 pub use access::PersonAccess;
@@ -65,10 +65,9 @@ impl Person {
         let review = self.bounded("find out", "who you are", call).await?;
         let user = review.status.and_then(|s| s.user_info).unwrap_or_default();
         let groups = user.groups.unwrap_or_default();
-        let own = groups.into_iter().filter(|g| !g.starts_with("system:"));
         Ok(Identity {
             username: user.username.unwrap_or_default(),
-            groups: own.map(PrincipalName).collect(),
+            groups: named(groups),
             email: None,
         })
     }
@@ -153,6 +152,20 @@ impl Person {
     }
 }
 
+/// The groups that an identity names, as the admission policy counts them. Of more than an identity holds none is sent: then the
+/// policy's refusal says what is wrong, and not the schema's.
+fn named(groups: Vec<String>) -> Vec<PrincipalName> {
+    let own = groups.into_iter().filter(|group| {
+        let length = group.chars().count();
+        (1..=LONGEST_GROUP).contains(&length) && !group.starts_with("system:")
+    });
+    let mut own: Vec<_> = own.map(PrincipalName).collect();
+    if own.len() > MOST_GROUPS {
+        own.clear();
+    }
+    own
+}
+
 /// Whether the API server answers that there is no such thing; any other trouble says nothing about that.
 fn is_unknown(refused: &Refused) -> bool {
     matches!(refused, Refused::NotFound | Refused::NotInstalled)
@@ -161,4 +174,26 @@ fn is_unknown(refused: &Refused) -> bool {
 /// How an object is called in messages: `AccessGrant team-a/alice-db`.
 fn called<K: Resource<DynamicType = ()>>(namespace: &str, name: &str) -> String {
     format!("{} {namespace}/{name}", K::kind(&()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_that_no_rule_can_name_are_left_out() {
+        let longest = "ö".repeat(LONGEST_GROUP);
+        let groups = vec![
+            "engineering".into(),
+            "system:authenticated".into(),
+            longest.clone(),
+            format!("{longest}x"),
+            String::new(),
+        ];
+        let own = ["engineering".into(), longest].map(PrincipalName);
+        assert_eq!(named(groups), own);
+        let many = |n: usize| (0..n).map(|n| format!("group-{n}")).collect();
+        assert_eq!(named(many(MOST_GROUPS)).len(), MOST_GROUPS);
+        assert!(named(many(MOST_GROUPS + 1)).is_empty());
+    }
 }

@@ -3,10 +3,12 @@
 use serde_json::{Value, json};
 
 use super::{
-    Boundary, EMAIL_VARIABLE,
+    Boundary,
     policy::{Policy, Rule, Scope},
 };
-use crate::api::{ADDRESS_TOLD, EMAIL_PATTERN, GROUP, VERSION};
+use crate::api::{
+    ADDRESS_TOLD, EMAIL_PATTERN, END_TOLD, GROUP, LONGEST_GROUP, MOST_GROUPS, VERSION,
+};
 
 /// Where an object says who made it.
 struct Signature {
@@ -43,11 +45,17 @@ pub fn validating(boundary: &Boundary) -> Vec<Policy> {
         message_expression: None,
     });
     grant.rules.push(Rule {
-        expression: "!variables.isServiceAccount || has(object.spec.notAfter)".into(),
-        message: "keyloan-identity: a request by a ServiceAccount must say after which time it is \
-                  void, because a pipeline may make it again at any time: set spec.notAfter, such \
-                  as 2027-01-31T12:00:00Z"
+        // Whoever has no mailbox of their own is a machine, however it signs in.
+        expression: "has(object.spec.notAfter)\n\
+                     || (variables.emails.size() > 0 && !variables.isServiceAccount)"
             .into(),
+        message: format!(
+            "keyloan-identity: {END_TOLD} ServiceAccounts and of all others whose e-mail address \
+             this cluster does not know, because a tool may make the same request again at any \
+             time: set it to the time after which the request is void, such as \
+             2027-01-31T12:00:00Z. If you are a person, the values email and emailDomain of the \
+             chart keyloan-crds say how your address is found"
+        ),
         message_expression: None,
     });
     let mut decision = signed_by_its_maker(&DECISION, boundary);
@@ -106,6 +114,16 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
         conditions: vec![],
         variables,
         rules: vec![
+            // First, because the checks of so many groups would cost more than the API server allows.
+            Rule {
+                expression: format!("variables.groups.size() <= {MOST_GROUPS}"),
+                message: format!(
+                    "keyloan-identity: you are in more than {MOST_GROUPS} groups, which is more \
+                     than an identity holds: have your identity provider send only the groups \
+                     that this cluster uses"
+                ),
+                message_expression: None,
+            },
             Rule {
                 expression: format!(
                     "{signed} && object.spec.{field}.username == request.userInfo.username"
@@ -192,13 +210,18 @@ fn stamp(signature: &Signature, boundary: &Boundary) -> [Value; 2] {
         .into_iter()
         .map(|(name, expression)| json!({ "name": name, "expression": expression }))
         .collect();
+    // More than the schema takes are left out, so that the validating policy says what is wrong, and not the schema.
+    variables.push(json!({
+        "name": "stampedGroups",
+        "expression": format!("variables.groups.size() <= {MOST_GROUPS} ? variables.groups : []"),
+    }));
     variables.push(json!({
         "name": "identity",
         "expression": format!(
             "request.operation == 'UPDATE' ? dyn(oldObject.spec.{field})\n\
              : variables.emails.size() == 0\n\
-             ? dyn({{'username': dyn(request.userInfo.username), 'groups': dyn(variables.groups)}})\n\
-             : dyn({{'username': dyn(request.userInfo.username), 'groups': dyn(variables.groups), \
+             ? dyn({{'username': dyn(request.userInfo.username), 'groups': dyn(variables.stampedGroups)}})\n\
+             : dyn({{'username': dyn(request.userInfo.username), 'groups': dyn(variables.stampedGroups), \
              'email': dyn(variables.emails[0])}})"
         ),
     }));
@@ -262,19 +285,26 @@ fn stamp(signature: &Signature, boundary: &Boundary) -> [Value; 2] {
 
 /// What the API server knows of the one who makes the request.
 fn identity_variables(boundary: &Boundary) -> Vec<(&'static str, String)> {
+    let [email, domain] = boundary.email_variables();
+    // What may stand before the @: the beginning of the pattern.
+    let bare = EMAIL_PATTERN.split('@').next().unwrap_or_default();
     vec![
         (
             "groups",
-            "has(request.userInfo.groups)\n\
-             ? request.userInfo.groups.filter(g, !g.startsWith('system:'))\n: []"
-                .into(),
+            format!(
+                "has(request.userInfo.groups)\n\
+                 ? request.userInfo.groups.filter(g, g != '' && g.size() <= {LONGEST_GROUP} && !g.startsWith('system:'))\n: []"
+            ),
         ),
-        (EMAIL_VARIABLE, boundary.email.clone()),
+        email,
+        domain,
         // None or one: an optional value in a form that every rule can read.
         (
             "emails",
             format!(
-                "[variables.email].filter(e, e.size() <= 254 && e.matches(r\"{EMAIL_PATTERN}\"))"
+                "[variables.email.lowerAscii()]\n\
+                 .map(e, variables.emailDomain != '' && e.matches(r\"{bare}$\") ? e + '@' + variables.emailDomain : e)\n\
+                 .filter(e, e.size() <= 254 && e.matches(r\"{EMAIL_PATTERN}\"))"
             ),
         ),
     ]

@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::ManifestError;
 pub use identity::IDENTITY_POLICIES;
-use policy::{Policy, list_literal};
+use policy::{Policy, list_literal, string_literal};
 
 /// What the policies have to know of the installation and of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,10 +24,13 @@ pub struct Boundary {
     /// The usernames under which the cluster's own controllers delete: garbage collection and the
     /// end of a namespace. Were they refused, namespaces would never end.
     pub deleters: Vec<String>,
-    /// A CEL expression over `request.userInfo` that yields the person's e-mail address. What is no
-    /// address in lower case counts as none. An expression that reads a field which may be absent
-    /// has to test that with `has()`.
+    /// A CEL expression over `request.userInfo` that yields the person's e-mail address, or a bare
+    /// name if there is an `email_domain`. What is neither counts as no address, and so does an empty
+    /// expression. One that reads a field which may be absent has to test that with `has()`.
     pub email: String,
+    /// The domain of the addresses of those for whom the expression yields a bare name: `alice` is
+    /// then `alice@DOMAIN`. Without it, bare names are no addresses.
+    pub email_domain: Option<String>,
 }
 
 /// An operator, as the policies know it.
@@ -60,6 +63,10 @@ impl Default for Operator {
     }
 }
 
+/// Of whom the username as a whole is an address, unless it is that of a cloud's service account, such as
+/// `builder@project.iam.gserviceaccount.com`: nobody reads mail there.
+const USERNAME_OF_A_PERSON: &str = "request.userInfo.username.lowerAscii().matches('@.*serviceaccount') ? '' : request.userInfo.username";
+
 impl Default for Boundary {
     fn default() -> Self {
         Self {
@@ -70,7 +77,8 @@ impl Default for Boundary {
                 // Both of them, where the controller manager runs without --use-service-account-credentials.
                 "system:kube-controller-manager".into(),
             ],
-            email: "request.userInfo.username.lowerAscii()".into(),
+            email: USERNAME_OF_A_PERSON.into(),
+            email_domain: None,
         }
     }
 }
@@ -79,8 +87,8 @@ impl Default for Boundary {
 pub const USERNAME_VARIABLES: [&str; 3] = ["operators", "deleters", LINKS_VARIABLE];
 /// The one of them that says where each operator keeps its links: see [`link_entry`].
 pub const LINKS_VARIABLE: &str = "links";
-/// The variable of the policies that holds an expression which belongs to an installation. Nothing else differs between two.
-pub const EMAIL_VARIABLE: &str = "email";
+/// The variables of the policies that hold an expression which belongs to an installation. Nothing else differs between two.
+pub const EMAIL_VARIABLES: [&str; 2] = ["email", "emailDomain"];
 
 impl Boundary {
     fn operators_variable(&self) -> (&'static str, String) {
@@ -91,6 +99,18 @@ impl Boundary {
     fn links_variable(&self) -> (&'static str, String) {
         let entries: Vec<_> = self.operators.iter().map(Operator::link_entry).collect();
         (LINKS_VARIABLE, list_literal(&entries))
+    }
+
+    fn email_variables(&self) -> [(&'static str, String); 2] {
+        let expression = match self.email.trim().is_empty() {
+            true => string_literal(""),
+            false => self.email.clone(),
+        };
+        let domain = self.email_domain.as_deref().unwrap_or_default();
+        [
+            (EMAIL_VARIABLES[0], expression),
+            (EMAIL_VARIABLES[1], string_literal(domain)),
+        ]
     }
 
     fn deleters_variable(&self) -> (&'static str, String) {

@@ -167,7 +167,8 @@ pub fn list_literal<'a>(texts: impl IntoIterator<Item = &'a String>) -> String {
     format!("[{}]", quoted.join(", "))
 }
 
-fn string_literal(text: &str) -> String {
+/// A text as a CEL literal.
+pub fn string_literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"))
 }
 

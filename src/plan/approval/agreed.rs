@@ -2,10 +2,11 @@
 
 use crate::api::{
     AccessFlow, AgreedApproval, AgreedGroup, AgreedPerson, ApprovalMode, Approver, ApproverKind,
-    Identity, OnePasswordIntegration, PersonKind, Terms,
+    Identity, OnePasswordIntegration, Person, PersonKind, Terms,
 };
+use crate::plan::people::same_person;
 
-use super::people::could_approve;
+use super::people::{Parties, one_person};
 
 /// Who has to agree to a request by this flow; `None` where nobody has to.
 pub fn agreed(
@@ -36,6 +37,7 @@ pub fn agreed(
         groups: groups.collect(),
         timeout: rule.timeout.clone(),
         reason: rule.reason,
+        without_address: rule.without_address,
     })
 }
 
@@ -74,36 +76,44 @@ fn resolve(
 }
 
 /// Why these terms can never be approved, if they cannot: too few people may decide, whoever is in the groups.
-pub fn shortfall(terms: &Terms, requester: &Identity) -> Option<String> {
+pub fn shortfall(terms: &Terms, requester: &Identity, blocked: &[Person]) -> Option<String> {
     let approval = terms.approval.as_ref()?;
+    let parties = Parties {
+        requester,
+        recipients: &terms.recipients,
+        blocked,
+    };
     if approval.groups.is_empty() {
         return Some("it asks for approval and names nobody who could give it".into());
     }
-    let short = |group: &&AgreedGroup| enough_people(group, terms, requester).is_err();
+    let short = |group: &&AgreedGroup| enough_people(group, parties).is_err();
     let hopeless = match approval.mode {
         ApprovalMode::AnyOf if approval.groups.iter().any(|g| !short(&g)) => None,
         _ => approval.groups.iter().find(short),
     };
     let group = hopeless?;
-    let able = enough_people(group, terms, requester).err()?;
+    let able = enough_people(group, parties).err()?;
     Some(format!(
-        "its group {:?} needs {} to approve, and {able} could: neither the requester nor a recipient counts",
+        "its group {:?} needs {} to approve, and {able} could: neither the requester, nor a recipient, nor who is blocked counts",
         group.name, group.required
     ))
 }
 
-/// Whether enough people may decide in a group; if not, how many.
-fn enough_people(group: &AgreedGroup, terms: &Terms, requester: &Identity) -> Result<(), usize> {
+/// Whether enough people may decide in a group; if not, how many. Somebody who is named twice is one person.
+fn enough_people(group: &AgreedGroup, parties: Parties<'_>) -> Result<(), usize> {
     if group.approvers.iter().any(|a| a.kind == PersonKind::Group) {
         return Ok(());
     }
-    let approvers = group.approvers.iter();
-    let able = approvers
-        .filter(|approver| could_approve(approver, requester, &terms.recipients))
-        .count();
-    if able >= group.required as usize {
+    let able = group.approvers.iter().filter(|a| parties.leave(a));
+    let mut people: Vec<Identity> = Vec::new();
+    for person in able.filter_map(one_person) {
+        if !people.iter().any(|other| same_person(other, &person)) {
+            people.push(person);
+        }
+    }
+    if people.len() >= group.required as usize {
         Ok(())
     } else {
-        Err(able)
+        Err(people.len())
     }
 }

@@ -9,7 +9,6 @@ mod waiting;
 mod weigh;
 
 pub use agreed::{agreed, shortfall};
-pub use people::{receives, same_person};
 pub use unheeded::{AtLast, unheeded, unheeded_at_last};
 pub use weigh::{Standing, Weighed, revocation, weigh, withdrawal};
 

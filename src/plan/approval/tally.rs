@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use crate::api::{
     AgreedApproval, AgreedPerson, ApprovalMode, CountedDecision, Identity, IgnoredDecision,
 };
-use crate::plan::terms::Agreement;
+use crate::plan::people::same_person;
 
-use super::people::{could_approve, one_person, same_person};
+use super::people::{Parties, one_person};
 use super::places;
 use super::weigh::NOT_NEEDED;
 
@@ -58,11 +58,11 @@ impl Tally {
     }
 
     /// Who of those whom the rules name can still give what is missing of a group: neither the requester, nor a recipient, nor
-    /// who has approved already.
+    /// who is blocked or has approved already.
     pub(super) fn left<'a>(
         &self,
         group: usize,
-        agreement: &Agreement,
+        parties: Parties<'_>,
         approval: &'a AgreedApproval,
         approvals: &[Approval],
     ) -> Vec<&'a AgreedPerson> {
@@ -82,8 +82,7 @@ impl Tally {
             .flat_map(|group| &group.approvers);
         let mut left: Vec<&AgreedPerson> = Vec::new();
         for person in named {
-            let can = could_approve(person, &agreement.requester, &agreement.terms.recipients)
-                && !has_approved(person);
+            let can = parties.leave(person) && !has_approved(person);
             if can && !left.contains(&person) {
                 left.push(person);
             }

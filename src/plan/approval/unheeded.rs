@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::api::{
     AccessDecision, AccessGrant, AccessGrantStatus, AgreedApproval, CountedDecision, Decision,
-    IgnoredDecision,
+    IgnoredDecision, Person,
 };
 use crate::plan::observed::Observed;
 use crate::plan::patience::approval_until;
@@ -28,7 +28,7 @@ pub fn unheeded(
     let mut counted: Vec<_> = counted.iter().map(Some).collect();
     let mut ignored = Vec::new();
     for object in in_order(seen) {
-        if let Err(why) = heeded(object, grant, agreement, &mut counted, now) {
+        if let Err(why) = heeded(object, grant, agreement, seen.blocked(), &mut counted, now) {
             ignored.push(ignored_decision(object, why));
         }
     }
@@ -47,7 +47,15 @@ pub fn unheeded_at_last(
     let mut counted: Vec<_> = status.decisions.iter().map(Some).collect();
     let mut ignored = Vec::new();
     for object in in_order(seen) {
-        if let Err(why) = late(object, grant, agreement.as_ref(), &mut counted, end, now) {
+        if let Err(why) = late(
+            object,
+            grant,
+            agreement.as_ref(),
+            seen.blocked(),
+            &mut counted,
+            end,
+            now,
+        ) {
             let anew = ignored_decision(object, why);
             let mut told = status.ignored_decisions.iter();
             let told = told.find(|told| told.name == anew.name && told.user == anew.user);
@@ -73,6 +81,7 @@ fn late(
     object: &AccessDecision,
     grant: &AccessGrant,
     agreement: Option<&Agreement>,
+    blocked: &[Person],
     counted: &mut [Option<&CountedDecision>],
     end: AtLast,
     now: Timestamp,
@@ -94,7 +103,7 @@ fn late(
     match (said.decision, agreement) {
         (Decision::Approve, Some(agreement)) => {
             let approval = approval.ok_or(NOBODYS)?;
-            may_approve(&voice, agreement, approval)?;
+            may_approve(&voice, agreement, approval, blocked)?;
         }
         (_, Some(agreement)) => says_no(&voice, agreement)?,
         (_, None) => {}
@@ -107,6 +116,7 @@ fn heeded(
     object: &AccessDecision,
     grant: &AccessGrant,
     agreement: &Agreement,
+    blocked: &[Person],
     counted: &mut [Option<&CountedDecision>],
     now: Timestamp,
 ) -> Result<(), &'static str> {
@@ -119,7 +129,7 @@ fn heeded(
     match said.decision {
         Decision::Approve => {
             let approval = approval.ok_or(NOBODYS)?;
-            may_approve(&voice, agreement, approval)?;
+            may_approve(&voice, agreement, approval, blocked)?;
             Err(NOT_NEEDED)
         }
         Decision::Deny | Decision::Revoke => {

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 
 use crate::api::{
     AccessDecision, AccessGrant, AgreedApproval, CountedDecision, Decision, Identity,
-    IgnoredDecision, Requirement, Time,
+    IgnoredDecision, Person, Requirement, Time,
 };
 use crate::plan::observed::Observed;
+use crate::plan::people::same_person;
 use crate::plan::selection::is_one_of;
 use crate::plan::terms::Agreement;
 
-use super::people::{decides, four_eyes, is_person, may_end, same_person};
+use super::people::{Parties, decides, is_person, may_end};
 use super::tally::{Approval, Tally};
 use super::waiting;
 
@@ -67,7 +68,11 @@ pub(super) struct Voice<'a> {
 
 impl<'a> Voice<'a> {
     fn of(object: &'a AccessDecision) -> Option<Self> {
-        let by = object.spec.approver.as_ref().filter(|by| is_person(by))?;
+        let spec = &object.spec;
+        // Admission has verified the verb, whoever holds it: `system:admin`, too.
+        let holds_verb = spec.decision == Decision::Revoke && spec.may_revoke == Some(true);
+        let by = spec.approver.as_ref();
+        let by = by.filter(|by| holds_verb || is_person(by))?;
         let at = object.metadata.creation_timestamp.as_ref()?.0;
         Some(Self { object, by, at })
     }
@@ -105,7 +110,7 @@ pub fn weigh(
             if approvals.iter().any(|a| same_person(&a.by, voice.by)) {
                 return Err("they have approved already, and everybody counts once");
             }
-            let groups = may_approve(&voice, agreement, approval)?;
+            let groups = may_approve(&voice, agreement, approval, seen.blocked())?;
             if !object
                 .metadata
                 .uid
@@ -147,7 +152,8 @@ pub fn weigh(
         Some(at) => Standing::Approved { at },
         None if unverified => Standing::Unverified,
         None => {
-            let left = |group| tally.left(group, agreement, approval, &approvals);
+            let parties = Parties::of(agreement, seen.blocked());
+            let left = |group| tally.left(group, parties, approval, &approvals);
             let sentence = waiting::sentence(approval, &tally.missing, left, until);
             Standing::Waiting(sentence)
         }
@@ -222,7 +228,7 @@ pub fn withdrawal(seen: &Observed, grant: &AccessGrant) -> Option<CountedDecisio
         .filter(|voice| voice.object.spec.decision == Decision::Revoke);
     let entitled = |voice: &Voice<'_>| {
         voice.object.spec.may_revoke == Some(true)
-            || requester.is_some_and(|requester| requester.username == voice.by.username)
+            || requester.is_some_and(|requester| same_person(requester, voice.by))
     };
     voices
         .into_iter()
@@ -296,6 +302,7 @@ pub(super) fn may_approve(
     voice: &Voice<'_>,
     agreement: &Agreement,
     approval: &AgreedApproval,
+    blocked: &[Person],
 ) -> Result<Vec<usize>, &'static str> {
     let spec = &voice.object.spec;
     if spec.digest.as_ref() != Some(&agreement.digest) {
@@ -303,7 +310,7 @@ pub(super) fn may_approve(
             "it approves other terms: they have changed since, so look again and approve the digest that status shows now",
         );
     }
-    four_eyes(voice.by, &agreement.requester, &agreement.terms.recipients)?;
+    Parties::of(agreement, blocked).four_eyes(voice.by, approval.without_address)?;
     let groups = groups_of(voice.by, approval);
     if groups.is_empty() {
         return Err("they are in none of the groups that approve this request");

@@ -24,13 +24,14 @@ pub fn decision() -> impl Strategy<Value = AccessDecision> {
         option::of(word()),
         kind,
     );
-    let by = (who, groups, option::of(any::<bool>()));
+    let has_address = rarely(Just(true), Just(false));
+    let by = (who, groups, option::of(any::<bool>()), has_address);
     let made = (
         select(vec!["decision-1", "decision-2", "decision-3"]),
         rarely(minute().prop_map(at), time()),
     );
     (about, by, made).prop_map(
-        |((uid, reason, kind), (user, group, may_revoke), (name, made))| {
+        |((uid, reason, kind), (user, group, may_revoke, has_address), (name, made))| {
             let digest = issued(&World::asked().plan_at(0)).agreement.digest.clone();
             let spec = AccessDecisionSpec {
                 grant: "alice-db".into(),
@@ -43,7 +44,7 @@ pub fn decision() -> impl Strategy<Value = AccessDecision> {
                 approver: Some(Identity {
                     username: user.into(),
                     groups: vec![PrincipalName(group.into())],
-                    email: None,
+                    email: has_address.then(|| Email(format!("{user}@example.com"))),
                 }),
             };
             AccessDecision {

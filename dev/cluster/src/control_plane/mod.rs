@@ -44,6 +44,8 @@ pub struct Options {
     pub feature_gates: Vec<(String, bool)>,
     /// For `--runtime-config`, for example `admissionregistration.k8s.io/v1alpha1=true`.
     pub runtime_config: Vec<String>,
+    /// Where the API server asks, by a TokenReview, whom a token lets in that it does not know itself: identities with any members.
+    pub token_webhook: Option<String>,
     /// YAML to apply before the controllers start.
     ///
     /// CRDs belong here: the garbage collector looks for new kinds just every 30 seconds, but knows those that it found

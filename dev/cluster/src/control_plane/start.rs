@@ -65,7 +65,7 @@ async fn attempt_to_start(
 ) -> Result<ControlPlane, ClusterError> {
     let folder = Folder::create(options.keep)
         .map_err(|source| machine("create a folder for the control plane", source))?;
-    let tokens = write_inputs(folder.path())?;
+    let tokens = write_inputs(folder.path(), options)?;
     let etcd_endpoint = format!("http://127.0.0.1:{}", ports.etcd);
     let server = format!("https://127.0.0.1:{}", ports.apiserver);
 
@@ -122,7 +122,7 @@ fn free_ports() -> io::Result<Ports> {
 }
 
 /// Writes what the API server reads when it starts; returns the tokens of the people.
-fn write_inputs(folder: &Path) -> Result<Vec<String>, ClusterError> {
+fn write_inputs(folder: &Path, options: &Options) -> Result<Vec<String>, ClusterError> {
     let failed = |source| machine("make keys and tokens", source);
     let key = SigningKey::generate().map_err(failed)?;
     let tokens = PEOPLE
@@ -146,8 +146,21 @@ fn write_inputs(folder: &Path) -> Result<Vec<String>, ClusterError> {
         &folder.join("audit-policy.json"),
         policy.to_string().as_bytes(),
     )?;
+    if let Some(url) = &options.token_webhook {
+        let webhook = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "webhook",
+            "clusters": [{"name": "webhook", "cluster": {"server": url}}],
+            "contexts": [{"name": "webhook", "context": {"cluster": "webhook", "user": "apiserver"}}],
+            "users": [{"name": "apiserver", "user": {}}],
+        });
+        cache::write(&token_webhook(folder), webhook.to_string().as_bytes())?;
+    }
     cache::create_dir(&folder.join("logs"))?;
     Ok(tokens)
+}
+
+fn token_webhook(folder: &Path) -> PathBuf {
+    folder.join("token-webhook.json")
 }
 
 fn etcd_arguments(folder: &Path, member: &str, endpoint: &str, peer_port: u16) -> Vec<String> {
@@ -194,6 +207,14 @@ fn apiserver_arguments(
         // It would wait for ServiceAccounts of pods that nobody runs.
         "--disable-admission-plugins=ServiceAccount".into(),
     ];
+    if options.token_webhook.is_some() {
+        let file = token_webhook(folder);
+        arguments.push(format!(
+            "--authentication-token-webhook-config-file={}",
+            file.display()
+        ));
+        arguments.push("--authentication-token-webhook-version=v1".into());
+    }
     if options.audit_log {
         arguments.push(format!("--audit-policy-file={}", at("audit-policy.json")));
         arguments.push(format!("--audit-log-path={}", audit_log(folder).display()));
