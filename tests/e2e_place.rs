@@ -54,7 +54,8 @@ async fn nothing_is_shared_that_could_not_be_handed_over_and_it_comes_right_once
         .await;
     let message = &condition(&told, ACTIVE).expect("said").message;
     assert!(message.contains(quoted), "{message}");
-    assert_eq!(told.status.and_then(|s| s.phase), Some(Phase::Issuing));
+    let phase = told.status.as_ref().and_then(|s| s.phase);
+    assert_eq!(phase, Some(Phase::Issuing));
     // Two more tries, and still nothing.
     for _ in 0..2 {
         let before = message.clone();

@@ -275,7 +275,10 @@ fn every_refusal_begins_with_a_known_prefix() {
 #[test]
 fn the_names_of_the_installation_enter_the_policies() {
     let boundary = Boundary {
-        operators: vec!["system:serviceaccount:elsewhere:lender".into()],
+        operators: vec![Operator {
+            username: "system:serviceaccount:elsewhere:lender".into(),
+            links_namespace: "elsewhere-links".into(),
+        }],
         email: "request.userInfo.extra['example.com/email'][0]".into(),
         ..Boundary::default()
     };

@@ -76,7 +76,7 @@ impl Cluster {
             std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
         });
         let client = Client::new(never, "default");
-        Self::new(client, Enrolled::default(), Arc::new(Metrics::new()))
+        Self::new(client, Install::default(), Arc::new(Metrics::new()))
     }
 }
 

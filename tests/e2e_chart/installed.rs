@@ -8,14 +8,16 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use keyloan::cluster::{Enrolled, KubeAccess};
+use keyloan::cluster::KubeAccess;
 use keyloan::operator::Election;
-use keyloan_cluster::{Chart, ControlPlane, Helm, Options, apply_yaml, operator_program, signal};
+use keyloan_cluster::{
+    Chart, ControlPlane, Helm, OPERATOR_NAMESPACE, Options, apply_yaml, operator_program, signal,
+};
 use kube::Api;
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::world::{PLATFORM, World, simulator};
+use crate::world::{World, simulator};
 
 /// Namespaces that a release may name in its values have to be there before.
 const NAMESPACES: &str = "
@@ -109,7 +111,8 @@ impl Installed {
     /// Starts one more replica.
     pub async fn start_replica(&mut self, name: &str) {
         self.give_token().await;
-        let deployments: Api<Deployment> = Api::namespaced(self.world.admin.clone(), PLATFORM);
+        let deployments: Api<Deployment> =
+            Api::namespaced(self.world.admin.clone(), OPERATOR_NAMESPACE);
         let deployment = deployments.get("keyloan").await.unwrap();
         let pod = deployment.spec.unwrap().template.spec.unwrap();
         let of_the_image = |argument: &String| {
@@ -147,20 +150,17 @@ impl Installed {
 
     /// Starts a replica within this process, whose clock the test moves.
     pub async fn start_replica_here(&mut self, name: &str) {
-        let named = |value: &str| -> BTreeSet<String> {
-            let namespaces = self.values[value].as_array().into_iter().flatten();
-            namespaces
-                .filter_map(|n| n.as_str())
-                .map(Into::into)
-                .collect()
-        };
-        let (lending, reading) = (named("namespaces"), named("integrationNamespaces"));
+        let served = self.values["integrationNamespaces"].as_array();
+        let served = served.into_iter().flatten().filter_map(|n| n.as_str());
+        let served: BTreeSet<String> = served.map(Into::into).collect();
         let settings = &mut self.world.settings;
-        if !lending.is_empty() {
-            settings.enrolled = Enrolled::Only { lending, reading };
+        // As the chart calls it, or the namespace of links would not be this one's.
+        settings.install.name = format!("{OPERATOR_NAMESPACE}.keyloan");
+        if !served.is_empty() {
+            settings.install.integration_namespaces = served;
         }
         settings.election = Some(Election {
-            namespace: PLATFORM.into(),
+            namespace: OPERATOR_NAMESPACE.into(),
             lease: "keyloan".into(),
             identity: name.into(),
         });

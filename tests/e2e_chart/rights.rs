@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::installed::Installed;
 use crate::whole_run;
-use crate::world::{PLATFORM, TEAM, World};
+use crate::world::{PLATFORM, World};
 
 /// The one right that a run uses by chance only: a record is read anew when another write to it came first.
 const BY_CHANCE: &str = "accessrecords get, everywhere";
@@ -27,8 +27,7 @@ const A_POLICYS_TO_REFUSE: &str = "accessgrants create";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_has_the_rights_that_a_loan_takes_and_no_others() {
-    // The operator's namespace has the integrations and their tokens, the other one the loans.
-    let values = json!({ "namespaces": [TEAM], "integrationNamespaces": [PLATFORM] });
+    let values = json!({ "integrationNamespaces": [PLATFORM] });
     let mut installed = Installed::from(|chart| chart.folder(), values).await;
     whole_run::play(&mut installed).await;
     let world = &installed.world;
@@ -74,7 +73,7 @@ async fn the_operator_has_the_rights_that_a_loan_takes_and_no_others() {
     assert!(unused.is_empty(), "granted and never used: {unused:#?}");
 }
 
-/// The roles by what the bindings of the operator's ServiceAccount give it and where, such as `secrets get, in team-a`.
+/// The roles by what the bindings of the operator's ServiceAccount give it and where, such as `secrets get, in keyloan`.
 async fn granted(world: &World) -> BTreeMap<String, String> {
     let mut granted = BTreeMap::new();
     let all = ListParams::default();

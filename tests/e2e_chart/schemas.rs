@@ -22,7 +22,7 @@ async fn everything_rendered_fits_its_schema() {
         "--kube-version=1.37.0",
         "--set=image.repository=registry.example.com/keyloan",
         "--set=serviceMonitor.enabled=true",
-        "--set=namespaces={team-a},integrationNamespaces={keyloan}",
+        "--set=integrationNamespaces={keyloan,platform}",
         "--set=allowOrigins={https://1password.example:8443}",
         "--set=imagePullSecrets[0].name=registry",
         "--set=podAnnotations.a=b,podLabels.c=d,nodeSelector.e=f,priorityClassName=high",

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use keyloan::api::{
-    ACCEPTED, ACTIVE, AccessDecision, AccessGrant, AccessRecord, EndReason, Phase, RENEW_ANNOTATION,
+    ACTIVE, AccessDecision, AccessGrant, AccessRecord, EndReason, Phase, RENEW_ANNOTATION,
 };
-use keyloan_cluster::{apply_yaml, wait_until};
+use keyloan_cluster::{OPERATOR_NAMESPACE, apply_yaml, wait_until};
 use kube::api::ListParams;
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -56,7 +56,6 @@ pub async fn play(installed: &mut Installed) {
     world.flow("oncall", databases).await;
     let security = needs_approval("AnyOf", &[("security", "security", 1)]);
     world.flow("by-approval", security).await;
-    not_where_it_only_reads(world).await;
     let lent = borrow(world).await;
     let waiting = ask_for_approval(world).await;
 
@@ -75,17 +74,6 @@ pub async fn play(installed: &mut Installed) {
     give_back(world, &lent).await;
     assert_eq!(leader(world).await.as_deref(), Some(THIRD));
     tidy_away(world).await;
-}
-
-/// Where only tokens are read nothing is lent, and no link is made that nobody could keep.
-async fn not_where_it_only_reads(world: &World) {
-    let ask = Ask::item("db password").from(PLATFORM);
-    let grant = world.ask("alice", ask).await;
-    let not_enrolled = |g: &AccessGrant| {
-        condition(g, ACCEPTED).is_some_and(|c| c.reason == "NamespaceNotEnrolled")
-    };
-    world.until(&grant, not_enrolled).await;
-    world.delete("alice", &grant).await;
 }
 
 /// Alice borrows what nobody has to agree to.
@@ -184,7 +172,7 @@ where
 }
 
 async fn leader(world: &World) -> Option<String> {
-    let leases: Api<Lease> = Api::namespaced(world.admin.clone(), PLATFORM);
+    let leases: Api<Lease> = Api::namespaced(world.admin.clone(), OPERATOR_NAMESPACE);
     let lease = leases.get("keyloan").await.unwrap();
     lease.spec.and_then(|spec| spec.holder_identity)
 }

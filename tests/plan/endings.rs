@@ -312,7 +312,10 @@ fn where_a_record_is_gone_and_secrets_are_out_of_reach_people_are_told_to_look()
     let plan = world.plan_at(1);
     let (_, why, message) = condition(&plan, ACCEPTED).expect("Accepted");
     assert_eq!(why, "RecordMissing");
-    assert!(message.contains("if the Secret keyloan-link-"), "{message}");
+    assert!(
+        message.contains("if the Secret keyloan-system-links/keyloan-link-"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use keyloan::api::*;
 use keyloan::plan::observed::LinkSeen;
 use keyloan::plan::retry::Failure;
+use keyloan::plan::status::of_failed_pass;
 use rstest::rstest;
 
 use super::executor::{Reached, fail_to_issue, issue_link};

@@ -43,7 +43,7 @@ pub fn email(text: &str) -> Email {
 
 /// What is refused when a place for a link is made.
 pub fn no_place(refused: bool) -> Failure {
-    let why = "dry-run Secret keyloan-system-links/keyloan-link-u: exceeded quota: few-secrets";
+    let why = "write Secret keyloan-system-links/keyloan-link-u: exceeded quota: few-secrets";
     Failure::NoPlace {
         why: why.into(),
         refused,

@@ -54,7 +54,7 @@ impl Issuing<'_> {
                 refused: true,
             })),
             trouble => Ok(Err(Failure::NoPlace {
-                why: format!("{} {}: {}", error.verb, error.object, trouble.quote()),
+                why: format!("write {}: {}", error.object, trouble.quote()),
                 refused: trouble.is_refusal(),
             })),
         }
