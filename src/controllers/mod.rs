@@ -8,8 +8,8 @@ pub mod loan;
 mod quotas;
 pub mod registry;
 mod session;
-mod turns;
 pub mod sweep;
+mod turns;
 mod words;
 
 pub use quotas::Quotas;

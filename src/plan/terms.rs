@@ -251,6 +251,8 @@ pub(super) fn within_domains(
         )),
         None => Ok(()),
     }
+}
+
 /// What was looked for, and where to set it.
 fn no_recipient(requester: &Identity, rule: RecipientRule) -> String {
     let username = &requester.username;

@@ -3,9 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use crate::api::{
-    self, AccessFlow, AccessFlowStatus, FlowLends, OnePasswordIntegration, Span,
-};
+use crate::api::{self, AccessFlow, AccessFlowStatus, FlowLends, OnePasswordIntegration, Span};
 
 use super::conditions::{self, Conditions};
 use super::coverage::{coverage, together};
@@ -143,9 +141,9 @@ fn trouble(
         );
         return Some((reasons::TOO_FEW_APPROVALS, message));
     }
-    let missing = lender.inventory.and_then(|inventory| {
-        missing_exclude(&spec.items, inventory, &lender.object.spec.vaults)
-    });
+    let missing = lender
+        .inventory
+        .and_then(|inventory| missing_exclude(&spec.items, inventory, &lender.object.spec.vaults));
     if let Some(vault) = missing {
         let message = format!(
             "spec.items.exclude names the vault {vault:?}, and the integration lends from no such vault. What the rule is to keep could be lent, so the flow lends nothing: correct the rule, or remove it."
