@@ -7,7 +7,7 @@ use keyloan::api::OnePasswordIntegration;
 use keyloan::onepassword::core::CoreOptions;
 use keyloan_simulator::{Account, Fault, FaultKind, Simulator};
 use serde_json::json;
-use support::{DEADLINE, PLATFORM, World, message, said};
+use support::{DEADLINE, World, message, said};
 
 const SIGN_IN: &str = "POST /api/v3/auth/start";
 

@@ -92,9 +92,14 @@ impl<K: Resource> Cache<K> {
     }
 
     /// Takes an object in, as from a watch.
-    pub(crate) fn learn(self: &Arc<Self>, object: K) {
-        let event = kube::runtime::watcher::Event::Apply(object);
-        Feed::new(self.clone(), None).take(event);
+    #[expect(private_bounds, reason = "tests learn of what is watched")]
+    pub(crate) fn learn(self: &Arc<Self>, object: K)
+    where
+        K: super::told::Watched,
+    {
+        let event = kube::runtime::watcher::Event::Apply(object.into());
+        let mut feed = Feed::new(self.clone(), None);
+        feed.take(event).expect("it is decoded");
     }
 }
 

@@ -3,7 +3,7 @@
 use super::canonical::Canonical;
 use crate::api::{
     AgreedApproval, AgreedGroup, AgreedPerson, ApprovalMode, LinkLifetime, PersonKind, Renewal,
-    Terms,
+    Terms, WithoutAddress,
 };
 
 /// A version of the digest before the current one: its name, and how it writes terms; `None` where it cannot express all their effects.
@@ -78,6 +78,7 @@ fn approved(hash: &mut Canonical, approval: &AgreedApproval) {
     let AgreedApproval {
         mode,
         groups,
+        without_address,
         timeout: _,
         reason: _,
     } = approval;
@@ -86,7 +87,12 @@ fn approved(hash: &mut Canonical, approval: &AgreedApproval) {
         ApprovalMode::AnyOf => "AnyOf",
         ApprovalMode::AllOf => "AllOf",
     };
-    hash.field("mode", [mode]);
+    let without_address = match without_address {
+        WithoutAddress::Ignored => "Ignored",
+        WithoutAddress::Allowed => "Allowed",
+    };
+    hash.field("mode", [mode])
+        .field("withoutAddress", [without_address]);
     let mut groups: Vec<_> = groups.iter().map(members).collect();
     groups.sort();
     for group in groups {

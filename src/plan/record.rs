@@ -41,6 +41,7 @@ pub fn of_loan(
 ) -> AccessRecordSpec {
     AccessRecordSpec {
         grant: agreement.grant.clone(),
+        install: None,
         requester: agreement.requester.clone(),
         justification: grant.and_then(|grant| grant.spec.justification.clone()),
         requested_at: grant.and_then(|grant| grant.metadata.creation_timestamp.clone()),

@@ -10,13 +10,13 @@ use crate::api::{AccessGrant, AccessRecord, CountedDecision, Identity, TitleOrId
 use super::approval::{self, Standing};
 use super::digest::digest;
 use super::inventory::Lookup;
+use super::items::{has_form_of_id, item_matches};
 use super::links::Links;
 use super::observed::Observed;
 use super::patience::approval_until;
 use super::reasons::grant as reasons;
 use super::request::{Vouched, vouched_for};
 use super::resolve::{Hold, Kind, look_up};
-use super::selection::{has_form_of_id, item_matches};
 use super::terms::{Agreement, Objection, agree, within_domains};
 
 /// Before each link: whether the integration lends from this vault to these recipients as it is now, on a request of just this person.

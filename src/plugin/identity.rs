@@ -1,6 +1,8 @@
 //! Who may decide about what, as far as a person's own groups and a grant's status tell. The operator has the last word.
 
-use crate::api::{AccessDecision, AccessGrant, AgreedGroup, Decision, Email, Identity, Phase};
+use crate::api::{
+    AccessDecision, AccessGrant, AgreedGroup, AgreedPerson, Decision, Email, Identity, Phase,
+};
 use crate::plan::people::{Mailbox, receives, same_person};
 use crate::plan::selection::is_one_of;
 
@@ -23,6 +25,11 @@ pub fn groups_of<'a>(me: &Identity, grant: &'a AccessGrant) -> Vec<&'a AgreedGro
     let me = as_known(me);
     let mine = |group: &&AgreedGroup| is_one_of(&group.approvers, &me);
     groups.iter().filter(mine).collect()
+}
+
+/// Whether a rule names this person, or a group of theirs.
+pub fn is_named(me: &Identity, named: &AgreedPerson) -> bool {
+    is_one_of(std::slice::from_ref(named), &as_known(me))
 }
 
 /// Whether a person asked for the loan, or would get its links: such a person never decides.

@@ -25,7 +25,7 @@ pub async fn a_namespace_that_holds_all_kinds_ends(b: &Boundary, name: &str) {
         .await
         .expect("a decision outlives its request");
 
-    let grant = b.alice.create(&there(alices_grant("all"))).await.unwrap();
+    b.alice.create(&there(alices_grant("all"))).await.unwrap();
     b.alice.create(&there(integration("all"))).await.unwrap();
     b.alice.create(&there(flow("all"))).await.unwrap();
     b.operator.create(&there(record("all"))).await.unwrap();

@@ -27,7 +27,13 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
     let metrics = Arc::new(Metrics::new());
     let cluster = Arc::new(Cluster::new(client, Install::default(), metrics.clone()));
     let supervisor = Supervisor::new();
-    let new = Boundary::new(cluster.clone(), None, world.clock.clone(), metrics.clone());
+    let new = Boundary::new(
+        cluster.clone(),
+        None,
+        world.settings.install.links_namespace.clone(),
+        world.clock.clone(),
+        metrics.clone(),
+    );
     let boundary = new.expect("a boundary");
     let broken = boundary.seen().broken.expect("nobody has looked");
     assert!(broken.contains("is being checked"), "{broken}");

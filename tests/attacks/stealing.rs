@@ -80,6 +80,7 @@ fn record_of(waiting: &AccessGrant) -> AccessRecordSpec {
             name: waiting.name_any(),
             uid: waiting.uid().expect("one"),
         },
+        install: None,
         requester: waiting.spec.requester.clone().expect("signed"),
         justification: None,
         requested_at: None,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::finding;
-use super::program::{PROGRAM, ended, keyloan, run, start};
+use super::program::{PROGRAM, ended, run, start};
 use super::watching;
 use super::world::{self, Ask, PLATFORM, TEAM, World};
 

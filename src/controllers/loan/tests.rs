@@ -21,7 +21,13 @@ async fn loans() -> Arc<Loans> {
     let (cluster, clock) = (Arc::new(Cluster::out_of_touch()), Clock::system());
     let metrics = Arc::new(Metrics::new());
     let registry = Registry::new(Arc::new(NoAccounts), clock.clone(), metrics.clone());
-    let boundary = Boundary::new(cluster.clone(), None, clock.clone(), metrics);
+    let boundary = Boundary::new(
+        cluster.clone(),
+        None,
+        "links".into(),
+        clock.clone(),
+        metrics,
+    );
     let boundary = boundary.expect("the policies are generated");
     let events = cluster.events("loan", &Supervisor::new().tasks());
     let integration: OnePasswordIntegration = object(

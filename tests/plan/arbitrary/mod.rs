@@ -24,18 +24,19 @@ pub use rules::{flow_seen, integration_seen, inventory_seen};
 use values::minute;
 pub use values::{any_span, lifetime, rarely, text, time, vault_name, word};
 
-use super::world::{GRANT_UID, at};
+use super::world::{GRANT_UID, at, no_place, no_record};
 
 /// What was seen, and when.
 pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
-    let record = prop_oneof![2 => Just(None), 3 => record().prop_map(Some)];
+    let known = prop_oneof![2 => Just(None), 3 => record().prop_map(Some)];
     let loan = (
         rarely(grant().prop_map(Some), Just(None)),
-        record,
+        known,
         link_seen(),
         option::weighted(0.2, attempt()),
         option::weighted(0.1, undeleted()),
         vec(record(), 0..3),
+        prop::bool::weighted(0.1),
     );
     let around = (
         vec(flow_seen(), 1..4),
@@ -57,7 +58,7 @@ pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
         ),
     );
     (loan, around, deciding, now()).prop_map(
-        |((grant, record, link, attempt, undeleted, denials), around, deciding, now)| {
+        |((grant, record, link, attempt, undeleted, denials, unserved), around, deciding, now)| {
             let (decisions, boundary, checked) = deciding;
             let (flows, integration, usage, namespace_labels, (in_line, new)) = around;
             let ahead = Ahead { in_line, new };
@@ -77,6 +78,8 @@ pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
                 decisions: decisions.into_iter().map(Arc::new).collect(),
                 boundary,
                 checked: checked.into_iter().collect(),
+                links_namespace: "keyloan-system-links".into(),
+                unserved,
             };
             (on_these_terms(seen, now), now)
         },
