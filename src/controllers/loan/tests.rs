@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::{AccessDecision, AccessFlow, OnePasswordIntegration};
+use crate::manifests::Releases;
 use crate::onepassword::{Accounts, OnePassword, ServiceAccountToken};
 use crate::runtime::Supervisor;
 use crate::telemetry::Metrics;
@@ -21,7 +22,14 @@ async fn loans() -> Arc<Loans> {
     let (cluster, clock) = (Arc::new(Cluster::out_of_touch()), Clock::system());
     let metrics = Arc::new(Metrics::new());
     let registry = Registry::new(Arc::new(NoAccounts), clock.clone(), metrics.clone());
-    let boundary = Boundary::new(cluster.clone(), None, clock.clone(), metrics);
+    let boundary = Boundary::new(
+        cluster.clone(),
+        None,
+        "links".into(),
+        &Releases::known().expect("the policies are generated"),
+        clock.clone(),
+        metrics,
+    );
     let boundary = boundary.expect("the policies are generated");
     let events = cluster.events("loan", &Supervisor::new().tasks());
     let integration: OnePasswordIntegration = object(
