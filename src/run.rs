@@ -209,6 +209,7 @@ impl RunArgs {
                 identity,
             }),
             clock: Clock::system(),
+            policies: None,
         }
     }
 }

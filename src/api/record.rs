@@ -45,7 +45,7 @@ use super::{CountedDecision, Identity, ObjectIdentity, Terms, Time};
 )]
 #[x_kube(validation = Rule::new("self.grant == oldSelf.grant && self.requester == oldSelf.requester && self.terms == oldSelf.terms && self.digest == oldSelf.digest")
     .message("what was agreed cannot be changed in a record"))]
-#[x_kube(validation = Rule::new("self.?justification == oldSelf.?justification && self.?requestedAt == oldSelf.?requestedAt")
+#[x_kube(validation = Rule::new("has(self.justification) == has(oldSelf.justification) && (!has(self.justification) || self.justification == oldSelf.justification) && has(self.requestedAt) == has(oldSelf.requestedAt) && (!has(self.requestedAt) || self.requestedAt == oldSelf.requestedAt)")
     .message("why and when it was asked for cannot be changed in a record"))]
 #[x_kube(validation = Rule::new("(has(self.outcome) ? self.outcome : 'Lent') == (has(oldSelf.outcome) ? oldSelf.outcome : 'Lent')")
     .message("the outcome cannot be changed in a record: Lent stays Lent, and Denied stays Denied"))]

@@ -6,7 +6,7 @@
 //!   it is kept, and `index` finds in it.
 //! * `verbs`: what can be written, and read live; `kinds` joins both for each of our kinds.
 //! * `events`: what people see in `kubectl describe`.
-//! * `policies`: the admission policies that guard all of it; [`probe`] sees whether they act.
+//! * `policies`: the admission policies that guard all of it, and what is kept of them; [`probe`] sees whether they act.
 //! * [`link_objects`]: the Secret, Role and RoleBinding that carry a link.
 //! * [`person`]: the cluster as one person sees it, for the plugin.
 
@@ -42,7 +42,7 @@ use kube::{Api, Client, ResourceExt};
 use crate::api::{
     AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration, SECRET_LABEL,
 };
-use crate::plan::boundary::PolicyKind;
+use crate::plan::boundary::PolicyKey;
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
@@ -58,7 +58,7 @@ pub use index::{Mark, decided_by, denied_to};
 pub use install::Install;
 pub use kinds::Kind;
 pub use kubeconfig::{KubeconfigProblem, Overrides};
-pub use policies::Policies;
+pub use policies::{Kept, Policies};
 pub use verbs::{API_TIMEOUT, Deleted, Namespaced, Verbs};
 pub use wiped::{Wipe, Wiped};
 
@@ -96,7 +96,7 @@ pub struct Cluster {
     pub secrets: Arc<Cache<SecretMark>>,
     /// The namespaces' names and labels.
     pub namespaces: Arc<Cache<PartialObjectMeta<Namespace>>>,
-    /// The admission policies, once [`Cluster::follow_policies`] has been called.
+    /// The admission policies; changes are told once [`Cluster::follow_policies`] has been called.
     pub policies: Arc<Policies>,
     /// Verbs for kinds that are not kept: Secrets, Roles, RoleBindings.
     pub verbs: Verbs,
@@ -118,7 +118,7 @@ impl Cluster {
             records: Kind::new(verbs.clone(), index::of_record),
             secrets: Arc::new(Cache::new(secret_streams, index::unmarked, Keeps::SECRETS)),
             namespaces: Arc::new(Cache::new(1, index::unmarked, Keeps::NAMESPACES)),
-            policies: Arc::new(Policies::new(client.clone())),
+            policies: Arc::new(Policies::new(client.clone(), verbs.clone())),
             verbs,
             install,
             client,
@@ -152,10 +152,10 @@ impl Cluster {
         secrets(&self.install.links_namespace, "link");
     }
 
-    /// Starts the watches of admission policies and their bindings; keeps those that are `ours`.
+    /// Starts the watches of admission policies and their bindings, for changes of those that are `ours`.
     pub fn follow_policies(
         &self,
-        ours: impl Fn(PolicyKind, &str) -> bool + Clone + Send + Sync + 'static,
+        ours: impl Fn(&PolicyKey) -> bool + Clone + Send + Sync + 'static,
         tasks: &Tasks,
     ) {
         let metrics = self.verbs.metrics();

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{
+    DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions,
+};
 use kube::core::{PartialObjectMeta, Request, object::HasStatus};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -101,6 +103,16 @@ impl Verbs {
             .await
     }
 
+    /// Creates an object, or has it say what this one says; if this one names a version, only if it is still that.
+    pub async fn apply<K: Namespaced>(&self, object: &K) -> Result<K, ApiError> {
+        let key = Key::of(object);
+        let api = self.api::<K>(&key);
+        let parameters = PatchParams::apply("keyloan").force();
+        let apply = Patch::Apply(object);
+        self.bounded::<K, _>("patch", &key, api.patch(&key.name, &parameters, &apply))
+            .await
+    }
+
     /// Has the API server say what would become of a new object, which it does not store. The object must hold nothing secret: what is
     /// said of it is repeated, also of a Secret.
     pub async fn dry_run<K: Namespaced>(&self, object: &K) -> Result<K, ApiError> {
@@ -165,6 +177,29 @@ impl Verbs {
             self.client.request::<PartialObjectMeta<K>>(request).await
         };
         self.bounded::<K, _>("create", &key, call).await
+    }
+
+    /// Reads how the API server describes the kinds of a group; `None` if it has none.
+    pub async fn schemas(&self, group: &str, version: &str) -> Result<Option<Value>, ApiError> {
+        let path = format!("/openapi/v3/apis/{group}");
+        let call = async {
+            let request = Request::new(path).get(version, &GetParams::default());
+            let request = request.map_err(kube::Error::BuildRequest)?;
+            self.client.request::<Value>(request).await
+        };
+        let outcome = match tokio::time::timeout(API_TIMEOUT, call).await {
+            Ok(answer) => answer.map_err(|error| Trouble::of(&error, Words::Quoted)),
+            Err(_) => Err(Trouble::Timeout),
+        };
+        match outcome {
+            Ok(schemas) => Ok(Some(schemas)),
+            Err(Trouble::NotFound) => Ok(None),
+            Err(trouble) => Err(ApiError {
+                verb: "read",
+                object: format!("the schemas of {group}"),
+                trouble,
+            }),
+        }
     }
 
     /// Reads an object from the API server itself; `None` if it does not exist.

@@ -1,4 +1,5 @@
-//! Is the boundary in force? Looks at the admission policies as they are stored, and has the API server refuse the operator.
+//! Is the boundary in force? Looks at the kinds and the admission policies as they are stored, has the API server refuse the operator,
+//! and keeps what it saw.
 //!
 //! It looks when the operator starts, when a policy changes, when somebody asks for it, and now and then. Whoever asks while a
 //! look is under way shares the next one.
@@ -7,16 +8,19 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, oneshot, watch};
 
-use crate::cluster::Cluster;
+use crate::api::{GROUP, VERSION};
 use crate::cluster::probe::{Own, ask_under_a_false_name, who_am_i};
+use crate::cluster::{ApiError, Cluster, Trouble};
 use crate::manifests::{
-    self, EMAIL_VARIABLES, IDENTITY_POLICIES, LINKS_VARIABLE, ManifestError, USERNAME_VARIABLES,
-    link_entry,
+    self, EMAIL_VARIABLES, IDENTITY_POLICIES, LINKS_VARIABLE, ManifestError, Releases,
+    USERNAME_VARIABLES, link_entry,
 };
 use crate::plan::boundary::{
-    BoundarySeen, History, OwnEntry, PoliciesSeen, PolicyKind, Shipped, Verdict, verdict,
+    BoundarySeen, Fields, Memory, OwnEntry, PoliciesSeen, PolicyKey, PolicyKind, Shipped, Verdict,
+    fields_of, fields_served, misfit, verdict,
 };
 use crate::runtime::{Clock, Tasks};
 use crate::telemetry::Metrics;
@@ -29,10 +33,10 @@ const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 /// Who asks waits no longer for an answer: two looks, each of them slow.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-/// After so many looks without an answer nobody waits for the first one any longer.
+/// After so many looks without an answer nobody waits for the first one any longer, and what was known before holds no longer.
 const PATIENCE: u32 = 5;
-/// The policies are waited for so long before the first look, which says then what is not known of them: loans have to end all the same.
-const READ_WITHIN: Duration = Duration::from_secs(30);
+/// The API server tells when an object was made to the second: what is made once a change was told is to be younger than that change.
+const A_SECOND: Duration = Duration::from_secs(1);
 /// Where dry runs are made if nothing else is known.
 const ANY_NAMESPACE: &str = "default";
 
@@ -44,6 +48,7 @@ pub struct Boundary {
     clock: Clock,
     metrics: Arc<Metrics>,
     shipped: Shipped,
+    kinds: Fields,
     namespace: Option<String>,
     links_namespace: String,
     seen: watch::Sender<BoundarySeen>,
@@ -57,13 +62,35 @@ pub struct Boundary {
 #[derive(Default)]
 struct Known {
     own: Option<Own>,
-    /// What the last dry run has shown that showed something.
-    acts: Option<Answer>,
-    history: History,
-    /// The policies were seen not to guard anything.
-    was_broken: bool,
+    policies: PoliciesSeen,
+    /// What the cluster keeps, once it has been read or written.
+    memory: Option<Memory>,
+    changed_at: Option<Timestamp>,
+    /// The policies were seen not to act, though they are stored.
+    was_open: bool,
+    /// A look has shown how it stands.
+    has_shown: bool,
     /// How many looks in a row have to be repeated soon.
     failures: u32,
+}
+
+/// Why a look has not shown that the boundary is in force.
+enum Doubt {
+    /// It is not.
+    Broken(String),
+    /// It has shown nothing.
+    Unknown(String),
+}
+
+impl Doubt {
+    /// Something could not be read or written. A missing right is a flaw, and an interruption shows nothing.
+    fn of(what: &str, error: &ApiError) -> Self {
+        let why = format!("{what}: {error}");
+        match error.trouble {
+            Trouble::Timeout | Trouble::Unavailable(_) | Trouble::Conflict => Self::Unknown(why),
+            _ => Self::Broken(why),
+        }
+    }
 }
 
 impl Boundary {
@@ -73,6 +100,7 @@ impl Boundary {
         cluster: Arc<Cluster>,
         namespace: Option<String>,
         links_namespace: String,
+        releases: &Releases,
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, ManifestError> {
@@ -80,11 +108,19 @@ impl Boundary {
             broken: Some("whether the admission policies are in force is being checked".into()),
             changed_at: None,
         };
+        let kinds: Vec<_> = manifests::crds()?.into_iter().map(|(_, crd)| crd).collect();
+        let shipped = Shipped::new(
+            &releases.current,
+            &releases.earlier,
+            &USERNAME_VARIABLES,
+            &EMAIL_VARIABLES,
+        );
         Ok(Arc::new(Self {
             cluster,
             clock,
             metrics,
-            shipped: shipped()?,
+            shipped,
+            kinds: fields_of(&kinds),
             namespace,
             links_namespace,
             seen: watch::Sender::new(being_checked),
@@ -97,9 +133,9 @@ impl Boundary {
 
     /// Starts to watch the policies and to look. Subscribe before.
     pub fn start(self: &Arc<Self>, tasks: &Tasks) {
-        let shipped = self.shipped.clone();
-        let ours = move |kind, name: &str| shipped.names(kind, name);
-        self.cluster.follow_policies(ours, tasks);
+        let ours: Vec<PolicyKey> = self.shipped.keys().cloned().collect();
+        self.cluster
+            .follow_policies(move |key| ours.contains(key), tasks);
         tasks.keep("boundary", self.clone().run());
     }
 
@@ -143,77 +179,87 @@ impl Boundary {
     }
 
     async fn run(self: Arc<Self>) -> Result<(), Infallible> {
-        let mut policies = self.cluster.policies.seen();
+        let mut changes = self.cluster.policies.changes();
         let mut jumps = self.clock.jumps();
         let mut known = Known::default();
-        let read = policies.wait_for(PoliciesSeen::is_read);
-        // The sender lives as long as the cluster.
-        tokio::time::timeout(READ_WITHIN, read).await.ok();
+        let mut thoroughly = true;
         loop {
             // Who asks from here on waits for the next look.
             let asked = std::mem::take(&mut *lock(&self.asked));
-            policies.mark_unchanged();
-            let answer = self.look(&mut known).await;
+            changes.mark_unchanged();
+            let answer = self.look(&mut known, thoroughly).await;
             for waiting in asked {
                 // Who has gone away needs no answer.
                 waiting.send(answer.clone()).ok();
             }
-            if known.acts.is_some() || known.failures >= PATIENCE {
+            if known.has_shown || known.failures >= PATIENCE {
                 self.looked.send_replace(true);
             }
-            tokio::select! {
-                () = self.wanted.notified() => {}
-                Ok(()) = policies.changed() => {}
-                Ok(()) = jumps.changed() => {}
-                () = tokio::time::sleep(wait(known.failures)) => {}
-            }
+            thoroughly = tokio::select! {
+                biased;
+                Ok(()) = changes.changed() => true,
+                Ok(()) = jumps.changed() => true,
+                () = self.wanted.notified() => known.failures > 0,
+                () = tokio::time::sleep(wait(known.failures)) => true,
+            };
         }
     }
 
-    async fn look(&self, known: &mut Known) -> Answer {
-        let shown = self.probe_and_read(known).await;
-        let policies = self.cluster.policies.seen().borrow().clone();
-        let flaw = known.own.as_ref().and_then(|own| {
-            let own = self.own_entries(&own.identity.username);
-            self.shipped.flaw(&policies, &own)
-        });
-        known.failures = match shown {
-            Verdict::Guarded => 0,
-            _ => known.failures.saturating_add(1),
+    async fn look(&self, known: &mut Known, thoroughly: bool) -> Answer {
+        let found = self.examine(known, thoroughly).await;
+        known.failures = match found {
+            Ok(_) => 0,
+            Err(_) => known.failures.saturating_add(1),
         };
-        match &shown {
-            Verdict::Guarded => known.acts = Some(Ok(())),
-            Verdict::Open(why) | Verdict::Obstructed(why) => known.acts = Some(Err(why.clone())),
-            Verdict::Unknown(_) => {}
+        let (answer, shows) = match found {
+            Ok(changed_at) => {
+                known.changed_at = Some(changed_at);
+                (Ok(()), true)
+            }
+            Err(Doubt::Broken(why)) => (Err(why), true),
+            // What was known holds for a while: an API server may just be starting.
+            Err(Doubt::Unknown(why)) => (Err(why), known.failures >= PATIENCE),
+        };
+        known.has_shown |= shows;
+        if shows || !known.has_shown {
+            self.publish(BoundarySeen {
+                broken: answer.clone().err(),
+                changed_at: known.changed_at,
+            });
         }
-        // What hinders the dry run forges no name: nothing that was made meanwhile is doubted for it.
-        let seen_broken =
-            (flaw.is_some() && policies.is_known()) || matches!(shown, Verdict::Open(_));
-        let broken = flaw.or_else(|| match (&known.acts, &shown) {
-            (Some(acts), _) => acts.clone().err(),
-            (None, Verdict::Unknown(why)) => Some(why.clone()),
-            (None, _) => None,
-        });
-        let restored = known.was_broken && broken.is_none();
-        if known.history.take(&policies) || restored {
-            // Nothing tells since when the policies are as they are now: not before they were last seen otherwise.
-            let now = who_am_i(&self.cluster.verbs)
-                .await
-                .ok()
-                .and_then(|own| own.at);
-            known
-                .history
-                .changed(now.unwrap_or_else(|| self.clock.now()));
+        answer
+    }
+
+    /// When the policies last changed, if they are in force. Everything is looked at `thoroughly`, or just what guards identities:
+    /// of other changes a watch tells.
+    async fn examine(&self, known: &mut Known, thoroughly: bool) -> Result<Timestamp, Doubt> {
+        if thoroughly {
+            self.kinds_fit().await?;
         }
-        known.was_broken = seen_broken || (known.was_broken && broken.is_some());
-        self.publish(BoundarySeen {
-            broken: broken.clone(),
-            changed_at: known.history.changed_at(),
-        });
-        match (broken, shown) {
-            (Some(broken), _) => Err(broken),
-            (None, Verdict::Unknown(why)) => Err(why),
-            (None, _) => Ok(()),
+        let own = match known.own.take() {
+            Some(own) => own,
+            None => who_am_i(&self.cluster.verbs).await.map_err(|error| {
+                Doubt::of("who the operator is to the API server is not known", &error)
+            })?,
+        };
+        let own = known.own.insert(own).clone();
+        let namespace = own.namespace().or(self.namespace.as_deref());
+        let namespace = namespace.unwrap_or(ANY_NAMESPACE);
+        let shown = self.probe(&own, namespace).await;
+        // After the dry run, so that what is read is not older than what it has shown.
+        self.read(known, thoroughly).await?;
+        let entries = self.own_entries(&own.identity.username);
+        if let Some(flaw) = self.shipped.flaw(&known.policies, &entries) {
+            return Err(Doubt::Broken(flaw));
+        }
+        match shown {
+            Verdict::Guarded => self.remember(known, namespace).await,
+            Verdict::Open(why) => {
+                self.forget(known, namespace).await;
+                Err(Doubt::Broken(why))
+            }
+            Verdict::Obstructed(why) => Err(Doubt::Broken(why)),
+            Verdict::Unknown(why) => Err(Doubt::Unknown(why)),
         }
     }
 
@@ -236,46 +282,82 @@ impl Boundary {
         ]
     }
 
-    /// What guards identities is read anew after the dry run: the watch may lag behind what it has shown.
-    async fn probe_and_read(&self, known: &mut Known) -> Verdict {
-        let shown = self.probe(known).await;
-        let kinds = [PolicyKind::Validating, PolicyKind::ValidatingBinding];
-        let keys = kinds.map(|kind| IDENTITY_POLICIES.map(|name| (kind, name.to_owned())));
-        match self.cluster.policies.refresh(keys.as_flattened()).await {
-            Err(error) if shown == Verdict::Guarded => Verdict::Unknown(format!(
-                "the admission policies could not be read, and are read again ({error})"
-            )),
-            _ => shown,
-        }
+    async fn kinds_fit(&self) -> Result<(), Doubt> {
+        let served = self.cluster.verbs.schemas(GROUP, VERSION).await;
+        let served = served
+            .map_err(|error| Doubt::of("which kinds the API server has is not known", &error))?;
+        let served = served.as_ref().map(fields_served).unwrap_or_default();
+        misfit(&self.kinds, &served).map_or(Ok(()), |why| Err(Doubt::Broken(why)))
     }
 
-    async fn probe(&self, known: &mut Known) -> Verdict {
+    async fn probe(&self, own: &Own, namespace: &str) -> Verdict {
         let verbs = &self.cluster.verbs;
-        if known.own.is_none() {
-            match who_am_i(verbs).await {
-                Ok(own) => known.own = Some(own),
-                Err(error) => {
-                    self.metrics.boundary_check("unknown");
-                    return Verdict::Unknown(format!(
-                        "who the operator is to the API server could not be found out, and is tried again ({error})"
-                    ));
-                }
-            }
-        }
-        let Some(own) = &known.own else {
-            return Verdict::Unknown("who the operator is to the API server is not known".into());
-        };
-        let namespace = own.namespace().or(self.namespace.as_deref());
-        let namespace = namespace.unwrap_or(ANY_NAMESPACE);
-        let answer =
-            ask_under_a_false_name(verbs, namespace, &own.identity, self.clock.now()).await;
-        let shown = verdict(&answer);
+        let now = self.clock.now();
+        let shown = verdict(&ask_under_a_false_name(verbs, namespace, &own.identity, now).await);
         self.metrics.boundary_check(match shown {
             Verdict::Guarded => "guarded",
             Verdict::Open(_) => "open",
             Verdict::Obstructed(_) | Verdict::Unknown(_) => "unknown",
         });
         shown
+    }
+
+    async fn read(&self, known: &mut Known, thoroughly: bool) -> Result<(), Doubt> {
+        let guards_identities = |(kind, name): &&PolicyKey| {
+            let kinds = [PolicyKind::Validating, PolicyKind::ValidatingBinding];
+            kinds.contains(kind) && IDENTITY_POLICIES.contains(&name.as_str())
+        };
+        let keys = self.shipped.keys();
+        let keys: Vec<_> = keys
+            .filter(|key| thoroughly || guards_identities(key))
+            .cloned()
+            .collect();
+        let read = self.cluster.policies.read(keys.clone()).await;
+        let read = read.map_err(|error| {
+            Doubt::of("the operator cannot read the admission policies", &error)
+        })?;
+        known.policies.retain(|key, _| !keys.contains(key));
+        known.policies.extend(read);
+        Ok(())
+    }
+
+    /// Keeps what was seen of policies that are in force; says when they last changed.
+    async fn remember(&self, known: &mut Known, namespace: &str) -> Result<Timestamp, Doubt> {
+        if let Some(memory) = &known.memory
+            && self.shipped.is_as_kept(memory, &known.policies)
+        {
+            return Ok(memory.changed_at);
+        }
+        let cannot_keep =
+            |error: ApiError| Doubt::of("what was seen of them cannot be kept", &error);
+        let policies = &self.cluster.policies;
+        let kept = policies.kept(namespace).await.map_err(cannot_keep)?;
+        let now = who_am_i(&self.cluster.verbs).await;
+        let now = now.map_err(|error| Doubt::of("the API server's time is not known", &error))?;
+        let now = now.at.unwrap_or_else(|| self.clock.now());
+        let before = kept.memory.clone().filter(|_| !known.was_open);
+        let memory = self.shipped.remember(before.as_ref(), &known.policies, now);
+        if before.is_none_or(|before| before.changed_at != memory.changed_at) {
+            tracing::warn!(changed_at = %memory.changed_at, "the admission policies have changed: requests and approvals that are not younger count for nothing");
+            tokio::time::sleep(A_SECOND).await;
+        }
+        let stored = policies.keep(namespace, kept, Some(&memory)).await;
+        stored.map_err(cannot_keep)?;
+        known.was_open = false;
+        Ok(known.memory.insert(memory).changed_at)
+    }
+
+    /// The policies are stored and do not act: what was seen of them before vouches for nothing that is made meanwhile.
+    async fn forget(&self, known: &mut Known, namespace: &str) {
+        (known.memory, known.was_open) = (None, true);
+        let policies = &self.cluster.policies;
+        let forgotten = async {
+            let kept = policies.kept(namespace).await?;
+            policies.keep(namespace, kept, None).await
+        };
+        if let Err(error) = forgotten.await {
+            tracing::warn!(%error, "what was seen of the admission policies is not forgotten yet");
+        }
     }
 
     /// Tells only what is news.
@@ -300,22 +382,6 @@ impl Boundary {
             .unwrap_or_else(PoisonError::into_inner);
         subscribers.iter().for_each(|notice| notice());
     }
-}
-
-/// What this release ships. There is no earlier one whose policies would do.
-fn shipped() -> Result<Shipped, ManifestError> {
-    let boundary = manifests::Boundary::default();
-    let validating = manifests::validating_policies(&boundary)?;
-    let all = validating
-        .into_iter()
-        .chain(manifests::mutating_policies(&boundary));
-    let objects: Vec<_> = all.flat_map(|(_, objects)| objects).collect();
-    Ok(Shipped::new(
-        &objects,
-        &[],
-        &USERNAME_VARIABLES,
-        &EMAIL_VARIABLES,
-    ))
 }
 
 fn wait(failures: u32) -> Duration {

@@ -13,6 +13,7 @@ mod chart;
 mod crds;
 mod forms;
 mod policies;
+mod releases;
 mod schema;
 mod yaml;
 
@@ -26,6 +27,7 @@ pub use policies::{
     Boundary, EMAIL_VARIABLES, IDENTITY_POLICIES, LINKS_VARIABLE, Operator, USERNAME_VARIABLES,
     link_entry, mutating_policies, validating_policies,
 };
+pub use releases::Releases;
 
 /// One file of manifests.
 #[derive(Clone, Debug, PartialEq)]

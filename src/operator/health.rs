@@ -108,13 +108,18 @@ async fn listen(
 /// to lead is ready, too.
 async fn ready(State(shown): State<Health>) -> impl IntoResponse {
     let unsynced = shown.cluster.unsynced();
-    let problem = match unsynced.is_empty() {
-        true => shown.boundary.seen().broken,
-        false => Some(format!("still reading: {}", unsynced.join(", "))),
-    };
-    match problem {
-        Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, problem),
-        None => (StatusCode::OK, "ok".to_owned()),
+    let reading = (!unsynced.is_empty()).then(|| format!("still reading: {}", unsynced.join(", ")));
+    // What is broken may be why something cannot be read.
+    let problems: Vec<_> = shown
+        .boundary
+        .seen()
+        .broken
+        .into_iter()
+        .chain(reading)
+        .collect();
+    match problems.is_empty() {
+        false => (StatusCode::SERVICE_UNAVAILABLE, problems.join("; ")),
+        true => (StatusCode::OK, "ok".to_owned()),
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::cluster::{Install, KubeAccess};
+use crate::manifests::Releases;
 use crate::onepassword::AllowedOrigins;
 use crate::onepassword::core::CoreOptions;
 use crate::runtime::Clock;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub election: Option<Election>,
     /// The time.
     pub clock: Clock,
+    /// The admission policies that count as in force; those of this release without.
+    pub policies: Option<Releases>,
 }
 
 /// A lease that the leader holds.
@@ -55,6 +58,7 @@ impl Settings {
             install: Install::default(),
             election: None,
             clock: Clock::system(),
+            policies: None,
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::controllers::integration::Integrations;
 use crate::controllers::loan::{LoanKey, Loans};
 use crate::controllers::registry::Registry;
 use crate::controllers::sweep::Sweep;
-use crate::manifests::ManifestError;
+use crate::manifests::{ManifestError, Releases};
 use crate::onepassword::core::{ArtifactError, CoreAccounts, CoreError, artifact};
 use crate::runtime::{PassPanicked, Passes, Supervisor, TaskError, Tasks};
 use crate::telemetry::Metrics;
@@ -117,10 +117,15 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     cluster.claim_links_namespace().await?;
     let registry = Registry::new(Arc::new(accounts), clock.clone(), metrics.clone());
     let election = settings.election.as_ref();
+    let policies = match &settings.policies {
+        Some(policies) => policies.clone(),
+        None => Releases::known()?,
+    };
     let boundary = Boundary::new(
         cluster.clone(),
         election.map(|election| election.namespace.clone()),
         settings.install.links_namespace.clone(),
+        &policies,
         clock.clone(),
         metrics.clone(),
     )?;

@@ -1,14 +1,19 @@
 //! Whether the API server guards who asks and who decides: without that, nothing new is approved or first issued.
 //!
-//! The policies have to be stored as they were shipped, and they have to act: a dry run by the operator must not pass.
+//! The kinds have to be those of this operator, the policies have to be stored as they were shipped, and they have to act: a dry run
+//! by the operator must not pass. What was seen of the policies is kept, so that a change is noticed also if no operator ran then.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
+mod kinds;
+mod memory;
 mod shipped;
 
+pub use kinds::{Fields, fields_of, fields_served, misfit};
+pub use memory::Memory;
 pub use shipped::{OwnEntry, Shipped};
 
 /// What was seen of the admission policies.
@@ -16,8 +21,7 @@ pub use shipped::{OwnEntry, Shipped};
 pub struct BoundarySeen {
     /// Why they do not guard identities now, and what to do; `None` where they do.
     pub broken: Option<String>,
-    /// When one of them, or a binding, last changed, as far as the objects tell: what was made before or then is not vouched for.
-    /// `None` where nothing is known to have changed.
+    /// When they were last noticed to have changed: what was made before or then is not vouched for. `None` where that is not known.
     pub changed_at: Option<Timestamp>,
 }
 
@@ -62,58 +66,18 @@ impl PolicyKind {
 /// A policy or a binding, by kind and name.
 pub type PolicyKey = (PolicyKind, String);
 
-/// All that was seen of our policies and bindings.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct PoliciesSeen {
-    /// How far each kind has been read.
-    pub readings: BTreeMap<PolicyKind, Reading>,
-    /// Those that are there.
-    pub objects: BTreeMap<PolicyKey, PolicySeen>,
-}
-
-impl PoliciesSeen {
-    /// Whether all kinds have been read, or cannot be.
-    pub fn is_read(&self) -> bool {
-        let reading = |kind| self.readings.get(kind).unwrap_or(&Reading::Begun);
-        PolicyKind::ALL
-            .iter()
-            .all(|kind| *reading(kind) != Reading::Begun)
-    }
-
-    /// Whether all that is there of each kind is known.
-    pub fn is_known(&self) -> bool {
-        let known = [Some(&Reading::Done), Some(&Reading::Absent)];
-        PolicyKind::ALL
-            .iter()
-            .all(|kind| known.contains(&self.readings.get(kind)))
-    }
-}
-
-/// How far a kind has been read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Reading {
-    /// Not all of it yet.
-    #[default]
-    Begun,
-    /// All that is there is known.
-    Done,
-    /// The API server has no such kind.
-    Absent,
-    /// It cannot be read; the text says why.
-    Failed(String),
-}
+/// Our policies and bindings that are there.
+pub type PoliciesSeen = BTreeMap<PolicyKey, PolicySeen>;
 
 /// One policy or binding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicySeen {
     /// Which object of its name it is.
     pub uid: String,
-    /// Grows with each change of the spec.
+    /// Grows by one with each change of the spec, and with nothing else.
     pub generation: i64,
     /// The spec, as the API server has it.
     pub spec: Value,
-    /// When it was made or last changed, as far as it tells.
-    pub changed_at: Option<Timestamp>,
 }
 
 /// What came of a dry run of a grant by the operator, who borrows nothing, under a false name.
@@ -168,43 +132,6 @@ pub fn verdict(answer: &ProbeAnswer) -> Verdict {
         ProbeAnswer::None(why) => Verdict::Unknown(format!(
             "whether the admission policies act could not be checked, and is tried again ({why})"
         )),
-    }
-}
-
-/// What is known of when the policies changed.
-#[derive(Clone, Debug, Default)]
-pub struct History {
-    seen: BTreeMap<PolicyKey, (String, i64, Option<Timestamp>)>,
-    changed_at: Option<Timestamp>,
-}
-
-impl History {
-    /// Takes in what is there now. Says whether something has changed of which the objects do not tell when: then
-    /// [`changed`](Self::changed) has to be told.
-    pub fn take(&mut self, seen: &PoliciesSeen) -> bool {
-        let mut untold = false;
-        for (key, policy) in &seen.objects {
-            let version = (policy.uid.clone(), policy.generation, policy.changed_at);
-            let before = self.seen.insert(key.clone(), version);
-            // Whoever writes an object may also write when it was changed, but not its generation. Of one that was made anew it tells
-            // when, but not when it began to act.
-            untold |= before.is_some_and(|(uid, generation, changed_at)| {
-                uid != policy.uid
-                    || (generation != policy.generation && policy.changed_at <= changed_at)
-            });
-            self.changed_at = self.changed_at.max(policy.changed_at);
-        }
-        untold
-    }
-
-    /// Something has changed at this time, or before.
-    pub fn changed(&mut self, at: Timestamp) {
-        self.changed_at = self.changed_at.max(Some(at));
-    }
-
-    /// When something last changed.
-    pub fn changed_at(&self) -> Option<Timestamp> {
-        self.changed_at
     }
 }
 

@@ -1,6 +1,7 @@
 //! Writes values into a hash so that no two different ones are written alike, whatever a serializer makes of them.
 
 use data_encoding::HEXLOWER;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// A hash under way. Each text is written with its length, each list with its count. Hashes are kept in the cluster for longer than
@@ -21,6 +22,30 @@ impl Canonical {
             self.text(value.as_ref());
         }
         self
+    }
+
+    /// Writes JSON, the members of objects in the order of their names.
+    pub(super) fn json(&mut self, value: &Value) -> &mut Self {
+        match value {
+            Value::Object(members) => {
+                let mut members: Vec<_> = members.iter().collect();
+                members.sort_by_key(|(name, _)| *name);
+                self.text("object").count(members.len());
+                for (name, value) in members {
+                    self.text(name).json(value);
+                }
+                self
+            }
+            Value::Array(items) => {
+                self.text("array").count(items.len());
+                for item in items {
+                    self.json(item);
+                }
+                self
+            }
+            Value::String(text) => self.text("string").text(text),
+            scalar => self.text("scalar").text(&scalar.to_string()),
+        }
     }
 
     /// The hash: `sha256:` and 64 hexadecimal digits.
@@ -66,5 +91,35 @@ mod tests {
         ];
         let hashes: std::collections::BTreeSet<_> = different.iter().collect();
         assert_eq!(hashes.len(), different.len());
+    }
+
+    #[test]
+    fn different_json_is_written_differently_and_the_order_of_members_means_nothing() {
+        let of = |json: &str| {
+            let mut hash = Canonical::default();
+            hash.json(&serde_json::from_str(json).expect("JSON"));
+            hash.finish()
+        };
+        let different = [
+            "{}",
+            "[]",
+            "null",
+            "1",
+            "true",
+            r#""""#,
+            r#""null""#,
+            r#""1""#,
+            r#"["a", "b"]"#,
+            r#"["b", "a"]"#,
+            r#"["ab"]"#,
+            r#"[["a"], "b"]"#,
+            r#"{"a": "b"}"#,
+            r#"{"ab": ""}"#,
+            r#"{"a": {"b": 1}, "c": 2}"#,
+            r#"{"a": {"b": 1, "c": 2}}"#,
+        ];
+        let hashes: std::collections::BTreeSet<_> = different.iter().map(|json| of(json)).collect();
+        assert_eq!(hashes.len(), different.len());
+        assert_eq!(of(r#"{"a": 1, "b": 2}"#), of(r#"{"b": 2, "a": 1}"#));
     }
 }

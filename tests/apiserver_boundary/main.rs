@@ -1,6 +1,8 @@
 //! Is the boundary in force? The admission policies of a real API server are broken, one way after the other, and mended.
 
 mod breaking;
+mod keeping;
+mod kinds;
 mod looking;
 mod operator;
 #[path = "../support/mod.rs"]

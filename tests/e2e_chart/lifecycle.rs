@@ -27,11 +27,11 @@ fn first_release(chart: Chart) -> PathBuf {
     UNPACKED.join(chart.name())
 }
 
-/// The same with the policies of now, as one would be that leaves them as they were.
+/// The same with the kinds and policies of now and the rights that go with them, as one would be that leaves them as they were.
 fn earlier_release(chart: Chart) -> PathBuf {
     static UNPACKED: LazyLock<PathBuf> = LazyLock::new(|| {
         let folder = unpacked("earlier-release").unwrap();
-        take_policies_of_now(&folder).unwrap();
+        take_kinds_and_policies_of_now(&folder).unwrap();
         folder
     });
     UNPACKED.join(chart.name())
@@ -51,16 +51,17 @@ fn unpacked(name: &str) -> io::Result<PathBuf> {
     Ok(folder)
 }
 
-fn take_policies_of_now(folder: &Path) -> io::Result<()> {
+fn take_kinds_and_policies_of_now(folder: &Path) -> io::Result<()> {
     let templates = folder.join(Chart::Crds.name()).join("templates");
     for template in fs::read_dir(Chart::Crds.folder().join("templates"))? {
         let template = template?;
-        let name = template.file_name();
-        if name.to_string_lossy().starts_with("policy-") {
-            fs::copy(template.path(), templates.join(name))?;
+        if template.file_name().to_string_lossy().ends_with(".yaml") {
+            fs::copy(template.path(), templates.join(template.file_name()))?;
         }
     }
-    Ok(())
+    let rights = Path::new("templates/rights-boundary.yaml");
+    let operator = folder.join(Chart::Operator.name());
+    fs::copy(Chart::Operator.folder().join(rights), operator.join(rights)).map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,13 +228,13 @@ async fn ask_for_approval(world: &World) -> AccessGrant {
     world.until(&grant, waits).await
 }
 
-/// She asks under policies that are another release's: her request waits for this one's.
+/// She asks under kinds and policies that are another release's: her request waits for this one's.
 async fn is_held_up(world: &World) -> AccessGrant {
     let grant = world.ask("alice", Ask::item("db password")).await;
     let grant = world.until(&grant, unaccepted("BoundaryNotInForce")).await;
     let accepted = condition(&grant, ACCEPTED).expect("said");
     assert!(
-        accepted.message.contains("is not as it was shipped"),
+        accepted.message.contains("older than this operator"),
         "{}",
         accepted.message
     );

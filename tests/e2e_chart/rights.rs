@@ -37,6 +37,7 @@ async fn the_operator_has_the_rights_that_a_loan_takes_and_no_others() {
     for action in actions(world) {
         let Action {
             what,
+            name,
             namespace,
             reason,
             code,
@@ -54,16 +55,22 @@ async fn the_operator_has_the_rights_that_a_loan_takes_and_no_others() {
             continue;
         }
         let places = [None, namespace.as_deref()];
-        let rights = places.map(|place| right(what, place));
-        let right = rights.iter().find(|right| granted.contains_key(*right));
-        let right =
-            right.unwrap_or_else(|| panic!("no rule lists one of {rights:?}, allowed by {reason}"));
+        let named = format!("{what} {name}");
+        let whats = [what.as_str(), named.as_str()];
+        let rights = whats.map(|what| places.map(|place| right(what, place)));
+        let mut rights = rights.as_flattened().iter();
+        let right = rights.find(|right| granted.contains_key(*right));
+        let right = right.unwrap_or_else(|| panic!("no rule lists {named}, allowed by {reason}"));
         let role = &granted[right];
         assert!(
             reason.contains(&format!("{role:?}")),
             "{right} is listed by the role {role}, but was allowed by {reason}"
         );
         used.insert(right.clone());
+        // An apply that makes an object needs both rights, and the log names one.
+        if what.ends_with(" patch") && *code == 201 {
+            used.insert(right.replace(" patch", " create"));
+        }
     }
     assert!(granted.contains_key(BY_CHANCE), "it needs no excuse");
     let unused: Vec<_> = granted
@@ -120,13 +127,19 @@ fn add(
     rules: Vec<PolicyRule>,
 ) {
     for rule in rules {
-        assert!(rule.resource_names.is_none() && rule.non_resource_urls.is_none());
+        assert!(rule.non_resource_urls.is_none());
+        let names = rule.resource_names.unwrap_or_default();
         for group in rule.api_groups.iter().flatten() {
             for resource in rule.resources.iter().flatten() {
                 for verb in &rule.verbs {
-                    let right = right(&name(group, resource, verb), namespace);
-                    let before = granted.insert(right.clone(), role.into());
-                    assert_eq!(before, None, "{right} is given twice");
+                    let what = name(group, resource, verb);
+                    let named = names.iter().map(|name| format!("{what} {name}"));
+                    let all = names.is_empty().then(|| what.clone());
+                    for what in named.chain(all) {
+                        let right = right(&what, namespace);
+                        let before = granted.insert(right.clone(), role.into());
+                        assert_eq!(before, None, "{right} is given twice");
+                    }
                 }
             }
         }
@@ -144,6 +157,7 @@ fn right(what: &str, namespace: Option<&str>) -> String {
 /// Something that the operator asked the API server for.
 struct Action {
     what: String,
+    name: String,
     namespace: Option<String>,
     reason: String,
     code: i64,
@@ -175,6 +189,7 @@ fn actions(world: &World) -> Vec<Action> {
         }
         actions.push(Action {
             what: name(&text(&about["apiGroup"]), &resource, &text(&event["verb"])),
+            name: text(&about["name"]),
             namespace: about["namespace"].as_str().map(str::to_owned),
             reason,
             code: event["responseStatus"]["code"].as_i64().unwrap_or_default(),

@@ -5,8 +5,10 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod looked;
+
 use std::fmt::Debug;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
@@ -64,10 +66,33 @@ impl World {
 
     /// With all but an operator.
     pub async fn without_operator() -> Self {
+        let options = Options::default().with_keyloan();
+        let world = Self::with(options.expect("the operator's manifests")).await;
+        world.until_stamped().await;
+        // Whatever it shows: a test may have broken something.
+        looked::look(&world.settings).await.ok();
+        world
+    }
+
+    /// With neither an operator nor the kinds and policies that it needs.
+    pub async fn without_kinds() -> Self {
+        let rights = include_str!("../../dev/cluster/operator-rbac.yaml");
+        let manifests = vec![rights.to_owned()];
+        Self::with(Options {
+            manifests,
+            ..Options::default()
+        })
+        .await
+    }
+
+    /// Those kinds and policies.
+    pub fn kinds() -> String {
+        let crds = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+        keyloan_cluster::read_folder(&crds).expect("readable")
+    }
+
+    async fn with(mut options: Options) -> Self {
         install_tls();
-        let mut options = Options::default()
-            .with_keyloan()
-            .expect("the operator's manifests");
         options.manifests.push(NAMESPACES.to_owned());
         let plane = ControlPlane::start(options).await.expect("a control plane");
         let operator = plane.operator_kubeconfig().await;
@@ -81,7 +106,7 @@ impl World {
             listen_metrics: Some(([127, 0, 0, 1], 0).into()),
             ..Settings::new(compiled_core().await)
         };
-        let world = Self {
+        Self {
             admin: plane.client("admin").await.expect("a client"),
             plane,
             onepassword: simulator.control(),
@@ -89,9 +114,7 @@ impl World {
             settings,
             operator: None,
             simulators: vec![simulator],
-        };
-        world.until_stamped().await;
-        world
+        }
     }
 
     /// Waits until the API server can stamp requests: it learns the schemas of new kinds for that a moment after it serves them.

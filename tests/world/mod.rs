@@ -7,6 +7,8 @@ mod backdate;
 mod decisions;
 mod echo;
 mod hindrances;
+#[path = "../support/looked.rs"]
+mod looked;
 mod people;
 mod rights;
 mod waits;
@@ -37,6 +39,8 @@ use serde_json::json;
 pub use decisions::Say;
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use hindrances::Hindrance;
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use looked::look;
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use people::Ask;
 use waits::{patiently, watched};
@@ -125,6 +129,8 @@ impl World {
             world.namespace(namespace, lends).await;
         }
         world.until_stamped().await;
+        // Whatever it shows: what is installed may be of an earlier release.
+        looked::look(&world.settings).await.ok();
         world
     }
 

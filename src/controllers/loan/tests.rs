@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::{AccessDecision, AccessFlow, OnePasswordIntegration};
+use crate::manifests::Releases;
 use crate::onepassword::{Accounts, OnePassword, ServiceAccountToken};
 use crate::runtime::Supervisor;
 use crate::telemetry::Metrics;
@@ -25,6 +26,7 @@ async fn loans() -> Arc<Loans> {
         cluster.clone(),
         None,
         "links".into(),
+        &Releases::known().expect("the policies are generated"),
         clock.clone(),
         metrics,
     );

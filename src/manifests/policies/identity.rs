@@ -251,12 +251,18 @@ fn stamp(signature: &Signature, boundary: &Boundary) -> [Value; 2] {
         "metadata": { "name": signature.policy },
         "spec": {
             "failurePolicy": "Fail",
-            "matchConstraints": { "resourceRules": [{
-                "apiGroups": [GROUP],
-                "apiVersions": [VERSION],
-                "operations": ["CREATE", "UPDATE"],
-                "resources": signature.resource,
-            }] },
+            "matchConstraints": {
+                "matchPolicy": "Equivalent",
+                "namespaceSelector": {},
+                "objectSelector": {},
+                "resourceRules": [{
+                    "apiGroups": [GROUP],
+                    "apiVersions": [VERSION],
+                    "operations": ["CREATE", "UPDATE"],
+                    "resources": signature.resource,
+                    "scope": "*",
+                }],
+            },
             // What has no spec is refused by the schema, with a better message than a patch can give.
             "matchConditions": [{
                 "name": "there-is-something-to-sign",

@@ -68,7 +68,8 @@ impl Policy {
                 match_conditions: (!self.conditions.is_empty())
                     .then(|| self.conditions.iter().map(condition).collect()),
                 match_constraints: Some(self.scope.matching(self.operations)),
-                variables: Some(self.variables.iter().map(variable).collect()),
+                variables: (!self.variables.is_empty())
+                    .then(|| self.variables.iter().map(variable).collect()),
                 validations: Some(self.rules.iter().map(Rule::validation).collect()),
                 ..Default::default()
             }),
@@ -108,6 +109,7 @@ impl Scope {
             api_versions: Some(vec![version.into()]),
             operations: Some(texts(operations)),
             resources: Some(texts(resources)),
+            scope: Some("*".into()),
             ..Default::default()
         };
         let has_label = |label: &str| LabelSelector {
@@ -118,8 +120,11 @@ impl Scope {
             }]),
             ..Default::default()
         };
+        // As the API server stores it, defaults included: what is compared with the cluster is equal, and not only alike.
         MatchResources {
-            object_selector: label.map(has_label),
+            match_policy: Some("Equivalent".into()),
+            namespace_selector: Some(LabelSelector::default()),
+            object_selector: Some(label.map(has_label).unwrap_or_default()),
             resource_rules: Some(groups.into_iter().map(rule).collect()),
             ..Default::default()
         }

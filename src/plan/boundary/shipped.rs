@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::{PoliciesSeen, PolicyKey, PolicyKind, Reading};
+use super::{PoliciesSeen, PolicyKey, PolicyKind};
 
 /// What the policies have to know of this operator: a text in one of their lists, and what to say where it is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,29 +20,22 @@ pub struct OwnEntry {
 /// What a binding has the API server do with what breaks a rule.
 const ACTIONS: &str = "validationActions";
 const REFUSE: &str = "Deny";
-/// Members that the API server fills in where they are absent, with what it fills in.
-const DEFAULTS: [(&str, &str); 2] = [("matchPolicy", "Equivalent"), ("scope", "*")];
 /// Values up to this length are shown where they differ.
 const SHORT: usize = 80;
 
-/// The policies and bindings of this release and, if it is kept, of the one before.
+/// The policies and bindings of this release and of those before it that it still takes for in force.
 #[derive(Clone, Debug)]
 pub struct Shipped {
     current: Release,
     earlier: Vec<Release>,
-}
-
-/// The specs in a form that can be compared.
-type Release = BTreeMap<PolicyKey, Spec>;
-
-#[derive(Clone, Debug)]
-struct Spec {
-    comparable: Value,
-    /// The variables that hold what belongs to an installation: lists of usernames.
+    /// The variables that belong to an installation and are lists of plain texts.
     lists: Vec<String>,
     /// All variables that belong to an installation.
-    installation: Vec<String>,
+    pub(super) installation: Vec<String>,
 }
+
+/// The specs without what belongs to an installation, each as the API server stores it.
+type Release = BTreeMap<PolicyKey, Value>;
 
 impl Shipped {
     /// The objects as they are installed. The expressions of the `lists` and of `expressions`, both variables, belong to
@@ -53,163 +46,102 @@ impl Shipped {
         lists: &[&str],
         expressions: &[&str],
     ) -> Self {
-        let release = |objects: &[Value]| -> Release {
-            objects
-                .iter()
-                .filter_map(|object| {
-                    let kind = PolicyKind::ALL
-                        .into_iter()
-                        .find(|kind| object["kind"] == kind.name())?;
-                    let name = object["metadata"]["name"].as_str()?.to_owned();
-                    Some(((kind, name), Spec::of(&object["spec"], lists, expressions)))
-                })
-                .collect()
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let mut shipped = Self {
+            current: Release::new(),
+            earlier: Vec::new(),
+            lists: names(lists),
+            installation: names(&[lists, expressions].concat()),
         };
-        Self {
-            current: release(current),
-            earlier: earlier.iter().map(|objects| release(objects)).collect(),
-        }
+        shipped.current = shipped.release(current);
+        shipped.earlier = earlier
+            .iter()
+            .map(|objects| shipped.release(objects))
+            .collect();
+        shipped
     }
 
-    /// Whether this one is among them.
-    pub fn names(&self, kind: PolicyKind, name: &str) -> bool {
-        let key = (kind, name.to_owned());
-        let mut releases = std::iter::once(&self.current).chain(&self.earlier);
-        releases.any(|release| release.contains_key(&key))
+    fn release(&self, objects: &[Value]) -> Release {
+        let of_object = |object: &Value| {
+            let mut kinds = PolicyKind::ALL.into_iter();
+            let kind = kinds.find(|kind| object["kind"] == kind.name())?;
+            let name = object["metadata"]["name"].as_str()?.to_owned();
+            Some(((kind, name), self.comparable(&object["spec"])))
+        };
+        objects.iter().filter_map(of_object).collect()
+    }
+
+    /// All policies and bindings of these releases.
+    pub fn keys(&self) -> impl Iterator<Item = &PolicyKey> {
+        self.releases().flat_map(BTreeMap::keys)
+    }
+
+    fn releases(&self) -> impl Iterator<Item = &Release> {
+        std::iter::once(&self.current).chain(&self.earlier)
+    }
+
+    /// Whether a release has this spec under this key.
+    pub(super) fn ships(&self, key: &PolicyKey, is_it: impl Fn(&Value) -> bool) -> bool {
+        self.releases()
+            .any(|release| release.get(key).is_some_and(&is_it))
     }
 
     /// What is different in the cluster, and what to do; `None` if the policies of one release are all in place and know the
     /// operator by these entries.
     pub fn flaw(&self, seen: &PoliciesSeen, own: &[OwnEntry]) -> Option<String> {
-        if let Some(unread) = PolicyKind::ALL
-            .into_iter()
-            .find_map(|kind| unread(kind, seen))
-        {
-            return Some(unread);
-        }
-        let flaw = flaw_of(&self.current, seen, own)?;
-        let kept = |release| flaw_of(release, seen, own).is_none();
+        let flaw = self.flaw_of(&self.current, seen, own)?;
+        let kept = |release| self.flaw_of(release, seen, own).is_none();
         (!self.earlier.iter().any(kept)).then_some(flaw)
     }
-}
 
-fn unread(kind: PolicyKind, seen: &PoliciesSeen) -> Option<String> {
-    let name = kind.name();
-    match seen.readings.get(&kind).unwrap_or(&Reading::Begun) {
-        Reading::Done => None,
-        Reading::Absent if kind.is_optional() => None,
-        Reading::Absent => Some(format!(
-            "this API server has no {name} of version v1, which guards who asks and who decides: Keyloan needs Kubernetes 1.30 or later"
-        )),
-        Reading::Begun => Some(format!(
-            "the API server is still being asked for each {name}"
-        )),
-        Reading::Failed(why) => Some(format!(
-            "the operator cannot read each {name}: give its role get, list and watch on the admission policies and their bindings, or wait until the API server answers ({why})"
-        )),
-    }
-}
-
-fn flaw_of(release: &Release, seen: &PoliciesSeen, own: &[OwnEntry]) -> Option<String> {
-    release.iter().find_map(|(key, shipped)| {
-        let (kind, name) = (key.0.name(), &key.1);
-        let Some(policy) = seen.objects.get(key) else {
-            return (!key.0.is_optional()).then(|| {
-                format!("the {kind} {name} is missing: install this release's admission policies (helm upgrade keyloan-crds)")
-            });
-        };
-        if let Some(difference) = difference(&shipped.comparable, &shipped.prepare(&policy.spec)) {
-            return Some(format!(
-                "the {kind} {name} is not as it was shipped, {difference}: put this release's admission policies back (helm upgrade keyloan-crds)"
-            ));
-        }
-        shipped.lists.iter().find_map(|list| {
-            let names = literals(variable(&policy.spec, list)?);
-            match names {
-                None => Some(format!(
-                    "the {kind} {name} is not as it was shipped, its variable {list} is no list of usernames: correct it (helm upgrade keyloan-crds)"
-                )),
-                Some(names) => own
-                    .iter()
-                    .find(|entry| entry.list == list && !names.contains(&entry.text))
-                    .map(|entry| {
-                        format!(
-                            "the {kind} {name} does not know {}: name it in the value operators (helm upgrade keyloan-crds)",
-                            entry.what
-                        )
-                    }),
+    fn flaw_of(&self, release: &Release, seen: &PoliciesSeen, own: &[OwnEntry]) -> Option<String> {
+        release.iter().find_map(|(key, shipped)| {
+            let (kind, name) = (key.0.name(), &key.1);
+            let Some(policy) = seen.get(key) else {
+                return (!key.0.is_optional()).then(|| {
+                    format!("the {kind} {name} is missing: install this release's admission policies (helm upgrade keyloan-crds)")
+                });
+            };
+            if let Some(difference) = difference(shipped, &self.comparable(&policy.spec)) {
+                return Some(format!(
+                    "the {kind} {name} is not as it was shipped, {difference}: put this release's admission policies back (helm upgrade keyloan-crds)"
+                ));
             }
+            self.lists.iter().find_map(|list| {
+                match literals(variable(&policy.spec, list)?) {
+                    None => Some(format!(
+                        "the {kind} {name} is not as it was shipped, its variable {list} is no list of usernames: correct it (helm upgrade keyloan-crds)"
+                    )),
+                    Some(names) => own
+                        .iter()
+                        .find(|entry| entry.list == list && !names.contains(&entry.text))
+                        .map(|entry| {
+                            format!(
+                                "the {kind} {name} does not know {}: name it in the value operators (helm upgrade keyloan-crds)",
+                                entry.what
+                            )
+                        }),
+                }
+            })
         })
-    })
-}
-
-impl Spec {
-    fn of(spec: &Value, lists: &[&str], expressions: &[&str]) -> Self {
-        let installation: Vec<String> = lists
-            .iter()
-            .chain(expressions)
-            .map(|n| (*n).to_owned())
-            .collect();
-        let mut shipped = Self {
-            comparable: Value::Null,
-            lists: lists.iter().map(|n| (*n).to_owned()).collect(),
-            installation,
-        };
-        shipped.comparable = shipped.prepare(spec);
-        shipped
     }
 
-    /// Without what the API server fills in, and without what belongs to an installation.
-    fn prepare(&self, spec: &Value) -> Value {
-        let mut spec = without_defaults(spec);
+    /// A spec without what belongs to an installation.
+    pub(super) fn comparable(&self, spec: &Value) -> Value {
+        let mut spec = spec.clone();
         // What refuses may note it down besides: who applies the shipped binding over one that was set to Audit gets both.
         if let Some(actions) = spec.get_mut(ACTIONS).and_then(Value::as_array_mut)
             && actions.iter().any(|action| action == REFUSE)
         {
             actions.retain(|action| action == REFUSE);
         }
-        for variable in spec
-            .get_mut("variables")
-            .and_then(Value::as_array_mut)
-            .into_iter()
-            .flatten()
-        {
-            let own = variable["name"]
-                .as_str()
-                .is_some_and(|name| self.installation.iter().any(|n| n == name));
-            if own {
+        let variables = spec.get_mut("variables").and_then(Value::as_array_mut);
+        for variable in variables.into_iter().flatten() {
+            if self.installation.iter().any(|own| variable["name"] == *own) {
                 variable["expression"] = Value::Null;
             }
         }
         spec
-    }
-}
-
-/// Absent, null and empty mean the same, here as to the API server; and space around an expression means nothing.
-fn without_defaults(value: &Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let kept = members.iter().filter_map(|(key, value)| {
-                let filled_in = DEFAULTS
-                    .iter()
-                    .any(|(name, default)| key == name && value == default);
-                let value = without_defaults(value);
-                (!filled_in && !is_empty(&value)).then(|| (key.clone(), value))
-            });
-            Value::Object(kept.collect::<Map<_, _>>())
-        }
-        Value::Array(items) => Value::Array(items.iter().map(without_defaults).collect()),
-        Value::String(text) => Value::String(text.trim().to_owned()),
-        scalar => scalar.clone(),
-    }
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(members) => members.is_empty(),
-        _ => false,
     }
 }
 
@@ -233,7 +165,7 @@ fn difference(shipped: &Value, seen: &Value) -> Option<String> {
 }
 
 /// The expression of a variable.
-fn variable<'a>(spec: &'a Value, name: &str) -> Option<&'a str> {
+pub(super) fn variable<'a>(spec: &'a Value, name: &str) -> Option<&'a str> {
     let variables = spec["variables"].as_array()?;
     let variable = variables.iter().find(|variable| variable["name"] == name)?;
     variable["expression"].as_str()

@@ -1,5 +1,5 @@
 use super::*;
-use serde_json::json;
+use serde_json::{Map, json};
 
 const OPERATOR: &str = "system:serviceaccount:keyloan-system:keyloan";
 
@@ -30,14 +30,17 @@ fn release() -> Vec<Value> {
             "keyloan-status",
             json!({
                 "failurePolicy": "Fail",
-                "matchConstraints": { "resourceRules": [{
-                    "apiGroups": ["keyloan.dev"], "apiVersions": ["v1alpha1"],
-                    "operations": ["UPDATE"], "resources": ["accessgrants/status"],
-                }] },
+                "matchConstraints": {
+                    "matchPolicy": "Equivalent", "namespaceSelector": {}, "objectSelector": {},
+                    "resourceRules": [{
+                        "apiGroups": ["keyloan.dev"], "apiVersions": ["v1alpha1"], "operations": ["UPDATE"],
+                        "resources": ["accessgrants/status"], "scope": "*",
+                    }],
+                },
                 "variables": [
                     { "name": "operators", "expression": "['somebody']" },
                     { "name": "deleters", "expression": "[]" },
-                    { "name": "links", "expression": "[]" },
+                    { "name": "links", "expression": "['links/somebody']" },
                     { "name": "email", "expression": "request.userInfo.username" },
                 ],
                 "validations": [{ "expression": "request.userInfo.username in variables.operators", "reason": "Forbidden" }],
@@ -67,11 +70,11 @@ fn shipped() -> Shipped {
 
 /// As the API server gives it back, with an installation's own values.
 fn in_place() -> PoliciesSeen {
-    let mut objects = release();
-    objects[0]["spec"]["matchConstraints"]["matchPolicy"] = json!("Equivalent");
-    objects[0]["spec"]["matchConstraints"]["namespaceSelector"] = json!({});
-    objects[0]["spec"]["matchConstraints"]["objectSelector"] = json!({});
-    objects[0]["spec"]["matchConstraints"]["resourceRules"][0]["scope"] = json!("*");
+    seen_of(&release())
+}
+
+fn seen_of(release: &[Value]) -> PoliciesSeen {
+    let mut objects = release.to_vec();
     objects[0]["spec"]["variables"] = json!([
         { "name": "operators", "expression": format!("[\n  \"{OPERATOR}\", 'o\\'hara',\n]\n") },
         { "name": "deleters", "expression": "['gc']" },
@@ -87,14 +90,10 @@ fn in_place() -> PoliciesSeen {
             uid: "u".into(),
             generation: 1,
             spec: object["spec"].clone(),
-            changed_at: Some(at(10)),
         };
         ((kind.expect("known"), name.expect("named")), seen)
     });
-    PoliciesSeen {
-        readings: PolicyKind::ALL.map(|kind| (kind, Reading::Done)).into(),
-        objects: objects.collect(),
-    }
+    objects.collect()
 }
 
 fn at(second: i64) -> Timestamp {
@@ -113,12 +112,12 @@ fn key(kind: PolicyKind) -> PolicyKey {
 /// In place but for this change.
 fn changed(kind: PolicyKind, change: impl FnOnce(&mut Value)) -> PoliciesSeen {
     let mut seen = in_place();
-    change(&mut seen.objects.get_mut(&key(kind)).expect("there").spec);
+    change(&mut seen.get_mut(&key(kind)).expect("there").spec);
     seen
 }
 
 #[test]
-fn what_the_api_server_fills_in_and_an_installation_chooses_is_no_flaw() {
+fn what_an_installation_chooses_is_no_flaw() {
     assert_eq!(shipped().flaw(&in_place(), &own(OPERATOR)), None);
     assert_eq!(shipped().flaw(&in_place(), &own("o'hara")), None);
 }
@@ -191,7 +190,7 @@ fn what_is_not_as_it_was_shipped_is_named(
 #[case::optional(PolicyKind::MutatingBinding, None)]
 fn only_what_stamps_may_be_missing(#[case] kind: PolicyKind, #[case] says: Option<&str>) {
     let mut seen = in_place();
-    seen.objects.remove(&key(kind));
+    seen.remove(&key(kind));
     let flaw = shipped().flaw(&seen, &own(OPERATOR));
     match says {
         Some(says) => assert!(
@@ -200,43 +199,6 @@ fn only_what_stamps_may_be_missing(#[case] kind: PolicyKind, #[case] says: Optio
         ),
         None => assert_eq!(flaw, None),
     }
-}
-
-#[rstest::rstest]
-#[case(
-    PolicyKind::Validating,
-    Reading::Absent,
-    Some("Kubernetes 1.30 or later")
-)]
-#[case(PolicyKind::Mutating, Reading::Absent, None)]
-#[case(
-    PolicyKind::ValidatingBinding,
-    Reading::Begun,
-    Some("still being asked")
-)]
-#[case(PolicyKind::Mutating, Reading::Begun, Some("still being asked"))]
-#[case(PolicyKind::Validating, Reading::Failed("forbidden".into()), Some("give its role get, list and watch"))]
-#[case(PolicyKind::MutatingBinding, Reading::Failed("forbidden".into()), Some("(forbidden)"))]
-fn what_cannot_be_read_is_not_taken_for_in_force(
-    #[case] kind: PolicyKind,
-    #[case] reading: Reading,
-    #[case] says: Option<&str>,
-) {
-    let mut seen = in_place();
-    seen.readings.insert(kind, reading);
-    let flaw = shipped().flaw(&seen, &own(OPERATOR));
-    match says {
-        Some(says) => assert!(
-            flaw.as_ref().is_some_and(|flaw| flaw.contains(says)),
-            "{flaw:?}"
-        ),
-        None => assert_eq!(flaw, None),
-    }
-    assert!(
-        shipped()
-            .flaw(&PoliciesSeen::default(), &own(OPERATOR))
-            .is_some()
-    );
 }
 
 #[test]
@@ -256,8 +218,8 @@ fn the_policies_of_the_release_before_will_do_but_no_mixture() {
     });
     let flaw = both.flaw(&mixture, &own(OPERATOR)).expect("a flaw");
     assert!(flaw.contains("spec.matchResources"), "{flaw}");
-    assert!(both.names(PolicyKind::Validating, "keyloan-status"));
-    assert!(!both.names(PolicyKind::Mutating, "keyloan-status"));
+    let missing = shipped().flaw(&PoliciesSeen::new(), &own(OPERATOR));
+    assert!(missing.is_some_and(|flaw| flaw.contains("is missing")));
 }
 
 #[test]
@@ -275,40 +237,207 @@ fn a_dry_run_by_the_operator_must_not_pass() {
     assert!(matches!(unknown, Verdict::Unknown(text) if text.contains("no answer in time")));
 }
 
+/// The next release: a policy says something else, and another one is new.
+fn next_release() -> Vec<Value> {
+    let mut next = release();
+    next[0]["spec"]["validations"][0]["message"] = json!("say who you are");
+    let added = json!({ "policyName": "keyloan-status", "validationActions": ["Deny"] });
+    next.push(policy(
+        PolicyKind::ValidatingBinding,
+        "keyloan-added",
+        added,
+    ));
+    next
+}
+
+/// The operator of the next release, which knows the one before.
+fn next_shipped() -> Shipped {
+    Shipped::new(
+        &next_release(),
+        &[release()],
+        &["operators", "deleters", "links"],
+        &["email"],
+    )
+}
+
+fn policy_of(seen: &mut PoliciesSeen) -> &mut PolicySeen {
+    seen.get_mut(&key(PolicyKind::Validating)).expect("there")
+}
+
+fn binding_of(seen: &mut PoliciesSeen) -> &mut PolicySeen {
+    seen.get_mut(&key(PolicyKind::ValidatingBinding))
+        .expect("there")
+}
+
+/// After the upgrade, each spec that is another one by one generation.
+fn upgraded() -> PoliciesSeen {
+    let mut seen = seen_of(&next_release());
+    policy_of(&mut seen).generation = 2;
+    seen
+}
+
 #[test]
-fn what_changed_at_an_unknown_time_is_noticed() {
-    let mut history = History::default();
-    let mut seen = in_place();
-    assert!(!history.take(&seen), "nothing is known of before");
-    assert_eq!(history.changed_at(), Some(at(10)));
+fn what_was_never_seen_has_changed_now() {
+    let first = shipped().remember(None, &in_place(), at(10));
+    assert_eq!(first.changed_at, at(10));
+    assert!(shipped().is_as_kept(&first, &in_place()));
+    let again = shipped().remember(Some(&first), &in_place(), at(20));
+    assert_eq!(again, first);
+    let text = serde_json::to_string(&first).expect("JSON");
+    let kept: Memory = serde_json::from_str(&text).expect("a memory");
+    assert_eq!(kept, first, "as it is kept");
+}
 
-    let policy = |seen: &mut PoliciesSeen, generation, changed_at| {
-        let policy = seen
-            .objects
-            .get_mut(&key(PolicyKind::Validating))
-            .expect("there");
-        (policy.generation, policy.changed_at) = (generation, changed_at);
-    };
-    policy(&mut seen, 2, Some(at(20)));
-    assert!(!history.take(&seen), "it tells");
-    assert_eq!(history.changed_at(), Some(at(20)));
+#[test]
+fn an_upgrade_by_one_step_changes_nothing_in_either_order_of_the_charts() {
+    let before = shipped().remember(None, &in_place(), at(10));
+    // The operator first, then the policies.
+    let operator_first = next_shipped().remember(Some(&before), &in_place(), at(20));
+    assert_eq!(operator_first.changed_at, at(10));
+    let both = next_shipped().remember(Some(&operator_first), &upgraded(), at(30));
+    assert_eq!(both.changed_at, at(10));
+    // The policies first: the former operator takes them for broken, and keeps what it saw.
+    assert!(shipped().flaw(&upgraded(), &own(OPERATOR)).is_some());
+    let policies_first = next_shipped().remember(Some(&before), &upgraded(), at(30));
+    assert_eq!(policies_first, both);
+    assert_eq!(next_shipped().flaw(&upgraded(), &own(OPERATOR)), None);
+}
 
-    policy(&mut seen, 3, Some(at(5)));
-    assert!(history.take(&seen), "its times were taken out");
-    history.changed(at(30));
-    assert_eq!(history.changed_at(), Some(at(30)));
-
-    seen.objects.clear();
-    assert!(!history.take(&seen));
-    assert_eq!(history.changed_at(), Some(at(30)), "time does not go back");
-
-    let mut anew = in_place();
-    for policy in anew.objects.values_mut() {
-        (policy.uid, policy.changed_at) = ("another".into(), Some(at(40)));
+#[rstest::rstest]
+#[case::loosened_and_put_back(|seen: &mut PoliciesSeen| binding_of(seen).generation = 3)]
+#[case::made_anew(|seen: &mut PoliciesSeen| binding_of(seen).uid = "another".into())]
+#[case::an_older_one_restored(|seen: &mut PoliciesSeen| binding_of(seen).generation = 0)]
+#[case::other_operators(|seen: &mut PoliciesSeen| {
+    let policy = policy_of(seen);
+    policy.generation += 1;
+    policy.spec["variables"][0]["expression"] = json!(format!("['{OPERATOR}', 'mallory']"));
+})]
+#[case::links_elsewhere(|seen: &mut PoliciesSeen| {
+    let policy = policy_of(seen);
+    policy.generation += 1;
+    policy.spec["variables"][2]["expression"] = json!(format!("['elsewhere/{OPERATOR}']"));
+})]
+#[case::another_address(|seen: &mut PoliciesSeen| {
+    let policy = policy_of(seen);
+    policy.generation += 1;
+    policy.spec["variables"][3]["expression"] = json!("''");
+})]
+#[case::another_spec_of_the_same_generation(|seen: &mut PoliciesSeen| policy_of(seen).spec["failurePolicy"] = json!("Ignore"))]
+#[case::one_step_to_what_nobody_ships(|seen: &mut PoliciesSeen| {
+    let policy = policy_of(seen);
+    policy.generation += 1;
+    policy.spec["failurePolicy"] = json!("Ignore");
+})]
+fn anything_else_has_changed_when_it_is_noticed(#[case] change: fn(&mut PoliciesSeen)) {
+    for (operator, mut seen) in [(shipped(), in_place()), (next_shipped(), upgraded())] {
+        let before = operator.remember(None, &seen, at(10));
+        change(&mut seen);
+        assert!(!operator.is_as_kept(&before, &seen));
+        let after = operator.remember(Some(&before), &seen, at(20));
+        assert_eq!(after.changed_at, at(20));
     }
-    assert!(
-        history.take(&anew),
-        "it acts only a while after it was made"
+}
+
+#[test]
+fn one_step_with_the_same_meaning_changes_nothing() {
+    let before = shipped().remember(None, &in_place(), at(10));
+    let mut noted = in_place();
+    let binding = binding_of(&mut noted);
+    binding.generation += 1;
+    binding.spec["validationActions"] = json!(["Deny", "Audit"]);
+    let after = shipped().remember(Some(&before), &noted, at(20));
+    assert_eq!(after.changed_at, at(10));
+    // Those who stamp may go and come: the others refuse what is false.
+    let mut unstamped = in_place();
+    unstamped.remove(&key(PolicyKind::MutatingBinding));
+    let without = shipped().remember(Some(&before), &unstamped, at(20));
+    let with = shipped().remember(Some(&without), &in_place(), at(30));
+    assert_eq!((without.changed_at, with.changed_at), (at(10), at(10)));
+}
+
+#[test]
+fn a_release_that_was_skipped_and_an_added_policy_with_a_history_have_changed() {
+    let mut after_next = next_release();
+    after_next[0]["spec"]["validations"][0]["message"] = json!("yet another");
+    let third = Shipped::new(
+        &after_next,
+        &[next_release()],
+        &["operators", "deleters", "links"],
+        &["email"],
     );
-    assert!(!history.take(&anew));
+    let before = shipped().remember(None, &in_place(), at(10));
+    let mut seen = seen_of(&after_next);
+    policy_of(&mut seen).generation = 2;
+    assert_eq!(third.flaw(&seen, &own(OPERATOR)), None);
+    assert_eq!(
+        third.remember(Some(&before), &seen, at(20)).changed_at,
+        at(20)
+    );
+
+    let mut seen = upgraded();
+    let added = (PolicyKind::ValidatingBinding, "keyloan-added".to_owned());
+    seen.get_mut(&added).expect("there").generation = 2;
+    let after = next_shipped().remember(Some(&before), &seen, at(20));
+    assert_eq!(after.changed_at, at(20), "nobody knows what it was before");
+}
+
+fn kind(name: &str, spec: Value) -> Value {
+    let schema =
+        json!({ "properties": { "metadata": { "properties": { "name": {} } }, "spec": spec } });
+    json!({ "spec": { "names": { "kind": name }, "versions": [{ "schema": { "openAPIV3Schema": schema } }] } })
+}
+
+fn grant_kind(more: Value) -> Value {
+    let mut members =
+        json!({ "items": { "type": "array", "items": { "properties": { "id": {} } } } });
+    for (name, member) in more.as_object().expect("an object") {
+        members[name] = member.clone();
+    }
+    kind(
+        "AccessGrant",
+        json!({ "description": "any words", "properties": members }),
+    )
+}
+
+fn served(definitions: &[Value]) -> Fields {
+    let mut schemas = Map::new();
+    for definition in definitions {
+        let mut schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+        let kind = definition["spec"]["names"]["kind"].as_str().expect("named");
+        schema["description"] = json!("other words");
+        schema["x-kubernetes-group-version-kind"] = json!([{ "kind": kind }]);
+        schemas.insert(format!("dev.keyloan.{kind}"), schema);
+    }
+    fields_served(&json!({ "components": { "schemas": schemas } }))
+}
+
+#[test]
+fn kinds_that_are_not_there_or_of_another_release_are_named() {
+    let choice = |choices: &[&str]| json!({ "mode": { "enum": choices } });
+    let ours = [
+        grant_kind(choice(&["A", "B"])),
+        kind("AccessFlow", json!({})),
+    ];
+    let fields = fields_of(&ours);
+    assert_eq!(misfit(&fields, &served(&ours)), None);
+    let said = |there: &[Value]| misfit(&fields, &served(there)).expect("a misfit");
+    assert!(said(&[]).contains("not there yet"));
+    let one = said(&ours[..1]);
+    assert!(one.starts_with("the kind AccessFlow is not there"), "{one}");
+    let with = |grant: Value| said(&[grant, ours[1].clone()]);
+    let older = with(grant_kind(json!({})));
+    assert!(
+        older.contains("AccessGrant is older than this operator, it has no spec.mode"),
+        "{older}"
+    );
+    let older = with(grant_kind(choice(&["A"])));
+    assert!(older.contains("it has no spec.mode=B"), "{older}");
+    let newer = with(grant_kind(choice(&["A", "B", "C"])));
+    assert!(
+        newer.contains(
+            "AccessGrant is newer than this operator, which does not know its spec.mode=C"
+        ),
+        "{newer}"
+    );
+    assert!(newer.contains("helm upgrade keyloan"), "{newer}");
 }
