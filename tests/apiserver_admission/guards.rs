@@ -101,7 +101,8 @@ pub async fn only_the_operator_writes_records(b: &Boundary) {
         assert_refused(person.put(&merged(stored.clone(), &end)).await, MESSAGE);
         assert_refused(person.patch(&stored, &end).await, MESSAGE);
         assert_refused(person.patch(&stored, &label).await, MESSAGE);
-        assert_refused(person.apply(&record("kept"), "test").await, MESSAGE);
+        let applied = merged(record("kept"), &end);
+        assert_refused(person.apply(&applied, "test").await, MESSAGE);
     }
     b.operator.patch(&stored, &end).await.unwrap();
 }

@@ -20,7 +20,7 @@ pub fn bash_completes_the_program() {
     for (typed, offered) in [
         (&["re"][..], &["request", "revoke"][..]),
         (&["list", "--for"], &["--for-me"]),
-        (&["export", "flow", "--as", "h"], &["helm"]),
+        (&["export", "flow", "--format", "h"], &["helm"]),
     ] {
         let mut bash = Command::new("bash");
         bash.args(["-c", TYPED, "bash"]).args(typed);

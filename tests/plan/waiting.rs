@@ -59,7 +59,7 @@ fn elsewhere(username: &str, groups: &[&str]) -> Identity {
 #[case::also_by_another_name(
     &[("owner", &[(GROUP, "db-team")] as &[_]), ("security", &[(USER, "bob@example.com"), (USER, "carol")])],
     &[elsewhere("bob", &["db-team"])],
-    "1 approval of \"security\" (carol)"
+    "1 approval of \"security\" (carol or anyone in db-team)"
 )]
 #[case::who_would_free_another_can(
     &[("owner", &[(USER, "carol"), (USER, "bob")] as &[_]), ("security", &[(USER, "carol")])],

@@ -25,8 +25,8 @@ pub struct Arguments {
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
     /// As which code.
-    #[arg(long = "as", value_name = "FORM", default_value = "manifest")]
-    form: Form,
+    #[arg(long, value_name = "FORMAT", default_value = "manifest")]
+    format: Form,
     /// Write that code as JSON or YAML; without, as YAML, and Terraform in its own language.
     #[arg(long, short, value_name = "FORMAT")]
     output: Option<Structured>,
@@ -65,7 +65,7 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
         };
         objects.push(clean::clean(stored.map_err(unread)?)?);
     }
-    let (form, output) = (arguments.form, arguments.output);
+    let (form, output) = (arguments.format, arguments.output);
     put(written(arguments.kind, form, output, &objects)?.trim_end())?;
     for secret in objects.iter().filter_map(token_secret) {
         remark(format_args!(
@@ -89,12 +89,12 @@ fn unread(error: CallError) -> Failure {
 
 fn written(
     kind: Exported,
-    form: Form,
+    format: Form,
     output: Option<Structured>,
     objects: &[Value],
 ) -> Result<String, Failure> {
     let structured = output.unwrap_or(Structured::Yaml);
-    match (form, output) {
+    match (format, output) {
         (Form::Manifest, _) => manifest::written(objects, structured),
         (Form::Helm, _) => document(&helm::values(kind, objects), structured.into()),
         (Form::Terraform, None) => terraform::written(objects),
