@@ -24,13 +24,16 @@ use crate::telemetry::Metrics;
 /// So many loans of one integration are at work with 1Password at a time; more would only wait for each other there.
 const AT_A_TIME: usize = 4;
 
+/// What to do when a vault of this integration was listed.
+type Notice = Box<dyn Fn(&Key) + Send + Sync>;
+
 /// All integrations.
 pub struct Registry {
     entries: RwLock<HashMap<Key, Arc<Entry>>>,
     accounts: Arc<dyn Accounts>,
     tools: Arc<Tools>,
     /// Who wants to know that a vault was listed.
-    listed: RwLock<Vec<Box<dyn Fn(&Key) + Send + Sync>>>,
+    listed: RwLock<Vec<Notice>>,
 }
 
 /// One integration.

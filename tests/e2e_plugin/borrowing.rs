@@ -191,12 +191,17 @@ async fn rules_are_exported_as_code(world: &World) {
     let helm = export(&["--format", "helm"]).await.done();
     let helm: Value = serde_saphyr::from_str(&helm).expect("YAML");
     assert_eq!(helm["flows"][0]["spec"], yaml["spec"]);
-    assert_eq!(export(&["--format", "helm", "-o", "json"]).await.json(), helm);
+    assert_eq!(
+        export(&["--format", "helm", "-o", "json"]).await.json(),
+        helm
+    );
     let terraform = export(&["--format", "terraform"]).await.done();
     let terraform: Value = hcl::from_str(&terraform).expect("HCL");
     let manifest = &terraform["resource"]["kubernetes_manifest"]["accessflow_oncall"]["manifest"];
     assert_eq!(*manifest, yaml, "and ${{HOST}} is no template");
-    let told = export(&["--format", "terraform", "-o", "yaml"]).await.failed(2);
+    let told = export(&["--format", "terraform", "-o", "yaml"])
+        .await
+        .failed(2);
     assert!(told.contains("Terraform reads no YAML"), "{told}");
 }
 

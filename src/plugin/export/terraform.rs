@@ -46,7 +46,8 @@ fn writable(value: &Value) -> Result<(), Failure> {
             let failure = Failure::new(format!(
                 "cannot write this as Terraform: it would take a part of {text:?} for an escape"
             ));
-            Err(failure.next("write that text in another way, or export without --format terraform"))
+            Err(failure
+                .next("write that text in another way, or export without --format terraform"))
         }
         Value::Array(items) => items.iter().try_for_each(writable),
         Value::Object(members) => members.values().try_for_each(writable),

@@ -9,6 +9,7 @@ mod values;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use keyloan::api::RENEW_ANNOTATION;
 use keyloan::plan::grant::plan;
 use keyloan::plan::leftover::Undeleted;
 use keyloan::plan::observed::{Ahead, Observed, Usage};
@@ -18,16 +19,47 @@ use proptest::option;
 use proptest::prelude::*;
 
 use decisions::{boundary, decision};
-use records::{link_seen, record};
+use records::{link_record, link_seen, record};
 use requests::grant;
 pub use rules::{flow_seen, integration_seen, inventory_seen};
 use values::minute;
 pub use values::{any_span, lifetime, rarely, text, time, vault_name, word};
 
-use super::world::{GRANT_UID, at, no_place, no_record};
+use super::executor::{Reached, issue_link};
+use super::world::{GRANT_UID, World, at, issued, no_place, no_record};
 
 /// What was seen, and when.
 pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
+    prop_oneof![2 => anything(), 1 => as_agreed()]
+}
+
+/// A request, or a loan on the terms that its request and its flow confirm, with other links than it would have: what a record says
+/// that nobody confirms lends nothing.
+fn as_agreed() -> impl Strategy<Value = (Observed, Timestamp)> {
+    let asked = option::weighted(0.7, minute());
+    let seen = (link_seen(), option::weighted(0.1, attempt()), asked);
+    let links = option::weighted(0.7, vec(link_record(), 0..4));
+    (links, seen, now()).prop_map(|(links, (link, attempt, asked), now)| {
+        let world = World::asked();
+        let plan = world.plan_at(0);
+        let mut seen = world.seen;
+        if let Some(links) = links {
+            seen = issue_link(issued(&plan), seen, Reached::Intent, at(0));
+            let record = seen.record.as_mut().map(Arc::make_mut);
+            record.expect("a record").spec.links = links;
+            seen.link = link;
+        }
+        let grant = seen.grant.as_mut().map(Arc::make_mut).expect("a grant");
+        if let Some(minute) = asked {
+            let annotations = grant.metadata.annotations.get_or_insert_default();
+            annotations.insert(RENEW_ANNOTATION.into(), at(minute).to_string());
+        }
+        seen.attempt = attempt;
+        (seen, now)
+    })
+}
+
+fn anything() -> impl Strategy<Value = (Observed, Timestamp)> {
     let known = prop_oneof![2 => Just(None), 3 => record().prop_map(Some)];
     let loan = (
         rarely(grant().prop_map(Some), Just(None)),
