@@ -72,6 +72,9 @@ impl Scene {
             .flow(FLOW, |flow| {
                 needs_approval("AllOf", GROUPS)(flow);
                 flow.grant.recipients = RecipientRule::Listed;
+                // Alice makes more honest loans here than most people have.
+                flow.limits.active_per_requester = 1000;
+                flow.limits.pending_per_requester = 1000;
             })
             .await;
     }

@@ -82,21 +82,6 @@ impl Installed {
         self.start_replica(FIRST).await;
     }
 
-    /// Installs the kinds and policies as they are now, and leaves the operator alone.
-    pub async fn install_policies(&self) {
-        let cluster = &self.world.cluster;
-        let (chart, source) = (Chart::Crds, Chart::Crds.folder());
-        let installed = cluster.install_chart(&self.helm, chart, &source, &self.policies);
-        installed.await.unwrap_or_else(|error| panic!("{error}"));
-    }
-
-    /// Takes the kinds and policies back to the release that was installed before, and leaves the operator alone.
-    pub async fn roll_back_policies(&self) {
-        let cluster = &self.world.cluster;
-        let done = cluster.roll_back_chart(&self.helm, Chart::Crds).await;
-        done.unwrap_or_else(|error| panic!("{error}"));
-    }
-
     /// Takes both charts away, the operator first; returns what helm says.
     pub async fn uninstall(&mut self) -> String {
         self.stop_replica(FIRST).await;

@@ -498,7 +498,8 @@ async fn two_installs_share_no_name_in_the_cluster_or_in_kube_public() {
     for name in &one {
         assert!(!other.contains(name), "{name} is of both");
     }
-    let long = "n".repeat(63);
+    // With which the links namespace has as long a name as a namespace can have.
+    let long = "n".repeat(57);
     let install = shared(&long).await;
     let role = install
         .iter()

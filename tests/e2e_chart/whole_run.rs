@@ -114,7 +114,7 @@ async fn deny(world: &World) {
 
 /// The next link where somebody has deleted the Secret, then shortly before one ends, then twice after that.
 async fn renew(world: &World, grant: &AccessGrant) {
-    world.orphan_link(grant).await;
+    world.lose_link(grant).await;
     let hour = 60 * MINUTE;
     let links = [
         (2 * MINUTE, false),

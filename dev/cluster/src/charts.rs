@@ -110,12 +110,6 @@ impl ControlPlane {
         self.until_chart_in_force(chart).await
     }
 
-    /// Takes one chart back to how it was installed before; returns when what that brings is in force.
-    pub async fn roll_back_chart(&self, helm: &Helm, chart: Chart) -> Result<(), ChartError> {
-        self.helm(helm, &["rollback", chart.name()]).await?;
-        self.until_chart_in_force(chart).await
-    }
-
     async fn until_chart_in_force(&self, chart: Chart) -> Result<(), ChartError> {
         match chart {
             Chart::Crds => self.until_in_force().await,
