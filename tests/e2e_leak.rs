@@ -43,7 +43,10 @@ async fn a_whole_run_shows_no_token_no_item_and_no_link() {
         &world.control.token("lender").await.expect("a token"),
     ));
     world
-        .flow("oncall", |flow| flow.grant.max_duration.0 = "4h".into())
+        .flow("oncall", |flow| {
+            flow.grant.max_duration.0 = "4h".into();
+            flow.limits.active_per_requester = 100;
+        })
         .await;
     for kind in [
         FaultKind::status(403),

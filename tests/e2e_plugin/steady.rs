@@ -44,6 +44,10 @@ fn word(word: &str) -> String {
             .any(|verb| start.ends_with(verb))
     {
         format!("{start}-RANDOM")
+    } else if let Some((namespace, link)) = bare.split_once("/keyloan-link-")
+        && is_uid(link)
+    {
+        format!("{namespace}/UID")
     } else if is_uid(bare.strip_prefix("keyloan-link-").unwrap_or(bare)) {
         "UID".to_owned()
     } else {
