@@ -13,7 +13,7 @@ const REASON: &str = "not for this purpose";
 /// Carol denies it, and alice deletes it at once, asks for the same again under the same name, and turns to somebody else.
 pub async fn a_denied_request_made_again(scene: &Scene) {
     let mut request = scene.request_of("alice");
-    request["metadata"] = json!({ "name": "again", "namespace": TEAM });
+    request["metadata"] = json!({ "name": "denied-once", "namespace": TEAM });
     let first = scene.waits(request.clone()).await;
     let before = earlier(&first);
     let mut denial = scene.decision_of("carol", &first, "Deny");
