@@ -160,6 +160,10 @@ async fn beyond_five_times_as_many_as_may_wait_a_request_fails_at_once_and_is_so
 }
 
 /// The API server notes when a request is made by whole seconds, and those of one second have no order that a test may count on.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the API server's clock is this machine's"
+)]
 async fn until_another_second(made: &AccessGrant) {
     let made = made.metadata.creation_timestamp.as_ref().expect("made").0;
     let next = made + jiff::SignedDuration::from_secs(1);

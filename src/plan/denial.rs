@@ -20,7 +20,7 @@ use super::over::{clean_up, final_since, heed_nothing_more};
 use super::record;
 use super::terms::Agreement;
 
-/// So many denials of one requester are recorded in [`A_DAY`]; of more, the log tells, and their decisions are kept.
+/// So many denials of one requester are recorded within 24 hours; of more, the log tells, and their decisions are kept.
 pub const RECORDED_A_DAY: usize = 50;
 
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
