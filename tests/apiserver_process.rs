@@ -9,15 +9,12 @@ use std::time::Duration;
 use futures::TryStreamExt as _;
 use k8s_openapi::api::coordination::v1::Lease;
 use keyloan::operator::{Election, start};
-use keyloan_cluster::{operator_program, signal};
+use keyloan_cluster::{OPERATOR_NAMESPACE as SYSTEM, operator_program, signal};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
 use support::{DEADLINE, World};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
-
-/// The operator's namespace.
-const SYSTEM: &str = "keyloan";
 
 fn keyloan(arguments: &[&str]) -> Command {
     let program = operator_program(env!("CARGO_BIN_EXE_keyloan"));
@@ -49,10 +46,9 @@ async fn what_it_cannot_start_with_is_said_in_one_line() {
     let (code, says) = refused(&["run", "--core", "x", "--log-level", "loud=loud"]).await;
     assert_eq!(code, Some(1));
     assert!(says.contains("is no log level"), "{says}");
-    let apart = ["run", "--core", "x", "--integration-namespaces", "platform"];
-    let (code, says) = refused(&apart).await;
+    let (code, says) = refused(&["run", "--core", "x", "--namespaces", "team-a"]).await;
     assert_eq!(code, Some(2));
-    assert!(says.contains("--namespaces <NAMESPACE>"), "{says}");
+    assert!(says.contains("--links-namespace"), "{says}");
     let (code, says) = refused(&["run", "--core", "x", "--lease", "x"]).await;
     assert_eq!(code, Some(2));
     assert!(says.contains("NAMESPACE/NAME"), "{says}");

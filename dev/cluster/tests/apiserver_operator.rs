@@ -5,18 +5,18 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use keyloan_cluster::{ControlPlane, Options, apply_yaml};
+use keyloan_cluster::{ControlPlane, LINKS_NAMESPACE, Options, apply_yaml};
 
 /// May the operator do this, in a namespace that is nobody's in particular?
 const RIGHTS: &[(&str, &str, bool)] = &[
-    ("get", "secrets", true),
-    ("watch", "secrets", true),
-    ("create", "secrets", true),
-    ("patch", "secrets", true),
-    ("delete", "secrets", true),
-    ("update", "secrets", false),
-    ("create", "roles.rbac.authorization.k8s.io", true),
-    ("create", "rolebindings.rbac.authorization.k8s.io", true),
+    ("get", "secrets", false),
+    ("list", "secrets", false),
+    ("watch", "secrets", false),
+    ("create", "secrets", false),
+    ("patch", "secrets", false),
+    ("delete", "secrets", false),
+    ("create", "roles.rbac.authorization.k8s.io", false),
+    ("create", "rolebindings.rbac.authorization.k8s.io", false),
     ("escalate", "roles.rbac.authorization.k8s.io", false),
     ("bind", "roles.rbac.authorization.k8s.io", false),
     ("bind", "clusterroles.rbac.authorization.k8s.io", false),
@@ -44,19 +44,33 @@ const RIGHTS: &[(&str, &str, bool)] = &[
     ("impersonate", "users", false),
 ];
 
+/// And this, where it keeps links?
+const RIGHTS_OVER_LINKS: &[(&str, &str, bool)] = &[
+    ("get", "secrets", true),
+    ("watch", "secrets", true),
+    ("create", "secrets", true),
+    ("patch", "secrets", true),
+    ("delete", "secrets", true),
+    ("update", "secrets", false),
+    ("create", "roles.rbac.authorization.k8s.io", true),
+    ("create", "rolebindings.rbac.authorization.k8s.io", true),
+    ("escalate", "roles.rbac.authorization.k8s.io", false),
+    ("bind", "roles.rbac.authorization.k8s.io", false),
+];
+
 const LINK: &str = "
 apiVersion: v1
 kind: Secret
-metadata: {name: keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69, namespace: default}
+metadata: {name: keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69, namespace: keyloan-system-links}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
-metadata: {name: keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69, namespace: default}
+metadata: {name: keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69, namespace: keyloan-system-links}
 rules: [{apiGroups: [''], resources: [secrets], resourceNames: [keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69], verbs: [get]}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
-metadata: {name: keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69, namespace: default}
+metadata: {name: keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69, namespace: keyloan-system-links}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: alice@example.com}]
 ";
@@ -76,9 +90,13 @@ async fn the_operator_has_the_rights_that_it_needs_and_no_others() {
         .await
         .unwrap();
     let operator = cluster.operator_kubeconfig().await.unwrap();
-    let wrong: Vec<_> = RIGHTS
+    let anywhere = RIGHTS.iter().map(|right| ("default", right));
+    let over_links = RIGHTS_OVER_LINKS
         .iter()
-        .filter(|(verb, resource, expected)| {
+        .map(|right| (LINKS_NAMESPACE, right));
+    let wrong: Vec<_> = anywhere
+        .chain(over_links)
+        .filter(|(namespace, (verb, resource, expected))| {
             let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
             let subresource = format!("--subresource={subresource}");
             let asked = [
@@ -88,7 +106,7 @@ async fn the_operator_has_the_rights_that_it_needs_and_no_others() {
                 resource,
                 &subresource,
                 "-n",
-                "default",
+                namespace,
             ];
             let answer = kubectl(&cluster, &operator, &asked);
             match String::from_utf8_lossy(&answer.stdout).trim() {
@@ -115,6 +133,8 @@ async fn the_operator_has_the_rights_that_it_needs_and_no_others() {
         &[
             "get",
             "secret",
+            "-n",
+            LINKS_NAMESPACE,
             "keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69",
         ],
     );
@@ -125,6 +145,8 @@ async fn the_operator_has_the_rights_that_it_needs_and_no_others() {
         &[
             "get",
             "secret",
+            "-n",
+            LINKS_NAMESPACE,
             "keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69",
         ],
     );
@@ -148,6 +170,7 @@ async fn the_kinds_are_served_and_the_policies_in_force() {
           integration: {name: prod, namespace: keyloan}
           item: {vault: Infra, item: db password}
           duration: 1h
+          notAfter: 2999-01-01T00:00:00Z
           requester: {username: somebody@example.com}";
     let request = request.replace("\n        ", "\n");
     let applied = apply_yaml(&admin, &request).await.unwrap();
