@@ -61,7 +61,8 @@ const RIGHTS_OVER_LINKS: &[(&str, &str, bool)] = &[
 const LINK: &str = "
 apiVersion: v1
 kind: Secret
-metadata: {name: keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69, namespace: keyloan-system-links}
+metadata: {name: keyloan-link-0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69, namespace: keyloan-system-links, labels: {keyloan.dev/secret: link}}
+type: keyloan.dev/link
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
