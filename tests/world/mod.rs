@@ -108,7 +108,7 @@ impl World {
     pub async fn in_cluster(cluster: ControlPlane, simulator: Simulator) -> Self {
         // Shown when the test fails.
         tracing_subscriber::fmt()
-            .with_env_filter("info,keyloan=debug")
+            .with_env_filter("info,keyloan=debug,kube_client=off")
             .with_test_writer()
             .try_init()
             .ok();
