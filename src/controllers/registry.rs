@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
@@ -15,7 +15,7 @@ use crate::onepassword::{
     Accounts, CallError, ItemOverview, ItemState, OnePassword, Problem, ServiceAccountToken,
     VaultId,
 };
-use crate::plan::integration::{Discovery, SessionSeen, TokenSeen};
+use crate::plan::integration::{Discovery, SKEW_TOLERANCE, SessionSeen, TokenSeen};
 use crate::plan::inventory::{Inventory, ItemSeen, Lookup};
 use crate::runtime::Clock;
 use crate::telemetry::Metrics;
@@ -113,6 +113,16 @@ impl Registry {
                 .map(|(_, inventory)| inventory.clone()),
             throttled_until,
         )
+    }
+
+    /// How far 1Password's clock is known to be ahead of ours: by so much later links end than our clock says.
+    pub fn clock_ahead(&self, integration: &Key) -> SignedDuration {
+        let session = self
+            .get(integration)
+            .and_then(|entry| entry.lock().session());
+        let skew = session.and_then(|session| session.seen().clock_skew);
+        skew.filter(|skew| *skew > SKEW_TOLERANCE)
+            .unwrap_or_default()
     }
 
     /// The account of an integration, if its token is of the right shape and belongs to this account still. What is sent through

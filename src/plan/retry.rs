@@ -35,8 +35,12 @@ pub enum Failure {
     Refused,
     /// The account's policy has each link open just once, and the loan was to go on after that.
     OpensOnce,
+    /// 1Password refuses to share this item as it is; in words.
+    NotShareable(String),
     /// No usable answer.
     Unavailable,
+    /// The same, and it is known why; in words.
+    Unanswered(String),
     /// There was a link, but the API server did not take it.
     NotKept,
     /// The item that was fetched is not as it was when the terms were made.
@@ -57,14 +61,18 @@ impl Attempt {
         let wait = match self.failure {
             Failure::RateLimited { until } => return until.max(self.at),
             Failure::ItemDiffers => self.wait(2, 600),
-            Failure::Unavailable | Failure::NotKept | Failure::LimitReached => self.wait(5, 600),
+            Failure::Unavailable
+            | Failure::Unanswered(_)
+            | Failure::NotKept
+            | Failure::LimitReached => self.wait(5, 600),
             Failure::SecretTaken | Failure::OutOfReach => SignedDuration::from_mins(10),
             // A token that is refused is not sent again: the next try waits only for another one.
             Failure::Unauthorized => self.wait(5, 60),
             Failure::Forbidden | Failure::NotFound | Failure::Archived => self.wait(60, 3600),
-            Failure::Refused | Failure::OpensOnce | Failure::ItemChanged => {
-                SignedDuration::from_hours(1)
-            }
+            Failure::Refused
+            | Failure::NotShareable(_)
+            | Failure::OpensOnce
+            | Failure::ItemChanged => SignedDuration::from_hours(1),
         };
         self.at.saturating_add(wait).unwrap_or(Timestamp::MAX)
     }
@@ -79,6 +87,7 @@ impl Attempt {
             self.failure,
             Failure::RateLimited { .. }
                 | Failure::Unavailable
+                | Failure::Unanswered(_)
                 | Failure::NotKept
                 | Failure::ItemDiffers
                 | Failure::LimitReached
@@ -88,7 +97,7 @@ impl Attempt {
     /// The reason and the message to show for it.
     pub fn explain(&self) -> (&'static str, String) {
         let at = self.retry_at();
-        match self.failure {
+        match &self.failure {
             Failure::Unauthorized => (
                 reasons::UNAUTHORIZED,
                 "1Password refused the integration's token; put a valid one into its Secret".into(),
@@ -126,6 +135,14 @@ impl Attempt {
                 format!(
                     "1Password cannot be reached, or did not answer as expected; next try at {at:.0}"
                 ),
+            ),
+            Failure::NotShareable(why) => (
+                reasons::REFUSED,
+                format!("{why}. Next try at {at:.0}"),
+            ),
+            Failure::Unanswered(why) => (
+                reasons::UNAVAILABLE,
+                format!("{why}. Next try at {at:.0}"),
             ),
             Failure::NotKept => (
                 reasons::LINK_NOT_KEPT,

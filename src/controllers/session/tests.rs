@@ -208,6 +208,7 @@ async fn the_skew_of_the_clocks_is_told_from_the_last_answer_with_a_date() {
         method: "GET",
         route: Route::Vaults,
         outcome,
+        cause: None,
     };
     let answer = Answer {
         result: Ok(vec![]),
