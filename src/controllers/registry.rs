@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::task::AbortHandle;
 
 use super::quotas::{Promise, Quotas, Wanted};
@@ -15,7 +15,7 @@ use crate::onepassword::{
     Accounts, CallError, ItemOverview, ItemState, OnePassword, Problem, ServiceAccountToken,
     VaultId,
 };
-use crate::plan::integration::{Discovery, SessionSeen, TokenSeen};
+use crate::plan::integration::{Discovery, SKEW_TOLERANCE, SessionSeen, TokenSeen};
 use crate::plan::inventory::{Inventory, ItemSeen, Lookup};
 use crate::plan::quota::{Budget, Shares};
 use crate::runtime::Clock;
@@ -142,6 +142,16 @@ impl Registry {
         };
         let now = self.tools.clock.now();
         self.tools.quotas.budget(session.payer(), wanted, now)
+    }
+
+    /// How far 1Password's clock is known to be ahead of ours: by so much later links end than our clock says.
+    pub fn clock_ahead(&self, integration: &Key) -> SignedDuration {
+        let session = self
+            .get(integration)
+            .and_then(|entry| entry.lock().session());
+        let skew = session.and_then(|session| session.seen().clock_skew);
+        skew.filter(|skew| *skew > SKEW_TOLERANCE)
+            .unwrap_or_default()
     }
 
     /// The account of an integration, if its token is of the right shape and belongs to this account still. What is sent through

@@ -13,8 +13,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::quotas::{Payer, Quotas};
 use super::words::throttled_until;
 use crate::onepassword::{
-    Answer, CallError, Effect, Exchange, Item, ItemId, ItemOverview, OnePassword, Outcome, Problem,
-    ServiceAccountToken, SharePolicy, ShareTerms, ShareUrl, Stage, Vault, VaultId,
+    Answer, CallError, Effect, Exchange, Item, ItemId, ItemOverview, NoAnswer, OnePassword,
+    Outcome, Problem, ServiceAccountToken, SharePolicy, ShareTerms, ShareUrl, Stage, Vault,
+    VaultId,
 };
 use crate::plan::integration::{Failure, FailureKind, SessionSeen, retry_at};
 use crate::plan::quota::Requests;
@@ -159,6 +160,7 @@ impl Session {
         for exchange in exchanges {
             let outcome = match exchange.outcome {
                 Outcome::Answered { status, .. } => status.to_string(),
+                Outcome::Silent(NoAnswer::Connect(_)) => "connect".to_owned(),
                 Outcome::Silent(why) => format!("{why:?}").to_lowercase(),
             };
             let route = exchange.route.template();
@@ -198,7 +200,13 @@ impl Session {
             Some(error) => state.note_error(error, now),
         }
         let changed = *state != before;
+        let told = |state: &State| state.trouble().map(|failure| failure.message.clone());
+        let trouble = told(&state).filter(|trouble| told(&before).as_ref() != Some(trouble));
         drop(state);
+        // Once for each trouble: it is tried again and again.
+        if let Some(why) = trouble {
+            tracing::warn!(host = self.payer.host, why, "1Password cannot be used");
+        }
         if changed {
             (self.changed)();
         }
@@ -210,6 +218,12 @@ impl Session {
 }
 
 impl State {
+    /// What keeps the token as a whole from being used.
+    fn trouble(&self) -> Option<&Failure> {
+        let sign_in = self.sign_in.as_ref().map(|(failure, _)| failure);
+        self.rejected.as_ref().or(sign_in)
+    }
+
     fn note_error(&mut self, error: &CallError, now: Timestamp) {
         match error.problem() {
             Problem::Unauthorized => {
@@ -232,8 +246,13 @@ impl State {
             | Problem::NotFound
             | Problem::NotActive
             | Problem::Conflict
+            | Problem::NotShareable(_)
+            | Problem::ShareConflict
             | Problem::Refused(_) => self.accepted = true,
-            Problem::Unavailable { .. } | Problem::Timeout | Problem::Broken(_) => {}
+            Problem::Unreachable(_)
+            | Problem::Unavailable { .. }
+            | Problem::Timeout
+            | Problem::Broken(_) => {}
         }
     }
 
@@ -261,7 +280,9 @@ fn failure(error: &CallError, at: Timestamp, earlier: u32) -> Failure {
         Problem::Unauthorized => FailureKind::Rejected,
         Problem::Forbidden => FailureKind::Forbidden,
         Problem::RateLimited { .. } => FailureKind::RateLimited,
-        Problem::Unavailable { .. } | Problem::Timeout => FailureKind::Unavailable,
+        Problem::Unreachable(_) | Problem::Unavailable { .. } | Problem::Timeout => {
+            FailureKind::Unavailable
+        }
         _ => FailureKind::Broken,
     };
     Failure {

@@ -1,17 +1,20 @@
 //! Why a call failed, told from what the host saw of its exchanges and not from the core's words, which are never shown.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::exchange::{Exchange, NoAnswer, Outcome, Route};
+use super::exchange::{Exchange, NoAnswer, Outcome, Route, Unreached};
 
 /// A call that failed: what the trouble is, where it struck, and whether it may have left a share behind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{problem}{stage}")]
+#[error("{problem}{}{stage}", cause_text(.cause))]
 pub struct CallError {
     problem: Problem,
     stage: Stage,
     effect: Effect,
+    /// What the network said of it.
+    cause: Option<Arc<str>>,
 }
 
 /// What the trouble is.
@@ -47,7 +50,18 @@ pub enum Problem {
     /// 409: something changed at the same time; fetch the item again.
     #[error("1Password reports a conflicting change (409): fetch the item again and repeat")]
     Conflict,
-    /// 5xx, or no connection.
+    /// 400, 413 or 422 for a share: this item, as it is.
+    #[error(
+        "this item cannot be shared: 1Password refuses it ({}); ask for another item, or have this one changed in 1Password", refusal_text(.0)
+    )]
+    NotShareable(u16),
+    /// 409 for a share: somebody changed the item at the same time.
+    #[error("this item cannot be shared now: 1Password reports a conflicting change (409)")]
+    ShareConflict,
+    /// No connection could be made.
+    #[error("{}", unreached_text(.0))]
+    Unreachable(Unreached),
+    /// 5xx, or a connection that broke off.
     #[error("1Password is not available ({}): try again later", status_text(.status))]
     Unavailable {
         /// The status; `None` if the connection failed.
@@ -164,6 +178,7 @@ impl CallError {
             problem,
             stage,
             effect,
+            cause: None,
         }
     }
 
@@ -175,8 +190,12 @@ impl CallError {
     /// Tells what happened from the exchanges; where they were all answered well, `otherwise` is what the trouble was.
     pub fn from_exchanges(exchanges: &[Exchange], otherwise: Problem) -> Self {
         let stage = stage_of(exchanges);
-        let problem = failed(exchanges).and_then(|exchange| problem_of(exchange, stage));
-        Self::new(problem.unwrap_or(otherwise), stage, effect_of(exchanges))
+        let failed = failed(exchanges);
+        let problem = failed.and_then(|exchange| problem_of(exchange, stage));
+        Self {
+            cause: failed.and_then(|exchange| exchange.cause.clone()),
+            ..Self::new(problem.unwrap_or(otherwise), stage, effect_of(exchanges))
+        }
     }
 
     /// A trouble that the host itself is the witness of, whatever the exchanges before it were answered.
@@ -220,6 +239,8 @@ fn problem_of(exchange: &Exchange, stage: Stage) -> Option<Problem> {
             401 => Problem::Unauthorized,
             403 => Problem::Forbidden,
             404 if stage == Stage::Call => Problem::NotFound,
+            400 | 413 | 422 if exchange.route == Route::Share => Problem::NotShareable(status),
+            409 if exchange.route == Route::Share => Problem::ShareConflict,
             409 if stage == Stage::Call => Problem::Conflict,
             429 => Problem::RateLimited { retry_after },
             500..=599 => Problem::Unavailable {
@@ -227,9 +248,8 @@ fn problem_of(exchange: &Exchange, stage: Stage) -> Option<Problem> {
             },
             _ => Problem::Broken(Fault::Status(status)),
         },
-        Outcome::Silent(NoAnswer::Connect | NoAnswer::Interrupted) => {
-            Problem::Unavailable { status: None }
-        }
+        Outcome::Silent(NoAnswer::Connect(why)) => Problem::Unreachable(why),
+        Outcome::Silent(NoAnswer::Interrupted) => Problem::Unavailable { status: None },
         Outcome::Silent(NoAnswer::Timeout | NoAnswer::TooLate) => Problem::Timeout,
         Outcome::Silent(NoAnswer::TooLarge) => Problem::Broken(Fault::TooLarge),
         Outcome::Silent(NoAnswer::Foreign) => Problem::Broken(Fault::ForeignRequest),
@@ -268,7 +288,41 @@ fn retry_after_text(retry_after: &Option<Duration>) -> String {
 }
 
 fn status_text(status: &Option<u16>) -> String {
-    status.map_or_else(|| "no connection".to_owned(), |status| status.to_string())
+    status.map_or_else(
+        || "the connection broke off".to_owned(),
+        |status| status.to_string(),
+    )
+}
+
+fn refusal_text(status: &u16) -> &'static str {
+    match status {
+        413 => "413: it is too large, as an item with attachments can be",
+        422 => "422: an item of its kind cannot be shared",
+        _ => "400: it does not take the request for this item",
+    }
+}
+
+fn unreached_text(why: &Unreached) -> &'static str {
+    match why {
+        Unreached::Name => {
+            "the name of 1Password's host cannot be resolved: look at the cluster's DNS, and whether a NetworkPolicy lets the operator ask it"
+        }
+        Unreached::Refused => {
+            "the connection to 1Password is refused: look at firewalls and NetworkPolicies between the operator and 1Password, and at the token's sign-in address"
+        }
+        Unreached::Untrusted => {
+            "the certificate of what answers for 1Password is not trusted: if a proxy inspects the traffic, exempt 1Password from it, or have the operator trust its certificate authority by SSL_CERT_FILE"
+        }
+        Unreached::Other => {
+            "no connection to 1Password can be made: look at firewalls and NetworkPolicies between the operator and 1Password"
+        }
+    }
+}
+
+fn cause_text(cause: &Option<Arc<str>>) -> String {
+    cause
+        .as_ref()
+        .map_or_else(String::new, |cause| format!(" ({cause})"))
 }
 
 #[cfg(test)]
@@ -288,6 +342,7 @@ mod tests {
             method: "POST",
             route,
             outcome,
+            cause: None,
         }
     }
 
@@ -296,6 +351,7 @@ mod tests {
             method: "POST",
             route,
             outcome: Outcome::Silent(why),
+            cause: None,
         }
     }
 
@@ -313,6 +369,26 @@ mod tests {
     fn a_status_on_an_item_is_that_items_problem(#[case] status: u16, #[case] problem: Problem) {
         let error = CallError::from_exchanges(&[answered(Route::Item, status)], FINE);
         assert_eq!(error, CallError::new(problem, Stage::Call, Effect::None));
+    }
+
+    #[rstest]
+    #[case(400, Problem::NotShareable(400))]
+    #[case(409, Problem::ShareConflict)]
+    #[case(413, Problem::NotShareable(413))]
+    #[case(422, Problem::NotShareable(422))]
+    #[case(403, Problem::Forbidden)]
+    fn a_share_that_is_refused_is_about_the_item(#[case] status: u16, #[case] problem: Problem) {
+        let error = CallError::from_exchanges(&[answered(Route::Share, status)], FINE);
+        assert_eq!(error, CallError::new(problem, Stage::Call, Effect::None));
+    }
+
+    #[test]
+    fn what_the_network_says_is_told() {
+        let mut exchange = silent(Route::AuthStart, NoAnswer::Connect(Unreached::Untrusted));
+        exchange.cause = Some("issued by CN=Corp Inspection CA".into());
+        let told = CallError::from_exchanges(&[exchange], FINE).to_string();
+        assert!(told.contains("is not trusted"), "{told}");
+        assert!(told.contains("(issued by CN=Corp Inspection CA)"), "{told}");
     }
 
     #[test]
@@ -364,7 +440,7 @@ mod tests {
     #[case::refused(&[answered(Route::Share, 403)], Effect::None)]
     #[case::limited(&[answered(Route::Share, 429)], Effect::None)]
     #[case::never_sent(&[answered(Route::ShareRecipients, 500)], Effect::None)]
-    #[case::no_connection(&[silent(Route::Share, NoAnswer::Connect)], Effect::None)]
+    #[case::no_connection(&[silent(Route::Share, NoAnswer::Connect(Unreached::Refused))], Effect::None)]
     #[case::session_expired_then_limited(&[answered(Route::Share, 401), answered(Route::AuthStart, 429)], Effect::None)]
     #[case::server_error(&[answered(Route::Share, 500)], Effect::Possible)]
     #[case::redirect(&[answered(Route::Share, 302)], Effect::Possible)]
@@ -392,6 +468,14 @@ mod tests {
             Problem::Refused(Refusal::Recipients),
             Problem::Unavailable { status: Some(503) },
             Problem::Unavailable { status: None },
+            Problem::Unreachable(Unreached::Name),
+            Problem::Unreachable(Unreached::Refused),
+            Problem::Unreachable(Unreached::Untrusted),
+            Problem::Unreachable(Unreached::Other),
+            Problem::NotShareable(400),
+            Problem::NotShareable(413),
+            Problem::NotShareable(422),
+            Problem::ShareConflict,
         ]
         .map(|problem| CallError::new(problem, Stage::SignIn, Effect::None).to_string());
         insta::assert_snapshot!(messages.join("\n"));

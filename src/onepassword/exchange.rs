@@ -1,5 +1,6 @@
 //! What the host saw of one HTTP exchange with 1Password: enough to count, to classify and to wait, and no secret.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,6 +14,8 @@ pub struct Exchange {
     pub route: Route,
     /// What came back.
     pub outcome: Outcome,
+    /// Where nothing came back: what the network says of it, for people.
+    pub cause: Option<Arc<str>>,
 }
 
 impl Exchange {
@@ -28,7 +31,7 @@ impl Exchange {
     pub fn was_sent(&self) -> bool {
         !matches!(
             self.outcome,
-            Outcome::Silent(NoAnswer::Connect | NoAnswer::Foreign | NoAnswer::TooLate)
+            Outcome::Silent(NoAnswer::Connect(_) | NoAnswer::Foreign | NoAnswer::TooLate)
         )
     }
 }
@@ -53,7 +56,7 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoAnswer {
     /// No connection could be made: nothing was sent.
-    Connect,
+    Connect(Unreached),
     /// The connection broke off, or what came was not HTTP.
     Interrupted,
     /// No full answer in time, or the call's own time was over.
@@ -64,6 +67,19 @@ pub enum NoAnswer {
     Foreign,
     /// The call's own time was over by the wall clock, as after the machine slept: never sent.
     TooLate,
+}
+
+/// Why no connection could be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreached {
+    /// The host's name could not be resolved.
+    Name,
+    /// Nobody listens there, or something in between refuses.
+    Refused,
+    /// What answers has a certificate that is not trusted.
+    Untrusted,
+    /// Something else.
+    Other,
 }
 
 /// A call of the service, by its route: no ids, so that it may be counted and logged.

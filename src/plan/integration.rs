@@ -21,6 +21,7 @@ pub use seen::{
     Chosen, Discovery, Failure, FailureKind, Findings, Observed, SessionSeen, TokenClaim,
     TokenSeen, choose_vaults, token_claim,
 };
+pub use status::SKEW_TOLERANCE;
 
 /// What to do about one integration now.
 #[derive(Clone, Debug, PartialEq)]

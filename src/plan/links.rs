@@ -151,7 +151,7 @@ impl<'a> Links<'a> {
             .links
             .iter()
             .filter(|l| l.outcome != Some(LinkOutcome::Refused))
-            .map(end_of)
+            .map(may_open_until)
             .max()
             .filter(|end| *end > now)
     }
@@ -165,6 +165,16 @@ pub fn end_of(link: &LinkRecord) -> Timestamp {
     }
 }
 
+/// Until when a link may open. What is known of its end is by our clock; where 1Password's was known to be ahead of it, the intent says
+/// a later time, which has room for the call besides.
+fn may_open_until(link: &LinkRecord) -> Timestamp {
+    let without_call = link.latest_end.0.saturating_sub(CALL_TIMEOUT);
+    match &link.outcome {
+        Some(LinkOutcome::Issued) => end_of(link).max(without_call.unwrap_or(Timestamp::MIN)),
+        _ => end_of(link),
+    }
+}
+
 /// The latest time to write an intent if the call that follows it is to be over by then.
 pub fn answered_by(deadline: Timestamp) -> Timestamp {
     deadline
@@ -172,11 +182,17 @@ pub fn answered_by(deadline: Timestamp) -> Timestamp {
         .unwrap_or(Timestamp::MIN)
 }
 
-/// The latest time until which a link can open whose intent is written now, in whole seconds.
-pub fn latest_end(intent_at: Timestamp, lifetime: LinkLifetime) -> Timestamp {
+/// The latest time until which a link can open whose intent is written now, in whole seconds. It ends by 1Password's clock, which may be
+/// ahead of ours.
+pub fn latest_end(
+    intent_at: Timestamp,
+    lifetime: LinkLifetime,
+    clock_ahead: SignedDuration,
+) -> Timestamp {
     let end = intent_at
         .saturating_add(CALL_TIMEOUT)
         .and_then(|t| t.saturating_add(length(lifetime)))
+        .and_then(|t| t.saturating_add(clock_ahead))
         .unwrap_or(Timestamp::MAX);
     whole_second(end)
 }

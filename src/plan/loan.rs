@@ -132,7 +132,12 @@ fn end_due(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Option<End
     if only_link_ended {
         return Some(EndReason::LinkEnded);
     }
-    let is_refusal = |failure: &Failure| matches!(failure, Failure::Refused | Failure::OpensOnce);
+    let is_refusal = |failure: &Failure| {
+        matches!(
+            failure,
+            Failure::Refused | Failure::NotShareable(_) | Failure::OpensOnce
+        )
+    };
     let refused = failed_by(seen, record, is_refusal);
     let failed = refused && finish(seen, links).is_none();
     let given_up = failed || now >= gives_up_at(seen, record, grant, now);

@@ -70,7 +70,9 @@ pub(super) fn last_known_residual(grant: &AccessGrant, now: Timestamp) -> Option
             link.max(status.expires_at.as_ref().map(|t| t.0))
         }
         // The first link was being made: it may have been begun just now.
-        (None, None, Some(terms)) => Some(latest_end(now, terms.link_lifetime)),
+        (None, None, Some(terms)) => {
+            Some(latest_end(now, terms.link_lifetime, SignedDuration::ZERO))
+        }
         (None, None, None) => None,
     };
     known.filter(|until| *until > now)

@@ -35,8 +35,12 @@ pub enum Failure {
     Refused,
     /// The account's policy has each link open just once, and the loan was to go on after that.
     OpensOnce,
+    /// 1Password refuses to share this item as it is; in words.
+    NotShareable(String),
     /// No usable answer.
     Unavailable,
+    /// The same, and it is known why; in words.
+    Unanswered(String),
     /// There was a link, but the API server did not take the Secret with it: what it said, without the words of whoever refused, who may quote
     /// the link.
     NotKept(String),
@@ -70,15 +74,19 @@ impl Attempt {
         let wait = match self.failure {
             Failure::RateLimited { until } => return until.max(self.at),
             Failure::ItemDiffers => self.wait(2, 600),
-            Failure::Unavailable | Failure::NotKept(_) | Failure::LimitReached => self.wait(5, 600),
+            Failure::Unavailable
+            | Failure::Unanswered(_)
+            | Failure::NotKept(_)
+            | Failure::LimitReached => self.wait(5, 600),
             Failure::NoPlace { .. } | Failure::NoRecord { .. } => self.wait(5, 600),
             Failure::SecretTaken => SignedDuration::from_mins(10),
             // A token that is refused is not sent again: the next try waits only for another one.
             Failure::Unauthorized => self.wait(5, 60),
             Failure::Forbidden | Failure::NotFound | Failure::Archived => self.wait(60, 3600),
-            Failure::Refused | Failure::OpensOnce | Failure::ItemChanged => {
-                SignedDuration::from_hours(1)
-            }
+            Failure::Refused
+            | Failure::NotShareable(_)
+            | Failure::OpensOnce
+            | Failure::ItemChanged => SignedDuration::from_hours(1),
         };
         self.at.saturating_add(wait).unwrap_or(Timestamp::MAX)
     }
@@ -93,6 +101,7 @@ impl Attempt {
             self.failure,
             Failure::RateLimited { .. }
                 | Failure::Unavailable
+                | Failure::Unanswered(_)
                 | Failure::NotKept(_)
                 | Failure::NoPlace { refused: false, .. }
                 | Failure::NoRecord { refused: false, .. }
@@ -142,6 +151,14 @@ impl Attempt {
                 format!(
                     "1Password cannot be reached, or did not answer as expected; next try at {at:.0}"
                 ),
+            ),
+            Failure::NotShareable(why) => (
+                reasons::REFUSED,
+                format!("{why}. Next try at {at:.0}"),
+            ),
+            Failure::Unanswered(why) => (
+                reasons::UNAVAILABLE,
+                format!("{why}. Next try at {at:.0}"),
             ),
             Failure::NotKept(why) => (
                 reasons::LINK_NOT_KEPT,

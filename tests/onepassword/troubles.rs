@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keyloan::onepassword::core::CoreOptions;
 use keyloan::onepassword::{
-    CallError, Effect, Fault as Broken, NoAnswer, Outcome, Problem, Route, Stage,
+    CallError, Effect, Fault as Broken, NoAnswer, Outcome, Problem, Route, Stage, Unreached,
 };
 use keyloan_simulator::{Fault, FaultKind};
 use rstest::rstest;
@@ -220,11 +220,12 @@ async fn nobody_listening_means_unavailable_and_nothing_was_sent() {
     let error = answer.result.expect_err("nobody there");
     assert_eq!(
         (error.problem(), error.stage()),
-        (Problem::Unavailable { status: None }, Stage::SignIn)
+        (Problem::Unreachable(Unreached::Refused), Stage::SignIn)
     );
+    assert!(error.to_string().contains("refused"), "{error}");
     assert_eq!(
         answer.exchanges[0].outcome,
-        Outcome::Silent(NoAnswer::Connect)
+        Outcome::Silent(NoAnswer::Connect(Unreached::Refused))
     );
     assert!(!answer.exchanges[0].was_sent());
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use keyloan::api::{AccessRecord, AccessRecordSpec, LinkOutcome, LinkRecord, Time};
 use keyloan::plan::effect::{Effect, IssueLink, Plan};
 use keyloan::plan::grant::plan;
@@ -205,7 +205,7 @@ fn write_intent(issue: &IssueLink, seen: &mut Observed, now: Timestamp) {
     let intent = LinkRecord {
         sequence: issue.sequence,
         intent_at: stored(now),
-        latest_end: stored(latest_end(now, issue.lifetime)),
+        latest_end: stored(latest_end(now, issue.lifetime, SignedDuration::ZERO)),
         issued_at: None,
         expires_at: None,
         item_version: None,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::api::ObjectMeta;
 use serde_json::json;
@@ -45,6 +45,8 @@ pub struct Issuing<'a> {
 /// All that 1Password has to tell before a link is shared.
 struct Ready {
     account: Arc<dyn OnePassword>,
+    /// How far 1Password's clock is known to be ahead of ours.
+    clock_ahead: SignedDuration,
     item: Item,
     policy: Arc<SharePolicy>,
     lifetime: LinkLifetime,
@@ -118,7 +120,7 @@ impl Issuing<'_> {
         let expires_at = expires_at(issued_at, ready.lifetime);
         match answer.result {
             // The call's time stands still while the machine sleeps: such a link opens for longer than it may.
-            Ok(url) if is_late(&record, issue.sequence, expires_at) => {
+            Ok(url) if is_late(&record, issue.sequence, ready.lifetime, expires_at) => {
                 drop(url);
                 self.lose(&record, issue.sequence, expires_at).await?;
                 Ok(Err(Failure::Unavailable))
@@ -227,6 +229,7 @@ impl Issuing<'_> {
         let lifetime = issue.lifetime.min(link_lifetime(policy.max_lifetime));
         Ok(Ok(Ready {
             account,
+            clock_ahead: self.loans.registry.clock_ahead(&integration),
             item,
             policy,
             lifetime,
@@ -296,7 +299,7 @@ impl Issuing<'_> {
         let intent = LinkRecord {
             sequence: issue.sequence,
             intent_at: Time(now),
-            latest_end: Time(latest_end(now, ready.lifetime)),
+            latest_end: Time(latest_end(now, ready.lifetime, ready.clock_ahead)),
             issued_at: None,
             expires_at: None,
             item_version: Some(ready.item.version),
@@ -364,10 +367,16 @@ fn expires_at(issued_at: Timestamp, lifetime: LinkLifetime) -> Timestamp {
     end.unwrap_or(Timestamp::MAX)
 }
 
-/// Whether a link opens for longer than its intent says.
-fn is_late(record: &AccessRecord, sequence: u32, expires_at: Timestamp) -> bool {
+/// Whether a link opens for longer than its intent says, the clocks' difference left out, which is the same for both.
+fn is_late(
+    record: &AccessRecord,
+    sequence: u32,
+    lifetime: LinkLifetime,
+    expires_at: Timestamp,
+) -> bool {
     let mut links = record.spec.links.iter();
-    links.any(|link| link.sequence == sequence && link.latest_end.0 < expires_at)
+    let latest = |link: &LinkRecord| latest_end(link.intent_at.0, lifetime, SignedDuration::ZERO);
+    links.any(|link| link.sequence == sequence && latest(link) < expires_at)
 }
 
 /// What the account's policy has against a share that would keep these terms.

@@ -53,6 +53,21 @@ impl Memory {
     /// Takes in what came of an attempt: success forgets the failures before it.
     pub fn note_attempt(&self, outcome: Result<(), Failure>, at: Timestamp) {
         self.with(|r| {
+            let before = r.attempt.as_ref().map(|attempt| &attempt.failure);
+            if let Some(failure) = outcome
+                .as_ref()
+                .err()
+                .filter(|failure| before != Some(failure))
+            {
+                // Once for each cause: it is tried again and again. The words are those of the condition, which names the loan.
+                let attempt = Attempt {
+                    at,
+                    failure: failure.clone(),
+                    count: 1,
+                };
+                let (reason, message) = attempt.explain();
+                tracing::warn!(reason, message, "no link could be issued");
+            }
             r.attempt = outcome.err().map(|failure| Attempt {
                 at,
                 failure,

@@ -12,7 +12,7 @@ pub fn failure_of(error: &CallError, now: Timestamp) -> Failure {
         Problem::Unauthorized => Failure::Unauthorized,
         // At the sign-in these are no verdict on the item; a firewall may be in between.
         Problem::Forbidden | Problem::NotFound if error.stage() == Stage::SignIn => {
-            Failure::Unavailable
+            Failure::Unanswered(error.to_string())
         }
         Problem::Forbidden => Failure::Forbidden,
         Problem::NotFound => Failure::NotFound,
@@ -21,9 +21,13 @@ pub fn failure_of(error: &CallError, now: Timestamp) -> Failure {
             until: throttled_until(retry_after, now),
         },
         Problem::Refused(_) => Failure::Refused,
+        Problem::NotShareable(_) => Failure::NotShareable(error.to_string()),
         // A conflict may pass; if the item has really changed, the next look at it tells.
-        Problem::Conflict | Problem::Unavailable { .. } | Problem::Timeout | Problem::Broken(_) => {
-            Failure::Unavailable
-        }
+        Problem::Conflict
+        | Problem::ShareConflict
+        | Problem::Unreachable(_)
+        | Problem::Unavailable { .. }
+        | Problem::Timeout
+        | Problem::Broken(_) => Failure::Unanswered(error.to_string()),
     }
 }

@@ -209,6 +209,7 @@ async fn the_skew_of_the_clocks_is_told_from_the_last_answer_with_a_date() {
         method: "GET",
         route: Route::Vaults,
         outcome,
+        cause: None,
     };
     let answer = Answer {
         result: Ok(vec![]),
@@ -237,6 +238,7 @@ async fn what_is_sent_for_a_requester_counts_as_theirs_also_when_it_was_refused(
             retry_after: None,
             date: None,
         },
+        cause: None,
     };
     let answer = || Answer {
         result: Err(CallError::new(Problem::NotFound, Stage::Call, Effect::None)),

@@ -119,14 +119,14 @@ impl Account {
     async fn sign_in(&self, journal: &Journal) -> Result<Resident, CallError> {
         let Shared {
             core,
-            http,
+            network,
             options,
             clock,
             ..
         } = &*self.shared;
         let broken = |fault| stopped(fault, journal);
         let origin = self.token.origin().clone();
-        let egress = Egress::new(http.clone(), origin, options, clock.clone());
+        let egress = Egress::new(network.clone(), origin, options, clock.clone());
         let mut sandbox = Sandbox::start(core, egress, options, clock.clone())
             .await
             .map_err(broken)?;
@@ -200,6 +200,9 @@ fn leaves_client_sound(error: &CallError) -> bool {
         | Problem::Refused(_)
         | Problem::NotActive
         | Problem::Conflict
+        | Problem::NotShareable(_)
+        | Problem::ShareConflict
+        | Problem::Unreachable(_)
         | Problem::Unavailable { .. } => true,
     };
     clear && error.stage() == Stage::Call

@@ -4,6 +4,9 @@
 //! are not looked at: what the core asks for is sent once, straight to where the token says, or not at all.
 
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::io;
+use std::iter;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,8 +18,9 @@ use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::trust::Trust;
 use super::{CoreOptions, UnixClock};
-use crate::onepassword::{Exchange, NoAnswer, Origin, Outcome, Route};
+use crate::onepassword::{Exchange, NoAnswer, Origin, Outcome, Route, Unreached};
 
 /// 1Password may ask us to wait for less, or for a time that is over: what it has just limited is not sent again at once.
 const SHORTEST_WAIT: Duration = Duration::from_secs(5);
@@ -27,6 +31,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// One sandbox's access to the network.
 pub(super) struct Egress {
     client: reqwest::Client,
+    trust: Arc<Trust>,
     origin: Origin,
     exchange_timeout: Duration,
     max_response: usize,
@@ -65,27 +70,50 @@ pub(super) struct Reply {
 #[error("a request to another origin than the token's")]
 pub(super) struct Foreign;
 
-/// The client that all sandboxes share. It keeps connections, never anything about a caller.
-pub(super) fn client(options: &CoreOptions) -> reqwest::Result<reqwest::Client> {
-    reqwest::Client::builder()
+/// The way to the network that all sandboxes share.
+#[derive(Clone)]
+pub(super) struct Network {
+    client: reqwest::Client,
+    trust: Arc<Trust>,
+}
+
+/// Makes it. It keeps connections, never anything about a caller.
+pub(super) fn network(options: &CoreOptions) -> Result<Network, NetworkError> {
+    let trust = Arc::new(Trust::of_this_machine()?);
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(trust.clone().config()?)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()
         .referer(false)
         .connect_timeout(options.connect_timeout)
         .pool_max_idle_per_host(1)
-        .build()
+        .build()?;
+    Ok(Network { client, trust })
+}
+
+/// Why there is no way to the network.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS to 1Password: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The HTTP client cannot be made.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(#[from] reqwest::Error),
 }
 
 impl Egress {
     pub(super) fn new(
-        client: reqwest::Client,
+        network: Network,
         origin: Origin,
         options: &CoreOptions,
         clock: UnixClock,
     ) -> Self {
+        let Network { client, trust } = network;
         Self {
             client,
+            trust,
             origin,
             exchange_timeout: options.exchange_timeout,
             max_response: options.max_response,
@@ -104,7 +132,7 @@ impl Egress {
         let route = target
             .as_ref()
             .map_or(Route::Unknown, |url| Route::of(method, url.path()));
-        let entry = self.journal.begin(method_name(method), route);
+        let mut entry = self.journal.begin(method_name(method), route);
         let (Some(url), Ok(method)) = (target, Method::from_bytes(method.as_bytes())) else {
             entry.end(Outcome::Silent(NoAnswer::Foreign));
             return Err(Foreign);
@@ -124,7 +152,8 @@ impl Egress {
                 entry.end(outcome);
                 Ok(reply)
             }
-            Err(why) => {
+            Err(Silence { why, cause }) => {
+                entry.cause = cause;
                 entry.end(Outcome::Silent(why));
                 Ok(Reply::default())
             }
@@ -139,8 +168,8 @@ impl Egress {
     async fn exchange(
         &self,
         request: reqwest::RequestBuilder,
-    ) -> Result<(Outcome, Reply), NoAnswer> {
-        let response = request.send().await.map_err(|error| no_answer(&error))?;
+    ) -> Result<(Outcome, Reply), Silence> {
+        let response = request.send().await.map_err(|error| self.silence(&error))?;
         let status = response.status();
         let date = date_of(response.headers());
         let outcome = Outcome::Answered {
@@ -169,21 +198,94 @@ impl Egress {
         ))
     }
 
-    async fn read(&self, mut response: Response) -> Result<Zeroizing<Vec<u8>>, NoAnswer> {
+    async fn read(&self, mut response: Response) -> Result<Zeroizing<Vec<u8>>, Silence> {
         let announced =
             usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
         if announced > self.max_response {
-            return Err(NoAnswer::TooLarge);
+            return Err(NoAnswer::TooLarge.into());
         }
         let mut body = Zeroizing::new(Vec::with_capacity(announced));
-        while let Some(chunk) = response.chunk().await.map_err(|error| no_answer(&error))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.silence(&error))?
+        {
             if body.len() + chunk.len() > self.max_response {
-                return Err(NoAnswer::TooLarge);
+                return Err(NoAnswer::TooLarge.into());
             }
             body.extend_from_slice(&chunk);
         }
         Ok(body)
     }
+
+    /// Why nothing came back.
+    fn silence(&self, error: &reqwest::Error) -> Silence {
+        let first: &(dyn Error + 'static) = error;
+        let causes = || iter::successors(Some(first), |error| (*error).source());
+        if !error.is_connect() {
+            let timed_out = error.is_timeout();
+            let why = if timed_out {
+                NoAnswer::Timeout
+            } else {
+                NoAnswer::Interrupted
+            };
+            return why.into();
+        }
+        if let Some(tls) = causes().find_map(tls_error) {
+            let distrusts = matches!(tls, rustls::Error::InvalidCertificate(_));
+            let issuer = distrusts.then(|| self.trust.issuer_refused()).flatten();
+            return Silence {
+                why: NoAnswer::Connect(match distrusts {
+                    true => Unreached::Untrusted,
+                    false => Unreached::Other,
+                }),
+                cause: Some(match issuer {
+                    Some(issuer) => format!("{tls}; it is issued by {issuer}").into(),
+                    None => tls.to_string().into(),
+                }),
+            };
+        }
+        let refused = |error: &(dyn Error + 'static)| {
+            error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+        };
+        let unresolved = |error: &(dyn Error + 'static)| error.to_string().contains("dns error");
+        let why = if causes().any(refused) {
+            Unreached::Refused
+        } else if causes().any(unresolved) {
+            Unreached::Name
+        } else {
+            Unreached::Other
+        };
+        // What lies at the bottom names what happened, and no address with a path.
+        let bottom = causes().last().map(|error| error.to_string().into());
+        Silence {
+            why: NoAnswer::Connect(why),
+            cause: bottom,
+        }
+    }
+}
+
+/// Why nothing came back, and what the network says of it.
+struct Silence {
+    why: NoAnswer,
+    cause: Option<Arc<str>>,
+}
+
+impl From<NoAnswer> for Silence {
+    fn from(why: NoAnswer) -> Self {
+        Self { why, cause: None }
+    }
+}
+
+/// The TLS error that an error is or holds: an I/O error shows what it wraps to nobody who only asks for its source.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(tls) = error.downcast_ref() {
+        return Some(tls);
+    }
+    let wrapped = error.downcast_ref::<io::Error>()?.get_ref()?;
+    tls_error(wrapped)
 }
 
 impl Journal {
@@ -213,10 +315,12 @@ impl Journal {
             method,
             route,
             outcome: Outcome::Silent(NoAnswer::Timeout),
+            cause: None,
         });
         Entry {
             journal: self,
             index: exchanges.len() - 1,
+            cause: None,
         }
     }
 }
@@ -224,6 +328,8 @@ impl Journal {
 struct Entry<'a> {
     journal: &'a Journal,
     index: usize,
+    /// What the network says of it, where nothing comes back.
+    cause: Option<Arc<str>>,
 }
 
 impl Entry<'_> {
@@ -235,6 +341,7 @@ impl Entry<'_> {
             .unwrap_or_else(PoisonError::into_inner);
         let exchange = &mut exchanges[self.index];
         exchange.outcome = outcome;
+        exchange.cause = self.cause;
         tracing::debug!(
             method = exchange.method,
             route = exchange.route.template(),
@@ -269,16 +376,6 @@ fn headers_of(wanted: &BTreeMap<String, String>) -> HeaderMap {
         })
         .filter(|(name, _)| !of_connection.contains(name))
         .collect()
-}
-
-fn no_answer(error: &reqwest::Error) -> NoAnswer {
-    if error.is_connect() {
-        NoAnswer::Connect
-    } else if error.is_timeout() {
-        NoAnswer::Timeout
-    } else {
-        NoAnswer::Interrupted
-    }
 }
 
 fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
@@ -316,7 +413,7 @@ mod tests {
     fn egress_to(origin: &str) -> Egress {
         let options = CoreOptions::default();
         Egress::new(
-            client(&options).expect("a client"),
+            network(&options).expect("a client"),
             Origin::parse(origin).expect("an origin"),
             &options,
             Arc::new(|| Timestamp::UNIX_EPOCH),
@@ -428,6 +525,65 @@ mod tests {
             retry_after(&headers, date),
             seconds.map(Duration::from_secs)
         );
+    }
+
+    /// Made by `openssl req -x509 -newkey ed25519 -nodes -days 36500 -subj "/CN=Corp Inspection CA" -addext subjectAltName=DNS:localhost`.
+    const INSPECTING: &str = include_str!("inspecting_proxy.pem");
+
+    /// What people use to read their traffic: something that answers for 1Password with a certificate of its own.
+    fn inspecting() -> String {
+        use rustls::pki_types::pem::PemObject as _;
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+        let certificate = CertificateDer::from_pem_slice(INSPECTING.as_bytes()).expect("one");
+        let key = PrivateKeyDer::from_pem_slice(INSPECTING.as_bytes()).expect("its key");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .expect("a server");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut server = rustls::ServerConnection::new(Arc::new(config)).expect("a server");
+            // It ends with the alert by which the client refuses the certificate.
+            while server.is_handshaking() && server.complete_io(&mut stream).is_ok() {}
+        });
+        format!("https://localhost:{port}")
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_not_trusted_is_told_with_its_issuer() {
+        let origin = inspecting();
+        let egress = egress_to(&origin);
+        let reply = egress
+            .send(request(&format!("{origin}/api/v3/auth/start")), vec![])
+            .await;
+        assert_eq!(reply.expect("no answer").status, 0);
+        let seen = &egress.journal.exchanges()[0];
+        let untrusted = Outcome::Silent(NoAnswer::Connect(Unreached::Untrusted));
+        assert_eq!(seen.outcome, untrusted, "{:?}", seen.cause);
+        let cause = seen.cause.as_deref().expect("a cause");
+        assert!(
+            cause.ends_with("it is issued by CN=Corp Inspection CA"),
+            "{cause}"
+        );
+    }
+
+    #[rstest]
+    #[case::no_such_name("https://no-such-host.invalid", Unreached::Name)]
+    #[case::nobody_listens("http://127.0.0.1:9", Unreached::Refused)]
+    #[tokio::test]
+    async fn why_no_connection_can_be_made_is_told(#[case] origin: &str, #[case] why: Unreached) {
+        let egress = egress_to(origin);
+        let reply = egress.send(request(&format!("{origin}/api")), vec![]).await;
+        assert_eq!(reply.expect("no answer").status, 0);
+        let seen = &egress.journal.exchanges()[0];
+        let silent = Outcome::Silent(NoAnswer::Connect(why));
+        assert_eq!(seen.outcome, silent, "{:?}", seen.cause);
+        assert!(!seen.was_sent());
     }
 
     #[test]

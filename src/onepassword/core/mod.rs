@@ -18,6 +18,7 @@ mod egress;
 mod heap;
 mod sandbox;
 mod ticker;
+mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +77,7 @@ pub struct CoreAccounts {
 struct Shared {
     core: InstancePre<abi::Host>,
     ticker: Ticker,
-    http: reqwest::Client,
+    network: egress::Network,
     options: CoreOptions,
     clock: UnixClock,
 }
@@ -87,9 +88,9 @@ pub enum CoreError {
     /// The core wants something from its host that this one does not have.
     #[error("the core does not fit this program: {0}")]
     Unfit(wasmtime::Error),
-    /// No HTTP client.
-    #[error("cannot set up HTTPS: {0}; are the system's root certificates installed?")]
-    Http(reqwest::Error),
+    /// No way to the network.
+    #[error("{0}; are the system's root certificates installed?")]
+    Network(egress::NetworkError),
     /// No thread.
     #[error("cannot start the thread that interrupts the core: {0}")]
     Thread(std::io::Error),
@@ -105,7 +106,7 @@ impl CoreAccounts {
         let shared = Shared {
             core: sandbox::prepare(&core.module).map_err(CoreError::Unfit)?,
             ticker: Ticker::start(core.module.engine().clone()).map_err(CoreError::Thread)?,
-            http: egress::client(&options).map_err(CoreError::Http)?,
+            network: egress::network(&options).map_err(CoreError::Network)?,
             options,
             clock,
         };

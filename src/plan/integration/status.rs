@@ -16,7 +16,7 @@ use super::verdict::{Verdict, no, reason_of, sentence, unknown, with_next_try, y
 /// So many vaults are shown.
 const MOST_VAULTS: usize = 100;
 /// The clocks may differ by so much.
-const SKEW_TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
+pub const SKEW_TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
 
 /// What the status should say.
 pub(super) fn status(seen: &Observed<'_>, now: Timestamp) -> OnePasswordIntegrationStatus {
