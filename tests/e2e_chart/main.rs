@@ -11,4 +11,5 @@ mod pod_security;
 mod rendering;
 mod rights;
 mod schemas;
+mod stolen;
 mod whole_run;

@@ -5,19 +5,17 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::rbac::v1::Role;
 use keyloan::api::{
     ACTIVE, AccessDecision, AccessGrant, AccessRecord, EndReason, Phase, RENEW_ANNOTATION,
-    link_name,
 };
 use keyloan_cluster::{OPERATOR_NAMESPACE, apply_yaml, wait_until};
-use kube::api::{DeleteParams, ListParams, PropagationPolicy};
-use kube::{Api, Resource, ResourceExt};
+use kube::api::ListParams;
+use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::installed::{FIRST, Installed};
-use crate::world::{Ask, LINKS, PLATFORM, Say, TEAM, World, condition, needs_approval};
+use crate::world::{Ask, PLATFORM, Say, TEAM, World, condition, needs_approval};
 
 /// The other replicas.
 const SECOND: &str = "keyloan-1";
@@ -114,10 +112,10 @@ async fn deny(world: &World) {
     world.until(&waiting, denied).await;
 }
 
-/// The next link where somebody has deleted the Secret and the Role, then shortly before one ends, then twice after that.
+/// The next link where somebody has deleted the Role, of which the RoleBinding is left, and the Secret, then shortly before one ends, then twice after that.
 async fn renew(world: &World, grant: &AccessGrant) {
+    world.orphan_link(grant).await;
     world.lose_link(grant).await;
-    lose_role_alone(world, grant).await;
     let hour = 60 * MINUTE;
     let links = [
         (2 * MINUTE, false),
@@ -139,19 +137,6 @@ async fn renew(world: &World, grant: &AccessGrant) {
         let link = world.read_link("alice", &grant).await.unwrap();
         assert_eq!(link["sequence"], sequence.to_string());
     }
-}
-
-/// Somebody deletes the Role and keeps what it owns: the RoleBinding, which is of the next Role's no more.
-async fn lose_role_alone(world: &World, grant: &AccessGrant) {
-    let name = link_name(&grant.uid().expect("one"));
-    let roles: Api<Role> = Api::namespaced(world.admin.clone(), LINKS);
-    let orphan = DeleteParams {
-        propagation_policy: Some(PropagationPolicy::Orphan),
-        ..DeleteParams::default()
-    };
-    roles.delete(&name, &orphan).await.unwrap();
-    let gone = async || roles.get_opt(&name).await.unwrap().is_none().then_some(());
-    wait_until("the Role is gone", MINUTE, gone).await.unwrap();
 }
 
 async fn give_back(world: &World, grant: &AccessGrant) {

@@ -67,7 +67,10 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 }
 
 async fn play(stage: &mut Stage, arguments: Arguments) -> Result<i32> {
-    let running = set_up(stage, arguments.programs.as_deref()).await?;
+    // The command may run in any folder.
+    let programs = arguments.programs.map(fs::canonicalize).transpose();
+    let programs = programs.context("find the folder of --programs")?;
+    let running = set_up(stage, programs.as_deref()).await?;
     let token = running.control.token(account::SERVICE_ACCOUNT).await?;
     let connect = connect(&running, &token, &arguments.plan);
     let name = "the integration keyloan/prod is ready";

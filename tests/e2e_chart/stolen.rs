@@ -1,0 +1,376 @@
+//! What a thief of the operator's token can do, by the API server's own word, and what they try in vain.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::authorization::v1::{
+    ResourceRule, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec,
+};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use keyloan::cluster::KubeAccess;
+use keyloan_cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+
+use crate::installed::Installed;
+use crate::world::{LINKS, PLATFORM, TEAM, World};
+
+const RBAC: &str = "rbac.authorization.k8s.io/v1";
+
+/// Everything it may do in the whole cluster, besides what every ServiceAccount may.
+const EVERYWHERE: &str = "
+accessdecisions.keyloan.dev: delete get list watch
+accessflows.keyloan.dev: list watch
+accessflows/status.keyloan.dev: patch
+accessgrants.keyloan.dev: delete get list watch
+accessgrants/status.keyloan.dev: patch
+accessrecords.keyloan.dev: create delete get list patch watch
+events.events.k8s.io: create patch
+mutatingadmissionpolicies.admissionregistration.k8s.io: get list watch
+mutatingadmissionpolicybindings.admissionregistration.k8s.io: get list watch
+namespaces: list watch
+onepasswordintegrations.keyloan.dev: list watch
+onepasswordintegrations/status.keyloan.dev: patch
+validatingadmissionpolicies.admissionregistration.k8s.io: get list watch
+validatingadmissionpolicybindings.admissionregistration.k8s.io: get list watch
+";
+
+/// What it may do in one namespace only.
+const SOMEWHERE: [(&str, &str); 3] = [
+    (
+        OPERATOR_NAMESPACE,
+        "
+accessgrants.keyloan.dev: create
+configmaps \"keyloan-boundary\": create get patch
+leases.coordination.k8s.io: create get update
+",
+    ),
+    (PLATFORM, "\nsecrets: get list watch\n"),
+    (
+        LINKS,
+        "
+leases.coordination.k8s.io: create get
+rolebindings.rbac.authorization.k8s.io: create delete get list
+roles.rbac.authorization.k8s.io: create delete get list
+secrets: create delete get list patch watch
+",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operators_token_is_good_for_this_and_nothing_else() {
+    let values = json!({ "integrationNamespaces": [PLATFORM] });
+    let installed = Installed::from(|chart| chart.folder(), values).await;
+    let world = &installed.world;
+    let thief = world.as_operator().await;
+
+    let namespaces: Api<Namespace> = Api::all(world.admin.clone());
+    let namespaces = namespaces.list(&ListParams::default()).await.unwrap();
+    let everywhere = lines(EVERYWHERE);
+    let plain = plain_account(world).await;
+    for namespace in namespaces.iter().map(ResourceExt::name_any) {
+        let here = SOMEWHERE.iter().find(|(of, _)| *of == namespace);
+        let here = here.map(|(_, rules)| lines(rules)).unwrap_or_default();
+        let wanted: BTreeSet<_> = everywhere.union(&here).cloned().collect();
+        let given = rules(&thief, &namespace).await;
+        let everybodys = rules(&plain, &namespace).await;
+        let given: BTreeSet<_> = given.difference(&everybodys).cloned().collect();
+        assert_eq!(given, wanted, "in {namespace}");
+    }
+    reads_no_secret_of_others(world, &thief).await;
+    gets_no_further(world, &thief).await;
+    writes_nothing_but_links(&thief).await;
+    changes_no_rule_and_becomes_nobody_else(&thief).await;
+}
+
+/// The rules that the API server names for this caller in a namespace.
+async fn rules(client: &Client, namespace: &str) -> BTreeSet<String> {
+    let reviews: Api<SelfSubjectRulesReview> = Api::all(client.clone());
+    let review = SelfSubjectRulesReview {
+        spec: SelfSubjectRulesReviewSpec {
+            namespace: Some(namespace.to_owned()),
+        },
+        ..SelfSubjectRulesReview::default()
+    };
+    let answer = reviews.create(&PostParams::default(), &review).await;
+    let status = answer.unwrap().status.unwrap();
+    assert!(!status.incomplete, "{:?}", status.evaluation_error);
+    status.resource_rules.iter().flat_map(written).collect()
+}
+
+/// A ServiceAccount to which nobody has given anything.
+async fn plain_account(world: &World) -> Client {
+    let account = named("v1", "ServiceAccount", Some(TEAM), json!({}));
+    create(&world.admin, &account, false).await.unwrap();
+    let cluster = &world.cluster;
+    let kubeconfig = cluster.service_account_kubeconfig(TEAM, "stolen").await;
+    let access = KubeAccess::Kubeconfig(kubeconfig.unwrap());
+    keyloan::cluster::connect(&access).await.unwrap()
+}
+
+/// A rule as lines such as `leases.coordination.k8s.io: create get`.
+fn written(rule: &ResourceRule) -> Vec<String> {
+    let mut verbs = rule.verbs.clone();
+    verbs.sort();
+    let names = rule.resource_names.iter().flatten();
+    let names: String = names.map(|name| format!(" {name:?}")).collect();
+    let groups = rule.api_groups.iter().flatten();
+    let resources = |group: &str| {
+        let dot = if group.is_empty() { "" } else { "." };
+        let line = |resource| format!("{resource}{dot}{group}{names}: {}", verbs.join(" "));
+        rule.resources
+            .iter()
+            .flatten()
+            .map(line)
+            .collect::<Vec<_>>()
+    };
+    groups.flat_map(|group| resources(group)).collect()
+}
+
+fn lines(text: &str) -> BTreeSet<String> {
+    text.trim().lines().map(str::to_owned).collect()
+}
+
+/// Neither one by one nor all at once; the administrator, who may, does.
+async fn reads_no_secret_of_others(world: &World, thief: &Client) {
+    let list = ListParams::default();
+    for namespace in [TEAM, OPERATOR_NAMESPACE, "kube-system"] {
+        let theirs = opaque(namespace, "theirs");
+        create(&world.admin, &theirs, false).await.unwrap();
+        let secrets = |client: &Client| Api::<Secret>::namespaced(client.clone(), namespace);
+        secrets(&world.admin).get("theirs").await.unwrap();
+        assert_forbidden(secrets(thief).get("theirs").await);
+        assert_forbidden(secrets(thief).list(&list).await);
+        assert_forbidden(
+            secrets(thief)
+                .watch(&Default::default(), "0")
+                .await
+                .map(drop),
+        );
+        assert_forbidden(
+            secrets(thief)
+                .delete("theirs", &Default::default())
+                .await
+                .map(drop),
+        );
+    }
+    assert_forbidden(Api::<Secret>::all(thief.clone()).list(&list).await);
+    // What an administrator keeps beside the links is not its to take away.
+    create(&world.admin, &opaque(LINKS, "theirs"), false)
+        .await
+        .unwrap();
+    let links: Api<Secret> = Api::namespaced(thief.clone(), LINKS);
+    assert_forbidden(links.delete("theirs", &Default::default()).await.map(drop));
+}
+
+/// Each of these objects would give it more, or lend what nobody approved. Most are fine for an administrator: it is the right that is missing.
+async fn gets_no_further(world: &World, thief: &Client) {
+    let me = json!({ "kind": "ServiceAccount", "name": OPERATOR_SERVICE_ACCOUNT, "namespace": OPERATOR_NAMESPACE });
+    let all = json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }]);
+    let mut everywhere = vec![
+        named(RBAC, "ClusterRole", None, json!({ "rules": all })),
+        named(
+            RBAC,
+            "ClusterRoleBinding",
+            None,
+            binding("ClusterRole", "cluster-admin", &me),
+        ),
+        named(
+            "keyloan.dev/v1alpha1",
+            "AccessDecision",
+            Some(TEAM),
+            json!({ "spec": {
+            "grant": "stolen", "grantUid": "0b54a15c-1", "decision": "Deny",
+        } }),
+        ),
+        named(
+            "keyloan.dev/v1alpha1",
+            "AccessGrant",
+            Some(TEAM),
+            json!({ "spec": {
+            "integration": { "name": "prod", "namespace": PLATFORM },
+            "item": { "vault": "Infra", "item": "db password" },
+            "notAfter": "2999-01-01T00:00:00Z",
+        } }),
+        ),
+    ];
+    for namespace in [TEAM, PLATFORM, OPERATOR_NAMESPACE] {
+        let here = Some(namespace);
+        everywhere.extend([
+            named(RBAC, "Role", here, json!({ "rules": all })),
+            named(
+                RBAC,
+                "RoleBinding",
+                here,
+                binding("ClusterRole", "cluster-admin", &me),
+            ),
+            opaque(namespace, "stolen"),
+            named(
+                "v1",
+                "Pod",
+                here,
+                json!({ "spec": { "containers": [{ "name": "a", "image": "a" }] } }),
+            ),
+        ]);
+    }
+    for object in &everywhere {
+        let refusal = create(thief, object, false).await.expect_err("refused");
+        assert!(refusal.contains("forbidden"), "{object}: {refusal}");
+        // Who decides and who asks is a person; the administrator's own policies hold, too.
+        let made = create(&world.admin, object, true).await;
+        assert!(made.is_ok(), "{object}: {made:?}");
+    }
+    // In its own namespace it makes grants in dry runs only.
+    let mut request = everywhere[3].clone();
+    request["metadata"]["namespace"] = json!(OPERATOR_NAMESPACE);
+    let refusal = create(thief, &request, false).await.expect_err("refused");
+    assert!(refusal.contains("keyloan-identity: "), "{refusal}");
+}
+
+/// Among the links it can write a link, and let one person read it: nothing that mints a token, nothing that gives more.
+async fn writes_nothing_but_links(thief: &Client) {
+    const LINK: &str = "keyloan-link-0b54a15c-0000-4000-8000-000000000000";
+    let in_links = |kind: &str, more: Value| {
+        let api = if kind == "Secret" { "v1" } else { RBAC };
+        let mut object = named(api, kind, Some(LINKS), more);
+        object["metadata"]["name"] = json!(LINK);
+        object
+    };
+    let secret = |of_type: &str| {
+        let mut secret = in_links(
+            "Secret",
+            json!({ "type": of_type, "stringData": { "url": "b" } }),
+        );
+        secret["metadata"]["labels"] = json!({ "keyloan.dev/secret": "link" });
+        secret["metadata"]["annotations"] =
+            json!({ "kubernetes.io/service-account.name": "default" });
+        secret
+    };
+    let role = |names: Value, verbs: Value| {
+        let rule = json!({ "apiGroups": [""], "resources": ["secrets"], "resourceNames": names, "verbs": verbs });
+        in_links("Role", json!({ "rules": [rule] }))
+    };
+    let mallory = json!({ "kind": "User", "name": "mallory@example.com", "apiGroup": "rbac.authorization.k8s.io" });
+    let bound = |kind: &str, role: &str| in_links("RoleBinding", binding(kind, role, &mallory));
+
+    // The twin: one link, and one person who reads it.
+    let own = [
+        secret("keyloan.dev/link"),
+        role(json!([LINK]), json!(["get"])),
+        bound("Role", LINK),
+    ];
+    for object in &own {
+        // A binding is tried only: its name is wanted below.
+        let is_binding = object["kind"] == "RoleBinding";
+        let made = create(thief, object, is_binding).await;
+        assert!(made.is_ok(), "{object}: {made:?}");
+    }
+    let mut under_another_name = bound("Role", LINK);
+    under_another_name["metadata"]["name"] = json!("stolen");
+    let mut for_two = bound("Role", LINK);
+    for_two["subjects"] = json!([mallory, mallory]);
+    let kept_from_it = [
+        opaque(LINKS, "stolen"),
+        opaque(LINKS, "keyloan-link-1"),
+        renamed(secret("kubernetes.io/service-account-token")),
+        renamed(role(Value::Null, json!(["get"]))),
+        renamed(role(json!([LINK]), json!(["get"]))),
+        renamed(role(json!(["keyloan-link-1"]), json!(["get", "delete"]))),
+        bound("Role", "keyloan-links"),
+        bound("ClusterRole", "view"),
+        under_another_name,
+        for_two,
+    ];
+    for object in &kept_from_it {
+        let refusal = create(thief, object, false).await.expect_err("refused");
+        let by_whom = refusal.contains("keyloan-link: ") || refusal.contains("forbidden");
+        assert!(by_whom, "{object}: {refusal}");
+    }
+}
+
+/// The same as another link's.
+fn renamed(mut object: Value) -> Value {
+    object["metadata"]["name"] = json!("keyloan-link-1");
+    object
+}
+
+/// The rules that hold it, and who else it could be.
+async fn changes_no_rule_and_becomes_nobody_else(thief: &Client) {
+    let policies =
+        "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/keyloan-grant-identity";
+    let kinds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/accessgrants.keyloan.dev";
+    for path in [policies, kinds] {
+        let delete = http::Request::delete(path).body(Vec::new()).unwrap();
+        assert_forbidden(thief.request::<Value>(delete).await);
+    }
+    let account = format!(
+        "/api/v1/namespaces/{OPERATOR_NAMESPACE}/serviceaccounts/{OPERATOR_SERVICE_ACCOUNT}/token"
+    );
+    let token =
+        json!({ "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {} });
+    let token = serde_json::to_vec(&token).unwrap();
+    let token = http::Request::post(account).body(token).unwrap();
+    assert_forbidden(thief.request::<Value>(token).await);
+    let path = format!("/api/v1/namespaces/{TEAM}/secrets/theirs");
+    let disguised = http::Request::get(path).header("Impersonate-User", "admin");
+    let disguised = disguised.body(Vec::new()).unwrap();
+    assert_forbidden(thief.request::<Value>(disguised).await);
+}
+
+fn named(api: &str, kind: &str, namespace: Option<&str>, more: Value) -> Value {
+    let mut object = json!({
+        "apiVersion": api, "kind": kind, "metadata": { "name": "stolen", "namespace": namespace },
+    });
+    let members = object.as_object_mut().unwrap();
+    members.extend(more.as_object().unwrap().clone());
+    object
+}
+
+fn opaque(namespace: &str, name: &str) -> Value {
+    let mut secret = named(
+        "v1",
+        "Secret",
+        Some(namespace),
+        json!({ "stringData": { "a": "b" } }),
+    );
+    secret["metadata"]["name"] = json!(name);
+    secret
+}
+
+fn binding(kind: &str, role: &str, subject: &Value) -> Value {
+    json!({
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role },
+        "subjects": [subject],
+    })
+}
+
+/// Creates an object, or tries whether that would do; the error is what the API server says.
+async fn create(client: &Client, object: &Value, dry_run: bool) -> Result<(), String> {
+    let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
+    let types = object.types.clone().unwrap();
+    let (group, version) = types
+        .api_version
+        .split_once('/')
+        .unwrap_or(("", &types.api_version));
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &types.kind));
+    let api: Api<DynamicObject> = match object.namespace() {
+        Some(namespace) => Api::namespaced_with(client.clone(), &namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let params = PostParams {
+        dry_run,
+        ..PostParams::default()
+    };
+    api.create(&params, &object)
+        .await
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+fn assert_forbidden<T: std::fmt::Debug>(answer: kube::Result<T>) {
+    match answer {
+        Err(kube::Error::Api(status))
+            if status.code == 403 || status.message.contains("keyloan-link: ") => {}
+        answer => panic!("not refused: {answer:?}"),
+    }
+}
