@@ -29,11 +29,16 @@ pub(super) fn fits(
     let asked = grant.spec.requester.as_ref();
     let requester = asked.filter(|by| is_same(by, &record.spec.requester));
     let requester = requester.ok_or_else(|| {
-        let message = format!(
-            "the record names {} as the requester, and the request was made by {}: find out who wrote the record, and ask again",
-            record.spec.requester.username,
-            asked.map_or("somebody unknown", |by| &by.username)
-        );
+        let recorded = &record.spec.requester.username;
+        let message = match asked.map(|by| &by.username) {
+            Some(username) if username == recorded => format!(
+                "the record names {recorded} with another e-mail address than the request has: find out who wrote the record, and ask again"
+            ),
+            username => format!(
+                "the record names {recorded} as the requester, and the request was made by {}: find out who wrote the record, and ask again",
+                username.map_or("somebody unknown", String::as_str)
+            ),
+        };
         Objection::new(reasons::TERMS_NOT_CONFIRMED, message)
     })?;
     let Some(integration) = &seen.integration else {

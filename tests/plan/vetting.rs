@@ -187,17 +187,25 @@ fn a_loan_is_renewed_only_within_what_the_integration_allows_now(
     assert!(stalled(&plan));
 }
 
-#[test]
-fn a_loan_whose_record_names_another_requester_is_not_renewed() {
+#[rstest]
+#[case::another_person(
+    |r: &mut AccessRecordSpec| r.requester.username = "mallory".into(),
+    "the record names mallory as the requester, and the request was made by alice: find out who wrote the record, and ask again"
+)]
+#[case::another_mailbox(
+    |r: &mut AccessRecordSpec| r.requester.email = Some(email("m@evil.example")),
+    "the record names alice with another e-mail address than the request has: find out who wrote the record, and ask again"
+)]
+fn a_loan_whose_record_names_another_requester_is_not_renewed(
+    #[case] change: fn(&mut AccessRecordSpec),
+    #[case] says: &str,
+) {
     let world = World::lent()
-        .with(|w| w.record().spec.requester.username = "mallory".into())
+        .with(|w| change(&mut w.record().spec))
         .with(|w| w.asks_to_renew(61));
     let plan = world.plan_at(61);
     assert_eq!(plan.effect, None);
     let (_, reason, message) = condition(&plan, ACTIVE).expect("Active");
     assert_eq!(reason, "RenewalStopped");
-    assert_eq!(
-        message,
-        "the record names mallory as the requester, and the request was made by alice: find out who wrote the record, and ask again"
-    );
+    assert_eq!(message, says);
 }
