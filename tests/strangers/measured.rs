@@ -46,8 +46,6 @@ async fn the_memory_that_strangers_can_make_the_operator_take() {
     tell("200 Secrets with our label and 1.3 MB of owners each").await;
     fat_namespaces(&world).await;
     tell("20 namespaces with 1.3 MB of labels each").await;
-    fat_requests(&world).await;
-    tell("100 requests with 250 kB of annotations each").await;
 
     let head = [
         b"GET /livez HTTP/1.1\r\nhost: x\r\n".as_slice(),
@@ -67,6 +65,9 @@ async fn the_memory_that_strangers_can_make_the_operator_take() {
     println!("lent meanwhile, at ulimit -n 1024");
     tell("1,100 connections that lie idle, and a loan").await;
     drop(idle);
+    // The last: whoever makes them has used up their own places in line.
+    fat_requests(&world).await;
+    tell("100 requests with 250 kB of annotations each").await;
 }
 
 async fn connect(address: &str, count: usize, says: &[u8]) -> Vec<TcpStream> {
