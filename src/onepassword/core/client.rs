@@ -119,14 +119,14 @@ impl Account {
     async fn sign_in(&self, journal: &Journal) -> Result<Resident, CallError> {
         let Shared {
             core,
-            network,
+            http,
             options,
             clock,
             ..
         } = &*self.shared;
         let broken = |fault| stopped(fault, journal);
         let origin = self.token.origin().clone();
-        let egress = Egress::new(network.clone(), origin, options, clock.clone());
+        let egress = Egress::new(http.clone(), origin, options, clock.clone());
         let mut sandbox = Sandbox::start(core, egress, options, clock.clone())
             .await
             .map_err(broken)?;

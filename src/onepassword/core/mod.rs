@@ -17,6 +17,7 @@ pub mod compiler;
 mod egress;
 mod heap;
 mod sandbox;
+mod silence;
 mod ticker;
 mod trust;
 
@@ -77,7 +78,7 @@ pub struct CoreAccounts {
 struct Shared {
     core: InstancePre<abi::Host>,
     ticker: Ticker,
-    network: egress::Network,
+    http: reqwest::Client,
     options: CoreOptions,
     clock: UnixClock,
 }
@@ -88,9 +89,9 @@ pub enum CoreError {
     /// The core wants something from its host that this one does not have.
     #[error("the core does not fit this program: {0}")]
     Unfit(wasmtime::Error),
-    /// No way to the network.
+    /// No HTTP client.
     #[error("{0}; are the system's root certificates installed?")]
-    Network(egress::NetworkError),
+    Http(egress::ClientError),
     /// No thread.
     #[error("cannot start the thread that interrupts the core: {0}")]
     Thread(std::io::Error),
@@ -106,7 +107,7 @@ impl CoreAccounts {
         let shared = Shared {
             core: sandbox::prepare(&core.module).map_err(CoreError::Unfit)?,
             ticker: Ticker::start(core.module.engine().clone()).map_err(CoreError::Thread)?,
-            network: egress::network(&options).map_err(CoreError::Network)?,
+            http: egress::client(&options).map_err(CoreError::Http)?,
             options,
             clock,
         };

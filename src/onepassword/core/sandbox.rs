@@ -203,10 +203,10 @@ mod tests {
         let ticker = Ticker::start(engine.clone()).expect("a ticker");
         let _running = ticker.run();
         let core = prepare(&Module::new(&engine, module).expect("compiled")).expect("linked");
-        let network = egress::network(&options).expect("a network");
+        let client = egress::client(&options).expect("a client");
         let clock: UnixClock = Arc::new(|| Timestamp::UNIX_EPOCH);
         let origin = Origin::parse(ORIGIN).expect("an origin");
-        let egress = Egress::new(network, origin, &options, clock.clone());
+        let egress = Egress::new(client, origin, &options, clock.clone());
         let mut sandbox = Sandbox::start(&core, egress, &options, clock)
             .await
             .expect("started");

@@ -1,0 +1,198 @@
+//! What is sent, and what is told of it.
+
+use rstest::rstest;
+
+use super::*;
+use crate::onepassword::Unreached;
+
+const HOME: &str = "https://my.1password.com";
+
+fn egress() -> Egress {
+    egress_to(HOME)
+}
+
+fn egress_to(origin: &str) -> Egress {
+    let options = CoreOptions::default();
+    Egress::new(
+        client(&options).expect("a client"),
+        Origin::parse(origin).expect("an origin"),
+        &options,
+        Arc::new(|| Timestamp::UNIX_EPOCH),
+    )
+}
+
+fn request(url: &str) -> Request {
+    Request {
+        url: url.to_owned(),
+        method: None,
+        headers: BTreeMap::new(),
+    }
+}
+
+#[rstest]
+#[case::scheme("http://my.1password.com/api")]
+#[case::port("https://my.1password.com:8443/api")]
+#[case::neighbour("https://your.1password.com/api")]
+#[case::parent("https://1password.com/api")]
+#[case::look_alike("https://my.1password.com.evil.example/api")]
+#[case::user("https://my.1password.com@evil.example/api")]
+#[case::credentials("https://a:b@my.1password.com/api")]
+#[case::file("file:///etc/passwd")]
+#[case::nonsense("my.1password.com")]
+#[tokio::test]
+async fn nothing_but_the_tokens_origin_is_asked(#[case] url: &str) {
+    let egress = egress();
+    assert_eq!(
+        egress.send(request(url), Vec::new()).await.err(),
+        Some(Foreign)
+    );
+    let seen = egress.journal.exchanges();
+    assert_eq!(seen[0].outcome, Outcome::Silent(NoAnswer::Foreign));
+}
+
+#[tokio::test]
+async fn nothing_is_sent_once_the_calls_time_is_over_by_the_wall_clock() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.set_nonblocking(true).expect("set");
+    let origin = format!("http://{}", listener.local_addr().expect("bound"));
+    let mut egress = egress_to(&origin);
+    let second = Timestamp::from_second;
+    egress.journal = Journal::until(second(-1).expect("in range"));
+    let url = format!("{origin}/api/v4/itemshare");
+    let reply = egress.send(request(&url), Vec::new()).await;
+    assert_eq!(reply.expect("no answer").status, 0);
+    assert!(listener.accept().is_err(), "nobody came");
+    let seen = egress.journal.exchanges();
+    assert_eq!(seen[0].outcome, Outcome::Silent(NoAnswer::TooLate));
+    assert!(!seen[0].was_sent());
+}
+
+#[test]
+fn the_tokens_origin_may_be_written_in_any_way() {
+    for url in [
+        "https://my.1password.com/api?x=1",
+        "https://MY.1password.com:443/",
+    ] {
+        assert!(
+            egress().leads_home(&Url::parse(url).expect("a URL")),
+            "{url}"
+        );
+    }
+}
+
+#[test]
+fn headers_of_the_connection_are_not_the_cores_business() {
+    let wanted = [
+        ("Host", "evil.example"),
+        ("Content-Length", "0"),
+        ("x-agilebits-mac", "v1|1|x"),
+        ("bad name", "x"),
+    ];
+    let wanted = wanted
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let passed = headers_of(&wanted);
+    assert_eq!(passed.len(), 1);
+    assert_eq!(passed["x-agilebits-mac"], "v1|1|x");
+}
+
+#[rstest]
+#[case("30", Some(30))]
+#[case("Mon, 23 Nov 2026 12:01:00 GMT", Some(60))]
+#[case::past("Mon, 23 Nov 2026 11:00:00 GMT", Some(5))]
+#[case::at_once("0", Some(5))]
+#[case::a_day("86400", Some(86_400))]
+#[case::a_year("31536000", Some(86_400))]
+#[case::a_date_in_a_year("Tue, 23 Nov 2027 12:00:00 GMT", Some(86_400))]
+#[case::more_than_a_number_holds("99999999999999999999999", Some(86_400))]
+#[case::negative("-5", None)]
+#[case::empty("", None)]
+#[case("soon", None)]
+fn retry_after_is_understood_in_both_forms_and_kept_within_reason(
+    #[case] text: &str,
+    #[case] seconds: Option<u64>,
+) {
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        header::DATE,
+        HeaderValue::from_static("Mon, 23 Nov 2026 12:00:00 GMT"),
+    );
+    headers.insert(
+        header::RETRY_AFTER,
+        HeaderValue::from_str(text).expect("a header"),
+    );
+    let date = date_of(&headers);
+    assert_eq!(
+        retry_after(&headers, date),
+        seconds.map(Duration::from_secs)
+    );
+}
+
+/// Made by `openssl req -x509 -newkey ed25519 -nodes -days 36500 -subj "/CN=Corp Inspection CA" -addext subjectAltName=DNS:localhost`.
+const INSPECTING: &str = include_str!("inspecting_proxy.pem");
+
+/// What people use to read their traffic: something that answers for 1Password with a certificate of its own.
+fn inspecting() -> String {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let certificate = CertificateDer::from_pem_slice(INSPECTING.as_bytes()).expect("one");
+    let key = PrivateKeyDer::from_pem_slice(INSPECTING.as_bytes()).expect("its key");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("a server");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut server = rustls::ServerConnection::new(Arc::new(config)).expect("a server");
+        // It ends with the alert by which the client refuses the certificate.
+        while server.is_handshaking() && server.complete_io(&mut stream).is_ok() {}
+    });
+    format!("https://localhost:{port}")
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_told_with_its_issuer() {
+    let origin = inspecting();
+    let egress = egress_to(&origin);
+    let reply = egress
+        .send(request(&format!("{origin}/api/v3/auth/start")), vec![])
+        .await;
+    assert_eq!(reply.expect("no answer").status, 0);
+    let seen = &egress.journal.exchanges()[0];
+    let untrusted = Outcome::Silent(NoAnswer::Connect(Unreached::Untrusted));
+    assert_eq!(seen.outcome, untrusted, "{:?}", seen.cause);
+    let cause = seen.cause.as_deref().expect("a cause");
+    assert!(
+        cause.ends_with("it is issued by CN=Corp Inspection CA"),
+        "{cause}"
+    );
+}
+
+#[rstest]
+#[case::no_such_name("https://no-such-host.invalid", Unreached::Name)]
+#[case::nobody_listens("http://127.0.0.1:9", Unreached::Refused)]
+#[tokio::test]
+async fn why_no_connection_can_be_made_is_told(#[case] origin: &str, #[case] why: Unreached) {
+    let egress = egress_to(origin);
+    let reply = egress.send(request(&format!("{origin}/api")), vec![]).await;
+    assert_eq!(reply.expect("no answer").status, 0);
+    let seen = &egress.journal.exchanges()[0];
+    let silent = Outcome::Silent(NoAnswer::Connect(why));
+    assert_eq!(seen.outcome, silent, "{:?}", seen.cause);
+    assert!(!seen.was_sent());
+}
+
+#[test]
+fn an_exchange_that_is_broken_off_was_a_time_out() {
+    let journal = Journal::until(Timestamp::MAX);
+    let _never_ended = journal.begin("POST", Route::Share);
+    assert_eq!(
+        journal.exchanges()[0].outcome,
+        Outcome::Silent(NoAnswer::Timeout)
+    );
+}
