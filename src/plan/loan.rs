@@ -18,6 +18,7 @@ use super::reasons::grant as reasons;
 use super::retry::Failure;
 use super::status::{self, LoanState};
 use super::terms::{Agreement, length, longest_within};
+use super::vetting::unconfirmed;
 
 /// How long a loan may take to its first link before it is given up.
 const FIRST_LINK_WITHIN: SignedDuration = SignedDuration::from_hours(24);
@@ -49,7 +50,7 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     };
     let counted = &record.spec.decisions;
     let ignored = approval::unheeded(seen, grant, &agreement, counted, now);
-    let state = state(seen, record, &next, ignored, now);
+    let state = state(seen, record, grant, &next, ignored, now);
     let status = status::of_loan(grant, record, state, now);
     // Where another install serves the namespace now, that one says how the loan stands; else the last word stays true.
     let status = Some(status).filter(|_| !seen.unserved);
@@ -247,6 +248,7 @@ fn end(
 fn state(
     seen: &Observed,
     record: &AccessRecord,
+    grant: &AccessGrant,
     next: &Next,
     ignored: Vec<IgnoredDecision>,
     now: Timestamp,
@@ -280,6 +282,7 @@ fn state(
         (None, _) => Err(hindered.unwrap_or((reasons::ISSUING, "the first link is being made".into()))),
     };
     LoanState {
+        unconfirmed: unconfirmed(seen, record, grant, now),
         active,
         stalled,
         secret: here.then(|| seen.secret_of(&record.spec.grant.uid)),

@@ -117,6 +117,8 @@ pub fn of_request(
 /// How a loan that runs stands.
 #[derive(Debug)]
 pub struct LoanState {
+    /// Why the record's word that the loan was approved is not to be believed, if it is not.
+    pub unconfirmed: Option<Why>,
     /// Whether the current link opens; if not, why.
     pub active: Result<(), Why>,
     /// Whether a person has to mend something.
@@ -136,7 +138,15 @@ pub fn of_loan(
 ) -> AccessGrantStatus {
     let links = Links::of(&record.spec);
     let mut conditions = start(grant, now);
-    agreed(&mut conditions, record);
+    let mut status = common(grant, record);
+    match &state.unconfirmed {
+        Some((reason, message)) => {
+            accepted(&mut conditions, &record.spec.terms.flow.name);
+            conditions.say(APPROVED, false, reason, message);
+            status.decisions.clear();
+        }
+        None => agreed(&mut conditions, record),
+    }
     match &state.active {
         Ok(()) => conditions.say(
             ACTIVE,
@@ -169,7 +179,7 @@ pub fn of_loan(
         }),
         access_details: record.spec.terms.access_details.clone(),
         ignored_decisions: state.ignored,
-        ..common(grant, record)
+        ..status
     }
 }
 

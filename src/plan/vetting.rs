@@ -94,15 +94,15 @@ pub(super) fn vet(
     grant: &AccessGrant,
     now: Timestamp,
 ) -> Vetted {
+    let agreement = match confirmed(seen, record, grant, now) {
+        Ok(agreement) => agreement,
+        Err(hold) => return Vetted::held(hold),
+    };
     match vouched_for(seen, grant) {
         Vouched::Yes => {}
         Vouched::AfterACheck => return Vetted::AfterACheck,
         Vouched::No(hold) => return Vetted::held(hold),
     }
-    let agreement = match confirmed(seen, record, grant, now) {
-        Ok(agreement) => agreement,
-        Err(hold) => return Vetted::held(hold),
-    };
     let Some(approval) = &agreement.terms.approval else {
         return Vetted::Agreed(Vec::new());
     };
@@ -118,8 +118,28 @@ pub(super) fn vet(
         Standing::Unverified => Vetted::AfterACheck,
         Standing::Approved { .. } | Standing::Waiting(_) | Standing::Denied(_) => {
             let message = "the record says that the loan was approved, and no decisions say so: find out who wrote the record, and ask again";
-            Vetted::held(unconfirmed(message))
+            Vetted::held(differs(message))
         }
+    }
+}
+
+/// Before the first link: why the record's word that all was approved is not to be believed, if it is not.
+pub(super) fn unconfirmed(
+    seen: &Observed,
+    record: &AccessRecord,
+    grant: &AccessGrant,
+    now: Timestamp,
+) -> Option<(&'static str, String)> {
+    if Links::of(&record.spec).granted_at().is_some() {
+        return None;
+    }
+    match vet(seen, record, grant, now) {
+        Vetted::Not {
+            reason,
+            message,
+            stalled: true,
+        } => Some((reason, message)),
+        _ => None,
     }
 }
 
@@ -135,28 +155,28 @@ fn confirmed(
     let mut flows = found.flows.iter();
     let flow = flows.find(|flow| flow.metadata.uid.as_ref() == Some(&terms.flow.uid));
     let flow = flow.ok_or_else(|| {
-        unconfirmed("the flow that the record names does not let the requester ask; ask again")
+        differs("the flow that the record names does not let the requester ask; ask again")
     })?;
     let subject = found.subject(grant);
     if !item_matches(&flow.spec.items, subject.vault, subject.item) {
-        return Err(unconfirmed(
+        return Err(differs(
             "the flow does not lend this item any more; ask again",
         ));
     }
     let again = agree(&subject, flow)
-        .map_err(|objection| unconfirmed(format!("{}; ask again", objection.message)))?;
+        .map_err(|objection| differs(format!("{}; ask again", objection.message)))?;
     let uid = &again.grant.uid;
     let of = |terms| digest(uid, terms, Some(&record.spec.digest));
     if of(terms) == record.spec.digest && of(&again.terms) == record.spec.digest {
         let digest = record.spec.digest.clone();
         return Ok(Agreement { digest, ..again });
     }
-    Err(unconfirmed(
+    Err(differs(
         "the flow or the integration was changed before the first link, or the record does not say what was agreed; ask again",
     ))
 }
 
-fn unconfirmed(message: impl Into<String>) -> Hold {
+fn differs(message: impl Into<String>) -> Hold {
     Hold::new(Kind::Fails, reasons::TERMS_NOT_CONFIRMED, message)
 }
 

@@ -34,6 +34,10 @@ pub async fn records_of_requests_that_wait(scene: &Scene) {
             stalled && active.is_some_and(|c| REFUSED.contains(&c.reason.as_str()))
         };
         let refused = scene.world.until(&waiting, is_refused).await;
+        let is_approved = condition(&refused, APPROVED).is_some_and(|c| c.status == "True");
+        assert!(!is_approved, "nobody did: {:?}", refused.status);
+        let shown = refused.status.as_ref().map(|s| &s.decisions);
+        assert!(shown.is_some_and(Vec::is_empty), "{shown:?}");
         scene.nothing_else_is_lent().await;
         scene.delete("alice", &refused).await.expect("deleted");
     }

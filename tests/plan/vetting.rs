@@ -100,6 +100,23 @@ fn a_record_that_was_written_by_hand_lends_nothing_that_nobody_approved(
     assert_eq!(end.reason, EndReason::NotIssued);
 }
 
+#[rstest]
+#[case::to_an_address_elsewhere(by_hand(|r| r.terms.recipients = vec![email("m@evil.example")]), false)]
+#[case::without_decisions(by_hand(|_| {}).with(|w| w.seen.decisions.clear()), false)]
+#[case::by_another_flow(by_hand(|r| r.terms.flow.uid = "flow-b".into()), false)]
+#[case::as_it_was_approved(by_hand(|_| {}), true)]
+fn a_record_alone_has_no_loan_called_approved(#[case] world: World, #[case] is_approved: bool) {
+    let world = match world.plan_at(5).effect {
+        Some(Effect::CheckBoundary) => world.one_step(5),
+        _ => world,
+    };
+    let plan = world.plan_at(5);
+    let (approved, _, _) = condition(&plan, APPROVED).expect("Approved");
+    assert_eq!(approved == "True", is_approved);
+    let shown = plan.status.expect("a status").decisions;
+    assert_eq!(shown.is_empty(), !is_approved, "{shown:?}");
+}
+
 /// The honest twin of all of them: the same record, of what was agreed and approved.
 #[test]
 fn a_record_of_what_was_agreed_and_approved_is_lent_whoever_wrote_it() {
