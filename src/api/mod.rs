@@ -42,6 +42,8 @@ pub const RENEW_ANNOTATION: &str = "keyloan.dev/renew-requested-at";
 pub const INSTALL_LABEL: &str = "keyloan.dev/install";
 /// The type of a link's Secret.
 pub const LINK_TYPE: &str = "keyloan.dev/link";
+/// What a link's Secret may hold.
+pub const LINK_KEYS: [&str; 4] = ["url", "expiresAt", "sequence", "accessDetails"];
 /// The prefix of the names of the link Secret, its Role and its RoleBinding; the grant's uid follows.
 pub const LINK_PREFIX: &str = "keyloan-link-";
 

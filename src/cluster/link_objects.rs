@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use super::install::Install;
 use super::wiped::Wiped;
 use crate::api::{
-    AccessDetails, GRANT_UID_LABEL, INSTALL_LABEL, Identity, LINK_TYPE, SECRET_LABEL, link_name,
+    AccessDetails, GRANT_UID_LABEL, INSTALL_LABEL, Identity, LINK_KEYS, LINK_TYPE, SECRET_LABEL,
+    link_name,
 };
 use crate::plan::observed::LinkSeen;
 
@@ -105,14 +106,14 @@ fn contents(url: &str, facts: &LinkFacts) -> (BTreeMap<String, String>, BTreeMap
         (EXPIRES_AT, facts.expires_at.to_string()),
         (ITEM_VERSION, facts.item_version.to_string()),
     ];
+    let details = facts.access_details.as_ref();
+    let [url_key, expires_key, sequence_key, details_key] = LINK_KEYS;
     let mut data = vec![
-        ("url", url.to_owned()),
-        ("expiresAt", expires_at),
-        ("sequence", facts.sequence.to_string()),
+        (url_key, url.to_owned()),
+        (expires_key, expires_at),
+        (sequence_key, facts.sequence.to_string()),
     ];
-    if let Some(details) = &facts.access_details {
-        data.push(("accessDetails", details.0.clone()));
-    }
+    data.extend(details.map(|details| (details_key, details.0.clone())));
     let own = |(key, value): (&str, String)| (key.to_owned(), value);
     (
         annotations.into_iter().map(own).collect(),

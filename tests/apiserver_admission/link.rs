@@ -205,6 +205,8 @@ pub async fn the_operator_writes_no_secret_but_those_of_links(b: &Boundary) {
         in_namespace(secret(), "default"),
         in_namespace(secret(), "keyloan-system"),
         merged(secret(), &json!({ "type": "Opaque" })),
+        merged(secret(), &json!({ "stringData": { "kubeconfig": "x" } })),
+        merged(secret(), &json!({ "data": { "token": "eA==" } })),
         merged(
             secret(),
             &json!({ "metadata": { "labels": { "keyloan.dev/secret": "token" } } }),

@@ -5,7 +5,7 @@ use super::{
     Boundary,
     policy::{Policy, Rule, Scope, same},
 };
-use crate::api::{LINK_PREFIX, LINK_TYPE, SECRET_LABEL};
+use crate::api::{LINK_KEYS, LINK_PREFIX, LINK_TYPE, SECRET_LABEL};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
@@ -38,7 +38,8 @@ const SECRETS: Kind = Kind {
     content: &["data", "type", "immutable"],
     shape: "object.type == variables.linkType\n\
             && has(object.metadata.labels) && variables.secretLabel in object.metadata.labels\n\
-            && object.metadata.labels[variables.secretLabel] == 'link'",
+            && object.metadata.labels[variables.secretLabel] == 'link'\n\
+            && (!has(object.data) || object.data.all(key, key in variables.linkKeys))",
     only: "keyloan-link: Keyloan's operator writes no Secret but those of links, in its own links namespace: write other \
            Secrets under your own name",
 };
@@ -74,6 +75,7 @@ fn written(boundary: &Boundary, kind: &Kind) -> Policy {
         boundary.deleters_variable(),
         boundary.links_variable(),
         ("linkType", format!("'{LINK_TYPE}'")),
+        ("linkKeys", format!("['{}']", LINK_KEYS.join("', '"))),
         ("secretLabel", format!("'{SECRET_LABEL}'")),
         ("isOperator", is_operator()),
         ("isLinksNamespace", is_links_namespace()),
