@@ -95,6 +95,7 @@ impl Cluster {
             metadata: ObjectMeta {
                 name: Some(LINKS_LEASE.to_owned()),
                 namespace: Some(self.install.links_namespace.clone()),
+                labels: Some(self.install.link_labels.clone()),
                 ..ObjectMeta::default()
             },
             spec: Some(LeaseSpec {

@@ -15,7 +15,7 @@ pub struct Install {
     pub links_namespace: String,
     /// The namespaces of the integrations that it serves: it reads their tokens there.
     pub integration_namespaces: BTreeSet<String>,
-    /// More labels of each Secret, Role and RoleBinding that it makes, such as those that a cluster's policies ask for.
+    /// More labels of all that it makes in the links namespace, such as those that a cluster's policies ask for.
     pub link_labels: BTreeMap<String, String>,
 }
 

@@ -472,6 +472,13 @@ async fn the_links_namespace_is_made_unless_it_is_there_and_stays() {
         rendered.contains("--link-label=cost=security"),
         "{rendered}"
     );
+    let here = by_name(objects(&rendered));
+    let mut here: Vec<_> = here
+        .iter()
+        .filter(|(name, _)| name.contains(" keyloan-system-links "))
+        .collect();
+    here.retain(|(_, object)| object["metadata"]["labels"]["cost"] == "security");
+    assert_eq!(here.len(), 2, "its Role and its RoleBinding: {here:?}");
 
     let there = [IMAGE, "--set=links.create=false"];
     let rendered = render(&helm, Chart::Operator, &there).await.unwrap();
