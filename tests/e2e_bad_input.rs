@@ -177,13 +177,15 @@ async fn a_flow_says_which_of_its_rules_match_nothing_and_lends_nothing_past_a_m
     let (message, _) = said("misspelt", "MatchesItems", "RuleMatchesNothing").await;
     let told = r#"exclude[0] names the vault "Infraa", which is not among those that the integration lends from (close to it: "Infra")"#;
     assert!(message.contains(told), "{message}");
-    said("misspelt", "Ready", "ExcludeNamesNoVault").await;
+    let (_, lends) = said("misspelt", "Ready", "ExcludeNamesNoVault").await;
+    assert_eq!(lends, Some(Default::default()), "it lends nothing");
     let (message, _) = said("early", "MatchesItems", "RuleMatchesNothing").await;
     assert!(
         message.contains(r#"exclude[0].tags has "not-yet""#),
         "{message}"
     );
-    said("early", "Ready", "Valid").await;
+    let (_, lends) = said("early", "Ready", "Valid").await;
+    assert!(lends.is_some_and(|lends| lends.items > 0), "{lends:?}");
 
     let only_by = async |flow: &str| world.ask("carol", Ask::item("db password").by(flow)).await;
     let refused = only_by("misspelt").await;

@@ -41,7 +41,10 @@ pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Pl
         .map_or(&[][..], |status| &status.conditions);
     let generation = flow.metadata.generation.unwrap_or(0);
     let mut said = Conditions::new(before, generation, now);
-    match trouble(flow, lender, now) {
+    let trouble = trouble(flow, lender, now);
+    // What matches is not what is lent while nobody knows what the rule is to keep.
+    let keeps_all = matches!(trouble, Some((reasons::EXCLUDE_NAMES_NO_VAULT, _)));
+    match trouble {
         Some((reason, message)) => said.say(api::READY, false, reason, message),
         None => said.say(
             api::READY,
@@ -51,6 +54,13 @@ pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Pl
         ),
     }
     let lends = say_what_matches(&mut said, flow, lender);
+    let lends = lends.map(|lends| {
+        if keeps_all {
+            FlowLends::default()
+        } else {
+            lends
+        }
+    });
     let conditions = said.done();
     let unremarkable = [reasons::VALID, reasons::NOT_LISTED, reasons::RULES_MATCH];
     let warns = |condition: &api::Condition| {
