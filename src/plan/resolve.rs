@@ -104,7 +104,9 @@ pub(super) fn look_up<'a>(
             .map_or(String::new(), |f| format!(" named {f:?}"));
         let misspelt = misspelt_for(seen, grant, requester);
         let misspelt = misspelt.first().map_or_else(String::new, |flow| {
-            format!(". The flow {:?} comes close: {}", flow.name, flow.reason)
+            let why = flow.reason.split_once(": ");
+            let why = why.map_or(flow.reason.as_str(), |(_, words)| words);
+            format!(". The flow {:?} comes close: {why}", flow.name)
         });
         let message = format!(
             "no flow{only} of this integration lets you ask from this namespace; ask its owners for one{misspelt}"

@@ -107,7 +107,11 @@ fn words_of_policy(message: &str) -> String {
 
 /// The API server joins all complaints into one line that repeats the object; its causes are what a person can read.
 fn complaints(status: &Status) -> Vec<String> {
+    // One of these says only that there may be more to say.
+    let is_complaint =
+        |message: &str| !message.starts_with("some validation rules were not checked");
     let causes = status.details.iter().flat_map(|d| &d.causes);
+    let causes = causes.filter(|cause| is_complaint(&cause.message));
     let one = |field: &str, message: &str| {
         // "Invalid value: <the object>: <what is wrong>"
         let words = message.strip_prefix("Invalid value: ").unwrap_or(message);
