@@ -165,8 +165,8 @@ pub fn end_of(link: &LinkRecord) -> Timestamp {
     }
 }
 
-/// Until when a link may open. What is known of its end is by our clock; where 1Password's was known to be ahead of it, the intent says
-/// a later time, which has room for the call besides.
+/// Until when a link may open. A record holds its end by our clock. If 1Password's clock was known to be ahead, the intent names a later
+/// time, less the room that it leaves for the call.
 fn may_open_until(link: &LinkRecord) -> Timestamp {
     let without_call = link.latest_end.0.saturating_sub(CALL_TIMEOUT);
     match &link.outcome {
