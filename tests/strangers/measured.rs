@@ -44,8 +44,10 @@ async fn the_memory_that_strangers_can_make_the_operator_take() {
     fat_secrets(&world, PLATFORM).await;
     fat_secrets(&world, TEAM).await;
     tell("200 Secrets with our label and 1.3 MB of owners each").await;
-    fat_namespaces(&world).await;
+    fat_namespaces(&world, 0..20).await;
     tell("20 namespaces with 1.3 MB of labels each").await;
+    fat_namespaces(&world, 20..60).await;
+    tell("40 more of them").await;
 
     let head = [
         b"GET /livez HTTP/1.1\r\nhost: x\r\n".as_slice(),
@@ -97,12 +99,12 @@ async fn fat_secrets(world: &World, namespace: &str) {
     }
 }
 
-async fn fat_namespaces(world: &World) {
+async fn fat_namespaces(world: &World, numbers: std::ops::Range<u32>) {
     let labels: Map<String, Value> = (0..15_000)
         .map(|n| (format!("example.com/label-{n}"), json!("x".repeat(60))))
         .collect();
     let labels = json!({ "metadata": { "labels": labels } });
-    for n in 0..20 {
+    for n in numbers {
         let mut namespace = labels.clone();
         namespace["metadata"]["name"] = json!(format!("fat-{n}"));
         let api = Api::<Namespace>::all(world.admin.clone());
