@@ -46,6 +46,14 @@ impl<K: Namespaced> Kind<K> {
         }
     }
 
+    /// The same, for what must not wait behind everything else; see [`Verbs::urgent`].
+    pub fn urgent(&self) -> Self {
+        Self {
+            cache: self.cache.clone(),
+            verbs: self.verbs.urgent(),
+        }
+    }
+
     pub(crate) fn cache(&self) -> &Arc<Cache<K>> {
         &self.cache
     }

@@ -21,12 +21,14 @@ use super::errors::{ApiError, Trouble, Words};
 use super::merge;
 use crate::telemetry::{ApiCall, Metrics};
 
-/// No call takes longer, waiting for its turn included.
+/// No call takes longer once it has its turn.
 pub const API_TIMEOUT: Duration = Duration::from_secs(10);
 /// Has the API server answer with an object's metadata alone.
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 /// So many calls are under way at a time.
 const AT_A_TIME: usize = 16;
+/// So many more that must not wait behind those.
+const URGENT_AT_A_TIME: usize = 8;
 
 /// So many objects are listed at a time.
 const LISTED_AT_A_TIME: u32 = 500;
@@ -78,6 +80,7 @@ pub enum Deleted {
 pub struct Verbs {
     client: Client,
     turns: Arc<Semaphore>,
+    urgent: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
 
@@ -86,7 +89,16 @@ impl Verbs {
         Self {
             client,
             turns: Arc::new(Semaphore::new(AT_A_TIME)),
+            urgent: Arc::new(Semaphore::new(URGENT_AT_A_TIME)),
             metrics,
+        }
+    }
+
+    /// The same, for what must not wait behind everything else: handing over a link that has been made, and ending a loan.
+    pub fn urgent(&self) -> Self {
+        Self {
+            turns: self.urgent.clone(),
+            ..self.clone()
         }
     }
 
@@ -348,15 +360,13 @@ impl Verbs {
         words: Words,
         call: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, ApiError> {
-        let in_turn = async {
-            // The semaphore is never closed.
-            let _turn = self.turns.acquire().await.ok();
-            call.await
-        };
-        let outcome = match tokio::time::timeout(API_TIMEOUT, in_turn).await {
+        // The semaphore is never closed. On a busy machine many may wait for long: that is no failure of the call.
+        let turn = self.turns.acquire().await.ok();
+        let outcome = match tokio::time::timeout(API_TIMEOUT, call).await {
             Ok(answer) => answer.map_err(|error| Trouble::of(&error, words)),
             Err(_) => Err(Trouble::Timeout),
         };
+        drop(turn);
         let kind = K::kind(&());
         let word = outcome.as_ref().err().map_or("ok", Trouble::word);
         self.metrics.api_call(ApiCall {

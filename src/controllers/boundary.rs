@@ -1,15 +1,16 @@
 //! Is the boundary in force? Looks at the kinds and the admission policies as they are stored, has the API server refuse the operator,
 //! and keeps what it saw.
 //!
-//! It looks when the operator starts, when a policy changes, when somebody asks for it, and now and then. Whoever asks while a
-//! look is under way shares the next one.
+//! It looks when the operator starts, when a policy changes, when somebody asks for it, and now and then. All who ask while a look is under
+//! way share the next one.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 
 use crate::api::{GROUP, VERSION};
 use crate::cluster::probe::{Own, ask_under_a_false_name, who_am_i};
@@ -31,8 +32,6 @@ const AT_LEAST_EVERY: Duration = Duration::from_secs(600);
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 /// It is looked at again after so long at the latest.
 const LAST_RETRY: Duration = Duration::from_secs(60);
-/// Who asks waits no longer for an answer: two looks, each of them slow.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 /// After so many looks without an answer nobody waits for the first one any longer, and what was known before holds no longer.
 const PATIENCE: u32 = 5;
 /// The API server tells when an object was made to the second: what is made once a change was told is to be younger than that change.
@@ -40,7 +39,11 @@ const A_SECOND: Duration = Duration::from_secs(1);
 /// Where dry runs are made if nothing else is known.
 const ANY_NAMESPACE: &str = "default";
 
-type Answer = Result<(), String>;
+/// Whether the boundary is in force, or why it is not.
+pub type Answer = Result<(), String>;
+
+/// What somebody does once it is known how the boundary stands.
+type Then = Box<dyn FnOnce(Answer) + Send>;
 
 /// What is known of the boundary.
 pub struct Boundary {
@@ -53,7 +56,8 @@ pub struct Boundary {
     links_namespace: String,
     seen: watch::Sender<BoundarySeen>,
     subscribers: RwLock<Vec<Box<dyn Fn() + Send + Sync>>>,
-    asked: Mutex<Vec<oneshot::Sender<Answer>>>,
+    /// By their names.
+    asked: Mutex<HashMap<String, Then>>,
     wanted: Notify,
     looked: watch::Sender<bool>,
 }
@@ -144,19 +148,11 @@ impl Boundary {
         self.seen.borrow().clone()
     }
 
-    /// Looks, and says whether the boundary is in force, or why it is not, or not known to be. The look begins after this call.
-    pub async fn check(&self) -> Result<(), String> {
-        let (answer, answered) = oneshot::channel();
-        lock(&self.asked).push(answer);
+    /// Looks, and has `then` called once it is known whether the boundary is in force: by a look that begins after this call. Of those
+    /// who ask by the same name, the last one is answered.
+    pub fn check(&self, name: &str, then: impl FnOnce(Answer) + Send + 'static) {
+        lock(&self.asked).insert(name.to_owned(), Box::new(then));
         self.wanted.notify_one();
-        match tokio::time::timeout(ANSWER_WITHIN, answered).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err("the operator stops".to_owned()),
-            Err(_) => Err(format!(
-                "whether the admission policies are in force was not found out within {} s, and is tried again",
-                ANSWER_WITHIN.as_secs()
-            )),
-        }
     }
 
     /// Has `notice` called, from now on, whenever [`seen`](Self::seen) changes.
@@ -187,10 +183,15 @@ impl Boundary {
             // Who asks from here on waits for the next look.
             let asked = std::mem::take(&mut *lock(&self.asked));
             changes.mark_unchanged();
-            let answer = self.look(&mut known, thoroughly).await;
-            for waiting in asked {
-                // Who has gone away needs no answer.
-                waiting.send(answer.clone()).ok();
+            match self.look(&mut known, thoroughly).await {
+                Some(answer) => asked.into_values().for_each(|then| then(answer.clone())),
+                // It is looked at again soon.
+                None => {
+                    let mut later = lock(&self.asked);
+                    for (name, then) in asked {
+                        later.entry(name).or_insert(then);
+                    }
+                }
             }
             if known.has_shown || known.failures >= PATIENCE {
                 self.looked.send_replace(true);
@@ -205,7 +206,8 @@ impl Boundary {
         }
     }
 
-    async fn look(&self, known: &mut Known, thoroughly: bool) -> Answer {
+    /// How it stands; `None` if that is not known, and may be soon.
+    async fn look(&self, known: &mut Known, thoroughly: bool) -> Option<Answer> {
         let found = self.examine(known, thoroughly).await;
         known.failures = match found {
             Ok(_) => 0,
@@ -227,7 +229,7 @@ impl Boundary {
                 changed_at: known.changed_at,
             });
         }
-        answer
+        shows.then_some(answer)
     }
 
     /// When the policies last changed, if they are in force. Everything is looked at `thoroughly`, or just what guards identities:

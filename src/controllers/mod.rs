@@ -4,6 +4,7 @@ pub mod boundary;
 pub mod decision;
 pub mod flow;
 pub mod integration;
+mod listing;
 pub mod loan;
 mod quotas;
 pub mod registry;

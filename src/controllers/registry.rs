@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::AbortHandle;
 
+use super::listing::Listing;
 use super::quotas::{Promise, Quotas, Wanted};
 use super::session::{OnBehalf, Session, Tools};
 use super::turns::{Order, Turn, Turns};
@@ -39,8 +40,7 @@ pub struct Registry {
 /// One integration.
 pub(super) struct Entry {
     state: Mutex<State>,
-    /// Held while a vault is listed to find an item: whoever wants the same waits and looks at the result.
-    listing: tokio::sync::Mutex<()>,
+    listing: Listing,
     turns: Turns,
 }
 
@@ -77,6 +77,20 @@ pub(super) struct Asker<'a> {
     pub(super) requester: &'a str,
     /// The loan, by its grant's uid.
     pub(super) loan: &'a str,
+}
+
+/// An item that is looked for in a vault, by title or id, with when that turned out to be necessary.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Search<'a> {
+    pub(super) vault: &'a str,
+    pub(super) looking_for: &'a str,
+    pub(super) since: Timestamp,
+}
+
+/// A turn that has been taken, until it is dropped.
+pub(super) struct AtWork {
+    _turn: Turn,
+    _promise: Option<Promise>,
 }
 
 /// What is in memory about one integration, for its plan.
@@ -167,44 +181,68 @@ impl Registry {
         is_it.then(|| Arc::new(OnBehalf::of(session, requester)) as Arc<dyn OnePassword>)
     }
 
-    /// Waits for a turn at an integration's account: to be taken before an intent to issue a link is written, and kept until the
-    /// link is issued, so that calls do not time out only because many loans begin at once. While it is kept, the link counts as made for
-    /// those that come after it.
-    pub(super) async fn turn(
-        &self,
+    /// Takes a turn at an integration's account: needed before an intent to issue a link is written, and kept until the link is issued,
+    /// so that calls do not time out only because many loans begin at once. While it is kept, the link counts as made for those that
+    /// come after it. Where none is free, the asker is in line for one, of which they are told when it comes up.
+    pub(super) fn turn(
+        self: &Arc<Self>,
         integration: &Key,
         order: Order,
         asker: Asker<'_>,
-    ) -> Option<(Turn, Option<Promise>)> {
+        comes_up: impl FnOnce(AtWork) + Send + 'static,
+    ) -> Option<AtWork> {
         let entry = self.get(integration)?;
-        let turn = entry.turns.turn(order, asker.requester).await;
-        let session = entry.lock().session();
+        let (registry, key) = (self.clone(), integration.clone());
+        let (requester, loan) = (asker.requester.to_owned(), asker.loan.to_owned());
+        let later = move |turn| {
+            let asker = Asker {
+                requester: &requester,
+                loan: &loan,
+            };
+            comes_up(registry.at_work(turn, &key, asker));
+        };
+        let turn = entry
+            .turns
+            .take(order, asker.requester, asker.loan, later)?;
+        Some(self.at_work(turn, integration, asker))
+    }
+
+    fn at_work(&self, turn: Turn, integration: &Key, asker: Asker<'_>) -> AtWork {
+        let entry = self.get(integration);
+        let session = entry.and_then(|entry| entry.lock().session());
         let promise = session.map(|session| {
             let quotas = &self.tools.quotas;
             quotas.promise(session.payer(), asker.loan, asker.requester)
         });
-        Some((turn, promise))
+        AtWork {
+            _turn: turn,
+            _promise: promise,
+        }
     }
 
-    /// Lists one vault to find an item by title or id, and remembers if that did not settle it. Whoever has to wait for another
-    /// listing of the integration may find its question settled by that one.
-    pub async fn list_vault(
+    /// Lists one vault to find an item by title or id, and remembers if that did not settle it. While another listing of the integration is
+    /// under way, which may settle it, nothing is done, and `then` is called when that has ended: once for each loan. Says whether it is settled.
+    pub(super) async fn list_vault(
         &self,
         integration: &Key,
-        vault: &str,
-        looking_for: &str,
-        requester: &str,
-    ) -> Result<(), CallError> {
+        search: Search<'_>,
+        asker: Asker<'_>,
+        then: impl FnOnce() + Send + 'static,
+    ) -> Result<bool, CallError> {
+        let Search {
+            vault, looking_for, ..
+        } = search;
         let unusable = || CallError::unsent(Problem::Unavailable { status: None });
         let entry = self.get(integration).ok_or_else(unusable)?;
-        let asked_at = self.tools.clock.now();
-        let _one_at_a_time = entry.listing.lock().await;
         let session = entry.lock().session().ok_or_else(unusable)?;
-        if entry.is_settled(vault, looking_for, asked_at) {
-            return Ok(());
+        let Some(_listing) = entry.listing.begin(asker.loan, then) else {
+            return Ok(false);
+        };
+        if entry.is_settled(search) {
+            return Ok(true);
         }
         let at = self.tools.clock.now();
-        let account = OnBehalf::of(session, requester);
+        let account = OnBehalf::of(session, asker.requester);
         let items = account.items(&VaultId(vault.to_owned())).await.result?;
         entry.relist(
             vault,
@@ -214,7 +252,7 @@ impl Registry {
         );
         let listed = self.listed.read().unwrap_or_else(PoisonError::into_inner);
         listed.iter().for_each(|told| told(integration));
-        Ok(())
+        Ok(true)
     }
 
     /// The entry of an integration; made if there is none.
@@ -279,7 +317,7 @@ impl Default for Entry {
     fn default() -> Self {
         Self {
             state: Mutex::default(),
-            listing: tokio::sync::Mutex::default(),
+            listing: Listing::default(),
             turns: Turns::new(AT_A_TIME),
         }
     }
@@ -368,14 +406,21 @@ impl Entry {
             .map(|(_, inventory)| inventory.clone())
     }
 
-    /// Whether a listing that was made since then has settled a name, one way or the other.
-    fn is_settled(&self, vault: &str, name: &str, since: Timestamp) -> bool {
+    /// Whether a listing that was made since it was wanted has settled a name, one way or the other.
+    fn is_settled(&self, search: Search<'_>) -> bool {
+        let Search {
+            vault,
+            looking_for,
+            since,
+        } = search;
         match self
             .inventory()
             .as_ref()
             .map(|inventory| inventory.vault(vault))
         {
-            Some(Lookup::One(vault)) => vault.listed_at > since || vault.has_refuted(name, since),
+            Some(Lookup::One(vault)) => {
+                vault.listed_at > since || vault.has_refuted(looking_for, since)
+            }
             _ => false,
         }
     }

@@ -21,11 +21,15 @@ use crate::controllers::registry::Registry;
 use crate::controllers::sweep::Sweep;
 use crate::manifests::{ManifestError, Releases};
 use crate::onepassword::core::{ArtifactError, CoreAccounts, CoreError, artifact};
-use crate::runtime::{PassPanicked, Passes, Supervisor, TaskError, Tasks};
+use crate::runtime::{Class, PassPanicked, Passes, Supervisor, TaskError, Tasks, Urgency};
 use crate::telemetry::Metrics;
 
 /// Giving the lease back at the end takes no longer.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Besides its call to 1Password, a link takes no longer from its intent to its end: unless the API server is out of reach, and then
+/// waiting longer helps little.
+pub const KUBERNETES_FINISHES_WITHIN: Duration = Duration::from_secs(25);
 
 /// Why the operator could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +111,8 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let accounts = CoreAccounts::new(&core, settings.core_options.clone(), core_time)?;
     let client = connect(&settings.kube).await?;
 
-    let supervisor = Supervisor::new();
+    let supervisor = Supervisor::new()
+        .finishing_within(settings.core_options.call_timeout + KUBERNETES_FINISHES_WITHIN);
     let tasks = supervisor.tasks();
     let cluster = Arc::new(Cluster::new(
         client,
@@ -155,12 +160,20 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         .as_ref()
         .map(|election| cluster.election(&election.namespace, &election.lease, &election.identity));
     let candidate = election.clone();
+    let stopping = tasks.clone();
     tasks.keep("controllers", async move {
         cluster.synced().await;
         tracing::info!(install = %cluster.install, "all objects are known");
         // Nothing is said to be unguarded only because nobody has looked yet.
         boundary.looked().await;
-        lead(candidate, controllers).await
+        let until_stopped = async move {
+            tokio::select! {
+                ended = controllers => ended,
+                // Nothing more is begun. The lease is kept until what was begun is finished, and given up then.
+                () = stopping.stopping() => std::future::pending().await,
+            }
+        };
+        lead(candidate, until_stopped).await
     });
     let watched = clock.clone();
     tasks.keep("clock", async move {
@@ -214,6 +227,7 @@ fn prepare(
         boundary.clone(),
         clock.clone(),
         loan_events,
+        tasks.clone(),
     );
     loans.subscribe(&loan_passes);
     let flows = Arc::new(Flows {
@@ -242,24 +256,28 @@ fn prepare(
         clock: clock.clone(),
         events: cluster.events("sweep", tasks),
     };
-    let all_loans = loans.clone();
+    let (all_loans, classified) = (loans.clone(), loans.clone());
     async move {
         tokio::select! {
             never = sweep.run() => match never {},
             ended = decision_passes.run(
                 || cluster.decisions.keys(),
+                |_| Class::of(Urgency::Request),
                 move |key| decisions.clone().pass(key),
             ) => ended,
             ended = integration_passes.run(
                 || cluster.integrations.keys(),
+                |_| Class::of(Urgency::Request),
                 move |key| integrations.clone().pass(key),
             ) => ended,
             ended = flow_passes.run(
                 || cluster.flows.keys(),
+                |_| Class::of(Urgency::Request),
                 move |key| flows.clone().pass(key),
             ) => ended,
             ended = loan_passes.run(
                 || all_loans.keys(),
+                move |key| classified.class(key),
                 move |key| loans.clone().pass(key),
             ) => ended,
         }

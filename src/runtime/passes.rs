@@ -1,9 +1,11 @@
 //! Passes: looks at one object after the other, never twice at the same one at a time, again when something changed or when it is time.
 //!
-//! A pass that takes long holds up no other object. Unlike kube's controller, it also looks at objects that are gone,
-//! follows the wall clock, and ends the operator when a pass panics instead of falling silent.
+//! So many passes are under way at a time, the most urgent first. One that waits for something slow steps aside and holds up no other
+//! object. Unlike kube's controller, this also looks at objects that are gone, follows the wall clock, has those wait that can wait, and
+//! ends the operator when a pass panics instead of falling silent.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+mod queue;
+
 use std::fmt::Display;
 use std::future::Future;
 use std::hash::Hash;
@@ -17,14 +19,52 @@ use tokio::task::JoinSet;
 use super::Clock;
 use crate::telemetry::Metrics;
 
-/// Each object is looked at again after so long at the latest.
-const AT_LEAST_EVERY: SignedDuration = SignedDuration::from_mins(10);
-/// A failed pass is repeated after so long, then after twice as long, and so on.
-const FIRST_RETRY: SignedDuration = SignedDuration::from_secs(1);
-/// So many passes in a row may do something; then something is wrong, and the object has to wait as if they had failed.
-const MOST_IN_A_ROW: u32 = 20;
-/// A failed pass is repeated after so long at the latest.
-const LAST_RETRY: SignedDuration = SignedDuration::from_mins(5);
+use queue::{AT_LEAST_EVERY, Queue};
+
+/// How urgent a pass is: the first is the most urgent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Something is to end.
+    Ending,
+    /// Something was begun that cannot be taken back.
+    HandOver,
+    /// Something that runs is to go on.
+    Renewal,
+    /// Somebody asks for something.
+    Request,
+    /// Nothing is due: the object is only looked at now and then.
+    Routine,
+}
+
+impl Urgency {
+    /// Whether there are places for it that others do not take.
+    fn cannot_wait(self) -> bool {
+        self <= Self::HandOver
+    }
+}
+
+/// How urgent an object's pass is, and whose it is: passes of the same urgency go round by owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Class {
+    /// How urgent.
+    pub urgency: Urgency,
+    /// Whose.
+    pub owner: String,
+}
+
+impl Class {
+    /// Of this urgency, and of nobody in particular.
+    pub fn of(urgency: Urgency) -> Self {
+        Self {
+            urgency,
+            owner: String::new(),
+        }
+    }
+
+    fn routine() -> Self {
+        Self::of(Urgency::Routine)
+    }
+}
 
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,21 +102,6 @@ struct Shared<K> {
     added: Notify,
 }
 
-struct Queue<K> {
-    /// Before its passes run, nothing is kept of what is asked for: a replica that waits for its turn would gather all that ever was.
-    runs: bool,
-    ready: VecDeque<K>,
-    /// What is in `ready`, or is to be once its present pass has ended.
-    asked: HashSet<K>,
-    /// Each with who tells its pass that it is asked for again.
-    passing: HashMap<K, Arc<Notify>>,
-    wakes: HashMap<K, Timestamp>,
-    due: BTreeMap<Timestamp, HashSet<K>>,
-    failures: HashMap<K, u32>,
-    /// How many passes in a row have done something.
-    applied: HashMap<K, u32>,
-}
-
 /// A pass panicked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a pass of the {0} controller panicked; where, the log says")]
@@ -104,31 +129,41 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> Passes<K> {
     /// Asks for a pass over this object, soon. Asking several times before the pass begins asks for one; asking before the passes
     /// [run](Self::run) for none.
     pub fn ask(&self, key: K) {
-        let mut queue = self.lock();
-        if queue.runs {
-            queue.ask(key);
-            self.0.added.notify_one();
-        }
+        self.lock().ask(key);
+        self.0.added.notify_one();
+    }
+
+    /// For the pass over this object that is under way, when it begins to wait for something slow: from here on it takes no other's place.
+    /// What it waits for has to be bounded by something else.
+    pub fn step_aside(&self, key: &K) {
+        self.lock().set_aside(key);
+        self.0.added.notify_one();
     }
 
     /// For the pass over this object that is under way: waits until another one is asked for. What was asked for since the pass
     /// began counts, too; once each.
     pub async fn asked_again(&self, key: &K) {
-        let asked = self.lock().passing.get(key).cloned();
-        match asked {
-            Some(asked) => asked.notified().await,
+        let told = self.lock().told(key);
+        match told {
+            Some(told) => told.notified().await,
             None => std::future::pending().await,
         }
     }
 
-    /// Runs the passes, first over all that there is then; returns only when one of them panics.
-    pub async fn run<I, F, P>(self, all: impl FnOnce() -> I, pass: F) -> Result<(), PassPanicked>
+    /// Runs the passes, first over all that there is then, each as urgent as `classify` says when it is asked for; returns only when one
+    /// of them panics.
+    pub async fn run<I, F, P>(
+        self,
+        all: impl FnOnce() -> I,
+        classify: impl Fn(&K) -> Class + Send + Sync + 'static,
+        pass: F,
+    ) -> Result<(), PassPanicked>
     where
         I: IntoIterator<Item = K>,
         F: Fn(K) -> P,
         P: Future<Output = Outcome> + Send + 'static,
     {
-        self.lock().runs = true;
+        self.lock().classify = Some(Box::new(classify));
         // What comes while this is looked up is asked for already.
         all().into_iter().for_each(|key| self.ask(key));
         let mut passing: JoinSet<(K, Outcome)> = JoinSet::new();
@@ -164,203 +199,10 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> Passes<K> {
     }
 }
 
-impl<K: Clone + Eq + Hash> Queue<K> {
-    fn new() -> Self {
-        Self {
-            runs: false,
-            ready: VecDeque::new(),
-            asked: HashSet::new(),
-            passing: HashMap::new(),
-            wakes: HashMap::new(),
-            due: BTreeMap::new(),
-            failures: HashMap::new(),
-            applied: HashMap::new(),
-        }
-    }
-
-    fn ask(&mut self, key: K) {
-        let is_new = self.asked.insert(key.clone());
-        match self.passing.get(&key) {
-            Some(asked) => asked.notify_one(),
-            None if is_new => self.ready.push_back(key),
-            None => {}
-        }
-    }
-
-    fn ask_for_all_that_wait(&mut self) {
-        let waiting: Vec<K> = self.wakes.keys().cloned().collect();
-        waiting.into_iter().for_each(|key| self.ask(key));
-    }
-
-    /// What is to begin now, and when something else will be due.
-    fn take(&mut self, now: Timestamp) -> (Vec<K>, Option<Timestamp>) {
-        while let Some(entry) = self.due.first_entry().filter(|entry| *entry.key() <= now) {
-            for key in entry.remove() {
-                self.wakes.remove(&key);
-                self.ask(key);
-            }
-        }
-        let begin: Vec<K> = self.ready.drain(..).collect();
-        for key in &begin {
-            self.asked.remove(key);
-            self.passing.insert(key.clone(), Arc::default());
-            self.forget_wake(key);
-        }
-        (begin, self.due.first_key_value().map(|(at, _)| *at))
-    }
-
-    fn end(&mut self, key: K, outcome: Outcome, now: Timestamp) {
-        self.passing.remove(&key);
-        let outcome = self.unless_in_a_circle(&key, outcome);
-        if outcome != Outcome::Failed {
-            self.failures.remove(&key);
-        }
-        let later = |by| now.saturating_add(by).unwrap_or(Timestamp::MAX);
-        match outcome {
-            Outcome::Applied => self.ask(key.clone()),
-            Outcome::Waiting(until) => {
-                let latest = later(AT_LEAST_EVERY);
-                self.wake(key.clone(), until.map_or(latest, |until| until.min(latest)));
-            }
-            Outcome::Failed => {
-                let failures = self.failures.entry(key.clone()).or_default();
-                let wait = (FIRST_RETRY * (1_i32 << (*failures).min(10))).min(LAST_RETRY);
-                *failures += 1;
-                self.wake(key.clone(), later(wait));
-            }
-            Outcome::Gone => {}
-        }
-        // Asked for during the pass: only now it may begin.
-        if self.asked.contains(&key) && !self.ready.contains(&key) {
-            self.ready.push_back(key);
-        }
-    }
-
-    /// A plan that never comes to rest would go round as fast as it can, and may ask 1Password each time.
-    fn unless_in_a_circle(&mut self, key: &K, outcome: Outcome) -> Outcome {
-        if outcome != Outcome::Applied {
-            self.applied.remove(key);
-            return outcome;
-        }
-        let in_a_row = self.applied.entry(key.clone()).or_default();
-        *in_a_row += 1;
-        match *in_a_row <= MOST_IN_A_ROW {
-            true => Outcome::Applied,
-            false => Outcome::Failed,
-        }
-    }
-
-    fn wake(&mut self, key: K, at: Timestamp) {
-        self.forget_wake(&key);
-        self.wakes.insert(key.clone(), at);
-        self.due.entry(at).or_default().insert(key);
-    }
-
-    fn forget_wake(&mut self, key: &K) {
-        let Some(at) = self.wakes.remove(key) else {
-            return;
-        };
-        if let Some(keys) = self.due.get_mut(&at) {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.due.remove(&at);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use tokio::sync::mpsc;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(seconds).expect("in range")
-    }
-
-    #[test]
-    fn asking_twice_is_one_pass_and_asking_during_a_pass_is_another_one_after_it() {
-        let mut queue = Queue::new();
-        queue.ask("a");
-        queue.ask("a");
-        assert_eq!(queue.take(at(0)).0, ["a"]);
-        queue.ask("a");
-        assert!(queue.take(at(0)).0.is_empty(), "never twice at a time");
-        queue.end("a", Outcome::Waiting(None), at(0));
-        assert_eq!(queue.take(at(0)).0, ["a"]);
-    }
-
-    #[test]
-    fn a_pass_that_waits_is_repeated_when_it_is_time_and_after_ten_minutes_at_the_latest() {
-        let mut queue = Queue::new();
-        for (key, until) in [
-            ("soon", Some(at(5))),
-            ("late", Some(at(9_999))),
-            ("open", None),
-        ] {
-            queue.ask(key);
-            queue.take(at(0));
-            queue.end(key, Outcome::Waiting(until), at(0));
-        }
-        assert_eq!(queue.take(at(4)), (vec![], Some(at(5))));
-        assert_eq!(queue.take(at(5)).0, ["soon"]);
-        let mut last = queue.take(at(600)).0;
-        last.sort_unstable();
-        assert_eq!(last, ["late", "open"]);
-    }
-
-    #[test]
-    fn failures_are_repeated_ever_more_slowly_until_one_succeeds() {
-        let mut queue = Queue::new();
-        let mut now = at(0);
-        let mut waits = vec![];
-        for outcome in [Outcome::Failed; 11]
-            .into_iter()
-            .chain([Outcome::Waiting(Some(at(0)))])
-        {
-            queue.ask("a");
-            queue.take(now);
-            queue.end("a", outcome, now);
-            let next = queue.wakes["a"];
-            waits.push(next.duration_since(now).as_secs());
-            now = next;
-        }
-        assert_eq!(waits[..10], [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]);
-        assert!(queue.failures.is_empty());
-    }
-
-    #[test]
-    fn what_is_gone_is_forgotten_entirely() {
-        let mut queue = Queue::new();
-        queue.ask("a");
-        queue.take(at(0));
-        queue.end("a", Outcome::Gone, at(0));
-        assert_eq!(queue.take(at(1_000_000)), (vec![], None));
-        queue.ask_for_all_that_wait();
-        assert!(queue.take(at(1_000_000)).0.is_empty());
-    }
-
-    #[test]
-    fn a_plan_that_never_comes_to_rest_is_slowed_down() {
-        let mut queue = Queue::new();
-        queue.ask("a");
-        let mut passes = 0;
-        while passes < 1000 && !queue.take(at(0)).0.is_empty() {
-            passes += 1;
-            queue.end("a", Outcome::Applied, at(0));
-        }
-        assert_eq!(passes, MOST_IN_A_ROW + 1);
-        assert_eq!(queue.take(at(1)).0, ["a"], "it is tried again later");
-        queue.end("a", Outcome::Waiting(None), at(1));
-        queue.ask("a");
-        queue.take(at(1));
-        queue.end("a", Outcome::Applied, at(1));
-        assert_eq!(
-            queue.take(at(1)).0,
-            ["a"],
-            "after a rest it may act at once again"
-        );
-    }
 
     fn passes() -> (Passes<&'static str>, Clock) {
         let clock = Clock::system();
@@ -376,6 +218,7 @@ mod tests {
         let (sender, mut done) = mpsc::unbounded_channel();
         let running = tokio::spawn(passes.run(
             || ["hung", "fine"],
+            |_| Class::of(Urgency::Request),
             move |key| {
                 let sender = sender.clone();
                 async move {
@@ -398,6 +241,7 @@ mod tests {
         let (asking, heard) = (passes.clone(), passes.clone());
         let running = tokio::spawn(passes.run(
             || ["hung"],
+            |_| Class::of(Urgency::Request),
             move |key| {
                 let (sender, heard) = (sender.clone(), heard.clone());
                 async move {
@@ -422,6 +266,7 @@ mod tests {
         let (sender, mut done) = mpsc::unbounded_channel();
         let running = tokio::spawn(passes.run(
             || ["a"],
+            |_| Class::of(Urgency::Request),
             move |key| {
                 sender.send(key).ok();
                 async { Outcome::Waiting(None) }
@@ -440,10 +285,11 @@ mod tests {
         for key in ["gone", "there"] {
             passes.ask(key);
         }
-        assert!(passes.lock().ready.is_empty() && passes.lock().asked.is_empty());
+        assert!(passes.lock().holds_nothing());
         let (sender, mut done) = mpsc::unbounded_channel();
         let running = tokio::spawn(passes.run(
             || ["there"],
+            |_| Class::of(Urgency::Request),
             move |key| {
                 sender.send(key).ok();
                 async { Outcome::Waiting(None) }
@@ -457,7 +303,13 @@ mod tests {
     #[tokio::test]
     async fn a_panic_ends_the_run() {
         let (passes, _) = passes();
-        let outcome = passes.run(|| ["a"], |_| async { panic!("planted") }).await;
+        let outcome = passes
+            .run(
+                || ["a"],
+                |_| Class::of(Urgency::Request),
+                |_| async { panic!("planted") },
+            )
+            .await;
         assert_eq!(outcome, Err(PassPanicked("test")));
     }
 }

@@ -11,6 +11,8 @@ use tokio::task::AbortHandle;
 
 /// At shutdown, tasks get so long to come to rest.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// At shutdown, what is not to be left half done is waited for so long, unless a supervisor was told otherwise.
+const FINISHES_WITHIN: Duration = Duration::from_secs(60);
 
 /// Why the operator cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,9 +37,20 @@ pub enum TaskError {
 #[derive(Clone, Debug)]
 pub struct Tasks {
     failures: mpsc::UnboundedSender<TaskError>,
-    stop: watch::Receiver<bool>,
+    stop: watch::Receiver<Stage>,
     /// Each task holds a sender while it runs: the supervisor's receiver ends with the last one.
     running: mpsc::WeakSender<()>,
+    /// The same, for what is not to be left half done.
+    finishing: mpsc::WeakSender<()>,
+}
+
+/// How far a shutdown has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Runs,
+    /// Nothing is begun that is not to be left half done.
+    Finishes,
+    Stops,
 }
 
 /// Ends what its [`Tasks`] have started.
@@ -45,21 +58,26 @@ pub struct Tasks {
 pub struct Supervisor {
     tasks: Tasks,
     failures: mpsc::UnboundedReceiver<TaskError>,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Stage>,
     running: mpsc::Sender<()>,
     at_rest: mpsc::Receiver<()>,
+    finishing: mpsc::Sender<()>,
+    finished: mpsc::Receiver<()>,
+    finishes_within: Duration,
 }
 
 impl Supervisor {
     /// With no tasks yet.
     pub fn new() -> Self {
         let (failures, failed) = mpsc::unbounded_channel();
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = watch::channel(Stage::Runs);
         let (running, at_rest) = mpsc::channel(1);
+        let (finishing, finished) = mpsc::channel(1);
         let tasks = Tasks {
             failures,
             stop: stopped,
             running: running.downgrade(),
+            finishing: finishing.downgrade(),
         };
         Self {
             tasks,
@@ -67,7 +85,16 @@ impl Supervisor {
             stop,
             running,
             at_rest,
+            finishing,
+            finished,
+            finishes_within: FINISHES_WITHIN,
         }
+    }
+
+    /// The same, which waits so long at shutdown for what is not to be left half done.
+    pub fn finishing_within(mut self, time: Duration) -> Self {
+        self.finishes_within = time;
+        self
     }
 
     /// To start tasks with.
@@ -75,7 +102,8 @@ impl Supervisor {
         self.tasks.clone()
     }
 
-    /// Lets the tasks run until `shutdown` is complete or one of them fails; then stops all of them and waits until they are at rest.
+    /// Lets the tasks run until `shutdown` is complete or one of them fails; then waits for what is not to be left half done, stops all the
+    /// others and waits until they are at rest.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), TaskError> {
         let Self {
             tasks,
@@ -83,6 +111,9 @@ impl Supervisor {
             stop,
             running,
             mut at_rest,
+            finishing,
+            mut finished,
+            finishes_within,
         } = self;
         drop(tasks);
         let outcome = tokio::select! {
@@ -93,7 +124,15 @@ impl Supervisor {
                 None => Ok(()),
             },
         };
-        stop.send_replace(true);
+        stop.send_replace(Stage::Finishes);
+        drop(finishing);
+        if tokio::time::timeout(finishes_within, finished.recv())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some work was not finished in time and is abandoned");
+        }
+        stop.send_replace(Stage::Stops);
         drop(running);
         if tokio::time::timeout(PATIENCE, at_rest.recv())
             .await
@@ -143,6 +182,33 @@ impl Tasks {
         })
     }
 
+    /// Does what is not to be left half done: it goes on also when whoever waits for it is gone, and a shutdown waits for it. `None` if
+    /// it was not begun, because the operator stops, or ended by a panic.
+    pub async fn finish<T: Send + 'static>(
+        &self,
+        name: impl Into<String>,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let runs = *self.stop.borrow() == Stage::Runs;
+        let finishing = self.finishing.upgrade().filter(|_| runs)?;
+        let (failures, name) = (self.failures.clone(), name.into());
+        let work = async move {
+            let outcome = AssertUnwindSafe(work).catch_unwind().await;
+            drop(finishing);
+            outcome
+                .map_err(|_| failures.send(TaskError::Panicked(name)))
+                .ok()
+        };
+        tokio::spawn(work).await.ok().flatten()
+    }
+
+    /// Waits until the operator begins to stop.
+    pub async fn stopping(&self) {
+        let mut stop = self.stop.clone();
+        // The supervisor holds the sender until all is over.
+        stop.wait_for(|stage| *stage > Stage::Runs).await.ok();
+    }
+
     fn spawn(
         &self,
         name: String,
@@ -152,6 +218,7 @@ impl Tasks {
             failures,
             mut stop,
             running,
+            ..
         } = self.clone();
         // Without a sender to hold, the operator is shutting down and nothing new begins.
         let running = running.upgrade();
@@ -161,7 +228,7 @@ impl Tasks {
         let supervised = async move {
             let outcome = tokio::select! {
                 outcome = AssertUnwindSafe(task).catch_unwind() => outcome,
-                _ = stop.wait_for(|stop| *stop) => Ok(None),
+                _ = stop.wait_for(|stage| *stage == Stage::Stops) => Ok(None),
             };
             let failure = outcome.unwrap_or(Some(TaskError::Panicked(name)));
             if let Some(failure) = failure {
@@ -215,6 +282,52 @@ mod tests {
         supervisor.tasks().run("long", pending()).abort();
         tokio::task::yield_now().await;
         assert_eq!(supervisor.run(async {}).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_to_be_left_half_done_is_finished_before_the_others_stop() {
+        let supervisor = Supervisor::new();
+        let (tasks, (go_on, wait)) = (supervisor.tasks(), tokio::sync::oneshot::channel::<()>());
+        let (watched, mut watch) = mpsc::channel::<()>(1);
+        tasks.run("watch", async move {
+            let _watched = watched;
+            pending::<()>().await;
+        });
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let work = async move {
+            begun.send(()).expect("somebody listens");
+            wait.await.is_ok()
+        };
+        let passes = tasks.clone();
+        let pass = tokio::spawn(async move { passes.finish("link", work).await });
+        has_begun.await.expect("it has begun");
+        // Whoever waits for it is gone.
+        pass.abort();
+        let stopping = tokio::spawn(supervisor.run(async {}));
+        tasks.stopping().await;
+        assert_eq!(tasks.finish("another", async {}).await, None, "too late");
+        assert!(watch.try_recv().is_err() && !stopping.is_finished());
+        go_on.send(()).expect("it still waits");
+        assert_eq!(stopping.await.expect("no panic"), Ok(()));
+        assert_eq!(watch.recv().await, None, "the others have stopped");
+    }
+
+    #[tokio::test]
+    async fn work_that_does_not_end_is_abandoned() {
+        let supervisor = Supervisor::new().finishing_within(Duration::from_millis(1));
+        let tasks = supervisor.tasks();
+        tokio::spawn(async move { tasks.finish("link", pending::<()>()).await });
+        tokio::task::yield_now().await;
+        assert_eq!(supervisor.run(async {}).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_it_ends_the_operator() {
+        let supervisor = Supervisor::new();
+        let tasks = supervisor.tasks();
+        tokio::spawn(async move { tasks.finish("link", async { panic!("planted") }).await });
+        let panicked = Err(TaskError::Panicked("link".into()));
+        assert_eq!(supervisor.run(pending()).await, panicked);
     }
 
     #[tokio::test]

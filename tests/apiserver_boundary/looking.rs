@@ -19,6 +19,7 @@ use serde_json::json;
 
 use super::breaking::{BINDING, Flaw, POLICY, api, change, mend};
 use super::support::World;
+use super::support::looked::check;
 use super::{count, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -57,7 +58,7 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
         )
     };
     let before = looks(&metrics);
-    let all = futures::future::join_all((0..50).map(|_| boundary.check())).await;
+    let all = futures::future::join_all((0..50).map(|_| check(&boundary))).await;
     assert_eq!(all, vec![Ok(()); 50]);
     let looked = looks(&metrics) - before;
     // One that was under way already, the one that all wait for, and another for who asked late.
@@ -67,7 +68,7 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
     );
     let in_force_again = async || {
         until("it is in force again", async || {
-            boundary.check().await.is_ok()
+            check(&boundary).await.is_ok()
         })
         .await;
     };
@@ -75,7 +76,7 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
     let guards = "keyloan-grant-identity";
     Flaw::Deleted.make(&world, BINDING, guards).await;
     until("it is noticed", async || boundary.seen().broken.is_some()).await;
-    let refusal = boundary.check().await.expect_err("broken");
+    let refusal = check(&boundary).await.expect_err("broken");
     assert!(
         refusal.contains(&format!("{guards} is missing")),
         "{refusal}"
@@ -93,7 +94,7 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
         let change_to = json!({ "spec": { "failurePolicy": value } });
         change(&policies, guards, change_to).await;
     }
-    boundary.check().await.expect("in force");
+    check(&boundary).await.expect("in force");
     let changed_back = changed_at();
     assert!(changed_back > restored, "{restored} {changed_back}");
 
@@ -104,7 +105,7 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
         .delete::<RoleBinding>(OPERATOR_NAMESPACE, "keyloan-boundary")
         .await;
     until("the right is gone", async || {
-        boundary.check().await.is_err()
+        check(&boundary).await.is_err()
     })
     .await;
     let refusal = boundary.seen().broken.expect("broken");

@@ -1,6 +1,7 @@
 //! What an operator that ran before has left: it has looked at the admission policies, and what is asked from now on is younger than that.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 use keyloan::cluster::{Cluster, connect};
@@ -25,7 +26,7 @@ pub async fn look(settings: &Settings) -> Result<Timestamp, String> {
     let supervisor = Supervisor::new();
     boundary.start(&supervisor.tasks());
     let outcome = loop {
-        match boundary.check().await {
+        match check(&boundary).await {
             Ok(()) => break Ok(boundary.seen().changed_at.expect("a time")),
             // The API server describes kinds a moment after it serves them, one after the other.
             Err(why) if why.contains("not there") => {}
@@ -34,4 +35,13 @@ pub async fn look(settings: &Settings) -> Result<Timestamp, String> {
     };
     supervisor.run(async {}).await.expect("no failure");
     outcome
+}
+
+/// Has it looked at, and waits for the answer.
+pub async fn check(boundary: &Boundary) -> Result<(), String> {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let name = ASKED.fetch_add(1, Ordering::Relaxed).to_string();
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    boundary.check(&name, move |how| drop(answer.send(how)));
+    answered.await.expect("it is looked at until it is known")
 }

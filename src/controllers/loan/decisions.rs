@@ -5,7 +5,7 @@ use crate::plan::effect::IssueLink;
 
 use super::issue::Issuing;
 
-impl Issuing<'_> {
+impl Issuing {
     /// Reads the decisions on which the first link rests from the API server itself, so that the plan that is made next counts what is there.
     pub(super) async fn read_decisions_again(&self, issue: &IssueLink) -> Result<(), ApiError> {
         if issue.item_version.is_some() {

@@ -14,7 +14,7 @@ use crate::plan::retry::Failure;
 use super::issue::Issuing;
 use super::link_place::LinkPlace;
 
-impl Issuing<'_> {
+impl Issuing {
     /// The URL exists only here until the Secret is written, so the API server's bad moments are waited out. The inner error says that there
     /// is no Secret with it.
     pub(super) async fn hand_over(
@@ -55,10 +55,10 @@ impl Issuing<'_> {
         url: &ShareUrl,
         facts: &LinkFacts,
     ) -> Result<SecretMark, ApiError> {
-        let verbs = &self.loans.cluster.verbs;
+        let verbs = &self.loans.cluster.verbs.urgent();
         let install = &self.loans.cluster.install;
         let (uid, role) = (&self.key.uid, &place.role_uid);
-        let link = self.loans.link(self.key);
+        let link = self.loans.link(&self.key);
         if let Some(secret_uid) = &place.secret_uid {
             let patch = link_objects::secret_patch(uid, role, secret_uid, url.expose(), facts);
             match verbs.patch_unread::<Secret>(&link, &patch).await {
@@ -115,6 +115,7 @@ impl Issuing<'_> {
         self.loans
             .cluster
             .records
+            .urgent()
             .swap(record, json!({ "spec": { "links": links } }))
             .await
             .map(drop)

@@ -12,7 +12,7 @@ use crate::api::{
     AccessRecord, AccessRecordSpec, LinkLifetime, LinkOutcome, LinkRecord, Resolved, Time,
 };
 use crate::cluster::link_objects::LinkFacts;
-use crate::cluster::{ApiError, Trouble};
+use crate::cluster::{API_TIMEOUT, ApiError, Trouble};
 use crate::controllers::words::{link_lifetime, share_lifetime};
 use crate::onepassword::{
     CallError, Effect, Item, ItemId, OnePassword, Recipients, SharePolicy, ShareTerms, VaultId,
@@ -26,20 +26,21 @@ use crate::plan::record;
 use crate::plan::retry::Failure;
 use crate::plan::terms::length;
 
+use super::link_place::LinkPlace;
 use super::memory::Memory;
 use super::words::failure_of;
 use super::{LoanKey, Loans, integration_of};
 
 /// What a pass that issues a link has at hand.
-pub struct Issuing<'a> {
+pub struct Issuing {
     /// The controller.
-    pub loans: &'a Loans,
+    pub loans: Arc<Loans>,
     /// Which loan.
-    pub key: &'a LoanKey,
+    pub key: LoanKey,
     /// What the plan was made from.
-    pub seen: &'a Observed,
+    pub seen: Observed,
     /// What is remembered of the loan.
-    pub memory: &'a Memory,
+    pub memory: Arc<Memory>,
 }
 
 /// All that 1Password has to tell before a link is shared.
@@ -53,10 +54,20 @@ struct Ready {
     recipients: Recipients,
 }
 
-impl Issuing<'_> {
+impl Issuing {
+    /// For this loan, of which this is known.
+    pub fn of(loans: &Arc<Loans>, key: &LoanKey, seen: Observed) -> Self {
+        Self {
+            loans: loans.clone(),
+            key: key.clone(),
+            seen,
+            memory: loans.memories.of(&key.uid),
+        }
+    }
+
     /// Issues a link. The inner error says why 1Password gave none; the outer one that Kubernetes could not be asked or told.
     pub async fn issue(
-        &self,
+        self: Arc<Self>,
         issue: IssueLink,
         wake: Option<Timestamp>,
     ) -> Result<Result<(), Failure>, ApiError> {
@@ -71,7 +82,7 @@ impl Issuing<'_> {
         };
         let (ready, place) = match self
             .loans
-            .while_due(self.key, &issue, wake, prepare)
+            .while_due(&self.key, &issue, wake, prepare)
             .await?
         {
             Some(Ok(prepared)) => prepared,
@@ -79,17 +90,32 @@ impl Issuing<'_> {
             None => return Ok(Ok(())),
         };
         self.read_decisions_again(&issue).await?;
-        // One at a time from here to the record, so that two requests cannot both get the last place.
+        let (tasks, me) = (self.loans.tasks.clone(), self.clone());
+        let name = format!("link of {}", self.key);
+        // What is begun here is finished also when this pass is given up, as at a shutdown or when the lease is lost.
+        let link = async move { me.make(&issue, ready, &place).await };
+        tasks.finish(name, link).await.unwrap_or(Ok(Ok(())))
+    }
+
+    /// Writes the intent, shares, and hands the link over.
+    async fn make(
+        &self,
+        issue: &IssueLink,
+        ready: Ready,
+        place: &LinkPlace,
+    ) -> Result<Result<(), Failure>, ApiError> {
+        let requester = &issue.agreement.requester.username;
+        // One of a requester's at a time from here to the record, so that two requests cannot both get the last place.
         let turn = match issue.first {
-            true => Some(self.loans.places.turn.lock().await),
+            true => Some(self.loans.places.turn(requester).await),
             false => None,
         };
         // All that took its time: by now another lifetime may be due, or the loan is over, blocked or suspended.
         let in_time = self.loans.clock.now() <= issue.write_by;
-        if !in_time || !self.loans.is_still_due(self.key, &issue).await? {
+        if !in_time || !self.loans.is_still_due(&self.key, issue).await? {
             return Ok(Ok(()));
         }
-        let record = self.write_intent(&issue, &ready).await;
+        let record = self.write_intent(issue, &ready).await;
         drop(turn);
         let record = match record {
             Ok(Some(record)) => record,
@@ -106,6 +132,11 @@ impl Issuing<'_> {
                 }));
             }
         };
+        if self.loans.clock.now() > share_by(&record, issue.sequence) {
+            // No call has been made. By the time of its answer the link might open for longer than the intent says.
+            self.close_refused(&record, issue.sequence).await?;
+            return Ok(Err(Failure::Unavailable));
+        }
         let terms = ShareTerms {
             recipients: ready.recipients.clone(),
             lifetime: share_lifetime(ready.lifetime),
@@ -126,25 +157,20 @@ impl Issuing<'_> {
                 Ok(Err(Failure::Unavailable))
             }
             // What nobody gets nobody opens, but neither can it be taken back: it counts.
-            Ok(url) if self.loans.is_to_end(self.key).await => {
+            Ok(url) if self.loans.is_to_end(&self.key).await => {
                 drop(url);
                 self.lose(&record, issue.sequence, expires_at).await?;
                 Ok(Ok(()))
             }
             Ok(url) => {
-                let facts = self.facts(&issue, &ready, issued_at);
+                let facts = self.facts(issue, &ready, issued_at);
                 drop(ready);
-                self.hand_over(&record, &place, &url, &facts).await
+                self.hand_over(&record, place, &url, &facts).await
             }
             Err(error) => {
                 self.memory.keep_policy(None);
                 match error.effect() {
-                    Effect::None => {
-                        let refused = |link: &mut LinkRecord| {
-                            link.outcome = Some(LinkOutcome::Refused);
-                        };
-                        self.close(&record, issue.sequence, refused).await?;
-                    }
+                    Effect::None => self.close_refused(&record, issue.sequence).await?,
                     Effect::Possible => self.lose(&record, issue.sequence, expires_at).await?,
                 }
                 Ok(Err(failure_of(&error, answered_at)))
@@ -161,6 +187,12 @@ impl Issuing<'_> {
             item_version: ready.item.version,
             access_details: issue.agreement.terms.access_details.clone(),
         }
+    }
+
+    /// Closes the intent of a link that 1Password has not made.
+    async fn close_refused(&self, record: &AccessRecord, sequence: u32) -> Result<(), ApiError> {
+        let refused = |link: &mut LinkRecord| link.outcome = Some(LinkOutcome::Refused);
+        self.close(record, sequence, refused).await
     }
 
     /// Closes the intent of a link that nobody gets. 1Password may have made it, and then it opens until then at the latest.
@@ -193,7 +225,7 @@ impl Issuing<'_> {
 
     /// Looks at the item and at the policy. Nothing is written before both agree with the terms, so a failure here leaves no trace.
     async fn prepare(&self, issue: &IssueLink) -> Result<Result<Ready, Failure>, ApiError> {
-        let integration = integration_of(self.key, self.seen);
+        let integration = integration_of(&self.key, &self.seen);
         let terms = &issue.agreement.terms;
         let Some(account) = self.loans.registry.account(
             &integration,
@@ -313,6 +345,7 @@ impl Issuing<'_> {
                 .loans
                 .cluster
                 .records
+                .urgent()
                 .swap(record.as_ref(), change)
                 .await
                 .map(Some);
@@ -336,12 +369,12 @@ impl Issuing<'_> {
         if self.limit_reached(issue) {
             return Ok(None);
         }
-        let created = self.loans.cluster.records.create(&record).await;
+        let created = self.loans.cluster.records.urgent().create(&record).await;
         if let Err(error) = &created {
             let now = self.loans.clock.now();
             self.loans
                 .places
-                .note(self.key, &record, &error.trouble, now);
+                .note(&self.key, &record, &error.trouble, now);
         }
         created.map(Some)
     }
@@ -357,9 +390,18 @@ impl Issuing<'_> {
         let (Some(most), Some(grant)) = (most, &self.seen.grant) else {
             return false;
         };
-        let (usage, _) = self.loans.usage(self.key, grant, 0);
+        let (usage, _) = self.loans.usage(&self.key, grant, 0);
         usage.get(flow).copied().unwrap_or(Usage::default()).active >= most
     }
+}
+
+/// The share's call has to begin by then, so that its answer comes in the time that the intent reckons with.
+fn share_by(record: &AccessRecord, sequence: u32) -> Timestamp {
+    let mut links = record.spec.links.iter();
+    let intent = links.find(|link| link.sequence == sequence);
+    intent
+        .and_then(|link| link.intent_at.0.checked_add(API_TIMEOUT).ok())
+        .unwrap_or(Timestamp::MAX)
 }
 
 fn expires_at(issued_at: Timestamp, lifetime: LinkLifetime) -> Timestamp {

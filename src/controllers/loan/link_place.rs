@@ -23,7 +23,7 @@ pub(super) struct LinkPlace {
     pub(super) secret_uid: Option<String>,
 }
 
-impl Issuing<'_> {
+impl Issuing {
     /// Makes a place for a link with these facts. The inner error says who refuses it.
     pub(super) async fn make_place(
         &self,
@@ -82,7 +82,7 @@ impl Issuing<'_> {
     ) -> Result<Option<String>, ApiError> {
         let verbs = &self.loans.cluster.verbs;
         let (install, uid) = (&self.loans.cluster.install, &self.key.uid);
-        let link = self.loans.link(self.key);
+        let link = self.loans.link(&self.key);
         if let LinkSeen::Present { .. } = self.seen.link
             && let Some(there) = verbs.get_metadata::<Secret>(&link).await?
         {

@@ -26,6 +26,7 @@ struct Remembered {
     policy: Option<Arc<SharePolicy>>,
     out_of_reach: bool,
     checked: BTreeSet<String>,
+    in_line_since: Option<Timestamp>,
 }
 
 impl Memories {
@@ -74,6 +75,16 @@ impl Memory {
                 count: r.attempt.as_ref().map_or(0, |a| a.count).saturating_add(1),
             });
         });
+    }
+
+    /// The loan waits for its turn at 1Password; says since when.
+    pub fn note_in_line(&self, now: Timestamp) -> Timestamp {
+        self.with(|r| *r.in_line_since.get_or_insert(now))
+    }
+
+    /// The loan has its turn.
+    pub fn leave_line(&self) {
+        self.with(|r| r.in_line_since = None);
     }
 
     /// The link Secret of this uid was deleted, whatever the watch has told so far.

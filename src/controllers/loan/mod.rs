@@ -6,6 +6,7 @@ mod decisions;
 mod due;
 mod gone;
 mod hand_over;
+mod in_turn;
 mod issue;
 mod link_place;
 mod memory;
@@ -13,11 +14,14 @@ mod observe;
 mod places;
 mod rivals;
 mod take_back;
+mod urgency;
+mod vouching;
 mod wake;
 mod words;
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -27,21 +31,18 @@ use crate::api::{AccessGrant, AccessGrantStatus, AccessRecord, AccessRecordSpec,
 use crate::cluster::{ApiError, Cluster, Events, Key, Notice, Trouble};
 use crate::plan::effect::{Effect, Note, Plan};
 use crate::plan::grant::plan;
-use crate::plan::links::Links;
 use crate::plan::observed::Observed;
 use crate::plan::over::{is_turned_away, turned_away_until};
 use crate::plan::status::of_failed_pass;
-use crate::runtime::{Clock, Outcome, Passes};
+use crate::runtime::{Clock, Outcome, Passes, Tasks};
 
 use super::boundary::Boundary;
-use super::registry::{Asker, Registry};
-use super::turns::Order;
+use super::registry::{AtWork, Registry, Search};
 use gone::Gone;
 use issue::Issuing;
 use memory::Memories;
 use places::Places;
 use rivals::Rivals;
-use words::failure_of;
 
 /// One loan: the grant that it comes from, and the namespace of its record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,6 +86,16 @@ impl fmt::Display for LoanKey {
     }
 }
 
+/// What a plan says is due.
+struct Due {
+    effect: Effect,
+    /// How the grant stands meanwhile.
+    status: Option<AccessGrantStatus>,
+    wake: Option<Timestamp>,
+    /// The plan was made from what was known then.
+    since: Timestamp,
+}
+
 /// What passes over loans share.
 pub struct Loans {
     cluster: Arc<Cluster>,
@@ -97,6 +108,9 @@ pub struct Loans {
     places: Places,
     gone: Gone,
     passes: OnceLock<Passes<LoanKey>>,
+    /// Turns at 1Password that have come up and are not taken yet.
+    turns: Mutex<HashMap<LoanKey, AtWork>>,
+    tasks: Tasks,
 }
 
 impl Loans {
@@ -107,6 +121,7 @@ impl Loans {
         boundary: Arc<Boundary>,
         clock: Clock,
         events: Events,
+        tasks: Tasks,
     ) -> Arc<Self> {
         Arc::new(Self {
             cluster,
@@ -119,12 +134,17 @@ impl Loans {
             places: Places::default(),
             gone: Gone::default(),
             passes: OnceLock::new(),
+            turns: Mutex::default(),
+            tasks,
         })
     }
 
     /// Looks at one loan once.
     pub async fn pass(self: Arc<Self>, key: LoanKey) -> Outcome {
-        match self.look(&key).await {
+        let outcome = self.look(&key).await;
+        // A turn that has come up and is not wanted any more is somebody else's.
+        drop(self.turn_come_up(&key));
+        match outcome {
             Ok(outcome) => outcome,
             // Somebody else was faster, or our view is old: the watch brings what is new.
             Err(error) if matches!(error.trouble, Trouble::Conflict | Trouble::AlreadyExists) => {
@@ -170,7 +190,8 @@ impl Loans {
                 .is_some_and(|record| is_ours(&record))
     }
 
-    async fn look(&self, key: &LoanKey) -> Result<Outcome, ApiError> {
+    async fn look(self: &Arc<Self>, key: &LoanKey) -> Result<Outcome, ApiError> {
+        let since = self.clock.now();
         if !self.concerns(key) {
             return Ok(Outcome::Gone);
         }
@@ -197,7 +218,13 @@ impl Loans {
             self.rivals.note(&requester.username, key, status.as_ref());
         }
         if let Some(effect) = effect {
-            return self.execute(key, &seen, effect, wake).await;
+            let due = Due {
+                effect,
+                status,
+                wake,
+                since,
+            };
+            return self.execute(key, seen, due).await;
         }
         if let (Some(grant), Some(status)) = (&seen.grant, status) {
             match self
@@ -255,85 +282,34 @@ impl Loans {
         }
     }
 
-    /// Has the boundary looked at, and remembers for whom it vouches: for what is there by now, and is younger than the last change.
-    async fn check_boundary(&self, key: &LoanKey, seen: &Observed) -> Outcome {
-        if let Err(why) = self.boundary.check().await {
-            tracing::warn!(grant = %key.grant, %why, "nobody vouches for who asks");
-            return match self.boundary.seen().broken {
-                Some(_) => Outcome::Applied,
-                None => Outcome::Failed,
-            };
-        }
-        let changed_at = self.boundary.seen().changed_at;
-        let grant = seen.grant.iter().map(|grant| &grant.metadata);
-        let decisions = seen.decisions.iter().map(|decision| &decision.metadata);
-        let vouched = grant.chain(decisions).filter(|meta| {
-            let made = meta.creation_timestamp.as_ref().map(|time| time.0);
-            changed_at.is_none_or(|changed| made.is_some_and(|made| made > changed))
-        });
-        let uids = vouched.filter_map(|meta| meta.uid.clone());
-        self.memories.of(&key.uid).note_checked(uids);
-        Outcome::Applied
-    }
-
     async fn execute(
-        &self,
+        self: &Arc<Self>,
         key: &LoanKey,
-        seen: &Observed,
-        effect: Effect,
-        wake: Option<Timestamp>,
+        seen: Observed,
+        plan: Due,
     ) -> Result<Outcome, ApiError> {
+        let Due {
+            effect,
+            status,
+            wake,
+            since,
+        } = plan;
         let memory = self.memories.of(&key.uid);
         let done = match effect {
             Effect::ListVault { vault, looking_for } => {
-                let outcome = self
-                    .registry
-                    .list_vault(
-                        &integration_of(key, seen),
-                        &vault,
-                        &looking_for,
-                        requester_of(seen),
-                    )
-                    .await;
-                // A listing that worked is no success of the loan: what failed before it still counts.
-                if let Err(error) = outcome {
-                    let now = self.clock.now();
-                    memory.note_attempt(Err(failure_of(&error, now)), now);
-                }
-                Ok(())
+                let search = Search {
+                    vault: &vault,
+                    looking_for: &looking_for,
+                    since,
+                };
+                return Ok(self.list_vault(key, &seen, search, wake).await);
             }
-            Effect::CheckBoundary => return Ok(self.check_boundary(key, seen).await),
+            Effect::CheckBoundary => {
+                self.have_vouched(key, &seen);
+                return Ok(Outcome::Waiting(wake));
+            }
             Effect::IssueLink(issue) => {
-                // Held until the link is issued: an intent is not written before its call can begin. Waiting for it may take
-                // minutes, so the plan is made anew.
-                let integration = integration_of(key, seen);
-                let asker = Asker {
-                    requester: requester_of(seen),
-                    loan: &key.uid,
-                };
-                let turn = async {
-                    Ok(self
-                        .registry
-                        .turn(&integration, order_of(seen), asker)
-                        .await)
-                };
-                let Some(_turn) = self.while_due(key, &issue, wake, turn).await? else {
-                    return Ok(Outcome::Applied);
-                };
-                let seen = self.observe(key).await?;
-                let Plan { effect, wake, .. } = plan(&seen, self.clock.now());
-                let Some(Effect::IssueLink(issue)) = effect else {
-                    return Ok(Outcome::Applied);
-                };
-                let issuing = Issuing {
-                    loans: self,
-                    key,
-                    seen: &seen,
-                    memory: &memory,
-                };
-                let outcome = issuing.issue(*issue, wake).await?;
-                memory.note_attempt(outcome, self.clock.now());
-                Ok(())
+                return self.issue_in_turn(key, seen, *issue, status, wake).await;
             }
             Effect::FinishLink {
                 sequence,
@@ -344,17 +320,13 @@ impl Loans {
                 let Some(record) = &seen.record else {
                     return Ok(Outcome::Applied);
                 };
-                let issuing = Issuing {
-                    loans: self,
-                    key,
-                    seen,
-                    memory: &memory,
-                };
+                let record = record.clone();
+                let issuing = Issuing::of(self, key, seen);
                 issuing
-                    .finish(record, sequence, issued_at, expires_at, item_version)
+                    .finish(&record, sequence, issued_at, expires_at, item_version)
                     .await
             }
-            Effect::DeleteLink => self.delete_link(key, seen, &memory).await,
+            Effect::DeleteLink => self.delete_link(key, &seen, &memory).await,
             Effect::EndLoan {
                 end,
                 lost,
@@ -373,6 +345,7 @@ impl Loans {
                 } });
                 self.cluster
                     .records
+                    .urgent()
                     .swap(record.as_ref(), change)
                     .await
                     .map(drop)
@@ -426,15 +399,6 @@ impl Loans {
 
 #[cfg(test)]
 mod tests;
-
-/// For what a link is issued.
-fn order_of(seen: &Observed) -> Order {
-    let runs = |record: &Arc<AccessRecord>| Links::of(&record.spec).granted_at().is_some();
-    match seen.record.as_ref().is_some_and(runs) {
-        true => Order::Renewal,
-        false => Order::FirstLink,
-    }
-}
 
 /// Who asked for a loan, by username.
 fn requester_of(seen: &Observed) -> &str {

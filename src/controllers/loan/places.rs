@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
+use tokio::sync::OwnedMutexGuard;
 
 use crate::api::{AccessGrant, AccessGrantStatus, AccessRecord, Phase, Time};
 use crate::cluster::{ApiError, Mark, Trouble};
@@ -25,8 +26,8 @@ const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(2);
 /// Who may have a place.
 #[derive(Default)]
 pub(super) struct Places {
-    /// Held while the limits of a flow are checked and a record is created, so that two requests cannot both get the last place.
-    pub(super) turn: tokio::sync::Mutex<()>,
+    /// By requester.
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     doubts: Mutex<HashMap<LoanKey, Doubt>>,
 }
 
@@ -49,6 +50,18 @@ impl Doubt {
 }
 
 impl Places {
+    /// To be held while the limits of a flow are checked and a record of this requester's is created, so that two requests cannot both get
+    /// the last place.
+    pub(super) async fn turn(&self, requester: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            // Those that nobody holds or waits for.
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+            turns.entry(requester.to_owned()).or_default().clone()
+        };
+        turn.lock_owned().await
+    }
+
     /// Takes in how the creation of a loan's record failed.
     pub(super) fn note(
         &self,

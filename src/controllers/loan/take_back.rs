@@ -34,16 +34,12 @@ impl Loans {
     /// First the Secret, so that nobody reads the link any more; then its Role, with which the RoleBinding goes. Where the Secret stays, its
     /// Role goes nevertheless: it is what lets the requester read it.
     async fn try_to_delete_link(&self, key: &LoanKey, memory: &Memory) -> Result<(), ApiError> {
-        let link = self.link(key);
+        let (link, verbs) = (self.link(key), self.cluster.verbs.urgent());
         let secret = self.delete_secret(key, memory).await;
-        let role = match self.cluster.verbs.get_metadata::<Role>(&link).await {
+        let role = match verbs.get_metadata::<Role>(&link).await {
             Ok(Some(role)) => {
                 let uid = role.uid().unwrap_or_default();
-                self.cluster
-                    .verbs
-                    .delete::<Role>(&link, &uid)
-                    .await
-                    .map(drop)
+                verbs.delete::<Role>(&link, &uid).await.map(drop)
             }
             Ok(None) => Ok(()),
             Err(error) => Err(error),
@@ -56,9 +52,9 @@ impl Loans {
     }
 
     async fn delete_secret(&self, key: &LoanKey, memory: &Memory) -> Result<(), ApiError> {
-        let link = self.link(key);
+        let (link, verbs) = (self.link(key), self.cluster.verbs.urgent());
         // The watch may not have told of the Secret yet, or not of its end.
-        let live = self.cluster.verbs.get_metadata::<Secret>(&link).await;
+        let live = verbs.get_metadata::<Secret>(&link).await;
         if is_forbidden(&live) {
             memory.note_reach(false);
             return Ok(());
@@ -66,7 +62,7 @@ impl Loans {
         let (uid, outcome) = match live? {
             Some(mark) => {
                 let uid = mark.uid().unwrap_or_default();
-                let outcome = self.cluster.verbs.delete::<Secret>(&link, &uid).await?;
+                let outcome = verbs.delete::<Secret>(&link, &uid).await?;
                 (uid, outcome)
             }
             None => {

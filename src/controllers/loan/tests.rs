@@ -31,7 +31,8 @@ async fn loans() -> Arc<Loans> {
         metrics,
     );
     let boundary = boundary.expect("the policies are generated");
-    let events = cluster.events("loan", &Supervisor::new().tasks());
+    let tasks = Supervisor::new().tasks();
+    let events = cluster.events("loan", &tasks);
     let integration: OnePasswordIntegration = object(
         "OnePasswordIntegration",
         json!({ "namespace": "keyloan", "name": "prod", "uid": "prod" }),
@@ -53,7 +54,7 @@ async fn loans() -> Arc<Loans> {
     );
     cluster.integrations.cache().learn(integration);
     cluster.flows.cache().learn(flow);
-    Loans::new(cluster, Arc::new(registry), boundary, clock, events)
+    Loans::new(cluster, Arc::new(registry), boundary, clock, events, tasks)
 }
 
 fn object<K: DeserializeOwned>(kind: &str, mut metadata: Value, spec: Value, status: Value) -> K {

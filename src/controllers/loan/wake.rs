@@ -164,7 +164,8 @@ impl Loans {
             .for_each(|grant| self.ask(LoanKey::of_grant(grant)));
     }
 
-    fn ask(&self, key: LoanKey) {
+    /// Has this loan looked at.
+    pub(super) fn ask(&self, key: LoanKey) {
         if let Some(passes) = self.passes.get() {
             passes.ask(key);
         }

@@ -1,0 +1,158 @@
+//! What asks 1Password goes in turn: a pass that finds no turn free ends, and there is another one when its turn has come up.
+
+use std::convert::Infallible;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::issue::Issuing;
+use super::words::failure_of;
+use super::{LoanKey, Loans, integration_of, requester_of};
+use crate::api::{AccessGrantStatus, AccessRecord};
+use crate::cluster::ApiError;
+use crate::controllers::registry::{Asker, AtWork, Search};
+use crate::controllers::turns::Order;
+use crate::plan::effect::IssueLink;
+use crate::plan::links::Links;
+use crate::plan::observed::Observed;
+use crate::runtime::Outcome;
+
+/// A link that is not there so long after it could be made is said to be on its way: that is a write more.
+const SAID_AFTER: Duration = Duration::from_secs(1);
+
+impl Loans {
+    /// Issues a link if there is a turn for it.
+    pub(super) async fn issue_in_turn(
+        self: &Arc<Self>,
+        key: &LoanKey,
+        seen: Observed,
+        issue: IssueLink,
+        status: Option<AccessGrantStatus>,
+        wake: Option<Timestamp>,
+    ) -> Result<Outcome, ApiError> {
+        let memory = self.memories.of(&key.uid);
+        let Some(_turn) = self.turn(key, &seen) else {
+            let since = memory.note_in_line(self.clock.now());
+            let said_at = later(since, SAID_AFTER);
+            if self.clock.now() < said_at {
+                return Ok(Outcome::Waiting(wake.into_iter().chain([said_at]).min()));
+            }
+            self.say(&seen, status.as_ref()).await?;
+            return Ok(Outcome::Waiting(wake));
+        };
+        memory.leave_line();
+        if let Some(passes) = self.passes.get() {
+            // There are only so many turns.
+            passes.step_aside(key);
+        }
+        let issuing = Arc::new(Issuing::of(self, key, seen));
+        let said = async {
+            tokio::time::sleep(SAID_AFTER).await;
+            if let Err(error) = self.say(&issuing.seen, status.as_ref()).await {
+                tracing::debug!(grant = %key.grant, %error, "not said that a link is on its way");
+            }
+            std::future::pending::<Infallible>().await
+        };
+        let outcome = tokio::select! {
+            biased;
+            outcome = issuing.clone().issue(issue, wake) => outcome?,
+            never = said => match never {},
+        };
+        memory.note_attempt(outcome, self.clock.now());
+        Ok(Outcome::Applied)
+    }
+
+    async fn say(
+        &self,
+        seen: &Observed,
+        status: Option<&AccessGrantStatus>,
+    ) -> Result<(), ApiError> {
+        if let (Some(grant), Some(status)) = (&seen.grant, status) {
+            self.cluster.grants.patch_status(grant, status).await?;
+        }
+        Ok(())
+    }
+
+    /// A turn at 1Password: the one that has come up, or one that is free. Else the loan is in line for one.
+    fn turn(self: &Arc<Self>, key: &LoanKey, seen: &Observed) -> Option<AtWork> {
+        if let Some(turn) = self.turn_come_up(key) {
+            return Some(turn);
+        }
+        let asker = Asker {
+            requester: requester_of(seen),
+            loan: &key.uid,
+        };
+        let (loans, of) = (Arc::downgrade(self), key.clone());
+        let integration = integration_of(key, seen);
+        self.registry
+            .turn(&integration, order_of(seen), asker, move |turn| {
+                if let Some(loans) = loans.upgrade() {
+                    let mut turns = loans.turns.lock().unwrap_or_else(PoisonError::into_inner);
+                    turns.insert(of.clone(), turn);
+                    drop(turns);
+                    loans.ask(of);
+                }
+            })
+    }
+
+    /// The turn that has come up for a loan, if it has not been taken.
+    pub(super) fn turn_come_up(&self, key: &LoanKey) -> Option<AtWork> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.remove(key)
+    }
+
+    /// Lists a vault, or waits until another listing of the integration has ended.
+    pub(super) async fn list_vault(
+        self: &Arc<Self>,
+        key: &LoanKey,
+        seen: &Observed,
+        search: Search<'_>,
+        wake: Option<Timestamp>,
+    ) -> Outcome {
+        if let Some(passes) = self.passes.get() {
+            // There is one listing of an integration at a time.
+            passes.step_aside(key);
+        }
+        let asker = Asker {
+            requester: requester_of(seen),
+            loan: &key.uid,
+        };
+        let (loans, of) = (Arc::downgrade(self), key.clone());
+        let then = move || {
+            if let Some(loans) = loans.upgrade() {
+                loans.ask(of);
+            }
+        };
+        let integration = integration_of(key, seen);
+        let listed = self
+            .registry
+            .list_vault(&integration, search, asker, then)
+            .await;
+        match listed {
+            Ok(true) => Outcome::Applied,
+            Ok(false) => Outcome::Waiting(wake),
+            // A listing that worked is no success of the loan: what failed before it still counts.
+            Err(error) => {
+                let now = self.clock.now();
+                let memory = self.memories.of(&key.uid);
+                memory.note_attempt(Err(failure_of(&error, now)), now);
+                Outcome::Applied
+            }
+        }
+    }
+}
+
+fn later(since: Timestamp, by: Duration) -> Timestamp {
+    let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
+    since.saturating_add(by).unwrap_or(Timestamp::MAX)
+}
+
+/// For what a link is issued.
+fn order_of(seen: &Observed) -> Order {
+    let runs = |record: &Arc<AccessRecord>| Links::of(&record.spec).granted_at().is_some();
+    match seen.record.as_ref().is_some_and(runs) {
+        true => Order::Renewal,
+        false => Order::FirstLink,
+    }
+}
