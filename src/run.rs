@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// A call that takes longer could give a link that opens for longer than its record says: see `plan::links::CALL_TIMEOUT`.
 const LONGEST_CALL: u64 = 45;
+/// The operator mostly waits.
+const MOST_THREADS: usize = 4;
+/// For names to be looked up.
+const MOST_BLOCKING_THREADS: usize = 16;
 
 /// Each setting is a flag and an environment variable.
 #[derive(Debug, Args)]
@@ -151,7 +156,11 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
     // Tokens and items pass through this process's memory; a crash must not put that on a disk.
     setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot switch core dumps off")?;
     install_tls();
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        // Each thread has memory of its own: a large node must not make it more.
+        .worker_threads(cores.min(MOST_THREADS))
+        .max_blocking_threads(MOST_BLOCKING_THREADS)
         .enable_all()
         .build()
         .context("cannot start threads")?;
@@ -255,6 +264,7 @@ mod tests {
     use super::*;
     use clap::Parser as _;
     use keyloan::cluster::API_TIMEOUT;
+    use keyloan::operator::STOPS_WITHIN;
     use keyloan::plan::links::CALL_TIMEOUT;
 
     #[derive(clap::Parser)]
@@ -297,6 +307,17 @@ mod tests {
     fn what_cannot_be_is_refused_with_what_to_write(#[case] flag: &str, #[case] says: &str) {
         let refusal = parsed(&[flag]).expect_err("refused");
         assert!(refusal.contains(says), "{refusal}");
+    }
+
+    #[test]
+    fn a_pod_is_given_the_time_that_a_planned_stop_takes() {
+        let deployment = include_str!("../charts/keyloan/templates/deployment.yaml");
+        // What was begun, the tasks, the lease.
+        let besides = STOPS_WITHIN.as_secs();
+        let grace = format!(
+            "terminationGracePeriodSeconds: {{{{ add (.Values.onepassword.callTimeout | int64) {besides} }}}}"
+        );
+        assert!(deployment.contains(&grace), "{grace}");
     }
 
     #[test]

@@ -10,4 +10,4 @@ mod start;
 
 pub use health::ListenError;
 pub use settings::{Election, Settings};
-pub use start::{Running, StartError, start};
+pub use start::{Running, STOPS_WITHIN, StartError, start};

@@ -29,7 +29,9 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Besides its call to 1Password, a link takes no longer from its intent to its end: unless the API server is out of reach, and then
 /// waiting longer helps little.
-pub const KUBERNETES_FINISHES_WITHIN: Duration = Duration::from_secs(25);
+const FINISHES_WITHIN: Duration = Duration::from_secs(25);
+/// A planned stop takes no longer, besides a call to 1Password that is under way.
+pub const STOPS_WITHIN: Duration = Duration::from_secs(35);
 
 /// Why the operator could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -111,8 +113,8 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let accounts = CoreAccounts::new(&core, settings.core_options.clone(), core_time)?;
     let client = connect(&settings.kube).await?;
 
-    let supervisor = Supervisor::new()
-        .finishing_within(settings.core_options.call_timeout + KUBERNETES_FINISHES_WITHIN);
+    let supervisor =
+        Supervisor::new().finishing_within(settings.core_options.call_timeout + FINISHES_WITHIN);
     let tasks = supervisor.tasks();
     let cluster = Arc::new(Cluster::new(
         client,

@@ -51,6 +51,16 @@ pub fn operator_program(of_this_build: &str) -> io::Result<PathBuf> {
     }
 }
 
+/// The environment that the operator's image gives it.
+pub fn image_environment() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = include_str!("../../../Dockerfile").lines();
+    let variables = lines.filter_map(|line| line.strip_prefix("ENV "));
+    variables.flat_map(|line| {
+        line.split_whitespace()
+            .filter_map(|pair| pair.split_once('='))
+    })
+}
+
 /// The folder of the CRDs and admission policies that `keyloan manifests` writes.
 fn crds() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crds")

@@ -1,7 +1,11 @@
 //! Handing a link over: the Secret with its URL, in the place that was made for it, and the record's word for it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use backon::{ExponentialBuilder, Retryable};
 use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
 use serde_json::json;
 
 use crate::api::{AccessRecord, LinkOutcome, LinkRecord, Time};
@@ -14,6 +18,9 @@ use crate::plan::retry::Failure;
 use super::issue::Issuing;
 use super::link_place::LinkPlace;
 
+/// A link that has been made is held for so long while the API server does not answer; nobody else has it.
+const HELD_FOR: Duration = Duration::from_secs(300);
+
 impl Issuing {
     /// The URL exists only here until the Secret is written, so the API server's bad moments are waited out. The inner error says that there
     /// is no Secret with it.
@@ -25,13 +32,25 @@ impl Issuing {
         facts: &LinkFacts,
     ) -> Result<Result<(), Failure>, ApiError> {
         let patience = ExponentialBuilder::default()
-            .with_min_delay(std::time::Duration::from_millis(200))
-            .with_max_delay(std::time::Duration::from_secs(5))
-            .with_max_times(8);
-        let written = (|| self.write_secret(place, url, facts))
-            .retry(patience)
-            .when(|error| matches!(error.trouble, Trouble::Timeout | Trouble::Unavailable(_)))
-            .await;
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(Duration::from_secs(5))
+            .without_max_times();
+        let clock = &self.loans.clock;
+        let began = clock.stopwatch();
+        let is_first = AtomicBool::new(true);
+        let written = (|| async {
+            // After a while another replica may lead, to which this link is a lost one.
+            if !is_first.swap(false, Ordering::Relaxed) {
+                self.still_leads(record).await?;
+            }
+            self.write_secret(place, url, facts).await
+        })
+        .retry(patience)
+        .when(|error| {
+            let may_pass = matches!(error.trouble, Trouble::Timeout | Trouble::Unavailable(_));
+            may_pass && began.elapsed() < HELD_FOR
+        })
+        .await;
         if let Err(error) = written {
             tracing::warn!(grant = %self.key.grant, %error, "a link was made and cannot be handed over");
             // Each try is one more link that may open: the next one has to wait.
@@ -47,6 +66,21 @@ impl Issuing {
         )
         .await
         .map(Ok)
+    }
+
+    /// Whether the record is as it was when the intent was written: whoever takes the lead changes it first.
+    async fn still_leads(&self, record: &AccessRecord) -> Result<(), ApiError> {
+        let key = self.key.record();
+        let records = self.loans.cluster.records.urgent();
+        let live = records.live(&key).await?;
+        match live.is_some_and(|live| live.resource_version() == record.resource_version()) {
+            true => Ok(()),
+            false => Err(ApiError {
+                verb: "hand over the link of",
+                object: format!("AccessRecord {key}"),
+                trouble: Trouble::Conflict,
+            }),
+        }
     }
 
     async fn write_secret(

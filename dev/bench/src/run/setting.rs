@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use keyloan::onepassword::core::compiler;
-use keyloan_cluster::{ControlPlane, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Options};
+use keyloan_cluster::{
+    ControlPlane, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT, Options, image_environment,
+};
 use kube::Client;
 use tempfile::TempDir;
 
@@ -94,6 +96,7 @@ impl Setting {
     pub fn start_operator(&mut self, arguments: &[&str]) -> Result<()> {
         let mut command = Command::new(&self.operator_program);
         command
+            .envs(image_environment())
             .arg("run")
             .args([
                 "--listen",
