@@ -5,6 +5,7 @@
 #[path = "../world/mod.rs"]
 mod world;
 
+mod away;
 mod installed;
 mod lifecycle;
 mod pod_security;
