@@ -6,6 +6,7 @@
 mod world;
 
 mod away;
+mod existing;
 mod installed;
 mod lifecycle;
 mod pod_security;
