@@ -134,6 +134,17 @@ impl Installed {
         install(cluster, &self.helm, source, &self.policies, &self.values).await;
     }
 
+    /// Upgrades the operator to these values, besides those that it needs.
+    pub async fn upgrade_operator(&mut self, values: &Value) {
+        self.values = all_values(self.world.control.origin(), values);
+        let (chart, folder) = (Chart::Operator, Chart::Operator.folder());
+        let cluster = &self.world.cluster;
+        let upgraded = cluster.install_chart(&self.helm, chart, &folder, &self.values);
+        upgraded.await.unwrap_or_else(|error| panic!("{error}"));
+        self.stop_replica(FIRST).await;
+        self.start_replica(FIRST).await;
+    }
+
     /// Takes both charts away, the operator first; returns what helm says.
     pub async fn uninstall(&mut self) -> String {
         self.stop_replica(FIRST).await;

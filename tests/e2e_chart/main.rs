@@ -8,6 +8,7 @@ mod world;
 mod away;
 mod existing;
 mod installed;
+mod label_policy;
 mod lifecycle;
 mod pod_security;
 mod rendering;

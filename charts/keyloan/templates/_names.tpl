@@ -70,6 +70,20 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "keyloan.labels" -}}
+{{- with .Values.commonLabels }}
+{{- toYaml . }}
+{{ end }}
+{{- include "keyloan.ownLabels" . }}
+{{- end }}
+
+{{/* The labels that the values give to an object, given the root and those of this object; what they give to all comes after them. */}}
+{{- define "keyloan.moreLabels" -}}
+{{- with merge (dict) (index . 1 | default dict) ((index . 0).Values.commonLabels | default dict) }}
+{{- toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "keyloan.ownLabels" -}}
 {{ include "keyloan.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
