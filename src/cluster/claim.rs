@@ -33,7 +33,7 @@ pub enum ClaimError {
     },
     /// The namespace does not exist.
     #[error(
-        "the namespace {namespace}, which is to hold links, does not exist: create it, or have the chart create it (links.create: true), or name another one with --links-namespace"
+        "the namespace {namespace}, which is to hold links, does not exist: create it, or have the chart create it (links.create: true), or name another one with --links-namespace (the chart's links.namespace)"
     )]
     NoNamespace {
         /// The links namespace.
@@ -52,7 +52,7 @@ pub enum ClaimError {
 impl Cluster {
     /// Claims the links namespace for this install, unless it has done so before.
     pub async fn claim_links_namespace(&self) -> Result<(), ClaimError> {
-        let is_worth_another_try = |error: &ClaimError| !matches!(error, ClaimError::Held { .. });
+        let is_worth_another_try = |error: &ClaimError| matches!(error, ClaimError::Api { .. });
         (|| self.claim())
             .retry(TRIES)
             .when(is_worth_another_try)
@@ -61,23 +61,9 @@ impl Cluster {
 
     async fn claim(&self) -> Result<(), ClaimError> {
         let namespace = &self.install.links_namespace;
-        let key = Key::new(namespace, LINKS_LEASE);
-        let failed = |error: ApiError| match error.trouble {
-            Trouble::NotFound => ClaimError::NoNamespace {
-                namespace: namespace.clone(),
-            },
-            _ => ClaimError::Api {
-                namespace: namespace.clone(),
-                error,
-            },
-        };
-        let there = match self.verbs.get::<Lease>(&key).await.map_err(failed)? {
-            Some(lease) => lease,
-            None => match self.verbs.create(&self.own_claim()).await {
-                Ok(lease) => lease,
-                // Another replica, or another install, was faster: the next look tells.
-                Err(error) => return Err(failed(error)),
-            },
+        let there = match self.lease().await {
+            Ok(lease) => lease,
+            Err(error) => return Err(self.why(error).await),
         };
         let holder = there.spec.and_then(|spec| spec.holder_identity);
         match holder.unwrap_or_default() {
@@ -87,6 +73,31 @@ impl Cluster {
                 holder,
                 install: self.install.name.clone(),
             }),
+        }
+    }
+
+    async fn lease(&self) -> Result<Lease, ApiError> {
+        let key = Key::new(&self.install.links_namespace, LINKS_LEASE);
+        match self.verbs.get::<Lease>(&key).await? {
+            Some(lease) => Ok(lease),
+            // If another replica, or another install, is faster, the next look tells.
+            None => self.verbs.create(&self.own_claim()).await,
+        }
+    }
+
+    /// Where the namespace is missing, so is the Role in it, and the API server speaks of that alone.
+    async fn why(&self, error: ApiError) -> ClaimError {
+        let namespace = self.install.links_namespace.clone();
+        let is_missing = match error.trouble {
+            Trouble::NotFound => true,
+            Trouble::Forbidden(_) => {
+                matches!(self.verbs.has_namespace(&namespace).await, Ok(false))
+            }
+            _ => false,
+        };
+        match is_missing {
+            true => ClaimError::NoNamespace { namespace },
+            false => ClaimError::Api { namespace, error },
         }
     }
 

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::api::{
     DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions,
@@ -252,6 +253,16 @@ impl Verbs {
                 None => return Ok(all),
             }
         }
+    }
+
+    /// Whether there is a namespace of this name.
+    pub async fn has_namespace(&self, name: &str) -> Result<bool, ApiError> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let named = ListParams::default().fields(&format!("metadata.name={name}"));
+        let call = api.list_metadata(&named);
+        let key = Key::cluster_wide(name);
+        let found = self.bounded::<Namespace, _>("list", &key, call).await?;
+        Ok(!found.items.is_empty())
     }
 
     /// Changes an object by a merge patch if it is still the version that `seen` is; else [`Trouble::Conflict`].

@@ -6,14 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use keyloan::cluster::KubeAccess;
 use keyloan::operator::Election;
 use keyloan_cluster::{
-    Chart, ControlPlane, Helm, OPERATOR_NAMESPACE, Options, apply_yaml, operator_program, signal,
+    Chart, ChartError, ControlPlane, Helm, OPERATOR_NAMESPACE, Options, apply_yaml,
+    operator_program, signal,
 };
-use kube::Api;
+use keyloan_simulator::Simulator;
+use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
@@ -25,6 +28,75 @@ const NAMESPACES: &str = "
 ---
 {apiVersion: v1, kind: Namespace, metadata: {name: team-a}}
 ";
+
+/// A cluster in which nothing is installed yet.
+pub struct Site {
+    pub cluster: ControlPlane,
+    pub admin: Client,
+    pub helm: Helm,
+    simulator: Simulator,
+}
+
+impl Site {
+    /// A cluster with these objects.
+    pub async fn with(objects: &str) -> Self {
+        let helm = Helm::find().await.unwrap();
+        let options = Options {
+            audit_log: true,
+            ..Options::default()
+        };
+        let cluster = ControlPlane::start(options).await.unwrap();
+        let admin = cluster.client("admin").await.unwrap();
+        apply_yaml(&admin, objects).await.unwrap();
+        let simulator = simulator();
+        Self {
+            cluster,
+            admin,
+            helm,
+            simulator,
+        }
+    }
+
+    /// A cluster with the namespaces that are named in the charts' own values, and a team's.
+    pub async fn usual() -> Self {
+        Self::with(NAMESPACES).await
+    }
+
+    /// Has helm install the operator's chart, with these values besides those that it needs.
+    pub async fn try_to_install(&self, values: &Value) -> Result<(), ChartError> {
+        let (chart, all) = (Chart::Operator, self.all(values));
+        self.cluster
+            .install_chart(&self.helm, chart, &chart.folder(), &all)
+            .await
+    }
+
+    /// Has helm install the charts from where `source` says, and an operator runs.
+    pub async fn install(self, source: fn(Chart) -> PathBuf, values: Value) -> Installed {
+        let (policies, all) = (Chart::Crds.values(), self.all(&values));
+        let Self {
+            cluster,
+            helm,
+            simulator,
+            ..
+        } = self;
+        install(&cluster, &helm, source, &policies, &all).await;
+        let world = World::in_cluster(cluster, simulator).await;
+        let mut installed = Installed {
+            world,
+            helm,
+            policies,
+            values: all,
+            replicas: BTreeMap::new(),
+        };
+        installed.start_replica(FIRST).await;
+        installed
+    }
+
+    /// These values, and those that the operator needs.
+    pub fn all(&self, values: &Value) -> Value {
+        all_values(&self.simulator.origin(), values)
+    }
+}
 
 /// The cluster, and what runs in it.
 pub struct Installed {
@@ -43,42 +115,33 @@ pub const FIRST: &str = "keyloan-0";
 impl Installed {
     /// Installs the charts from where `source` says, with these values for the operator besides those that it needs.
     pub async fn from(source: fn(Chart) -> PathBuf, values: Value) -> Self {
-        let helm = Helm::find().await.unwrap();
-        let options = Options {
-            audit_log: true,
-            ..Options::default()
-        };
-        let cluster = ControlPlane::start(options).await.unwrap();
-        let admin = cluster.client("admin").await.unwrap();
-        apply_yaml(&admin, NAMESPACES).await.unwrap();
-        let simulator = simulator();
-        let mut all = Chart::Operator.values();
-        all["allowOrigins"] = json!([simulator.origin()]);
-        all.as_object_mut()
-            .unwrap()
-            .extend(values.as_object().unwrap().clone());
-        let policies = Chart::Crds.values();
-        install(&cluster, &helm, source, &policies, &all).await;
-        let world = World::in_cluster(cluster, simulator).await;
-        let mut installed = Self {
-            world,
-            helm,
-            policies,
-            values: all,
-            replicas: BTreeMap::new(),
-        };
-        installed.start_replica(FIRST).await;
-        installed
+        Site::usual().await.install(source, values).await
     }
 
     /// Installs the charts as they are now, over whatever is there, and replaces the operator.
     pub async fn install(&mut self) {
-        let cluster = &self.world.cluster;
-        let source = |chart: Chart| chart.folder();
-        install(cluster, &self.helm, source, &self.policies, &self.values).await;
+        self.install_charts().await;
         if self.replicas.contains_key(FIRST) {
             self.stop_replica(FIRST).await;
         }
+        self.start_replica(FIRST).await;
+    }
+
+    /// Installs the charts alone.
+    pub async fn install_charts(&self) {
+        let cluster = &self.world.cluster;
+        let source = |chart: Chart| chart.folder();
+        install(cluster, &self.helm, source, &self.policies, &self.values).await;
+    }
+
+    /// Upgrades the operator to these values, besides those that it needs.
+    pub async fn upgrade_operator(&mut self, values: &Value) {
+        self.values = all_values(self.world.control.origin(), values);
+        let (chart, folder) = (Chart::Operator, Chart::Operator.folder());
+        let cluster = &self.world.cluster;
+        let upgraded = cluster.install_chart(&self.helm, chart, &folder, &self.values);
+        upgraded.await.unwrap_or_else(|error| panic!("{error}"));
+        self.stop_replica(FIRST).await;
         self.start_replica(FIRST).await;
     }
 
@@ -95,6 +158,21 @@ impl Installed {
 
     /// Starts one more replica.
     pub async fn start_replica(&mut self, name: &str) {
+        let operator = self.replica(name).await.spawn();
+        self.replicas.insert(name.into(), operator.unwrap());
+    }
+
+    /// Starts one that cannot run; returns what it says.
+    pub async fn start_in_vain(&mut self) -> String {
+        let ends = self.replica(FIRST).await.output();
+        let ended = tokio::time::timeout(Duration::from_secs(60), ends).await;
+        let ended = ended.expect("it ends").unwrap();
+        assert!(!ended.status.success(), "{ended:?}");
+        String::from_utf8(ended.stdout).unwrap() + &String::from_utf8(ended.stderr).unwrap()
+    }
+
+    /// The operator's program, with the arguments of its Deployment.
+    async fn replica(&mut self, name: &str) -> Command {
         self.give_token().await;
         let deployments: Api<Deployment> =
             Api::namespaced(self.world.admin.clone(), OPERATOR_NAMESPACE);
@@ -116,14 +194,14 @@ impl Installed {
         arguments.extend(here.iter().filter(ours).cloned());
         arguments.push("--listen=127.0.0.1:0".into());
         let program = operator_program(env!("CARGO_BIN_EXE_keyloan"));
-        let operator = Command::new(program.unwrap_or_else(|error| panic!("{error}")))
+        let mut operator = Command::new(program.unwrap_or_else(|error| panic!("{error}")));
+        operator
             .args(arguments)
             .env_clear()
             .env("HOSTNAME", name)
             .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .spawn();
-        self.replicas.insert(name.into(), operator.unwrap());
+            .kill_on_drop(true);
+        operator
     }
 
     /// Stops a replica as a kubelet would.
@@ -158,6 +236,15 @@ impl Installed {
         let kubeconfig = self.world.cluster.operator_kubeconfig().await;
         self.world.settings.kube = KubeAccess::Kubeconfig(kubeconfig.unwrap());
     }
+}
+
+/// The values for the operator: these, and those that it needs.
+fn all_values(origin: &str, values: &Value) -> Value {
+    let mut all = Chart::Operator.values();
+    all["allowOrigins"] = json!([origin]);
+    let more = values.as_object().unwrap().clone();
+    all.as_object_mut().unwrap().extend(more);
+    all
 }
 
 async fn install(

@@ -5,7 +5,10 @@
 #[path = "../world/mod.rs"]
 mod world;
 
+mod away;
+mod existing;
 mod installed;
+mod label_policy;
 mod lifecycle;
 mod pod_security;
 mod rendering;

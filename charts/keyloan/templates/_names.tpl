@@ -32,6 +32,28 @@
 {{- end }}
 {{- end }}
 
+{{/*
+Namespaces that are missing, which helm would report with no word of the values. Helm shows what is there only where it installs; and a chart
+that has this one as a part may bring them itself.
+*/}}
+{{- define "keyloan.checkExisting" -}}
+{{- $there := list }}
+{{- range (lookup "v1" "Namespace" "" "").items }}
+{{- $there = append $there .metadata.name }}
+{{- end }}
+{{- if and .Chart.IsRoot $there }}
+{{- $links := include "keyloan.linksNamespace" . }}
+{{- if not (or .Values.links.create (has $links $there)) }}
+{{- fail (printf "the links namespace %s does not exist, and links.create is false: create it, have the chart create it (links.create: true), or name another one (links.namespace)" $links) }}
+{{- end }}
+{{- range without .Values.integrationNamespaces .Release.Namespace }}
+{{- if not (has . $there) }}
+{{- fail (printf "the namespace %s, which integrationNamespaces names, does not exist: create it (kubectl create namespace %s), or name the namespaces of your integrations" . .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "keyloan.serviceAccount" -}}
 {{ .Values.serviceAccount.name | default (include "keyloan.name" .) }}
 {{- end }}
@@ -48,6 +70,20 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "keyloan.labels" -}}
+{{- with .Values.commonLabels }}
+{{- toYaml . }}
+{{ end }}
+{{- include "keyloan.ownLabels" . }}
+{{- end }}
+
+{{/* The labels that the values give to an object, given the root and those of this object; what they give to all comes after them. */}}
+{{- define "keyloan.moreLabels" -}}
+{{- with merge (dict) (index . 1 | default dict) ((index . 0).Values.commonLabels | default dict) }}
+{{- toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "keyloan.ownLabels" -}}
 {{ include "keyloan.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
