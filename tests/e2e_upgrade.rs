@@ -1,10 +1,12 @@
 //! From this release to a next one that changes a policy and adds another: in either order of the charts, nothing that runs, waits
-//! or was approved is lost or void.
+//! or was approved is lost or void. Nor is it afterwards, by what GitOps tools and people write beside the specs.
 
 mod world;
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use keyloan::api::*;
 use keyloan::manifests::Releases;
+use keyloan_cluster::OPERATOR_NAMESPACE;
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
@@ -44,6 +46,66 @@ async fn an_upgrade_in_either_order_of_the_charts_voids_nothing() {
         .await;
     install(&world, &after).await;
     goes_on(&world, &before).await;
+}
+
+/// A policy that an upgrade has changed is in its second generation, and stays as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_upgrade_metadata_voids_nothing_and_a_policy_loosened_meanwhile_voids_what_waits()
+{
+    let mut world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("reviewed", reviewed_by_two).await;
+    let next = next_release(
+        &Releases::known().expect("the policies"),
+        "the next release",
+    );
+    install(&world, &next).await;
+    world.settings.policies = Some(next.clone());
+    world.restart_operator().await;
+    assert_eq!(world.until_integration("prod", "True").await, "Ready");
+    let generations = generations(&world, &next).await;
+    assert!(generations.contains(&2), "{generations:?}");
+
+    let before = half_way(&world).await;
+    let seen = what_was_seen(&world).await;
+    write_metadata(&world, &next).await;
+    assert_eq!(self::generations(&world, &next).await, generations);
+    world.restart_operator().await;
+    // By the operator that started just now, the approval of before counts.
+    world
+        .decide("carol", &before.approved, Say::approve(&before.approved))
+        .await;
+    let is_told = |g: &AccessGrant| {
+        let mut ignored = g.status.iter().flat_map(|s| &s.ignored_decisions);
+        ignored.any(|i| i.reason == "they have approved already, and everybody counts once")
+    };
+    let still = world.until(&before.approved, is_told).await.status;
+    let still = still.expect("a status");
+    assert_eq!(
+        (still.phase, still.decisions.len()),
+        (Some(Phase::Pending), 1)
+    );
+    goes_on(&world, &before).await;
+    assert_eq!(what_was_seen(&world).await, seen, "nothing has changed");
+
+    // The twin: two steps of a generation that lead back to the same spec.
+    let before = half_way(&world).await;
+    world.crash_operator();
+    loosen_and_put_back(&world).await;
+    world.restart_operator().await;
+    for void in [&before.approved, &before.waits] {
+        let is_void = |g: &AccessGrant| {
+            condition(g, ACCEPTED).is_some_and(|c| c.reason == "IdentityUnverified")
+        };
+        let void = world.until(void, is_void).await.status.expect("a status");
+        assert_eq!(void.phase, Some(Phase::Failed));
+    }
+    assert_ne!(what_was_seen(&world).await, seen);
+    let anew = waiting(&world).await;
+    for who in ["carol", "dave"] {
+        world.decide(who, &anew, Say::approve(&anew)).await;
+    }
+    world.until_active(&anew).await;
 }
 
 /// Alice has six loans at the end.
@@ -151,18 +213,73 @@ fn next_release(before: &Releases, name: &str) -> Releases {
 /// As a GitOps tool does, all at once and with the values of this installation.
 async fn install(world: &World, release: &Releases) {
     for object in &release.current {
-        let kind = object["kind"].as_str().expect("a kind");
-        let name = object["metadata"]["name"].as_str().expect("a name");
-        let gvk = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
-        let api: Api<DynamicObject> =
-            Api::all_with(world.admin.clone(), &ApiResource::from_gvk(&gvk));
-        let applied = api
-            .patch(
-                name,
-                &PatchParams::apply("flux").force(),
-                &Patch::Apply(object),
-            )
-            .await;
-        applied.expect("applied");
+        let applied = PatchParams::apply("flux").force();
+        write(world, object, &applied, &Patch::Apply(object)).await;
     }
+}
+
+/// What changes no spec, of every policy and binding: a note by kubectl annotate, the same content applied with another label, and
+/// managedFields that somebody empties, before and after which the tool applies again.
+async fn write_metadata(world: &World, release: &Releases) {
+    for object in &release.current {
+        let by_hand = PatchParams::default();
+        let note = json!({ "metadata": { "annotations": { "example.com/owner": "platform" } } });
+        write(world, object, &by_hand, &Patch::Merge(&note)).await;
+        let mut labelled = object.clone();
+        labelled["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] = json!("platform");
+        let applied = PatchParams::apply("flux").force();
+        write(world, object, &applied, &Patch::Apply(&labelled)).await;
+        let nobodys = json!({ "metadata": { "managedFields": [{}] } });
+        write(world, object, &by_hand, &Patch::Merge(&nobodys)).await;
+        labelled["metadata"]["annotations"]["example.com/revision"] = json!("2");
+        write(world, object, &applied, &Patch::Apply(&labelled)).await;
+        write(world, object, &by_hand, &Patch::Merge(&nobodys)).await;
+    }
+}
+
+/// The binding of the guard only audits for a while.
+async fn loosen_and_put_back(world: &World) {
+    let guard = json!({
+        "kind": "ValidatingAdmissionPolicyBinding", "metadata": { "name": "keyloan-grant-identity" },
+    });
+    for actions in ["Audit", "Deny"] {
+        let change = json!({ "spec": { "validationActions": [actions] } });
+        write(
+            world,
+            &guard,
+            &PatchParams::default(),
+            &Patch::Merge(&change),
+        )
+        .await;
+    }
+}
+
+async fn write(world: &World, object: &Value, how: &PatchParams, patch: &Patch<&Value>) {
+    let name = object["metadata"]["name"].as_str().expect("a name");
+    let written = api_of(world, object).patch(name, how, patch).await;
+    written.expect("written");
+}
+
+/// The generations of all policies and bindings, in the order of the release.
+async fn generations(world: &World, release: &Releases) -> Vec<i64> {
+    let mut generations = Vec::new();
+    for object in &release.current {
+        let name = object["metadata"]["name"].as_str().expect("a name");
+        let there = api_of(world, object).get(name).await.expect("there");
+        generations.push(there.metadata.generation.expect("one"));
+    }
+    generations
+}
+
+fn api_of(world: &World, object: &Value) -> Api<DynamicObject> {
+    let kind = object["kind"].as_str().expect("a kind");
+    let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+    Api::all_with(world.admin.clone(), &ApiResource::from_gvk(&kind))
+}
+
+/// What the operators have kept of the policies, and so when these last changed.
+async fn what_was_seen(world: &World) -> String {
+    let kept: Api<ConfigMap> = Api::namespaced(world.admin.clone(), OPERATOR_NAMESPACE);
+    let kept = kept.get("keyloan-boundary").await.expect("kept");
+    kept.data.expect("something")["seen.json"].clone()
 }

@@ -23,6 +23,7 @@ mod plan {
     mod shares;
     mod statuses;
     mod terms;
+    mod typing;
     mod vetting;
     mod waiting;
 }

@@ -48,6 +48,13 @@ pub struct Kept {
     version: Option<String>,
 }
 
+impl Kept {
+    /// Whether nothing was ever kept here: an object that cannot be read, or that was emptied, is there.
+    pub fn is_first(&self) -> bool {
+        self.version.is_none()
+    }
+}
+
 impl Policies {
     pub(super) fn new(client: Client, verbs: Verbs) -> Self {
         Self {

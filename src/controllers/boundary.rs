@@ -340,7 +340,12 @@ impl Boundary {
         let before = kept.memory.clone().filter(|_| !known.was_open);
         let memory = self.shipped.remember(before.as_ref(), &known.policies, now);
         if before.is_none_or(|before| before.changed_at != memory.changed_at) {
-            tracing::warn!(changed_at = %memory.changed_at, "the admission policies have changed: requests and approvals that are not younger count for nothing");
+            let changed_at = memory.changed_at;
+            if kept.is_first() {
+                tracing::info!(%changed_at, "the admission policies are seen for the first time: only requests and approvals that are made from now on count");
+            } else {
+                tracing::warn!(%changed_at, "the admission policies have changed: requests and approvals that are not younger count for nothing");
+            }
             tokio::time::sleep(A_SECOND).await;
         }
         let stored = policies.keep(namespace, kept, Some(&memory)).await;

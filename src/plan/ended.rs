@@ -10,6 +10,7 @@ use super::leftover::Leftover;
 use super::observed::Observed;
 use super::status;
 use super::terms::Agreement;
+use super::vetting::{Vetted, vet_word};
 
 /// How long an ended grant is kept for people to read.
 const GRANT_KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
@@ -59,10 +60,17 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
             ..Plan::default()
         };
     }
+    let word = vet_word(seen, record, grant, now);
+    if matches!(word, Vetted::AfterACheck) {
+        return Plan {
+            effect: Some(Effect::CheckBoundary),
+            ..Plan::default()
+        };
+    }
     let agreement = Agreement::of(record);
     let counted = &record.spec.decisions;
     let ignored = approval::unheeded(seen, grant, &agreement, counted, now);
-    let status = status::of_ended(grant, record, &left, ignored, now);
+    let status = status::of_ended(grant, record, word.refuted().as_ref(), &left, ignored, now);
     let notes = status::notes(grant, &status);
     let over = residual.filter(|r| *r > now).unwrap_or(delete_at);
     Plan {

@@ -18,7 +18,7 @@ use super::reasons::grant as reasons;
 use super::retry::Failure;
 use super::status::{self, LoanState};
 use super::terms::{Agreement, length, longest_within};
-use super::vetting::unconfirmed;
+use super::vetting::{Vetted, vet_word};
 
 /// How long a loan may take to its first link before it is given up.
 const FIRST_LINK_WITHIN: SignedDuration = SignedDuration::from_hours(24);
@@ -43,14 +43,15 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
         };
     }
     let next = next_link(seen, record, grant, now);
-    let effect = match &next {
-        Next::Issue(issue) => Some(Effect::IssueLink(issue.clone())),
-        Next::Check => Some(Effect::CheckBoundary),
+    let word = vet_word(seen, record, grant, now);
+    let effect = match (&next, &word) {
+        (Next::Issue(issue), _) => Some(Effect::IssueLink(issue.clone())),
+        (Next::Check, _) | (_, Vetted::AfterACheck) => Some(Effect::CheckBoundary),
         _ => None,
     };
     let counted = &record.spec.decisions;
     let ignored = approval::unheeded(seen, grant, &agreement, counted, now);
-    let state = state(seen, record, grant, &next, ignored, now);
+    let state = state(seen, record, &next, word, ignored, now);
     let status = status::of_loan(grant, record, state, now);
     // Where another install serves the namespace now, that one says how the loan stands; else the last word stays true.
     let status = Some(status).filter(|_| !seen.unserved);
@@ -248,8 +249,8 @@ fn end(
 fn state(
     seen: &Observed,
     record: &AccessRecord,
-    grant: &AccessGrant,
     next: &Next,
+    word: Vetted,
     ignored: Vec<IgnoredDecision>,
     now: Timestamp,
 ) -> LoanState {
@@ -282,7 +283,7 @@ fn state(
         (None, _) => Err(hindered.unwrap_or((reasons::ISSUING, "the first link is being made".into()))),
     };
     LoanState {
-        unconfirmed: unconfirmed(seen, record, grant, now),
+        unconfirmed: word.refuted(),
         active,
         stalled,
         secret: here.then(|| seen.secret_of(&record.spec.grant.uid)),

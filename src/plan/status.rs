@@ -16,7 +16,7 @@ use super::reasons::grant as reasons;
 use super::terms::Agreement;
 
 /// A reason and a message.
-type Why = (&'static str, String);
+pub type Why = (&'static str, String);
 
 /// How a request stands with those who decide.
 #[derive(Debug)]
@@ -138,15 +138,7 @@ pub fn of_loan(
 ) -> AccessGrantStatus {
     let links = Links::of(&record.spec);
     let mut conditions = start(grant, now);
-    let mut status = common(grant, record);
-    match &state.unconfirmed {
-        Some((reason, message)) => {
-            accepted(&mut conditions, &record.spec.terms.flow.name);
-            conditions.say(APPROVED, false, reason, message);
-            status.decisions.clear();
-        }
-        None => agreed(&mut conditions, record),
-    }
+    let status = agreed(&mut conditions, grant, record, state.unconfirmed.as_ref());
     match &state.active {
         Ok(()) => conditions.say(
             ACTIVE,
@@ -183,19 +175,21 @@ pub fn of_loan(
     }
 }
 
-/// The status of a loan that is over. It never says that nothing opens while something may.
+/// The status of a loan that is over, which was approved unless it says why that is `unconfirmed`. It never says that nothing opens
+/// while something may.
 pub fn of_ended(
     grant: &AccessGrant,
     record: &AccessRecord,
+    unconfirmed: Option<&Why>,
     left: &Leftover,
     ignored: Vec<IgnoredDecision>,
     now: Timestamp,
 ) -> AccessGrantStatus {
     let mut conditions = start(grant, now);
-    agreed(&mut conditions, record);
+    let status = agreed(&mut conditions, grant, record, unconfirmed);
     let residual = record.spec.residual_until.as_ref().filter(|t| t.0 > now);
     let Some(end) = &record.spec.end else {
-        return common(grant, record);
+        return status;
     };
     let (reason, what) = match end.reason {
         EndReason::NotIssued if Links::of(&record.spec).was_refused() => (
@@ -244,7 +238,7 @@ pub fn of_ended(
         residual_until: record.spec.residual_until.clone(),
         ended_at: Some(end.at.clone()),
         ignored_decisions: ignored,
-        ..common(grant, record)
+        ..status
     }
 }
 
@@ -327,9 +321,23 @@ fn before(grant: &AccessGrant) -> &[Condition] {
     grant.status.as_ref().map_or(&[], |s| &s.conditions)
 }
 
-fn agreed(conditions: &mut Conditions<'_>, record: &AccessRecord) {
+/// What the record says of how the loan came about, without the approvals where these are not confirmed.
+fn agreed(
+    conditions: &mut Conditions<'_>,
+    grant: &AccessGrant,
+    record: &AccessRecord,
+    unconfirmed: Option<&Why>,
+) -> AccessGrantStatus {
+    let mut status = common(grant, record);
     accepted(conditions, &record.spec.terms.flow.name);
-    approved(conditions, &record.spec.decisions);
+    match unconfirmed {
+        Some((reason, message)) => {
+            conditions.say(APPROVED, false, reason, message);
+            status.decisions.clear();
+        }
+        None => approved(conditions, &record.spec.decisions),
+    }
+    status
 }
 
 fn accepted(conditions: &mut Conditions<'_>, flow: &str) {

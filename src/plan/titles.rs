@@ -14,6 +14,10 @@ const LOOKED_AT: usize = 1_000;
 /// Longer names are compared only as people type them.
 const LONGEST_COMPARED: usize = 64;
 
+/// Zero width space, word joiner and byte order mark: nobody sees them, and they come along when somebody copies a title from a page.
+/// They lack the property White_Space of Unicode, by which `split_whitespace` knows all blanks.
+const NO_WIDTH: [char; 3] = ['\u{200B}', '\u{2060}', '\u{FEFF}'];
+
 /// A text in the one form of Unicode (NFC): what only differs in how it is encoded is the same.
 pub fn canonical(text: &str) -> Cow<'_, str> {
     if text.is_ascii() || is_nfc(text) {
@@ -23,9 +27,13 @@ pub fn canonical(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A text as people type it: without regard to case, Unicode form and runs of blanks, of whatever kind, also at its ends.
+/// A text as people type it: without regard to case, Unicode form, what has no width, and runs of blanks, of whatever kind, also at its ends.
 pub fn typed(text: &str) -> String {
-    let words: Vec<_> = text.split_whitespace().collect();
+    let shown = match text.contains(NO_WIDTH) {
+        true => Cow::Owned(text.replace(NO_WIDTH, "")),
+        false => Cow::Borrowed(text),
+    };
+    let words: Vec<_> = shown.split_whitespace().collect();
     let lower = words
         .join(" ")
         .nfc()
@@ -154,6 +162,11 @@ mod tests {
     #[case::case("Db Password", "db password")]
     #[case::runs_of_blanks("double  blank", " double blank\t")]
     #[case::a_blank_that_does_not_break("nb\u{a0}sp", "nb sp")]
+    #[case::a_narrow_one("nb\u{202f}sp", "nb sp")]
+    #[case::one_of_a_digits_width("nb\u{2007}\u{2003}sp", "nb sp")]
+    #[case::an_ideographic_one("\u{3000}nb\u{3000}sp", "nb sp")]
+    #[case::a_zero_width_space("\u{feff}d\u{200b}b\u{2060}", "db")]
+    #[case::a_zero_width_space_beside_a_blank("db \u{200b} password", "db password")]
     #[case::unicode_form("Cafe\u{301}", "caf\u{e9}")]
     #[case::case_beyond_ascii("\u{dc}BUNG", "u\u{308}bung")]
     fn what_people_type_alike_is_alike(#[case] one: &str, #[case] other: &str) {

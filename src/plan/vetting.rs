@@ -5,7 +5,9 @@
 
 use jiff::Timestamp;
 
-use crate::api::{AccessGrant, AccessRecord, CountedDecision, Identity, TitleOrId};
+use crate::api::{
+    APPROVED, AccessGrant, AccessRecord, Condition, CountedDecision, Decision, Identity, TitleOrId,
+};
 
 use super::approval::{self, Standing};
 use super::digest::digest;
@@ -123,24 +125,87 @@ pub(super) fn vet(
     }
 }
 
-/// Before the first link: why the record's word that all was approved is not to be believed, if it is not.
-pub(super) fn unconfirmed(
+/// What of the record's word that all was approved is to be believed, for people to read. Of a loan that has had a link it is; of another
+/// one its status has said so before, or the decisions on its terms do.
+pub(super) fn vet_word(
     seen: &Observed,
     record: &AccessRecord,
     grant: &AccessGrant,
     now: Timestamp,
-) -> Option<(&'static str, String)> {
+) -> Vetted {
+    let agreed = || Vetted::Agreed(record.spec.decisions.clone());
     if Links::of(&record.spec).granted_at().is_some() {
+        return agreed();
+    }
+    let is_over = record.spec.end.is_some();
+    let told = told(grant).filter(|_| is_over && is_told_ended(grant));
+    // It stays said once the loan is over: flows change, and decisions go.
+    if let Some(told) = told.filter(|told| told.reason == reasons::TERMS_NOT_CONFIRMED) {
+        return Vetted::held(differs(&told.message));
+    }
+    let vetted = match (vet(seen, record, grant, now), &seen.boundary.broken) {
+        (Vetted::AfterACheck, Some(why)) => Vetted::held(Hold::boundary(why)),
+        (vetted, _) => vetted,
+    };
+    match vetted {
+        Vetted::Agreed(_) => agreed(),
+        Vetted::Not { stalled: true, .. } if !is_over => vetted,
+        // What cannot be told now, or not any more, is as it was.
+        Vetted::Not { .. } | Vetted::AfterACheck if is_told_approved(grant, record) => agreed(),
+        Vetted::Not { .. } => match said_by_decisions(seen, record, grant, now) {
+            Some(Standing::Approved { .. }) => agreed(),
+            Some(Standing::Unverified) if seen.boundary.broken.is_none() => Vetted::AfterACheck,
+            _ => vetted,
+        },
+        Vetted::AfterACheck => vetted,
+    }
+}
+
+/// Whether the status says already that these terms were approved.
+fn is_told_approved(grant: &AccessGrant, record: &AccessRecord) -> bool {
+    let shown = grant.status.as_ref().and_then(|s| s.digest.as_ref());
+    let is_shown = || shown == Some(&record.spec.digest) && has_its_digest(record);
+    told(grant).is_some_and(|told| told.status == "True") && (is_told_ended(grant) || is_shown())
+}
+
+fn is_told_ended(grant: &AccessGrant) -> bool {
+    let status = grant.status.as_ref();
+    status.is_some_and(|status| status.ended_at.is_some())
+}
+
+/// What the status says of the approval.
+fn told(grant: &AccessGrant) -> Option<&Condition> {
+    let mut conditions = grant.status.as_ref()?.conditions.iter();
+    conditions.find(|condition| condition.type_ == APPROVED)
+}
+
+/// How the terms of the record stand with those who decide, if nobody else has to say so: what became of the flow since, and who said
+/// no later, does not count.
+fn said_by_decisions(
+    seen: &Observed,
+    record: &AccessRecord,
+    grant: &AccessGrant,
+    now: Timestamp,
+) -> Option<Standing> {
+    let agreement = Agreement::of(record);
+    let approval = agreement.terms.approval.as_ref()?;
+    let requester = grant.spec.requester.as_ref();
+    let is_theirs = requester.is_some_and(|by| is_same(by, &agreement.requester));
+    if !is_theirs || !has_its_digest(record) {
         return None;
     }
-    match vet(seen, record, grant, now) {
-        Vetted::Not {
-            reason,
-            message,
-            stalled: true,
-        } => Some((reason, message)),
-        _ => None,
-    }
+    let mut seen = seen.clone();
+    let approvals = &mut seen.decisions;
+    approvals.retain(|decision| decision.spec.decision == Decision::Approve);
+    let until = approval_until(grant, approval, now);
+    let weighed = approval::weigh(&seen, grant, &agreement, approval, until);
+    let longest = approval::duration(&agreement.terms, &weighed.counted);
+    (Links::of(&record.spec).duration() <= longest).then_some(weighed.standing)
+}
+
+fn has_its_digest(record: &AccessRecord) -> bool {
+    let spec = &record.spec;
+    digest(&spec.grant.uid, &spec.terms, Some(&spec.digest)) == spec.digest
 }
 
 /// What the request and the flow come to, if that is what the record says.
@@ -181,6 +246,16 @@ fn differs(message: impl Into<String>) -> Hold {
 }
 
 impl Vetted {
+    /// Why it was not agreed and approved, if it was not.
+    pub(super) fn refuted(self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Not {
+                reason, message, ..
+            } => Some((reason, message)),
+            Self::Agreed(_) | Self::AfterACheck => None,
+        }
+    }
+
     fn held(hold: Hold) -> Self {
         Self::Not {
             reason: hold.reason,

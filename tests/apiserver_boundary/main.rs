@@ -7,6 +7,7 @@ mod looking;
 mod operator;
 #[path = "../support/mod.rs"]
 mod support;
+mod telling;
 
 use support::DEADLINE;
 

@@ -5,6 +5,7 @@
 #[path = "../world/mod.rs"]
 mod world;
 
+mod allowed;
 mod away;
 mod existing;
 mod installed;

@@ -1,61 +1,16 @@
 //! What a thief of the operator's token can do, by the API server's own word, and what they try in vain.
 
-use std::collections::BTreeSet;
-
-use k8s_openapi::api::authorization::v1::{
-    ResourceRule, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec,
-};
-use k8s_openapi::api::core::v1::{Namespace, Secret};
-use keyloan::cluster::KubeAccess;
+use k8s_openapi::api::core::v1::Secret;
 use keyloan_cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT};
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
+use crate::allowed;
 use crate::installed::Installed;
 use crate::world::{LINKS, PLATFORM, TEAM, World};
 
-const RBAC: &str = "rbac.authorization.k8s.io/v1";
-
-/// Everything it may do in the whole cluster, besides what every ServiceAccount may.
-const EVERYWHERE: &str = "
-accessdecisions.keyloan.dev: delete get list watch
-accessflows.keyloan.dev: list watch
-accessflows/status.keyloan.dev: patch
-accessgrants.keyloan.dev: delete get list watch
-accessgrants/status.keyloan.dev: patch
-accessrecords.keyloan.dev: create delete get list patch watch
-events.events.k8s.io: create patch
-mutatingadmissionpolicies.admissionregistration.k8s.io: get list watch
-mutatingadmissionpolicybindings.admissionregistration.k8s.io: get list watch
-namespaces: list watch
-onepasswordintegrations.keyloan.dev: list watch
-onepasswordintegrations/status.keyloan.dev: patch
-validatingadmissionpolicies.admissionregistration.k8s.io: get list watch
-validatingadmissionpolicybindings.admissionregistration.k8s.io: get list watch
-";
-
-/// What it may do in one namespace only.
-const SOMEWHERE: [(&str, &str); 3] = [
-    (
-        OPERATOR_NAMESPACE,
-        "
-accessgrants.keyloan.dev: create
-configmaps \"keyloan-boundary\": create get patch
-leases.coordination.k8s.io: create get update
-",
-    ),
-    (PLATFORM, "\nsecrets: get list watch\n"),
-    (
-        LINKS,
-        "
-leases.coordination.k8s.io: create get
-rolebindings.rbac.authorization.k8s.io: create delete get list
-roles.rbac.authorization.k8s.io: create delete get list
-secrets: create delete get list patch watch
-",
-    ),
-];
+pub const RBAC: &str = "rbac.authorization.k8s.io/v1";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operators_token_is_good_for_this_and_nothing_else() {
@@ -63,72 +18,12 @@ async fn the_operators_token_is_good_for_this_and_nothing_else() {
     let installed = Installed::from(|chart| chart.folder(), values).await;
     let world = &installed.world;
     let thief = world.as_operator().await;
-
-    let namespaces: Api<Namespace> = Api::all(world.admin.clone());
-    let namespaces = namespaces.list(&ListParams::default()).await.unwrap();
-    let everywhere = lines(EVERYWHERE);
-    let plain = plain_account(world).await;
-    for namespace in namespaces.iter().map(ResourceExt::name_any) {
-        let here = SOMEWHERE.iter().find(|(of, _)| *of == namespace);
-        let here = here.map(|(_, rules)| lines(rules)).unwrap_or_default();
-        let wanted: BTreeSet<_> = everywhere.union(&here).cloned().collect();
-        let given = rules(&thief, &namespace).await;
-        let everybodys = rules(&plain, &namespace).await;
-        let given: BTreeSet<_> = given.difference(&everybodys).cloned().collect();
-        assert_eq!(given, wanted, "in {namespace}");
-    }
+    allowed::this_and_nothing_else(world, &thief).await;
     reads_no_secret_of_others(world, &thief).await;
     gets_no_further(world, &thief).await;
     writes_nothing_but_links(&thief).await;
     changes_no_rule_and_becomes_nobody_else(&thief).await;
-}
-
-/// The rules that the API server names for this caller in a namespace.
-async fn rules(client: &Client, namespace: &str) -> BTreeSet<String> {
-    let reviews: Api<SelfSubjectRulesReview> = Api::all(client.clone());
-    let review = SelfSubjectRulesReview {
-        spec: SelfSubjectRulesReviewSpec {
-            namespace: Some(namespace.to_owned()),
-        },
-        ..SelfSubjectRulesReview::default()
-    };
-    let answer = reviews.create(&PostParams::default(), &review).await;
-    let status = answer.unwrap().status.unwrap();
-    assert!(!status.incomplete, "{:?}", status.evaluation_error);
-    status.resource_rules.iter().flat_map(written).collect()
-}
-
-/// A ServiceAccount to which nobody has given anything.
-async fn plain_account(world: &World) -> Client {
-    let account = named("v1", "ServiceAccount", Some(TEAM), json!({}));
-    create(&world.admin, &account, false).await.unwrap();
-    let cluster = &world.cluster;
-    let kubeconfig = cluster.service_account_kubeconfig(TEAM, "stolen").await;
-    let access = KubeAccess::Kubeconfig(kubeconfig.unwrap());
-    keyloan::cluster::connect(&access).await.unwrap()
-}
-
-/// A rule as lines such as `leases.coordination.k8s.io: create get`.
-fn written(rule: &ResourceRule) -> Vec<String> {
-    let mut verbs = rule.verbs.clone();
-    verbs.sort();
-    let names = rule.resource_names.iter().flatten();
-    let names: String = names.map(|name| format!(" {name:?}")).collect();
-    let groups = rule.api_groups.iter().flatten();
-    let resources = |group: &str| {
-        let dot = if group.is_empty() { "" } else { "." };
-        let line = |resource| format!("{resource}{dot}{group}{names}: {}", verbs.join(" "));
-        rule.resources
-            .iter()
-            .flatten()
-            .map(line)
-            .collect::<Vec<_>>()
-    };
-    groups.flat_map(|group| resources(group)).collect()
-}
-
-fn lines(text: &str) -> BTreeSet<String> {
-    text.trim().lines().map(str::to_owned).collect()
+    allowed::a_right_of_everybody_would_show(world, &thief).await;
 }
 
 /// Neither one by one nor all at once; the administrator, who may, does.
@@ -308,7 +203,7 @@ async fn changes_no_rule_and_becomes_nobody_else(thief: &Client) {
     assert_forbidden(thief.request::<Value>(disguised).await);
 }
 
-fn named(api: &str, kind: &str, namespace: Option<&str>, more: Value) -> Value {
+pub fn named(api: &str, kind: &str, namespace: Option<&str>, more: Value) -> Value {
     let mut object = json!({
         "apiVersion": api, "kind": kind, "metadata": { "name": "stolen", "namespace": namespace },
     });
@@ -328,7 +223,7 @@ fn opaque(namespace: &str, name: &str) -> Value {
     secret
 }
 
-fn binding(kind: &str, role: &str, subject: &Value) -> Value {
+pub fn binding(kind: &str, role: &str, subject: &Value) -> Value {
     json!({
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role },
         "subjects": [subject],
@@ -336,7 +231,7 @@ fn binding(kind: &str, role: &str, subject: &Value) -> Value {
 }
 
 /// Creates an object, or tries whether that would do; the error is what the API server says.
-async fn create(client: &Client, object: &Value, dry_run: bool) -> Result<(), String> {
+pub async fn create(client: &Client, object: &Value, dry_run: bool) -> Result<(), String> {
     let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
     let types = object.types.clone().unwrap();
     let (group, version) = types

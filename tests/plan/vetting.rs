@@ -117,6 +117,97 @@ fn a_record_alone_has_no_loan_called_approved(#[case] world: World, #[case] is_a
     assert_eq!(shown.is_empty(), !is_approved, "{shown:?}");
 }
 
+/// The last of them is the honest twin of the others.
+#[rstest]
+#[case::to_an_address_elsewhere(by_hand(|r| r.terms.recipients = vec![email("m@evil.example")]), false)]
+#[case::for_longer_than_bob_allows(by_hand(|r| r.decisions[0].max_duration = None), false)]
+#[case::on_nobodys_approval(by_hand(|r| r.terms.approval = None), false)]
+#[case::without_decisions(by_hand(|_| {}).with(|w| w.seen.decisions.clear()), false)]
+#[case::with_another_digest(by_hand(|_| {}).with(|w| w.record().spec.digest = "sha256:x".into()), false)]
+#[case::under_the_digest_that_was_approved(by_hand(|_| {}).with(|w| w.record().spec.terms.duration = span("3h")), false)]
+#[case::so_that_the_requester_could_approve(by_hand(|r| r.requester.username = "mallory".into()).with(|w| drop(w.seen.decisions.pop())), false)]
+#[case::as_it_was_approved(by_hand(|_| {}), true)]
+fn a_record_alone_has_no_loan_called_approved_after_its_end_either(
+    #[case] world: World,
+    #[case] is_approved: bool,
+    #[values(Before::Ran, Before::Waited, Before::WasWrittenWithItsEnd)] before: Before,
+    #[values(false, true)] is_suspended: bool,
+) {
+    let suspend = |w: &mut World| w.integration().spec.suspend = is_suspended;
+    let world = match before {
+        Before::Ran => world.with(suspend).settled(5),
+        Before::Waited => world.with(|w| {
+            let record = w.seen.record.take();
+            let waits = w.clone().with(|w| w.seen.decisions.clear()).settled(5);
+            w.seen.grant = waits.seen.grant;
+            w.seen.record = record;
+            suspend(w);
+        }),
+        Before::WasWrittenWithItsEnd => world.with(suspend).with(|w| {
+            w.record().spec.end = Some(EndRecord {
+                reason: EndReason::Expired,
+                by: None,
+                at: Time(at(5)),
+            });
+        }),
+    };
+    let ended = world.settled(DAY + 5);
+    assert!(ended.seen.record.as_ref().unwrap().spec.end.is_some());
+    // Not when the decisions are gone, the flow is another one, and the operator has started again, either.
+    let later = ended.clone().with(|w| {
+        w.seen.decisions.clear();
+        w.seen.flows.clear();
+        w.seen.checked.clear();
+    });
+    for world in [&ended, &later.settled(DAY + 6)] {
+        let plan = world.plan_at(DAY + 7);
+        let (approved, _, message) = condition(&plan, APPROVED).expect("Approved");
+        assert_eq!(approved == "True", is_approved, "{message}");
+        let shown = &plan.status.as_ref().expect("a status").decisions;
+        assert_eq!(shown.is_empty(), !is_approved, "{shown:?}");
+    }
+}
+
+/// What there was before a loan ended.
+#[derive(Clone, Copy, Debug)]
+enum Before {
+    /// The record, and a status that tells of it.
+    Ran,
+    /// The record, and the status of a request that waits.
+    Waited,
+    /// Nothing: the record has its end from the beginning.
+    WasWrittenWithItsEnd,
+}
+
+/// What ends a loan that was approved before it has a link does not change that it was.
+#[rstest]
+#[case::who_asked_is_blocked(World::block_alice)]
+#[case::somebody_denies_it(|w: &mut World| { w.decide(carol(), Decision::Deny, 4); })]
+#[case::somebody_revokes_it(|w: &mut World| { w.decide(bob(), Decision::Revoke, 5); })]
+#[case::the_item_is_changed(|w: &mut World| w.infra().items[0].updated_at = at(5))]
+#[case::the_integration_goes(|w: &mut World| w.seen.integration = None)]
+#[case::the_flow_goes(|w: &mut World| w.seen.flows.clear())]
+#[case::the_flow_asks_for_more(|w: &mut World| w.flow().spec.approval.groups[0].required = 2)]
+#[case::nobody_knows_the_vaults(|w: &mut World| w.integration_seen().inventory = None)]
+fn a_loan_that_was_approved_is_called_so_whatever_ends_it(
+    #[case] change: fn(&mut World),
+    #[values(false, true)] has_a_status: bool,
+) {
+    let world = interrupted().one_step(5);
+    let world = match has_a_status {
+        true => world
+            .with(|w| w.failed(5, keyloan::plan::retry::Failure::Unavailable))
+            .settled(5),
+        false => world,
+    };
+    let ended = world.with(change).settled(DAY + 5);
+    assert!(ended.seen.record.as_ref().unwrap().spec.end.is_some());
+    let plan = ended.plan_at(DAY + 5);
+    let (approved, _, message) = condition(&plan, APPROVED).expect("Approved");
+    assert_eq!(approved, "True", "{message}");
+    assert!(message.starts_with("approved by bob"), "{message}");
+}
+
 /// The honest twin of all of them: the same record, of what was agreed and approved.
 #[test]
 fn a_record_of_what_was_agreed_and_approved_is_lent_whoever_wrote_it() {
