@@ -65,7 +65,7 @@ enum PassesEnded {
     Deposed,
 }
 
-/// An operator that runs. Dropping it stops it, without waiting until it is at rest.
+/// An operator that runs. Dropping it ends it as a crash would, whatever it is doing.
 #[derive(Debug)]
 pub struct Running {
     health: Option<SocketAddr>,
@@ -97,9 +97,15 @@ impl Running {
     /// Stops the operator and waits until it is at rest.
     pub async fn stop(mut self) -> Result<(), TaskError> {
         self.shutdown.take();
-        self.supervision
+        (&mut self.supervision)
             .await
             .unwrap_or_else(|_| Err(TaskError::Panicked("supervisor".to_owned())))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.supervision.abort();
     }
 }
 

@@ -182,8 +182,8 @@ impl Tasks {
         })
     }
 
-    /// Does what is not to be left half done: it goes on also when whoever waits for it is gone, and a shutdown waits for it. `None` if
-    /// it was not begun, because the operator stops, or ended by a panic.
+    /// Does what is not to be left half done: it goes on also when whoever waits for it is gone, and a shutdown waits for it for a while.
+    /// `None` if it was not begun, because the operator stops, was not ended in time, or panicked.
     pub async fn finish<T: Send + 'static>(
         &self,
         name: impl Into<String>,
@@ -191,13 +191,17 @@ impl Tasks {
     ) -> Option<T> {
         let runs = *self.stop.borrow() == Stage::Runs;
         let finishing = self.finishing.upgrade().filter(|_| runs)?;
-        let (failures, name) = (self.failures.clone(), name.into());
+        let (failures, name, mut stop) = (self.failures.clone(), name.into(), self.stop.clone());
         let work = async move {
-            let outcome = AssertUnwindSafe(work).catch_unwind().await;
+            let outcome = tokio::select! {
+                outcome = AssertUnwindSafe(work).catch_unwind() => outcome.map(Some),
+                _ = stop.wait_for(|stage| *stage == Stage::Stops) => Ok(None),
+            };
             drop(finishing);
-            outcome
-                .map_err(|_| failures.send(TaskError::Panicked(name)))
-                .ok()
+            outcome.unwrap_or_else(|_| {
+                failures.send(TaskError::Panicked(name)).ok();
+                None
+            })
         };
         tokio::spawn(work).await.ok().flatten()
     }

@@ -162,6 +162,12 @@ impl World {
         drop(self.operator.take());
     }
 
+    /// Ends the operator as a rolling update does.
+    pub async fn stop_operator(&mut self) {
+        let operator = self.operator.take().expect("an operator");
+        operator.stop().await.expect("no failure");
+    }
+
     /// Where the operator serves its health, if the settings have it do so.
     pub fn health_address(&self) -> std::net::SocketAddr {
         let operator = self.operator.as_ref().expect("an operator");
