@@ -15,6 +15,7 @@ mod plan {
     mod counting;
     mod denials;
     mod endings;
+    mod history;
     mod late;
     mod lookup;
     mod people;

@@ -6,11 +6,13 @@
 
 mod feed;
 mod known;
+mod shelf;
 
 use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use tokio::sync::watch;
 
@@ -19,6 +21,7 @@ use super::prune::Keeps;
 use known::Known;
 
 pub(super) use feed::Feed;
+pub(super) use shelf::IsHistory;
 
 /// An object's namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -113,7 +116,7 @@ impl<K: Resource> Cache<K> {
     /// An empty one that so many streams will feed, of objects with these marks, of whose metadata it keeps so much.
     pub(super) fn new(streams: usize, marks: Marks<K>, keeps: Keeps) -> Self {
         Self {
-            known: RwLock::new(Known::new(marks)),
+            known: RwLock::new(Known::new(marks, Box::new(|_| None))),
             keeps,
             thin: |_| {},
             visits: Visits::default(),
@@ -128,19 +131,36 @@ impl<K: Resource> Cache<K> {
         self
     }
 
+    /// The same, which knows no more of history than that it is there.
+    pub(super) fn shelving(mut self, marks: Marks<K>, is_history: IsHistory<K>) -> Self {
+        self.known = RwLock::new(Known::new(marks, is_history));
+        self
+    }
+
+    /// Whether an object is there of which no more is known: it is history.
+    pub fn is_history(&self, key: &Key) -> bool {
+        self.read().is_history(key)
+    }
+
+    /// Forgets what an object says if it has become history; says whether it has.
+    pub fn shelve(&self, key: &Key) -> bool {
+        self.write().shelve(key)
+    }
+
+    /// The history whose time is over: it is to be read, and looked at.
+    pub fn due_history(&self, now: Timestamp) -> Vec<Key> {
+        self.read().due(now)
+    }
+
     /// The object of this key.
     pub fn get(&self, key: &Key) -> Option<Arc<K>> {
         self.visits.one();
-        self.known
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(key)
-            .cloned()
+        self.read().get(key).cloned()
     }
 
     /// All objects for which `wanted` holds.
     pub fn select(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.read();
         known
             .all()
             .inspect(|_| self.visits.one())
@@ -151,21 +171,21 @@ impl<K: Resource> Cache<K> {
 
     /// All objects with this mark.
     pub fn having(&self, mark: &Mark) -> Vec<Arc<K>> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.read();
         let having = known.having(mark).inspect(|_| self.visits.one());
         having.cloned().collect()
     }
 
     /// Of all objects with this mark those of each person that are the newest, so many at the most.
     pub fn newest(&self, mark: &Mark, most: usize) -> Vec<Arc<K>> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.read();
         let newest = known.newest(mark, most).inspect(|_| self.visits.one());
         newest.cloned().collect()
     }
 
     /// Looks at the objects with this mark, the oldest first, until it has seen enough.
     pub fn walk(&self, mark: &Mark, mut look: impl FnMut(&K) -> ControlFlow<()>) {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.read();
         for object in known.having(mark) {
             self.visits.one();
             if look(object).is_break() {
@@ -176,7 +196,7 @@ impl<K: Resource> Cache<K> {
 
     /// The keys of all objects.
     pub fn keys(&self) -> Vec<Key> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.read();
         known.all().map(|object| Key::of(&**object)).collect()
     }
 
@@ -234,6 +254,10 @@ impl<K: Resource> Cache<K> {
         (self.thin)(object);
     }
 
+    fn read(&self) -> RwLockReadGuard<'_, Known<K>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn write(&self) -> RwLockWriteGuard<'_, Known<K>> {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -276,5 +300,7 @@ impl<K: Resource> Drop for Asking<'_, K> {
     }
 }
 
+#[cfg(test)]
+mod history;
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use kube::core::object::HasStatus;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::cache::{Cache, Key};
+use super::cache::{Cache, IsHistory, Key};
 use super::errors::ApiError;
 use super::index::Marks;
 use super::prune::Keeps;
@@ -34,6 +34,15 @@ impl<K: Namespaced> Kind<K> {
     pub(super) fn new(verbs: Verbs, marks: Marks<K>) -> Self {
         Self {
             cache: Arc::new(Cache::new(1, marks, Keeps::OURS)),
+            verbs,
+        }
+    }
+
+    /// The same, which knows no more of history than that it is there.
+    pub(super) fn shelving(verbs: Verbs, marks: Marks<K>, is_history: IsHistory<K>) -> Self {
+        let cache = Cache::new(1, marks, Keeps::OURS).shelving(marks, is_history);
+        Self {
+            cache: Arc::new(cache),
             verbs,
         }
     }

@@ -43,7 +43,8 @@ use crate::api::{
     AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration, SECRET_LABEL,
 };
 use crate::plan::boundary::PolicyKey;
-use crate::runtime::Tasks;
+use crate::plan::ended::history_until;
+use crate::runtime::{Clock, Tasks};
 use crate::telemetry::Metrics;
 
 use prune::Keeps;
@@ -76,7 +77,12 @@ impl Cluster {
             std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
         });
         let client = Client::new(never, "default");
-        Self::new(client, Install::default(), Arc::new(Metrics::new()))
+        Self::new(
+            client,
+            Install::default(),
+            Clock::system(),
+            Arc::new(Metrics::new()),
+        )
     }
 }
 
@@ -107,7 +113,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// With nothing known yet: [`Cluster::follow`] starts the watches.
-    pub fn new(client: Client, install: Install, metrics: Arc<Metrics>) -> Self {
+    pub fn new(client: Client, install: Install, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let verbs = Verbs::new(client.clone(), metrics);
         let secret_streams = install.integration_namespaces.len() + 1;
         Self {
@@ -115,7 +121,11 @@ impl Cluster {
             flows: Kind::new(verbs.clone(), index::unmarked),
             grants: Kind::thinned(verbs.clone(), index::of_grant, index::thin),
             decisions: Kind::new(verbs.clone(), index::of_decision),
-            records: Kind::new(verbs.clone(), index::of_record),
+            records: Kind::shelving(
+                verbs.clone(),
+                index::of_record,
+                Box::new(move |record| history_until(record, clock.now())),
+            ),
             secrets: Arc::new(Cache::new(secret_streams, index::unmarked, Keeps::SECRETS)),
             namespaces: Arc::new(Cache::new(1, index::unmarked, Keeps::NAMESPACES)),
             policies: Arc::new(Policies::new(client.clone(), verbs.clone())),

@@ -1,4 +1,5 @@
-//! The sweep: deletes what carries a link and for which no loan stands that runs, such as what a crash has left behind.
+//! The sweep: deletes what carries a link and for which no loan stands that runs, such as what a crash has left behind; and has records
+//! looked at whose retention is over.
 //!
 //! It touches only what this install's labels are on, in this install's links namespace, and believes no cache: each object and each record
 //! is read from the API server itself before anything is deleted.
@@ -67,6 +68,10 @@ impl Sweep {
     }
 
     async fn sweep(&self) -> Result<(), ApiError> {
+        // Whoever takes it in has it deleted.
+        for record in self.cluster.records.due_history(self.clock.now()) {
+            self.cluster.records.live(&record).await?;
+        }
         self.sweep_kind::<Secret>(SignedDuration::ZERO).await?;
         self.sweep_kind::<Role>(MADE_WITHIN).await?;
         self.sweep_kind::<RoleBinding>(MADE_WITHIN).await

@@ -125,6 +125,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let cluster = Arc::new(Cluster::new(
         client,
         settings.install.clone(),
+        clock.clone(),
         metrics.clone(),
     ));
     cluster.claim_links_namespace().await?;

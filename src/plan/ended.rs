@@ -2,12 +2,15 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::AccessRecord;
+use std::sync::Arc;
+
+use crate::api::{AccessDecision, AccessGrant, AccessRecord, Phase};
 
 use super::approval;
 use super::effect::{Effect, Plan};
 use super::leftover::Leftover;
 use super::observed::Observed;
+use super::record::is_of_a_loan;
 use super::status;
 use super::terms::Agreement;
 use super::vetting::{Vetted, vet_word};
@@ -18,9 +21,63 @@ const GRANT_KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
 /// How long a record is kept after the loan and all its links have ended.
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
 
+/// Until when a record is kept only as history: of a loan that has ended, and of which no link may open any more.
+pub fn history_until(record: &AccessRecord, now: Timestamp) -> Option<Timestamp> {
+    let over_at = is_of_a_loan(&record.spec).then(|| over_at(record))??;
+    let due = over_at.saturating_add(RETENTION).ok()?;
+    (over_at <= now && now < due).then_some(due)
+}
+
+/// Whether the status of a request says all that its record can tell, now that it is history: nobody has said anything since.
+pub fn is_settled(grant: &AccessGrant, decisions: &[Arc<AccessDecision>], now: Timestamp) -> bool {
+    let Some(status) = &grant.status else {
+        return false;
+    };
+    let told = status.decisions.len() + status.ignored_decisions.len();
+    let on_it = decisions
+        .iter()
+        .filter(|decision| Some(&decision.spec.grant_uid) == grant.metadata.uid.as_ref());
+    let is_over = status.residual_until.as_ref().is_none_or(|t| t.0 <= now);
+    status.phase == Some(Phase::Ended)
+        && status.ended_at.is_some()
+        && is_over
+        && (on_it.count() <= told || status.ignored_decisions.len() >= approval::SHOWN)
+}
+
+/// Decide about a request whose record is history: it is deleted in time.
+pub fn of_history(grant: &AccessGrant, now: Timestamp) -> Plan {
+    let status = grant.status.as_ref();
+    let ended = status.and_then(|s| s.ended_at.as_ref());
+    let residual = status.and_then(|s| s.residual_until.as_ref());
+    let Some(over_at) = ended.into_iter().chain(residual).map(|t| t.0).max() else {
+        return Plan::default();
+    };
+    let delete_at = kept_until(grant, over_at);
+    Plan {
+        effect: (now >= delete_at).then_some(Effect::DeleteGrant),
+        wake: Some(delete_at),
+        ..Plan::default()
+    }
+}
+
+fn over_at(record: &AccessRecord) -> Option<Timestamp> {
+    let residual = record.spec.residual_until.as_ref().map(|t| t.0);
+    let ended = record.spec.end.as_ref()?.at.0;
+    Some(residual.map_or(ended, |residual| residual.max(ended)))
+}
+
+/// Until when an ended grant is kept.
+fn kept_until(grant: &AccessGrant, over_at: Timestamp) -> Timestamp {
+    let kept_until = over_at
+        .saturating_add(GRANT_KEPT_FOR)
+        .unwrap_or(Timestamp::MAX);
+    let not_after = grant.spec.not_after.as_ref();
+    not_after.map_or(kept_until, |t| t.0.max(kept_until))
+}
+
 /// Decide about a loan whose record says that it has ended.
 pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
-    let Some(end) = &record.spec.end else {
+    let Some(over_at) = over_at(record) else {
         return Plan::default();
     };
     let left = Leftover::of(seen, &record.spec.grant.uid, now);
@@ -35,7 +92,6 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
         Leftover::Nothing | Leftover::MayStay(_) => None,
     };
     let residual = record.spec.residual_until.as_ref().map(|t| t.0);
-    let over_at = residual.map_or(end.at.0, |r| r.max(end.at.0));
     let Some(grant) = seen.grant_of(record) else {
         let due = over_at.saturating_add(RETENTION).unwrap_or(Timestamp::MAX);
         // What can still be deleted is not forgotten.
@@ -46,14 +102,7 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
             ..Plan::default()
         };
     };
-    let kept_until = over_at
-        .saturating_add(GRANT_KEPT_FOR)
-        .unwrap_or(Timestamp::MAX);
-    let delete_at = grant
-        .spec
-        .not_after
-        .as_ref()
-        .map_or(kept_until, |t| t.0.max(kept_until));
+    let delete_at = kept_until(grant, over_at);
     if now >= delete_at {
         return Plan {
             effect: Some(Effect::DeleteGrant),

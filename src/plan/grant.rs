@@ -15,6 +15,8 @@ pub fn plan(seen: &Observed, now: Timestamp) -> Plan {
             ended::plan(seen, record, now)
         }
         (_, Some(About::Loan(record))) => loan::plan(seen, record, now),
+        (Some(grant), None) if seen.history => ended::of_history(grant, now),
+        (None, None) if seen.history => Plan::default(),
         (Some(grant), None) => request::plan(seen, grant, now),
         (None, None) => denial::of_one_that_is_gone(seen, now),
     }

@@ -26,6 +26,8 @@ pub struct Observed {
     pub grant: Option<Arc<AccessGrant>>,
     /// The loan's record, once there is one.
     pub record: Option<Arc<AccessRecord>>,
+    /// There is a record, which is only history: what it tells stands in the request's status.
+    pub history: bool,
     /// The labels of the grant's namespace.
     pub namespace_labels: BTreeMap<String, String>,
     /// The flows of the integration.

@@ -91,7 +91,12 @@ async fn kinds_of_another_release_are_told_before_anything_is_written() {
 /// The API server describes a kind as it is now a moment after that was changed.
 async fn until_described(world: &World, definition: &Value) {
     let metrics = Arc::new(Metrics::new());
-    let cluster = Cluster::new(world.admin.clone(), Install::default(), metrics);
+    let cluster = Cluster::new(
+        world.admin.clone(),
+        Install::default(),
+        keyloan::runtime::Clock::system(),
+        metrics,
+    );
     let expected = fields_of(std::slice::from_ref(definition));
     until("the kind is described", async || {
         let document = cluster.verbs.schemas(GROUP, VERSION).await;

@@ -27,7 +27,12 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
     let world = World::without_operator().await;
     let client = connect(&world.settings.kube).await.expect("a client");
     let metrics = Arc::new(Metrics::new());
-    let cluster = Arc::new(Cluster::new(client, Install::default(), metrics.clone()));
+    let cluster = Arc::new(Cluster::new(
+        client,
+        Install::default(),
+        keyloan::runtime::Clock::system(),
+        metrics.clone(),
+    ));
     let supervisor = Supervisor::new();
     let policies = Releases::known().expect("the policies");
     let (cluster, clock) = (cluster.clone(), world.clock.clone());
@@ -127,7 +132,12 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
 async fn a_dry_run_tells_policies_that_act_from_those_that_do_not() {
     let world = World::without_operator().await;
     let client = connect(&world.settings.kube).await.expect("a client");
-    let cluster = Cluster::new(client, Install::default(), Arc::new(Metrics::new()));
+    let cluster = Cluster::new(
+        client,
+        Install::default(),
+        keyloan::runtime::Clock::system(),
+        Arc::new(Metrics::new()),
+    );
     let own = who_am_i(&cluster.verbs).await.expect("an answer");
     assert_eq!(
         own.identity.username,

@@ -17,7 +17,12 @@ pub async fn look(settings: &Settings) -> Result<Timestamp, String> {
     let client = connect(&settings.kube).await.expect("a client");
     let install = settings.install.clone();
     let links_namespace = install.links_namespace.clone();
-    let cluster = Arc::new(Cluster::new(client, install, metrics.clone()));
+    let cluster = Arc::new(Cluster::new(
+        client,
+        install,
+        settings.clock.clone(),
+        metrics.clone(),
+    ));
     let policies = settings.policies.clone();
     let policies = policies.unwrap_or_else(|| Releases::known().expect("the policies"));
     let clock = settings.clock.clone();

@@ -1,11 +1,10 @@
 //! One stream's way into a cache.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use kube::runtime::watcher::Event;
 
-use super::known::version;
+use super::known::{Listing, version};
 use super::{Cache, Key};
 use crate::cluster::told::{Told, Undecodable, Watched};
 
@@ -13,7 +12,7 @@ use crate::cluster::told::{Told, Undecodable, Watched};
 pub(in crate::cluster) struct Feed<K> {
     cache: Arc<Cache<K>>,
     scope: Option<String>,
-    listing: Option<HashMap<Key, Arc<K>>>,
+    listing: Option<Listing<K>>,
     /// The latest version that was told of since the listing began.
     told_at: u128,
     went_back: bool,
@@ -37,7 +36,7 @@ impl<K: Watched> Feed<K> {
         match event {
             Event::Init => {
                 (self.told_at, self.went_back) = (0, false);
-                let again = self.listing.replace(HashMap::new()).is_some();
+                let again = self.listing.replace(Listing::default()).is_some();
                 self.cache
                     .write()
                     .begin_listing(self.scope.as_deref(), again);
@@ -47,7 +46,7 @@ impl<K: Watched> Feed<K> {
                 let mut object = told.decoded()?;
                 self.cache.prune(&mut object);
                 if let Some(listing) = &mut self.listing {
-                    listing.insert(Key::of(&object), Arc::new(object));
+                    self.cache.read().list(listing, object);
                 }
             }
             Event::InitDone => self.end_listing(),

@@ -3,15 +3,19 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kube::Resource;
 
 use super::Key;
+use super::shelf::{IsHistory, Shelf};
 use crate::cluster::index::{Index, Mark, Marks};
 
 /// The objects; and, each for as long as it is needed, what tells late news from new ones.
 pub(super) struct Known<K> {
     objects: HashMap<Arc<Key>, Arc<K>>,
     index: Index<K>,
+    is_history: IsHistory<K>,
+    shelf: Shelf,
     /// The uids of objects that we deleted and whose end the watch has not told yet.
     deleted: HashMap<Key, String>,
     /// How many listings are under way.
@@ -20,6 +24,36 @@ pub(super) struct Known<K> {
     answered: HashSet<Key>,
     /// The objects about which calls of ours are under way.
     asked: HashMap<Key, Asked>,
+}
+
+/// What a listing has told so far.
+pub(super) struct Listing<K> {
+    objects: HashMap<Key, Arc<K>>,
+    shelf: Shelf,
+    /// The latest version of an object in it.
+    listed_at: u128,
+}
+
+impl<K> Default for Listing<K> {
+    fn default() -> Self {
+        Self {
+            objects: HashMap::new(),
+            shelf: Shelf::default(),
+            listed_at: 0,
+        }
+    }
+}
+
+impl<K: Resource> Known<K> {
+    /// Takes an object into a listing.
+    pub(super) fn list(&self, listing: &mut Listing<K>, object: K) {
+        let (key, version) = (Key::of(&object), version(&object));
+        listing.listed_at = listing.listed_at.max(version);
+        let until = (self.is_history)(&object);
+        if until.is_none_or(|until| !listing.shelf.put(&key, version, until)) {
+            listing.objects.insert(key, Arc::new(object));
+        }
+    }
 }
 
 /// What came in about an object since the first of the calls about it began.
@@ -33,10 +67,12 @@ struct Asked {
 }
 
 impl<K: Resource> Known<K> {
-    pub(super) fn new(marks: Marks<K>) -> Self {
+    pub(super) fn new(marks: Marks<K>, is_history: IsHistory<K>) -> Self {
         Self {
             objects: HashMap::new(),
             index: Index::new(marks),
+            is_history,
+            shelf: Shelf::default(),
             deleted: HashMap::new(),
             listings: 0,
             answered: HashSet::new(),
@@ -55,6 +91,30 @@ impl<K: Resource> Known<K> {
     pub(super) fn having(&self, mark: &Mark) -> impl Iterator<Item = &Arc<K>> {
         let keys = self.index.having(mark);
         keys.filter_map(|key| self.objects.get(key))
+    }
+
+    /// Whether all that is known of an object is that it is history.
+    pub(super) fn is_history(&self, key: &Key) -> bool {
+        self.shelf.version(key).is_some()
+    }
+
+    /// The history whose time is over.
+    pub(super) fn due(&self, now: Timestamp) -> Vec<Key> {
+        self.shelf.due(now)
+    }
+
+    /// Forgets what an object says if it has become history; says whether it has.
+    pub(super) fn shelve(&mut self, key: &Key) -> bool {
+        let Some(object) = self.objects.get(key).cloned() else {
+            return false;
+        };
+        let until = (self.is_history)(&object);
+        let is_shelved =
+            until.is_some_and(|until| self.shelf.put(key, version(object.as_ref()), until));
+        if is_shelved {
+            self.take_out(key);
+        }
+        is_shelved
     }
 
     /// So many objects of each lane with this mark, the newest.
@@ -76,6 +136,7 @@ impl<K: Resource> Known<K> {
             .get(&key)
             .is_some_and(|uid| is(object.as_ref(), uid));
         let known = self.objects.get(&key).map(|known| version(known.as_ref()));
+        let known = known.or_else(|| self.shelf.version(&key));
         if ended || known.is_some_and(|known| known >= version(object.as_ref())) {
             return false;
         }
@@ -87,10 +148,18 @@ impl<K: Resource> Known<K> {
         self.deleted.remove(&key);
         self.note(&key, None);
         let before = self.take_out(&key);
-        let is_news = before.is_none_or(|before| {
-            before.meta().uid != object.meta().uid
-                || version(before.as_ref()) != version(object.as_ref())
-        });
+        let was_history = self.shelf.remove(&key);
+        if let Some(until) = (self.is_history)(&object)
+            && self.shelf.put(&key, version(object.as_ref()), until)
+        {
+            // What has just become history may have to be said somewhere.
+            return before.is_some();
+        }
+        let is_news = was_history
+            || before.is_none_or(|before| {
+                before.meta().uid != object.meta().uid
+                    || version(before.as_ref()) != version(object.as_ref())
+            });
         let key = Arc::new(key);
         self.index.add(&key, &object);
         self.objects.insert(key, object);
@@ -117,6 +186,13 @@ impl<K: Resource> Known<K> {
             self.deleted.remove(&key);
         }
         self.note(&key, Some(version(object)));
+        if self
+            .shelf
+            .version(&key)
+            .is_some_and(|known| known <= version(object))
+        {
+            self.shelf.remove(&key);
+        }
         let known = self.objects.get(&key)?;
         let is_over = is(known.as_ref(), uid) || version(known.as_ref()) <= version(object);
         if is_over { self.remove(&key) } else { None }
@@ -168,6 +244,7 @@ impl<K: Resource> Known<K> {
     /// Takes in that a call was answered with there being no such object; returns what was known of it.
     pub(super) fn miss(&mut self, key: &Key) -> Option<Arc<K>> {
         self.asked.get(key).filter(|asked| !asked.news)?;
+        self.shelf.remove(key);
         let uid = self.objects.get(key)?.meta().uid.clone();
         self.forget(key, &uid.unwrap_or_default())
     }
@@ -187,16 +264,14 @@ impl<K: Resource> Known<K> {
     }
 
     /// Takes in all that is there; returns what is news, and what is gone as it was last.
-    pub(super) fn end_listing(
-        &mut self,
-        scope: Option<&str>,
-        listing: HashMap<Key, Arc<K>>,
-    ) -> Vec<Arc<K>> {
+    pub(super) fn end_listing(&mut self, scope: Option<&str>, listing: Listing<K>) -> Vec<Arc<K>> {
+        let Listing {
+            objects: listing,
+            shelf,
+            listed_at,
+        } = listing;
         // The list is at least as new as each object in it.
-        let listed_at = listing
-            .values()
-            .map(|object| version(object.as_ref()))
-            .max();
+        let listed_at = Some(listed_at);
         let is_newer = |key: &Key, object: &K| {
             self.answered.contains(key) && Some(version(object)) > listed_at
         };
@@ -207,9 +282,19 @@ impl<K: Resource> Known<K> {
             .filter(|(key, object)| !is_newer(key, object))
             .map(|(key, _)| key.clone())
             .collect();
-        let mut news: Vec<Arc<K>> = gone.iter().filter_map(|key| self.remove(key)).collect();
+        let is_history = |key: &Key| shelf.version(key).is_some();
+        let left = gone.iter().filter_map(|key| match is_history(key) {
+            true => self.take_out(key),
+            false => self.remove(key),
+        });
+        let mut news: Vec<Arc<K>> = left.collect();
         self.deleted
-            .retain(|key, _| !in_scope(scope, key) || listing.contains_key(key));
+            .retain(|key, _| !in_scope(scope, key) || listing.contains_key(key) || is_history(key));
+        self.shelf.replace(scope, shelf);
+        let known_better = self.objects.keys().map(AsRef::as_ref);
+        for key in known_better.chain(self.deleted.keys()) {
+            self.shelf.remove(key);
+        }
         for (key, object) in listing {
             // The list is the truth, whatever is known, but for what was answered or deleted while it was made.
             let disputed = self.answered.contains(&key) || self.deleted.contains_key(&key);

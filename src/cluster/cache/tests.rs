@@ -8,7 +8,7 @@ use known::version;
 use kube::runtime::watcher::Event;
 use std::sync::Mutex;
 
-fn object(name: &str, uid: &str, version: u32) -> ConfigMap {
+pub(super) fn object(name: &str, uid: &str, version: u32) -> ConfigMap {
     let mut object = ConfigMap::default();
     object.metadata.namespace = Some("ns".into());
     object.metadata.name = Some(name.into());
@@ -38,16 +38,16 @@ fn having(cache: &Cache<ConfigMap>, color: &str) -> Vec<String> {
 }
 
 /// As if we had written it, and been answered at once.
-fn wrote(cache: &Cache<ConfigMap>, object: ConfigMap) {
+pub(super) fn wrote(cache: &Cache<ConfigMap>, object: ConfigMap) {
     cache.asking(Key::of(&object)).found(object);
 }
 
-fn key(name: &str) -> Key {
+pub(super) fn key(name: &str) -> Key {
     Key::new("ns", name)
 }
 
 /// As a watch does.
-fn tell(feed: &mut Feed<ConfigMap>, event: Event<ConfigMap>) {
+pub(super) fn tell(feed: &mut Feed<ConfigMap>, event: Event<ConfigMap>) {
     let told = match event {
         Event::Init => Event::Init,
         Event::InitApply(object) => Event::InitApply(object.into()),
@@ -79,7 +79,7 @@ fn synced() -> (Arc<Cache<ConfigMap>>, Feed<ConfigMap>, Told) {
     (cache, feed, told)
 }
 
-fn seen(cache: &Cache<ConfigMap>, name: &str) -> Option<u128> {
+pub(super) fn seen(cache: &Cache<ConfigMap>, name: &str) -> Option<u128> {
     cache
         .get(&Key::new("ns", name))
         .map(|object| version(object.as_ref()))

@@ -243,6 +243,13 @@ impl Loans {
                 Err(error) => return Err(error),
             }
         }
+        if self.cluster.records.is_history(&key.record()) || self.has_become_history(key) {
+            self.memories.forget(&key.uid);
+            self.rivals.forget(key);
+            if seen.grant.is_none() {
+                return Ok(Outcome::Gone);
+            }
+        }
         let gone_until = self.gone.seen(key, self.clock.now());
         let gone_until = gone_until.map(|(_, until)| until);
         Ok(Outcome::Waiting(
@@ -251,6 +258,12 @@ impl Loans {
                 .flatten()
                 .min(),
         ))
+    }
+
+    /// Of a loan of which nothing is left to do nothing is kept in memory.
+    fn has_become_history(&self, key: &LoanKey) -> bool {
+        let link_is_there = self.cluster.secrets.get(&self.link(key)).is_some();
+        !link_is_there && self.cluster.records.shelve(&key.record())
     }
 
     /// The request, if it was turned away: of such only the uid is kept, and nothing is looked up for it any more.

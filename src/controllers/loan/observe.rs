@@ -10,6 +10,7 @@ use crate::api::{AccessGrant, AccessRecord, EndReason};
 use crate::cluster::{ApiError, Deleted, Key, Mark, Trouble, denied_to, link_objects};
 use crate::controllers::registry::Asker;
 use crate::plan::effect::Effect;
+use crate::plan::ended::is_settled;
 use crate::plan::grant::plan;
 use crate::plan::in_line::worth_counting;
 use crate::plan::links::Links;
@@ -27,7 +28,7 @@ impl Loans {
     pub(super) async fn observe(&self, key: &LoanKey) -> Result<Observed, ApiError> {
         let this_one =
             |grant: &std::sync::Arc<AccessGrant>| grant.uid().as_deref() == Some(&key.uid);
-        let record = self.record_seen(key).await?;
+        let mut record = self.record_seen(key).await?;
         let mut grant = self.cluster.grants.get(&key.grant).filter(this_one);
         // One that is gone ends its loan: a watch of grants that lags behind that of records must not.
         if let (None, Some(running)) = (&grant, record.as_ref().filter(|r| r.spec.end.is_none())) {
@@ -38,6 +39,14 @@ impl Loans {
                 Err(error) => return Err(error),
             };
         }
+        let on_it = Mark::GrantNamed(key.grant.clone());
+        let decisions = self.cluster.decisions.newest(&on_it, HEARD);
+        let history = record.is_none() && self.cluster.records.is_history(&key.record());
+        if let (true, Some(request)) = (history, &grant)
+            && !is_settled(request, &decisions, self.clock.now())
+        {
+            record = self.cluster.records.live(&key.record()).await?;
+        }
         let link = self.link_seen(key, record.as_deref()).await;
         let mut seen = Observed {
             namespace_labels: self.cluster.namespace_labels(&key.grant.namespace),
@@ -47,8 +56,10 @@ impl Loans {
             undeleted: self.memories.of(&key.uid).undeleted(),
             links_namespace: self.cluster.install.links_namespace.clone(),
             unserved: !self.cluster.install.serves(&key.ledger),
+            history: history && record.is_none(),
             grant,
             record,
+            decisions,
             ..Observed::default()
         };
         let integration = super::integration_of(key, &seen);
@@ -61,13 +72,11 @@ impl Loans {
             let counted = worth_counting(seen.flows.iter().map(AsRef::as_ref));
             (seen.usage, seen.ahead) = self.usage(key, grant, counted);
         }
-        if seen.grant.is_none() && seen.record.is_none() {
+        if seen.grant.is_none() && seen.record.is_none() && !seen.history {
             let gone = self.gone.seen(key, self.clock.now());
             seen.gone = gone.map(|(grant, _)| grant);
         }
         seen.denials = self.denials(key, &seen);
-        let on_it = Mark::GrantNamed(key.grant.clone());
-        seen.decisions = self.cluster.decisions.newest(&on_it, HEARD);
         seen.boundary = self.boundary.seen();
         seen.checked = self.memories.of(&key.uid).checked();
         match link {

@@ -18,6 +18,9 @@ impl Loans {
     pub fn class(&self, key: &LoanKey) -> Class {
         let record = self.cluster.records.get(&key.record());
         let Some(record) = record.filter(|record| is_of_a_loan(&record.spec)) else {
+            if self.cluster.records.is_history(&key.record()) {
+                return Class::of(Urgency::Routine);
+            }
             let grant = self.cluster.grants.get(&key.grant);
             let requester = grant.and_then(|grant| Some(grant.spec.requester.clone()?.username));
             return Class {

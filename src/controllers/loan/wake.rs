@@ -97,7 +97,9 @@ impl Loans {
             self.ask_rivals(&by.username);
         }
         let key = LoanKey::of_grant(grant);
-        if !is_there && self.cluster.records.get(&key.record()).is_none() {
+        let is_recorded = self.cluster.records.get(&key.record()).is_some()
+            || self.cluster.records.is_history(&key.record());
+        if !is_there && !is_recorded {
             self.gone.note(key.clone(), grant, self.clock.now());
             self.ask(key);
         }

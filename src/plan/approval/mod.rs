@@ -10,6 +10,7 @@ mod weigh;
 
 pub use agreed::{agreed, shortfall};
 pub use unheeded::{AtLast, unheeded, unheeded_at_last};
+pub(super) use weigh::SHOWN;
 pub use weigh::{Standing, Weighed, revocation, weigh, withdrawal};
 
 use jiff::SignedDuration;

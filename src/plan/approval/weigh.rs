@@ -30,7 +30,7 @@ pub(super) const OVER: &str = "the request was over before it could count";
 pub(super) const NOT_NEEDED: &str = "its groups have all the approvals that they need";
 
 /// How many ignored decisions a status shows.
-const SHOWN: usize = 20;
+pub(in crate::plan) const SHOWN: usize = 20;
 
 /// What the decisions on a request come to.
 #[derive(Clone, Debug, PartialEq)]

@@ -96,6 +96,8 @@ fn anything() -> impl Strategy<Value = (Observed, Timestamp)> {
             let ahead = Ahead { in_line, new };
             let seen = Observed {
                 grant: grant.map(Arc::new),
+                // Where there is no record, it may be history.
+                history: unserved && record.is_none(),
                 record: record.map(Arc::new),
                 namespace_labels,
                 flows: flows.into_iter().map(Arc::new).collect(),

@@ -1,0 +1,137 @@
+//! What is only history: of such objects a cache knows that they are there, as of which version, and until when.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::Key;
+
+/// Until when an object is only history, as things are now; `None` if it has to be looked at.
+pub type IsHistory<K> = Box<dyn Fn(&K) -> Option<Timestamp> + Send + Sync>;
+
+/// Objects that are only history. There may be a hundred thousand, so each takes a few dozen bytes: their names are uids.
+#[derive(Default)]
+pub(super) struct Shelf(HashMap<String, HashMap<u128, Put>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Put {
+    version: u64,
+    until: i64,
+}
+
+impl Shelf {
+    /// Puts an object on it as of this version; says whether it is one that can be put there.
+    pub(super) fn put(&mut self, key: &Key, version: u128, until: Timestamp) -> bool {
+        let (Some(number), Ok(version)) = (number(&key.name), u64::try_from(version)) else {
+            return false;
+        };
+        let put = Put {
+            version,
+            until: until.as_second(),
+        };
+        match self.0.get_mut(&key.namespace) {
+            Some(in_it) => drop(in_it.insert(number, put)),
+            None => drop(
+                self.0
+                    .insert(key.namespace.clone(), HashMap::from([(number, put)])),
+            ),
+        }
+        true
+    }
+
+    /// As of which version an object is on it.
+    pub(super) fn version(&self, key: &Key) -> Option<u128> {
+        let put = self.0.get(&key.namespace)?.get(&number(&key.name)?)?;
+        Some(put.version.into())
+    }
+
+    /// Takes an object off it; says whether it was there.
+    pub(super) fn remove(&mut self, key: &Key) -> bool {
+        let in_it = self.0.get_mut(&key.namespace);
+        in_it
+            .zip(number(&key.name))
+            .is_some_and(|(in_it, number)| in_it.remove(&number).is_some())
+    }
+
+    /// Takes over what another one says of a namespace, or of all.
+    pub(super) fn replace(&mut self, scope: Option<&str>, mut by: Self) {
+        match scope {
+            None => *self = by,
+            Some(namespace) => {
+                self.0.remove(namespace);
+                let of_it = by.0.remove_entry(namespace);
+                self.0.extend(of_it);
+            }
+        }
+    }
+
+    /// The objects whose time is over.
+    pub(super) fn due(&self, now: Timestamp) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for (namespace, in_it) in &self.0 {
+            let due = in_it.iter().filter(|(_, put)| put.until <= now.as_second());
+            keys.extend(due.map(|(number, _)| Key::new(namespace, name(*number))));
+        }
+        keys
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.values().map(HashMap::len).sum()
+    }
+}
+
+/// The number that a uid is. What is written in another way than the API server writes them has none.
+fn number(uid: &str) -> Option<u128> {
+    let parts: Vec<&str> = uid.split('-').collect();
+    let is_one = parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]);
+    let digits = parts.concat();
+    let is_plain = digits
+        .bytes()
+        .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    (is_one && is_plain).then(|| u128::from_str_radix(&digits, 16).ok())?
+}
+
+fn name(number: u128) -> String {
+    let digits = format!("{number:032x}");
+    let mut rest = digits.as_str();
+    let parts = [8, 4, 4, 4, 12].map(|length| {
+        let (part, others) = rest.split_at(length);
+        rest = others;
+        part
+    });
+    parts.join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[rstest::rstest]
+    #[case::as_written_by_the_api_server("018f3a2b-0000-4c5d-8e9f-00000000000a", true)]
+    #[case::the_largest("ffffffff-ffff-ffff-ffff-ffffffffffff", true)]
+    #[case::upper_case("FFFFFFFF-ffff-ffff-ffff-ffffffffffff", false)]
+    #[case::other_parts("ffffffffffff-ffff-ffff-ffff-ffffffff", false)]
+    #[case::a_sign("+fffffff-ffff-ffff-ffff-ffffffffffff", false)]
+    #[case::by_hand("u-1", false)]
+    fn a_name_that_is_a_uid_is_found_again(#[case] uid: &str, #[case] is_one: bool) {
+        assert_eq!(number(uid).is_some(), is_one);
+        assert!(number(uid).is_none_or(|number| name(number) == uid));
+    }
+
+    #[test]
+    fn what_is_put_on_it_is_there_until_its_time_or_until_it_is_removed() {
+        let mut shelf = Shelf::default();
+        let key = |n: u8| Key::new("keyloan", name(n.into()));
+        let at = |second| Timestamp::from_second(second).expect("in range");
+        assert!(shelf.put(&key(1), 7, at(100)) && shelf.put(&key(2), 8, at(200)));
+        assert!(!shelf.put(&Key::new("keyloan", "by-hand"), 9, at(100)));
+        assert_eq!(shelf.version(&key(1)), Some(7));
+        assert_eq!(shelf.version(&Key::new("other", name(1))), None);
+        assert_eq!(shelf.due(at(99)), []);
+        assert_eq!(shelf.due(at(100)), [key(1)]);
+        assert!(shelf.remove(&key(1)) && !shelf.remove(&key(1)));
+        assert_eq!(shelf.len(), 1);
+    }
+}
