@@ -172,6 +172,11 @@ pub struct IntegrationLimits {
     #[serde(default = "a_fifth")]
     #[schemars(range(min = 0, max = 90))]
     pub renewal_share: u32,
+    /// How many links are made in a minute at the most, from 1 to 10000: a burst of requests is spread, renewals first. A minute's links may be made
+    /// at once, and then one by one. 1Password publishes no such limit; this keeps one burst from using up the hour. Default: 60.
+    #[serde(default = "one_a_second")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub shares_per_minute: u32,
 }
 
 impl Default for IntegrationLimits {
@@ -183,6 +188,7 @@ impl Default for IntegrationLimits {
             min_approvals: None,
             requester_share: a_quarter(),
             renewal_share: a_fifth(),
+            shares_per_minute: one_a_second(),
         }
     }
 }
@@ -197,6 +203,10 @@ fn a_quarter() -> u32 {
 
 fn a_fifth() -> u32 {
     20
+}
+
+fn one_a_second() -> u32 {
+    60
 }
 
 /// The 1Password plan of an account.

@@ -19,7 +19,7 @@ use crate::onepassword::{
 use crate::plan::integration::{Discovery, SKEW_TOLERANCE, SessionSeen, TokenSeen};
 use crate::plan::inventory::{Inventory, ItemSeen, Lookup};
 use crate::plan::quota::{Budget, Shares};
-use crate::runtime::Clock;
+use crate::runtime::{Clock, Tasks};
 use crate::telemetry::Metrics;
 
 /// So many loans of one integration are at work with 1Password at a time; more would only wait for each other there.
@@ -89,8 +89,15 @@ pub(super) struct Search<'a> {
 
 /// A turn that has been taken, until it is dropped.
 pub(super) struct AtWork {
-    _turn: Turn,
+    turn: Turn,
     _promise: Option<Promise>,
+}
+
+impl AtWork {
+    /// A link is being made.
+    pub(super) fn begins(&mut self) {
+        self.turn.note_used();
+    }
 }
 
 /// What is in memory about one integration, for its plan.
@@ -104,10 +111,16 @@ pub(super) struct Memory {
 
 impl Registry {
     /// With no integrations yet.
-    pub fn new(accounts: Arc<dyn Accounts>, clock: Clock, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        accounts: Arc<dyn Accounts>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        tasks: Tasks,
+    ) -> Self {
         let tools = Tools {
             clock,
             metrics,
+            tasks,
             quotas: Quotas::default(),
         };
         Self {
@@ -189,9 +202,11 @@ impl Registry {
         integration: &Key,
         order: Order,
         asker: Asker<'_>,
+        per_minute: u32,
         comes_up: impl FnOnce(AtWork) + Send + 'static,
     ) -> Option<AtWork> {
         let entry = self.get(integration)?;
+        entry.turns.set_pace(per_minute);
         let (registry, key) = (self.clone(), integration.clone());
         let (requester, loan) = (asker.requester.to_owned(), asker.loan.to_owned());
         let later = move |turn| {
@@ -215,7 +230,7 @@ impl Registry {
             quotas.promise(session.payer(), asker.loan, asker.requester)
         });
         AtWork {
-            _turn: turn,
+            turn,
             _promise: promise,
         }
     }
@@ -261,7 +276,12 @@ impl Registry {
             return entry;
         }
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        entries.entry(integration.clone()).or_default().clone()
+        let Tools { clock, tasks, .. } = self.tools.as_ref();
+        let new = || Arc::new(Entry::new(clock.clone(), tasks.clone()));
+        entries
+            .entry(integration.clone())
+            .or_insert_with(new)
+            .clone()
     }
 
     /// Forgets an integration, and gives up what it is doing.
@@ -313,16 +333,6 @@ impl Registry {
     }
 }
 
-impl Default for Entry {
-    fn default() -> Self {
-        Self {
-            state: Mutex::default(),
-            listing: Listing::default(),
-            turns: Turns::new(AT_A_TIME),
-        }
-    }
-}
-
 impl State {
     fn session(&self) -> Option<Arc<Session>> {
         self.token.as_ref()?.token.as_ref().ok().cloned()
@@ -330,6 +340,14 @@ impl State {
 }
 
 impl Entry {
+    fn new(clock: Clock, tasks: Tasks) -> Self {
+        Self {
+            state: Mutex::default(),
+            listing: Listing::default(),
+            turns: Turns::new(AT_A_TIME, clock, tasks),
+        }
+    }
+
     /// What was read from the Secret last.
     pub(super) fn held(&self) -> Option<Held> {
         self.lock().token.clone()

@@ -19,7 +19,7 @@ use crate::onepassword::{
 };
 use crate::plan::integration::{Failure, FailureKind, SessionSeen, retry_at};
 use crate::plan::quota::Requests;
-use crate::runtime::Clock;
+use crate::runtime::{Clock, Tasks};
 use crate::telemetry::Metrics;
 
 /// A clock skew is noted anew when it has changed by more than this.
@@ -40,6 +40,7 @@ pub(super) struct Session {
 pub(super) struct Tools {
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) tasks: Tasks,
     pub(super) quotas: Quotas,
 }
 

@@ -1,12 +1,13 @@
 //! Whose turn it is at an integration's account: renewals come before first links, and within each turns go round by requester, so that
-//! whoever asks for much waits behind whoever asks for little.
+//! whoever asks for much waits behind whoever asks for little. Only so many are taken at a time, and in a minute.
 //!
 //! Nobody waits for a turn: who finds none free gets in line, and is given one when it comes up.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use crate::runtime::Line;
+use crate::runtime::{Clock, Line, Tasks};
 
 /// What a turn is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +20,23 @@ pub enum Order {
 
 /// The turns of one account, of which so many are taken at a time. Clones are the same turns.
 #[derive(Clone)]
-pub struct Turns(Arc<Mutex<Queue>>);
+pub struct Turns(Arc<Shared>);
+
+struct Shared {
+    queue: Mutex<Queue>,
+    clock: Clock,
+    tasks: Tasks,
+}
 
 /// A turn, until it is dropped.
-pub struct Turn(Turns);
+pub struct Turn {
+    turns: Turns,
+    is_used: bool,
+}
 
 struct Queue {
     free: usize,
+    pace: Pace,
     renewals: Line<InLine>,
     first_links: Line<InLine>,
     /// The names of those in line.
@@ -38,14 +49,25 @@ struct InLine {
 }
 
 impl Turns {
-    /// So many at a time.
-    pub fn new(at_a_time: usize) -> Self {
-        Self(Arc::new(Mutex::new(Queue {
+    /// So many at a time; no pace is set.
+    pub fn new(at_a_time: usize, clock: Clock, tasks: Tasks) -> Self {
+        let queue = Mutex::new(Queue {
             free: at_a_time,
+            pace: Pace::default(),
             renewals: Line::default(),
             first_links: Line::default(),
             names: HashSet::new(),
-        })))
+        });
+        Self(Arc::new(Shared {
+            queue,
+            clock,
+            tasks,
+        }))
+    }
+
+    /// From here on so many in a minute.
+    pub fn set_pace(&self, per_minute: u32) {
+        self.lock().pace.set(per_minute);
     }
 
     /// Takes a turn if one is free. Else gets in line, once by each name: whoever does not want the turn any more when it comes up
@@ -58,54 +80,149 @@ impl Turns {
         comes_up: impl FnOnce(Turn) + Send + 'static,
     ) -> Option<Turn> {
         let mut queue = self.lock();
-        if queue.free > 0 {
+        if queue.names.contains(name) {
+            return None;
+        }
+        let is_first = queue.renewals.is_empty() && queue.first_links.is_empty();
+        if is_first && queue.free > 0 && queue.pace.take(self.0.clock.stopwatch()) {
             queue.free -= 1;
-            return Some(Turn(self.clone()));
+            return Some(self.turn());
         }
-        if queue.names.insert(name.to_owned()) {
-            let line = match order {
-                Order::Renewal => &mut queue.renewals,
-                Order::FirstLink => &mut queue.first_links,
-            };
-            let in_line = InLine {
-                name: name.to_owned(),
-                comes_up: Box::new(comes_up),
-            };
-            line.push(requester, in_line);
-        }
+        queue.names.insert(name.to_owned());
+        let line = match order {
+            Order::Renewal => &mut queue.renewals,
+            Order::FirstLink => &mut queue.first_links,
+        };
+        let in_line = InLine {
+            name: name.to_owned(),
+            comes_up: Box::new(comes_up),
+        };
+        line.push(requester, in_line);
+        drop(queue);
+        self.serve();
         None
     }
 
-    /// Gives a turn that has ended to whoever is next.
-    fn pass_on(&self) {
-        let next = {
-            let mut queue = self.lock();
-            let next = queue.renewals.pop().or_else(|| queue.first_links.pop());
-            match &next {
-                Some(next) => drop(queue.names.remove(&next.name)),
-                None => queue.free += 1,
+    /// Gives the turns that are free to whoever is next.
+    fn serve(&self) {
+        while let Some(next) = self.next() {
+            (next.comes_up)(self.turn());
+        }
+    }
+
+    fn next(&self) -> Option<InLine> {
+        let mut queue = self.lock();
+        if queue.free == 0 || (queue.renewals.is_empty() && queue.first_links.is_empty()) {
+            return None;
+        }
+        let now = self.0.clock.stopwatch();
+        if !queue.pace.take(now) {
+            if let Some(wait) = queue.pace.wait(now) {
+                let turns = self.clone();
+                self.0.tasks.run("pace of shares", async move {
+                    tokio::time::sleep(wait).await;
+                    turns.lock().pace.is_awaited = false;
+                    turns.serve();
+                });
             }
-            next
-        };
-        if let Some(next) = next {
-            (next.comes_up)(Turn(self.clone()));
+            return None;
+        }
+        let next = queue.renewals.pop().or_else(|| queue.first_links.pop())?;
+        queue.names.remove(&next.name);
+        queue.free -= 1;
+        Some(next)
+    }
+
+    fn turn(&self) -> Turn {
+        Turn {
+            turns: self.clone(),
+            is_used: false,
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    /// It is made use of: it counts in its minute.
+    pub fn note_used(&mut self) {
+        self.is_used = true;
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.pass_on();
+        let mut queue = self.turns.lock();
+        queue.free += 1;
+        if !self.is_used {
+            queue.pace.give_back();
+        }
+        drop(queue);
+        self.turns.serve();
+    }
+}
+
+/// How many turns there may be in a minute: a minute's may be taken at once, and then they come back one by one.
+#[derive(Default)]
+struct Pace {
+    /// None is set: as many as anybody wants.
+    per_minute: Option<u32>,
+    left: f64,
+    since: Option<Instant>,
+    /// Somebody will look when the next one has come back.
+    is_awaited: bool,
+}
+
+impl Pace {
+    fn set(&mut self, per_minute: u32) {
+        if self.per_minute != Some(per_minute) {
+            self.left = match self.per_minute {
+                Some(_) => self.left.min(per_minute.into()),
+                None => per_minute.into(),
+            };
+            self.per_minute = Some(per_minute);
+        }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let Some(per_minute) = self.per_minute.map(f64::from) else {
+            return true;
+        };
+        let passed = self
+            .since
+            .replace(now)
+            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        self.left = (self.left + passed.as_secs_f64() * per_minute / 60.0).min(per_minute);
+        let is_there = self.left >= 1.0;
+        if is_there {
+            self.left -= 1.0;
+        }
+        is_there
+    }
+
+    fn give_back(&mut self) {
+        self.left += 1.0;
+    }
+
+    /// How long until the next one has come back, if nobody waits for it yet.
+    fn wait(&mut self, now: Instant) -> Option<Duration> {
+        let per_minute = f64::from(self.per_minute?.max(1));
+        if std::mem::replace(&mut self.is_awaited, true) {
+            return None;
+        }
+        let since = self.since.unwrap_or(now);
+        let missing = (1.0 - self.left).max(0.0) * 60.0 / per_minute;
+        let passed = now.saturating_duration_since(since);
+        Some(Duration::from_secs_f64(missing).saturating_sub(passed))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::Supervisor;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     /// Somebody gets in line.
@@ -120,6 +237,12 @@ mod tests {
 
     type Given = (&'static str, Turn);
 
+    fn turns(at_a_time: usize) -> (Turns, Supervisor) {
+        let supervisor = Supervisor::new();
+        let turns = Turns::new(at_a_time, Clock::system(), supervisor.tasks());
+        (turns, supervisor)
+    }
+
     /// Who is given a turn that has come up, each ending at once, whether it was wanted or not.
     fn order_of(given: &Receiver<Given>) -> Vec<&'static str> {
         std::iter::from_fn(|| given.try_recv().ok().map(|(name, _)| name)).collect()
@@ -127,7 +250,7 @@ mod tests {
 
     #[test]
     fn turns_go_round_by_requester_and_renewals_come_first() {
-        let (turns, (sender, given)) = (Turns::new(1), channel());
+        let ((turns, _supervisor), (sender, given)) = (turns(1), channel());
         let busy = turns.take(Order::FirstLink, "mallory", "m0", drop);
         for (order, requester, name) in [
             (Order::FirstLink, "mallory", "m1"),
@@ -147,7 +270,7 @@ mod tests {
 
     #[test]
     fn so_many_are_taken_at_a_time() {
-        let (turns, (sender, given)) = (Turns::new(2), channel());
+        let ((turns, _supervisor), (sender, given)) = (turns(2), channel());
         let one = turns.take(Order::FirstLink, "alice", "a", drop);
         let other = turns.take(Order::FirstLink, "bob", "b", drop);
         assert!(one.is_some() && other.is_some());
@@ -157,5 +280,38 @@ mod tests {
         assert_eq!(order_of(&given), ["c"]);
         drop(other);
         assert_eq!(turns.lock().free, 2);
+    }
+
+    #[test]
+    fn a_minutes_turns_may_be_taken_at_once_and_then_come_back_one_by_one() {
+        let mut pace = Pace::default();
+        let start = Clock::system().stopwatch();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert!((0..1000).all(|_| pace.take(start)), "none is set");
+        pace.set(6);
+        assert!((0..6).all(|_| pace.take(start)) && !pace.take(start));
+        assert_eq!(pace.wait(start), Some(Duration::from_secs(10)));
+        assert_eq!(pace.wait(start), None, "somebody waits already");
+        assert!(!pace.take(after(9)) && pace.take(after(10)) && !pace.take(after(10)));
+        pace.give_back();
+        assert!(pace.take(after(10)), "it was not used");
+        assert!((0..6).all(|_| pace.take(after(1000))), "no more than that");
+        assert!(!pace.take(after(1000)));
+    }
+
+    #[tokio::test]
+    async fn whoever_is_in_line_for_the_pace_has_their_turn_when_it_comes() {
+        let ((turns, _supervisor), (sender, given)) = (turns(4), channel());
+        turns.set_pace(600);
+        let mut taken = 0;
+        while let Some(mut turn) = turns.take(Order::FirstLink, "alice", "a", drop) {
+            turn.note_used();
+            taken += 1;
+        }
+        assert!(taken >= 600);
+        wait(&turns, Order::Renewal, ("carol", "c"), &sender);
+        let received = tokio::task::spawn_blocking(move || given.recv()).await;
+        let (name, _turn) = received.expect("no panic").expect("it comes up");
+        assert_eq!(name, "c");
     }
 }

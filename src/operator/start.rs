@@ -129,7 +129,12 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         metrics.clone(),
     ));
     cluster.claim_links_namespace().await?;
-    let registry = Registry::new(Arc::new(accounts), clock.clone(), metrics.clone());
+    let registry = Registry::new(
+        Arc::new(accounts),
+        clock.clone(),
+        metrics.clone(),
+        tasks.clone(),
+    );
     let election = settings.election.as_ref();
     let policies = match &settings.policies {
         Some(policies) => policies.clone(),

@@ -91,7 +91,7 @@ impl Stage {
                     "plan": "Business",
                     "vaults": [VAULT],
                     // Alice, who asks for all of it, is the only one here.
-                    "limits": { "requesterShare": 100, "renewalShare": 0 },
+                    "limits": { "requesterShare": 100, "renewalShare": 0, "sharesPerMinute": 10_000 },
                 },
             }),
         )

@@ -32,7 +32,7 @@ impl Loans {
         wake: Option<Timestamp>,
     ) -> Result<Outcome, ApiError> {
         let memory = self.memories.of(&key.uid);
-        let Some(_turn) = self.turn(key, &seen) else {
+        let Some(mut turn) = self.turn(key, &seen) else {
             let since = memory.note_in_line(self.clock.now());
             let said_at = later(since, SAID_AFTER);
             if self.clock.now() < said_at {
@@ -41,6 +41,7 @@ impl Loans {
             self.say(&seen, status.as_ref()).await?;
             return Ok(Outcome::Waiting(wake));
         };
+        turn.begins();
         memory.leave_line();
         if let Some(passes) = self.passes.get() {
             // There are only so many turns.
@@ -59,6 +60,7 @@ impl Loans {
             outcome = issuing.clone().issue(issue, wake) => outcome?,
             never = said => match never {},
         };
+        drop(turn);
         memory.note_attempt(outcome, self.clock.now());
         Ok(Outcome::Applied)
     }
@@ -84,16 +86,22 @@ impl Loans {
             loan: &key.uid,
         };
         let (loans, of) = (Arc::downgrade(self), key.clone());
-        let integration = integration_of(key, seen);
+        let comes_up = move |turn| {
+            if let Some(loans) = loans.upgrade() {
+                let mut turns = loans.turns.lock().unwrap_or_else(PoisonError::into_inner);
+                let unused = turns.insert(of.clone(), turn);
+                drop(turns);
+                // It goes to the next in line, which comes here again.
+                drop(unused);
+                loans.ask(of);
+            }
+        };
+        let integration = seen.integration.as_ref();
+        let limits = integration.and_then(|seen| seen.object.spec.limits.clone());
+        let pace = limits.unwrap_or_default().shares_per_minute;
+        let (integration, order) = (integration_of(key, seen), order_of(seen));
         self.registry
-            .turn(&integration, order_of(seen), asker, move |turn| {
-                if let Some(loans) = loans.upgrade() {
-                    let mut turns = loans.turns.lock().unwrap_or_else(PoisonError::into_inner);
-                    turns.insert(of.clone(), turn);
-                    drop(turns);
-                    loans.ask(of);
-                }
-            })
+            .turn(&integration, order, asker, pace, comes_up)
     }
 
     /// The turn that has come up for a loan, if it has not been taken.

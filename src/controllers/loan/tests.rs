@@ -21,7 +21,9 @@ impl Accounts for NoAccounts {
 async fn loans() -> Arc<Loans> {
     let (cluster, clock) = (Arc::new(Cluster::out_of_touch()), Clock::system());
     let metrics = Arc::new(Metrics::new());
-    let registry = Registry::new(Arc::new(NoAccounts), clock.clone(), metrics.clone());
+    let tasks = Supervisor::new().tasks();
+    let accounts = Arc::new(NoAccounts);
+    let registry = Registry::new(accounts, clock.clone(), metrics.clone(), tasks.clone());
     let boundary = Boundary::new(
         cluster.clone(),
         None,
@@ -31,7 +33,6 @@ async fn loans() -> Arc<Loans> {
         metrics,
     );
     let boundary = boundary.expect("the policies are generated");
-    let tasks = Supervisor::new().tasks();
     let events = cluster.events("loan", &tasks);
     let integration: OnePasswordIntegration = object(
         "OnePasswordIntegration",

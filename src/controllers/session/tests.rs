@@ -66,6 +66,7 @@ fn world(problems: &[(Problem, Stage)]) -> World {
     };
     let (scripted, clock) = (Arc::new(scripted), Clock::system());
     let tools = Tools {
+        tasks: crate::runtime::Supervisor::new().tasks(),
         clock: clock.clone(),
         metrics: Arc::new(Metrics::new()),
         quotas: Quotas::default(),
