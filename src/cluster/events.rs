@@ -1,6 +1,7 @@
 //! Events: what people see in `kubectl describe`. They are sent aside: a slow or failed event never holds up a pass.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -35,6 +36,8 @@ pub struct Events {
     recorder: Arc<EventRecorder>,
     waiting: mpsc::Sender<BoxFuture<'static, Result<(), PublishError>>>,
     metrics: Arc<Metrics>,
+    /// It has been said that some are dropped.
+    is_said: Arc<AtomicBool>,
 }
 
 impl Events {
@@ -54,11 +57,15 @@ impl Events {
             recorder,
             waiting: sender,
             metrics,
+            is_said: Arc::default(),
         };
         let own = events.clone();
         tasks.keep(format!("events of the {controller} controller"), async move {
             // `own` holds a sender, so there is always one.
             while let Some(publication) = waiting.recv().await {
+                if waiting.is_empty() {
+                    own.is_said.store(false, Ordering::Relaxed);
+                }
                 if let Err(error) = publication.await {
                     own.metrics.event_failed();
                     tracing::warn!(%error, "an event was not published; nothing else depends on it");
@@ -90,7 +97,12 @@ impl Events {
         let publication = async move { recorder.publish(&about, &event).await }.boxed();
         if self.waiting.try_send(publication).is_err() {
             self.metrics.event_failed();
-            tracing::warn!("too many events wait to be published; one was dropped");
+            if !self.is_said.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    waiting = MOST_WAITING,
+                    "too many events wait to be published: some are dropped until these have been"
+                );
+            }
         }
     }
 }
