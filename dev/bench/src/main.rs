@@ -22,14 +22,17 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 
 use run::Programs;
-use scale::Scale;
+use scale::{LoadScale, Scale};
 
 /// Measures Keyloan on a real API server and the real 1Password core, beside a simulated 1Password service. Takes about a
-/// quarter of an hour; says on standard error how far it has come.
+/// quarter of an hour, with --load about half an hour; says on standard error how far it has come.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Arguments {
-    /// Fewer loans and a shorter quiet window: not the figures to quote.
+    /// Measures how the operator's cost grows with load and history, instead of what one loan costs.
+    #[arg(long)]
+    load: bool,
+    /// Less of everything: not the figures to quote.
     #[arg(long)]
     quick: bool,
     /// How to print the result.
@@ -59,12 +62,18 @@ async fn main() -> ExitCode {
 
 /// An aim that is missed is a result, not an error.
 async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
-    let (scale, command) = if arguments.quick {
-        (Scale::QUICK, "cargo xtask bench --quick")
-    } else {
-        (Scale::REAL, "cargo xtask bench")
+    let programs = Programs::beside_this_one()?;
+    let report = match (arguments.load, arguments.quick) {
+        (false, false) => run::run(Scale::REAL, "cargo xtask bench", &programs).await?,
+        (false, true) => run::run(Scale::QUICK, "cargo xtask bench --quick", &programs).await?,
+        (true, false) => {
+            run::load::run(LoadScale::REAL, "cargo xtask bench --load", &programs).await?
+        }
+        (true, true) => {
+            let command = "cargo xtask bench --load --quick";
+            run::load::run(LoadScale::QUICK, command, &programs).await?
+        }
     };
-    let report = run::run(scale, command, &Programs::beside_this_one()?).await?;
     let text = match arguments.output {
         Output::Table => report.to_string(),
         Output::Json => report.to_json()?,

@@ -75,6 +75,9 @@ pub enum Unit {
     /// Megabytes: 10^6 bytes.
     #[serde(rename = "MB")]
     Megabytes,
+    /// Bytes.
+    #[serde(rename = "B")]
+    Bytes,
     /// HTTP requests to 1Password.
     #[serde(rename = "requests")]
     Requests,
