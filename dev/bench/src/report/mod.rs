@@ -84,6 +84,9 @@ pub enum Unit {
     /// Writes to the Kubernetes API.
     #[serde(rename = "writes")]
     Writes,
+    /// Lines of a log.
+    #[serde(rename = "lines")]
+    Lines,
     /// Loans in a second.
     #[serde(rename = "loans/s")]
     LoansPerSecond,

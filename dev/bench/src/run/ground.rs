@@ -1,5 +1,6 @@
 //! What every run stands on: the control plane, the simulated service, the compiled core, and operators as processes.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -14,6 +15,9 @@ use crate::process::Process;
 use crate::service::Service;
 use crate::stage::Stage;
 use crate::stopwatch::Progress;
+
+/// The folder of the operators' logs.
+const OPERATORS: &str = "operators";
 
 /// A cluster without an operator, and 1Password.
 pub struct Ground {
@@ -39,6 +43,7 @@ impl Ground {
     ) -> Result<Self> {
         progress.say("the control plane, the simulated 1Password, the compiled core");
         let folder = tempfile::tempdir()?;
+        fs::create_dir(folder.path().join(OPERATORS))?;
         let wasm = keyloan_cluster::core_wasm().await?;
         let compiled_core = compiler::ensure(&wasm, &keyloan_cluster::cache_dir()?)?;
         let service = Service::start(&programs.simulator, folder.path(), integrations).await?;
@@ -80,8 +85,21 @@ impl Ground {
             .arg("--core")
             .arg(&self.compiled_core)
             .env("KUBECONFIG", &self.operator_kubeconfig);
-        let log = self.folder.path().join(format!("{log}.log"));
+        let log = self.logs().join(log);
         Process::start("the operator", &command, &log)
+    }
+
+    /// All that the operators have said, one after the other.
+    pub fn operators_said(&self) -> Result<String> {
+        let mut said = String::new();
+        for log in fs::read_dir(self.logs())? {
+            said.push_str(&String::from_utf8_lossy(&fs::read(log?.path())?));
+        }
+        Ok(said)
+    }
+
+    fn logs(&self) -> PathBuf {
+        self.folder.path().join(OPERATORS)
     }
 
     /// Where the API server writes who asked for what.

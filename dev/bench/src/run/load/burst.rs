@@ -18,8 +18,8 @@ const PEAK: f64 = 60.0;
 const SENT_AT_A_TIME: usize = 64;
 /// The floor writes so many loans at a time.
 const FLOOR_AT_A_TIME: usize = 16;
-/// Role, RoleBinding, record, Secret, and the request's status.
-const OBJECTS: usize = 5;
+/// Role, RoleBinding, record and Secret.
+const OBJECTS: usize = 4;
 
 impl Load {
     /// Writes what the burst's loans consist of, without the operator.

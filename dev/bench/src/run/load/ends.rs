@@ -65,11 +65,16 @@ impl Load {
             per_second(loans, floor)
         );
         section.add(
-            Figure::new("... ratio to the floor", ratio(took, floor), Unit::Ratio).made_of(detail),
+            Figure::new(
+                "all ends: ratio to the floor",
+                ratio(took, floor),
+                Unit::Ratio,
+            )
+            .made_of(detail),
         );
         let each = used / u32::try_from(loans.max(1))?;
         section.add(in_milliseconds(
-            "... processor time of the operator, each loan, its record and status too",
+            "processor time of the operator, each end",
             each,
         ));
 

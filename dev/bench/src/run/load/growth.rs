@@ -43,7 +43,7 @@ impl Load {
             active.await?;
             self.rest().await?;
             last = self.replicas()?.memory()?.anonymous;
-            section.add(in_megabytes(format!("... after {done} links"), last));
+            section.add(in_megabytes(format!("RssAnon after {done} links"), last));
         }
         let each = (last - first) * 1e6 / links as f64;
         section.add(Figure::new("each link", each, Unit::Bytes));

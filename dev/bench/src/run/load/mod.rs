@@ -1,6 +1,7 @@
 //! The run with `--load`: how the operator's cost grows with what waits, runs and has ended.
 
 mod burst;
+mod complaints;
 mod crowd;
 mod ends;
 mod growth;
@@ -58,16 +59,10 @@ struct Load {
 pub async fn run(scale: LoadScale, command: &str, programs: &Programs) -> Result<Report> {
     let (machine, began, progress) = (Machine::this(), stopwatch::wall_clock(), Progress::start());
     let mut load = Load::set(programs, scale, progress).await?;
-    let sections = match load.measure().await {
-        Ok(sections) => sections,
-        Err(error) => {
-            let replicas = load.replicas.as_ref();
-            let said = replicas.map(Replicas::last_words).unwrap_or_default();
-            return Err(error.context(format!("the leader's last words:\n{said}\n")));
-        }
-    };
-    load.strike().await?;
-    Ok(Report {
+    let mut sections = Vec::new();
+    let measured = load.measure(&mut sections).await;
+    sections.push(complaints::section(&load.ground.operators_said()?));
+    let report = Report {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         command: command.to_owned(),
         quick: scale.quick,
@@ -75,7 +70,15 @@ pub async fn run(scale: LoadScale, command: &str, programs: &Programs) -> Result
         seconds: progress.elapsed().as_secs(),
         machine: machine.after_the_run(),
         sections,
-    })
+    };
+    if let Err(error) = measured {
+        progress.say(&format!("what was found before it failed:\n{report}"));
+        let replicas = load.replicas.as_ref();
+        let said = replicas.map(Replicas::last_words).unwrap_or_default();
+        return Err(error.context(format!("the leader's last words:\n{said}\n")));
+    }
+    load.strike().await?;
+    Ok(report)
 }
 
 impl Load {
@@ -95,7 +98,7 @@ impl Load {
         })
     }
 
-    async fn measure(&mut self) -> Result<Vec<Section>> {
+    async fn measure(&mut self, found: &mut Vec<Section>) -> Result<()> {
         self.progress.say("two replicas of the operator");
         self.replicas = Some(Replicas::start(&self.ground).await?);
         let integrations = 1..=self.scale.integrations;
@@ -106,12 +109,14 @@ impl Load {
         }
         let floor = self.measure_floor().await?;
         let (burst, lent) = self.burst(&floor).await?;
-        let waiting = self.wait_for_approval().await?;
-        let history = self.remember_what_was().await?;
-        let ends = self.end_all(&lent).await?;
-        let lead = self.change_the_lead().await?;
-        let growth = self.grow().await?;
-        Ok(vec![burst, waiting, history, ends, lead, growth])
+        found.push(burst);
+        found.push(self.let_one_persons_wait().await?);
+        found.push(self.let_many_peoples_wait().await?);
+        found.push(self.remember_what_was().await?);
+        found.push(self.end_all(&lent).await?);
+        found.push(self.change_the_lead().await?);
+        found.push(self.grow().await?);
+        Ok(())
     }
 
     async fn strike(mut self) -> Result<()> {

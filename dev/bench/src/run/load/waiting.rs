@@ -16,6 +16,7 @@ use super::{in_megabytes, in_milliseconds, in_seconds, per_second, ratio};
 use crate::latency::Latencies;
 use crate::loans;
 use crate::report::{Figure, Section, Unit};
+use crate::scale::LoadScale;
 use crate::stopwatch;
 
 /// Aims, all of them: at most.
@@ -38,11 +39,27 @@ const PAGE: u32 = 500;
 const FIRST_PERSON: usize = 10_000;
 
 impl Load {
-    /// All requests are one person's, then they are those of many.
-    pub(super) async fn wait_for_approval(&mut self) -> Result<Section> {
-        let (waiting, compared) = (self.scale.waiting, self.scale.compared);
-        let mut section = Section::new(
-            "Waiting",
+    /// All requests are one person's.
+    pub(super) async fn let_one_persons_wait(&mut self) -> Result<Section> {
+        let mut section = self.section("Waiting, of one person");
+        self.let_wait(OF_ONE, 1, &mut section).await?;
+        Ok(section)
+    }
+
+    /// All requests are those of many.
+    pub(super) async fn let_many_peoples_wait(&mut self) -> Result<Section> {
+        let mut section = self.section("Waiting, of many people");
+        let people = self.scale.people;
+        self.let_wait(OF_MANY, people, &mut section).await?;
+        Ok(section)
+    }
+
+    fn section(&self, title: &'static str) -> Section {
+        let LoadScale {
+            waiting, compared, ..
+        } = self.scale;
+        Section::new(
+            title,
             format!(
                 "{waiting} requests for which nobody decides, {SENT_AT_A_TIME} being sent at a time, until each has a status. Processor time for \
                  the first and the last {compared}, and {} s more; between these, alice asks every {} s by a flow without approval. All of it \
@@ -50,11 +67,7 @@ impl Load {
                 SETTLED.as_secs(),
                 ALICE_ASKS_EVERY.as_secs()
             ),
-        );
-        self.let_wait(OF_ONE, 1, &mut section).await?;
-        self.let_wait(OF_MANY, self.scale.people, &mut section)
-            .await?;
-        Ok(section)
+        )
     }
 
     /// Lets requests of so many people wait, and deletes them in the end.
@@ -82,22 +95,26 @@ impl Load {
 
         let became = self.what_became(namespace).await?;
         section.add(
-            in_seconds(format!("{all} {of}, until each has a status"), took).made_of(format!(
+            in_seconds(format!("{of}: until each of {all} has a status"), took).made_of(format!(
                 "{:.0} in a second; {became}",
                 per_second(all, took)
             )),
         );
         for (which, each) in [("first", first), ("last", last)] {
-            let label = format!("... processor time each, the {which} {compared}");
+            let label = format!("{of}: processor time each, the {which} {compared}");
             section.add(in_milliseconds(label, each).at_most(PROCESSOR_MILLISECONDS));
         }
         section.add(
-            Figure::new("... the last to the first", ratio(last, first), Unit::Ratio)
-                .at_most(LAST_TO_FIRST),
+            Figure::new(
+                format!("{of}: the last {compared} to the first"),
+                ratio(last, first),
+                Unit::Ratio,
+            )
+            .at_most(LAST_TO_FIRST),
         );
         let detail = format!("{} requests of alice's", alice.len());
         for (which, percent) in [("p50", 50), ("the slowest", 100)] {
-            let label = format!("... meanwhile, alice's request to her link, {which}");
+            let label = format!("{of}: meanwhile, alice's request to link, {which}");
             section.add(
                 in_seconds(label, alice.percentile(percent))
                     .at_most(SECONDS_TO_LINK)
@@ -105,23 +122,23 @@ impl Load {
             );
         }
         section.add(
-            in_megabytes("... RssAnon, peak", peak.so_far())
+            in_megabytes(format!("{of}: RssAnon, peak"), peak.so_far())
                 .at_most(PEAK)
                 .made_of(format!("{:.1} MB before", before.anonymous)),
         );
         section.add(in_megabytes(
-            "... RssAnon, at the end",
+            format!("{of}: RssAnon, at the end"),
             self.replicas()?.memory()?.anonymous,
         ));
         let used_before = self.replicas()?.processor_time()?;
         tokio::time::sleep(AT_REST).await;
         let used = self.replicas()?.processor_time()? - used_before;
         let label = format!(
-            "... processor time in {} s in which nothing happens",
+            "{of}: processor time in {} s in which nothing happens",
             AT_REST.as_secs()
         );
         section.add(in_milliseconds(label, used));
-        self.restart_under_load(section).await?;
+        self.restart_under_load(&of, section).await?;
         self.delete_all(namespace).await
     }
 
@@ -220,7 +237,7 @@ impl Load {
     }
 
     /// Restarts the operator with all that waits, while alice asks.
-    async fn restart_under_load(&mut self, section: &mut Section) -> Result<()> {
+    async fn restart_under_load(&mut self, of: &str, section: &mut Section) -> Result<()> {
         self.progress
             .say("the operator restarts with all that waits");
         let replicas = self.take_replicas()?;
@@ -244,9 +261,12 @@ impl Load {
                 stopping.as_secs_f64()
             )),
         );
-        section.add(in_megabytes("... a restart, RssAnon, peak", peak.so_far()).at_most(PEAK));
         section.add(in_megabytes(
-            "... a restart, RssAnon, at rest",
+            format!("{of}: a restart, RssAnon, peak"),
+            peak.so_far(),
+        ));
+        section.add(in_megabytes(
+            format!("{of}: a restart, RssAnon, at rest"),
             self.replicas()?.memory()?.anonymous,
         ));
         Ok(())
