@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 
 use run::Programs;
+use run::load::Part;
 use scale::{LoadScale, Scale};
 
 /// Measures Keyloan on a real API server and the real 1Password core, beside a simulated 1Password service. Takes about a
@@ -32,6 +33,9 @@ struct Arguments {
     /// Measures how the operator's cost grows with load and history, instead of what one loan costs.
     #[arg(long)]
     load: bool,
+    /// With --load, only these parts. Repeatable.
+    #[arg(long, value_enum, value_name = "PART", requires = "load")]
+    only: Vec<Part>,
     /// Less of everything: not the figures to quote.
     #[arg(long)]
     quick: bool,
@@ -60,18 +64,37 @@ async fn main() -> ExitCode {
     }
 }
 
+impl Arguments {
+    /// The command as it is written.
+    fn command(&self) -> String {
+        let mut command = "cargo xtask bench".to_owned();
+        for (flag, given) in [(" --load", self.load), (" --quick", self.quick)] {
+            command.push_str(if given { flag } else { "" });
+        }
+        for part in self.only.iter().filter_map(Part::to_possible_value) {
+            command.push_str(&format!(" --only {}", part.get_name()));
+        }
+        command
+    }
+}
+
 /// An aim that is missed is a result, not an error.
 async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let programs = Programs::beside_this_one()?;
+    let command = arguments.command();
     let report = match (arguments.load, arguments.quick) {
-        (false, false) => run::run(Scale::REAL, "cargo xtask bench", &programs).await?,
-        (false, true) => run::run(Scale::QUICK, "cargo xtask bench --quick", &programs).await?,
-        (true, false) => {
-            run::load::run(LoadScale::REAL, "cargo xtask bench --load", &programs).await?
-        }
-        (true, true) => {
-            let command = "cargo xtask bench --load --quick";
-            run::load::run(LoadScale::QUICK, command, &programs).await?
+        (false, false) => run::run(Scale::REAL, &command, &programs).await?,
+        (false, true) => run::run(Scale::QUICK, &command, &programs).await?,
+        (true, quick) => {
+            let scale = match quick {
+                true => LoadScale::QUICK,
+                false => LoadScale::REAL,
+            };
+            let parts = match arguments.only.as_slice() {
+                [] => Part::value_variants(),
+                only => only,
+            };
+            run::load::run(scale, parts, &command, &programs).await?
         }
     };
     let text = match arguments.output {
@@ -79,4 +102,29 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
         Output::Json => report.to_json()?,
     };
     Ok(writeln!(std::io::stdout(), "{}", text.trim_end())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_says_how_its_run_was_started() {
+        let command = |arguments: &[&str]| {
+            let all = [&["bench"], arguments].concat();
+            Arguments::try_parse_from(all).map(|arguments| arguments.command())
+        };
+        assert_eq!(command(&[]).unwrap(), "cargo xtask bench");
+        let given = [
+            "--load",
+            "--quick",
+            "--only",
+            "waiting-one",
+            "--only",
+            "lead",
+        ];
+        let written = "cargo xtask bench --load --quick --only waiting-one --only lead";
+        assert_eq!(command(&given).unwrap(), written);
+        assert!(command(&["--only", "lead"]).is_err(), "only with --load");
+    }
 }

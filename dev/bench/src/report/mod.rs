@@ -87,6 +87,9 @@ pub enum Unit {
     /// Lines of a log.
     #[serde(rename = "lines")]
     Lines,
+    /// So many times.
+    #[serde(rename = "times")]
+    Times,
     /// Loans in a second.
     #[serde(rename = "loans/s")]
     LoansPerSecond,

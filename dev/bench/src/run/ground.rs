@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 use keyloan::onepassword::core::compiler;
@@ -30,6 +31,8 @@ pub struct Ground {
     /// With the operator's own identity.
     pub operator_kubeconfig: PathBuf,
     operator_program: PathBuf,
+    /// How many operators have been started.
+    started: AtomicUsize,
     cluster: ControlPlane,
     folder: TempDir,
 }
@@ -64,6 +67,7 @@ impl Ground {
             compiled_core,
             operator_kubeconfig,
             operator_program: programs.operator.clone(),
+            started: AtomicUsize::new(0),
             cluster,
             folder,
         })
@@ -85,7 +89,8 @@ impl Ground {
             .arg("--core")
             .arg(&self.compiled_core)
             .env("KUBECONFIG", &self.operator_kubeconfig);
-        let log = self.logs().join(log);
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let log = self.logs().join(format!("{number:03}-{log}.log"));
         Process::start("the operator", &command, &log)
     }
 

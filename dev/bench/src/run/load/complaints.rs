@@ -8,8 +8,9 @@ use crate::report::{Figure, Section, Unit};
 const SHOWN: usize = 12;
 
 /// The warnings and errors in the operators' logs, the most frequent first.
-pub fn section(said: &str) -> Section {
-    let how = "What the logs of all replicas hold at the levels WARN and ERROR, whatever was going on, by message.";
+pub fn section(said: &str, restless: &[String]) -> Section {
+    let how = "What the logs of all replicas hold at the levels WARN and ERROR, whatever was going on, by message; and how often the operator was \
+               waited for in vain to come to rest.";
     let mut section = Section::new("Warnings", how);
     let mut complaints: Vec<_> = complaints(said).into_iter().collect();
     complaints.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -20,6 +21,9 @@ pub fn section(said: &str) -> Section {
         .map(|(what, count)| format!("{count} times {what}"))
         .collect();
     section.add(figure.made_of(shown.join("; ")));
+    let times = restless.len() as f64;
+    let figure = Figure::new("times that the operator did not rest", times, Unit::Times);
+    section.add(figure.made_of(restless.join("; ")));
     section
 }
 

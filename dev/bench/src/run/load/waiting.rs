@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 use futures::{StreamExt, TryStreamExt};
 use keyloan::api::{ACCEPTED, AccessGrant};
-use kube::Api;
 use kube::api::{DeleteParams, ListParams};
+use kube::{Api, ResourceExt};
 use tokio::sync::oneshot;
 
 use super::crowd::{Crowd, uids};
@@ -33,25 +33,26 @@ const ALICE_ASKS_EVERY: Duration = Duration::from_secs(2);
 const SETTLED: Duration = Duration::from_secs(1);
 /// So long the operator is watched when nothing happens.
 const AT_REST: Duration = Duration::from_secs(10);
-/// So many objects are deleted, or listed, by one request.
+/// So many objects are listed by one request.
 const PAGE: u32 = 500;
 /// The numbers of those who wait begin here.
 const FIRST_PERSON: usize = 10_000;
 
 impl Load {
     /// All requests are one person's.
-    pub(super) async fn let_one_persons_wait(&mut self) -> Result<Section> {
+    pub(super) async fn let_one_persons_wait(&mut self, found: &mut Vec<Section>) -> Result<()> {
         let mut section = self.section("Waiting, of one person");
-        self.let_wait(OF_ONE, 1, &mut section).await?;
-        Ok(section)
+        let waited = self.let_wait(OF_ONE, 1, &mut section).await;
+        found.push(section);
+        waited
     }
 
     /// All requests are those of many.
-    pub(super) async fn let_many_peoples_wait(&mut self) -> Result<Section> {
-        let mut section = self.section("Waiting, of many people");
-        let people = self.scale.people;
-        self.let_wait(OF_MANY, people, &mut section).await?;
-        Ok(section)
+    pub(super) async fn let_many_peoples_wait(&mut self, found: &mut Vec<Section>) -> Result<()> {
+        let (mut section, people) = (self.section("Waiting, of many people"), self.scale.people);
+        let waited = self.let_wait(OF_MANY, people, &mut section).await;
+        found.push(section);
+        waited
     }
 
     fn section(&self, title: &'static str) -> Section {
@@ -276,16 +277,20 @@ impl Load {
         self.progress.say("the requests are deleted");
         let grants = Api::<AccessGrant>::namespaced(self.ground.stage.admin.clone(), namespace);
         let page = ListParams::default().limit(PAGE);
-        while !grants
-            .list_metadata(&ListParams::default().limit(1))
-            .await?
-            .items
-            .is_empty()
-        {
-            grants
-                .delete_collection(&DeleteParams::default(), &page)
+        loop {
+            let some = grants.list_metadata(&page).await?.items;
+            if some.is_empty() {
+                return self.rest().await;
+            }
+            // One request for all of them would take longer than the API server allows.
+            let deleting = some.iter().map(|grant| {
+                let (grants, name) = (&grants, grant.name_any());
+                async move { grants.delete(&name, &DeleteParams::default()).await }
+            });
+            futures::stream::iter(deleting)
+                .buffer_unordered(SENT_AT_A_TIME)
+                .try_for_each(|_| async { Ok(()) })
                 .await?;
         }
-        self.rest().await
     }
 }
