@@ -26,7 +26,7 @@ use run::load::Part;
 use scale::{LoadScale, Scale};
 
 /// Measures Keyloan on a real API server and the real 1Password core, beside a simulated 1Password service. Takes about a
-/// quarter of an hour, with --load about half an hour; says on standard error how far it has come.
+/// quarter of an hour, with --load half an hour or more; says on standard error how far it has come.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Arguments {

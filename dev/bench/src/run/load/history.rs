@@ -32,7 +32,7 @@ impl Load {
             "History",
             format!(
                 "{records} records of ended loans of {PEOPLE} people, copies of a real one with names, times and digests of their own, \
-                 whose grants are gone, written while the operator runs; then it restarts. Beside the burst's loans."
+                 whose grants are gone, written while the operator runs; then it restarts. Beside what was lent before."
             ),
         );
         let pattern = self.an_ended_record().await?;

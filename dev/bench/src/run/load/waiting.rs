@@ -64,7 +64,7 @@ impl Load {
             format!(
                 "{waiting} requests for which nobody decides, {SENT_AT_A_TIME} being sent at a time, until each has a status. Processor time for \
                  the first and the last {compared}, and {} s more; between these, alice asks every {} s by a flow without approval. All of it \
-                 beside the burst's loans.",
+                 beside what was lent before.",
                 SETTLED.as_secs(),
                 ALICE_ASKS_EVERY.as_secs()
             ),
@@ -244,21 +244,19 @@ impl Load {
         let replicas = self.take_replicas()?;
         let began_to_stop = stopwatch::now();
         let mut replicas = replicas.restart_one(&self.ground).await?;
-        let (began, peak) = (stopwatch::now(), replicas.follow_memory());
-        let stopping = began - began_to_stop;
+        let stopping = began_to_stop.elapsed();
+        let peak = replicas.follow_memory();
         let loan = self.lend().await?;
-        let took = began.elapsed();
         replicas.until_complete(&self.ground).await?;
         self.replicas = Some(replicas);
         self.rest().await?;
         section.add(
             in_seconds(
-                "... a restart, from its start to alice's link and Active",
-                took,
+                format!("{of}: a restart, from its start to alice's link"),
+                loan.to_link,
             )
             .made_of(format!(
-                "her request to her link: {:.2} s; stopping both replicas had taken {:.1} s",
-                loan.to_link.as_secs_f64(),
+                "she asks at that moment; stopping both replicas had taken {:.1} s",
                 stopping.as_secs_f64()
             )),
         );
