@@ -16,6 +16,11 @@ impl Latencies {
         self.sorted.get(rank - 1).copied().unwrap_or_default()
     }
 
+    /// How many they are.
+    pub fn len(&self) -> usize {
+        self.sorted.len()
+    }
+
     /// The middle one.
     pub fn median(&self) -> Duration {
         self.percentile(50)

@@ -22,14 +22,21 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 
 use run::Programs;
-use scale::Scale;
+use run::load::Part;
+use scale::{LoadScale, Scale};
 
 /// Measures Keyloan on a real API server and the real 1Password core, beside a simulated 1Password service. Takes about a
-/// quarter of an hour; says on standard error how far it has come.
+/// quarter of an hour, with --load half an hour or more; says on standard error how far it has come.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Arguments {
-    /// Fewer loans and a shorter quiet window: not the figures to quote.
+    /// Measures how the operator's cost grows with load and history, instead of what one loan costs.
+    #[arg(long)]
+    load: bool,
+    /// With --load, only these parts. Repeatable.
+    #[arg(long, value_enum, value_name = "PART", requires = "load")]
+    only: Vec<Part>,
+    /// Less of everything: not the figures to quote.
     #[arg(long)]
     quick: bool,
     /// How to print the result.
@@ -57,17 +64,67 @@ async fn main() -> ExitCode {
     }
 }
 
+impl Arguments {
+    /// The command as it is written.
+    fn command(&self) -> String {
+        let mut command = "cargo xtask bench".to_owned();
+        for (flag, given) in [(" --load", self.load), (" --quick", self.quick)] {
+            command.push_str(if given { flag } else { "" });
+        }
+        for part in self.only.iter().filter_map(Part::to_possible_value) {
+            command.push_str(&format!(" --only {}", part.get_name()));
+        }
+        command
+    }
+}
+
 /// An aim that is missed is a result, not an error.
 async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
-    let (scale, command) = if arguments.quick {
-        (Scale::QUICK, "cargo xtask bench --quick")
-    } else {
-        (Scale::REAL, "cargo xtask bench")
+    let programs = Programs::beside_this_one()?;
+    let command = arguments.command();
+    let report = match (arguments.load, arguments.quick) {
+        (false, false) => run::run(Scale::REAL, &command, &programs).await?,
+        (false, true) => run::run(Scale::QUICK, &command, &programs).await?,
+        (true, quick) => {
+            let scale = match quick {
+                true => LoadScale::QUICK,
+                false => LoadScale::REAL,
+            };
+            let parts = match arguments.only.as_slice() {
+                [] => Part::value_variants(),
+                only => only,
+            };
+            run::load::run(scale, parts, &command, &programs).await?
+        }
     };
-    let report = run::run(scale, command, &Programs::beside_this_one()?).await?;
     let text = match arguments.output {
         Output::Table => report.to_string(),
         Output::Json => report.to_json()?,
     };
     Ok(writeln!(std::io::stdout(), "{}", text.trim_end())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_says_how_its_run_was_started() {
+        let command = |arguments: &[&str]| {
+            let all = [&["bench"], arguments].concat();
+            Arguments::try_parse_from(all).map(|arguments| arguments.command())
+        };
+        assert_eq!(command(&[]).unwrap(), "cargo xtask bench");
+        let given = [
+            "--load",
+            "--quick",
+            "--only",
+            "waiting-one",
+            "--only",
+            "lead",
+        ];
+        let written = "cargo xtask bench --load --quick --only waiting-one --only lead";
+        assert_eq!(command(&given).unwrap(), written);
+        assert!(command(&["--only", "lead"]).is_err(), "only with --load");
+    }
 }

@@ -52,3 +52,54 @@ impl Scale {
         quiet: Duration::from_secs(20),
     };
 }
+
+/// How much load there is in a run with `--load`.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadScale {
+    /// Whether this is less than what the documented figures are measured at.
+    pub quick: bool,
+    /// Integrations. Each one's service account may share 1,000 times an hour, so that one would not do for the burst.
+    pub integrations: usize,
+    /// Requests that come at once, each of another person; the loans that end at once later.
+    pub burst: usize,
+    /// Requests that wait for approval.
+    pub waiting: usize,
+    /// The people who make them in the end.
+    pub people: usize,
+    /// So many of the first and of the last of them are compared.
+    pub compared: usize,
+    /// Records of loans that have ended.
+    pub history: usize,
+    /// Further links, to see whether memory grows with each.
+    pub growth: usize,
+    /// After so many of them the memory is read.
+    pub growth_round: usize,
+}
+
+impl LoadScale {
+    /// What the figures in the documentation are measured at.
+    pub const REAL: Self = Self {
+        quick: false,
+        integrations: 2,
+        burst: 1000,
+        waiting: 10_000,
+        people: 1000,
+        compared: 500,
+        history: 20_000,
+        growth: 1000,
+        growth_round: 250,
+    };
+
+    /// For work on the benchmark itself, or a first impression.
+    pub const QUICK: Self = Self {
+        quick: true,
+        integrations: 2,
+        burst: 100,
+        waiting: 500,
+        people: 50,
+        compared: 100,
+        history: 500,
+        growth: 50,
+        growth_round: 25,
+    };
+}

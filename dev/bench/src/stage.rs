@@ -7,8 +7,8 @@ use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use keyloan::api::{
-    AccessFlow, AccessGrant, INTEGRATION_LABEL, OnePasswordIntegration, READY, RENEW_ANNOTATION,
-    SECRET_LABEL,
+    AccessDecision, AccessFlow, AccessGrant, INTEGRATION_LABEL, OnePasswordIntegration, READY,
+    RENEW_ANNOTATION, SECRET_LABEL,
 };
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
@@ -116,6 +116,31 @@ impl Stage {
         Ok(())
     }
 
+    /// Adds a flow by which the people of a group may ask and which needs the approval of somebody else.
+    pub async fn add_flow_with_approval(&self, integration: usize, group: &str) -> Result<()> {
+        create::<AccessFlow>(
+            &self.admin,
+            PLATFORM,
+            json!({
+                "metadata": { "name": flow_with_approval(integration) },
+                "spec": {
+                    "integration": integration_name(integration),
+                    "namespaces": { "from": "All" },
+                    "requesters": [{ "kind": "Group", "name": group }],
+                    "items": { "include": [{ "vault": VAULT }] },
+                    "grant": { "maxDuration": format!("{HOURS}h") },
+                    "approval": {
+                        "mode": "AnyOf",
+                        "groups": [{ "name": "security", "approvers": [{ "kind": "Group", "name": "security" }] }],
+                    },
+                    "limits": { "activePerRequester": 1000, "pendingPerRequester": 1000 },
+                },
+            }),
+        )
+        .await
+        .map(drop)
+    }
+
     /// Overwrites an integration's token.
     pub async fn put_token(&self, number: usize, token: &str) -> Result<()> {
         let secrets = Api::<Secret>::namespaced(self.admin.clone(), PLATFORM);
@@ -189,8 +214,19 @@ impl Stage {
 
     /// Forbids alice to borrow from an integration, which ends what she has got from it.
     pub async fn block_alice(&self, integration: usize) -> Result<()> {
+        let alice = json!({ "kind": "User", "name": "alice@example.com" });
+        self.block(integration, &alice).await
+    }
+
+    /// Forbids the people of a group to borrow from an integration, which ends what they have got from it.
+    pub async fn block_group(&self, integration: usize, group: &str) -> Result<()> {
+        let group = json!({ "kind": "Group", "name": group });
+        self.block(integration, &group).await
+    }
+
+    async fn block(&self, integration: usize, whom: &Value) -> Result<()> {
         let integrations = Api::<OnePasswordIntegration>::namespaced(self.admin.clone(), PLATFORM);
-        let blocked = json!({ "spec": { "limits": { "blocked": [{ "kind": "User", "name": "alice@example.com" }] } } });
+        let blocked = json!({ "spec": { "limits": { "blocked": [whom] } } });
         integrations
             .patch(
                 &integration_name(integration),
@@ -199,6 +235,17 @@ impl Stage {
             )
             .await?;
         Ok(())
+    }
+
+    /// Has the admin, who may, end a loan by a decision.
+    pub async fn revoke(&self, namespace: &str, grant: &str, uid: &str) -> Result<()> {
+        let decision = json!({
+            "metadata": { "name": format!("revoke-{grant}") },
+            "spec": { "grant": grant, "grantUid": uid, "decision": "Revoke" },
+        });
+        create::<AccessDecision>(&self.admin, namespace, decision)
+            .await
+            .map(drop)
     }
 
     /// Has alice delete grants, eight at a time.
@@ -263,6 +310,16 @@ where
         .create(&PostParams::default(), &object)
         .await;
     created.with_context(|| format!("cannot create {what}"))
+}
+
+/// The flow of an integration by which things are lent at once.
+pub fn flow_name(integration: usize) -> String {
+    integration_name(integration)
+}
+
+/// The flow of an integration that needs an approval.
+pub fn flow_with_approval(integration: usize) -> String {
+    format!("{}-approved", integration_name(integration))
 }
 
 fn integration_name(number: usize) -> String {

@@ -12,7 +12,7 @@ const BESIDE: [&str; 5] = ["-p", "keyloan-simulator", "-p", "keyloan-bench", "--
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 pub struct Arguments {
-    /// `--quick`, `-o json`
+    /// `--load`, `--quick`, `-o json`
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }

@@ -17,6 +17,8 @@ pub struct Machine {
     pub system: String,
     /// The load average over a minute before the run: what else the machine did.
     pub load: String,
+    /// The same after the run, whose own part is in it.
+    pub load_after: String,
 }
 
 impl Machine {
@@ -35,11 +37,6 @@ impl Machine {
                 )
             })
             .unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-        let load = read("/proc/loadavg")
-            .split(' ')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
         let system = format!(
             "{} {}",
             std::env::consts::OS,
@@ -49,9 +46,24 @@ impl Machine {
             processor,
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             system,
-            load,
+            load: load_average(),
+            load_after: String::new(),
         }
     }
+
+    /// The same machine once the run is over.
+    pub fn after_the_run(self) -> Self {
+        Self {
+            load_after: load_average(),
+            ..self
+        }
+    }
+}
+
+fn load_average() -> String {
+    let averages = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let of_a_minute = averages.split(' ').next();
+    of_a_minute.unwrap_or_default().to_owned()
 }
 
 impl fmt::Display for Machine {
@@ -61,10 +73,11 @@ impl fmt::Display for Machine {
             cores,
             system,
             load,
+            load_after,
         } = self;
         write!(
             f,
-            "on {processor}, {cores} cores, {system}, load average before the run {load}"
+            "on {processor}, {cores} cores, {system}, load average before the run {load}, after it {load_after}"
         )
     }
 }

@@ -75,12 +75,21 @@ pub enum Unit {
     /// Megabytes: 10^6 bytes.
     #[serde(rename = "MB")]
     Megabytes,
+    /// Bytes.
+    #[serde(rename = "B")]
+    Bytes,
     /// HTTP requests to 1Password.
     #[serde(rename = "requests")]
     Requests,
     /// Writes to the Kubernetes API.
     #[serde(rename = "writes")]
     Writes,
+    /// Lines of a log.
+    #[serde(rename = "lines")]
+    Lines,
+    /// So many times.
+    #[serde(rename = "times")]
+    Times,
     /// Loans in a second.
     #[serde(rename = "loans/s")]
     LoansPerSecond,

@@ -20,7 +20,7 @@ impl fmt::Display for Report {
         if self.quick {
             writeln!(
                 f,
-                "A QUICK RUN: fewer loans, a shorter quiet window; not the figures to quote."
+                "A QUICK RUN: less of everything; not the figures to quote."
             )?;
         }
         let caution = "Times depend on the machine and on what else it does; within one run their ratios can be compared. \
@@ -91,7 +91,8 @@ fn written(value: f64, unit: Unit) -> String {
         Unit::Ratio => format!("x {value:.2}"),
         Unit::Megabytes => format!("{value:.1} MB"),
         Unit::LoansPerSecond => format!("{value:.1} /s"),
-        Unit::Requests | Unit::Writes => plain(value),
+        Unit::Bytes => format!("{value:.0} B"),
+        Unit::Requests | Unit::Writes | Unit::Lines | Unit::Times => plain(value),
     }
 }
 
@@ -153,6 +154,7 @@ mod tests {
                 cores: 2,
                 system: "Linux 6.1".into(),
                 load: "0.10".into(),
+                load_after: "1.90".into(),
             },
             sections: vec![latency, writes],
         }

@@ -45,7 +45,8 @@ impl Setting {
         self.progress
             .say(&format!("{} grants are deleted", deleted.len()));
         let mark = self.audit.mark()?;
-        self.stage
+        self.ground
+            .stage
             .delete(deleted.iter().map(|loan| loan.name.clone()))
             .await?;
         self.until_records_have_ended(&deleted).await?;
@@ -77,7 +78,7 @@ impl Setting {
             loans.len()
         ));
         let mark = self.audit.mark()?;
-        self.stage.block_alice(last).await?;
+        self.ground.stage.block_alice(last).await?;
         self.until(&loans, Phase::Ending).await?;
         self.settle().await?;
         let writes = self.audit.writes_since(mark, &loans::names(&loans))?;
@@ -97,17 +98,20 @@ impl Setting {
             "the operator's clock is {ahead:#} ahead: {} loans expire at once",
             self.active.len()
         ));
-        self.service
+        self.ground
+            .service
             .control
             .advance_clock(Duration::try_from(ahead)?)
             .await?;
         let clock = Clock::system();
         clock.advance(ahead);
         let settings = Settings {
-            kube: KubeAccess::Kubeconfig(self.operator_kubeconfig.clone()),
-            allowed_origins: AllowedOrigins::with([Origin::parse(self.service.control.origin())?]),
+            kube: KubeAccess::Kubeconfig(self.ground.operator_kubeconfig.clone()),
+            allowed_origins: AllowedOrigins::with([Origin::parse(
+                self.ground.service.control.origin(),
+            )?]),
             clock,
-            ..Settings::new(&self.compiled_core)
+            ..Settings::new(&self.ground.compiled_core)
         };
         let mark = self.audit.mark()?;
         let began = stopwatch::now();
@@ -161,7 +165,8 @@ impl Setting {
     async fn until(&self, loans: &[Loan], phase: Phase) -> Result<()> {
         for loan in loans {
             let what = format!("it is {phase:?}");
-            self.stage
+            self.ground
+                .stage
                 .arrivals
                 .wait(&loan.uid, &what, |seen| {
                     seen.phase.filter(|now| *now == phase)
@@ -172,7 +177,7 @@ impl Setting {
     }
 
     async fn until_records_have_ended(&self, loans: &[Loan]) -> Result<()> {
-        let records = Api::<AccessRecord>::namespaced(self.stage.admin.clone(), PLATFORM);
+        let records = Api::<AccessRecord>::namespaced(self.ground.stage.admin.clone(), PLATFORM);
         let began = stopwatch::now();
         loop {
             let all = records.list(&ListParams::default()).await?;

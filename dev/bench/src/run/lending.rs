@@ -33,7 +33,10 @@ impl Setting {
     pub async fn connect_all(&mut self, found: &mut Findings) -> Result<Loan> {
         self.progress.say("the operator with one integration");
         self.start_operator(&[])?;
-        self.stage.integrate(1..=1, &self.service).await?;
+        self.ground
+            .stage
+            .integrate(1..=1, &self.ground.service)
+            .await?;
         let first = self.lend(1).await?;
         self.active.push(first.clone());
         self.settle().await?;
@@ -49,10 +52,13 @@ impl Setting {
         let count = self
             .progress
             .count("more integrations, each of which shares once", more);
-        self.service.forget_requests().await?;
-        self.stage.integrate(2..=all, &self.service).await?;
+        self.ground.service.forget_requests().await?;
+        self.ground
+            .stage
+            .integrate(2..=all, &self.ground.service)
+            .await?;
         self.settle().await?;
-        let discovery = self.service.requests().await?;
+        let discovery = self.ground.service.requests().await?;
         for integration in 2..=all {
             let loan = self.lend(integration).await?;
             self.active.push(loan);
@@ -94,7 +100,12 @@ impl Setting {
     /// Writes what loans consist of, without the operator.
     pub async fn measure_floor(&mut self, pattern: &Loan) -> Result<FloorBatches> {
         self.stop_operator().await?;
-        let floor = Floor::new(&self.stage, self.operators_client().await?, pattern).await?;
+        let floor = Floor::new(
+            &self.ground.stage,
+            self.ground.operators_client().await?,
+            pattern,
+        )
+        .await?;
         let (loans, many, progress) = (self.scale.loans, self.scale.at_a_time, self.progress);
         let one_at_a_time = loans::batch("the floor, one at a time", 0..loans, 1, &progress, |n| {
             floor.lend(n)
@@ -104,7 +115,7 @@ impl Setting {
         let many_at_a_time =
             loans::batch(&label, loans..2 * loans, many, &progress, |n| floor.lend(n)).await?;
         progress.say("deleting the floor's objects");
-        floor.clear(&self.stage.admin).await?;
+        floor.clear(&self.ground.stage.admin).await?;
         Ok(FloorBatches {
             one_at_a_time,
             many_at_a_time,
@@ -120,14 +131,14 @@ impl Setting {
         self.restart_operator(&[]).await?;
         self.lend(1).await?;
         self.settle().await?;
-        self.service.forget_requests().await?;
+        self.ground.service.forget_requests().await?;
         let mark = self.audit.mark()?;
 
         let batch = self
             .lend_batch("loans, one at a time", self.scale.loans, 1, |_| 1)
             .await?;
         self.settle().await?;
-        let requests = self.service.requests().await?;
+        let requests = self.ground.service.requests().await?;
         let writes = self.audit.writes_since(mark, &loans::names(&batch.loans))?;
         let loans = batch.loans.len();
         found.compare("one at a time", &batch, &floor.one_at_a_time);
@@ -149,11 +160,11 @@ impl Setting {
         // The very first one was lent before the operator's restart, which has the sharing policy read anew.
         let of_the_first = self.active.iter().filter(is_of_the_first).skip(1);
         let renewed: Vec<Loan> = of_the_first.take(self.scale.renewals).cloned().collect();
-        self.service.forget_requests().await?;
+        self.ground.service.forget_requests().await?;
         let mark = self.audit.mark()?;
         self.renew_each(&renewed).await?;
         self.settle().await?;
-        let requests = self.service.requests().await?;
+        let requests = self.ground.service.requests().await?;
         let writes = self.audit.writes_since(mark, &loans::names(&renewed))?;
         let what = "a renewal, on a client that is signed in";
         let each = requests_for_each(what, &requests, renewed.len());
@@ -210,12 +221,12 @@ impl Setting {
         for integration in 1..=all {
             lent.push(self.lend(integration).await?);
         }
-        let requests = self.service.requests().await?;
+        let requests = self.ground.service.requests().await?;
         let each = requests_for_each("a loan, on a client just rebuilt", &requests, all);
         found.requests.add(each.at_most(REQUESTS_WHEN_REBUILT));
         self.until_clients_are_dropped().await?;
         self.renew_each(&lent).await?;
-        let requests = self.service.requests().await?;
+        let requests = self.ground.service.requests().await?;
         let each = requests_for_each("a renewal, on a client just rebuilt", &requests, all);
         found.requests.add(each);
         self.active.extend(lent);
@@ -225,17 +236,21 @@ impl Setting {
     /// Waits until no client is left, and counts requests from then on.
     async fn until_clients_are_dropped(&mut self) -> Result<()> {
         tokio::time::sleep(Duration::from_secs(2 * IDLE_SECONDS)).await;
-        self.service.forget_requests().await
+        self.ground.service.forget_requests().await
     }
 
     /// Gets each of these loans its second link, one after the other.
     async fn renew_each(&mut self, loans: &[Loan]) -> Result<()> {
         let count = self.progress.count("renewals", loans.len());
         for loan in loans {
-            self.stage.ask_for_renewal(&loan.name, &loan.uid).await?;
+            self.ground
+                .stage
+                .ask_for_renewal(&loan.name, &loan.uid)
+                .await?;
             let second =
                 |seen: &crate::arrivals::Seen| seen.sequence.filter(|sequence| *sequence == 2);
-            self.stage
+            self.ground
+                .stage
                 .arrivals
                 .wait(&loan.uid, "its second link is there", second)
                 .await?;
@@ -247,7 +262,7 @@ impl Setting {
     /// One loan.
     async fn lend(&mut self, integration: usize) -> Result<Loan> {
         let number = self.next_numbers(1).start;
-        loans::lend(&self.stage, number, integration).await
+        loans::lend(&self.ground.stage, number, integration).await
     }
 
     async fn lend_batch(
@@ -258,7 +273,7 @@ impl Setting {
         integration: impl Fn(usize) -> usize,
     ) -> Result<Batch> {
         let numbers = self.next_numbers(loans);
-        let (stage, progress) = (&self.stage, &self.progress);
+        let (stage, progress) = (&self.ground.stage, &self.progress);
         loans::batch(what, numbers, at_a_time, progress, |n| {
             loans::lend(stage, n, integration(n))
         })

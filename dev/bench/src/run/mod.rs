@@ -2,7 +2,9 @@
 
 mod ending;
 mod findings;
+mod ground;
 mod lending;
+pub mod load;
 mod rotating;
 mod setting;
 mod silence;
@@ -58,9 +60,9 @@ pub async fn run(scale: Scale, command: &str, programs: &Programs) -> Result<Rep
     let mut set = Setting::set(programs, scale, progress).await?;
 
     found.core = host::measure(
-        &set.compiled_core,
-        set.service.token(1).await?,
-        set.service.control.clone(),
+        &set.ground.compiled_core,
+        set.ground.service.token(1).await?,
+        set.ground.service.control.clone(),
         &progress,
     )?;
     let pattern = set.connect_all(&mut found).await?;
@@ -82,7 +84,7 @@ pub async fn run(scale: Scale, command: &str, programs: &Programs) -> Result<Rep
         quick: scale.quick,
         began,
         seconds: progress.elapsed().as_secs(),
-        machine,
+        machine: machine.after_the_run(),
         sections: found.sections(),
     })
 }

@@ -23,11 +23,11 @@ impl Setting {
         let count = self.progress.count("rotated tokens", self.scale.rotations);
         let mut reactions = Vec::new();
         for _ in 0..self.scale.rotations {
-            let token = self.service.rotate_token(1).await?;
-            self.service.forget_requests().await?;
+            let token = self.ground.service.rotate_token(1).await?;
+            self.ground.service.forget_requests().await?;
             let began = stopwatch::now();
-            self.stage.put_token(1, &token).await?;
-            while self.service.control.requests().await?.count(SIGN_IN) == 0 {
+            self.ground.stage.put_token(1, &token).await?;
+            while self.ground.service.control.requests().await?.count(SIGN_IN) == 0 {
                 let waited = began.elapsed();
                 ensure!(waited < USED_WITHIN, "a rotated token is not used");
                 tokio::time::sleep(Duration::from_millis(2)).await;

@@ -24,7 +24,7 @@ impl Setting {
         let began = stopwatch::now();
         self.restart_operator(&[]).await?;
         let took = began.elapsed();
-        let discovery = self.service.requests().await?;
+        let discovery = self.ground.service.requests().await?;
         let writes = self.audit.writes_since(mark, &loans::names(&self.active))?;
         found.remember(
             "the same after a restart, all discovered",
@@ -51,7 +51,7 @@ impl Setting {
             .made_of(writes.per_loan(active)),
         );
 
-        self.service.forget_requests().await?;
+        self.ground.service.forget_requests().await?;
         let quiet = self.scale.quiet;
         self.progress
             .say(&format!("listening for {} s", quiet.as_secs()));
@@ -61,14 +61,14 @@ impl Setting {
             .filter(|rest| !rest.is_zero())
         {
             tokio::time::sleep(rest.min(SAID_EVERY)).await;
-            let so_far = self.service.requests().await?.all();
+            let so_far = self.ground.service.requests().await?.all();
             self.progress.say(&format!(
                 "  {} of {} s: {so_far} requests",
                 began.elapsed().as_secs(),
                 quiet.as_secs()
             ));
         }
-        let requests = self.service.requests().await?;
+        let requests = self.ground.service.requests().await?;
         let label = format!(
             "{all} integrations, {active} active grants, {} s",
             quiet.as_secs()

@@ -1,0 +1,128 @@
+//! What every run stands on: the control plane, the simulated service, the compiled core, and operators as processes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::Result;
+use keyloan::onepassword::core::compiler;
+use keyloan_cluster::{ControlPlane, Options, image_environment};
+use kube::Client;
+use tempfile::TempDir;
+
+use super::Programs;
+use crate::process::Process;
+use crate::service::Service;
+use crate::stage::Stage;
+use crate::stopwatch::Progress;
+
+/// The folder of the operators' logs.
+const OPERATORS: &str = "operators";
+
+/// A cluster without an operator, and 1Password.
+pub struct Ground {
+    /// The cluster's objects.
+    pub stage: Stage,
+    /// 1Password.
+    pub service: Service,
+    /// The core, compiled.
+    pub compiled_core: PathBuf,
+    /// With the operator's own identity.
+    pub operator_kubeconfig: PathBuf,
+    operator_program: PathBuf,
+    /// How many operators have been started.
+    started: AtomicUsize,
+    cluster: ControlPlane,
+    folder: TempDir,
+}
+
+impl Ground {
+    /// Starts the control plane, and the service with an account for each integration.
+    pub async fn prepare(
+        programs: &Programs,
+        integrations: usize,
+        progress: Progress,
+    ) -> Result<Self> {
+        progress.say("the control plane, the simulated 1Password, the compiled core");
+        let folder = tempfile::tempdir()?;
+        fs::create_dir(folder.path().join(OPERATORS))?;
+        let wasm = keyloan_cluster::core_wasm().await?;
+        let compiled_core = compiler::ensure(&wasm, &keyloan_cluster::cache_dir()?)?;
+        let service = Service::start(&programs.simulator, folder.path(), integrations).await?;
+        let options = Options {
+            audit_log: true,
+            ..Options::default()
+        };
+        let cluster = ControlPlane::start(options.with_keyloan()?).await?;
+        let operator_kubeconfig = cluster.operator_kubeconfig().await?;
+        let stage = Stage::set(
+            cluster.client("admin").await?,
+            cluster.client("alice").await?,
+        )
+        .await?;
+        Ok(Self {
+            stage,
+            service,
+            compiled_core,
+            operator_kubeconfig,
+            operator_program: programs.operator.clone(),
+            started: AtomicUsize::new(0),
+            cluster,
+            folder,
+        })
+    }
+
+    /// Starts an operator, with further arguments. Its log has a name of its own.
+    pub fn start_operator(&self, log: &str, arguments: &[&str]) -> Result<Process> {
+        let mut command = Command::new(&self.operator_program);
+        command
+            .envs(image_environment())
+            .arg("run")
+            .args([
+                "--listen",
+                "127.0.0.1:0",
+                "--allow-origin",
+                self.service.control.origin(),
+            ])
+            .args(arguments)
+            .arg("--core")
+            .arg(&self.compiled_core)
+            .env("KUBECONFIG", &self.operator_kubeconfig);
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let log = self.logs().join(format!("{number:03}-{log}.log"));
+        Process::start("the operator", &command, &log)
+    }
+
+    /// All that the operators have said, one after the other.
+    pub fn operators_said(&self) -> Result<String> {
+        let mut said = String::new();
+        for log in fs::read_dir(self.logs())? {
+            said.push_str(&String::from_utf8_lossy(&fs::read(log?.path())?));
+        }
+        Ok(said)
+    }
+
+    fn logs(&self) -> PathBuf {
+        self.folder.path().join(OPERATORS)
+    }
+
+    /// Where the API server writes who asked for what.
+    pub fn audit_log(&self) -> PathBuf {
+        self.cluster.audit_log()
+    }
+
+    /// A client with the operator's own identity.
+    pub async fn operators_client(&self) -> Result<Client> {
+        let kubeconfig = kube::config::Kubeconfig::read_from(&self.operator_kubeconfig)?;
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await?;
+        Ok(Client::try_from(config)?)
+    }
+
+    /// Stops everything.
+    pub async fn strike(self) -> Result<()> {
+        self.service.stop().await?;
+        self.cluster.shutdown().await;
+        Ok(())
+    }
+}

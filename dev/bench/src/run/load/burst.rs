@@ -1,0 +1,131 @@
+//! Many requests at once, each of another person, by a flow that lends without approval.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use super::crowd::{Asked, Crowd, uids};
+use super::{BURST, Load, PATIENCE, in_megabytes, in_milliseconds, in_seconds, per_second, ratio};
+use crate::floor::Floor;
+use crate::latency::Latencies;
+use crate::loans::{self, Batch};
+use crate::report::{Figure, Section, Unit};
+use crate::stopwatch;
+
+/// Aim, at most: in megabytes.
+const PEAK: f64 = 60.0;
+/// So many requests are being sent at a time: more than the operator takes up, fewer than the API server takes at once.
+const SENT_AT_A_TIME: usize = 64;
+/// The floor writes so many loans at a time.
+const FLOOR_AT_A_TIME: usize = 16;
+/// Role, RoleBinding, record and Secret.
+const OBJECTS: usize = 4;
+
+impl Load {
+    /// Writes what the burst's loans consist of, without the operator.
+    pub(super) async fn measure_floor(&mut self) -> Result<Batch> {
+        let lent = self.warm_up().await?;
+        let pattern = lent.first().context("nothing was lent")?;
+        self.take_replicas()?.stop().await?;
+        let client = self.ground.operators_client().await?;
+        let floor = Floor::new(&self.ground.stage, client, pattern).await?;
+        let first = self.next;
+        self.next += self.scale.burst;
+        let label = format!("the floor, {FLOOR_AT_A_TIME} at a time");
+        let numbers = first..self.next;
+        let batch = loans::batch(&label, numbers, FLOOR_AT_A_TIME, &self.progress, |n| {
+            floor.lend(n)
+        })
+        .await?;
+        self.progress.say("deleting the floor's objects");
+        floor.clear(&self.ground.stage.admin).await?;
+        self.replicas = Some(super::Replicas::start(&self.ground).await?);
+        Ok(batch)
+    }
+
+    /// The burst; what is returned is active.
+    pub(super) async fn burst(&mut self, floor: &Batch) -> Result<(Section, Vec<Asked>)> {
+        let loans = self.scale.burst;
+        let mut section = Section::new(
+            "Burst",
+            format!(
+                "{loans} requests at once, {SENT_AT_A_TIME} being sent at a time, each of another person, with {} integrations that are signed \
+                 in; until a watch shows the last link Secret. The floor: as many loans' objects with the same contents, written by a bare \
+                 client, {FLOOR_AT_A_TIME} loans at a time, without 1Password.",
+                self.scale.integrations
+            ),
+        );
+        self.warm_up().await?;
+        let (peak, before) = (self.replicas()?.follow_memory(), self.replicas()?.memory()?);
+        let used_before = self.replicas()?.processor_time()?;
+        let requests: Vec<_> = (0..loans).map(|n| (n, self.next_request())).collect();
+        let crowd = Crowd::new(&self.ground.stage.admin, BURST, BURST);
+        let began = stopwatch::now();
+        let asked = crowd
+            .ask(requests, SENT_AT_A_TIME, "requests at once", &self.progress)
+            .await?;
+        let sent = began.elapsed();
+        let uids = uids(&asked);
+        let links = self
+            .sightings
+            .all(&uids, "has a link", PATIENCE, |s| s.link);
+        let links = links.await?;
+        let active = self
+            .sightings
+            .all(&uids, "is Active", PATIENCE, |s| s.active);
+        let active = active.await?;
+        let used = self.replicas()?.processor_time()? - used_before;
+
+        let until = |times: &[Instant]| times.iter().max().map_or(sent, |last| *last - began);
+        let (to_last_link, to_last_active) = (until(&links), until(&active));
+        section.add(
+            in_seconds("until the last link Secret", to_last_link).made_of(format!(
+                "the requests themselves were sent within {:.1} s",
+                sent.as_secs_f64()
+            )),
+        );
+        let rate = per_second(loans, to_last_link);
+        section.add(
+            Figure::new("links in a second", rate, Unit::LoansPerSecond).made_of(format!(
+                "{:.0} objects in a second: {OBJECTS} for each loan, besides its request",
+                rate * OBJECTS as f64
+            )),
+        );
+        section.add(in_seconds("until the last is Active", to_last_active));
+        section.add(
+            Figure::new(
+                "until the last is Active: ratio to the floor",
+                ratio(to_last_active, floor.took),
+                Unit::Ratio,
+            )
+            .made_of(format!(
+                "the floor takes {:.1} s, {:.1} loans in a second",
+                floor.took.as_secs_f64(),
+                floor.rate()
+            )),
+        );
+        let latencies: Latencies = asked
+            .iter()
+            .zip(&links)
+            .map(|(asked, link)| *link - asked.at)
+            .collect();
+        for percent in [50, 99] {
+            let label = format!("request to link Secret, p{percent}");
+            section.add(in_seconds(label, latencies.percentile(percent)));
+        }
+        let each = used / u32::try_from(loans)?;
+        section.add(in_milliseconds(
+            "processor time of the operator, each loan",
+            each,
+        ));
+        section.add(
+            in_megabytes("RssAnon, peak", peak.so_far())
+                .at_most(PEAK)
+                .made_of(format!("{:.1} MB before", before.anonymous)),
+        );
+        self.rest().await?;
+        let after = self.replicas()?.memory()?;
+        section.add(in_megabytes("RssAnon, at rest afterwards", after.anonymous));
+        Ok((section, asked))
+    }
+}

@@ -1,0 +1,100 @@
+//! Many people who ask: one client of the admin's speaks for each of them, by impersonation.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use futures::{StreamExt, TryStreamExt};
+use keyloan::api::AccessGrant;
+use kube::api::PostParams;
+use kube::core::{PartialObjectMeta, Request};
+use kube::{Client, Resource, ResourceExt};
+use serde_json::Value;
+
+use crate::stopwatch::{self, Progress};
+
+/// Everybody may ask for items.
+const ENGINEERING: &str = "engineering";
+/// What the API server adds to the groups of whoever signs in.
+const AUTHENTICATED: &str = "system:authenticated";
+
+/// People with a group of their own besides, who ask in one namespace.
+pub struct Crowd {
+    admin: Client,
+    namespace: &'static str,
+    group: &'static str,
+}
+
+/// A request that was made.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The grant's uid.
+    pub uid: String,
+    /// When it was sent.
+    pub at: Instant,
+}
+
+impl Crowd {
+    /// People of this group who ask in this namespace.
+    pub fn new(admin: &Client, namespace: &'static str, group: &'static str) -> Self {
+        Self {
+            admin: admin.clone(),
+            namespace,
+            group,
+        }
+    }
+
+    /// Makes requests: each is the number of a person, and what they ask for.
+    pub async fn ask(
+        &self,
+        requests: impl IntoIterator<Item = (usize, Value)>,
+        at_a_time: usize,
+        what: &str,
+        progress: &Progress,
+    ) -> Result<Vec<Asked>> {
+        let requests: Vec<_> = requests.into_iter().collect();
+        let count = progress.count(what, requests.len());
+        let asking = requests.into_iter().map(|(person, request)| {
+            let count = &count;
+            async move {
+                let asked = self.ask_once(person, &request).await?;
+                count.one();
+                anyhow::Ok(asked)
+            }
+        });
+        futures::stream::iter(asking)
+            .buffered(at_a_time)
+            .try_collect()
+            .await
+    }
+
+    async fn ask_once(&self, person: usize, request: &Value) -> Result<Asked> {
+        let path = AccessGrant::url_path(&(), Some(self.namespace));
+        let mut asking =
+            Request::new(path).create(&PostParams::default(), request.to_string().into_bytes())?;
+        let headers = asking.headers_mut();
+        headers.append("Impersonate-User", user(person).parse()?);
+        for group in [ENGINEERING, self.group, AUTHENTICATED] {
+            headers.append("Impersonate-Group", group.parse()?);
+        }
+        let at = stopwatch::now();
+        let made: PartialObjectMeta<AccessGrant> = self
+            .admin
+            .request(asking)
+            .await
+            .with_context(|| format!("cannot ask in the name of {}", user(person)))?;
+        Ok(Asked {
+            uid: made.uid().unwrap_or_default(),
+            at,
+        })
+    }
+}
+
+/// Somebody's user name, which is their address, too.
+pub fn user(person: usize) -> String {
+    format!("user-{person}@example.com")
+}
+
+/// The uids of these.
+pub fn uids(asked: &[Asked]) -> Vec<String> {
+    asked.iter().map(|asked| asked.uid.clone()).collect()
+}

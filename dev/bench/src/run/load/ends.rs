@@ -1,0 +1,136 @@
+//! Many loans that end at once, and one that ends beside many.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::Role;
+use kube::Api;
+use kube::api::DeleteParams;
+use serde_json::json;
+
+use super::crowd::{Asked, uids};
+use super::{BURST, Load, PATIENCE, in_milliseconds, in_seconds, per_second, ratio};
+use crate::report::{Figure, Section, Unit};
+use crate::stage::{self, TEAM};
+use crate::stopwatch;
+
+/// Aim, at most: in milliseconds.
+const ONE_REVOKED: f64 = 1000.0;
+/// The bare client deletes so many loans' objects at a time.
+const AT_A_TIME: usize = 16;
+/// Where the bare client deletes.
+const BARE: &str = "bare-ends";
+
+impl Load {
+    /// The burst's people are blocked; then one other loan is revoked.
+    pub(super) async fn end_all(&mut self, lent: &[Asked]) -> Result<Section> {
+        let loans = lent.len();
+        let mut section = Section::new(
+            "Ends",
+            format!(
+                "The group whose people hold {loans} loans is blocked in {} integrations; until a watch shows that the last link Secret is gone. \
+                 The floor: a bare client deletes as many Secrets and Roles, {AT_A_TIME} of each at a time.",
+                self.scale.integrations
+            ),
+        );
+        let floor = self.delete_bare(loans).await?;
+        self.warm_up().await?;
+        self.progress
+            .say(&format!("{loans} loans end: their people are blocked"));
+        let uids = uids(lent);
+        let used_before = self.replicas()?.processor_time()?;
+        let began = stopwatch::now();
+        for integration in 1..=self.scale.integrations {
+            self.ground.stage.block_group(integration, BURST).await?;
+        }
+        let gone = self
+            .sightings
+            .all(&uids, "has lost its link", PATIENCE, |s| s.link_gone);
+        let gone = gone.await?;
+        let took = gone
+            .iter()
+            .max()
+            .map_or(Duration::ZERO, |last| *last - began);
+        self.rest().await?;
+        let used = self.replicas()?.processor_time()? - used_before;
+        section.add(
+            in_seconds(format!("{loans} ends, until the last Secret is gone"), took)
+                .made_of(format!("{:.0} in a second", per_second(loans, took))),
+        );
+        let detail = format!(
+            "the floor takes {:.1} s, {:.0} in a second",
+            floor.as_secs_f64(),
+            per_second(loans, floor)
+        );
+        section.add(
+            Figure::new(
+                "all ends: ratio to the floor",
+                ratio(took, floor),
+                Unit::Ratio,
+            )
+            .made_of(detail),
+        );
+        let each = used / u32::try_from(loans.max(1))?;
+        section.add(in_milliseconds(
+            "processor time of the operator, each end",
+            each,
+        ));
+
+        let loan = self.lend().await?;
+        self.rest().await?;
+        let began = stopwatch::now();
+        let stage = &self.ground.stage;
+        stage.revoke(TEAM, &loan.name, &loan.uid).await?;
+        let uid = [loan.uid];
+        let gone = self
+            .sightings
+            .all(&uid, "has lost its link", PATIENCE, |s| s.link_gone);
+        let took = gone
+            .await?
+            .first()
+            .map_or(Duration::ZERO, |gone| *gone - began);
+        section.add(
+            in_milliseconds("one other loan is revoked, until its Secret is gone", took)
+                .at_most(ONE_REVOKED)
+                .made_of("from sending the decision"),
+        );
+        Ok(section)
+    }
+
+    /// How long it takes to delete so many Secrets and Roles that nobody cares for.
+    async fn delete_bare(&self, count: usize) -> Result<Duration> {
+        let admin = &self.ground.stage.admin;
+        stage::namespace(admin, BARE).await?;
+        let counted = self
+            .progress
+            .count("Secrets and Roles to be deleted by a bare client", count);
+        let name = |number| format!("link-{number:05}");
+        let making = (0..count).map(|number| {
+            let (metadata, counted) = (json!({ "metadata": { "name": name(number) } }), &counted);
+            async move {
+                stage::create::<Role>(admin, BARE, metadata.clone()).await?;
+                stage::create::<Secret>(admin, BARE, metadata).await?;
+                counted.one();
+                anyhow::Ok(())
+            }
+        });
+        let made = futures::stream::iter(making).buffer_unordered(AT_A_TIME);
+        made.try_collect::<()>().await?;
+        let roles = Api::<Role>::namespaced(admin.clone(), BARE);
+        let secrets = Api::<Secret>::namespaced(admin.clone(), BARE);
+        let began = stopwatch::now();
+        let deleting = (0..count).map(|number| {
+            let (roles, secrets, name) = (&roles, &secrets, name(number));
+            async move {
+                secrets.delete(&name, &DeleteParams::default()).await?;
+                roles.delete(&name, &DeleteParams::default()).await?;
+                anyhow::Ok(())
+            }
+        });
+        let deleted = futures::stream::iter(deleting).buffer_unordered(AT_A_TIME);
+        deleted.try_collect::<()>().await?;
+        Ok(began.elapsed())
+    }
+}

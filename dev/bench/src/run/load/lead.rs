@@ -1,0 +1,62 @@
+//! The leader ends, by a planned stop and by a crash: how soon the replica that stands by lends.
+
+use anyhow::Result;
+
+use super::{Load, in_seconds};
+use crate::report::Section;
+use crate::stopwatch;
+
+/// Aims, both: at most, in seconds.
+const STOPPED: f64 = 2.0;
+const KILLED: f64 = 13.0;
+
+#[derive(Clone, Copy)]
+enum End {
+    Stopped,
+    Killed,
+}
+
+impl Load {
+    /// Ends the leader in both ways; alice asks at the same moment.
+    pub(super) async fn change_the_lead(&mut self) -> Result<Section> {
+        let mut section = Section::new(
+            "Lead",
+            "The leader is told to stop (SIGTERM), or killed (SIGKILL), and alice asks at that moment; until a watch shows her link Secret, \
+             which the replica that stood by makes. It has to sign in to 1Password first.",
+        );
+        for (end, signal, aim) in [
+            (End::Stopped, "SIGTERM", STOPPED),
+            (End::Killed, "SIGKILL", KILLED),
+        ] {
+            self.restart().await?;
+            self.progress.say(&format!("the leader gets {signal}"));
+            let mut replicas = self.take_replicas()?;
+            let old = replicas.hand_over()?;
+            let began = stopwatch::now();
+            match end {
+                End::Stopped => old.terminate()?,
+                End::Killed => old.kill()?,
+            }
+            let before_asking = began.elapsed();
+            let (loan, ended) = tokio::join!(self.lend(), async {
+                let ended = old.until_ended().await;
+                ended.map(|()| began.elapsed())
+            });
+            let (loan, ended) = (loan?, ended?);
+            replicas.until_complete(&self.ground).await?;
+            self.replicas = Some(replicas);
+            section.add(
+                in_seconds(
+                    format!("from {signal} to the first link of the other replica"),
+                    before_asking + loan.to_link,
+                )
+                .at_most(aim)
+                .made_of(format!(
+                    "the old leader had ended after {:.2} s",
+                    ended.as_secs_f64()
+                )),
+            );
+        }
+        Ok(section)
+    }
+}

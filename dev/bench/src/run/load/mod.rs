@@ -1,0 +1,275 @@
+//! The run with `--load`: how the operator's cost grows with what waits, runs and has ended.
+
+mod burst;
+mod complaints;
+mod crowd;
+mod ends;
+mod growth;
+mod history;
+mod lead;
+mod replicas;
+mod sightings;
+mod waiting;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::Programs;
+use super::ground::Ground;
+use crate::latency::milliseconds;
+use crate::loans::{self, Loan};
+use crate::report::{Figure, Machine, Report, Section, Unit};
+use crate::scale::LoadScale;
+use crate::stage::{self, Stage};
+use crate::stopwatch::{self, Progress};
+use replicas::Replicas;
+use sightings::Sightings;
+
+/// Where the burst comes from, and its people's group.
+const BURST: &str = "burst";
+/// Where one person's requests wait, and where many people's do.
+const OF_ONE: &str = "waiting-one";
+const OF_MANY: &str = "waiting-many";
+/// The group of those whose requests wait.
+const WAITING: &str = "waiting";
+/// Where the further links are asked for, and their people's group.
+const GROWTH: &str = "growth";
+
+/// An operator with this much to do at rest has nothing left to do.
+const AT_REST: Duration = Duration::from_millis(30);
+/// It is waited for so long that it comes to rest.
+const RESTS_WITHIN: Duration = Duration::from_secs(120);
+/// Whatever is waited for has come by then.
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// The load, and the operator that bears it.
+struct Load {
+    scale: LoadScale,
+    progress: Progress,
+    ground: Ground,
+    sightings: Sightings,
+    replicas: Option<Replicas>,
+    /// When the operator did not come to rest.
+    restless: Vec<String>,
+    /// The number of the next request.
+    next: usize,
+}
+
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Many requests at once.
+    Burst,
+    /// One person's requests that wait for approval.
+    WaitingOne,
+    /// Many people's requests that wait for approval.
+    WaitingMany,
+    /// Records of loans that have ended.
+    History,
+    /// Many loans that end at once; a burst comes before.
+    Ends,
+    /// Another replica takes the lead.
+    Lead,
+    /// Further links.
+    Growth,
+}
+
+/// Measures these parts, in the order of their declaration.
+pub async fn run(
+    scale: LoadScale,
+    parts: &[Part],
+    command: &str,
+    programs: &Programs,
+) -> Result<Report> {
+    let (machine, began, progress) = (Machine::this(), stopwatch::wall_clock(), Progress::start());
+    let mut load = Load::set(programs, scale, progress).await?;
+    let mut sections = Vec::new();
+    let measured = load.measure(parts, &mut sections).await;
+    sections.push(complaints::section(
+        &load.ground.operators_said()?,
+        &load.restless,
+    ));
+    let report = Report {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: command.to_owned(),
+        quick: scale.quick,
+        began,
+        seconds: progress.elapsed().as_secs(),
+        machine: machine.after_the_run(),
+        sections,
+    };
+    if let Err(error) = measured {
+        progress.say(&format!("what was found before it failed:\n{report}"));
+        let replicas = load.replicas.as_ref();
+        let said = replicas.map(Replicas::last_words).unwrap_or_default();
+        return Err(error.context(format!("the leader's last words:\n{said}\n")));
+    }
+    load.strike().await?;
+    Ok(report)
+}
+
+impl Load {
+    async fn set(programs: &Programs, scale: LoadScale, progress: Progress) -> Result<Self> {
+        let ground = Ground::prepare(programs, scale.integrations, progress).await?;
+        let namespaces = [BURST, OF_ONE, OF_MANY, GROWTH];
+        for namespace in namespaces {
+            stage::namespace(&ground.stage.admin, namespace).await?;
+        }
+        Ok(Self {
+            scale,
+            progress,
+            sightings: Sightings::watch(&ground.stage.admin, &namespaces),
+            ground,
+            replicas: None,
+            restless: Vec::new(),
+            next: 0,
+        })
+    }
+
+    async fn measure(&mut self, parts: &[Part], found: &mut Vec<Section>) -> Result<()> {
+        self.progress.say("two replicas of the operator");
+        self.replicas = Some(Replicas::start(&self.ground).await?);
+        let integrations = 1..=self.scale.integrations;
+        let (stage, service) = (&self.ground.stage, &self.ground.service);
+        stage.integrate(integrations.clone(), service).await?;
+        for integration in integrations {
+            stage.add_flow_with_approval(integration, WAITING).await?;
+        }
+        let mut lent = Vec::new();
+        if parts.contains(&Part::Burst) || parts.contains(&Part::Ends) {
+            let floor = self.measure_floor().await?;
+            let section;
+            (section, lent) = self.burst(&floor).await?;
+            found.push(section);
+        }
+        if parts.contains(&Part::WaitingOne) {
+            self.let_one_persons_wait(found).await?;
+        }
+        if parts.contains(&Part::WaitingMany) {
+            self.let_many_peoples_wait(found).await?;
+        }
+        if parts.contains(&Part::History) {
+            found.push(self.remember_what_was().await?);
+        }
+        if parts.contains(&Part::Ends) {
+            found.push(self.end_all(&lent).await?);
+        }
+        if parts.contains(&Part::Lead) {
+            found.push(self.change_the_lead().await?);
+        }
+        if parts.contains(&Part::Growth) {
+            found.push(self.grow().await?);
+        }
+        Ok(())
+    }
+
+    async fn strike(mut self) -> Result<()> {
+        self.take_replicas()?.stop().await?;
+        self.ground.strike().await
+    }
+
+    fn replicas(&self) -> Result<&Replicas> {
+        self.replicas.as_ref().context("the operator does not run")
+    }
+
+    fn take_replicas(&mut self) -> Result<Replicas> {
+        self.replicas.take().context("the operator does not run")
+    }
+
+    /// Both replicas anew, which know all objects and have nothing left to do.
+    async fn restart(&mut self) -> Result<()> {
+        let mut replicas = self.take_replicas()?.restart_one(&self.ground).await?;
+        replicas.until_complete(&self.ground).await?;
+        self.replicas = Some(replicas);
+        self.rest().await
+    }
+
+    /// Waits until the operator has nothing left to do, for a while; that it works on and on is a finding, too. Fails if a replica has ended.
+    async fn rest(&mut self) -> Result<()> {
+        let began = stopwatch::now();
+        let mut quiet = 0;
+        while quiet < 3 {
+            let before = self.replicas()?.processor_time()?;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let used = self.replicas()?.processor_time()? - before;
+            quiet = if used <= AT_REST { quiet + 1 } else { 0 };
+            if began.elapsed() > RESTS_WITHIN {
+                let restless = format!(
+                    "{:.0} s into the run: not at rest after {RESTS_WITHIN:?}, {used:?} of processor time in a second",
+                    self.progress.elapsed().as_secs_f64()
+                );
+                self.progress.say(&restless);
+                self.restless.push(restless);
+                break;
+            }
+        }
+        self.replicas.as_mut().map_or(Ok(()), Replicas::check)
+    }
+
+    fn next_number(&mut self) -> usize {
+        self.next += 1;
+        self.next
+    }
+
+    /// The integrations take turns.
+    fn integration(&self, number: usize) -> usize {
+        number % self.scale.integrations + 1
+    }
+
+    /// What somebody asks for next, by the flow that needs nobody's approval.
+    fn next_request(&mut self) -> Value {
+        let number = self.next_number();
+        self.request_by(number, stage::flow_name(self.integration(number)))
+    }
+
+    /// What somebody asks for next, by the flow that needs an approval.
+    fn next_request_for_approval(&mut self) -> Value {
+        let number = self.next_number();
+        self.request_by(number, stage::flow_with_approval(self.integration(number)))
+    }
+
+    fn request_by(&self, number: usize, flow: String) -> Value {
+        let mut request = Stage::request(number, self.integration(number));
+        request["spec"]["flow"] = json!(flow);
+        request
+    }
+
+    /// Alice borrows something.
+    async fn lend(&mut self) -> Result<Loan> {
+        let number = self.next_number();
+        loans::lend(&self.ground.stage, number, self.integration(number)).await
+    }
+
+    /// Alice borrows something from each integration, so that all clients are signed in.
+    async fn warm_up(&mut self) -> Result<Vec<Loan>> {
+        let mut lent = Vec::new();
+        for _ in 0..self.scale.integrations {
+            lent.push(self.lend().await?);
+        }
+        self.rest().await?;
+        Ok(lent)
+    }
+}
+
+fn in_seconds(what: impl Into<String>, duration: Duration) -> Figure {
+    Figure::new(what, duration.as_secs_f64(), Unit::Seconds)
+}
+
+fn in_milliseconds(what: impl Into<String>, duration: Duration) -> Figure {
+    Figure::new(what, milliseconds(duration), Unit::Milliseconds)
+}
+
+fn in_megabytes(what: impl Into<String>, megabytes: f64) -> Figure {
+    Figure::new(what, megabytes, Unit::Megabytes)
+}
+
+fn per_second(count: usize, duration: Duration) -> f64 {
+    count as f64 / duration.as_secs_f64().max(f64::EPSILON)
+}
+
+/// How many times as long.
+fn ratio(one: Duration, other: Duration) -> f64 {
+    one.as_secs_f64() / other.as_secs_f64().max(f64::EPSILON)
+}

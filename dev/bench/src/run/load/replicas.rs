@@ -1,0 +1,149 @@
+//! Two replicas of the operator, of which one leads and one stands by.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::coordination::v1::Lease;
+use keyloan_cluster::{OPERATOR_NAMESPACE, wait_until};
+use kube::{Api, Client};
+
+use crate::process::{Memory, Peak, Process};
+use crate::run::ground::Ground;
+
+/// The lease that the leader holds.
+const LEASE: &str = "keyloan";
+/// A replica that knows all objects can take the lead at any time; it says so in its log.
+const KNOWS_ALL: &str = "all objects are known";
+/// A replica has started within this time, whatever it has to list.
+const STARTED_WITHIN: Duration = Duration::from_secs(180);
+
+/// The operator, twice.
+pub struct Replicas {
+    leader: Replica,
+    standby: Option<Replica>,
+    started: usize,
+}
+
+struct Replica {
+    identity: String,
+    process: Process,
+}
+
+impl Replicas {
+    /// Starts one, which takes the lead, and a second one, which stands by.
+    pub async fn start(ground: &Ground) -> Result<Self> {
+        let mut replicas = Self::start_one(ground)?;
+        replicas.until_complete(ground).await?;
+        Ok(replicas)
+    }
+
+    /// Starts one, and does not wait for anything.
+    pub fn start_one(ground: &Ground) -> Result<Self> {
+        Self::start_after(ground, 0)
+    }
+
+    fn start_after(ground: &Ground, started: usize) -> Result<Self> {
+        Ok(Self {
+            leader: Replica::start(ground, started + 1)?,
+            standby: None,
+            started: started + 1,
+        })
+    }
+
+    /// Waits until the first one leads, and starts the one that stands by, if there is none.
+    pub async fn until_complete(&mut self, ground: &Ground) -> Result<()> {
+        self.leader.until_it_leads(&ground.stage.admin).await?;
+        if self.standby.is_none() {
+            self.started += 1;
+            let standby = Replica::start(ground, self.started)?;
+            standby.until_it_knows_all().await?;
+            self.standby = Some(standby);
+        }
+        Ok(())
+    }
+
+    /// Stops both and starts one, which need not wait for a lease: as complete as [`Self::start_one`] leaves it.
+    pub async fn restart_one(self, ground: &Ground) -> Result<Self> {
+        let started = self.started;
+        self.stop().await?;
+        Self::start_after(ground, started)
+    }
+
+    /// The one that stands by leads from now on; what is returned is the leader until now, which has to be ended.
+    pub fn hand_over(&mut self) -> Result<Process> {
+        let standby = self.standby.take().context("nobody stands by")?;
+        Ok(std::mem::replace(&mut self.leader, standby).process)
+    }
+
+    /// Stops both.
+    pub async fn stop(self) -> Result<()> {
+        // The one that stands by first, so that nobody takes the lead in between.
+        if let Some(standby) = self.standby {
+            standby.process.stop().await?;
+        }
+        self.leader.process.stop().await
+    }
+
+    /// The processor time of the leader since its start.
+    pub fn processor_time(&self) -> Result<Duration> {
+        self.leader.process.processor_time()
+    }
+
+    /// What the leader has in memory now.
+    pub fn memory(&self) -> Result<Memory> {
+        self.leader.process.memory()
+    }
+
+    /// Follows the leader's memory from now on.
+    pub fn follow_memory(&self) -> Peak {
+        self.leader.process.follow_memory()
+    }
+
+    /// The end of what the leader has said.
+    pub fn last_words(&self) -> String {
+        self.leader.process.last_words()
+    }
+
+    /// Fails if one of them has ended.
+    pub fn check(&mut self) -> Result<()> {
+        let standby = self.standby.as_mut().map(|standby| &mut standby.process);
+        [Some(&mut self.leader.process), standby]
+            .into_iter()
+            .flatten()
+            .try_for_each(Process::check)
+    }
+}
+
+impl Replica {
+    fn start(ground: &Ground, number: usize) -> Result<Self> {
+        let identity = format!("replica-{number}");
+        let lease = format!("{OPERATOR_NAMESPACE}/{LEASE}");
+        let arguments = ["--lease", &lease, "--identity", &identity];
+        let process = ground.start_operator(&identity, &arguments)?;
+        Ok(Self { identity, process })
+    }
+
+    async fn until_it_knows_all(&self) -> Result<()> {
+        let knows = async || self.process.said().contains(KNOWS_ALL).then_some(());
+        wait_until("a replica knows all objects", STARTED_WITHIN, knows)
+            .await
+            .with_context(|| format!("its last words:\n{}", self.process.last_words()))
+    }
+
+    async fn until_it_leads(&self, admin: &Client) -> Result<()> {
+        let leases = Api::<Lease>::namespaced(admin.clone(), OPERATOR_NAMESPACE);
+        let leads = async || {
+            let lease = leases.get(LEASE).await.ok()?;
+            let holder = lease.spec?.holder_identity?;
+            (holder == self.identity).then_some(())
+        };
+        let led = wait_until("a replica leads", STARTED_WITHIN, leads).await;
+        ensure!(
+            led.is_ok(),
+            "{} does not lead after {STARTED_WITHIN:?}; its last words:\n{}",
+            self.identity,
+            self.process.last_words()
+        );
+        Ok(())
+    }
+}
