@@ -50,12 +50,12 @@ type Rank = (i64, String);
 pub(super) type Marks<K> = fn(&K) -> Vec<Marked>;
 
 /// The objects of one lane, in their order.
-type Lane = BTreeSet<(Rank, Arc<Key>)>;
+type Lane<K> = BTreeMap<(Rank, Arc<Key>), Arc<K>>;
 
 /// Which objects have which mark.
 pub(super) struct Index<K> {
     marks: Marks<K>,
-    lanes: HashMap<Mark, BTreeMap<String, Lane>>,
+    lanes: HashMap<Mark, BTreeMap<String, Lane<K>>>,
 }
 
 impl<K> Index<K> {
@@ -66,10 +66,11 @@ impl<K> Index<K> {
         }
     }
 
-    pub(super) fn add(&mut self, key: &Arc<Key>, object: &K) {
+    pub(super) fn add(&mut self, key: &Arc<Key>, object: &Arc<K>) {
         for Marked { mark, lane, rank } in (self.marks)(object) {
             let lanes = self.lanes.entry(mark).or_default();
-            lanes.entry(lane).or_default().insert((rank, key.clone()));
+            let lane = lanes.entry(lane).or_default();
+            lane.insert((rank, key.clone()), object.clone());
         }
     }
 
@@ -95,17 +96,16 @@ impl<K> Index<K> {
         self.lanes.is_empty()
     }
 
-    /// The keys of the objects with this mark, those of each lane from the oldest on.
-    pub(super) fn having(&self, mark: &Mark) -> impl Iterator<Item = &Key> {
+    /// The objects with this mark, those of each lane from the oldest on.
+    pub(super) fn having(&self, mark: &Mark) -> impl Iterator<Item = &Arc<K>> {
         let lanes = self.lanes.get(mark).into_iter().flat_map(BTreeMap::values);
-        lanes.flatten().map(|(_, key)| key.as_ref())
+        lanes.flat_map(BTreeMap::values)
     }
 
-    /// The keys of so many objects of each lane with this mark, the newest.
-    pub(super) fn newest(&self, mark: &Mark, most: usize) -> impl Iterator<Item = &Key> {
+    /// So many objects of each lane with this mark, the newest.
+    pub(super) fn newest(&self, mark: &Mark, most: usize) -> impl Iterator<Item = &Arc<K>> {
         let lanes = self.lanes.get(mark).into_iter().flat_map(BTreeMap::values);
-        let newest = lanes.flat_map(move |lane| lane.iter().rev().take(most));
-        newest.map(|(_, key)| key.as_ref())
+        lanes.flat_map(move |lane| lane.values().rev().take(most))
     }
 }
 

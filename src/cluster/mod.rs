@@ -63,6 +63,15 @@ pub use policies::{Kept, Policies};
 pub use verbs::{API_TIMEOUT, Deleted, Namespaced, Verbs};
 pub use wiped::{Wipe, Wiped};
 
+/// A leader that has not renewed its lease for so long leads no more: after a crash, another one takes over that much later.
+const LEASE_DURATION: Duration = Duration::from_secs(10);
+/// A leader that cannot renew its lease for so long gives up.
+const RENEWED_WITHIN: Duration = Duration::from_secs(7);
+/// The lease is renewed, and by the others looked at, so often: after a planned stop another one takes over that much later at most.
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
+/// No call about the lease takes longer.
+const LEASE_CALL_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// The namespaces are waited for so long at a start.
 const NAMESPACES_WITHIN: Duration = Duration::from_secs(30);
 
@@ -241,8 +250,11 @@ impl Cluster {
         lease: &str,
         identity: &str,
     ) -> k8s_controller::LeaderElection {
-        // Who waits for the lease asks for it without a bound of its own.
-        let client = connect::impatient(self.client.clone(), API_TIMEOUT);
+        // Who waits for the lease asks for it without a bound of its own. One lost answer is not to cost the lead.
+        let client = connect::impatient(self.client.clone(), LEASE_CALL_TIMEOUT);
         k8s_controller::LeaderElection::new(client, namespace, lease, identity)
+            .with_lease_duration(LEASE_DURATION)
+            .with_renew_deadline(RENEWED_WITHIN)
+            .with_retry_period(LOOKED_AT_EVERY)
     }
 }

@@ -17,8 +17,10 @@ use super::resolve::{Hold, Kind};
 /// For each request of a requester that may wait for approval, so many may wait in line.
 const IN_LINE_FOR_EACH_PLACE: u32 = 5;
 
-/// A request looks again so soon at how many stay before it.
+/// A request looks again so soon at how many stay before it,
 const LOOKS_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(2);
+/// and so much later for each of them: thousands that all look again and again would be a work that grows with their square.
+const FOR_EACH_BEFORE_IT: SignedDuration = SignedDuration::from_millis(10);
 
 /// Where a request stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +97,10 @@ pub(super) fn room(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Room
         let hold = Hold::new(Kind::Final, reasons::TOO_MANY_REQUESTS, message);
         return Room::None(hold);
     }
-    match ahead.in_line.saturating_add(ahead.new) >= most {
-        true => Room::NotBefore(later(now, LOOKS_AGAIN_AFTER)),
+    let before = ahead.in_line.saturating_add(ahead.new);
+    let behind = i32::try_from(before).unwrap_or(i32::MAX);
+    match before >= most {
+        true => Room::NotBefore(later(now, LOOKS_AGAIN_AFTER + FOR_EACH_BEFORE_IT * behind)),
         false => Room::Enough,
     }
 }

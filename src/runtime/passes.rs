@@ -30,6 +30,8 @@ pub enum Urgency {
     HandOver,
     /// Something that runs is to go on.
     Renewal,
+    /// What was begun with goes on.
+    Begun,
     /// Somebody asks for something.
     Request,
     /// Nothing is due: the object is only looked at now and then.
@@ -130,6 +132,12 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> Passes<K> {
     /// [run](Self::run) for none.
     pub fn ask(&self, key: K) {
         self.lock().ask(key);
+        self.0.added.notify_one();
+    }
+
+    /// The same, for what was waited for and has come: it is not to wait behind those that have just come.
+    pub fn go_on(&self, key: K) {
+        self.lock().go_on(key);
         self.0.added.notify_one();
     }
 

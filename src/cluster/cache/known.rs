@@ -89,8 +89,7 @@ impl<K: Resource> Known<K> {
     }
 
     pub(super) fn having(&self, mark: &Mark) -> impl Iterator<Item = &Arc<K>> {
-        let keys = self.index.having(mark);
-        keys.filter_map(|key| self.objects.get(key))
+        self.index.having(mark)
     }
 
     /// Whether all that is known of an object is that it is history.
@@ -119,8 +118,7 @@ impl<K: Resource> Known<K> {
 
     /// So many objects of each lane with this mark, the newest.
     pub(super) fn newest(&self, mark: &Mark, most: usize) -> impl Iterator<Item = &Arc<K>> {
-        let keys = self.index.newest(mark, most);
-        keys.filter_map(|key| self.objects.get(key))
+        self.index.newest(mark, most)
     }
 
     /// Whether this very object is known, as whatever version.

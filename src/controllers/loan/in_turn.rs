@@ -93,7 +93,7 @@ impl Loans {
                 drop(turns);
                 // It goes to the next in line, which comes here again.
                 drop(unused);
-                loans.ask(of);
+                loans.go_on(of);
             }
         };
         let integration = seen.integration.as_ref();
@@ -129,7 +129,7 @@ impl Loans {
         let (loans, of) = (Arc::downgrade(self), key.clone());
         let then = move || {
             if let Some(loans) = loans.upgrade() {
-                loans.ask(of);
+                loans.go_on(of);
             }
         };
         let integration = integration_of(key, seen);

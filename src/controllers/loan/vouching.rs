@@ -34,7 +34,7 @@ impl Loans {
                     tracing::warn!(grant = %key.grant, %why, "nobody vouches for who asks");
                 }
             }
-            loans.ask(key);
+            loans.go_on(key);
         });
     }
 }

@@ -166,6 +166,13 @@ impl Loans {
             .for_each(|grant| self.ask(LoanKey::of_grant(grant)));
     }
 
+    /// Has this loan looked at, for which has come what it waited for.
+    pub(super) fn go_on(&self, key: LoanKey) {
+        if let Some(passes) = self.passes.get() {
+            passes.go_on(key);
+        }
+    }
+
     /// Has this loan looked at.
     pub(super) fn ask(&self, key: LoanKey) {
         if let Some(passes) = self.passes.get() {

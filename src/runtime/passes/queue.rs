@@ -95,6 +95,14 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
+    /// What was begun with an object goes on.
+    pub(super) fn go_on(&mut self, key: K) {
+        if let Some(mut class) = self.classify.as_ref().map(|classify| classify(&key)) {
+            class.urgency = class.urgency.min(Urgency::Begun);
+            self.put(key, class);
+        }
+    }
+
     fn put(&mut self, key: K, class: Class) {
         if let Some(passing) = self.passing.get_mut(&key) {
             passing.told.notify_one();
@@ -189,7 +197,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             self.failures.remove(&key);
         }
         match outcome {
-            Outcome::Applied => self.ask(key.clone()),
+            Outcome::Applied => self.go_on(key.clone()),
             Outcome::Waiting(until) => {
                 let latest = later(now, AT_LEAST_EVERY);
                 let due = until.filter(|until| *until <= latest);
