@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::Secret;
 use keyloan::api::{ACTIVE, AccessGrant, GRANT_UID_LABEL, Phase};
 use keyloan_cluster::LINKS_NAMESPACE;
 use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::watch;
@@ -54,9 +55,10 @@ impl Arrivals {
         };
         let everything = watcher::Config::default();
         let grants = Api::<AccessGrant>::namespaced(client.clone(), namespace);
-        let grants = kube::runtime::watcher(grants, everything.clone());
+        let grants = kube::runtime::watcher(grants, everything.clone()).default_backoff();
         let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), LINKS_NAMESPACE);
-        let secrets = kube::runtime::watcher(secrets, everything.labels(GRANT_UID_LABEL));
+        let secrets =
+            kube::runtime::watcher(secrets, everything.labels(GRANT_UID_LABEL)).default_backoff();
         tasks.spawn(arrivals.clone().follow(grants, Self::grant));
         tasks.spawn(arrivals.clone().follow(secrets, |seen, secret| {
             let uid = secret

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use keyloan::api::{AccessGrant, GRANT_UID_LABEL, Phase};
 use keyloan_cluster::LINKS_NAMESPACE;
 use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use tokio::task::JoinSet;
@@ -46,11 +47,12 @@ impl Sightings {
         let (seen, mut watches) = (Seen::default(), JoinSet::new());
         let secrets = Api::<PartialObjectMeta<Secret>>::namespaced(client.clone(), LINKS_NAMESPACE);
         let links = watcher::Config::default().labels(GRANT_UID_LABEL);
-        let secrets = kube::runtime::watcher(secrets, links);
+        let secrets = kube::runtime::watcher(secrets, links).default_backoff();
         watches.spawn(follow_links(seen.clone(), secrets));
         for namespace in namespaces {
             let grants = Api::<AccessGrant>::namespaced(client.clone(), namespace);
-            let grants = kube::runtime::watcher(grants, watcher::Config::default());
+            let grants =
+                kube::runtime::watcher(grants, watcher::Config::default()).default_backoff();
             watches.spawn(follow_grants(seen.clone(), grants));
         }
         Self {
