@@ -249,11 +249,11 @@ pub fn near_misses() -> Vec<(&'static str, Value)> {
         ),
         (
             "OnePasswordIntegration",
-            json!({ "spec": { "limits": { "minApprovals": 10, "requesterShare": 100, "renewalShare": 90 } } }),
+            json!({ "spec": { "limits": { "minApprovals": 10, "requesterShare": 100, "renewalShare": 90, "sharesPerMinute": 10_000 } } }),
         ),
         (
             "OnePasswordIntegration",
-            json!({ "spec": { "limits": { "requesterShare": 1, "renewalShare": 0 } } }),
+            json!({ "spec": { "limits": { "requesterShare": 1, "renewalShare": 0, "sharesPerMinute": 1 } } }),
         ),
         (
             "OnePasswordIntegration",
