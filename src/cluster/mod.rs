@@ -125,17 +125,22 @@ impl Cluster {
     pub fn new(client: Client, install: Install, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let verbs = Verbs::new(client.clone(), metrics);
         let secret_streams = install.integration_namespaces.len() + 1;
+        let secrets: Arc<Cache<SecretMark>> =
+            Arc::new(Cache::new(secret_streams, index::unmarked, Keeps::SECRETS));
+        let (links, of_install) = (secrets.clone(), install.clone());
+        // A link whose Secret is still there is to be deleted, and told of.
+        let is_history = move |record: &AccessRecord| {
+            let link = of_install.link(&record.spec.grant.uid);
+            let until = history_until(record, clock.now());
+            until.filter(|_| links.get(&link).is_none())
+        };
         Self {
             integrations: Kind::new(verbs.clone(), index::unmarked),
             flows: Kind::new(verbs.clone(), index::unmarked),
             grants: Kind::thinned(verbs.clone(), index::of_grant, index::thin),
             decisions: Kind::new(verbs.clone(), index::of_decision),
-            records: Kind::shelving(
-                verbs.clone(),
-                index::of_record,
-                Box::new(move |record| history_until(record, clock.now())),
-            ),
-            secrets: Arc::new(Cache::new(secret_streams, index::unmarked, Keeps::SECRETS)),
+            records: Kind::shelving(verbs.clone(), index::of_record, Box::new(is_history)),
+            secrets,
             namespaces: Arc::new(Cache::new(1, index::unmarked, Keeps::NAMESPACES)),
             policies: Arc::new(Policies::new(client.clone(), verbs.clone())),
             verbs,

@@ -4,12 +4,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use std::sync::Arc;
 
-use crate::api::{AccessDecision, AccessGrant, AccessRecord, Phase};
+use crate::api::{AccessDecision, AccessGrant, AccessRecord, Phase, STALLED};
 
 use super::approval;
 use super::effect::{Effect, Plan};
 use super::leftover::Leftover;
 use super::observed::Observed;
+use super::reasons::grant as reasons;
 use super::record::is_of_a_loan;
 use super::status;
 use super::terms::Agreement;
@@ -38,9 +39,14 @@ pub fn is_settled(grant: &AccessGrant, decisions: &[Arc<AccessDecision>], now: T
         .iter()
         .filter(|decision| Some(&decision.spec.grant_uid) == grant.metadata.uid.as_ref());
     let is_over = status.residual_until.as_ref().is_none_or(|t| t.0 <= now);
+    let link_stays = status
+        .conditions
+        .iter()
+        .any(|c| c.type_ == STALLED && c.reason == reasons::LINK_SECRET_STAYS);
     status.phase == Some(Phase::Ended)
         && status.ended_at.is_some()
         && is_over
+        && !link_stays
         && (on_it.count() <= told || status.ignored_decisions.len() >= approval::SHOWN)
 }
 

@@ -65,6 +65,14 @@ fn a_request_is_settled_only_when_its_status_says_all() {
     assert!(!changed(|status| status.phase = Some(Phase::Active)));
     assert!(!changed(|status| status.phase = Some(Phase::Ending)));
     assert!(!changed(|status| status.ended_at = None));
+    assert!(
+        !changed(|status| {
+            let mut stays = ready("True", "LinkSecretStays");
+            stays.type_ = STALLED.into();
+            status.conditions.push(stays);
+        }),
+        "its link is still there"
+    );
     assert!(!changed(
         |status| status.residual_until = Some(Time(at(301)))
     ));

@@ -262,8 +262,7 @@ impl Loans {
 
     /// Of a loan of which nothing is left to do nothing is kept in memory.
     fn has_become_history(&self, key: &LoanKey) -> bool {
-        let link_is_there = self.cluster.secrets.get(&self.link(key)).is_some();
-        !link_is_there && self.cluster.records.shelve(&key.record())
+        self.cluster.records.shelve(&key.record())
     }
 
     /// The request, if it was turned away: of such only the uid is kept, and nothing is looked up for it any more.
