@@ -44,6 +44,8 @@ impl Sweep {
     pub async fn run(self) -> Infallible {
         self.report_unserved();
         loop {
+            // A clock that is set while it sweeps has it sweep again.
+            let began = self.clock.now();
             let wait = match self.sweep().await {
                 Ok(()) => EVERY,
                 Err(error) => {
@@ -51,8 +53,7 @@ impl Sweep {
                     AGAIN_AFTER
                 }
             };
-            let now = self.clock.now();
-            self.until(now.saturating_add(wait).unwrap_or(Timestamp::MAX))
+            self.until(began.saturating_add(wait).unwrap_or(Timestamp::MAX))
                 .await;
         }
     }
