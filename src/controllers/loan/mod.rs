@@ -179,15 +179,16 @@ impl Loans {
 
     /// Whether this install has to do with a loan: it serves the integration's namespace, or has lent it while it did.
     fn concerns(&self, key: &LoanKey) -> bool {
-        let is_ours = |record: &Arc<AccessRecord>| {
-            record.spec.install.as_ref() == Some(&self.cluster.install.name)
-        };
+        let records = &self.cluster.records;
+        let known = records.get(&key.record());
         self.cluster.install.serves(&key.ledger)
-            || self
-                .cluster
-                .records
-                .get(&key.record())
-                .is_some_and(|record| is_ours(&record))
+            || known.is_some_and(|record| self.has_lent(&record))
+            // Whose it is shows once it is read.
+            || records.is_history(&key.record())
+    }
+
+    fn has_lent(&self, record: &AccessRecord) -> bool {
+        record.spec.install.as_ref() == Some(&self.cluster.install.name)
     }
 
     async fn look(self: &Arc<Self>, key: &LoanKey) -> Result<Outcome, ApiError> {
@@ -199,6 +200,9 @@ impl Loans {
             return self.forget_soon(key, &grant).await;
         }
         let seen = self.observe(key).await?;
+        if seen.unserved && !seen.record.as_ref().is_some_and(|r| self.has_lent(r)) {
+            return Ok(Outcome::Gone);
+        }
         let doubtful_until = self.places.in_doubt_until(key);
         if seen.grant.is_none() && seen.record.is_none() && seen.gone.is_none() {
             if doubtful_until.is_some() {
