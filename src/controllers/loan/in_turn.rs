@@ -57,7 +57,7 @@ impl Loans {
         };
         let outcome = tokio::select! {
             biased;
-            outcome = issuing.clone().issue(issue, wake) => outcome?,
+            outcome = Box::pin(issuing.clone().issue(issue, wake)) => outcome?,
             never = said => match never {},
         };
         drop(turn);

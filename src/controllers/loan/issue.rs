@@ -93,7 +93,8 @@ impl Issuing {
         let (tasks, me) = (self.loans.tasks.clone(), self.clone());
         let name = format!("link of {}", self.key);
         // What is begun here is finished also when this pass is given up, as at a shutdown or when the lease is lost.
-        let link = async move { me.make(&issue, ready, &place).await };
+        // On the heap: it is large, and would be moved about on the stack.
+        let link = Box::pin(async move { me.make(&issue, ready, &place).await });
         tasks.finish(name, link).await.unwrap_or(Ok(Ok(())))
     }
 

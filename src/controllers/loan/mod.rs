@@ -228,7 +228,7 @@ impl Loans {
                 wake,
                 since,
             };
-            return self.execute(key, seen, due).await;
+            return Box::pin(self.execute(key, seen, due)).await;
         }
         if let (Some(grant), Some(status)) = (&seen.grant, status) {
             match self
@@ -325,7 +325,7 @@ impl Loans {
                 return Ok(Outcome::Waiting(wake));
             }
             Effect::IssueLink(issue) => {
-                return self.issue_in_turn(key, seen, *issue, status, wake).await;
+                return Box::pin(self.issue_in_turn(key, seen, *issue, status, wake)).await;
             }
             Effect::FinishLink {
                 sequence,
