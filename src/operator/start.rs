@@ -148,14 +148,15 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         clock.clone(),
         metrics.clone(),
     )?;
-    let controllers = prepare(
+    // On the heap: it is large, and moved about.
+    let controllers = Box::pin(prepare(
         &settings,
         cluster.clone(),
         boundary.clone(),
         Arc::new(registry),
         metrics.clone(),
         &tasks,
-    );
+    ));
     cluster.follow(&tasks);
     boundary.start(&tasks);
     let health = match settings.listen {

@@ -153,7 +153,7 @@ impl World {
     /// Ends the operator as a crash would, and starts another one.
     pub async fn restart_operator(&mut self) {
         self.crash_operator();
-        let running = keyloan::operator::start(self.settings.clone()).await;
+        let running = Box::pin(keyloan::operator::start(self.settings.clone())).await;
         self.operator = Some(running.expect("an operator"));
     }
 
