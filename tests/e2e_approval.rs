@@ -5,7 +5,7 @@ mod world;
 use std::time::Duration;
 
 use keyloan::api::*;
-use keyloan_simulator::Reason;
+use keyloan_simulator::{Fault, FaultKind, Reason};
 use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -312,5 +312,26 @@ async fn an_approver_of_five_hundred_groups_counts_by_the_last_of_them() {
         .approver
         .expect("an approver");
     assert_eq!(approver.groups.len(), 500);
+    world.until_active(&grant).await;
+}
+
+/// Whoever has been approved does not read that somebody has to approve while 1Password takes its time.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_request_says_that_its_link_is_on_its_way() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    let one = &[("security", "security", 1)];
+    world.flow("reviewed", needs_approval("AnyOf", one)).await;
+    let grant = waiting(&world, Ask::item("db password")).await;
+    let slow = FaultKind::delay(Duration::from_secs(10));
+    let slow = Fault::once("POST /api/v4/itemshare", slow);
+    world.control.fault(slow).await.expect("ordered");
+    world.decide("carol", &grant, Say::approve(&grant)).await;
+    let is_issuing =
+        |grant: &AccessGrant| grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Issuing);
+    let issuing = world.until(&grant, is_issuing).await;
+    assert_eq!(waiting_for(&issuing), "");
+    let approved = condition(&issuing, APPROVED).expect("said");
+    assert_eq!(approved.status, "True");
     world.until_active(&grant).await;
 }

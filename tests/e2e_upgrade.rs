@@ -101,11 +101,13 @@ async fn after_an_upgrade_metadata_voids_nothing_and_a_policy_loosened_meanwhile
         assert_eq!(void.phase, Some(Phase::Failed));
     }
     assert_ne!(what_was_seen(&world).await, seen);
-    let anew = waiting(&world).await;
+    let asked_again = waiting(&world).await;
     for who in ["carol", "dave"] {
-        world.decide(who, &anew, Say::approve(&anew)).await;
+        world
+            .decide(who, &asked_again, Say::approve(&asked_again))
+            .await;
     }
-    world.until_active(&anew).await;
+    world.until_active(&asked_again).await;
 }
 
 /// Alice has six loans at the end.

@@ -172,8 +172,8 @@ pub struct IntegrationLimits {
     #[serde(default = "a_fifth")]
     #[schemars(range(min = 0, max = 90))]
     pub renewal_share: u32,
-    /// How many links are made in a minute at the most, from 1 to 10000: a burst of requests is spread, renewals first. A minute's links may be made
-    /// at once, and then one by one. 1Password publishes no such limit; this keeps one burst from using up the hour. Default: 60.
+    /// The maximum number of links per minute, from 1 to 10000. Keyloan spreads a larger burst, renewals first: it makes up to a minute's links at
+    /// once, then one by one. 1Password publishes no such limit; this keeps one burst from using up the hour. Default: 60.
     #[serde(default = "one_a_second")]
     #[schemars(range(min = 1, max = 10_000))]
     pub shares_per_minute: u32,

@@ -116,7 +116,7 @@ impl<K: Resource> Cache<K> {
     /// An empty one that so many streams will feed, of objects with these marks, of whose metadata it keeps so much.
     pub(super) fn new(streams: usize, marks: Marks<K>, keeps: Keeps) -> Self {
         Self {
-            known: RwLock::new(Known::new(marks, Box::new(|_| None))),
+            known: RwLock::new(Known::new(marks)),
             keeps,
             thin: |_| {},
             visits: Visits::default(),
@@ -132,8 +132,8 @@ impl<K: Resource> Cache<K> {
     }
 
     /// The same, which knows no more of history than that it is there.
-    pub(super) fn shelving(mut self, marks: Marks<K>, is_history: IsHistory<K>) -> Self {
-        self.known = RwLock::new(Known::new(marks, is_history));
+    pub(super) fn shelving(self, is_history: IsHistory<K>) -> Self {
+        self.write().shelve_by(is_history);
         self
     }
 

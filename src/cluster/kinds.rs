@@ -40,7 +40,7 @@ impl<K: Namespaced> Kind<K> {
 
     /// The same, which knows no more of history than that it is there.
     pub(super) fn shelving(verbs: Verbs, marks: Marks<K>, is_history: IsHistory<K>) -> Self {
-        let cache = Cache::new(1, marks, Keeps::OURS).shelving(marks, is_history);
+        let cache = Cache::new(1, marks, Keeps::OURS).shelving(is_history);
         Self {
             cache: Arc::new(cache),
             verbs,

@@ -26,6 +26,8 @@ const EVERY: SignedDuration = SignedDuration::from_hours(1);
 const AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(5);
 /// The clock may be set: it is looked at so often.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
+/// So many records whose retention is over are read in one sweep: each is in memory until it is deleted.
+const READ_AT_A_TIME: usize = 1_000;
 /// A Role is made before its record: one that is younger may be of a request whose link is being made.
 const MADE_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
@@ -70,8 +72,9 @@ impl Sweep {
 
     async fn sweep(&self) -> Result<(), ApiError> {
         // Whoever takes it in has it deleted.
-        for record in self.cluster.records.due_history(self.clock.now()) {
-            self.cluster.records.live(&record).await?;
+        let due = self.cluster.records.due_history(self.clock.now());
+        for record in due.iter().take(READ_AT_A_TIME) {
+            self.cluster.records.live(record).await?;
         }
         self.sweep_kind::<Secret>(SignedDuration::ZERO).await?;
         self.sweep_kind::<Role>(MADE_WITHIN).await?;

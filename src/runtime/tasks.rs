@@ -126,22 +126,21 @@ impl Supervisor {
         };
         stop.send_replace(Stage::Finishes);
         drop(finishing);
-        if tokio::time::timeout(finishes_within, finished.recv())
-            .await
-            .is_err()
-        {
+        if !ended(&mut finished, finishes_within).await {
             tracing::warn!("some work was not finished in time and is abandoned");
         }
         stop.send_replace(Stage::Stops);
         drop(running);
-        if tokio::time::timeout(PATIENCE, at_rest.recv())
-            .await
-            .is_err()
-        {
+        if !ended(&mut at_rest, PATIENCE).await {
             tracing::warn!("some tasks did not come to rest in time and are abandoned");
         }
         outcome
     }
+}
+
+/// Waits until nobody holds a sender any more; says whether that came within this time.
+async fn ended(senders: &mut mpsc::Receiver<()>, within: Duration) -> bool {
+    tokio::time::timeout(within, senders.recv()).await.is_ok()
 }
 
 impl Default for Supervisor {

@@ -1,4 +1,4 @@
-//! What is given back while Keyloan is uninstalled: nothing ends it but the link's own end, until Keyloan is back.
+//! Loans that people give back while Keyloan is uninstalled: only the link's own end limits them, until Keyloan is back.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tests: what is only history takes no room, is never taken for gone, and comes back when it has to be looked at.
+//! Tests: the cache forgets what history says, never takes it for gone, and brings it back when somebody has to look at it.
 
 use super::tests::{key, object, seen, tell, wrote};
 use super::*;
@@ -25,7 +25,7 @@ type Told = Arc<Mutex<Vec<String>>>;
 fn shelving() -> (Arc<Cache<ConfigMap>>, Feed<ConfigMap>, Told) {
     let is_history = |object: &ConfigMap| object.labels().contains_key("over").then(until);
     let cache = Cache::new(1, unmarked, Keeps::NAMESPACES);
-    let cache = Arc::new(cache.shelving(unmarked, Box::new(is_history)));
+    let cache = Arc::new(cache.shelving(Box::new(is_history)));
     let told = Told::default();
     let log = told.clone();
     cache.subscribe(move |object: &ConfigMap| {

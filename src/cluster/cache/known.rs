@@ -67,17 +67,22 @@ struct Asked {
 }
 
 impl<K: Resource> Known<K> {
-    pub(super) fn new(marks: Marks<K>, is_history: IsHistory<K>) -> Self {
+    pub(super) fn new(marks: Marks<K>) -> Self {
         Self {
             objects: HashMap::new(),
             index: Index::new(marks),
-            is_history,
+            is_history: Box::new(|_| None),
             shelf: Shelf::default(),
             deleted: HashMap::new(),
             listings: 0,
             answered: HashSet::new(),
             asked: HashMap::new(),
         }
+    }
+
+    /// What is to count as history; nothing does by default.
+    pub(super) fn shelve_by(&mut self, is_history: IsHistory<K>) {
+        self.is_history = is_history;
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<&Arc<K>> {

@@ -1,4 +1,4 @@
-//! What is only history: of such objects a cache knows that they are there, as of which version, and until when.
+//! History: a cache keeps of such an object only that it exists, its version, and until when it is history.
 
 use std::collections::HashMap;
 
@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use super::Key;
 
-/// Until when an object is only history, as things are now; `None` if it has to be looked at.
+/// Until when an object is history, as things are now; `None` if somebody has to look at it.
 pub type IsHistory<K> = Box<dyn Fn(&K) -> Option<Timestamp> + Send + Sync>;
 
-/// Objects that are only history. There may be a hundred thousand, so each takes a few dozen bytes: their names are uids.
+/// The objects. There may be a hundred thousand, so each takes a few dozen bytes: their names are uids.
 #[derive(Default)]
 pub(super) struct Shelf(HashMap<String, HashMap<u128, Put>>);
 
@@ -82,7 +82,7 @@ impl Shelf {
     }
 }
 
-/// The number that a uid is. What is written in another way than the API server writes them has none.
+/// The number that a uid is; `None` for a name that the API server would not write as a uid.
 fn number(uid: &str) -> Option<u128> {
     let parts: Vec<&str> = uid.split('-').collect();
     let is_one = parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]);

@@ -41,7 +41,7 @@ impl Issuing {
         let written = (|| async {
             // After a while another replica may lead, to which this link is a lost one.
             if !is_first.swap(false, Ordering::Relaxed) {
-                self.still_leads(record).await?;
+                self.intent_stands(record).await?;
             }
             self.write_secret(place, url, facts).await
         })
@@ -68,12 +68,16 @@ impl Issuing {
         .map(Ok)
     }
 
-    /// Whether the record is as it was when the intent was written: whoever takes the lead changes it first.
-    async fn still_leads(&self, record: &AccessRecord) -> Result<(), ApiError> {
+    /// Whether the loan runs and its links are those of when the intent was written: another leader changes them before it shares.
+    async fn intent_stands(&self, record: &AccessRecord) -> Result<(), ApiError> {
         let key = self.key.record();
         let records = self.loans.cluster.records.urgent();
-        let live = records.live(&key).await?;
-        match live.is_some_and(|live| live.resource_version() == record.resource_version()) {
+        let stands = |live: &AccessRecord| {
+            live.uid() == record.uid()
+                && live.spec.end.is_none()
+                && live.spec.links == record.spec.links
+        };
+        match records.live(&key).await?.is_some_and(|live| stands(&live)) {
             true => Ok(()),
             false => Err(ApiError {
                 verb: "hand over the link of",

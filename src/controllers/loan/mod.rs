@@ -15,7 +15,6 @@ mod places;
 mod rivals;
 mod take_back;
 mod urgency;
-mod vouching;
 mod wake;
 mod words;
 

@@ -68,7 +68,7 @@ impl Loans {
             flow.namespace().as_deref() == Some(&key.ledger)
                 && flow.spec.integration.0 == integration.name
         });
-        if let (Some(grant), None) = (&seen.grant, &seen.record) {
+        if let (Some(grant), None, false) = (&seen.grant, &seen.record, seen.history) {
             let counted = worth_counting(seen.flows.iter().map(AsRef::as_ref));
             (seen.usage, seen.ahead) = self.usage(key, grant, counted);
         }

@@ -48,9 +48,9 @@ impl Loans {
         });
         let on_it = Mark::GrantNamed(key.grant.clone());
         let decisions = self.cluster.decisions.newest(&on_it, LOOKED_AT);
-        let is_to_end = decisions
-            .iter()
-            .any(|decision| decision.spec.decision == Decision::Revoke);
+        let is_to_end = decisions.iter().any(|decision| {
+            decision.spec.decision == Decision::Revoke && decision.spec.grant_uid == key.uid
+        });
         let now = self.clock.now();
         if !is_there || is_to_end || over_at(record, now) <= now {
             return Urgency::Ending;

@@ -138,6 +138,39 @@ impl Figure {
     }
 }
 
+/// A run whose report is yet to come: what it was started with, and when.
+pub struct Run {
+    command: String,
+    quick: bool,
+    began: jiff::Timestamp,
+    machine: Machine,
+}
+
+impl Run {
+    /// Begins one, by this command.
+    pub fn begin(command: &str, quick: bool) -> Self {
+        Self {
+            command: command.to_owned(),
+            quick,
+            began: crate::stopwatch::wall_clock(),
+            machine: Machine::this(),
+        }
+    }
+
+    /// Ends it, after so many seconds.
+    pub fn report(self, seconds: u64, sections: Vec<Section>) -> Report {
+        Report {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: self.command,
+            quick: self.quick,
+            began: self.began,
+            seconds,
+            machine: self.machine.after_the_run(),
+            sections,
+        }
+    }
+}
+
 impl Report {
     /// For machines.
     pub fn to_json(&self) -> serde_json::Result<String> {

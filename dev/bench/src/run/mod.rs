@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::host;
-use crate::report::{Machine, Report};
+use crate::report::{Report, Run};
 use crate::scale::Scale;
 use crate::stopwatch::Progress;
 use findings::Findings;
@@ -51,11 +51,7 @@ impl Programs {
 
 /// Measures everything.
 pub async fn run(scale: Scale, command: &str, programs: &Programs) -> Result<Report> {
-    let (machine, began, progress) = (
-        Machine::this(),
-        crate::stopwatch::wall_clock(),
-        Progress::start(),
-    );
+    let (begun, progress) = (Run::begin(command, scale.quick), Progress::start());
     let mut found = Findings::new(&scale);
     let mut set = Setting::set(programs, scale, progress).await?;
 
@@ -78,13 +74,5 @@ pub async fn run(scale: Scale, command: &str, programs: &Programs) -> Result<Rep
     set.let_all_end(cut_off, &mut found).await?;
     set.strike().await?;
 
-    Ok(Report {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        command: command.to_owned(),
-        quick: scale.quick,
-        began,
-        seconds: progress.elapsed().as_secs(),
-        machine: machine.after_the_run(),
-        sections: found.sections(),
-    })
+    Ok(begun.report(progress.elapsed().as_secs(), found.sections()))
 }

@@ -20,7 +20,7 @@ use super::Programs;
 use super::ground::Ground;
 use crate::latency::milliseconds;
 use crate::loans::{self, Loan};
-use crate::report::{Figure, Machine, Report, Section, Unit};
+use crate::report::{Figure, Report, Run, Section, Unit};
 use crate::scale::LoadScale;
 use crate::stage::{self, Stage};
 use crate::stopwatch::{self, Progress};
@@ -83,7 +83,7 @@ pub async fn run(
     command: &str,
     programs: &Programs,
 ) -> Result<Report> {
-    let (machine, began, progress) = (Machine::this(), stopwatch::wall_clock(), Progress::start());
+    let (begun, progress) = (Run::begin(command, scale.quick), Progress::start());
     let mut load = Load::set(programs, scale, progress).await?;
     let mut sections = Vec::new();
     let measured = load.measure(parts, &mut sections).await;
@@ -91,15 +91,7 @@ pub async fn run(
         &load.ground.operators_said()?,
         &load.restless,
     ));
-    let report = Report {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        command: command.to_owned(),
-        quick: scale.quick,
-        began,
-        seconds: progress.elapsed().as_secs(),
-        machine: machine.after_the_run(),
-        sections,
-    };
+    let report = begun.report(progress.elapsed().as_secs(), sections);
     if let Err(error) = measured {
         progress.say(&format!("what was found before it failed:\n{report}"));
         let replicas = load.replicas.as_ref();
@@ -178,7 +170,7 @@ impl Load {
         self.replicas.take().context("the operator does not run")
     }
 
-    /// Both replicas anew, which know all objects and have nothing left to do.
+    /// Restarts both replicas, and waits until they know all objects and have nothing left to do.
     async fn restart(&mut self) -> Result<()> {
         let mut replicas = self.take_replicas()?.restart_one(&self.ground).await?;
         replicas.until_complete(&self.ground).await?;
