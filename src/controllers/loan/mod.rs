@@ -178,12 +178,15 @@ impl Loans {
 
     /// Whether this install has to do with a loan: it serves the integration's namespace, or has lent it while it did.
     fn concerns(&self, key: &LoanKey) -> bool {
+        if self.cluster.install.serves(&key.ledger) {
+            return true;
+        }
         let records = &self.cluster.records;
-        let known = records.get(&key.record());
-        self.cluster.install.serves(&key.ledger)
-            || known.is_some_and(|record| self.has_lent(&record))
+        match records.get(&key.record()) {
+            Some(record) => self.has_lent(&record),
             // Whose it is shows once it is read.
-            || records.is_history(&key.record())
+            None => records.is_history(&key.record()),
+        }
     }
 
     fn has_lent(&self, record: &AccessRecord) -> bool {
