@@ -5,7 +5,7 @@ mod world;
 use std::process::Command;
 use std::time::Duration;
 
-use keyloan::api::{AccessGrant, AccessRecord, LinkOutcome};
+use keyloan::api::{AccessFlowSpec, AccessGrant, AccessRecord, LinkOutcome, RENEW_ANNOTATION};
 use keyloan::operator::Election;
 use keyloan_cluster::{OPERATOR_NAMESPACE, Program, operator_program, signal};
 use keyloan_simulator::{Fault, FaultKind};
@@ -81,6 +81,26 @@ async fn what_has_not_been_begun_is_not_begun_any_more() {
     world.restart_operator().await;
     world.until_active(&grant).await;
     assert_eq!(shares(&world).await, 1);
+}
+
+/// Right after a start nothing is known of the integration yet: what is due then is not left until the next look, minutes later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_was_asked_for_while_no_operator_ran_is_made_soon_after_a_start() {
+    let mut world = World::start().await;
+    world.integration("prod", "lender").await;
+    let longer = |flow: &mut AccessFlowSpec| flow.grant.max_duration.0 = "4h".into();
+    world.flow("oncall", longer).await;
+    let ask = Ask::item("db password").lasting("4h");
+    let grant = world.ask("alice", ask).await;
+    let grant = world.until_active(&grant).await;
+    world.stop_operator().await;
+    world.advance(Duration::from_secs(61 * 60)).await;
+    let now = world.now().to_string();
+    world.annotate(&grant, RENEW_ANNOTATION, &now).await;
+    world.restart_operator().await;
+    let second = |record: &AccessRecord| outcomes(record) == [Some(LinkOutcome::Issued); 2];
+    world.until_record(&grant, second).await;
+    opens_for_alice(&world, &grant).await;
 }
 
 /// A leader that was paused while it made a link, such as on a machine that slept, finds that another one leads.

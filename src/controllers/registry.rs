@@ -87,6 +87,16 @@ pub(super) struct Search<'a> {
     pub(super) since: Timestamp,
 }
 
+/// What came of asking for a turn.
+pub(super) enum TurnTaken {
+    /// It is here.
+    Now(AtWork),
+    /// It comes up later.
+    InLine,
+    /// Nothing is known of the integration, such as right after a start.
+    Nowhere,
+}
+
 /// A turn that has been taken, until it is dropped.
 pub(super) struct AtWork {
     turn: Turn,
@@ -196,7 +206,7 @@ impl Registry {
 
     /// Takes a turn at an integration's account: needed before an intent to issue a link is written, and kept until the link is issued,
     /// so that calls do not time out only because many loans begin at once. While it is kept, the link counts as made for those that
-    /// come after it. Where none is free, the asker is in line for one, of which they are told when it comes up.
+    /// come after it. Where none is free, the asker gets in line for one, and `comes_up` is called with it.
     pub(super) fn turn(
         self: &Arc<Self>,
         integration: &Key,
@@ -204,8 +214,10 @@ impl Registry {
         asker: Asker<'_>,
         per_minute: u32,
         comes_up: impl FnOnce(AtWork) + Send + 'static,
-    ) -> Option<AtWork> {
-        let entry = self.get(integration)?;
+    ) -> TurnTaken {
+        let Some(entry) = self.get(integration) else {
+            return TurnTaken::Nowhere;
+        };
         entry.turns.set_pace(per_minute);
         let (registry, key) = (self.clone(), integration.clone());
         let (requester, loan) = (asker.requester.to_owned(), asker.loan.to_owned());
@@ -216,10 +228,10 @@ impl Registry {
             };
             comes_up(registry.at_work(turn, &key, asker));
         };
-        let turn = entry
-            .turns
-            .take(order, asker.requester, asker.loan, later)?;
-        Some(self.at_work(turn, integration, asker))
+        match entry.turns.take(order, asker.requester, asker.loan, later) {
+            Some(turn) => TurnTaken::Now(self.at_work(turn, integration, asker)),
+            None => TurnTaken::InLine,
+        }
     }
 
     fn at_work(&self, turn: Turn, integration: &Key, asker: Asker<'_>) -> AtWork {

@@ -8,38 +8,52 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::issue::Issuing;
 use super::words::failure_of;
-use super::{LoanKey, Loans, integration_of, requester_of};
+use super::{LoanKey, Loans, Meanwhile, integration_of, requester_of};
 use crate::api::{AccessGrantStatus, AccessRecord};
 use crate::cluster::ApiError;
-use crate::controllers::registry::{Asker, AtWork, Search};
+use crate::controllers::registry::{Asker, AtWork, Search, TurnTaken};
 use crate::controllers::turns::Order;
 use crate::plan::effect::IssueLink;
 use crate::plan::links::Links;
 use crate::plan::observed::Observed;
+use crate::plan::retry::Failure;
 use crate::runtime::Outcome;
 
 /// A link that is not there so long after it could be made is said to be on its way: that is a write more.
 const SAID_AFTER: Duration = Duration::from_secs(1);
 
 impl Loans {
-    /// Issues a link if there is a turn for it.
+    /// Issues a link if there is a turn for it: `come_up`, or one that is free.
     pub(super) async fn issue_in_turn(
         self: &Arc<Self>,
         key: &LoanKey,
         seen: Observed,
         issue: IssueLink,
-        status: Option<AccessGrantStatus>,
-        wake: Option<Timestamp>,
+        meanwhile: Meanwhile,
     ) -> Result<Outcome, ApiError> {
+        let Meanwhile {
+            status,
+            wake,
+            come_up,
+            ..
+        } = meanwhile;
         let memory = self.memories.of(&key.uid);
-        let Some(mut turn) = self.turn(key, &seen) else {
-            let since = memory.note_in_line(self.clock.now());
-            let said_at = later(since, SAID_AFTER);
-            if self.clock.now() < said_at {
-                return Ok(Outcome::Waiting(wake.into_iter().chain([said_at]).min()));
+        let taken = come_up.map_or_else(|| self.turn(key, &seen), TurnTaken::Now);
+        let mut turn = match taken {
+            TurnTaken::Now(turn) => turn,
+            TurnTaken::InLine => {
+                let since = memory.note_in_line(self.clock.now());
+                let said_at = later(since, SAID_AFTER);
+                if self.clock.now() < said_at {
+                    return Ok(Outcome::Waiting(wake.into_iter().chain([said_at]).min()));
+                }
+                self.say(&seen, status.as_ref()).await?;
+                return Ok(Outcome::Waiting(wake));
             }
-            self.say(&seen, status.as_ref()).await?;
-            return Ok(Outcome::Waiting(wake));
+            TurnTaken::Nowhere => {
+                memory.note_attempt(Err(Failure::Unavailable), self.clock.now());
+                return Ok(Outcome::Applied);
+            }
         };
         turn.begins();
         memory.leave_line();
@@ -76,11 +90,8 @@ impl Loans {
         Ok(())
     }
 
-    /// A turn at 1Password: the one that has come up, or one that is free. Else the loan is in line for one.
-    fn turn(self: &Arc<Self>, key: &LoanKey, seen: &Observed) -> Option<AtWork> {
-        if let Some(turn) = self.turn_come_up(key) {
-            return Some(turn);
-        }
+    /// A turn at 1Password. Where none is free, the loan is in line, and has a pass when its turn has come up.
+    fn turn(self: &Arc<Self>, key: &LoanKey, seen: &Observed) -> TurnTaken {
         let asker = Asker {
             requester: requester_of(seen),
             loan: &key.uid,
@@ -104,7 +115,7 @@ impl Loans {
             .turn(&integration, order, asker, pace, comes_up)
     }
 
-    /// The turn that has come up for a loan, if it has not been taken.
+    /// The turn that has come up for a loan since its last pass began.
     pub(super) fn turn_come_up(&self, key: &LoanKey) -> Option<AtWork> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.remove(key)

@@ -85,14 +85,15 @@ impl fmt::Display for LoanKey {
     }
 }
 
-/// What a plan says is due.
-struct Due {
-    effect: Effect,
-    /// How the grant stands meanwhile.
+/// What belongs to a plan with an effect, besides that.
+struct Meanwhile {
+    /// How the grant stands while it is done.
     status: Option<AccessGrantStatus>,
     wake: Option<Timestamp>,
     /// The plan was made from what was known then.
     since: Timestamp,
+    /// A turn at 1Password, if one has come up. If it is not wanted any more, it is the next one's.
+    come_up: Option<AtWork>,
 }
 
 /// What passes over loans share.
@@ -140,10 +141,7 @@ impl Loans {
 
     /// Looks at one loan once.
     pub async fn pass(self: Arc<Self>, key: LoanKey) -> Outcome {
-        let outcome = self.look(&key).await;
-        // A turn that has come up and is not wanted any more is somebody else's.
-        drop(self.turn_come_up(&key));
-        match outcome {
+        match self.look(&key).await {
             Ok(outcome) => outcome,
             // Somebody else was faster, or our view is old: the watch brings what is new.
             Err(error) if matches!(error.trouble, Trouble::Conflict | Trouble::AlreadyExists) => {
@@ -194,7 +192,7 @@ impl Loans {
     }
 
     async fn look(self: &Arc<Self>, key: &LoanKey) -> Result<Outcome, ApiError> {
-        let since = self.clock.now();
+        let (since, come_up) = (self.clock.now(), self.turn_come_up(key));
         if !self.concerns(key) {
             return Ok(Outcome::Gone);
         }
@@ -224,13 +222,13 @@ impl Loans {
             self.rivals.note(&requester.username, key, status.as_ref());
         }
         if let Some(effect) = effect {
-            let due = Due {
-                effect,
+            let meanwhile = Meanwhile {
                 status,
                 wake,
                 since,
+                come_up,
             };
-            return Box::pin(self.execute(key, seen, due)).await;
+            return Box::pin(self.execute(key, seen, effect, meanwhile)).await;
         }
         if let (Some(grant), Some(status)) = (&seen.grant, status) {
             match self
@@ -304,14 +302,10 @@ impl Loans {
         self: &Arc<Self>,
         key: &LoanKey,
         seen: Observed,
-        plan: Due,
+        effect: Effect,
+        meanwhile: Meanwhile,
     ) -> Result<Outcome, ApiError> {
-        let Due {
-            effect,
-            status,
-            wake,
-            since,
-        } = plan;
+        let (wake, since) = (meanwhile.wake, meanwhile.since);
         let memory = self.memories.of(&key.uid);
         let done = match effect {
             Effect::ListVault { vault, looking_for } => {
@@ -327,7 +321,7 @@ impl Loans {
                 return Ok(Outcome::Waiting(wake));
             }
             Effect::IssueLink(issue) => {
-                return Box::pin(self.issue_in_turn(key, seen, *issue, status, wake)).await;
+                return Box::pin(self.issue_in_turn(key, seen, *issue, meanwhile)).await;
             }
             Effect::FinishLink {
                 sequence,
