@@ -24,7 +24,7 @@ pub const OPERATOR_SERVICE_ACCOUNT: &str = "keyloan";
 const RIGHTS: &str = include_str!("../operator-rbac.yaml");
 
 /// The environment variable that names the operator's program for tests: `cargo xtask test` sets it to the one that it has
-/// built as for the image, optimised and without a compiler.
+/// built as its image holds it, without a compiler.
 pub const OPERATOR_PROGRAM: &str = "KEYLOAN_OPERATOR";
 
 /// The program that tests run as the operator: the one that [`OPERATOR_PROGRAM`] names, or else, which is said on stderr, the
@@ -44,7 +44,7 @@ pub fn operator_program(of_this_build: &str) -> io::Result<PathBuf> {
         false => Err(io::Error::new(
             io::ErrorKind::NotFound,
             format!(
-                "{OPERATOR_PROGRAM} names {}, which is no file: build the operator as for its image (cargo build --release --no-default-features --bin keyloan) and name that, or unset the variable",
+                "{OPERATOR_PROGRAM} names {}, which is no file: build the operator as for its image (cargo build --no-default-features --bin keyloan) and name that, or unset the variable",
                 named.display()
             ),
         )),

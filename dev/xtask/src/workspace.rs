@@ -35,6 +35,18 @@ pub async fn build_for_image() -> Result<PathBuf> {
     Ok(operator)
 }
 
+/// Builds the operator without a compiler, as its image holds it, but not optimised, and tells where it is: in a place of its own, as the
+/// next build with a compiler takes the usual one.
+pub async fn build_without_compiler() -> Result<PathBuf> {
+    let build = cargo("build --locked --no-default-features");
+    let [built] = run_build(build, ["keyloan"]).await?;
+    let place = built.with_file_name("without-compiler");
+    let operator = place.join("keyloan");
+    let copied = std::fs::create_dir_all(&place).and_then(|()| std::fs::copy(&built, &operator));
+    copied.with_context(|| format!("cannot copy {} to {}", built.display(), place.display()))?;
+    Ok(operator)
+}
+
 async fn run_build<const N: usize>(mut build: Command, names: [&str; N]) -> Result<[PathBuf; N]> {
     build.args(["--message-format", "json-render-diagnostics"]);
     for name in names {
