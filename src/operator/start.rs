@@ -16,10 +16,11 @@ use crate::controllers::boundary::Boundary;
 use crate::controllers::decision::Decisions;
 use crate::controllers::flow::Flows;
 use crate::controllers::integration::Integrations;
-use crate::controllers::loan::{LoanKey, Loans};
+use crate::controllers::loan::{LINK_HELD_FOR, LoanKey, Loans};
 use crate::controllers::registry::Registry;
 use crate::controllers::sweep::Sweep;
 use crate::manifests::{ManifestError, Releases};
+use crate::onepassword::Accounts;
 use crate::onepassword::core::{ArtifactError, CoreAccounts, CoreError, artifact};
 use crate::runtime::{Class, PassPanicked, Passes, Supervisor, TaskError, Tasks, Urgency};
 use crate::telemetry::Metrics;
@@ -111,16 +112,26 @@ impl Drop for Running {
 
 /// Starts an operator. It needs a TLS provider to be installed for the process, as [`crate::cluster::install_tls`] does.
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    let core = artifact::load(&settings.core)?;
+    let clock = settings.clock.clone();
+    let time = Arc::new(move || clock.now());
+    let accounts = CoreAccounts::new(&core, settings.core_options.clone(), time)?;
+    start_with(settings, Arc::new(accounts)).await
+}
+
+/// Starts an operator that reaches 1Password by these accounts, and not by the core.
+pub async fn start_with(
+    settings: Settings,
+    accounts: Arc<dyn Accounts>,
+) -> Result<Running, StartError> {
     let clock = settings.clock.clone();
     let metrics = Arc::new(Metrics::new());
-    let core = artifact::load(&settings.core)?;
-    let core_clock = clock.clone();
-    let core_time = Arc::new(move || core_clock.now());
-    let accounts = CoreAccounts::new(&core, settings.core_options.clone(), core_time)?;
     let client = connect(&settings.kube).await?;
 
-    let supervisor =
-        Supervisor::new().finishing_within(settings.core_options.call_timeout + FINISHES_WITHIN);
+    let supervisor = Supervisor::new()
+        .finishing_within(settings.core_options.call_timeout + FINISHES_WITHIN)
+        // The lease is lost while the API server is away; a link that is held until it is back may still be handed over.
+        .finishing_after_failure_within(settings.core_options.call_timeout + LINK_HELD_FOR);
     let tasks = supervisor.tasks();
     let cluster = Arc::new(Cluster::new(
         client,
@@ -129,12 +140,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         metrics.clone(),
     ));
     cluster.claim_links_namespace().await?;
-    let registry = Registry::new(
-        Arc::new(accounts),
-        clock.clone(),
-        metrics.clone(),
-        tasks.clone(),
-    );
+    let registry = Registry::new(accounts, clock.clone(), metrics.clone(), tasks.clone());
     let election = settings.election.as_ref();
     let policies = match &settings.policies {
         Some(policies) => policies.clone(),

@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 
 /// At shutdown, tasks get so long to come to rest.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// At shutdown, what is not to be left half done is waited for so long, unless a supervisor was told otherwise.
+/// What is not to be left half done is waited for so long in the end, unless a supervisor was told otherwise.
 const FINISHES_WITHIN: Duration = Duration::from_secs(60);
 
 /// Why the operator cannot go on.
@@ -64,6 +64,7 @@ pub struct Supervisor {
     finishing: mpsc::Sender<()>,
     finished: mpsc::Receiver<()>,
     finishes_within: Duration,
+    finishes_after_failure_within: Duration,
 }
 
 impl Supervisor {
@@ -88,12 +89,19 @@ impl Supervisor {
             finishing,
             finished,
             finishes_within: FINISHES_WITHIN,
+            finishes_after_failure_within: FINISHES_WITHIN,
         }
     }
 
     /// The same, which waits so long at shutdown for what is not to be left half done.
     pub fn finishing_within(mut self, time: Duration) -> Self {
         self.finishes_within = time;
+        self
+    }
+
+    /// The same, which waits so long after a failure: nobody has told the operator to hurry then.
+    pub fn finishing_after_failure_within(mut self, time: Duration) -> Self {
+        self.finishes_after_failure_within = time;
         self
     }
 
@@ -114,6 +122,7 @@ impl Supervisor {
             finishing,
             mut finished,
             finishes_within,
+            finishes_after_failure_within,
         } = self;
         drop(tasks);
         let outcome = tokio::select! {
@@ -126,7 +135,11 @@ impl Supervisor {
         };
         stop.send_replace(Stage::Finishes);
         drop(finishing);
-        if !ended(&mut finished, finishes_within).await {
+        let within = match outcome {
+            Ok(()) => finishes_within,
+            Err(_) => finishes_after_failure_within,
+        };
+        if !ended(&mut finished, within).await {
             tracing::warn!("some work was not finished in time and is abandoned");
         }
         stop.send_replace(Stage::Stops);
@@ -322,6 +335,25 @@ mod tests {
         tokio::spawn(async move { tasks.finish("link", pending::<()>()).await });
         tokio::task::yield_now().await;
         assert_eq!(supervisor.run(async {}).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn after_a_failure_it_has_a_time_of_its_own() {
+        let (planned, failed) = (Duration::from_millis(1), Duration::from_secs(60));
+        let supervisor = Supervisor::new().finishing_within(planned);
+        let supervisor = supervisor.finishing_after_failure_within(failed);
+        let (tasks, (go_on, wait)) = (supervisor.tasks(), tokio::sync::oneshot::channel::<()>());
+        let link = tasks.clone();
+        let link = tokio::spawn(async move { link.finish("link", wait).await });
+        tokio::task::yield_now().await;
+        tasks.keep("lease", async { Err::<(), _>("lost") });
+        let ending = tokio::spawn(supervisor.run(pending()));
+        tasks.stopping().await;
+        // Longer than a planned stop would wait.
+        tokio::time::sleep(planned * 20).await;
+        go_on.send(()).expect("it still waits");
+        assert_eq!(link.await.expect("no panic"), Some(Ok(())));
+        assert!(ending.await.expect("no panic").is_err());
     }
 
     #[tokio::test]

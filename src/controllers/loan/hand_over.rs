@@ -19,7 +19,7 @@ use super::issue::Issuing;
 use super::link_place::LinkPlace;
 
 /// A link that has been made is held for so long while the API server does not answer; nobody else has it.
-const HELD_FOR: Duration = Duration::from_secs(300);
+pub const LINK_HELD_FOR: Duration = Duration::from_secs(300);
 
 impl Issuing {
     /// The URL exists only here until the Secret is written, so the API server's bad moments are waited out. The inner error says that there
@@ -48,7 +48,7 @@ impl Issuing {
         .retry(patience)
         .when(|error| {
             let may_pass = matches!(error.trouble, Trouble::Timeout | Trouble::Unavailable(_));
-            may_pass && began.elapsed() < HELD_FOR
+            may_pass && began.elapsed() < LINK_HELD_FOR
         })
         .await;
         if let Err(error) = written {

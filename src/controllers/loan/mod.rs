@@ -38,6 +38,7 @@ use crate::runtime::{Clock, Outcome, Passes, Tasks};
 use super::boundary::Boundary;
 use super::registry::{AtWork, Registry, Search};
 use gone::Gone;
+pub use hand_over::LINK_HELD_FOR;
 use issue::Issuing;
 use memory::Memories;
 use places::Places;
