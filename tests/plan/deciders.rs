@@ -85,6 +85,19 @@ impl World {
         self
     }
 
+    /// If the approvals of one of the owners shortens it: alice's request needs that, and has it. Otherwise it needs none.
+    pub fn approved_for(self, shortened_to: Option<&str>) -> Self {
+        let Some(shortened_to) = shortened_to else {
+            return self;
+        };
+        let owners = group("owner", &[(ApproverKind::Group, Some("db-team"))], 1);
+        let approval = approval_by(ApprovalMode::AnyOf, vec![owners]);
+        let mut world = self.with(|w| w.flow().spec.approval = approval).settled(0);
+        let approves = world.decide(bob(), Decision::Approve, 0);
+        approves.spec.max_duration = Some(span(shortened_to));
+        world
+    }
+
     /// The plan once the makers of all decisions are vouched for.
     pub fn weighed_at(&self, minute: i64) -> Plan {
         let plan = self.plan_at(minute);

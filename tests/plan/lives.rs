@@ -10,12 +10,13 @@ use keyloan::plan::observed::{LinkSeen, Observed};
 use keyloan::plan::retry::Failure;
 use keyloan::plan::terms::length;
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::arbitrary::failure;
 use super::executor::{MOST_STEPS, Reached, apply, fail_to_delete, fail_to_issue, issue_link};
-use super::properties::cases;
+use super::properties::{agreed_for, cases};
 use super::world::*;
 
 /// What can happen between two looks at a loan.
@@ -82,14 +83,15 @@ struct Life {
 }
 
 impl Life {
-    fn begin() -> Self {
+    /// A loan for 30 hours, or for less if it needs an approval that has shortened it.
+    fn begin(shortened_to: Option<&str>) -> Self {
         let world = World::asked().with(|w| {
             w.grant().spec.duration = Some(span("30h"));
             w.flow().spec.grant.max_duration = span("2d");
             w.flow().spec.grant.link_lifetime = LinkLifetime::OneDay;
         });
         Self {
-            world,
+            world: world.approved_for(shortened_to),
             now: at(0),
             links: vec![],
             asked: 0,
@@ -202,8 +204,9 @@ impl Life {
             "a link that nobody asked for"
         );
         if let Some(start) = issued().next().and_then(|l| l.issued_at.as_ref()) {
-            let end = start.0 + record.spec.terms.duration.parse().expect("a duration");
+            let end = start.0 + agreed_for(&record.spec.terms, &record.spec.decisions);
             prop_assert!(issued().all(|l| l.expires_at.as_ref().is_some_and(|t| t.0 <= end)));
+            prop_assert!(self.links.iter().all(|opens_until| *opens_until <= end));
         }
         if record.spec.end.is_some() {
             let gone = !matches!(self.world.seen.link, LinkSeen::Present { .. });
@@ -226,8 +229,11 @@ proptest! {
     #![proptest_config(cases(1000))]
 
     #[test]
-    fn no_life_of_a_loan_breaks_a_promise(events in vec((millis(), event()), 0..25)) {
-        let mut life = Life::begin();
+    fn no_life_of_a_loan_breaks_a_promise(
+        shortened_to in option::of(select(vec!["1h", "3h", "25h"])),
+        events in vec((millis(), event()), 0..25),
+    ) {
+        let mut life = Life::begin(shortened_to);
         life.passes()?;
         for (millis, event) in events {
             life.now += SignedDuration::from_millis(millis);
@@ -252,7 +258,7 @@ proptest! {
             w.grant().spec.view_once = Some(once);
             w.flow().spec.grant.max_duration = span("2d");
         });
-        let mut life = Life { world, ..Life::begin() };
+        let mut life = Life { world, ..Life::begin(None) };
         for _ in 0..20 {
             life.passes()?;
             let Some(wake) = plan(&life.world.seen, life.now).wake else { break };

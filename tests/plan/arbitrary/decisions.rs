@@ -8,7 +8,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::values::{minute, rarely, time, word};
+use super::values::{any_span, minute, rarely, time, word};
 use crate::plan::world::{GRANT_UID, World, at, issued};
 
 /// A decision: often on alice's request, now and then on the very terms that she is offered without approval.
@@ -23,6 +23,7 @@ pub fn decision() -> impl Strategy<Value = AccessDecision> {
         rarely(Just(GRANT_UID.to_owned()), word()),
         option::of(word()),
         kind,
+        option::of(any_span()),
     );
     let has_address = rarely(Just(true), Just(false));
     let by = (who, groups, option::of(any::<bool>()), has_address);
@@ -31,7 +32,11 @@ pub fn decision() -> impl Strategy<Value = AccessDecision> {
         rarely(minute().prop_map(at), time()),
     );
     (about, by, made).prop_map(
-        |((uid, reason, kind), (user, group, may_revoke, has_address), (name, made))| {
+        |(
+            (uid, reason, kind, max_duration),
+            (user, group, may_revoke, has_address),
+            (name, made),
+        )| {
             let digest = issued(&World::asked().plan_at(0)).agreement.digest.clone();
             let spec = AccessDecisionSpec {
                 grant: "alice-db".into(),
@@ -39,7 +44,7 @@ pub fn decision() -> impl Strategy<Value = AccessDecision> {
                 digest: Some(digest),
                 decision: kind,
                 reason,
-                max_duration: None,
+                max_duration,
                 may_revoke,
                 approver: Some(Identity {
                     username: user.into(),

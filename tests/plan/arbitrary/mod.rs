@@ -17,6 +17,7 @@ use keyloan::plan::retry::{Attempt, Failure};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use decisions::{boundary, decision};
 use records::{link_record, link_seen, record};
@@ -39,8 +40,14 @@ fn as_agreed() -> impl Strategy<Value = (Observed, Timestamp)> {
     let asked = option::weighted(0.7, minute());
     let seen = (link_seen(), option::weighted(0.1, attempt()), asked);
     let links = option::weighted(0.7, vec(link_record(), 0..4));
-    (links, seen, now()).prop_map(|(links, (link, attempt, asked), now)| {
-        let world = World::asked();
+    let shortened = option::of(select(vec!["1h", "90m", "2h", "3h"]));
+    (links, shortened, seen, now()).prop_map(|(links, shortened, (link, attempt, asked), now)| {
+        let world = World::asked().approved_for(shortened);
+        let world = if shortened.is_some() {
+            world.one_step(0)
+        } else {
+            world
+        };
         let plan = world.plan_at(0);
         let mut seen = world.seen;
         if let Some(links) = links {
