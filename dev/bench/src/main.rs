@@ -3,6 +3,7 @@
 //! `cargo xtask bench` builds what is measured and starts this. docs/benchmarks.md says what the figures mean.
 
 mod arrivals;
+mod at_once;
 mod audit;
 mod floor;
 mod host;
@@ -19,7 +20,7 @@ mod stopwatch;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use run::Programs;
 use run::load::Part;
@@ -28,8 +29,15 @@ use scale::{LoadScale, Scale};
 /// Measures Keyloan on a real API server and the real 1Password core, beside a simulated 1Password service. Takes about a
 /// quarter of an hour, with --load half an hour or more; says on standard error how far it has come.
 #[derive(Parser)]
-#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+#[command(
+    name = "cargo xtask bench",
+    bin_name = "cargo xtask bench",
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true
+)]
 struct Arguments {
+    #[command(subcommand)]
+    role: Option<Role>,
     /// Measures how the operator's cost grows with load and history, instead of what one loan costs.
     #[arg(long)]
     load: bool,
@@ -44,6 +52,14 @@ struct Arguments {
     output: Output,
 }
 
+/// What the program is besides: it starts itself as that.
+#[derive(Subcommand)]
+enum Role {
+    /// The operator with a 1Password that answers at once.
+    #[command(hide = true)]
+    AtOnce(at_once::Arguments),
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Output {
     /// For people.
@@ -54,7 +70,12 @@ enum Output {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match measure(&Arguments::parse()).await {
+    let mut arguments = Arguments::parse();
+    let done = match arguments.role.take() {
+        Some(Role::AtOnce(told)) => at_once::run(told).await,
+        None => measure(&arguments).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // If standard error is gone, the exit code must do.

@@ -70,10 +70,18 @@ pub struct LoadScale {
     pub compared: usize,
     /// Records of loans that have ended.
     pub history: usize,
-    /// Further links, to see whether memory grows with each.
-    pub growth: usize,
-    /// After so many of them the memory is read.
-    pub growth_round: usize,
+    /// Times that the leader is told to stop while it lends.
+    pub stops: usize,
+    /// Loans that are being issued when the API server stops to answer, and for how long it does.
+    pub away_loans: usize,
+    pub away: Duration,
+    /// Loans that run at the same time.
+    pub running: usize,
+    /// Of these, so many are revoked one by one.
+    pub revoked: usize,
+    /// Loans that get further links, to see whether memory grows with each, and how many times all of them get one.
+    pub growth_loans: usize,
+    pub growth_rounds: u32,
 }
 
 impl LoadScale {
@@ -85,9 +93,14 @@ impl LoadScale {
         waiting: 10_000,
         people: 1000,
         compared: 500,
-        history: 20_000,
-        growth: 1000,
-        growth_round: 250,
+        history: 100_000,
+        stops: 200,
+        away_loans: 50,
+        away: Duration::from_secs(60),
+        running: 10_000,
+        revoked: 100,
+        growth_loans: 300,
+        growth_rounds: 10,
     };
 
     /// For work on the benchmark itself, or a first impression.
@@ -99,7 +112,12 @@ impl LoadScale {
         people: 50,
         compared: 100,
         history: 500,
-        growth: 50,
-        growth_round: 25,
+        stops: 5,
+        away_loans: 10,
+        away: Duration::from_secs(15),
+        running: 300,
+        revoked: 10,
+        growth_loans: 30,
+        growth_rounds: 2,
     };
 }

@@ -16,7 +16,7 @@ use crate::process::Process;
 /// The title of the one vault.
 pub const VAULT: &str = "Bench";
 /// How many items are in the vault.
-const ITEMS: usize = 20;
+pub const ITEMS: usize = 20;
 /// How long the service may take to start.
 const STARTED_WITHIN: Duration = Duration::from_secs(30);
 
@@ -90,6 +90,11 @@ impl Service {
     pub async fn requests(&mut self) -> Result<Requests> {
         self.process.check()?;
         Ok(Requests::of(&self.control.requests().await?))
+    }
+
+    /// How many shares it has made.
+    pub async fn shares(&self) -> Result<usize> {
+        Ok(self.control.shares().await?.len())
     }
 
     /// Stops it.

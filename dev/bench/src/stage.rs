@@ -10,6 +10,7 @@ use keyloan::api::{
     AccessDecision, AccessFlow, AccessGrant, INTEGRATION_LABEL, OnePasswordIntegration, READY,
     RENEW_ANNOTATION, SECRET_LABEL,
 };
+use keyloan_cluster::LINKS_NAMESPACE;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde::Serialize;
@@ -198,13 +199,24 @@ impl Stage {
         })
     }
 
-    /// Deletes a loan's link Secret and has the borrower ask for the next link.
+    /// Deletes the link Secret of a loan of alice's, and asks for the next link.
     pub async fn ask_for_renewal(&self, grant: &str, uid: &str) -> Result<()> {
-        let secrets = Api::<Secret>::namespaced(self.admin.clone(), TEAM);
+        self.ask_to_renew(&self.alice, TEAM, grant, uid).await
+    }
+
+    /// Deletes a loan's link Secret, and has somebody ask for the next link.
+    pub async fn ask_to_renew(
+        &self,
+        who: &Client,
+        namespace: &str,
+        grant: &str,
+        uid: &str,
+    ) -> Result<()> {
+        let secrets = Api::<Secret>::namespaced(self.admin.clone(), LINKS_NAMESPACE);
         secrets
             .delete(&keyloan::api::link_name(uid), &DeleteParams::default())
             .await?;
-        let grants = Api::<AccessGrant>::namespaced(self.alice.clone(), TEAM);
+        let grants = Api::<AccessGrant>::namespaced(who.clone(), namespace);
         let asked = json!({ "metadata": { "annotations": { RENEW_ANNOTATION: stopwatch::wall_clock().to_string() } } });
         grants
             .patch(grant, &PatchParams::default(), &Patch::Merge(asked))

@@ -66,6 +66,8 @@ pub enum Unit {
     /// Milliseconds.
     #[serde(rename = "ms")]
     Milliseconds,
+    /// Links.
+    Links,
     /// Seconds.
     #[serde(rename = "s")]
     Seconds,

@@ -92,7 +92,7 @@ fn written(value: f64, unit: Unit) -> String {
         Unit::Megabytes => format!("{value:.1} MB"),
         Unit::LoansPerSecond => format!("{value:.1} /s"),
         Unit::Bytes => format!("{value:.0} B"),
-        Unit::Requests | Unit::Writes | Unit::Lines | Unit::Times => plain(value),
+        Unit::Requests | Unit::Writes | Unit::Lines | Unit::Times | Unit::Links => plain(value),
     }
 }
 

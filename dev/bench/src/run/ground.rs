@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use keyloan::onepassword::core::compiler;
-use keyloan_cluster::{ControlPlane, Options, image_environment};
+use keyloan_cluster::{Component, ControlPlane, Options, image_environment, signal};
 use kube::Client;
 use tempfile::TempDir;
 
@@ -30,7 +30,7 @@ pub struct Ground {
     pub compiled_core: PathBuf,
     /// With the operator's own identity.
     pub operator_kubeconfig: PathBuf,
-    operator_program: PathBuf,
+    programs: Programs,
     /// How many operators have been started.
     started: AtomicUsize,
     cluster: ControlPlane,
@@ -66,7 +66,7 @@ impl Ground {
             service,
             compiled_core,
             operator_kubeconfig,
-            operator_program: programs.operator.clone(),
+            programs: programs.clone(),
             started: AtomicUsize::new(0),
             cluster,
             folder,
@@ -75,7 +75,7 @@ impl Ground {
 
     /// Starts an operator, with further arguments. Its log has a name of its own.
     pub fn start_operator(&self, log: &str, arguments: &[&str]) -> Result<Process> {
-        let mut command = Command::new(&self.operator_program);
+        let mut command = Command::new(&self.programs.operator);
         command
             .envs(image_environment())
             .arg("run")
@@ -89,9 +89,25 @@ impl Ground {
             .arg("--core")
             .arg(&self.compiled_core)
             .env("KUBECONFIG", &self.operator_kubeconfig);
+        self.start_process(log, &command)
+    }
+
+    /// Starts an operator whose 1Password answers at once.
+    pub fn start_operator_at_once(&self, log: &str, arguments: &[&str]) -> Result<Process> {
+        let mut command = Command::new(&self.programs.this);
+        command
+            .envs(image_environment())
+            .arg("at-once")
+            .args(arguments)
+            .arg("--kubeconfig")
+            .arg(&self.operator_kubeconfig);
+        self.start_process(log, &command)
+    }
+
+    fn start_process(&self, log: &str, command: &Command) -> Result<Process> {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let log = self.logs().join(format!("{number:03}-{log}.log"));
-        Process::start("the operator", &command, &log)
+        Process::start("the operator", command, &log)
     }
 
     /// All that the operators have said, one after the other.
@@ -105,6 +121,13 @@ impl Ground {
 
     fn logs(&self) -> PathBuf {
         self.folder.path().join(OPERATORS)
+    }
+
+    /// Stops or continues the API server, as a machine that sleeps does.
+    pub fn pause_api_server(&self, paused: bool) -> Result<()> {
+        let id = self.cluster.process_id(Component::KubeApiserver);
+        let name = if paused { "STOP" } else { "CONT" };
+        signal(id, name).context("cannot pause the API server")
     }
 
     /// Where the API server writes who asked for what.

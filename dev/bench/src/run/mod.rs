@@ -27,6 +27,8 @@ pub struct Programs {
     pub operator: PathBuf,
     /// The simulated 1Password service.
     pub simulator: PathBuf,
+    /// This one, which can be an operator itself.
+    pub this: PathBuf,
 }
 
 impl Programs {
@@ -45,6 +47,7 @@ impl Programs {
         Ok(Self {
             operator: beside("keyloan")?,
             simulator: beside("keyloan-simulator")?,
+            this,
         })
     }
 }

@@ -273,12 +273,20 @@ impl ControlPlane {
 
     /// The last lines of what a program said.
     pub fn log_tail(&self, component: Component) -> String {
-        let program = match component {
+        self.program(component).log_tail(SHOWN)
+    }
+
+    /// A program's number in the system, for signals.
+    pub fn process_id(&self, component: Component) -> u32 {
+        self.program(component).id()
+    }
+
+    fn program(&self, component: Component) -> &Program {
+        match component {
             Component::Etcd => &self.etcd,
             Component::KubeApiserver => &self.apiserver,
             Component::KubeControllerManager => &self.controller_manager,
-        };
-        program.log_tail(SHOWN)
+        }
     }
 
     /// Ends everything and removes the folder. Dropping does the same, but blocks the thread meanwhile.

@@ -27,6 +27,8 @@ pub struct Crowd {
 /// A request that was made.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// The grant's name.
+    pub name: String,
     /// The grant's uid.
     pub uid: String,
     /// When it was sent.
@@ -83,6 +85,7 @@ impl Crowd {
             .await
             .with_context(|| format!("cannot ask in the name of {}", user(person)))?;
         Ok(Asked {
+            name: made.name_any(),
             uid: made.uid().unwrap_or_default(),
             at,
         })

@@ -1,52 +1,94 @@
-//! Further links, in rounds: whether each costs memory that stays.
+//! Further links of the same loans, in rounds: whether each costs memory that stays.
+
+use std::time::Duration;
 
 use anyhow::Result;
+use futures::{StreamExt, TryStreamExt};
+use keyloan::api::{AccessRecord, LinkOutcome};
+use keyloan_cluster::wait_until;
+use kube::Api;
 
-use super::crowd::{Crowd, uids};
-use super::{GROWTH, Load, PATIENCE, in_megabytes};
+use super::crowd::{Asked, Crowd, uids};
+use super::{GROWTH, Load, PATIENCE, in_megabytes, ratio_of};
 use crate::report::{Figure, Section, Unit};
+use crate::stage::PLATFORM;
+use crate::stopwatch;
 
+/// Aim, at most.
+const LAST_TO_FIRST: f64 = 1.05;
 /// So many requests are sent at a time.
 const SENT_AT_A_TIME: usize = 16;
 /// The numbers of those who ask begin here.
 const FIRST_PERSON: usize = 50_000;
+/// A loan gets no two links in less than a minute.
+const ROUND: Duration = Duration::from_secs(62);
 
 impl Load {
-    /// Lends on and on, and reads the memory now and then.
+    /// Renews on and on, and reads the memory after each round.
     pub(super) async fn grow(&mut self) -> Result<Section> {
-        let (links, round) = (self.scale.growth, self.scale.growth_round);
+        let (loans, rounds) = (self.scale.growth_loans, self.scale.growth_rounds);
         let mut section = Section::new(
             "Growth",
             format!(
-                "{links} further links to as many people, {SENT_AT_A_TIME} requests being sent at a time; RssAnon at rest after each {round}. \
-                 The loans stay active, so that their objects are part of it."
+                "{loans} loans of as many people; {rounds} times, the link Secret of each is deleted and the next link is asked for, \
+                 {SENT_AT_A_TIME} at a time. RssAnon at rest after each round."
             ),
         );
         self.restart().await?;
-        self.warm_up().await?;
-        let first = self.replicas()?.memory()?.anonymous;
-        section.add(in_megabytes("RssAnon after a restart, signed in", first));
-        let mut last = first;
+        let requests: Vec<_> = (0..loans)
+            .map(|n| (FIRST_PERSON + n, self.next_request()))
+            .collect();
         let crowd = Crowd::new(&self.ground.stage.admin, GROWTH, GROWTH);
-        for done in (0..links).step_by(round.max(1)) {
-            let requests: Vec<_> = (done..links.min(done + round))
-                .map(|n| (FIRST_PERSON + n, self.next_request()))
-                .collect();
-            let done = done + requests.len();
-            let asked = crowd
-                .ask(requests, SENT_AT_A_TIME, "further links", &self.progress)
-                .await?;
-            let uids = uids(&asked);
-            let active = self
-                .sightings
-                .all(&uids, "is Active", PATIENCE, |s| s.active);
-            active.await?;
+        let asked = crowd
+            .ask(requests, SENT_AT_A_TIME, "loans", &self.progress)
+            .await?;
+        let uids = uids(&asked);
+        let active = self
+            .sightings
+            .all(&uids, "is Active", PATIENCE, |s| s.active);
+        active.await?;
+        let mut first = None;
+        let mut last = 0.0;
+        for round in 1..=rounds {
+            self.renew_all(&asked, round + 1).await?;
             self.rest().await?;
             last = self.replicas()?.memory()?.anonymous;
-            section.add(in_megabytes(format!("RssAnon after {done} links"), last));
+            first.get_or_insert(last);
+            let links = round as usize * loans;
+            section.add(in_megabytes(
+                format!("RssAnon after {links} further links"),
+                last,
+            ));
         }
-        let each = (last - first) * 1e6 / links as f64;
-        section.add(Figure::new("each link", each, Unit::Bytes));
+        let ratio = ratio_of(last, first.unwrap_or(last));
+        let ratio = Figure::new("the last to the first", ratio, Unit::Ratio);
+        section.add(ratio.at_most(LAST_TO_FIRST));
         Ok(section)
+    }
+
+    /// Has each loan get its next link, which is the one with this number.
+    async fn renew_all(&self, asked: &[Asked], number: u32) -> Result<()> {
+        let began = stopwatch::now();
+        let count = self.progress.count("further links", asked.len());
+        let stage = &self.ground.stage;
+        let records = Api::<AccessRecord>::namespaced(stage.admin.clone(), PLATFORM);
+        let renewals = asked.iter().map(|Asked { name, uid, .. }| {
+            let (records, count) = (&records, &count);
+            async move {
+                stage.ask_to_renew(&stage.admin, GROWTH, name, uid).await?;
+                let has_it = async || {
+                    let links = records.get(uid).await.ok()?.spec.links;
+                    let last = links.last().filter(|link| link.sequence == number)?;
+                    (last.outcome == Some(LinkOutcome::Issued)).then_some(())
+                };
+                wait_until("it has its next link", PATIENCE, has_it).await?;
+                count.one();
+                anyhow::Ok(())
+            }
+        });
+        let renewals = futures::stream::iter(renewals).buffer_unordered(SENT_AT_A_TIME);
+        renewals.try_collect::<()>().await?;
+        tokio::time::sleep(ROUND.saturating_sub(began.elapsed())).await;
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The run with `--load`: how the operator's cost grows with what waits, runs and has ended.
 
+mod away;
 mod burst;
 mod complaints;
 mod crowd;
@@ -7,8 +8,11 @@ mod ends;
 mod growth;
 mod history;
 mod lead;
+mod own;
 mod replicas;
+mod running;
 mod sightings;
+mod stops;
 mod waiting;
 
 use std::time::Duration;
@@ -24,7 +28,7 @@ use crate::report::{Figure, Report, Run, Section, Unit};
 use crate::scale::LoadScale;
 use crate::stage::{self, Stage};
 use crate::stopwatch::{self, Progress};
-use replicas::Replicas;
+use replicas::{OnePassword, Replicas};
 use sightings::Sightings;
 
 /// Where the burst comes from, and its people's group.
@@ -32,9 +36,13 @@ const BURST: &str = "burst";
 /// Where one person's requests wait, and where many people's do.
 const OF_ONE: &str = "waiting-one";
 const OF_MANY: &str = "waiting-many";
+/// Where things are asked for while the API server is away.
+const AWAY: &str = "away";
 /// The group of those whose requests wait.
 const WAITING: &str = "waiting";
-/// Where the further links are asked for, and their people's group.
+/// Where the loans run of which there are many, and their people's group.
+const RUNNING: &str = "running";
+/// Where the loans are that get further links, and their people's group.
 const GROWTH: &str = "growth";
 
 /// An operator with this much to do at rest has nothing left to do.
@@ -48,6 +56,7 @@ const PATIENCE: Duration = Duration::from_secs(900);
 struct Load {
     scale: LoadScale,
     progress: Progress,
+    onepassword: OnePassword,
     ground: Ground,
     sightings: Sightings,
     replicas: Option<Replicas>,
@@ -60,6 +69,14 @@ struct Load {
 /// What can be measured by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
+    /// What is Keyloan's own: a burst, and one person's loans and waiting requests, with a 1Password that answers at once.
+    Own,
+    /// Many loans that run, some of which are revoked, and a restart, with a 1Password that answers at once.
+    Running,
+    /// Many loans that end at once, with a 1Password that answers at once; a burst comes before.
+    Ends,
+    /// Further links of the same loans, with a 1Password that answers at once.
+    Growth,
     /// Many requests at once.
     Burst,
     /// One person's requests that wait for approval.
@@ -68,12 +85,12 @@ pub enum Part {
     WaitingMany,
     /// Records of loans that have ended.
     History,
-    /// Many loans that end at once; a burst comes before.
-    Ends,
     /// Another replica takes the lead.
     Lead,
-    /// Further links.
-    Growth,
+    /// The leader is told to stop again and again while it lends.
+    Stops,
+    /// The API server does not answer for a while.
+    Away,
 }
 
 /// Measures these parts, in the order of their declaration.
@@ -84,34 +101,73 @@ pub async fn run(
     programs: &Programs,
 ) -> Result<Report> {
     let (begun, progress) = (Run::begin(command, scale.quick), Progress::start());
-    let mut load = Load::set(programs, scale, progress).await?;
-    let mut sections = Vec::new();
-    let measured = load.measure(parts, &mut sections).await;
-    sections.push(complaints::section(
-        &load.ground.operators_said()?,
-        &load.restless,
-    ));
-    let report = begun.report(progress.elapsed().as_secs(), sections);
-    if let Err(error) = measured {
-        progress.say(&format!("what was found before it failed:\n{report}"));
-        let replicas = load.replicas.as_ref();
-        let said = replicas.map(Replicas::last_words).unwrap_or_default();
-        return Err(error.context(format!("the leader's last words:\n{said}\n")));
+    let (mut sections, mut heard) = (Vec::new(), Heard::default());
+    let mut measured = Ok(());
+    for onepassword in [OnePassword::AtOnce, OnePassword::Simulated] {
+        let is_with_it = |part: &Part| part.with() == onepassword;
+        let parts: Vec<Part> = parts.iter().copied().filter(is_with_it).collect();
+        if measured.is_ok() && !parts.is_empty() {
+            let mut load = Load::set(programs, scale, progress, onepassword).await?;
+            measured = load.measure(&parts, &mut sections).await;
+            heard.of(&load)?;
+            if let Err(error) = measured {
+                let said = load.replicas.as_ref().map(Replicas::last_words);
+                let said = said.unwrap_or_default();
+                measured = Err(error.context(format!("the leader's last words:\n{said}\n")));
+            } else {
+                load.strike().await?;
+            }
+        }
     }
-    load.strike().await?;
-    Ok(report)
+    sections.push(complaints::section(&heard.said, &heard.restless));
+    let report = begun.report(progress.elapsed().as_secs(), sections);
+    if measured.is_err() {
+        progress.say(&format!("what was found before it failed:\n{report}"));
+    }
+    measured.map(|()| report)
+}
+
+/// What the operators said, and when they did not come to rest.
+#[derive(Default)]
+struct Heard {
+    said: String,
+    restless: Vec<String>,
+}
+
+impl Heard {
+    fn of(&mut self, load: &Load) -> Result<()> {
+        self.said += &load.ground.operators_said()?;
+        self.restless.extend(load.restless.iter().cloned());
+        Ok(())
+    }
+}
+
+impl Part {
+    /// The 1Password that it is measured with.
+    fn with(self) -> OnePassword {
+        match self {
+            Self::Own | Self::Running | Self::Ends | Self::Growth => OnePassword::AtOnce,
+            _ => OnePassword::Simulated,
+        }
+    }
 }
 
 impl Load {
-    async fn set(programs: &Programs, scale: LoadScale, progress: Progress) -> Result<Self> {
+    async fn set(
+        programs: &Programs,
+        scale: LoadScale,
+        progress: Progress,
+        onepassword: OnePassword,
+    ) -> Result<Self> {
         let ground = Ground::prepare(programs, scale.integrations, progress).await?;
-        let namespaces = [BURST, OF_ONE, OF_MANY, GROWTH];
+        let namespaces = [BURST, OF_ONE, OF_MANY, RUNNING, GROWTH, AWAY];
         for namespace in namespaces {
             stage::namespace(&ground.stage.admin, namespace).await?;
         }
         Ok(Self {
             scale,
             progress,
+            onepassword,
             sightings: Sightings::watch(&ground.stage.admin, &namespaces),
             ground,
             replicas: None,
@@ -122,18 +178,48 @@ impl Load {
 
     async fn measure(&mut self, parts: &[Part], found: &mut Vec<Section>) -> Result<()> {
         self.progress.say("two replicas of the operator");
-        self.replicas = Some(Replicas::start(&self.ground).await?);
+        self.start_replicas().await?;
         let integrations = 1..=self.scale.integrations;
         let (stage, service) = (&self.ground.stage, &self.ground.service);
         stage.integrate(integrations.clone(), service).await?;
         for integration in integrations {
             stage.add_flow_with_approval(integration, WAITING).await?;
         }
+        match self.onepassword {
+            OnePassword::AtOnce => self.measure_its_own(parts, found).await,
+            OnePassword::Simulated => self.measure_all_of_it(parts, found).await,
+        }
+    }
+
+    /// With a 1Password that answers at once, which sets no limit to how much is lent in an hour.
+    async fn measure_its_own(&mut self, parts: &[Part], found: &mut Vec<Section>) -> Result<()> {
         let mut lent = Vec::new();
-        if parts.contains(&Part::Burst) || parts.contains(&Part::Ends) {
-            let floor = self.measure_floor().await?;
+        if parts.contains(&Part::Own) || parts.contains(&Part::Ends) {
             let section;
+            let floor = self.measure_floor().await?;
             (section, lent) = self.burst(&floor).await?;
+            found.push(section);
+        }
+        if parts.contains(&Part::Running) {
+            found.push(self.run_many(lent.len()).await?);
+        }
+        if parts.contains(&Part::Ends) {
+            found.push(self.end_all(&lent).await?);
+        }
+        if parts.contains(&Part::Growth) {
+            found.push(self.grow().await?);
+        }
+        if parts.contains(&Part::Own) {
+            found.push(self.measure_one_persons().await?);
+        }
+        Ok(())
+    }
+
+    /// With the core and the simulated service.
+    async fn measure_all_of_it(&mut self, parts: &[Part], found: &mut Vec<Section>) -> Result<()> {
+        if parts.contains(&Part::Burst) {
+            let floor = self.measure_floor().await?;
+            let (section, _) = self.burst(&floor).await?;
             found.push(section);
         }
         if parts.contains(&Part::WaitingOne) {
@@ -145,14 +231,14 @@ impl Load {
         if parts.contains(&Part::History) {
             found.push(self.remember_what_was().await?);
         }
-        if parts.contains(&Part::Ends) {
-            found.push(self.end_all(&lent).await?);
-        }
         if parts.contains(&Part::Lead) {
             found.push(self.change_the_lead().await?);
         }
-        if parts.contains(&Part::Growth) {
-            found.push(self.grow().await?);
+        if parts.contains(&Part::Stops) {
+            found.push(self.stop_again_and_again().await?);
+        }
+        if parts.contains(&Part::Away) {
+            found.push(self.lose_the_api_server().await?);
         }
         Ok(())
     }
@@ -164,6 +250,11 @@ impl Load {
 
     fn replicas(&self) -> Result<&Replicas> {
         self.replicas.as_ref().context("the operator does not run")
+    }
+
+    async fn start_replicas(&mut self) -> Result<()> {
+        self.replicas = Some(Replicas::start(&self.ground, self.onepassword).await?);
+        Ok(())
     }
 
     fn take_replicas(&mut self) -> Result<Replicas> {
@@ -259,6 +350,11 @@ fn in_megabytes(what: impl Into<String>, megabytes: f64) -> Figure {
 
 fn per_second(count: usize, duration: Duration) -> f64 {
     count as f64 / duration.as_secs_f64().max(f64::EPSILON)
+}
+
+/// How many times as much.
+fn ratio_of(one: f64, other: f64) -> f64 {
+    one / other.max(f64::EPSILON)
 }
 
 /// How many times as long.

@@ -17,8 +17,18 @@ const KNOWS_ALL: &str = "all objects are known";
 /// A replica has started within this time, whatever it has to list.
 const STARTED_WITHIN: Duration = Duration::from_secs(180);
 
+/// Which 1Password an operator has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnePassword {
+    /// The simulated service, by the real core.
+    Simulated,
+    /// One within the operator's process.
+    AtOnce,
+}
+
 /// The operator, twice.
 pub struct Replicas {
+    onepassword: OnePassword,
     leader: Replica,
     standby: Option<Replica>,
     started: usize,
@@ -31,20 +41,17 @@ struct Replica {
 
 impl Replicas {
     /// Starts one, which takes the lead, and a second one, which stands by.
-    pub async fn start(ground: &Ground) -> Result<Self> {
-        let mut replicas = Self::start_one(ground)?;
+    pub async fn start(ground: &Ground, onepassword: OnePassword) -> Result<Self> {
+        let mut replicas = Self::start_after(ground, onepassword, 0)?;
         replicas.until_complete(ground).await?;
         Ok(replicas)
     }
 
     /// Starts one, and does not wait for anything.
-    pub fn start_one(ground: &Ground) -> Result<Self> {
-        Self::start_after(ground, 0)
-    }
-
-    fn start_after(ground: &Ground, started: usize) -> Result<Self> {
+    fn start_after(ground: &Ground, onepassword: OnePassword, started: usize) -> Result<Self> {
         Ok(Self {
-            leader: Replica::start(ground, started + 1)?,
+            onepassword,
+            leader: Replica::start(ground, onepassword, started + 1)?,
             standby: None,
             started: started + 1,
         })
@@ -55,18 +62,23 @@ impl Replicas {
         self.leader.until_it_leads(&ground.stage.admin).await?;
         if self.standby.is_none() {
             self.started += 1;
-            let standby = Replica::start(ground, self.started)?;
+            let standby = Replica::start(ground, self.onepassword, self.started)?;
             standby.until_it_knows_all().await?;
             self.standby = Some(standby);
         }
         Ok(())
     }
 
-    /// Stops both and starts one, which need not wait for a lease: as complete as [`Self::start_one`] leaves it.
+    /// Waits until the first one knows all objects, whether it leads already or not.
+    pub async fn until_leader_knows_all(&self) -> Result<()> {
+        self.leader.until_it_knows_all().await
+    }
+
+    /// Stops both and starts one, which need not wait for a lease, and does not wait for it.
     pub async fn restart_one(self, ground: &Ground) -> Result<Self> {
-        let started = self.started;
+        let (onepassword, started) = (self.onepassword, self.started);
         self.stop().await?;
-        Self::start_after(ground, started)
+        Self::start_after(ground, onepassword, started)
     }
 
     /// The one that stands by leads from now on; what is returned is the leader until now, which has to be ended.
@@ -115,11 +127,14 @@ impl Replicas {
 }
 
 impl Replica {
-    fn start(ground: &Ground, number: usize) -> Result<Self> {
+    fn start(ground: &Ground, onepassword: OnePassword, number: usize) -> Result<Self> {
         let identity = format!("replica-{number}");
         let lease = format!("{OPERATOR_NAMESPACE}/{LEASE}");
         let arguments = ["--lease", &lease, "--identity", &identity];
-        let process = ground.start_operator(&identity, &arguments)?;
+        let process = match onepassword {
+            OnePassword::Simulated => ground.start_operator(&identity, &arguments)?,
+            OnePassword::AtOnce => ground.start_operator_at_once(&identity, &arguments)?,
+        };
         Ok(Self { identity, process })
     }
 

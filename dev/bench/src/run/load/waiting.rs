@@ -20,8 +20,8 @@ use crate::scale::LoadScale;
 use crate::stopwatch;
 
 /// Aims, all of them: at most.
-const PROCESSOR_MILLISECONDS: f64 = 1.5;
-const LAST_TO_FIRST: f64 = 1.2;
+pub(super) const PROCESSOR_MILLISECONDS: f64 = 1.5;
+pub(super) const LAST_TO_FIRST: f64 = 1.2;
 const PEAK: f64 = 100.0;
 const SECONDS_TO_LINK: f64 = 2.0;
 
@@ -30,13 +30,13 @@ const SENT_AT_A_TIME: usize = 16;
 /// Alice asks this often.
 const ALICE_ASKS_EVERY: Duration = Duration::from_secs(2);
 /// What comes late has come by then.
-const SETTLED: Duration = Duration::from_secs(1);
+pub(super) const SETTLED: Duration = Duration::from_secs(1);
 /// So long the operator is watched when nothing happens.
 const AT_REST: Duration = Duration::from_secs(10);
 /// So many objects are listed by one request.
 const PAGE: u32 = 500;
 /// The numbers of those who wait begin here.
-const FIRST_PERSON: usize = 10_000;
+pub(super) const FIRST_PERSON: usize = 10_000;
 
 impl Load {
     /// All requests are one person's.
@@ -144,7 +144,7 @@ impl Load {
     }
 
     /// Asks for so many, and tells the operator's processor time for each until it has a status.
-    async fn ask_and_wait(
+    pub(super) async fn ask_and_wait(
         &mut self,
         namespace: &'static str,
         people: usize,

@@ -1,0 +1,73 @@
+//! The API server does not answer for a while: links that were made meanwhile are held, and handed over once it is back.
+
+use anyhow::{Context, Result};
+use keyloan::api::{AccessRecord, LinkOutcome};
+use kube::Api;
+
+use super::crowd::{Crowd, uids};
+use super::{AWAY, Load, PATIENCE, in_seconds};
+use crate::report::Section;
+use crate::stage::PLATFORM;
+use crate::stopwatch;
+
+impl Load {
+    /// Stops the API server in the middle of some loans, and lets it go on.
+    pub(super) async fn lose_the_api_server(&mut self) -> Result<Section> {
+        let (loans, away) = (self.scale.away_loans, self.scale.away);
+        let mut section = Section::new(
+            "Away",
+            format!(
+                "{loans} people ask at once; as soon as all have asked, the API server is stopped (SIGSTOP) for {} s.",
+                away.as_secs()
+            ),
+        );
+        self.restart().await?;
+        self.warm_up().await?;
+        let before = self.ground.service.shares().await?;
+        let requests: Vec<_> = (0..loans).map(|n| (n, self.next_request())).collect();
+        let crowd = Crowd::new(&self.ground.stage.admin, AWAY, AWAY);
+        let asked = crowd
+            .ask(requests, loans, "loans being issued", &self.progress)
+            .await?;
+        self.ground.pause_api_server(true)?;
+        let shared = self.ground.service.shares().await? - before;
+        self.progress.say("the API server does not answer");
+        tokio::time::sleep(away).await;
+        let shared_later = self.ground.service.shares().await? - before;
+        self.ground.pause_api_server(false)?;
+        let back = stopwatch::now();
+        let uids = uids(&asked);
+        let active = self
+            .sightings
+            .all(&uids, "is Active", PATIENCE, |s| s.active);
+        let last = active.await?.into_iter().max().context("nobody asked")?;
+        let made = self.ground.service.shares().await? - before;
+        section.add(
+            in_seconds("until the last is Active", last.duration_since(back)).made_of(format!(
+                "from when it goes on; {shared} links had been made when it stopped, {} more meanwhile",
+                shared_later - shared
+            )),
+        );
+        self.add_lost(&uids, made, &mut section).await?;
+        self.replace_those_that_ended().await?;
+        Ok(section)
+    }
+
+    /// How many links of these loans were lost, as their records say.
+    pub(super) async fn lost_links(&self, uids: &[String]) -> Result<usize> {
+        let records = Api::<AccessRecord>::namespaced(self.ground.stage.admin.clone(), PLATFORM);
+        let mut lost = 0;
+        for uid in uids {
+            let links = records.get(uid).await?.spec.links;
+            let is_lost = |outcome: &Option<LinkOutcome>| *outcome == Some(LinkOutcome::Lost);
+            lost += links.iter().filter(|link| is_lost(&link.outcome)).count();
+        }
+        Ok(lost)
+    }
+
+    /// An operator that loses its lease ends, as its pod's container would, to be started again.
+    async fn replace_those_that_ended(&mut self) -> Result<()> {
+        drop(self.take_replicas()?);
+        self.start_replicas().await
+    }
+}

@@ -1,0 +1,90 @@
+//! What one person's loans and requests cost, alone and beside very many others of theirs.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::crowd::{Crowd, uids};
+use super::waiting::{FIRST_PERSON, LAST_TO_FIRST, PROCESSOR_MILLISECONDS, SETTLED};
+use super::{Load, OF_ONE, PATIENCE, WAITING, in_milliseconds, ratio};
+use crate::report::{Figure, Section, Unit};
+
+/// Aim, at most.
+const LOAN_MILLISECONDS: f64 = 3.0;
+/// So many loans are compared.
+const LOANS: usize = 100;
+/// So many requests are sent at a time.
+const SENT_AT_A_TIME: usize = 16;
+
+impl Load {
+    /// One person's loans and requests that wait.
+    pub(super) async fn measure_one_persons(&mut self) -> Result<Section> {
+        let (all, compared) = (self.scale.waiting, self.scale.compared);
+        let mut section = Section::new(
+            "One person's, with a 1Password that answers at once",
+            format!(
+                "{LOANS} loans of a person who has asked for nothing else; then {all} of their requests for which nobody decides; then {LOANS} \
+                 loans more. The operator's processor time until each is Active, or has a status, and {} s more.",
+                SETTLED.as_secs()
+            ),
+        );
+        self.restart().await?;
+        self.warm_up().await?;
+        let loans_alone = self.lend_to_one().await?;
+        let first = self.ask_and_wait(OF_ONE, 1, compared).await?;
+        self.ask_and_wait(OF_ONE, 1, all.saturating_sub(2 * compared))
+            .await?;
+        let last = self.ask_and_wait(OF_ONE, 1, compared).await?;
+        let loans_beside = self.lend_to_one().await?;
+        for (what, each, aim) in [
+            (
+                "a loan, without other requests",
+                loans_alone,
+                LOAN_MILLISECONDS,
+            ),
+            (
+                "a loan, beside all of them",
+                loans_beside,
+                LOAN_MILLISECONDS,
+            ),
+            ("one of the first that wait", first, PROCESSOR_MILLISECONDS),
+            ("one of the last that wait", last, PROCESSOR_MILLISECONDS),
+        ] {
+            let label = format!("processor time: {what}");
+            section.add(in_milliseconds(label, each).at_most(aim));
+        }
+        for (what, later, earlier) in [
+            ("loans: beside them to without", loans_beside, loans_alone),
+            ("waiting: the last to the first", last, first),
+        ] {
+            let ratio = Figure::new(what, ratio(later, earlier), Unit::Ratio);
+            section.add(ratio.at_most(LAST_TO_FIRST));
+        }
+        Ok(section)
+    }
+
+    /// One person borrows by the flow that needs nobody's approval; the operator's processor time for each loan.
+    async fn lend_to_one(&mut self) -> Result<Duration> {
+        let used_before = self.replicas()?.processor_time()?;
+        let requests: Vec<_> = (0..LOANS)
+            .map(|_| (FIRST_PERSON, self.next_request()))
+            .collect();
+        let crowd = Crowd::new(&self.ground.stage.admin, OF_ONE, WAITING);
+        let asked = crowd
+            .ask(
+                requests,
+                SENT_AT_A_TIME,
+                "one person's loans",
+                &self.progress,
+            )
+            .await?;
+        let uids = uids(&asked);
+        let active = self
+            .sightings
+            .all(&uids, "is Active", PATIENCE, |s| s.active);
+        active.await?;
+        tokio::time::sleep(SETTLED).await;
+        let used = self.replicas()?.processor_time()? - used_before;
+        Ok(used / u32::try_from(LOANS)?)
+    }
+}
