@@ -18,6 +18,9 @@ use crate::telemetry::Metrics;
 /// which nothing comes any more: so that is how long an API server that dies silently can keep a change from being seen.
 pub(super) const WATCHED_FOR: u32 = 120;
 /// So many objects are listed at a time: of the largest that the API server takes (1.5 MB), they still fit into the operator's memory.
+///
+/// They are listed, not streamed (`sendInitialEvents`): kube begins such a stream with whatever the API server has in its cache, and a
+/// leader that has just begun to lead must not act on what was.
 const LISTED_AT_A_TIME: u32 = 50;
 
 /// A namespace that is out of reach is tried again after so long: somebody has to do something first.
