@@ -8,6 +8,8 @@ use keyloan::api::{
     ACCEPTED, ACTIVE, AccessFlowSpec, AccessRecord, EndReason, LinkOutcome, RENEW_ANNOTATION,
 };
 use keyloan::onepassword::AllowedOrigins;
+use keyloan::operator::Election;
+use keyloan_cluster::OPERATOR_NAMESPACE;
 use keyloan_simulator::{Fault, FaultKind};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
@@ -135,8 +137,14 @@ async fn a_refused_link_leaves_no_residual_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_throttled_share_is_repeated_when_1password_says_so() {
-    let world = World::start().await;
+async fn a_throttled_share_is_repeated_when_1password_says_so_and_not_before_by_another_operator() {
+    let mut world = World::without_operator().await;
+    world.settings.election = Some(Election {
+        namespace: OPERATOR_NAMESPACE.into(),
+        lease: "keyloan".into(),
+        identity: "one".into(),
+    });
+    world.restart_operator().await;
     world.integration("prod", "lender").await;
     world.flow("oncall", |_| {}).await;
     world
@@ -150,8 +158,22 @@ async fn a_throttled_share_is_repeated_when_1password_says_so() {
             condition(g, ACTIVE).is_some_and(|c| c.reason == "OnePasswordThrottled")
         })
         .await;
+
+    world.stop_operator().await;
+    world.control.reset_requests().await.expect("forgotten");
+    world.restart_operator().await;
+    let other = world.ask("alice", Ask::item("web console")).await;
+    let seen = world
+        .until(&other, |g| condition(g, ACCEPTED).is_some())
+        .await;
+    let accepted = condition(&seen, ACCEPTED).expect("it is there");
+    assert_eq!(accepted.reason, "OnePasswordThrottled");
+    let requests = world.control.requests().await.expect("the log");
+    assert_eq!(requests.total, 0, "{:?}", requests.by_route);
+
     world.advance(Duration::from_secs(121)).await;
     world.until_active(&grant).await;
+    world.until_active(&other).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

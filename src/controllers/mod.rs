@@ -11,6 +11,7 @@ pub mod registry;
 mod session;
 pub mod sweep;
 mod turns;
+pub mod usage;
 mod words;
 
 pub use quotas::Quotas;

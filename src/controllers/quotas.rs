@@ -1,11 +1,15 @@
 //! How much of the request limits is used up, by our own count, and by whom: by the hour for each token, by the day for each account.
 //!
-//! 1Password counts the day for the whole account, which is told best by the host that its tokens sign in to. Lost at a restart.
+//! 1Password counts the day for the whole account, which is told best by the host that its tokens sign in to. And until when 1Password asks
+//! us to wait. All of it can be written down, so that whoever leads next goes on from there.
+
+mod kept;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use tokio::sync::Notify;
 
 use crate::api::AccountPlan;
 use crate::plan::quota::{Budget, Limits, Requests, Shares, Window};
@@ -13,7 +17,10 @@ use crate::telemetry::Metrics;
 
 /// The counts of all integrations. Clones are the same counts.
 #[derive(Clone, Debug, Default)]
-pub struct Quotas(Arc<Mutex<Counts>>);
+pub struct Quotas {
+    counts: Arc<Mutex<Counts>>,
+    changed: Arc<Notify>,
+}
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -31,6 +38,8 @@ struct Hour {
     under_way: Vec<UnderWay>,
     /// As many as its plan allows, once that is known.
     limits: Option<Limits>,
+    /// 1Password asks us to wait until then.
+    throttled_until: Option<Timestamp>,
 }
 
 /// The requests of one account.
@@ -168,9 +177,27 @@ impl Quotas {
             hour.of.retain(|_, spent| !spent.is_empty(now));
         }
         // A token that was not used for an hour is no longer worth remembering.
-        counts
-            .hours
-            .retain(|_, hour| !hour.all.is_empty(now) || !hour.under_way.is_empty());
+        counts.hours.retain(|_, hour| {
+            let waits = hour.throttled_until.is_some_and(|until| until > now);
+            waits || !hour.all.is_empty(now) || !hour.under_way.is_empty()
+        });
+        drop(counts);
+        self.changed.notify_one();
+    }
+
+    /// Notes that 1Password asks those who use this token to wait.
+    pub(super) fn throttle(&self, payer: &Payer, until: Timestamp) {
+        let mut counts = self.lock();
+        let hour = counts.hours.entry(payer.token.clone()).or_default();
+        hour.throttled_until = hour.throttled_until.max(Some(until));
+        drop(counts);
+        self.changed.notify_one();
+    }
+
+    /// Until when 1Password asks those who use this token to wait.
+    pub(super) fn throttled_until(&self, payer: &Payer) -> Option<Timestamp> {
+        let counts = self.lock();
+        counts.hours.get(&payer.token)?.throttled_until
     }
 
     /// From when on there is room for a discovery; `None` if there is now.
@@ -246,7 +273,7 @@ impl Quotas {
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -271,152 +298,4 @@ impl Counts {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use jiff::SignedDuration;
-    use rstest::rstest;
-
-    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
-
-    fn payer(token: &str) -> Payer {
-        Payer {
-            token: token.into(),
-            host: "acme.1password.com".into(),
-        }
-    }
-
-    fn reads(reads: u32) -> Requests {
-        Requests { reads, writes: 0 }
-    }
-
-    fn writes(writes: u32) -> Requests {
-        Requests { reads: 0, writes }
-    }
-
-    fn hours(hours: i64) -> Timestamp {
-        NOW + SignedDuration::from_hours(hours)
-    }
-
-    /// What is left of a Teams account for somebody, with the usual shares.
-    fn left(quotas: &Quotas, requester: &str, loan: &str) -> Budget {
-        let wanted = Wanted {
-            requester,
-            loan,
-            plan: AccountPlan::Teams,
-            shares: Shares::of(None),
-        };
-        quotas.budget(&payer("a"), wanted, NOW)
-    }
-
-    #[test]
-    fn the_day_is_shared_by_the_tokens_of_an_account_and_the_hour_is_not() {
-        let (quotas, metrics, shares) = (Quotas::default(), Metrics::new(), Shares::of(None));
-        quotas.count(&payer("a"), None, reads(950), NOW);
-        let room = |token, plan| quotas.room_from(&payer(token), plan, shares, &metrics, NOW);
-        assert_eq!(room("a", AccountPlan::Teams), Some(hours(1)));
-        assert_eq!(room("b", AccountPlan::Teams), None);
-        assert_eq!(
-            room("b", AccountPlan::Families),
-            Some(hours(24)),
-            "by the day"
-        );
-        assert_eq!(room("a", AccountPlan::Business), None);
-    }
-
-    /// The hour's hundred writes would be gone long before its thousand reads.
-    #[rstest]
-    #[case::own_writes(writes(25), Some(hours(1)), None)]
-    #[case::own_reads(reads(248), Some(hours(1)), None)]
-    #[case::just_room_for_one(writes(24), None, None)]
-    #[case::reads_are_no_writes(reads(100), None, None)]
-    #[case::all_that_is_not_kept(writes(80), Some(hours(1)), Some(hours(1)))]
-    fn a_requester_has_a_share_of_reads_and_of_writes(
-        #[case] used: Requests,
-        #[case] own_from: Option<Timestamp>,
-        #[case] first_links_from: Option<Timestamp>,
-    ) {
-        let quotas = Quotas::default();
-        quotas.count(&payer("a"), Some("mallory"), used, NOW);
-        let expected = Budget {
-            own_from,
-            first_links_from,
-        };
-        assert_eq!(left(&quotas, "mallory", "m"), expected);
-        let others = Budget {
-            own_from: None,
-            first_links_from,
-        };
-        assert_eq!(left(&quotas, "alice", "a"), others);
-    }
-
-    #[test]
-    fn the_day_has_shares_too() {
-        let quotas = Quotas::default();
-        for hour in 0..10 {
-            quotas.count(&payer("a"), Some("mallory"), reads(125), hours(hour));
-        }
-        let at = hours(10);
-        let budget = |requester| {
-            let wanted = Wanted {
-                requester,
-                loan: "",
-                plan: AccountPlan::Teams,
-                shares: Shares::of(None),
-            };
-            quotas.budget(&payer("a"), wanted, at)
-        };
-        assert_eq!(budget("mallory").own_from, Some(hours(24)));
-        assert_eq!(budget("alice"), Budget::default());
-    }
-
-    #[test]
-    fn links_that_are_being_made_count_for_those_that_come_after_them() {
-        let quotas = Quotas::default();
-        quotas.count(&payer("a"), Some("mallory"), writes(24), NOW);
-        let first = quotas.promise(&payer("a"), "one", "mallory");
-        let _second = quotas.promise(&payer("a"), "two", "mallory");
-        assert_eq!(left(&quotas, "mallory", "one").own_from, None);
-        assert_eq!(left(&quotas, "mallory", "two").own_from, Some(hours(1)));
-        assert_eq!(left(&quotas, "alice", "three"), Budget::default());
-        drop(first);
-        assert_eq!(left(&quotas, "mallory", "two").own_from, None);
-    }
-
-    #[test]
-    fn who_has_used_nothing_for_an_hour_or_a_day_is_forgotten() {
-        let quotas = Quotas::default();
-        for requester in 0..1_000 {
-            let name = requester.to_string();
-            quotas.count(&payer("a"), Some(&name), writes(1), hours(requester / 100));
-        }
-        let counts = quotas.lock();
-        assert_eq!(counts.hours["a"].of.len(), 100);
-        assert_eq!(counts.days["acme.1password.com"].of.len(), 1_000);
-        drop(counts);
-        quotas.count(&payer("a"), Some("alice"), writes(1), hours(100));
-        assert_eq!(quotas.lock().days["acme.1password.com"].of.len(), 1);
-    }
-
-    #[test]
-    fn the_metric_is_of_the_account_that_has_used_up_most() {
-        let (quotas, metrics, shares) = (Quotas::default(), Metrics::new(), Shares::of(None));
-        for (name, requests) in [("busy", 50), ("idle", 10)] {
-            let payer = Payer {
-                token: name.into(),
-                host: format!("{name}.1password.com"),
-            };
-            quotas.count(&payer, None, writes(requests), NOW);
-            quotas.room_from(&payer, AccountPlan::Families, shares, &metrics, NOW);
-        }
-        let page = metrics.encode();
-        for (limit, ratio) in [
-            ("hour_writes", "0.5"),
-            ("hour_reads", "0.0"),
-            ("day", "0.05"),
-        ] {
-            let line =
-                format!(r#"keyloan_onepassword_quota_used_ratio{{limit="{limit}"}} {ratio}"#);
-            assert!(page.contains(&line), "{line} in {page}");
-        }
-    }
-}
+mod tests;

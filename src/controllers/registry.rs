@@ -141,6 +141,11 @@ impl Registry {
         }
     }
 
+    /// What is counted of the requests to 1Password.
+    pub(super) fn quotas(&self) -> Quotas {
+        self.tools.quotas.clone()
+    }
+
     /// Has somebody told when a vault of an integration was listed for a request.
     pub fn subscribe(&self, told: impl Fn(&Key) + Send + Sync + 'static) {
         let mut listed = self.listed.write().unwrap_or_else(PoisonError::into_inner);

@@ -63,15 +63,20 @@ impl Session {
         tools: Arc<Tools>,
         changed: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        let (host, fingerprint) = (token.host().to_owned(), token.fingerprint().to_owned());
+        let payer = Payer {
+            token: token.fingerprint().to_owned(),
+            host: token.host().to_owned(),
+        };
+        // 1Password may have told an earlier operator.
+        let state = State {
+            throttled_until: tools.quotas.throttled_until(&payer),
+            ..State::default()
+        };
         Self {
             inner,
             account: token.account().to_owned(),
-            payer: Payer {
-                token: fingerprint,
-                host,
-            },
-            state: Mutex::default(),
+            payer,
+            state: Mutex::new(state),
             tools,
             changed: Box::new(changed),
         }
@@ -200,10 +205,14 @@ impl Session {
             }
             Some(error) => state.note_error(error, now),
         }
+        let throttled_until = state.throttled_until;
         let changed = *state != before;
         let told = |state: &State| state.trouble().map(|failure| failure.message.clone());
         let trouble = told(&state).filter(|trouble| told(&before).as_ref() != Some(trouble));
         drop(state);
+        if let Some(until) = throttled_until.filter(|_| throttled_until != before.throttled_until) {
+            self.tools.quotas.throttle(&self.payer, until);
+        }
         // Once for each trouble: it is tried again and again.
         if let Some(why) = trouble {
             tracing::warn!(host = self.payer.host, why, "1Password cannot be used");

@@ -19,20 +19,21 @@ use crate::controllers::integration::Integrations;
 use crate::controllers::loan::{LINK_HELD_FOR, LoanKey, Loans};
 use crate::controllers::registry::Registry;
 use crate::controllers::sweep::Sweep;
+use crate::controllers::usage::Usage;
 use crate::manifests::{ManifestError, Releases};
 use crate::onepassword::Accounts;
 use crate::onepassword::core::{ArtifactError, CoreAccounts, CoreError, artifact};
 use crate::runtime::{Class, PassPanicked, Passes, Supervisor, TaskError, Tasks, Urgency};
 use crate::telemetry::Metrics;
 
-/// Giving the lease back at the end takes no longer.
+/// What was counted is kept, and the lease given back, within so long each.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Besides its call to 1Password, a link takes no longer from its intent to its end: unless the API server is out of reach, and then
 /// waiting longer helps little.
 const FINISHES_WITHIN: Duration = Duration::from_secs(25);
 /// A planned stop takes no longer, besides a call to 1Password that is under way.
-pub const STOPS_WITHIN: Duration = Duration::from_secs(35);
+pub const STOPS_WITHIN: Duration = Duration::from_secs(40);
 
 /// Why the operator could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -142,6 +143,12 @@ pub async fn start_with(
     cluster.claim_links_namespace().await?;
     let registry = Registry::new(accounts, clock.clone(), metrics.clone(), tasks.clone());
     let election = settings.election.as_ref();
+    let usage = Arc::new(Usage::new(
+        cluster.clone(),
+        &registry,
+        election.map(|election| election.namespace.clone()),
+        clock.clone(),
+    ));
     let policies = match &settings.policies {
         Some(policies) => policies.clone(),
         None => Releases::known()?,
@@ -160,6 +167,7 @@ pub async fn start_with(
         cluster.clone(),
         boundary.clone(),
         Arc::new(registry),
+        usage.clone(),
         metrics.clone(),
         &tasks,
     ));
@@ -207,6 +215,12 @@ pub async fn start_with(
         // Sent or dropped: both mean stop.
         let shutdown = async move { drop(stopped.await) };
         let outcome = supervisor.run(shutdown).await;
+        if outcome.is_ok() {
+            // Whoever leads next reads it first.
+            tokio::time::timeout(RELEASE_TIMEOUT, usage.leave_behind())
+                .await
+                .ok();
+        }
         if let Some(election) = election {
             // Another replica need not wait until the lease has run out.
             tokio::time::timeout(RELEASE_TIMEOUT, election.release())
@@ -229,6 +243,7 @@ fn prepare(
     cluster: Arc<Cluster>,
     boundary: Arc<Boundary>,
     registry: Arc<Registry>,
+    usage: Arc<Usage>,
     metrics: Arc<Metrics>,
     tasks: &Tasks,
 ) -> impl Future<Output = Result<(), PassPanicked>> + Send + 'static {
@@ -279,8 +294,10 @@ fn prepare(
     };
     let (all_loans, classified) = (loans.clone(), loans.clone());
     async move {
+        usage.take_over().await;
         tokio::select! {
             never = sweep.run() => match never {},
+            never = usage.keep() => match never {},
             ended = decision_passes.run(
                 || cluster.decisions.keys(),
                 |_| Class::of(Urgency::Request),

@@ -254,6 +254,25 @@ impl Window {
         room_from
     }
 
+    /// What it holds: since when how many, the oldest first.
+    pub fn counts(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, u32)> {
+        let held = self.buckets.iter().copied();
+        held.filter(move |(begin, _)| self.holds(*begin, now))
+    }
+
+    /// The same, with these counts in it; what is not to be yet does not count.
+    pub fn filled(
+        mut self,
+        counts: impl IntoIterator<Item = (Timestamp, u32)>,
+        now: Timestamp,
+    ) -> Self {
+        let counts = counts.into_iter().filter(|(begin, _)| *begin <= now);
+        self.buckets.extend(counts);
+        self.buckets.make_contiguous().sort_unstable();
+        self.forget(now);
+        self
+    }
+
     fn forget(&mut self, now: Timestamp) {
         while self
             .buckets

@@ -66,6 +66,7 @@ const SOMEWHERE: [(&str, &str); 3] = [
         "
 accessgrants.keyloan.dev: create
 configmaps \"keyloan-boundary\": create get patch
+configmaps \"keyloan-usage\": create get patch
 leases.coordination.k8s.io: create get update
 ",
     ),

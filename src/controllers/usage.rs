@@ -1,0 +1,113 @@
+//! Keeps how much of 1Password's request limits is used up, and until when it asks us to wait, so that whoever leads next goes on from
+//! there: in one ConfigMap, written at most once a minute and at a planned stop.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::ObjectMeta;
+
+use super::quotas::Quotas;
+use super::registry::Registry;
+use crate::cluster::{ApiError, Cluster, Key, Trouble};
+use crate::runtime::Clock;
+
+/// The ConfigMap, and its only key.
+const KEPT: &str = "keyloan-usage";
+const COUNTS: &str = "counts.json";
+/// It is written at most this often while the operator runs.
+const AT_MOST_EVERY: Duration = Duration::from_secs(60);
+
+/// Who keeps it.
+pub struct Usage {
+    cluster: Arc<Cluster>,
+    quotas: Quotas,
+    /// The operator's own namespace; without, nothing is kept.
+    namespace: Option<String>,
+    clock: Clock,
+    /// This operator leads: what it has counted is what there is.
+    leads: AtomicBool,
+}
+
+impl Usage {
+    /// For the counts of this registry.
+    pub fn new(
+        cluster: Arc<Cluster>,
+        registry: &Registry,
+        namespace: Option<String>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            cluster,
+            quotas: registry.quotas(),
+            namespace,
+            clock,
+            leads: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes in what the leader before has kept. What cannot be read counts as nothing: 1Password has the last word anyway.
+    pub async fn take_over(&self) {
+        self.leads.store(true, Ordering::SeqCst);
+        let Some(namespace) = &self.namespace else {
+            return;
+        };
+        let key = Key::new(namespace, KEPT);
+        let taken = match self.cluster.verbs.get::<ConfigMap>(&key).await {
+            Ok(object) => {
+                let data = object.and_then(|object| object.data).unwrap_or_default();
+                let text = data.get(COUNTS).map_or("{}", String::as_str);
+                let read = self.quotas.read(text, self.clock.now());
+                read.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(why) = taken {
+            tracing::warn!(object = %key, why, "what was counted of the requests to 1Password cannot be read: counting begins anew");
+        }
+    }
+
+    /// Keeps what is counted from now on.
+    pub async fn keep(&self) -> Infallible {
+        loop {
+            self.quotas.changed().await;
+            if let Err(error) = self.store().await {
+                tracing::warn!(%error, "what was counted of the requests to 1Password is not kept");
+            }
+            tokio::time::sleep(AT_MOST_EVERY).await;
+        }
+    }
+
+    /// Keeps what was counted last, if this operator leads.
+    pub async fn leave_behind(&self) {
+        if self.leads.load(Ordering::SeqCst) && self.quotas.has_changed() {
+            // Without it, the last minute is missing.
+            self.store().await.ok();
+        }
+    }
+
+    async fn store(&self) -> Result<(), ApiError> {
+        let Some(namespace) = &self.namespace else {
+            return Ok(());
+        };
+        let text = self.quotas.written(self.clock.now());
+        let text = text.map_err(|error| ApiError {
+            verb: "write",
+            object: format!("ConfigMap {namespace}/{KEPT}"),
+            trouble: Trouble::Invalid(error.to_string()),
+        })?;
+        let object = ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(KEPT.into()),
+                namespace: Some(namespace.clone()),
+                ..ObjectMeta::default()
+            },
+            data: Some(BTreeMap::from([(COUNTS.into(), text)])),
+            ..ConfigMap::default()
+        };
+        self.cluster.verbs.apply(&object).await.map(drop)
+    }
+}
