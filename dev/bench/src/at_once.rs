@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use keyloan::cluster::{KubeAccess, install_tls};
 use keyloan::onepassword::{
-    Accounts, Answer, Item, ItemId, ItemOverview, ItemState, OnePassword, ServiceAccountToken,
-    SharePolicy, ShareTerms, ShareUrl, Vault, VaultId,
+    Accounts, AllowedOrigins, Answer, Item, ItemId, ItemOverview, ItemState, OnePassword, Origin,
+    ServiceAccountToken, SharePolicy, ShareTerms, ShareUrl, Vault, VaultId,
 };
 use keyloan::operator::{Election, Settings, start_with};
 use keyloan::telemetry::{LogFormat, LogSettings, start_logging};
@@ -23,6 +23,9 @@ use crate::service::{ITEMS, VAULT, item_title};
 pub struct Arguments {
     #[arg(long)]
     kubeconfig: PathBuf,
+    /// Where the tokens lead, though nothing is sent there.
+    #[arg(long)]
+    allow_origin: Origin,
     /// The lease's namespace and name.
     #[arg(long, value_name = "NAMESPACE/NAME")]
     lease: String,
@@ -50,6 +53,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
             lease: lease.to_owned(),
             identity: arguments.identity,
         }),
+        allowed_origins: AllowedOrigins::with([arguments.allow_origin]),
         // It has none, and asks for none.
         ..Settings::new("")
     };

@@ -199,27 +199,20 @@ impl Stage {
         })
     }
 
-    /// Deletes the link Secret of a loan of alice's, and asks for the next link.
-    pub async fn ask_for_renewal(&self, grant: &str, uid: &str) -> Result<()> {
-        self.ask_to_renew(&self.alice, TEAM, grant, uid).await
+    /// Deletes a loan's link Secret.
+    pub async fn delete_link(&self, uid: &str) -> Result<()> {
+        let secrets = Api::<Secret>::namespaced(self.admin.clone(), LINKS_NAMESPACE);
+        let name = keyloan::api::link_name(uid);
+        secrets.delete(&name, &DeleteParams::default()).await?;
+        Ok(())
     }
 
-    /// Deletes a loan's link Secret, and has somebody ask for the next link.
-    pub async fn ask_to_renew(
-        &self,
-        who: &Client,
-        namespace: &str,
-        grant: &str,
-        uid: &str,
-    ) -> Result<()> {
-        let secrets = Api::<Secret>::namespaced(self.admin.clone(), LINKS_NAMESPACE);
-        secrets
-            .delete(&keyloan::api::link_name(uid), &DeleteParams::default())
-            .await?;
-        let grants = Api::<AccessGrant>::namespaced(who.clone(), namespace);
-        let asked = json!({ "metadata": { "annotations": { RENEW_ANNOTATION: stopwatch::wall_clock().to_string() } } });
+    /// Deletes the link Secret of a loan of alice's, who asks for the next link.
+    pub async fn ask_for_renewal(&self, grant: &str, uid: &str) -> Result<()> {
+        self.delete_link(uid).await?;
+        let grants = Api::<AccessGrant>::namespaced(self.alice.clone(), TEAM);
         grants
-            .patch(grant, &PatchParams::default(), &Patch::Merge(asked))
+            .patch(grant, &PatchParams::default(), &Patch::Merge(renewal()))
             .await?;
         Ok(())
     }
@@ -273,6 +266,11 @@ impl Stage {
             .await?;
         Ok(())
     }
+}
+
+/// The change of a request that asks for the next link.
+pub fn renewal() -> Value {
+    json!({ "metadata": { "annotations": { RENEW_ANNOTATION: stopwatch::wall_clock().to_string() } } })
 }
 
 /// Makes a namespace in which alice's group may ask.

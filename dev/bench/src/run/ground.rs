@@ -98,6 +98,7 @@ impl Ground {
         command
             .envs(image_environment())
             .arg("at-once")
+            .args(["--allow-origin", self.service.control.origin()])
             .args(arguments)
             .arg("--kubeconfig")
             .arg(&self.operator_kubeconfig);

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use keyloan::api::{AccessRecord, LinkOutcome};
+use keyloan_cluster::wait_until;
 use kube::Api;
 
 use super::crowd::{Crowd, uids};
@@ -17,7 +18,7 @@ impl Load {
         let mut section = Section::new(
             "Away",
             format!(
-                "{loans} people ask at once; as soon as all have asked, the API server is stopped (SIGSTOP) for {} s.",
+                "{loans} people ask at once; as soon as 1Password has made the links of a fifth of them, the API server is stopped (SIGSTOP) for {} s.",
                 away.as_secs()
             ),
         );
@@ -29,8 +30,14 @@ impl Load {
         let asked = crowd
             .ask(requests, loans, "loans being issued", &self.progress)
             .await?;
+        let service = &self.ground.service;
+        let some_are_made = async || {
+            let made = service.shares().await.ok()? - before;
+            (made >= loans / 5).then_some(())
+        };
+        wait_until("a fifth of the links is made", PATIENCE, some_are_made).await?;
         self.ground.pause_api_server(true)?;
-        let shared = self.ground.service.shares().await? - before;
+        let shared = service.shares().await? - before;
         self.progress.say("the API server does not answer");
         tokio::time::sleep(away).await;
         let shared_later = self.ground.service.shares().await? - before;

@@ -5,11 +5,12 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt};
 use keyloan::api::AccessGrant;
-use kube::api::PostParams;
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::{PartialObjectMeta, Request};
 use kube::{Client, Resource, ResourceExt};
 use serde_json::Value;
 
+use crate::stage;
 use crate::stopwatch::{self, Progress};
 
 /// Everybody may ask for items.
@@ -27,6 +28,8 @@ pub struct Crowd {
 /// A request that was made.
 #[derive(Clone, Debug)]
 pub struct Asked {
+    /// The number of who has asked.
+    person: usize,
     /// The grant's name.
     pub name: String,
     /// The grant's uid.
@@ -71,24 +74,39 @@ impl Crowd {
 
     async fn ask_once(&self, person: usize, request: &Value) -> Result<Asked> {
         let path = AccessGrant::url_path(&(), Some(self.namespace));
-        let mut asking =
+        let asking =
             Request::new(path).create(&PostParams::default(), request.to_string().into_bytes())?;
-        let headers = asking.headers_mut();
-        headers.append("Impersonate-User", user(person).parse()?);
-        for group in [ENGINEERING, self.group, AUTHENTICATED] {
-            headers.append("Impersonate-Group", group.parse()?);
-        }
         let at = stopwatch::now();
-        let made: PartialObjectMeta<AccessGrant> = self
-            .admin
-            .request(asking)
-            .await
-            .with_context(|| format!("cannot ask in the name of {}", user(person)))?;
+        let made = self.send(person, asking).await?;
         Ok(Asked {
+            person,
             name: made.name_any(),
             uid: made.uid().unwrap_or_default(),
             at,
         })
+    }
+
+    /// Whoever has made a request asks for the next link.
+    pub async fn ask_for_renewal(&self, asked: &Asked) -> Result<()> {
+        let path = AccessGrant::url_path(&(), Some(self.namespace));
+        let change = Patch::Merge(stage::renewal());
+        let asking = Request::new(path).patch(&asked.name, &PatchParams::default(), &change)?;
+        self.send(asked.person, asking).await.map(drop)
+    }
+
+    /// Sends a request in somebody's name.
+    async fn send(
+        &self,
+        person: usize,
+        mut request: http::Request<Vec<u8>>,
+    ) -> Result<PartialObjectMeta<AccessGrant>> {
+        let headers = request.headers_mut();
+        headers.append("Impersonate-User", user(person).parse()?);
+        for group in [ENGINEERING, self.group, AUTHENTICATED] {
+            headers.append("Impersonate-Group", group.parse()?);
+        }
+        let answer = self.admin.request(request).await;
+        answer.with_context(|| format!("cannot ask in the name of {}", user(person)))
     }
 }
 

@@ -50,7 +50,7 @@ impl Load {
         let mut first = None;
         let mut last = 0.0;
         for round in 1..=rounds {
-            self.renew_all(&asked, round + 1).await?;
+            self.renew_all(&crowd, &asked, round + 1).await?;
             self.rest().await?;
             last = self.replicas()?.memory()?.anonymous;
             first.get_or_insert(last);
@@ -67,17 +67,18 @@ impl Load {
     }
 
     /// Has each loan get its next link, which is the one with this number.
-    async fn renew_all(&self, asked: &[Asked], number: u32) -> Result<()> {
+    async fn renew_all(&self, crowd: &Crowd, asked: &[Asked], number: u32) -> Result<()> {
         let began = stopwatch::now();
         let count = self.progress.count("further links", asked.len());
         let stage = &self.ground.stage;
         let records = Api::<AccessRecord>::namespaced(stage.admin.clone(), PLATFORM);
-        let renewals = asked.iter().map(|Asked { name, uid, .. }| {
+        let renewals = asked.iter().map(|asked| {
             let (records, count) = (&records, &count);
             async move {
-                stage.ask_to_renew(&stage.admin, GROWTH, name, uid).await?;
+                stage.delete_link(&asked.uid).await?;
+                crowd.ask_for_renewal(asked).await?;
                 let has_it = async || {
-                    let links = records.get(uid).await.ok()?.spec.links;
+                    let links = records.get(&asked.uid).await.ok()?.spec.links;
                     let last = links.last().filter(|link| link.sequence == number)?;
                     (last.outcome == Some(LinkOutcome::Issued)).then_some(())
                 };
