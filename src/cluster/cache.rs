@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use tokio::sync::watch;
 
-use super::index::{Mark, Marks};
+use super::index::{Mark, Marks, Rank, Tally};
 use super::prune::Keeps;
 use known::Known;
 
@@ -183,15 +183,17 @@ impl<K: Resource> Cache<K> {
         newest.cloned().collect()
     }
 
-    /// Looks at the objects with this mark, the oldest first, until it has seen enough.
-    pub fn walk(&self, mark: &Mark, mut look: impl FnMut(&K) -> ControlFlow<()>) {
-        let known = self.read();
-        for object in known.having(mark) {
+    /// Counts the objects of one lane with this mark, the oldest first, until it has been enough: by what the index says of them.
+    pub fn count(
+        &self,
+        mark: &Mark,
+        lane: &str,
+        mut count: impl FnMut(&Rank, Tally) -> ControlFlow<()>,
+    ) {
+        self.read().count(mark, lane, |rank, tally| {
             self.visits.one();
-            if look(object).is_break() {
-                return;
-            }
-        }
+            count(rank, tally)
+        });
     }
 
     /// The keys of all objects.

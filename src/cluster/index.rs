@@ -4,12 +4,14 @@
 //! many there are.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use kube::ResourceExt;
 
 use super::cache::Key;
-use crate::api::{AccessDecision, AccessGrant, AccessRecord, Decision, Identity};
+use crate::api::{AccessDecision, AccessGrant, AccessRecord, Decision, Identity, Phase};
 use crate::plan::in_line::Standing;
 use crate::plan::over::is_turned_away;
 use crate::plan::record::is_of_a_loan;
@@ -41,16 +43,33 @@ pub(super) struct Marked {
     /// Those of one lane are in order among themselves.
     lane: String,
     rank: Rank,
+    tally: Tally,
 }
 
 /// When an object was made, in seconds, and what tells it from others of that second.
-type Rank = (i64, String);
+pub type Rank = (i64, String);
+
+/// What is counted of an object without looking at it: it lies in the index itself, so that thousands are counted in no time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Of a request that waits for a decision: its flow, by [`flow_mark`].
+    pub waits_by: Option<u64>,
+    /// Of a request: nobody has looked at it yet.
+    pub is_new: bool,
+}
+
+/// What stands for a flow's uid in a [`Tally`].
+pub fn flow_mark(uid: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    uid.hash(&mut hasher);
+    hasher.finish()
+}
 
 /// The marks of a kind's objects.
 pub(super) type Marks<K> = fn(&K) -> Vec<Marked>;
 
 /// The objects of one lane, in their order.
-type Lane<K> = BTreeMap<(Rank, Arc<Key>), Arc<K>>;
+type Lane<K> = BTreeMap<(Rank, Arc<Key>), (Tally, Arc<K>)>;
 
 /// Which objects have which mark.
 pub(super) struct Index<K> {
@@ -67,15 +86,19 @@ impl<K> Index<K> {
     }
 
     pub(super) fn add(&mut self, key: &Arc<Key>, object: &Arc<K>) {
-        for Marked { mark, lane, rank } in (self.marks)(object) {
-            let lanes = self.lanes.entry(mark).or_default();
-            let lane = lanes.entry(lane).or_default();
-            lane.insert((rank, key.clone()), object.clone());
+        for marked in (self.marks)(object) {
+            let lanes = self.lanes.entry(marked.mark).or_default();
+            let lane = lanes.entry(marked.lane).or_default();
+            let place = (marked.rank, key.clone());
+            lane.insert(place, (marked.tally, object.clone()));
         }
     }
 
     pub(super) fn remove(&mut self, key: &Arc<Key>, object: &K) {
-        for Marked { mark, lane, rank } in (self.marks)(object) {
+        for marked in (self.marks)(object) {
+            let Marked {
+                mark, lane, rank, ..
+            } = marked;
             let Some(lanes) = self.lanes.get_mut(&mark) else {
                 continue;
             };
@@ -99,13 +122,29 @@ impl<K> Index<K> {
     /// The objects with this mark, those of each lane from the oldest on.
     pub(super) fn having(&self, mark: &Mark) -> impl Iterator<Item = &Arc<K>> {
         let lanes = self.lanes.get(mark).into_iter().flat_map(BTreeMap::values);
-        lanes.flat_map(BTreeMap::values)
+        lanes.flat_map(BTreeMap::values).map(|(_, object)| object)
+    }
+
+    /// Counts the objects of one lane with this mark, the oldest first, until it has been enough.
+    pub(super) fn count(
+        &self,
+        mark: &Mark,
+        lane: &str,
+        mut count: impl FnMut(&Rank, Tally) -> ControlFlow<()>,
+    ) {
+        let lane = self.lanes.get(mark).and_then(|lanes| lanes.get(lane));
+        for ((rank, _), (tally, _)) in lane.into_iter().flatten() {
+            if count(rank, *tally).is_break() {
+                return;
+            }
+        }
     }
 
     /// So many objects of each lane with this mark, the newest.
     pub(super) fn newest(&self, mark: &Mark, most: usize) -> impl Iterator<Item = &Arc<K>> {
         let lanes = self.lanes.get(mark).into_iter().flat_map(BTreeMap::values);
-        lanes.flat_map(move |lane| lane.values().rev().take(most))
+        let newest = lanes.flat_map(move |lane| lane.values().rev().take(most));
+        newest.map(|(_, object)| object)
     }
 }
 
@@ -116,13 +155,30 @@ pub(super) fn unmarked<K>(_: &K) -> Vec<Marked> {
 
 /// In one lane, by when they were made.
 pub(super) fn marked(mark: Mark, object: &impl ResourceExt, tie: Option<String>) -> Marked {
-    let made = object.creation_timestamp();
-    let second = made.map_or(i64::MIN, |made| made.0.as_second());
     Marked {
         mark,
         lane: String::new(),
-        rank: (second, tie.unwrap_or_default()),
+        rank: rank(object, tie),
+        tally: Tally::default(),
     }
+}
+
+fn rank(object: &impl ResourceExt, tie: Option<String>) -> Rank {
+    let made = object.meta().creation_timestamp.as_ref();
+    let second = made.map_or(i64::MIN, |made| made.0.as_second());
+    (second, tie.unwrap_or_default())
+}
+
+/// Where a request stands among those of its lane.
+pub fn rank_of(grant: &AccessGrant) -> Rank {
+    rank(grant, grant.uid())
+}
+
+/// The namespace of the integration that is asked, which is the lane of a request.
+pub fn ledger_of(grant: &AccessGrant) -> &str {
+    let named = grant.spec.integration.namespace.as_deref();
+    let own = grant.metadata.namespace.as_deref();
+    named.or(own).unwrap_or_default()
 }
 
 /// What was turned away is found by its name only: it is not looked at when something changes.
@@ -132,13 +188,29 @@ pub(super) fn of_grant(grant: &AccessGrant) -> Vec<Marked> {
     }
     let namespace = Mark::Namespace(grant.namespace().unwrap_or_default());
     let requester = grant.spec.requester.as_ref().map(|by| by.username.clone());
-    let stands = requester.and_then(|requester| match Standing::of(grant) {
+    let standing = Standing::of(grant);
+    let stands = requester.and_then(|requester| match standing {
         Standing::HasPlace => Some(Mark::WithPlace(requester)),
         Standing::InLine | Standing::New => Some(Mark::InLine(requester)),
         Standing::Gone => None,
     });
-    let marks = stands.into_iter().chain([namespace]);
-    marks.map(|mark| marked(mark, grant, grant.uid())).collect()
+    let stands = stands.map(|mark| Marked {
+        lane: ledger_of(grant).to_owned(),
+        tally: tally(grant, standing),
+        ..marked(mark, grant, grant.uid())
+    });
+    let here = marked(namespace, grant, grant.uid());
+    stands.into_iter().chain([here]).collect()
+}
+
+fn tally(grant: &AccessGrant, standing: Standing) -> Tally {
+    let status = grant.status.as_ref();
+    let pending = status.filter(|status| status.phase == Some(Phase::Pending));
+    let terms = pending.and_then(|status| status.terms.as_ref());
+    Tally {
+        waits_by: terms.map(|terms| flow_mark(&terms.flow.uid)),
+        is_new: standing == Standing::New,
+    }
 }
 
 /// Each person's decisions of each kind are by themselves, so that none of them hides those of somebody else, nor a Deny behind Approves.

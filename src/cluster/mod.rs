@@ -55,7 +55,7 @@ pub use claim::{ClaimError, LINKS_LEASE};
 pub use connect::{ConnectError, KubeAccess, connect, install_tls};
 pub use errors::{ApiError, Trouble};
 pub use events::{Events, Notice};
-pub use index::{Mark, decided_by, denied_to};
+pub use index::{Mark, Rank, Tally, decided_by, denied_to, flow_mark, ledger_of, rank_of};
 pub use install::Install;
 pub use kinds::Kind;
 pub use kubeconfig::{KubeconfigProblem, Overrides};

@@ -1,6 +1,7 @@
 //! What a cache knows, and what it keeps in mind to tell late news from new ones.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,7 +9,7 @@ use kube::Resource;
 
 use super::Key;
 use super::shelf::{IsHistory, Shelf};
-use crate::cluster::index::{Index, Mark, Marks};
+use crate::cluster::index::{Index, Mark, Marks, Rank, Tally};
 
 /// The objects; and, each for as long as it is needed, what tells late news from new ones.
 pub(super) struct Known<K> {
@@ -95,6 +96,15 @@ impl<K: Resource> Known<K> {
 
     pub(super) fn having(&self, mark: &Mark) -> impl Iterator<Item = &Arc<K>> {
         self.index.having(mark)
+    }
+
+    pub(super) fn count(
+        &self,
+        mark: &Mark,
+        lane: &str,
+        count: impl FnMut(&Rank, Tally) -> ControlFlow<()>,
+    ) {
+        self.index.count(mark, lane, count);
     }
 
     /// Whether all that is known of an object is that it is history.

@@ -27,7 +27,7 @@ use kube::ResourceExt;
 use kube::api::ObjectMeta;
 
 use crate::api::{AccessGrant, AccessGrantStatus, AccessRecord, AccessRecordSpec, Phase};
-use crate::cluster::{ApiError, Cluster, Events, Key, Notice, Trouble};
+use crate::cluster::{ApiError, Cluster, Events, Key, Notice, Trouble, ledger_of};
 use crate::plan::effect::{Effect, Note, Plan};
 use crate::plan::grant::plan;
 use crate::plan::observed::Observed;
@@ -57,10 +57,9 @@ pub struct LoanKey {
 
 impl LoanKey {
     fn of_grant(grant: &AccessGrant) -> Self {
-        let own = grant.namespace().unwrap_or_default();
         Self {
             uid: grant.uid().unwrap_or_default(),
-            ledger: grant.spec.integration.namespace.clone().unwrap_or(own),
+            ledger: ledger_of(grant).to_owned(),
             grant: Key::of(grant),
         }
     }

@@ -70,7 +70,7 @@ impl Loans {
         });
         if let (Some(grant), None, false) = (&seen.grant, &seen.record, seen.history) {
             let counted = worth_counting(seen.flows.iter().map(AsRef::as_ref));
-            (seen.usage, seen.ahead) = self.usage(key, grant, counted);
+            (seen.usage, seen.ahead) = self.usage(key, grant, &seen.flows, counted);
         }
         if seen.grant.is_none() && seen.record.is_none() && !seen.history {
             let gone = self.gone.seen(key, self.clock.now());

@@ -4,16 +4,15 @@
 //! creation has not been answered; until the watch or a read has settled it, its place counts as taken, or two requests could
 //! both get the last one.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt;
 use tokio::sync::OwnedMutexGuard;
 
-use crate::api::{AccessGrant, AccessGrantStatus, AccessRecord, Phase, Time};
-use crate::cluster::{ApiError, Mark, Trouble};
+use crate::api::{AccessFlow, AccessGrant, AccessGrantStatus, AccessRecord, Phase};
+use crate::cluster::{ApiError, Mark, Tally, Trouble, flow_mark, rank_of};
 use crate::plan::in_line::Standing;
 use crate::plan::observed::{Ahead, Usage};
 
@@ -135,83 +134,105 @@ impl Loans {
         Ok(record)
     }
 
-    /// What the requester has by each flow, this request not counted; and how many of their requests come before it in line, of which at
-    /// most so many are counted.
+    /// What the requester has by each of these flows, this request not counted; and how many of their requests come before it in line, of
+    /// which at most so many are counted.
     pub(super) fn usage(
         &self,
         key: &LoanKey,
         grant: &AccessGrant,
+        flows: &[Arc<AccessFlow>],
         counted: u32,
     ) -> (BTreeMap<String, Usage>, Ahead) {
-        let (mut usage, mut ahead) = (BTreeMap::<String, Usage>::new(), Ahead::default());
         let Some(requester) = &grant.spec.requester else {
-            return (usage, ahead);
+            return Default::default();
         };
+        let mut usage = self.loans_of(key, &requester.username);
+        // One that has been approved waits for nobody's approval any more.
+        if grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Issuing) {
+            return (usage, Ahead::default());
+        }
+        let (pending, ahead) = self.before(key, grant, &requester.username, counted);
+        for uid in flows.iter().filter_map(|flow| flow.metadata.uid.as_ref()) {
+            if let Some(pending) = pending.get(&flow_mark(uid)) {
+                usage.entry(uid.clone()).or_default().pending = *pending;
+            }
+        }
+        (usage, ahead)
+    }
+
+    /// The loans that a person has by each flow, this one not counted.
+    fn loans_of(&self, key: &LoanKey, requester: &str) -> BTreeMap<String, Usage> {
+        let mut usage = BTreeMap::<String, Usage>::new();
         // Looked at before the records: what is settled in between is counted by its record.
-        let in_doubt = self.places.of(&requester.username);
-        let by_them = Mark::Requester(requester.username.clone());
-        let mut records = self.cluster.records.having(&by_them);
-        records.retain(|record| {
-            record.namespace().as_deref() == Some(&key.ledger) && record.spec.grant.uid != key.uid
-        });
-        let known: HashSet<_> = records
-            .iter()
-            .map(|record| &record.spec.grant.uid)
-            .collect();
-        let may_exist = in_doubt.into_iter().filter(|(other, _)| {
-            other.ledger == key.ledger && other.uid != key.uid && !known.contains(&other.uid)
+        let mut may_exist = self.places.of(requester);
+        may_exist.retain(|(other, _)| other.ledger == key.ledger && other.uid != key.uid);
+        let by_them = Mark::Requester(requester.to_owned());
+        let records = self.cluster.records.having(&by_them);
+        let others = records.iter().filter(|record| {
+            record.metadata.namespace.as_deref() == Some(&key.ledger)
+                && record.spec.grant.uid != key.uid
         });
         let now = self.clock.now();
-        for record in &records {
-            let by_flow = usage.entry(record.spec.terms.flow.uid.clone());
-            by_flow.or_default().count_loan(&record.spec, now);
+        for record in others {
+            may_exist.retain(|(other, _)| other.uid != record.spec.grant.uid);
+            let flow = &record.spec.terms.flow.uid;
+            if let Some(by_flow) = usage.get_mut(flow) {
+                by_flow.count_loan(&record.spec, now);
+            } else {
+                let by_flow = usage.entry(flow.clone()).or_default();
+                by_flow.count_loan(&record.spec, now);
+            }
         }
         for (_, flow) in may_exist {
             usage.entry(flow).or_default().active += 1;
         }
-        // One that has been approved waits for nobody's approval any more.
-        if grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Issuing) {
-            return (usage, ahead);
-        }
-        let is_other = |other: &AccessGrant| {
-            other.uid().as_deref() != Some(&key.uid)
-                && LoanKey::of_grant(other).ledger == key.ledger
-        };
-        let mut count_pending = |other: &AccessGrant| {
-            let flow = other.status.as_ref().and_then(flow_of);
-            if let Some(flow) = flow.filter(|_| is_pending(other)) {
-                usage.entry(flow.to_owned()).or_default().pending += 1;
+        usage
+    }
+
+    /// How many of a person's requests wait for approval by each flow, of those that come before this one; and how many are in line before it.
+    fn before(
+        &self,
+        key: &LoanKey,
+        grant: &AccessGrant,
+        requester: &str,
+        counted: u32,
+    ) -> (HashMap<u64, u32>, Ahead) {
+        let (mut pending, mut ahead) = (HashMap::new(), Ahead::default());
+        let mut count_pending = |tally: Tally| {
+            if let Some(flow) = tally.waits_by {
+                *pending.entry(flow).or_default() += 1;
             }
         };
-        let has_place = Standing::of(grant) == Standing::HasPlace;
-        let with_place = Mark::WithPlace(requester.username.clone());
-        self.cluster.grants.walk(&with_place, |other| {
-            if has_place && turn(other) >= turn(grant) {
+        let (mine, has_place) = (rank_of(grant), Standing::of(grant) == Standing::HasPlace);
+        let with_place = Mark::WithPlace(requester.to_owned());
+        let grants = &self.cluster.grants;
+        // In this order requests get their places: whoever has one keeps it, also while the request waits for something else. Times are
+        // whole seconds, so of two requests of one second the uid says which one comes first.
+        grants.count(&with_place, &key.ledger, |rank, tally| {
+            if has_place && *rank >= mine {
                 return ControlFlow::Break(());
             }
-            if is_other(other) {
-                count_pending(other);
+            if *rank != mine {
+                count_pending(tally);
             }
             ControlFlow::Continue(())
         });
-        if has_place {
-            return (usage, ahead);
-        }
-        let in_line = Mark::InLine(requester.username.clone());
-        self.cluster.grants.walk(&in_line, |other| {
-            if turn(other) >= turn(grant) || ahead.in_line.saturating_add(ahead.new) >= counted {
-                return ControlFlow::Break(());
-            }
-            if is_other(other) {
-                match Standing::of(other) {
-                    Standing::New => ahead.new += 1,
-                    _ => ahead.in_line += 1,
+        if !has_place {
+            let in_line = Mark::InLine(requester.to_owned());
+            grants.count(&in_line, &key.ledger, |rank, tally| {
+                let before = ahead.in_line.saturating_add(ahead.new);
+                if *rank >= mine || before >= counted {
+                    return ControlFlow::Break(());
                 }
-                count_pending(other);
-            }
-            ControlFlow::Continue(())
-        });
-        (usage, ahead)
+                match tally.is_new {
+                    true => ahead.new += 1,
+                    false => ahead.in_line += 1,
+                }
+                count_pending(tally);
+                ControlFlow::Continue(())
+            });
+        }
+        (pending, ahead)
     }
 
     /// A request that goes by another flow than before leaves its place in that one to others of its requester.
@@ -227,17 +248,6 @@ impl Loans {
 /// The uid of the flow by which a loan was agreed on.
 fn flow_of(status: &AccessGrantStatus) -> Option<&str> {
     status.terms.as_ref().map(|terms| terms.flow.uid.as_str())
-}
-
-/// In this order requests get their places: whoever has one keeps it, also while the request waits for something else. Times are whole seconds, so of two requests of one second the uid
-/// says which one comes first. The index of the cache has the same order.
-fn turn(grant: &AccessGrant) -> (bool, Option<Time>, Option<String>) {
-    let has_a_place = Standing::of(grant) == Standing::HasPlace;
-    (!has_a_place, grant.creation_timestamp(), grant.uid())
-}
-
-fn is_pending(grant: &AccessGrant) -> bool {
-    grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Pending)
 }
 
 #[cfg(test)]
@@ -288,40 +298,6 @@ mod tests {
             takes.then_some("alice")
         );
         assert_eq!(places.of("alice"), []);
-    }
-
-    #[test]
-    fn who_has_a_place_is_not_displaced_by_another_request_of_the_same_second() {
-        let grant = |uid: &str, second: u32, accepted: Option<&str>| -> AccessGrant {
-            let conditions = accepted.map(|reason| {
-                serde_json::json!({
-                    "type": "Accepted", "status": "Unknown", "reason": reason, "message": "",
-                    "lastTransitionTime": "2026-11-23T10:00:09Z",
-                })
-            });
-            let terms = accepted.map(|_| record().spec.terms);
-            serde_json::from_value(serde_json::json!({
-                "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrant",
-                "metadata": { "name": uid, "uid": uid, "creationTimestamp": format!("2026-11-23T10:00:0{second}Z") },
-                "spec": { "integration": { "name": "prod" }, "item": { "vault": "v", "item": "i" } },
-                "status": { "phase": "Pending", "conditions": Vec::from_iter(conditions), "terms": terms },
-            }))
-            .expect("a grant")
-        };
-        let has_one = grant("z", 0, Some("FlowChosen"));
-        let in_order = [
-            // As after a restart, until the vaults are listed.
-            &grant("y", 0, Some("IntegrationNotReady")),
-            &has_one,
-            &grant("a", 0, None),
-            &grant("b", 0, Some("LimitReached")),
-            &grant("0", 1, None),
-        ];
-        assert!(in_order.is_sorted_by_key(|grant| turn(grant)));
-        assert!(
-            turn(&grant("a", 0, Some("FlowChosen"))) < turn(&has_one),
-            "both got in at once"
-        );
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! How many objects a pass looks at: what one person makes, however much, is no work for the passes of others.
 
+use std::collections::HashSet;
+
 use super::*;
 use crate::api::{AccessDecision, AccessFlow, OnePasswordIntegration};
 use crate::manifests::Releases;
 use crate::onepassword::{Accounts, OnePassword, ServiceAccountToken};
-use crate::runtime::Supervisor;
+use crate::runtime::{Class, Supervisor, Urgency};
 use crate::telemetry::Metrics;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -212,4 +214,99 @@ async fn of_a_request_that_was_turned_away_its_uid_is_kept_and_nothing_looks_at_
     let outcome = loans.look(&LoanKey::of_grant(&kept)).await;
     assert!(matches!(outcome, Ok(Outcome::Waiting(Some(_)))));
     assert_eq!(loans.visited() - before, 1);
+}
+
+/// What the status of a request says that a flow covers, or would cover.
+fn agreed(phase: &str, reason: &str) -> Value {
+    let (by, with) = (
+        |uid: &str| json!({ "namespace": "keyloan", "name": uid, "uid": uid }),
+        |id: &str| json!({ "id": id, "title": id }),
+    );
+    let mut status = said(phase, reason);
+    status["terms"] = json!({
+        "integration": by("prod"), "account": "a", "flow": by("oncall"), "flowGeneration": 1,
+        "vault": with("v"), "item": with("i"), "itemUpdatedAt": "2026-11-23T10:00:00Z",
+        "recipients": [], "duration": "1h", "viewOnce": false, "linkLifetime": "1h", "renewal": "Never",
+    });
+    status
+}
+
+/// Times are whole seconds: of two requests of one second the uid says which one came first, unless one of them has its place already.
+#[tokio::test]
+async fn who_has_a_place_is_not_displaced_by_another_request_of_the_same_second() {
+    let loans = loans().await;
+    let at_once = |uid: &str, number, status| {
+        let mut grant = request("alice", number, status);
+        (grant.metadata.name, grant.metadata.uid) = (Some(uid.into()), Some(uid.into()));
+        grant
+    };
+    let in_order = [
+        // As after a restart, until the vaults are listed.
+        at_once("y", 0, agreed("Pending", "IntegrationNotReady")),
+        at_once("z", 0, agreed("Pending", "FlowChosen")),
+        at_once("a", 0, Value::Null),
+        at_once("b", 0, agreed("Pending", "LimitReached")),
+        at_once("0", 1, Value::Null),
+    ];
+    for grant in &in_order {
+        loans.cluster.grants.cache().learn(grant.clone());
+    }
+    let mut stand = Vec::new();
+    for grant in &in_order {
+        let (seen, _) = loans.watched(grant).await;
+        let pending = seen.usage.get("oncall").map_or(0, |usage| usage.pending);
+        stand.push((pending, seen.ahead.in_line, seen.ahead.new));
+    }
+    let expected = [(0, 0, 0), (1, 0, 0), (2, 0, 0), (2, 0, 1), (3, 1, 1)];
+    assert_eq!(stand, expected, "pending, in line and new before each");
+}
+
+/// It would be a work that grows with the square of their number.
+#[tokio::test]
+async fn a_new_request_has_none_of_its_requesters_others_looked_at() {
+    let loans = loans().await;
+    let passes = Passes::new("loan", loans.clock.clone(), Arc::new(Metrics::new()));
+    loans.subscribe(&passes);
+    let looked_at = Arc::new(Mutex::new(Vec::new()));
+    let looks = looked_at.clone();
+    let running = passes.run(
+        HashSet::new,
+        |_| Class::of(Urgency::Request),
+        move |key: LoanKey| {
+            looks.lock().expect("fine").push(key);
+            std::future::ready(Outcome::Waiting(None))
+        },
+    );
+    let _running = tokio::spawn(running);
+    // Waits until so many were looked at, and lets whatever else was asked for come to its pass.
+    let until = async |count: usize| {
+        let is_there = async {
+            while looked_at.lock().expect("fine").len() < count {
+                tokio::task::yield_now().await;
+            }
+            for _ in 0..1_000 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let within = std::time::Duration::from_secs(30);
+        tokio::time::timeout(within, is_there).await.ok();
+        std::mem::take(&mut *looked_at.lock().expect("fine")).len()
+    };
+    // What is asked for before the passes run is asked for in vain.
+    assert_eq!(until(0).await, 0);
+    for number in 0..50 {
+        let waits = request("mallory", number, said("Pending", "LimitReached"));
+        let key = LoanKey::of_grant(&waits);
+        loans.rivals.note("mallory", &key, waits.status.as_ref());
+        loans.cluster.grants.cache().learn(waits);
+    }
+    assert_eq!(until(50).await, 50);
+    let mut other = request("mallory", 50, Value::Null);
+    loans.cluster.grants.cache().learn(other.clone());
+    assert_eq!(until(1).await, 1);
+    // One that is over leaves its place to them.
+    other.status = serde_json::from_value(said("Denied", "FlowChosen")).expect("a status");
+    other.metadata.resource_version = Some("3".into());
+    loans.cluster.grants.cache().learn(other);
+    assert_eq!(until(51).await, 51);
 }

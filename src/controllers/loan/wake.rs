@@ -90,8 +90,9 @@ impl Loans {
         let known = self.cluster.grants.get(&Key::of(grant));
         let is_there = known.is_some_and(|known| known.uid() == grant.uid());
         let phase = grant.status.as_ref().and_then(|s| s.phase);
-        let waits = is_there && phase == Some(Phase::Pending);
-        // One that was turned away took nobody's place.
+        // One that nobody has looked at has taken nobody's place yet,
+        let waits = is_there && phase.is_none_or(|phase| phase == Phase::Pending);
+        // and one that was turned away took none.
         let leaves_a_place = !waits && !is_turned_away(grant);
         if let (true, Some(by)) = (leaves_a_place, &grant.spec.requester) {
             self.ask_rivals(&by.username);
