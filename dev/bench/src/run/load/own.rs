@@ -43,7 +43,7 @@ impl Load {
                 LOAN_MILLISECONDS,
             ),
             (
-                "a loan, beside all of them",
+                "a loan, beside those that wait",
                 loans_beside,
                 LOAN_MILLISECONDS,
             ),
