@@ -65,8 +65,7 @@ const SOMEWHERE: [(&str, &str); 3] = [
         OPERATOR_NAMESPACE,
         "
 accessgrants.keyloan.dev: create
-configmaps \"keyloan-boundary\": create get patch
-configmaps \"keyloan-usage\": create get patch
+configmaps \"keyloan-boundary\" \"keyloan-usage\": create get patch
 leases.coordination.k8s.io: create get update
 ",
     ),
