@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::api::ObjectMeta;
 
 use crate::api::{
-    AccessFlow, AccessGrant, ApprovalMode, ConsideredFlow, FlowLimits, Identity,
+    AccessFlow, AccessGrant, AccessGrantStatus, ApprovalMode, ConsideredFlow, FlowLimits, Identity,
     OnePasswordIntegration,
 };
 
@@ -129,6 +129,18 @@ pub fn choose(
         outcome: Err(closest.map_or_else(none, |(_, objection)| objection)),
         considered,
     }
+}
+
+/// The flows by which a request would go if its requester had less by them; `None` if there may be more than the status shows.
+pub fn full_for(status: &AccessGrantStatus) -> Option<Vec<&str>> {
+    let considered = &status.considered_flows;
+    let is_full = |flow: &&ConsideredFlow| {
+        let said = flow.reason.strip_prefix(reasons::LIMIT_REACHED);
+        said.is_some_and(|rest| rest.starts_with(':'))
+    };
+    let full = considered.iter().filter(is_full);
+    let full: Vec<_> = full.map(|flow| flow.name.as_str()).collect();
+    (considered.len() < SHOWN && !full.is_empty()).then_some(full)
 }
 
 fn not_chosen(flow: &AccessFlow, why: &Objection) -> ConsideredFlow {

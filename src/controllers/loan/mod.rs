@@ -209,7 +209,7 @@ impl Loans {
                 return Ok(Outcome::Waiting(doubtful_until));
             }
             self.memories.forget(&key.uid);
-            self.rivals.forget(key);
+            self.ask_each(self.rivals.forget(key));
             return Ok(Outcome::Gone);
         }
         let Plan {
@@ -218,8 +218,8 @@ impl Loans {
             wake,
             notes,
         } = plan(&seen, self.clock.now());
-        if let Some(requester) = seen.grant.as_ref().and_then(|g| g.spec.requester.as_ref()) {
-            self.rivals.note(&requester.username, key, status.as_ref());
+        if let Some(grant) = &seen.grant {
+            self.ask_each(self.rivals.note(key, grant, status.as_ref()));
         }
         if let Some(effect) = effect {
             let meanwhile = Meanwhile {
@@ -249,7 +249,7 @@ impl Loans {
         }
         if self.cluster.records.is_history(&key.record()) || self.has_become_history(key) {
             self.memories.forget(&key.uid);
-            self.rivals.forget(key);
+            self.ask_each(self.rivals.forget(key));
             if seen.grant.is_none() {
                 return Ok(Outcome::Gone);
             }
@@ -278,7 +278,7 @@ impl Loans {
 
     async fn forget_soon(&self, key: &LoanKey, grant: &AccessGrant) -> Result<Outcome, ApiError> {
         self.memories.forget(&key.uid);
-        self.rivals.forget(key);
+        self.ask_each(self.rivals.forget(key));
         let until = turned_away_until(grant);
         if until.is_none_or(|until| until > self.clock.now()) {
             return Ok(Outcome::Waiting(until));

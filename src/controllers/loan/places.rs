@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::api::{AccessFlow, AccessGrant, AccessGrantStatus, AccessRecord, Phase};
-use crate::cluster::{ApiError, Mark, Tally, Trouble, flow_mark, rank_of};
+use crate::cluster::{ApiError, Mark, Tally, Trouble, flow_mark, ledger_of, rank_of};
 use crate::plan::in_line::Standing;
 use crate::plan::observed::{Ahead, Usage};
 
@@ -129,7 +129,7 @@ impl Loans {
             && let Some(requester) = self.places.settle(key)
             && record.is_none()
         {
-            self.ask_rivals(&requester);
+            self.ask_rivals(&requester, None);
         }
         Ok(record)
     }
@@ -237,17 +237,14 @@ impl Loans {
 
     /// A request that goes by another flow than before leaves its place in that one to others of its requester.
     pub(super) fn give_up_place(&self, before: &AccessGrant, now: &AccessGrantStatus) {
-        let flow_before = before.status.as_ref().and_then(flow_of);
-        let has_left = flow_before.is_some_and(|flow| flow_of(now) != Some(flow));
-        if let (true, Some(requester)) = (has_left, &before.spec.requester) {
-            self.ask_rivals(&requester.username);
+        let flow = |status: &AccessGrantStatus| status.terms.as_ref().map(|t| t.flow.clone());
+        let left = before.status.as_ref().and_then(flow);
+        let left = left.filter(|left| flow(now).is_none_or(|now| now.uid != left.uid));
+        if let (Some(left), Some(requester)) = (left, &before.spec.requester) {
+            let place = (ledger_of(before), left.name.as_str());
+            self.ask_rivals(&requester.username, Some(place));
         }
     }
-}
-
-/// The uid of the flow by which a loan was agreed on.
-fn flow_of(status: &AccessGrantStatus) -> Option<&str> {
-    status.terms.as_ref().map(|terms| terms.flow.uid.as_str())
 }
 
 #[cfg(test)]

@@ -1,50 +1,135 @@
-//! Requests that wait for a place: when a loan or an older request of the same person ends, they are looked at again. A loan that has
-//! ended while a link of it may open keeps its place until then: each plan knows when that is.
+//! Requests that wait for a place: when a loan or an older request of the same person ends, those that come first in line for the flow are
+//! looked at again. A loan that has ended while a link of it may open keeps its place until then: each plan knows when that is.
+//!
+//! Only the first few are looked at, or each end of one of a person's thousand requests would be a work of thousands. Whoever leaves the
+//! line, for a place or for good, has the next ones looked at.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::api::{ACCEPTED, AccessGrantStatus};
+use crate::api::{ACCEPTED, AccessGrant, AccessGrantStatus};
+use crate::cluster::{Rank, rank_of};
+use crate::plan::flow::full_for;
 use crate::plan::reasons::grant::LIMIT_REACHED;
 
 use super::LoanKey;
 
-/// The requests that wait because their requester has as much as a flow allows, by the requester's name.
+/// So many of a line are looked at when a place may have become free: one takes it, and another one may have been faster.
+const FIRST: usize = 2;
+
+/// The requests that wait because their requester has as much as a flow allows.
 #[derive(Default)]
-pub(super) struct Rivals(Mutex<HashMap<String, HashSet<LoanKey>>>);
+pub(super) struct Rivals(Mutex<Lines>);
+
+#[derive(Default)]
+struct Lines {
+    lines: HashMap<Line, BTreeMap<Rank, LoanKey>>,
+    /// Where each of them waits.
+    waits: HashMap<LoanKey, (Rank, BTreeSet<Line>)>,
+}
+
+/// What requests wait for: a place by a flow.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Line {
+    requester: String,
+    ledger: String,
+    /// The flow's name; `None` if there are more flows than a status shows.
+    flow: Option<String>,
+}
+
+impl Line {
+    /// For a place of this person by a flow of this namespace.
+    pub(super) fn of(requester: &str, ledger: &str, flow: Option<&str>) -> Self {
+        Self {
+            requester: requester.to_owned(),
+            ledger: ledger.to_owned(),
+            flow: flow.map(str::to_owned),
+        }
+    }
+}
 
 impl Rivals {
-    /// Takes in how a request of this person stands.
-    pub(super) fn note(&self, requester: &str, key: &LoanKey, status: Option<&AccessGrantStatus>) {
-        let conditions = status.map_or(&[][..], |s| &s.conditions);
-        let waits = conditions
-            .iter()
-            .any(|c| c.type_ == ACCEPTED && c.reason == LIMIT_REACHED);
-        let mut rivals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if waits {
-            let of_them = rivals.entry(requester.to_owned()).or_default();
-            of_them.insert(key.clone());
-        } else if let Some(of_them) = rivals.get_mut(requester) {
-            of_them.remove(key);
-            if of_them.is_empty() {
-                rivals.remove(requester);
+    /// Takes in how a request stands; returns those that are to be looked at because it waits no more where it did.
+    pub(super) fn note(
+        &self,
+        key: &LoanKey,
+        grant: &AccessGrant,
+        status: Option<&AccessGrantStatus>,
+    ) -> BTreeSet<LoanKey> {
+        let mut lines = BTreeSet::new();
+        if let (Some(status), Some(requester)) = (status, &grant.spec.requester)
+            && waits(status)
+        {
+            let line = |flow| Line::of(&requester.username, &key.ledger, flow);
+            match full_for(status) {
+                Some(flows) => lines.extend(flows.into_iter().map(|flow| line(Some(flow)))),
+                None => drop(lines.insert(line(None))),
+            }
+        }
+        self.lock().put(key, rank_of(grant), lines)
+    }
+
+    /// Forgets a request that is gone; returns those that are to be looked at because of that.
+    pub(super) fn forget(&self, key: &LoanKey) -> BTreeSet<LoanKey> {
+        self.lock().put(key, Rank::default(), BTreeSet::new())
+    }
+
+    /// The first of those that wait for a place of this person, by this flow of that namespace or, without, by any.
+    pub(super) fn first(&self, requester: &str, flow: Option<(&str, &str)>) -> BTreeSet<LoanKey> {
+        let lines = self.lock();
+        let of_them = |line: &&Line| line.requester == requester;
+        match flow {
+            Some((ledger, flow)) => {
+                let by_flow = Line::of(requester, ledger, Some(flow));
+                let by_any = Line::of(requester, ledger, None);
+                let both = [by_flow, by_any];
+                both.iter().flat_map(|line| lines.first(line)).collect()
+            }
+            None => {
+                let all = lines.lines.keys().filter(of_them);
+                all.flat_map(|line| lines.first(line)).collect()
             }
         }
     }
 
-    /// Forgets a request that is gone.
-    pub(super) fn forget(&self, key: &LoanKey) {
-        let mut rivals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        rivals.retain(|_, keys| {
-            keys.remove(key);
-            !keys.is_empty()
-        });
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lines {
+    /// Has a request wait in these lines, and no others.
+    fn put(&mut self, key: &LoanKey, rank: Rank, lines: BTreeSet<Line>) -> BTreeSet<LoanKey> {
+        let before = self.waits.remove(key);
+        let (rank_before, lines_before) = before.unwrap_or_default();
+        for line in lines_before.difference(&lines) {
+            if let Some(those) = self.lines.get_mut(line) {
+                those.remove(&rank_before);
+                if those.is_empty() {
+                    self.lines.remove(line);
+                }
+            }
+        }
+        for line in &lines {
+            let those = self.lines.entry(line.clone()).or_default();
+            those.insert(rank.clone(), key.clone());
+        }
+        let left = lines_before.difference(&lines);
+        let next = left.flat_map(|line| self.first(line)).collect();
+        if !lines.is_empty() {
+            self.waits.insert(key.clone(), (rank, lines));
+        }
+        next
     }
 
-    /// The waiting requests of this person.
-    pub(super) fn of(&self, requester: &str) -> Vec<LoanKey> {
-        let rivals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_them = rivals.get(requester);
-        of_them.map_or_else(Vec::new, |keys| keys.iter().cloned().collect())
+    fn first(&self, line: &Line) -> Vec<LoanKey> {
+        let those = self.lines.get(line);
+        let those = those.into_iter().flat_map(BTreeMap::values);
+        those.take(FIRST).cloned().collect()
     }
+}
+
+fn waits(status: &AccessGrantStatus) -> bool {
+    let mut conditions = status.conditions.iter();
+    conditions.any(|c| c.type_ == ACCEPTED && c.reason == LIMIT_REACHED)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::rivals::Rivals;
 use super::*;
 use crate::api::{AccessDecision, AccessFlow, OnePasswordIntegration};
 use crate::manifests::Releases;
@@ -295,18 +296,64 @@ async fn a_new_request_has_none_of_its_requesters_others_looked_at() {
     // What is asked for before the passes run is asked for in vain.
     assert_eq!(until(0).await, 0);
     for number in 0..50 {
-        let waits = request("mallory", number, said("Pending", "LimitReached"));
+        let waits = request("mallory", number, no_place_by(&["oncall"]));
         let key = LoanKey::of_grant(&waits);
-        loans.rivals.note("mallory", &key, waits.status.as_ref());
+        loans.rivals.note(&key, &waits, waits.status.as_ref());
         loans.cluster.grants.cache().learn(waits);
     }
     assert_eq!(until(50).await, 50);
     let mut other = request("mallory", 50, Value::Null);
     loans.cluster.grants.cache().learn(other.clone());
     assert_eq!(until(1).await, 1);
-    // One that is over leaves its place to them.
-    other.status = serde_json::from_value(said("Denied", "FlowChosen")).expect("a status");
+    // One that is over leaves its place to the first of them.
+    other.status = serde_json::from_value(agreed("Denied", "FlowChosen")).expect("a status");
     other.metadata.resource_version = Some("3".into());
     loans.cluster.grants.cache().learn(other);
-    assert_eq!(until(51).await, 51);
+    assert_eq!(until(3).await, 3);
+}
+
+/// What the status of a request says that has no place by these flows.
+fn no_place_by(flows: &[&str]) -> Value {
+    let mut status = said("Pending", "LimitReached");
+    let flows = flows.iter().map(|flow| {
+        json!({ "name": flow, "reason": "LimitReached: you already have 10 requests waiting" })
+    });
+    status["consideredFlows"] = flows.collect();
+    status
+}
+
+#[test]
+fn a_place_is_offered_to_the_first_in_line_for_it_and_then_to_the_next() {
+    let rivals = Rivals::default();
+    let waits = |number, flows: &[&str]| {
+        let grant = request("mallory", number, no_place_by(flows));
+        let key = LoanKey::of_grant(&grant);
+        let next = rivals.note(&key, &grant, grant.status.as_ref());
+        (key, grant, next)
+    };
+    let names = |keys: std::collections::BTreeSet<LoanKey>| -> Vec<String> {
+        keys.into_iter().map(|key| key.uid).collect()
+    };
+    let by = |flow: &str| names(rivals.first("mallory", Some(("keyloan", flow))));
+    for number in [3, 1, 2, 5] {
+        assert_eq!(names(waits(number, &["oncall"]).2), [""; 0]);
+    }
+    let (key, grant, _) = waits(0, &["oncall", "night"]);
+    let (other, ..) = waits(4, &["night"]);
+    assert_eq!(by("oncall"), ["mallory-00000", "mallory-00001"]);
+    assert_eq!(by("night"), ["mallory-00000", "mallory-00004"]);
+    assert_eq!(by("day"), [""; 0]);
+    assert_eq!(rivals.first("alice", None), Default::default());
+    assert_eq!(names(rivals.first("mallory", None)).len(), 3);
+    // It gets a place: others may, too.
+    let next = rivals.note(&key, &grant, None);
+    let expected = ["mallory-00001", "mallory-00002", "mallory-00004"];
+    assert_eq!(names(next), expected);
+    assert_eq!(names(rivals.forget(&other)), [""; 0]);
+    assert_eq!(by("night"), [""; 0]);
+    // Where more flows were considered than are shown, any of them may have been full.
+    let many: Vec<_> = (0..20).map(|n| n.to_string()).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    waits(9, &many);
+    assert_eq!(by("whichever"), ["mallory-00009"]);
 }

@@ -11,7 +11,7 @@ use crate::api::{
     AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration, Phase,
 };
 use crate::cluster::link_objects::grant_uid;
-use crate::cluster::{Key, Mark, SecretMark};
+use crate::cluster::{Key, Mark, SecretMark, ledger_of};
 use crate::plan::over::is_turned_away;
 use crate::plan::record::is_of_a_loan;
 use crate::runtime::Passes;
@@ -32,7 +32,9 @@ impl Loans {
             .subscribe(noticed(&loans, |loans, record: &AccessRecord| {
                 loans.ask(LoanKey::of_record(record));
                 if record.spec.end.is_some() {
-                    loans.ask_rivals(&record.spec.requester.username);
+                    let flow = &record.spec.terms.flow;
+                    let place = (flow.namespace.as_str(), flow.name.as_str());
+                    loans.ask_rivals(&record.spec.requester.username, Some(place));
                 }
                 if !is_of_a_loan(&record.spec) {
                     loans.tell_of_a_denial(record);
@@ -94,8 +96,10 @@ impl Loans {
         let waits = is_there && phase.is_none_or(|phase| phase == Phase::Pending);
         // and one that was turned away took none.
         let leaves_a_place = !waits && !is_turned_away(grant);
-        if let (true, Some(by)) = (leaves_a_place, &grant.spec.requester) {
-            self.ask_rivals(&by.username);
+        let terms = grant.status.as_ref().and_then(|s| s.terms.as_ref());
+        if let (true, Some(by), Some(terms)) = (leaves_a_place, &grant.spec.requester, terms) {
+            let place = (ledger_of(grant), terms.flow.name.as_str());
+            self.ask_rivals(&by.username, Some(place));
         }
         let key = LoanKey::of_grant(grant);
         let is_recorded = self.cluster.records.get(&key.record()).is_some()
@@ -138,10 +142,14 @@ impl Loans {
         there.into_iter().chain(gone).collect()
     }
 
-    /// Has the requests looked at that wait until this person has less.
-    pub(super) fn ask_rivals(&self, requester: &str) {
-        let rivals = self.rivals.of(requester);
-        rivals.into_iter().for_each(|key| self.ask(key));
+    /// Has the first of the requests looked at that wait until this person has less, by this flow of that namespace or, without, by any.
+    pub(super) fn ask_rivals(&self, requester: &str, flow: Option<(&str, &str)>) {
+        self.ask_each(self.rivals.first(requester, flow));
+    }
+
+    /// Has each of these looked at.
+    pub(super) fn ask_each(&self, keys: impl IntoIterator<Item = LoanKey>) {
+        keys.into_iter().for_each(|key| self.ask(key));
     }
 
     /// Has those looked at that are not loans yet.
