@@ -6,14 +6,17 @@ use anyhow::Result;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::Role;
+use keyloan::api::link_name;
+use keyloan_cluster::LINKS_NAMESPACE;
 use kube::Api;
 use kube::api::DeleteParams;
-use serde_json::json;
 
 use super::crowd::{Asked, uids};
 use super::{BURST, Load, PATIENCE, in_milliseconds, in_seconds, per_second, ratio};
+use crate::floor::Floor;
+use crate::loans;
 use crate::report::{Figure, Section, Unit};
-use crate::stage::{self, TEAM};
+use crate::stage::TEAM;
 use crate::stopwatch;
 
 /// Aims, at most: in milliseconds, and as a ratio to the floor.
@@ -21,8 +24,6 @@ const ONE_REVOKED: f64 = 1000.0;
 const ALL_ENDED: f64 = 3.0;
 /// The bare client deletes so many loans' objects at a time.
 const AT_A_TIME: usize = 16;
-/// Where the bare client deletes.
-const BARE: &str = "bare-ends";
 
 impl Load {
     /// The burst's people are blocked, and one other loan is revoked at the same time.
@@ -32,8 +33,8 @@ impl Load {
             "Ends",
             format!(
                 "The group whose people hold {loans} loans is blocked in {} integrations; until a watch shows that the last link Secret is gone. \
-                 Right after that, one other loan is revoked. The floor: a bare client deletes as many Secrets and Roles, {AT_A_TIME} of each \
-                 at a time.",
+                 Right after that, one other loan is revoked. The floor: a bare client with the operator's identity deletes the Secrets and \
+                 Roles of as many copies of a loan beside all that is there, {AT_A_TIME} at a time.",
                 self.scale.integrations
             ),
         );
@@ -104,38 +105,39 @@ impl Load {
         Ok(section)
     }
 
-    /// How long it takes to delete so many Secrets and Roles that nobody cares for.
-    async fn delete_bare(&self, count: usize) -> Result<Duration> {
-        let admin = &self.ground.stage.admin;
-        stage::namespace(admin, BARE).await?;
-        let counted = self
-            .progress
-            .count("Secrets and Roles to be deleted by a bare client", count);
-        let name = |number| format!("link-{number:05}");
-        let making = (0..count).map(|number| {
-            let (metadata, counted) = (json!({ "metadata": { "name": name(number) } }), &counted);
-            async move {
-                stage::create::<Role>(admin, BARE, metadata.clone()).await?;
-                stage::create::<Secret>(admin, BARE, metadata).await?;
-                counted.one();
-                anyhow::Ok(())
-            }
-        });
-        let made = futures::stream::iter(making).buffer_unordered(AT_A_TIME);
-        made.try_collect::<()>().await?;
-        let roles = Api::<Role>::namespaced(admin.clone(), BARE);
-        let secrets = Api::<Secret>::namespaced(admin.clone(), BARE);
+    /// How long it takes to delete as many links' Secrets and Roles, beside those that are there, with the operator's identity.
+    async fn delete_bare(&mut self, count: usize) -> Result<Duration> {
+        let pattern = self.lend().await?;
+        self.take_replicas()?.stop().await?;
+        let client = self.ground.operators_client().await?;
+        let floor = Floor::new(&self.ground.stage, client.clone(), &pattern).await?;
+        let first = self.next;
+        self.next += count;
+        let label = "loans' objects to be deleted by a bare client";
+        let numbers = first..self.next;
+        let made = loans::batch(label, numbers, AT_A_TIME, &self.progress, |n| floor.lend(n));
+        let links: Vec<_> = made
+            .await?
+            .loans
+            .iter()
+            .map(|l| link_name(&l.uid))
+            .collect();
+        let roles = Api::<Role>::namespaced(client.clone(), LINKS_NAMESPACE);
+        let secrets = Api::<Secret>::namespaced(client, LINKS_NAMESPACE);
         let began = stopwatch::now();
-        let deleting = (0..count).map(|number| {
-            let (roles, secrets, name) = (&roles, &secrets, name(number));
+        let deleting = links.iter().map(|name| {
+            let (roles, secrets) = (&roles, &secrets);
             async move {
-                secrets.delete(&name, &DeleteParams::default()).await?;
-                roles.delete(&name, &DeleteParams::default()).await?;
+                secrets.delete(name, &DeleteParams::default()).await?;
+                roles.delete(name, &DeleteParams::default()).await?;
                 anyhow::Ok(())
             }
         });
         let deleted = futures::stream::iter(deleting).buffer_unordered(AT_A_TIME);
         deleted.try_collect::<()>().await?;
-        Ok(began.elapsed())
+        let took = began.elapsed();
+        floor.clear(&self.ground.stage.admin).await?;
+        self.start_replicas().await?;
+        Ok(took)
     }
 }
