@@ -1,8 +1,9 @@
-//! The leader ends, by a planned stop and by a crash: how soon the replica that stands by lends.
+//! The leader ends, by a planned stop and by a crash: how soon the replica that stands by leads, and lends.
 
 use anyhow::Result;
 
 use super::{Load, in_seconds};
+use crate::loans;
 use crate::report::Section;
 use crate::stopwatch;
 
@@ -21,8 +22,8 @@ impl Load {
     pub(super) async fn change_the_lead(&mut self) -> Result<Section> {
         let mut section = Section::new(
             "Lead",
-            "The leader is told to stop (SIGTERM), or killed (SIGKILL), and alice asks at that moment; until a watch shows her link Secret, \
-             which the replica that stood by makes. It has to sign in to 1Password first.",
+            "The leader is told to stop (SIGTERM), or killed (SIGKILL), and alice asks at that moment; until the replica that stood by holds \
+             the lease, and until a watch shows her link Secret, which that one makes. It has to sign in to 1Password first.",
         );
         for (end, signal, aim) in [
             (End::Stopped, "SIGTERM", STOPPED),
@@ -38,17 +39,19 @@ impl Load {
                 End::Killed => old.kill()?,
             }
             let before_asking = began.elapsed();
-            let (loan, ended) = tokio::join!(self.lend(), async {
-                let ended = old.until_ended().await;
-                ended.map(|()| began.elapsed())
-            });
-            let (loan, ended) = (loan?, ended?);
+            let number = self.next_number();
+            let integration = self.integration(number);
+            let lend = loans::lend(&self.ground.stage, number, integration);
+            let ended = async { old.until_ended().await.map(|()| began.elapsed()) };
+            let leads = replicas.until_it_leads(&self.ground);
+            let leads = async { leads.await.map(|()| began.elapsed()) };
+            let (loan, ended, leads) = tokio::try_join!(lend, ended, leads)?;
             replicas.until_complete(&self.ground).await?;
             self.replicas = Some(replicas);
             section.add(
                 in_seconds(
-                    format!("from {signal} to the first link of the other replica"),
-                    before_asking + loan.to_link,
+                    format!("from {signal} until the other replica leads"),
+                    leads,
                 )
                 .at_most(aim)
                 .made_of(format!(
@@ -56,6 +59,10 @@ impl Load {
                     ended.as_secs_f64()
                 )),
             );
+            section.add(in_seconds(
+                format!("from {signal} to the first link of the other replica"),
+                before_asking + loan.to_link,
+            ));
         }
         Ok(section)
     }

@@ -69,6 +69,11 @@ impl Replicas {
         Ok(())
     }
 
+    /// Waits until the first one leads.
+    pub async fn until_it_leads(&self, ground: &Ground) -> Result<()> {
+        self.leader.until_it_leads(&ground.stage.admin).await
+    }
+
     /// Waits until the first one knows all objects, whether it leads already or not.
     pub async fn until_leader_knows_all(&self) -> Result<()> {
         self.leader.until_it_knows_all().await
