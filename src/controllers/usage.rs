@@ -66,7 +66,7 @@ impl Usage {
             Err(error) => Err(error.to_string()),
         };
         if let Err(why) = taken {
-            tracing::warn!(object = %key, why, "what was counted of the requests to 1Password cannot be read: counting begins anew");
+            tracing::warn!(object = %key, why, "what was counted of the requests to 1Password cannot be read: the count starts at zero, and 1Password says when a limit is reached");
         }
     }
 

@@ -62,7 +62,7 @@ fn end_of_loan(record: &AccessRecord) -> Option<Timestamp> {
     Some(start.saturating_add(duration).unwrap_or(Timestamp::MAX))
 }
 
-/// How long a loan lasts, reckoned anew from what was agreed and from the approvals, each of which may shorten it.
+/// How long a loan lasts, reckoned from what was agreed and from the approvals, each of which may shorten it.
 pub fn agreed_for(terms: &Terms, decisions: &[CountedDecision]) -> SignedDuration {
     let approvals = decisions.iter();
     let approvals = approvals.filter(|decision| decision.decision == Decision::Approve);

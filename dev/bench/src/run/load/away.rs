@@ -44,10 +44,8 @@ impl Load {
         self.ground.pause_api_server(false)?;
         let back = stopwatch::now();
         let uids = uids(&asked);
-        let active = self
-            .sightings
-            .all(&uids, "is Active", PATIENCE, |s| s.active);
-        let last = active.await?.into_iter().max().context("nobody asked")?;
+        let active = self.until_active(&uids).await?;
+        let last = active.into_iter().max().context("nobody asked")?;
         let made = self.ground.service.shares().await? - before;
         section.add(
             in_seconds("until the last is Active", last.duration_since(back)).made_of(format!(

@@ -80,10 +80,7 @@ impl Load {
             .sightings
             .all(&uids, "has a link", PATIENCE, |s| s.link);
         let links = links.await?;
-        let active = self
-            .sightings
-            .all(&uids, "is Active", PATIENCE, |s| s.active);
-        let active = active.await?;
+        let active = self.until_active(&uids).await?;
         let used = self.replicas()?.processor_time()? - used_before;
 
         let until = |times: &[Instant]| times.iter().max().map_or(sent, |last| *last - began);

@@ -42,11 +42,7 @@ impl Load {
         let asked = crowd
             .ask(requests, SENT_AT_A_TIME, "loans", &self.progress)
             .await?;
-        let uids = uids(&asked);
-        let active = self
-            .sightings
-            .all(&uids, "is Active", PATIENCE, |s| s.active);
-        active.await?;
+        self.until_active(&uids(&asked)).await?;
         let mut first = None;
         let mut last = 0.0;
         for round in 1..=rounds {

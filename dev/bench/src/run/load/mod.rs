@@ -15,7 +15,7 @@ mod sightings;
 mod stops;
 mod waiting;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -289,6 +289,14 @@ impl Load {
             }
         }
         self.replicas.as_mut().map_or(Ok(()), Replicas::check)
+    }
+
+    /// Waits until each of these is Active, and tells when it was, in their order.
+    async fn until_active(&self, uids: &[String]) -> Result<Vec<Instant>> {
+        let active = |seen: &sightings::Sighting| seen.active;
+        self.sightings
+            .all(uids, "is Active", PATIENCE, active)
+            .await
     }
 
     fn next_number(&mut self) -> usize {

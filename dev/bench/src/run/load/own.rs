@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::crowd::{Crowd, uids};
 use super::waiting::{FIRST_PERSON, LAST_TO_FIRST, PROCESSOR_MILLISECONDS, SETTLED};
-use super::{Load, OF_ONE, PATIENCE, WAITING, in_milliseconds, ratio};
+use super::{Load, OF_ONE, WAITING, in_milliseconds, ratio};
 use crate::report::{Figure, Section, Unit};
 
 /// Aim, at most.
@@ -83,11 +83,7 @@ impl Load {
                 &self.progress,
             )
             .await?;
-        let uids = uids(&asked);
-        let active = self
-            .sightings
-            .all(&uids, "is Active", PATIENCE, |s| s.active);
-        active.await?;
+        self.until_active(&uids(&asked)).await?;
         tokio::time::sleep(SETTLED).await;
         let used = self.replicas()?.processor_time()? - used_before;
         Ok(used / u32::try_from(LOANS)?)

@@ -53,11 +53,7 @@ impl Load {
         let asked = crowd
             .ask(requests, SENT_AT_A_TIME, "loans that run", &self.progress)
             .await?;
-        let uids = uids(&asked);
-        let active = self
-            .sightings
-            .all(&uids, "is Active", PATIENCE, |s| s.active);
-        active.await?;
+        self.until_active(&uids(&asked)).await?;
         self.rest().await?;
         let used = self.replicas()?.processor_time()? - used_before;
         let each = used / u32::try_from(more.max(1))?;
