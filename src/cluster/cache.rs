@@ -95,7 +95,6 @@ impl<K: Resource> Cache<K> {
     }
 
     /// Takes an object in, as from a watch.
-    #[expect(private_bounds, reason = "tests learn of what is watched")]
     pub(crate) fn learn(self: &Arc<Self>, object: K)
     where
         K: super::told::Watched,

@@ -78,7 +78,7 @@ impl Cluster {
 
     async fn lease(&self) -> Result<Lease, ApiError> {
         let key = Key::new(&self.install.links_namespace, LINKS_LEASE);
-        match self.verbs.get::<Lease>(&key).await? {
+        match self.verbs.get::<Lease, _>(&key).await? {
             Some(lease) => Ok(lease),
             // If another replica, or another install, is faster, the next look tells.
             None => self.verbs.create(&self.own_claim()).await,

@@ -16,6 +16,9 @@ use crate::telemetry::Metrics;
 
 /// So many events may wait to be sent; more are dropped and counted.
 const MOST_WAITING: usize = 1000;
+/// So many that were sent are kept in mind: one that is the same again is counted in the one that is there. Each new one is compared with
+/// all of them.
+const MOST_IN_MIND: usize = 256;
 
 /// Something to tell people about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,11 +33,14 @@ pub struct Notice {
     pub note: String,
 }
 
+/// An event that waits to be sent.
+type Waiting =
+    Box<dyn FnOnce(Arc<EventRecorder>) -> BoxFuture<'static, Result<(), PublishError>> + Send>;
+
 /// Sends events in the name of one controller.
 #[derive(Clone)]
 pub struct Events {
-    recorder: Arc<EventRecorder>,
-    waiting: mpsc::Sender<BoxFuture<'static, Result<(), PublishError>>>,
+    waiting: mpsc::Sender<Waiting>,
     metrics: Arc<Metrics>,
     /// It has been said that some are dropped.
     is_said: Arc<AtomicBool>,
@@ -47,26 +53,30 @@ impl Events {
         metrics: Arc<Metrics>,
         tasks: &Tasks,
     ) -> Self {
-        let (sender, mut waiting) = mpsc::channel(MOST_WAITING);
+        let (sender, mut waiting) = mpsc::channel::<Waiting>(MOST_WAITING);
         let reporter = Reporter {
             controller: format!("keyloan.dev/{controller}"),
             instance: None,
         };
-        let recorder = Arc::new(EventRecorder::new(client, reporter));
+        let recorder = move || Arc::new(EventRecorder::new(client.clone(), reporter.clone()));
         let events = Self {
-            recorder,
             waiting: sender,
             metrics,
             is_said: Arc::default(),
         };
         let own = events.clone();
         tasks.keep(format!("events of the {controller} controller"), async move {
+            let (mut current, mut in_mind) = (recorder(), 0);
             // `own` holds a sender, so there is always one.
-            while let Some(publication) = waiting.recv().await {
+            while let Some(publish_by) = waiting.recv().await {
                 if waiting.is_empty() {
                     own.is_said.store(false, Ordering::Relaxed);
                 }
-                if let Err(error) = publication.await {
+                if in_mind == MOST_IN_MIND {
+                    (current, in_mind) = (recorder(), 0);
+                }
+                in_mind += 1;
+                if let Err(error) = publish_by(current.clone()).await {
                     own.metrics.event_failed();
                     tracing::warn!(%error, "an event was not published; nothing else depends on it");
                 }
@@ -93,9 +103,10 @@ impl Events {
             note: Some(notice.note),
             related: None,
         };
-        let recorder = self.recorder.clone();
-        let publication = async move { recorder.publish(&about, &event).await }.boxed();
-        if self.waiting.try_send(publication).is_err() {
+        let publish_by = move |recorder: Arc<EventRecorder>| {
+            async move { recorder.publish(&about, &event).await }.boxed()
+        };
+        if self.waiting.try_send(Box::new(publish_by)).is_err() {
             self.metrics.event_failed();
             if !self.is_said.swap(true, Ordering::Relaxed) {
                 tracing::warn!(

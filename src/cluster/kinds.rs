@@ -10,9 +10,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::cache::{Cache, IsHistory, Key};
-use super::errors::ApiError;
+use super::errors::{ApiError, Trouble};
 use super::index::Marks;
 use super::prune::Keeps;
+use super::told::{Told, Watched};
 use super::verbs::{Deleted, Namespaced, Verbs};
 
 /// All that the operator knows of a kind, and can do to its objects. Reads like its [`Cache`].
@@ -29,7 +30,7 @@ impl<K> Deref for Kind<K> {
     }
 }
 
-impl<K: Namespaced> Kind<K> {
+impl<K: Namespaced + Watched> Kind<K> {
     /// With nothing known yet, of objects with these marks.
     pub(super) fn new(verbs: Verbs, marks: Marks<K>) -> Self {
         Self {
@@ -70,14 +71,15 @@ impl<K: Namespaced> Kind<K> {
     /// Creates an object; [`Trouble::AlreadyExists`](super::Trouble::AlreadyExists) if there is one of that name.
     pub async fn create(&self, object: &K) -> Result<Arc<K>, ApiError> {
         let asking = self.cache.asking(Key::of(object));
-        Ok(asking.found(self.verbs.create(object).await?))
+        let made = self.verbs.create(object).await?;
+        Ok(asking.found(decoded("create", made)?))
     }
 
     /// Reads an object from the API server itself.
     pub async fn live(&self, key: &Key) -> Result<Option<Arc<K>>, ApiError> {
         let asking = self.cache.asking(key.clone());
-        match self.verbs.get(key).await? {
-            Some(object) => Ok(Some(asking.found(object))),
+        match self.verbs.get::<K, _>(key).await? {
+            Some(object) => Ok(Some(asking.found(decoded("get", object)?))),
             None => {
                 asking.missed();
                 Ok(None)
@@ -88,18 +90,22 @@ impl<K: Namespaced> Kind<K> {
     /// Changes an object if it is still as it was seen; see [`Verbs::swap`].
     pub async fn swap(&self, seen: &K, change: Value) -> Result<Arc<K>, ApiError> {
         let asking = self.cache.asking(Key::of(seen));
-        Ok(asking.changed(self.verbs.swap(seen, change).await?))
+        let changed = self.verbs.swap(seen, change).await?;
+        Ok(asking.changed(decoded("patch", changed)?))
     }
 
     /// Writes a status where it differs; see [`Verbs::patch_status`]. Says whether it did.
     pub async fn patch_status(&self, seen: &K, status: &K::Status) -> Result<bool, ApiError>
     where
         K: HasStatus,
-        K::Status: Serialize + Debug,
+        K::Status: Serialize + PartialEq + Debug,
     {
         let asking = self.cache.asking(Key::of(seen));
-        let written = self.verbs.patch_status(seen, status).await?;
-        Ok(written.map(|object| asking.changed(object)).is_some())
+        let Some(written) = self.verbs.patch_status(seen, status).await? else {
+            return Ok(false);
+        };
+        asking.changed(decoded("write the status of", written)?);
+        Ok(true)
     }
 
     /// Deletes this very object, and no later one of the same name.
@@ -110,4 +116,13 @@ impl<K: Namespaced> Kind<K> {
         }
         Ok(())
     }
+}
+
+/// An object as the API server answered with it, read as the watch reads it.
+fn decoded<K: Watched>(verb: &'static str, told: Told<K>) -> Result<K, ApiError> {
+    told.decoded().map_err(|undecodable| ApiError {
+        verb,
+        object: format!("{} {}", K::kind(&()), undecodable.key),
+        trouble: Trouble::Unavailable(undecodable.why),
+    })
 }

@@ -87,7 +87,11 @@ impl Policies {
     /// What is kept of them in this namespace.
     pub async fn kept(&self, namespace: &str) -> Result<Kept, ApiError> {
         let key = Key::new(namespace, KEPT);
-        let object = self.verbs.get::<ConfigMap>(&key).await?.unwrap_or_default();
+        let object = self
+            .verbs
+            .get::<ConfigMap, ConfigMap>(&key)
+            .await?
+            .unwrap_or_default();
         let text = object.data.as_ref().and_then(|data| data.get(SEEN));
         Ok(Kept {
             memory: text.and_then(|text| serde_json::from_str(text).ok()),

@@ -23,7 +23,7 @@ const LONGEST_NAME: usize = 253;
 
 /// What is kept besides the names, versions and times that tell an object from others.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Keeps {
+pub struct Keeps {
     labels: Labels,
     annotations: &'static [&'static str],
     owners: bool,

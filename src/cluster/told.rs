@@ -11,9 +11,11 @@ use std::marker::PhantomData;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::Resource;
 use kube::api::ObjectMeta;
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, IntoDeserializer as _, MapAccess,
+    Visitor,
+};
 use serde::{Deserialize, de};
-use serde_json::{Map, Value};
 
 use super::cache::Key;
 use super::prune::{Keeps, Part};
@@ -23,7 +25,7 @@ use super::prune::{Keeps, Part};
 const LARGEST_TEXTS: usize = 16 * 1024;
 
 /// A kind that is watched.
-pub(super) trait Watched: Resource<DynamicType = ()> + DeserializeOwned {
+pub trait Watched: Resource<DynamicType = ()> + DeserializeOwned {
     /// What is kept of its metadata.
     const KEEPS: Keeps;
 }
@@ -119,23 +121,38 @@ impl<'de, K: Watched> Visitor<'de> for ToldVisitor<K> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Told<K>, A::Error> {
         let mut meta = MetaTold::default();
-        let mut rest = Map::new();
+        let mut rest = Vec::from(br#"{"metadata":{}"#);
         while let Some(member) = members.next_key::<String>()? {
             if member == "metadata" {
                 meta = members.next_value_seed(MetaSeed(K::KEEPS))?;
             } else if K::metadata_api() {
                 members.next_value::<IgnoredAny>()?;
             } else {
-                rest.insert(member, members.next_value()?);
+                rest.push(b',');
+                TextSeed(&mut rest).deserialize(member.into_deserializer())?;
+                rest.push(b':');
+                members.next_value_seed(TextSeed(&mut rest))?;
             }
         }
-        rest.insert("metadata".into(), Value::Object(Map::new()));
+        rest.push(b'}');
         let content = match meta.trouble {
             Some(trouble) => Err(trouble),
-            None => serde_json::from_value(Value::Object(rest)).map_err(in_short),
+            None => serde_json::from_slice(&rest).map_err(in_short),
         };
         let meta = meta.meta;
         Ok(Told { meta, content })
+    }
+}
+
+/// Takes a value as text, whatever it is: whether it can be decoded is not known yet.
+struct TextSeed<'a>(&'a mut Vec<u8>);
+
+impl<'de> DeserializeSeed<'de> for TextSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let mut text = serde_json::Serializer::new(self.0);
+        serde_transcode::transcode(deserializer, &mut text).map_err(de::Error::custom)
     }
 }
 
@@ -297,7 +314,7 @@ mod tests {
     use k8s_openapi::api::core::v1::Namespace;
     use kube::ResourceExt as _;
     use kube::core::{ObjectList, PartialObjectMeta, WatchEvent};
-    use serde_json::json;
+    use serde_json::{Map, Value, json};
 
     type NamespaceMark = PartialObjectMeta<Namespace>;
 

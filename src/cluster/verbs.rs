@@ -12,8 +12,8 @@ use kube::api::{
 };
 use kube::core::{PartialObjectMeta, Request, object::HasStatus};
 use kube::{Api, Client, Resource, ResourceExt};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -76,6 +76,46 @@ pub enum Deleted {
     Going,
 }
 
+/// All that is read of an answer where nobody looks at the object.
+#[derive(Deserialize)]
+struct Receipt {
+    metadata: ReceiptMeta,
+}
+
+#[derive(Deserialize)]
+struct ReceiptMeta {
+    uid: String,
+}
+
+fn path<K: Namespaced>(key: &Key) -> Request {
+    Request::new(K::url_path(&(), Some(&key.namespace)))
+}
+
+fn built(
+    request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+) -> kube::Result<http::Request<Vec<u8>>> {
+    request.map_err(kube::Error::BuildRequest)
+}
+
+fn to_create<K: Namespaced>(object: &K, dry_run: bool) -> kube::Result<http::Request<Vec<u8>>> {
+    let parameters = PostParams {
+        dry_run,
+        ..PostParams::default()
+    };
+    let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
+    built(path::<K>(&Key::of(object)).create(&parameters, body))
+}
+
+/// The same request, to be answered with the object's metadata alone.
+fn of_metadata(
+    request: kube::Result<http::Request<Vec<u8>>>,
+) -> kube::Result<http::Request<Vec<u8>>> {
+    let mut request = request?;
+    let alone = http::HeaderValue::from_static(METADATA_ONLY);
+    request.headers_mut().insert(http::header::ACCEPT, alone);
+    Ok(request)
+}
+
 /// The verbs. Clones share the same client and bounds.
 #[derive(Clone)]
 pub struct Verbs {
@@ -107,13 +147,14 @@ impl Verbs {
         self.metrics.clone()
     }
 
-    /// Creates an object.
-    pub async fn create<K: Namespaced>(&self, object: &K) -> Result<K, ApiError> {
+    /// Creates an object, which is read as the API server has made it.
+    pub async fn create<K: Namespaced, A: DeserializeOwned>(
+        &self,
+        object: &K,
+    ) -> Result<A, ApiError> {
         let key = Key::of(object);
-        let api = self.api::<K>(&key);
-        let parameters = PostParams::default();
-        self.bounded::<K, _>("create", &key, api.create(&parameters, object))
-            .await
+        let call = self.send(to_create(object, false));
+        self.bounded::<K, _>("create", &key, call).await
     }
 
     /// Creates an object, or has it say what this one says; if this one names a version, only if it is still that.
@@ -128,16 +169,12 @@ impl Verbs {
 
     /// Has the API server say what would become of a new object, which it does not store. The object must hold nothing secret: what is
     /// said of it is repeated, also of a Secret.
-    pub async fn dry_run<K: Namespaced>(&self, object: &K) -> Result<K, ApiError> {
+    pub async fn dry_run<K: Namespaced>(&self, object: &K) -> Result<(), ApiError> {
         let key = Key::of(object);
-        let api = self.api::<K>(&key);
-        let parameters = PostParams {
-            dry_run: true,
-            ..PostParams::default()
-        };
-        let call = api.create(&parameters, object);
+        let call = self.send::<IgnoredAny>(of_metadata(to_create(object, true)));
         self.bounded_saying::<K, _>("dry-run", &key, Words::Quoted, call)
             .await
+            .map(drop)
     }
 
     /// Has the API server say what would become of an object by a change that holds nothing secret, which it does not store. The object
@@ -146,16 +183,16 @@ impl Verbs {
         &self,
         key: &Key,
         change: &Value,
-    ) -> Result<PartialObjectMeta<K>, ApiError> {
-        let api = self.api::<K>(key);
+    ) -> Result<(), ApiError> {
         let parameters = PatchParams {
             dry_run: true,
             ..PatchParams::default()
         };
-        let patch = Patch::Merge(change);
-        let call = api.patch_metadata(&key.name, &parameters, &patch);
+        let request = path::<K>(key).patch(&key.name, &parameters, &Patch::Merge(change));
+        let call = self.send::<IgnoredAny>(of_metadata(built(request)));
         self.bounded_saying::<K, _>("dry-run", key, Words::Refuser, call)
             .await
+            .map(drop)
     }
 
     /// Puts a question that is put by creating an object, which is not stored either.
@@ -173,23 +210,12 @@ impl Verbs {
             .await
     }
 
-    /// Creates an object, and is told its metadata: of a Secret, nothing secret comes back.
-    pub async fn create_unread<K: Namespaced>(
-        &self,
-        object: &K,
-    ) -> Result<PartialObjectMeta<K>, ApiError> {
+    /// Creates an object, and is told its uid: of a Secret, nothing secret comes back.
+    pub async fn create_unread<K: Namespaced>(&self, object: &K) -> Result<String, ApiError> {
         let key = Key::of(object);
-        let call = async {
-            let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
-            let mut request = Request::new(K::url_path(&(), Some(&key.namespace)))
-                .create(&PostParams::default(), body)
-                .map_err(kube::Error::BuildRequest)?;
-            if let Ok(metadata_only) = METADATA_ONLY.parse() {
-                request.headers_mut().insert("accept", metadata_only);
-            }
-            self.client.request::<PartialObjectMeta<K>>(request).await
-        };
-        self.bounded::<K, _>("create", &key, call).await
+        let call = self.send::<Receipt>(of_metadata(to_create(object, false)));
+        let receipt = self.bounded::<K, _>("create", &key, call).await?;
+        Ok(receipt.metadata.uid)
     }
 
     /// Reads how the API server describes the kinds of a group; `None` if it has none.
@@ -216,10 +242,19 @@ impl Verbs {
     }
 
     /// Reads an object from the API server itself; `None` if it does not exist.
-    pub async fn get<K: Namespaced>(&self, key: &Key) -> Result<Option<K>, ApiError> {
-        let api = self.api::<K>(key);
-        self.bounded::<K, _>("get", key, api.get_opt(&key.name))
-            .await
+    pub async fn get<K: Namespaced, A: DeserializeOwned>(
+        &self,
+        key: &Key,
+    ) -> Result<Option<A>, ApiError> {
+        let request = path::<K>(key).get(&key.name, &GetParams::default());
+        let call = async {
+            match self.send(built(request)).await {
+                Ok(object) => Ok(Some(object)),
+                Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+                Err(error) => Err(error),
+            }
+        };
+        self.bounded::<K, _>("get", key, call).await
     }
 
     /// Reads an object's metadata from the API server itself: of a Secret, nothing secret.
@@ -266,37 +301,48 @@ impl Verbs {
     }
 
     /// Changes an object by a merge patch if it is still the version that `seen` is; else [`Trouble::Conflict`].
-    pub async fn swap<K: Namespaced>(&self, seen: &K, mut change: Value) -> Result<K, ApiError> {
+    pub async fn swap<K: Namespaced, A: DeserializeOwned>(
+        &self,
+        seen: &K,
+        mut change: Value,
+    ) -> Result<A, ApiError> {
         let key = Key::of(seen);
         change["metadata"]["uid"] = json!(seen.uid());
         change["metadata"]["resourceVersion"] = json!(seen.resource_version());
-        let api = self.api::<K>(&key);
         let (parameters, patch) = (PatchParams::default(), Patch::Merge(&change));
-        self.bounded::<K, _>("patch", &key, api.patch(&key.name, &parameters, &patch))
-            .await
+        let request = path::<K>(&key).patch(&key.name, &parameters, &patch);
+        let call = self.send(built(request));
+        self.bounded::<K, _>("patch", &key, call).await
     }
 
-    /// Changes an object by a merge patch, whatever its version is, and is told its metadata: of a Secret, nothing secret comes
-    /// back. Put the uid into the patch to hit no later namesake.
+    /// Changes an object by a merge patch, whatever its version is, and is told nothing of it: of a Secret, nothing secret comes back.
+    /// Put the uid into the patch to hit no later namesake.
     pub async fn patch_unread<K: Namespaced>(
         &self,
         key: &Key,
         change: &Value,
-    ) -> Result<PartialObjectMeta<K>, ApiError> {
-        let api = self.api::<K>(key);
+    ) -> Result<(), ApiError> {
         let (parameters, patch) = (PatchParams::default(), Patch::Merge(change));
-        let call = api.patch_metadata(&key.name, &parameters, &patch);
-        self.bounded::<K, _>("patch", key, call).await
+        let request = path::<K>(key).patch(&key.name, &parameters, &patch);
+        let call = self.send::<IgnoredAny>(of_metadata(built(request)));
+        self.bounded::<K, _>("patch", key, call).await.map(drop)
     }
 
     /// Writes a status where it differs from the one that `seen` has; `None` if it does not.
     ///
     /// Only the differences are written, and only into this very object, not into a later one of the same name.
-    pub async fn patch_status<K>(&self, seen: &K, status: &K::Status) -> Result<Option<K>, ApiError>
+    pub async fn patch_status<K, A: DeserializeOwned>(
+        &self,
+        seen: &K,
+        status: &K::Status,
+    ) -> Result<Option<A>, ApiError>
     where
         K: Namespaced + HasStatus,
-        K::Status: Serialize,
+        K::Status: Serialize + PartialEq,
     {
+        if seen.status() == Some(status) {
+            return Ok(None);
+        }
         let key = Key::of(seen);
         let unwritable = |error: serde_json::Error| ApiError {
             verb: "write the status of",
@@ -309,9 +355,9 @@ impl Verbs {
             return Ok(None);
         };
         let change = json!({"metadata": {"uid": seen.uid()}, "status": change});
-        let api = self.api::<K>(&key);
         let (parameters, patch) = (PatchParams::default(), Patch::Merge(&change));
-        let call = api.patch_status(&key.name, &parameters, &patch);
+        let request = path::<K>(&key).patch_subresource("status", &key.name, &parameters, &patch);
+        let call = self.send(built(request));
         self.bounded::<K, _>("write the status of", &key, call)
             .await
             .map(Some)
@@ -348,6 +394,15 @@ impl Verbs {
             }) => Ok(Deleted::Gone),
             Err(error) => Err(error),
         }
+    }
+
+    /// Unlike the client's own way, this says nothing of what is in an answer that cannot be read.
+    async fn send<A: DeserializeOwned>(
+        &self,
+        request: kube::Result<http::Request<Vec<u8>>>,
+    ) -> kube::Result<A> {
+        let text = self.client.request_text(request?).await?;
+        serde_json::from_str(&text).map_err(kube::Error::SerdeError)
     }
 
     fn api<K: Namespaced>(&self, key: &Key) -> Api<K> {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
@@ -28,6 +28,8 @@ use crate::telemetry::Metrics;
 
 /// The policies may cease to act without a word, such as when the API server gets other flags.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(600);
+/// Looks that are asked for begin so long after one another at least: one look costs a dozen calls, and serves all who wait for it.
+const NO_SOONER_THAN: Duration = Duration::from_millis(200);
 /// What was not as it should be is looked at again after so long, then after twice as long, and so on.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 /// It is looked at again after so long at the latest.
@@ -180,6 +182,7 @@ impl Boundary {
         let mut known = Known::default();
         let mut thoroughly = true;
         loop {
+            let began = self.clock.stopwatch();
             // Who asks from here on waits for the next look.
             let asked = std::mem::take(&mut *lock(&self.asked));
             changes.mark_unchanged();
@@ -200,10 +203,15 @@ impl Boundary {
                 biased;
                 Ok(()) = changes.changed() => true,
                 Ok(()) = jumps.changed() => true,
-                () = self.wanted.notified() => known.failures > 0,
+                () = self.wanted_after(began + NO_SOONER_THAN) => known.failures > 0,
                 () = tokio::time::sleep(wait(known.failures)) => true,
             };
         }
+    }
+
+    async fn wanted_after(&self, soonest: Instant) {
+        self.wanted.notified().await;
+        tokio::time::sleep_until(soonest.into()).await;
     }
 
     /// How it stands; `None` if that is not known, and may be soon.

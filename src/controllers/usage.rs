@@ -56,7 +56,7 @@ impl Usage {
             return;
         };
         let key = Key::new(namespace, KEPT);
-        let taken = match self.cluster.verbs.get::<ConfigMap>(&key).await {
+        let taken = match self.cluster.verbs.get::<ConfigMap, ConfigMap>(&key).await {
             Ok(object) => {
                 let data = object.and_then(|object| object.data).unwrap_or_default();
                 let text = data.get(COUNTS).map_or("{}", String::as_str);

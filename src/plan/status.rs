@@ -377,5 +377,12 @@ pub fn notes(grant: &AccessGrant, after: &AccessGrantStatus) -> Vec<Note> {
         .filter(|c| c.status == "True" || c.type_ == ACCEPTED || c.type_ == ACTIVE)
         .cloned()
         .collect();
-    conditions::notes(before(grant), &interesting, |c| c.type_ == STALLED)
+    let mut notes = conditions::notes(before(grant), &interesting, |c| c.type_ == STALLED);
+    // Which flow it was, and that it asks for nobody, goes without saying once more has come of it.
+    let goes_without_saying =
+        |note: &Note| [reasons::FLOW_CHOSEN, reasons::AUTOMATIC].contains(&note.reason.as_str());
+    if !notes.iter().all(goes_without_saying) {
+        notes.retain(|note| !goes_without_saying(note));
+    }
+    notes
 }

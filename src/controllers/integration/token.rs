@@ -80,7 +80,7 @@ impl Integrations {
         let Some(mut read) = self
             .cluster
             .verbs
-            .get::<Secret>(&secret)
+            .get::<Secret, Secret>(&secret)
             .await
             .map_err(failed)?
         else {

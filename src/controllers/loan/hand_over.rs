@@ -92,7 +92,7 @@ impl Issuing {
         place: &LinkPlace,
         url: &ShareUrl,
         facts: &LinkFacts,
-    ) -> Result<SecretMark, ApiError> {
+    ) -> Result<(), ApiError> {
         let verbs = &self.loans.cluster.verbs.urgent();
         let install = &self.loans.cluster.install;
         let (uid, role) = (&self.key.uid, &place.role_uid);
@@ -106,7 +106,7 @@ impl Issuing {
             }
         }
         let secret = link_objects::secret(install, uid, role, url.expose(), facts);
-        match verbs.create_unread::<Secret>(&secret).await {
+        match verbs.create_unread::<Secret>(&secret).await.map(drop) {
             // An answer that got lost before: the Secret is there, with this very link.
             Err(error) if error.trouble == Trouble::AlreadyExists => {
                 let live = verbs.get_metadata::<Secret>(&link).await?;
@@ -116,7 +116,7 @@ impl Issuing {
                         LinkSeen::Present { sequence, .. } if sequence == facts.sequence
                     )
                 };
-                live.filter(is_it).ok_or(error)
+                live.filter(is_it).map(drop).ok_or(error)
             }
             answer => answer,
         }

@@ -67,8 +67,7 @@ impl Issuing {
     ) -> Result<String, ApiError> {
         let (install, uid) = (&self.loans.cluster.install, &self.key.uid);
         let role = link_objects::role(install, uid);
-        let role = self.put(&role, link_objects::is_same_role).await?;
-        let role_uid = role.uid().unwrap_or_default();
+        let role_uid = self.put(&role, link_objects::is_same_role).await?;
         let binding = link_objects::role_binding(install, uid, &role_uid, requester);
         self.put(&binding, link_objects::is_same_binding).await?;
         Ok(role_uid)
@@ -96,28 +95,28 @@ impl Issuing {
         Ok(None)
     }
 
-    /// Creates an object, or finds it. One of its name that is there and is not just it, left by a former try or planted, has to go first.
+    /// Creates an object, or finds it; returns its uid. One of its name that is there and is not just it, left by a former try or planted, has to go first.
     async fn put<K: Namespaced>(
         &self,
         wanted: &K,
         is_same: fn(&K, &K) -> bool,
-    ) -> Result<K, ApiError> {
+    ) -> Result<String, ApiError> {
         let verbs = &self.loans.cluster.verbs;
-        let taken = match verbs.create(wanted).await {
-            Ok(made) => return Ok(made),
+        let taken = match verbs.create_unread(wanted).await {
+            Ok(uid) => return Ok(uid),
             Err(error) if error.trouble == Trouble::AlreadyExists => error,
             Err(error) => return Err(error),
         };
         let key = Key::of(wanted);
-        if let Some(there) = verbs.get::<K>(&key).await? {
+        if let Some(there) = verbs.get::<K, K>(&key).await? {
+            let uid = there.uid().unwrap_or_default();
             if is_same(&there, wanted) {
-                return Ok(there);
+                return Ok(uid);
             }
             tracing::warn!(
                 object = taken.object,
                 "one that is not this link's is in its place; it is deleted"
             );
-            let uid = there.uid().unwrap_or_default();
             if verbs.delete::<K>(&key, &uid).await? == Deleted::Going {
                 return Err(ApiError {
                     trouble: Trouble::InTheWay,
@@ -125,6 +124,6 @@ impl Issuing {
                 });
             }
         }
-        verbs.create(wanted).await
+        verbs.create_unread(wanted).await
     }
 }

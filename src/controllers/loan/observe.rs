@@ -23,9 +23,22 @@ use super::{LoanKey, Loans, requester_of};
 /// Of each person and kind of decision so many are heard on one request, the newest: whoever makes more buries their own only.
 const HEARD: usize = 10;
 
+/// By what a link's Secret is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Secrets {
+    /// By what the watch has told, as far as that is what the record makes us expect; else as it is.
+    AsTheyAre,
+    /// By what the watch has told.
+    AsTold,
+}
+
 impl Loans {
     /// All that the plan needs to know of one loan.
     pub(super) async fn observe(&self, key: &LoanKey) -> Result<Observed, ApiError> {
+        self.observe_by(key, Secrets::AsTheyAre).await
+    }
+
+    async fn observe_by(&self, key: &LoanKey, secrets: Secrets) -> Result<Observed, ApiError> {
         let this_one =
             |grant: &std::sync::Arc<AccessGrant>| grant.uid().as_deref() == Some(&key.uid);
         let mut record = self.record_seen(key).await?;
@@ -47,7 +60,10 @@ impl Loans {
         {
             record = self.cluster.records.live(&key.record()).await?;
         }
-        let link = self.link_seen(key, record.as_deref()).await;
+        let link = match secrets {
+            Secrets::AsTheyAre => self.link_seen(key, record.as_deref()).await,
+            Secrets::AsTold => Ok(self.link_told(key)),
+        };
         let mut seen = Observed {
             namespace_labels: self.cluster.namespace_labels(&key.grant.namespace),
             // Of what cannot be read nobody knows.
@@ -106,7 +122,8 @@ impl Loans {
 
     /// Whether a loan whose link has just been made is to end, by what is known now.
     pub(super) async fn is_to_end(&self, key: &LoanKey) -> bool {
-        let Ok(seen) = self.observe(key).await else {
+        // Nobody else writes the Secret before this pass does.
+        let Ok(seen) = self.observe_by(key, Secrets::AsTold).await else {
             // Where its request seems to be gone, a link that is lost harms less than one that is handed over.
             let told = self.cluster.grants.get(&key.grant);
             return told.is_none_or(|grant| grant.uid().as_deref() != Some(&key.uid));
@@ -144,6 +161,19 @@ impl Loans {
         })
     }
 
+    /// The Secret as the watch has told it.
+    fn link_told(&self, key: &LoanKey) -> LinkSeen {
+        let Some(mark) = self.cluster.secrets.get(&self.link(key)) else {
+            return LinkSeen::Absent;
+        };
+        let memory = self.memories.of(&key.uid);
+        match memory.deleted(&mark.uid().unwrap_or_default()) {
+            Some(Deleted::Gone) => LinkSeen::Absent,
+            Some(Deleted::Going) => LinkSeen::Kept,
+            None => link_objects::seen(&mark.metadata, &self.cluster.install, &key.uid),
+        }
+    }
+
     /// The Secret as the watch has told it, if that is what the record makes us expect, or there is none; else as it is.
     async fn link_seen(
         &self,
@@ -152,14 +182,7 @@ impl Loans {
     ) -> Result<LinkSeen, ApiError> {
         let memory = self.memories.of(&key.uid);
         let install = &self.cluster.install;
-        let told = match self.cluster.secrets.get(&self.link(key)) {
-            Some(mark) => match memory.deleted(&mark.uid().unwrap_or_default()) {
-                Some(Deleted::Gone) => LinkSeen::Absent,
-                Some(Deleted::Going) => LinkSeen::Kept,
-                None => link_objects::seen(&mark.metadata, install, &key.uid),
-            },
-            None => LinkSeen::Absent,
-        };
+        let told = self.link_told(key);
         let is_expected = match record {
             Some(record) => {
                 let is_over = record.spec.end.is_some();
