@@ -3,6 +3,7 @@
 //! One loan of the operator's is taken as the pattern. The floor repeats its writes with the operator's own identity, in
 //! the same order and with the same contents, only names and uids differ, and sees them arrive through the same watches.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::arrivals::Arrivals;
 use crate::loans::Loan;
+use crate::own_thread::OwnThread;
 use crate::stage::{self, PLATFORM, Stage, TEAM};
 use crate::stopwatch;
 
@@ -31,9 +33,11 @@ const DELETED_WITHIN: Duration = Duration::from_secs(300);
 pub struct Floor {
     alice: Client,
     operator: Client,
+    /// What the operator's identity sends, and what it is answered, is dealt with by this thread.
+    thread: OwnThread,
     arrivals: Arrivals,
     _watches: JoinSet<()>,
-    pattern: Pattern,
+    pattern: Arc<Pattern>,
 }
 
 /// The objects of one loan, as text in which names and uids are replaced.
@@ -50,7 +54,13 @@ struct Pattern {
 
 impl Floor {
     /// Takes a loan of the operator's as the pattern. The operator must have been stopped.
-    pub async fn new(stage: &Stage, operator: Client, loan: &Loan) -> Result<Self> {
+    pub async fn new(
+        stage: &Stage,
+        operator: impl Future<Output = Result<Client>> + Send + 'static,
+        loan: &Loan,
+    ) -> Result<Self> {
+        let thread = OwnThread::start()?;
+        let operator = thread.run(operator).await?;
         stage::namespace(&stage.admin, FLOOR).await?;
         let pattern = Pattern::of(&stage.admin, loan)
             .await
@@ -60,9 +70,10 @@ impl Floor {
         Ok(Self {
             alice: stage.alice.clone(),
             operator,
+            thread,
             arrivals,
             _watches: watches,
-            pattern,
+            pattern: Arc::new(pattern),
         })
     }
 
@@ -72,7 +83,14 @@ impl Floor {
         let began = stopwatch::now();
         let grant = stage::create::<AccessGrant>(&self.alice, FLOOR, request).await?;
         let (name, uid) = (grant.name_any(), grant.uid().unwrap_or_default());
-        self.write(&name, &uid)
+        let written = write(
+            self.operator.clone(),
+            self.pattern.clone(),
+            name.clone(),
+            uid.clone(),
+        );
+        self.thread
+            .run(written)
             .await
             .context("the floor's own writes fail")?;
         let link = self
@@ -92,42 +110,9 @@ impl Floor {
         })
     }
 
-    async fn write(&self, name: &str, uid: &str) -> Result<()> {
-        let Pattern {
-            record,
-            secret,
-            role,
-            binding,
-            status,
-            ..
-        } = &self.pattern;
-        let of_grant = |text: &str| self.pattern.fill(text, name, uid, "");
-        let role = of_floor(of_grant(role)?);
-        let role = stage::create::<Role>(&self.operator, LINKS_NAMESPACE, role).await?;
-        let role_uid = role.uid().unwrap_or_default();
-        let of_role = |text: &str| {
-            let object = self.pattern.fill(text, name, uid, &role_uid);
-            object.map(of_floor)
-        };
-        stage::create::<RoleBinding>(&self.operator, LINKS_NAMESPACE, of_role(binding)?).await?;
-        let whole = of_grant(record)?;
-        let record =
-            stage::create::<AccessRecord>(&self.operator, FLOOR, intent(whole.clone())).await?;
-        stage::create::<Secret>(&self.operator, LINKS_NAMESPACE, of_role(secret)?).await?;
-        let closed = json!({
-            "metadata": { "resourceVersion": record.resource_version() },
-            "spec": { "links": whole["spec"]["links"] },
-        });
-        let records = Api::<AccessRecord>::namespaced(self.operator.clone(), FLOOR);
-        records
-            .patch(uid, &PatchParams::default(), &Patch::Merge(closed))
-            .await?;
-        let grants = Api::<AccessGrant>::namespaced(self.operator.clone(), FLOOR);
-        let status = json!({ "status": of_grant(status)? });
-        grants
-            .patch_status(name, &PatchParams::default(), &Patch::Merge(status))
-            .await?;
-        Ok(())
+    /// The processor time of the thread that writes.
+    pub fn processor_time(&self) -> Result<Duration> {
+        self.thread.processor_time()
     }
 
     /// Deletes everything that the floor has written.
@@ -149,6 +134,38 @@ impl Floor {
         }
         Ok(())
     }
+}
+
+/// Writes what the operator would, in its order.
+async fn write(operator: Client, pattern: Arc<Pattern>, name: String, uid: String) -> Result<()> {
+    let of_grant = |text: &str| pattern.fill(text, &name, &uid, "");
+    let role = of_floor(of_grant(&pattern.role)?);
+    let role = stage::create::<Role>(&operator, LINKS_NAMESPACE, role).await?;
+    let role_uid = role.uid().unwrap_or_default();
+    let of_role = |text: &str| {
+        let object = pattern.fill(text, &name, &uid, &role_uid);
+        object.map(of_floor)
+    };
+    let binding = of_role(&pattern.binding)?;
+    stage::create::<RoleBinding>(&operator, LINKS_NAMESPACE, binding).await?;
+    let whole = of_grant(&pattern.record)?;
+    let record = stage::create::<AccessRecord>(&operator, FLOOR, intent(whole.clone())).await?;
+    let secret = of_role(&pattern.secret)?;
+    stage::create::<Secret>(&operator, LINKS_NAMESPACE, secret).await?;
+    let closed = json!({
+        "metadata": { "resourceVersion": record.resource_version() },
+        "spec": { "links": whole["spec"]["links"] },
+    });
+    let records = Api::<AccessRecord>::namespaced(operator.clone(), FLOOR);
+    records
+        .patch(&uid, &PatchParams::default(), &Patch::Merge(closed))
+        .await?;
+    let grants = Api::<AccessGrant>::namespaced(operator.clone(), FLOOR);
+    let status = json!({ "status": of_grant(&pattern.status)? });
+    grants
+        .patch_status(&name, &PatchParams::default(), &Patch::Merge(status))
+        .await?;
+    Ok(())
 }
 
 impl Pattern {

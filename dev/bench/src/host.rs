@@ -4,7 +4,6 @@
 //! processor time of the thread that runs the core and its host, and what remains: the way to the service and back, and
 //! waiting for a processor.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use keyloan::onepassword::{
 use keyloan_simulator::Control;
 
 use crate::latency::{Latencies, milliseconds};
+use crate::own_thread::processor_time;
 use crate::report::{Figure, Section, Unit};
 use crate::service::Requests;
 use crate::stopwatch::{self, Progress};
@@ -249,29 +249,9 @@ impl Measured {
     }
 }
 
-/// How long this thread has had a processor.
-fn processor_time() -> Result<Duration> {
-    // The kernel brings its account up to date when the thread lets go of the processor.
-    std::thread::sleep(Duration::from_micros(1));
-    let text = fs::read_to_string("/proc/thread-self/schedstat")
-        .context("cannot read /proc: processor time is measured on Linux only")?;
-    let nanoseconds = text.split(' ').next().unwrap_or_default().parse()?;
-    Ok(Duration::from_nanos(nanoseconds))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_thread_that_works_uses_processor_time() {
-        let before = processor_time().unwrap();
-        let began = stopwatch::now();
-        while began.elapsed() < Duration::from_millis(30) {
-            std::hint::black_box(0);
-        }
-        assert!(processor_time().unwrap() > before);
-    }
 
     #[test]
     fn the_parts_add_up_to_the_total() {

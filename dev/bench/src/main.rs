@@ -9,6 +9,7 @@ mod floor;
 mod host;
 mod latency;
 mod loans;
+mod own_thread;
 mod process;
 mod report;
 mod run;

@@ -137,10 +137,13 @@ impl Ground {
     }
 
     /// A client with the operator's own identity.
-    pub async fn operators_client(&self) -> Result<Client> {
-        let kubeconfig = kube::config::Kubeconfig::read_from(&self.operator_kubeconfig)?;
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await?;
-        Ok(Client::try_from(config)?)
+    pub fn operators_client(&self) -> impl Future<Output = Result<Client>> + Send + use<> {
+        let kubeconfig = kube::config::Kubeconfig::read_from(&self.operator_kubeconfig);
+        async {
+            let options = Default::default();
+            let config = kube::Config::from_custom_kubeconfig(kubeconfig?, &options).await?;
+            Ok(Client::try_from(config)?)
+        }
     }
 
     /// Stops everything.

@@ -100,12 +100,7 @@ impl Setting {
     /// Writes what loans consist of, without the operator.
     pub async fn measure_floor(&mut self, pattern: &Loan) -> Result<FloorBatches> {
         self.stop_operator().await?;
-        let floor = Floor::new(
-            &self.ground.stage,
-            self.ground.operators_client().await?,
-            pattern,
-        )
-        .await?;
+        let floor = Floor::new(&self.ground.stage, self.ground.operators_client(), pattern).await?;
         let (loans, many, progress) = (self.scale.loans, self.scale.at_a_time, self.progress);
         let one_at_a_time = loans::batch("the floor, one at a time", 0..loans, 1, &progress, |n| {
             floor.lend(n)

@@ -1,6 +1,6 @@
 //! Many requests at once, each of another person, by a flow that lends without approval.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
@@ -27,29 +27,32 @@ const FLOOR_AT_A_TIME: usize = 16;
 const OBJECTS: usize = 4;
 
 impl Load {
-    /// Writes what the burst's loans consist of, without the operator.
-    pub(super) async fn measure_floor(&mut self) -> Result<Batch> {
+    /// Writes what the burst's loans consist of, without the operator; with the processor time of who writes it, for each loan.
+    pub(super) async fn measure_floor(&mut self) -> Result<(Batch, Duration)> {
         let lent = self.warm_up().await?;
         let pattern = lent.first().context("nothing was lent")?;
         self.take_replicas()?.stop().await?;
-        let client = self.ground.operators_client().await?;
-        let floor = Floor::new(&self.ground.stage, client, pattern).await?;
+        let floor = Floor::new(&self.ground.stage, self.ground.operators_client(), pattern).await?;
         let first = self.next;
         self.next += self.scale.burst;
         let label = format!("the floor, {FLOOR_AT_A_TIME} at a time");
-        let numbers = first..self.next;
+        let (numbers, used_before) = (first..self.next, floor.processor_time()?);
         let batch = loans::batch(&label, numbers, FLOOR_AT_A_TIME, &self.progress, |n| {
             floor.lend(n)
         })
         .await?;
+        let used = floor.processor_time()? - used_before;
         self.progress.say("deleting the floor's objects");
         floor.clear(&self.ground.stage.admin).await?;
         self.start_replicas().await?;
-        Ok(batch)
+        Ok((batch, used / u32::try_from(self.scale.burst)?))
     }
 
     /// The burst; what is returned is active.
-    pub(super) async fn burst(&mut self, floor: &Batch) -> Result<(Section, Vec<Asked>)> {
+    pub(super) async fn burst(
+        &mut self,
+        (floor, floor_used): &(Batch, Duration),
+    ) -> Result<(Section, Vec<Asked>)> {
         let loans = self.scale.burst;
         let is_own = self.onepassword == OnePassword::AtOnce;
         let mut section = Section::new(
@@ -124,7 +127,11 @@ impl Load {
             section.add(in_seconds(label, latencies.percentile(percent)));
         }
         let each = used / u32::try_from(loans)?;
-        let each = in_milliseconds("processor time of the operator, each loan", each);
+        let each =
+            in_milliseconds("processor time of the operator, each loan", each).made_of(format!(
+                "the bare client takes {:.2} ms for each",
+                floor_used.as_secs_f64() * 1e3
+            ));
         section.add(if is_own {
             each.at_most(OWN_MILLISECONDS)
         } else {

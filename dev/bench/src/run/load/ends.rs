@@ -110,7 +110,8 @@ impl Load {
         let pattern = self.lend().await?;
         self.take_replicas()?.stop().await?;
         let client = self.ground.operators_client().await?;
-        let floor = Floor::new(&self.ground.stage, client.clone(), &pattern).await?;
+        let floor =
+            Floor::new(&self.ground.stage, self.ground.operators_client(), &pattern).await?;
         let first = self.next;
         self.next += count;
         let label = "loans' objects to be deleted by a bare client";
