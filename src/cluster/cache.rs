@@ -9,14 +9,14 @@ mod known;
 mod shelf;
 
 use std::fmt;
-use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use tokio::sync::watch;
 
-use super::index::{Mark, Marks, Rank, Tally};
+use super::index::{Mark, Marks};
+use super::lane::{Line, Rank};
 use super::prune::Keeps;
 use known::Known;
 
@@ -182,17 +182,9 @@ impl<K: Resource> Cache<K> {
         newest.cloned().collect()
     }
 
-    /// Counts the objects of one lane with this mark, the oldest first, until it has been enough: by what the index says of them.
-    pub fn count(
-        &self,
-        mark: &Mark,
-        lane: &str,
-        mut count: impl FnMut(&Rank, Tally) -> ControlFlow<()>,
-    ) {
-        self.read().count(mark, lane, |rank, tally| {
-            self.visits.one();
-            count(rank, tally)
-        });
+    /// What the objects of one lane with this mark come to, those before this rank or all.
+    pub fn line(&self, mark: &Mark, lane: &str, before: Option<&Rank>) -> Line {
+        self.read().line(mark, lane, before, || self.visits.one())
     }
 
     /// The keys of all objects.

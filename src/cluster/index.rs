@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use kube::ResourceExt;
 
 use super::cache::Key;
+use super::lane::{Lane, Line, Rank, Tally};
 use crate::api::{AccessDecision, AccessGrant, AccessRecord, Decision, Identity, Phase};
 use crate::plan::in_line::Standing;
 use crate::plan::over::is_turned_away;
@@ -46,19 +46,7 @@ pub(super) struct Marked {
     tally: Tally,
 }
 
-/// When an object was made, in seconds, and what tells it from others of that second.
-pub type Rank = (i64, String);
-
-/// What is counted of an object without looking at it: it lies in the index itself, so that thousands are counted in no time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Of a request that waits for a decision: its flow, by [`flow_mark`].
-    pub waits_by: Option<u64>,
-    /// Of a request: nobody has looked at it yet.
-    pub is_new: bool,
-}
-
-/// What stands for a flow's uid in a [`Tally`].
+/// What stands for a flow's uid in a [`Line`].
 pub fn flow_mark(uid: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     uid.hash(&mut hasher);
@@ -67,9 +55,6 @@ pub fn flow_mark(uid: &str) -> u64 {
 
 /// The marks of a kind's objects.
 pub(super) type Marks<K> = fn(&K) -> Vec<Marked>;
-
-/// The objects of one lane, in their order.
-type Lane<K> = BTreeMap<(Rank, Arc<Key>), (Tally, Arc<K>)>;
 
 /// Which objects have which mark.
 pub(super) struct Index<K> {
@@ -89,8 +74,7 @@ impl<K> Index<K> {
         for marked in (self.marks)(object) {
             let lanes = self.lanes.entry(marked.mark).or_default();
             let lane = lanes.entry(marked.lane).or_default();
-            let place = (marked.rank, key.clone());
-            lane.insert(place, (marked.tally, object.clone()));
+            lane.insert(marked.rank, key.clone(), marked.tally, object.clone());
         }
     }
 
@@ -103,7 +87,7 @@ impl<K> Index<K> {
                 continue;
             };
             if let Some(those) = lanes.get_mut(&lane) {
-                those.remove(&(rank, key.clone()));
+                those.remove(rank, key);
                 if those.is_empty() {
                     lanes.remove(&lane);
                 }
@@ -122,29 +106,29 @@ impl<K> Index<K> {
     /// The objects with this mark, those of each lane from the oldest on.
     pub(super) fn having(&self, mark: &Mark) -> impl Iterator<Item = &Arc<K>> {
         let lanes = self.lanes.get(mark).into_iter().flat_map(BTreeMap::values);
-        lanes.flat_map(BTreeMap::values).map(|(_, object)| object)
+        lanes.flat_map(Lane::objects)
     }
 
-    /// Counts the objects of one lane with this mark, the oldest first, until it has been enough.
-    pub(super) fn count(
+    /// What the objects of one lane with this mark come to, those before this rank or all.
+    pub(super) fn line(
         &self,
         mark: &Mark,
         lane: &str,
-        mut count: impl FnMut(&Rank, Tally) -> ControlFlow<()>,
-    ) {
+        before: Option<&Rank>,
+        visit: impl FnMut(),
+    ) -> Line {
         let lane = self.lanes.get(mark).and_then(|lanes| lanes.get(lane));
-        for ((rank, _), (tally, _)) in lane.into_iter().flatten() {
-            if count(rank, *tally).is_break() {
-                return;
-            }
+        match (lane, before) {
+            (None, _) => Line::default(),
+            (Some(lane), None) => lane.all().clone(),
+            (Some(lane), Some(rank)) => lane.before(rank, visit),
         }
     }
 
     /// So many objects of each lane with this mark, the newest.
     pub(super) fn newest(&self, mark: &Mark, most: usize) -> impl Iterator<Item = &Arc<K>> {
         let lanes = self.lanes.get(mark).into_iter().flat_map(BTreeMap::values);
-        let newest = lanes.flat_map(move |lane| lane.values().rev().take(most));
-        newest.map(|(_, object)| object)
+        lanes.flat_map(move |lane| lane.objects().rev().take(most))
     }
 }
 

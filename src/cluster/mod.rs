@@ -3,7 +3,7 @@
 //! * `connect`: a client whose every call is bounded in time; `install`: where it may touch Secrets; `claim`: that no other install
 //!   keeps its links there.
 //! * `cache`: what the watches have told, and what we wrote ourselves since; `streams` feeds it, `told` decodes, `prune` says how much of
-//!   it is kept, and `index` finds in it.
+//!   it is kept, and `index` finds in it, by lanes (`lane`).
 //! * `verbs`: what can be written, and read live; `kinds` joins both for each of our kinds.
 //! * `events`: what people see in `kubectl describe`.
 //! * `policies`: the admission policies that guard all of it, and what is kept of them; [`probe`] sees whether they act.
@@ -19,6 +19,7 @@ mod index;
 mod install;
 mod kinds;
 mod kubeconfig;
+mod lane;
 pub mod link_objects;
 mod merge;
 pub mod person;
@@ -55,10 +56,11 @@ pub use claim::{ClaimError, LINKS_LEASE};
 pub use connect::{ConnectError, KubeAccess, connect, install_tls};
 pub use errors::{ApiError, Trouble};
 pub use events::{Events, Notice};
-pub use index::{Mark, Rank, Tally, decided_by, denied_to, flow_mark, ledger_of, rank_of};
+pub use index::{Mark, decided_by, denied_to, flow_mark, ledger_of, rank_of};
 pub use install::Install;
 pub use kinds::Kind;
 pub use kubeconfig::{KubeconfigProblem, Overrides};
+pub use lane::{Line, Rank};
 pub use policies::{Kept, Policies};
 pub use verbs::{API_TIMEOUT, Deleted, Namespaced, Verbs};
 pub use wiped::{Wipe, Wiped};

@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{ACCEPTED, AccessFlow, AccessGrant, FlowLimits, Phase};
+use crate::api::{ACCEPTED, AccessGrant, FlowLimits, Phase};
 
 use super::flow::open_to;
 use super::observed::Observed;
@@ -57,15 +57,6 @@ impl Standing {
     }
 }
 
-/// How many requests are too many before one, by any of these flows: more need not be counted.
-pub fn worth_counting<'a>(flows: impl IntoIterator<Item = &'a AccessFlow>) -> u32 {
-    let usual = FlowLimits::default().pending_per_requester;
-    let places = flows
-        .into_iter()
-        .map(|flow| flow.spec.limits.pending_per_requester);
-    IN_LINE_FOR_EACH_PLACE.saturating_mul(places.fold(usual, u32::max))
-}
-
 /// Whether a request is to be looked at, as far as its requester's others go.
 pub(super) enum Room {
     /// It is.
@@ -98,7 +89,7 @@ pub(super) fn room(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Room
         return Room::None(hold);
     }
     let before = ahead.in_line.saturating_add(ahead.new);
-    let behind = i32::try_from(before).unwrap_or(i32::MAX);
+    let behind = i32::try_from(before.min(most)).unwrap_or(i32::MAX);
     match before >= most {
         true => Room::NotBefore(later(now, LOOKS_AGAIN_AFTER + FOR_EACH_BEFORE_IT * behind)),
         false => Room::Enough,

@@ -1,7 +1,6 @@
 //! What a cache knows, and what it keeps in mind to tell late news from new ones.
 
 use std::collections::{HashMap, HashSet};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,7 +8,8 @@ use kube::Resource;
 
 use super::Key;
 use super::shelf::{IsHistory, Shelf};
-use crate::cluster::index::{Index, Mark, Marks, Rank, Tally};
+use crate::cluster::index::{Index, Mark, Marks};
+use crate::cluster::lane::{Line, Rank};
 
 /// The objects; and, each for as long as it is needed, what tells late news from new ones.
 pub(super) struct Known<K> {
@@ -98,13 +98,14 @@ impl<K: Resource> Known<K> {
         self.index.having(mark)
     }
 
-    pub(super) fn count(
+    pub(super) fn line(
         &self,
         mark: &Mark,
         lane: &str,
-        count: impl FnMut(&Rank, Tally) -> ControlFlow<()>,
-    ) {
-        self.index.count(mark, lane, count);
+        before: Option<&Rank>,
+        visit: impl FnMut(),
+    ) -> Line {
+        self.index.line(mark, lane, before, visit)
     }
 
     /// Whether all that is known of an object is that it is history.

@@ -391,7 +391,7 @@ impl Issuing {
         let (Some(most), Some(grant)) = (most, &self.seen.grant) else {
             return false;
         };
-        let (usage, _) = self.loans.usage(&self.key, grant, &self.seen.flows, 0);
+        let (usage, _) = self.loans.usage(&self.key, grant, &self.seen.flows);
         usage.get(flow).copied().unwrap_or(Usage::default()).active >= most
     }
 }

@@ -12,7 +12,6 @@ use crate::controllers::registry::Asker;
 use crate::plan::effect::Effect;
 use crate::plan::ended::is_settled;
 use crate::plan::grant::plan;
-use crate::plan::in_line::worth_counting;
 use crate::plan::links::Links;
 use crate::plan::loan::over_at;
 use crate::plan::observed::{IntegrationSeen, LinkSeen, Observed};
@@ -85,8 +84,7 @@ impl Loans {
                 && flow.spec.integration.0 == integration.name
         });
         if let (Some(grant), None, false) = (&seen.grant, &seen.record, seen.history) {
-            let counted = worth_counting(seen.flows.iter().map(AsRef::as_ref));
-            (seen.usage, seen.ahead) = self.usage(key, grant, &seen.flows, counted);
+            (seen.usage, seen.ahead) = self.usage(key, grant, &seen.flows);
         }
         if seen.grant.is_none() && seen.record.is_none() && !seen.history {
             let gone = self.gone.seen(key, self.clock.now());

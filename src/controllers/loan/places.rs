@@ -5,14 +5,13 @@
 //! both get the last one.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::api::{AccessFlow, AccessGrant, AccessGrantStatus, AccessRecord, Phase};
-use crate::cluster::{ApiError, Mark, Tally, Trouble, flow_mark, ledger_of, rank_of};
+use crate::cluster::{ApiError, Mark, Trouble, flow_mark, ledger_of, rank_of};
 use crate::plan::in_line::Standing;
 use crate::plan::observed::{Ahead, Usage};
 
@@ -134,14 +133,12 @@ impl Loans {
         Ok(record)
     }
 
-    /// What the requester has by each of these flows, this request not counted; and how many of their requests come before it in line, of
-    /// which at most so many are counted.
+    /// What the requester has by each of these flows, this request not counted; and how many of their requests come before it in line.
     pub(super) fn usage(
         &self,
         key: &LoanKey,
         grant: &AccessGrant,
         flows: &[Arc<AccessFlow>],
-        counted: u32,
     ) -> (BTreeMap<String, Usage>, Ahead) {
         let Some(requester) = &grant.spec.requester else {
             return Default::default();
@@ -151,7 +148,7 @@ impl Loans {
         if grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Issuing) {
             return (usage, Ahead::default());
         }
-        let (pending, ahead) = self.before(key, grant, &requester.username, counted);
+        let (pending, ahead) = self.before(key, grant, &requester.username);
         for uid in flows.iter().filter_map(|flow| flow.metadata.uid.as_ref()) {
             if let Some(pending) = pending.get(&flow_mark(uid)) {
                 usage.entry(uid.clone()).or_default().pending = *pending;
@@ -195,43 +192,26 @@ impl Loans {
         key: &LoanKey,
         grant: &AccessGrant,
         requester: &str,
-        counted: u32,
     ) -> (HashMap<u64, u32>, Ahead) {
-        let (mut pending, mut ahead) = (HashMap::new(), Ahead::default());
-        let mut count_pending = |tally: Tally| {
-            if let Some(flow) = tally.waits_by {
-                *pending.entry(flow).or_default() += 1;
-            }
-        };
         let (mine, has_place) = (rank_of(grant), Standing::of(grant) == Standing::HasPlace);
         let with_place = Mark::WithPlace(requester.to_owned());
         let grants = &self.cluster.grants;
         // In this order requests get their places: whoever has one keeps it, also while the request waits for something else. Times are
         // whole seconds, so of two requests of one second the uid says which one comes first.
-        grants.count(&with_place, &key.ledger, |rank, tally| {
-            if has_place && *rank >= mine {
-                return ControlFlow::Break(());
-            }
-            if *rank != mine {
-                count_pending(tally);
-            }
-            ControlFlow::Continue(())
-        });
-        if !has_place {
-            let in_line = Mark::InLine(requester.to_owned());
-            grants.count(&in_line, &key.ledger, |rank, tally| {
-                let before = ahead.in_line.saturating_add(ahead.new);
-                if *rank >= mine || before >= counted {
-                    return ControlFlow::Break(());
-                }
-                match tally.is_new {
-                    true => ahead.new += 1,
-                    false => ahead.in_line += 1,
-                }
-                count_pending(tally);
-                ControlFlow::Continue(())
-            });
+        if has_place {
+            let before = grants.line(&with_place, &key.ledger, Some(&mine));
+            return (before.waiting, Ahead::default());
         }
+        let mut pending = grants.line(&with_place, &key.ledger, None).waiting;
+        let in_line = Mark::InLine(requester.to_owned());
+        let before = grants.line(&in_line, &key.ledger, Some(&mine));
+        for (flow, waiting) in before.waiting {
+            *pending.entry(flow).or_default() += waiting;
+        }
+        let ahead = Ahead {
+            in_line: before.known,
+            new: before.new,
+        };
         (pending, ahead)
     }
 
