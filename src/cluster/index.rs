@@ -3,14 +3,14 @@
 //! The objects with a mark are kept in order, each person's by themselves, so that a pass can look at the first or the newest few however
 //! many there are.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use kube::ResourceExt;
 
 use super::cache::Key;
-use super::lane::{Lane, Line, Rank, Tally};
+use super::lane::{Lanes, Line, Placed, Rank, Tally};
 use crate::api::{AccessDecision, AccessGrant, AccessRecord, Decision, Identity, Phase};
 use crate::plan::in_line::Standing;
 use crate::plan::over::is_turned_away;
@@ -59,7 +59,7 @@ pub(super) type Marks<K> = fn(&K) -> Vec<Marked>;
 /// Which objects have which mark.
 pub(super) struct Index<K> {
     marks: Marks<K>,
-    lanes: HashMap<Mark, BTreeMap<String, Lane<K>>>,
+    lanes: HashMap<Mark, Lanes<K>>,
 }
 
 impl<K> Index<K> {
@@ -72,9 +72,14 @@ impl<K> Index<K> {
 
     pub(super) fn add(&mut self, key: &Arc<Key>, object: &Arc<K>) {
         for marked in (self.marks)(object) {
+            let placed = Placed {
+                rank: marked.rank,
+                key: key.clone(),
+                tally: marked.tally,
+                object: object.clone(),
+            };
             let lanes = self.lanes.entry(marked.mark).or_default();
-            let lane = lanes.entry(marked.lane).or_default();
-            lane.insert(marked.rank, key.clone(), marked.tally, object.clone());
+            lanes.insert(marked.lane, placed);
         }
     }
 
@@ -86,12 +91,7 @@ impl<K> Index<K> {
             let Some(lanes) = self.lanes.get_mut(&mark) else {
                 continue;
             };
-            if let Some(those) = lanes.get_mut(&lane) {
-                those.remove(rank, key);
-                if those.is_empty() {
-                    lanes.remove(&lane);
-                }
-            }
+            lanes.remove(&lane, rank, key);
             if lanes.is_empty() {
                 self.lanes.remove(&mark);
             }
@@ -105,8 +105,7 @@ impl<K> Index<K> {
 
     /// The objects with this mark, those of each lane from the oldest on.
     pub(super) fn having(&self, mark: &Mark) -> impl Iterator<Item = &Arc<K>> {
-        let lanes = self.lanes.get(mark).into_iter().flat_map(BTreeMap::values);
-        lanes.flat_map(Lane::objects)
+        self.lanes.get(mark).into_iter().flat_map(Lanes::objects)
     }
 
     /// What the objects of one lane with this mark come to, those before this rank or all.
@@ -117,18 +116,14 @@ impl<K> Index<K> {
         before: Option<&Rank>,
         visit: impl FnMut(),
     ) -> Line {
-        let lane = self.lanes.get(mark).and_then(|lanes| lanes.get(lane));
-        match (lane, before) {
-            (None, _) => Line::default(),
-            (Some(lane), None) => lane.all().clone(),
-            (Some(lane), Some(rank)) => lane.before(rank, visit),
-        }
+        let lanes = self.lanes.get(mark);
+        lanes.map_or_else(Line::default, |lanes| lanes.line(lane, before, visit))
     }
 
     /// So many objects of each lane with this mark, the newest.
     pub(super) fn newest(&self, mark: &Mark, most: usize) -> impl Iterator<Item = &Arc<K>> {
-        let lanes = self.lanes.get(mark).into_iter().flat_map(BTreeMap::values);
-        lanes.flat_map(move |lane| lane.objects().rev().take(most))
+        let lanes = self.lanes.get(mark).into_iter();
+        lanes.flat_map(move |lanes| lanes.newest(most))
     }
 }
 

@@ -57,8 +57,92 @@ impl Line {
     }
 }
 
+/// An object in its lane.
+pub(super) struct Placed<K> {
+    pub rank: Rank,
+    pub key: Arc<Key>,
+    pub tally: Tally,
+    pub object: Arc<K>,
+}
+
+/// The lanes of one mark. Most marks have one object alone, which then takes no more than itself.
+pub(super) struct Lanes<K> {
+    only: Option<(String, Placed<K>)>,
+    more: BTreeMap<String, Lane<K>>,
+}
+
+impl<K> Default for Lanes<K> {
+    fn default() -> Self {
+        Self {
+            only: None,
+            more: BTreeMap::new(),
+        }
+    }
+}
+
+impl<K> Lanes<K> {
+    pub(super) fn insert(&mut self, lane: String, placed: Placed<K>) {
+        let is_same = |(of, only): &(String, Placed<K>)| {
+            *of == lane && only.rank == placed.rank && only.key == placed.key
+        };
+        let other = self.only.take().filter(|only| !is_same(only));
+        if other.is_none() && self.more.is_empty() {
+            self.only = Some((lane, placed));
+            return;
+        }
+        for (lane, placed) in other.into_iter().chain([(lane, placed)]) {
+            self.more.entry(lane).or_default().insert(placed);
+        }
+    }
+
+    pub(super) fn remove(&mut self, lane: &str, rank: Rank, key: &Arc<Key>) {
+        self.only
+            .take_if(|(of, only)| of == lane && only.rank == rank && only.key == *key);
+        if let Some(those) = self.more.get_mut(lane) {
+            those.remove(rank, key);
+            if those.is_empty() {
+                self.more.remove(lane);
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.only.is_none() && self.more.is_empty()
+    }
+
+    /// Those of each lane from the oldest on.
+    pub(super) fn objects(&self) -> impl Iterator<Item = &Arc<K>> {
+        let only = self.only.iter().map(|(_, only)| &only.object);
+        only.chain(self.more.values().flat_map(Lane::objects))
+    }
+
+    /// So many of each lane, the newest.
+    pub(super) fn newest(&self, most: usize) -> impl Iterator<Item = &Arc<K>> {
+        let only = self.only.iter().map(|(_, only)| &only.object).take(most);
+        only.chain(
+            self.more
+                .values()
+                .flat_map(move |lane| lane.objects().rev().take(most)),
+        )
+    }
+
+    /// What the objects of one lane come to, those before this rank or all.
+    pub(super) fn line(&self, lane: &str, before: Option<&Rank>, visit: impl FnMut()) -> Line {
+        let mut line = Line::default();
+        let only = self.only.iter().filter(|(of, _)| of == lane);
+        for (_, only) in only.filter(|(_, only)| before.is_none_or(|rank| only.rank < *rank)) {
+            line.add(only.tally);
+        }
+        match (self.more.get(lane), before) {
+            (None, _) => line,
+            (Some(those), None) => those.all.clone(),
+            (Some(those), Some(rank)) => those.before(rank, visit),
+        }
+    }
+}
+
 /// The objects of one lane.
-pub(super) struct Lane<K> {
+struct Lane<K> {
     objects: BTreeMap<(Rank, Arc<Key>), (Tally, Arc<K>)>,
     all: Line,
 }
@@ -73,7 +157,13 @@ impl<K> Default for Lane<K> {
 }
 
 impl<K> Lane<K> {
-    pub(super) fn insert(&mut self, rank: Rank, key: Arc<Key>, tally: Tally, object: Arc<K>) {
+    fn insert(&mut self, placed: Placed<K>) {
+        let Placed {
+            rank,
+            key,
+            tally,
+            object,
+        } = placed;
         let before = self.objects.insert((rank, key), (tally, object));
         if let Some((before, _)) = before {
             self.all.subtract(before);
@@ -81,28 +171,23 @@ impl<K> Lane<K> {
         self.all.add(tally);
     }
 
-    pub(super) fn remove(&mut self, rank: Rank, key: &Arc<Key>) {
+    fn remove(&mut self, rank: Rank, key: &Arc<Key>) {
         if let Some((tally, _)) = self.objects.remove(&(rank, key.clone())) {
             self.all.subtract(tally);
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.objects.is_empty()
     }
 
     /// From the oldest on.
-    pub(super) fn objects(&self) -> impl DoubleEndedIterator<Item = &Arc<K>> {
+    fn objects(&self) -> impl DoubleEndedIterator<Item = &Arc<K>> {
         self.objects.values().map(|(_, object)| object)
     }
 
-    /// What all of them come to.
-    pub(super) fn all(&self) -> &Line {
-        &self.all
-    }
-
     /// What those before this rank come to: counted from whichever end is nearer to it.
-    pub(super) fn before(&self, rank: &Rank, mut visit: impl FnMut()) -> Line {
+    fn before(&self, rank: &Rank, mut visit: impl FnMut()) -> Line {
         let (mut before, mut not_after) = (Line::default(), self.all.clone());
         let (mut oldest, mut newest) = (self.objects.iter(), self.objects.iter().rev());
         loop {
@@ -123,8 +208,14 @@ impl<K> Lane<K> {
 mod tests {
     use super::*;
 
+    const LANE: &str = "lane";
+
     fn rank(number: u32) -> Rank {
         (i64::from(number / 2), format!("{number:03}"))
+    }
+
+    fn key(number: u32) -> Arc<Key> {
+        Arc::new(Key::new("ns", number.to_string()))
     }
 
     fn tally(number: u32) -> Tally {
@@ -134,13 +225,21 @@ mod tests {
         }
     }
 
-    fn lane(numbers: impl IntoIterator<Item = u32>) -> Lane<()> {
-        let mut lane = Lane::default();
-        for number in numbers {
-            let key = Arc::new(Key::new("ns", number.to_string()));
-            lane.insert(rank(number), key, tally(number), Arc::new(()));
+    fn placed(number: u32, tally: Tally) -> Placed<u32> {
+        Placed {
+            rank: rank(number),
+            key: key(number),
+            tally,
+            object: Arc::new(number),
         }
-        lane
+    }
+
+    fn lanes(numbers: impl IntoIterator<Item = u32>) -> Lanes<u32> {
+        let mut lanes = Lanes::default();
+        for number in numbers {
+            lanes.insert(LANE.into(), placed(number, tally(number)));
+        }
+        lanes
     }
 
     fn line(numbers: impl IntoIterator<Item = u32>) -> Line {
@@ -149,32 +248,47 @@ mod tests {
         line
     }
 
-    #[test]
-    fn what_is_before_a_rank_is_counted_from_the_nearer_end() {
-        let lane = lane(0..100);
-        for number in 0..=100 {
-            let mut visits = 0;
-            let before = lane.before(&rank(number), || visits += 1);
-            assert_eq!(before, line(0..number), "before {number}");
-            assert!(visits <= number.min(100 - number) + 1, "{number}: {visits}");
-        }
-        assert_eq!(lane.all(), &line(0..100));
+    fn numbers<'a>(objects: impl Iterator<Item = &'a Arc<u32>>) -> Vec<u32> {
+        objects.map(|object| **object).collect()
     }
 
-    #[test]
-    fn what_leaves_or_changes_is_counted_no_more() {
-        let mut lane = lane(0..10);
-        let key = |number: u32| Arc::new(Key::new("ns", number.to_string()));
-        lane.remove(rank(4), &key(4));
-        lane.remove(rank(4), &key(4));
-        lane.insert(rank(7), key(7), tally(5), Arc::new(()));
-        let left = [0, 1, 2, 3, 5, 6, 5, 8, 9];
-        assert_eq!(lane.all(), &line(left));
-        for number in [0, 1, 2, 3, 5, 6, 7, 8, 9] {
-            lane.remove(rank(number), &key(number));
+    #[rstest::rstest]
+    #[case::none(0)]
+    #[case::one(1)]
+    #[case::two(2)]
+    #[case::many(100)]
+    fn what_is_before_a_rank_is_counted_from_the_nearer_end(#[case] count: u32) {
+        let lanes = lanes((0..count).rev());
+        for number in 0..=count {
+            let mut visits = 0;
+            let before = lanes.line(LANE, Some(&rank(number)), || visits += 1);
+            assert_eq!(before, line(0..number), "before {number}");
+            let nearer = number.min(count - number);
+            assert!(visits <= nearer + 1, "{number}: {visits}");
         }
-        assert!(lane.is_empty());
-        // What is there no more leaves nothing behind.
-        assert_eq!(lane.objects().count(), 0);
+        assert_eq!(lanes.line(LANE, None, || {}), line(0..count));
+        assert_eq!(lanes.line("other", None, || {}), Line::default());
+        assert_eq!(numbers(lanes.objects()), Vec::from_iter(0..count));
+        let newest = Vec::from_iter((0..count).rev().take(2));
+        assert_eq!(numbers(lanes.newest(2)), newest);
+    }
+
+    #[rstest::rstest]
+    #[case::one(1)]
+    #[case::two(2)]
+    #[case::many(10)]
+    fn what_leaves_or_changes_is_counted_no_more(#[case] count: u32) {
+        let mut lanes = lanes(0..count);
+        lanes.insert("other".into(), placed(0, tally(0)));
+        lanes.insert(LANE.into(), placed(0, tally(7)));
+        assert_eq!(lanes.line(LANE, None, || {}), line((1..count).chain([7])));
+        for number in (0..count).chain([0]) {
+            assert!(!lanes.is_empty());
+            lanes.remove(LANE, rank(number), &key(number));
+        }
+        assert_eq!(numbers(lanes.objects()), [0]);
+        assert_eq!(lanes.line(LANE, None, || {}), Line::default());
+        lanes.remove("other", rank(0), &key(0));
+        assert!(lanes.is_empty());
     }
 }

@@ -81,11 +81,7 @@ mod tests {
     use crate::cluster::Key;
 
     fn key(uid: &str) -> LoanKey {
-        LoanKey {
-            grant: Key::new("team-a", uid),
-            uid: uid.into(),
-            ledger: "keyloan".into(),
-        }
+        LoanKey::new(Key::new("team-a", uid), uid, "keyloan")
     }
 
     fn grant(phase: &str) -> AccessGrant {

@@ -8,6 +8,7 @@ mod gone;
 mod hand_over;
 mod in_turn;
 mod issue;
+mod key;
 mod link_place;
 mod memory;
 mod observe;
@@ -19,7 +20,6 @@ mod wake;
 mod words;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use jiff::Timestamp;
@@ -27,7 +27,7 @@ use kube::ResourceExt;
 use kube::api::ObjectMeta;
 
 use crate::api::{AccessGrant, AccessGrantStatus, AccessRecord, AccessRecordSpec, Phase};
-use crate::cluster::{ApiError, Cluster, Events, Key, Notice, Trouble, ledger_of};
+use crate::cluster::{ApiError, Cluster, Events, Key, Notice, Trouble};
 use crate::plan::effect::{Effect, Note, Plan};
 use crate::plan::grant::plan;
 use crate::plan::observed::Observed;
@@ -40,50 +40,10 @@ use super::registry::{AtWork, Registry, Search};
 use gone::Gone;
 pub use hand_over::LINK_HELD_FOR;
 use issue::Issuing;
+pub use key::LoanKey;
 use memory::Memories;
 use places::Places;
 use rivals::Rivals;
-
-/// One loan: the grant that it comes from, and the namespace of its record.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LoanKey {
-    /// The grant's namespace and name.
-    pub grant: Key,
-    /// The grant's uid, which is the record's name.
-    pub uid: String,
-    /// The integration's namespace, where the record is.
-    pub ledger: String,
-}
-
-impl LoanKey {
-    fn of_grant(grant: &AccessGrant) -> Self {
-        Self {
-            uid: grant.uid().unwrap_or_default(),
-            ledger: ledger_of(grant).to_owned(),
-            grant: Key::of(grant),
-        }
-    }
-
-    fn of_record(record: &AccessRecord) -> Self {
-        let grant = &record.spec.grant;
-        Self {
-            grant: Key::new(&grant.namespace, &grant.name),
-            uid: grant.uid.clone(),
-            ledger: record.namespace().unwrap_or_default(),
-        }
-    }
-
-    /// The record's namespace and name.
-    fn record(&self) -> Key {
-        Key::new(&self.ledger, &self.uid)
-    }
-}
-
-impl fmt::Display for LoanKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.grant, self.uid)
-    }
-}
 
 /// What belongs to a plan with an effect, besides that.
 struct Meanwhile {

@@ -234,11 +234,7 @@ mod tests {
     use rstest::rstest;
 
     fn key(uid: &str) -> LoanKey {
-        LoanKey {
-            grant: Key::new("team-a", "alice-db"),
-            uid: uid.into(),
-            ledger: "keyloan".into(),
-        }
+        LoanKey::new(Key::new("team-a", "alice-db"), uid, "keyloan")
     }
 
     fn record() -> AccessRecord {

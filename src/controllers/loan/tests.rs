@@ -333,7 +333,7 @@ fn a_place_is_offered_to_the_first_in_line_for_it_and_then_to_the_next() {
         (key, grant, next)
     };
     let names = |keys: std::collections::BTreeSet<LoanKey>| -> Vec<String> {
-        keys.into_iter().map(|key| key.uid).collect()
+        keys.into_iter().map(|key| key.uid.clone()).collect()
     };
     let by = |flow: &str| names(rivals.first("mallory", Some(("keyloan", flow))));
     for number in [3, 1, 2, 5] {
