@@ -49,7 +49,7 @@ use crate::runtime::{Clock, Tasks};
 use crate::telemetry::Metrics;
 
 use prune::Keeps;
-use told::{Told, Watched};
+use told::Told;
 
 pub use cache::{Cache, Key};
 pub use claim::{ClaimError, LINKS_LEASE};
@@ -62,6 +62,7 @@ pub use kinds::Kind;
 pub use kubeconfig::{KubeconfigProblem, Overrides};
 pub use lane::{Line, Rank};
 pub use policies::{Kept, Policies};
+pub use told::Watched;
 pub use verbs::{API_TIMEOUT, Deleted, Namespaced, Verbs};
 pub use wiped::{Wipe, Wiped};
 

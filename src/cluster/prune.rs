@@ -4,6 +4,7 @@
 //! pruned is never written back as a whole.
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use kube::api::ObjectMeta;
@@ -51,7 +52,7 @@ impl Keeps {
         annotations: &[RENEW_ANNOTATION],
         owners: false,
     };
-    /// Of Secrets.
+    /// Of Secrets, and of what carries a link with them.
     pub(super) const SECRETS: Self = Self {
         labels: Labels::These(&[
             SECRET_LABEL,
@@ -142,6 +143,12 @@ impl Watched for AccessRecord {
     const KEEPS: Keeps = Keeps::OURS;
 }
 impl Watched for PartialObjectMeta<Secret> {
+    const KEEPS: Keeps = Keeps::SECRETS;
+}
+impl Watched for PartialObjectMeta<Role> {
+    const KEEPS: Keeps = Keeps::SECRETS;
+}
+impl Watched for PartialObjectMeta<RoleBinding> {
     const KEEPS: Keeps = Keeps::SECRETS;
 }
 impl Watched for PartialObjectMeta<Namespace> {

@@ -10,7 +10,7 @@ use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::api::{
     DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams, Preconditions,
 };
-use kube::core::{PartialObjectMeta, Request, object::HasStatus};
+use kube::core::{ObjectList, PartialObjectMeta, Request, object::HasStatus};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use super::cache::Key;
 use super::errors::{ApiError, Trouble, Words};
 use super::merge;
+use super::told::{Told, Watched};
 use crate::telemetry::{ApiCall, Metrics};
 
 /// No call takes longer once it has its turn.
@@ -267,27 +268,32 @@ impl Verbs {
             .await
     }
 
-    /// All objects of a kind in a namespace that this selects, by their metadata: of a Secret, nothing secret.
-    pub async fn list_metadata<K: Namespaced>(
+    /// One page of the objects of a kind in a namespace that this selects, by what is kept of their metadata: of a Secret, nothing secret.
+    /// With it comes what the next page is asked for by, if there is one.
+    pub async fn page_of_metadata<K: Namespaced>(
         &self,
         namespace: &str,
         selector: &str,
-    ) -> Result<Vec<PartialObjectMeta<K>>, ApiError> {
+        next: Option<&str>,
+    ) -> Result<(Vec<PartialObjectMeta<K>>, Option<String>), ApiError>
+    where
+        PartialObjectMeta<K>: Watched,
+    {
         let key = Key::new(namespace, "");
-        let api = self.api::<K>(&key);
         let mut parameters = ListParams::default()
             .labels(selector)
             .limit(LISTED_AT_A_TIME);
-        let mut all = Vec::new();
-        loop {
-            let call = api.list_metadata(&parameters);
-            let page = self.bounded::<K, _>("list", &key, call).await?;
-            all.extend(page.items);
-            match page.metadata.continue_.filter(|more| !more.is_empty()) {
-                Some(more) => parameters = parameters.continue_token(&more),
-                None => return Ok(all),
-            }
-        }
+        parameters.continue_token = next.map(str::to_owned);
+        let request = built(path::<K>(&key).list_metadata(&parameters));
+        let call = self.send::<ObjectList<Told<PartialObjectMeta<K>>>>(request);
+        let page = self.bounded::<K, _>("list", &key, call).await?;
+        // What cannot be read is not ours: we write nothing of that kind.
+        let read = page
+            .items
+            .into_iter()
+            .filter_map(|told| told.decoded().ok());
+        let next = page.metadata.continue_.filter(|next| !next.is_empty());
+        Ok((read.collect(), next))
     }
 
     /// Whether there is a namespace of this name.

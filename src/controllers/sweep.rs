@@ -13,10 +13,11 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
 
 use crate::api::AccessRecord;
 use crate::cluster::{
-    ApiError, Cluster, Events, Key, Mark, Namespaced, Notice, Trouble, link_objects,
+    ApiError, Cluster, Events, Key, Mark, Namespaced, Notice, Trouble, Watched, link_objects,
 };
 use crate::runtime::Clock;
 
@@ -82,13 +83,33 @@ impl Sweep {
     }
 
     /// Deletes the objects of a kind that are older and for which no loan stands.
-    async fn sweep_kind<K: Namespaced>(&self, older_than: SignedDuration) -> Result<(), ApiError> {
+    async fn sweep_kind<K: Namespaced>(&self, older_than: SignedDuration) -> Result<(), ApiError>
+    where
+        PartialObjectMeta<K>: Watched,
+    {
         let (install, verbs) = (&self.cluster.install, &self.cluster.verbs);
         let selector = link_objects::selector(install);
-        let all = verbs
-            .list_metadata::<K>(&install.links_namespace, &selector)
-            .await?;
-        for object in all {
+        let mut next = None;
+        loop {
+            let page =
+                verbs.page_of_metadata::<K>(&install.links_namespace, &selector, next.as_deref());
+            // One page is in memory at a time: there may be as many objects as there are loans.
+            let (objects, then) = page.await?;
+            self.sweep_page(objects, older_than).await?;
+            match then {
+                Some(_) => next = then,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn sweep_page<K: Namespaced>(
+        &self,
+        objects: Vec<PartialObjectMeta<K>>,
+        older_than: SignedDuration,
+    ) -> Result<(), ApiError> {
+        let install = &self.cluster.install;
+        for object in objects {
             let made = object.creation_timestamp().map(|time| time.0);
             let age = made.map_or(SignedDuration::MAX, |made| {
                 self.clock.now().duration_since(made)
