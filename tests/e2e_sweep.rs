@@ -5,6 +5,7 @@ mod world;
 
 use std::time::Duration;
 
+use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
@@ -53,17 +54,21 @@ async fn whoever_deletes_a_request_and_asks_for_its_orphans_leaves_none() {
     }
 }
 
-/// What a crash leaves behind, as this install makes it: the Secret with its Role and RoleBinding, of a grant of this uid.
-async fn leave_behind(world: &World, install: &Install, uid: &str) {
-    let operator = world.as_operator().await;
-    let params = PostParams::default();
-    let facts = LinkFacts {
+fn facts(world: &World) -> LinkFacts {
+    LinkFacts {
         sequence: 1,
         issued_at: world.now(),
         expires_at: world.now(),
         item_version: 1,
         access_details: None,
-    };
+    }
+}
+
+/// What a crash leaves behind, as this install makes it: the Secret with its Role and RoleBinding, of a grant of this uid.
+async fn leave_behind(world: &World, install: &Install, uid: &str) {
+    let operator = world.as_operator().await;
+    let params = PostParams::default();
+    let facts = facts(world);
     let roles: Api<Role> = Api::namespaced(operator.clone(), LINKS);
     let role = roles
         .create(&params, &link_objects::role(install, uid))
@@ -120,6 +125,40 @@ async fn what_no_loan_stands_for_is_swept_at_the_start_and_every_hour_and_nothin
     assert_eq!(left(&world, of_other).await, 3, "another install's");
     let uid = running.uid().expect("one");
     assert_eq!(left(&world, &uid).await, 3, "a running loan's");
+}
+
+/// They are listed by pages of 500.
+#[tokio::test(flavor = "multi_thread")]
+async fn however_many_are_left_behind_all_are_swept() {
+    const MORE_THAN_A_PAGE: u32 = 510;
+    let mut world = World::start().await;
+    world.crash_operator();
+    let install = world.settings.install.clone();
+    let secrets: Api<Secret> = Api::namespaced(world.as_operator().await, LINKS);
+    let facts = facts(&world);
+    let uids: Vec<_> = (1..=MORE_THAN_A_PAGE)
+        .map(|n| format!("00000000-0000-4000-8000-{n:012}"))
+        .collect();
+    let leaving = uids.iter().map(|uid| {
+        let mut secret = (*link_objects::secret(&install, uid, "", NO_URL, &facts)).clone();
+        // Or else whoever collects garbage may be faster.
+        secret.metadata.owner_references = None;
+        let secrets = &secrets;
+        async move {
+            let params = PostParams::default();
+            secrets.create(&params, &secret).await.map(drop)
+        }
+    });
+    let left = futures::stream::iter(leaving).buffer_unordered(16);
+    left.try_collect::<()>().await.expect("all are created");
+    world.restart_operator().await;
+    // The first and the last that are listed.
+    world.until_none_left(&uids[0]).await;
+    world.until_none_left(&uids[uids.len() - 1]).await;
+    let all = secrets.list_metadata(&Default::default()).await;
+    let links = all.expect("listed").items.into_iter();
+    let links = links.filter(|secret| secret.name_any().starts_with("keyloan-link-"));
+    assert_eq!(links.count(), 0);
 }
 
 /// The record of a loan and its request are deleted while nobody looks, as by a restored backup: nothing is known of it any more.
