@@ -188,7 +188,7 @@ impl<K> Lane<K> {
 
     /// What those before this rank come to: counted from whichever end is nearer to it.
     fn before(&self, rank: &Rank, mut visit: impl FnMut()) -> Line {
-        let (mut before, mut not_after) = (Line::default(), self.all.clone());
+        let (mut before, mut all_but_later) = (Line::default(), self.all.clone());
         let (mut oldest, mut newest) = (self.objects.iter(), self.objects.iter().rev());
         loop {
             visit();
@@ -197,8 +197,8 @@ impl<K> Lane<K> {
                 _ => return before,
             }
             match newest.next() {
-                Some(((other, _), (tally, _))) if other >= rank => not_after.subtract(*tally),
-                _ => return not_after,
+                Some(((other, _), (tally, _))) if other >= rank => all_but_later.subtract(*tally),
+                _ => return all_but_later,
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Objects as a watch tells of them: of their metadata only what is kept is decoded, and what cannot be decoded hides nothing else.
+//! Objects as the API server tells of them, by a watch, a list or an answer: of their metadata only what is kept is decoded, and what cannot be decoded hides nothing else.
 //!
 //! Whoever may write an object could otherwise write something into it that no client can read, such as a time of the year 9999, and so
 //! have a whole list go unread, or a change of this object.
@@ -24,7 +24,7 @@ use super::prune::{Keeps, Part};
 /// may label a namespace could label it a hundred thousand times. One that is labelled more is taken for unknown.
 const LARGEST_TEXTS: usize = 16 * 1024;
 
-/// A kind that is watched.
+/// A kind of whose metadata only so much is kept.
 pub trait Watched: Resource<DynamicType = ()> + DeserializeOwned {
     /// What is kept of its metadata.
     const KEEPS: Keeps;

@@ -8,6 +8,7 @@ mod world;
 mod allowed;
 mod away;
 mod existing;
+mod granted;
 mod installed;
 mod label_policy;
 mod lifecycle;

@@ -95,7 +95,8 @@ impl Issuing {
         Ok(None)
     }
 
-    /// Creates an object, or finds it; returns its uid. One of its name that is there and is not just it, left by a former try or planted, has to go first.
+    /// Creates an object, or finds it; returns its uid. One of its name that is there and is not just it, left by a former try or planted,
+    /// has to go first.
     async fn put<K: Namespaced>(
         &self,
         wanted: &K,
