@@ -112,6 +112,10 @@ pub struct LinkRecord {
     pub sequence: u32,
     /// When issuing it was about to begin.
     pub intent_at: Time,
+    /// Random: by it the replica that wrote the intent knows it again where the answer to its writing was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub attempt: Option<String>,
     /// The latest time until which it can open, if it was issued at all.
     pub latest_end: Time,
     /// When 1Password's answer arrived.

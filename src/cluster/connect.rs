@@ -7,9 +7,11 @@ use std::time::Duration;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::{self, connect::HttpConnector, connect::proxy::SocksV5};
 use hyper_util::rt::TokioExecutor;
+use kube::client::retry::RetryPolicy;
 use kube::client::{Body, ConfigExt as _};
 use kube::{Client, Config};
 use percent_encoding::percent_decode_str;
+use tower::retry::RetryLayer;
 
 use super::kubeconfig::{self, KubeconfigProblem, Overrides};
 use super::person::sign_in_failed;
@@ -84,7 +86,7 @@ pub fn install_tls() {
         .ok();
 }
 
-/// Makes the operator's client: each controller has a back-off of its own.
+/// Makes the operator's client.
 pub async fn connect(access: &KubeAccess) -> Result<Client, ConnectError> {
     let named = match access {
         KubeAccess::Infer => None,
@@ -106,12 +108,12 @@ pub async fn connect(access: &KubeAccess) -> Result<Client, ConnectError> {
     client(config, USER_AGENT)
 }
 
-/// Makes a client that the API server's logs know by this name. Its calls are not retried behind our back.
+/// Makes a client that the API server's logs know by this name. What an overloaded API server turns away is put again when it says, within
+/// the call's own time.
 pub(super) fn client(mut config: Config, user_agent: &str) -> Result<Client, ConnectError> {
     if let (Ok(name), Ok(value)) = ("user-agent".parse(), user_agent.parse()) {
         config.headers.push((name, value));
     }
-    config.default_retry = false;
     let config = bounded(config);
     let made = match socks_credentials(&config) {
         Some(credentials) => through_socks(&config, credentials),
@@ -146,6 +148,7 @@ fn through_socks(config: &Config, (name, password): (String, String)) -> kube::R
     connector.set_reset_reader_on_write(config.reset_reader_on_write);
     let service = tower::ServiceBuilder::new()
         .layer(config.base_uri_layer())
+        .layer(RetryLayer::new(RetryPolicy::server_retry()))
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(tower::BoxError::from)

@@ -151,6 +151,11 @@ impl Trouble {
         matches!(self, Self::Forbidden(_) | Self::Invalid(_) | Self::InTheWay)
     }
 
+    /// Whether it may pass by itself: there was no answer, or one that says to try later.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Timeout | Self::Unavailable(_))
+    }
+
     /// What was said, and nothing of our own.
     pub fn quote(&self) -> String {
         match self {

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 use super::cache::Key;
 use super::errors::{ApiError, Trouble, Words};
+use super::insistently::insistently;
 use super::streams;
 use super::verbs::Verbs;
 use crate::plan::boundary::{Memory, PoliciesSeen, PolicyKey, PolicyKind, PolicySeen};
@@ -79,8 +80,12 @@ impl Policies {
     }
 
     async fn read_one(&self, key: PolicyKey) -> Result<Option<(PolicyKey, PolicySeen)>, ApiError> {
-        let object = api(&self.client, key.0).get_opt(&key.1).await;
-        let object = object.map_err(|error| failed(&key.1, Trouble::of(&error, Words::Quoted)))?;
+        let policies = api(&self.client, key.0);
+        let read = || async {
+            let object = policies.get_opt(&key.1).await;
+            object.map_err(|error| failed(&key.1, Trouble::of(&error, Words::Quoted)))
+        };
+        let object = insistently(read).await?;
         Ok(object.map(|object| (key, policy_seen(object))))
     }
 

@@ -5,6 +5,7 @@ use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::ObjectMeta;
 
 use super::errors::{ApiError, Trouble};
+use super::insistently::insistently;
 use super::verbs::Verbs;
 use crate::api::{
     AccessGrant, AccessGrantSpec, Identity, IntegrationName, IntegrationRef, ItemRef,
@@ -37,7 +38,8 @@ impl Own {
 
 /// Asks the API server who we are.
 pub async fn who_am_i(verbs: &Verbs) -> Result<Own, ApiError> {
-    let review: SelfSubjectReview = verbs.review(&SelfSubjectReview::default()).await?;
+    let question = SelfSubjectReview::default();
+    let review: SelfSubjectReview = insistently(|| verbs.review(&question)).await?;
     let user = review
         .status
         .and_then(|status| status.user_info)
@@ -66,7 +68,8 @@ pub async fn ask_under_a_false_name(
     own: &Identity,
     now: Timestamp,
 ) -> ProbeAnswer {
-    match verbs.dry_run(&grant(namespace, own, now)).await {
+    let grant = grant(namespace, own, now);
+    match insistently(|| verbs.dry_run(&grant)).await {
         Ok(_) => ProbeAnswer::Passed,
         Err(error) => match error.trouble {
             Trouble::Timeout | Trouble::Unavailable(_) => ProbeAnswer::None(error.to_string()),

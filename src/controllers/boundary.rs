@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::api::{GROUP, VERSION};
 use crate::cluster::probe::{Own, ask_under_a_false_name, who_am_i};
-use crate::cluster::{ApiError, Cluster, Trouble};
+use crate::cluster::{ApiError, Cluster, Trouble, insistently};
 use crate::manifests::{
     self, EMAIL_VARIABLES, IDENTITY_POLICIES, LINKS_VARIABLE, ManifestError, Releases,
     USERNAME_VARIABLES, link_entry,
@@ -33,7 +33,7 @@ const NO_SOONER_THAN: Duration = Duration::from_millis(200);
 /// What was not as it should be is looked at again after so long, then after twice as long, and so on.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 /// It is looked at again after so long at the latest.
-const LAST_RETRY: Duration = Duration::from_secs(60);
+const LAST_RETRY: Duration = Duration::from_secs(15);
 /// After so many looks without an answer nobody waits for the first one any longer, and what was known before holds no longer.
 const PATIENCE: u32 = 5;
 /// The API server tells when an object was made to the second: what is made once a change was told is to be younger than that change.
@@ -92,9 +92,9 @@ impl Doubt {
     /// Something could not be read or written. A missing right is a flaw, and an interruption shows nothing.
     fn of(what: &str, error: &ApiError) -> Self {
         let why = format!("{what}: {error}");
-        match error.trouble {
-            Trouble::Timeout | Trouble::Unavailable(_) | Trouble::Conflict => Self::Unknown(why),
-            _ => Self::Broken(why),
+        match error.trouble.may_pass() || error.trouble == Trouble::Conflict {
+            true => Self::Unknown(why),
+            false => Self::Broken(why),
         }
     }
 }
@@ -293,8 +293,9 @@ impl Boundary {
     }
 
     async fn kinds_fit(&self) -> Result<(), Doubt> {
-        let served = self.cluster.verbs.schemas(GROUP, VERSION).await;
-        let served = served
+        let schemas = || self.cluster.verbs.schemas(GROUP, VERSION);
+        let served = insistently(schemas)
+            .await
             .map_err(|error| Doubt::of("which kinds the API server has is not known", &error))?;
         let served = served.as_ref().map(fields_served).unwrap_or_default();
         misfit(&self.kinds, &served).map_or(Ok(()), |why| Err(Doubt::Broken(why)))
@@ -384,7 +385,7 @@ impl Boundary {
         self.metrics.boundary_in_force(now.broken.is_none());
         match &now.broken {
             Some(why) if before.broken.as_ref() != Some(why) => {
-                tracing::warn!(%why, "the admission policies are not in force: nothing new is approved or issued");
+                tracing::warn!(%why, "the admission policies are not known to be in force: nothing new is approved or issued");
             }
             None if before.broken.is_some() => {
                 tracing::info!("the admission policies are in force")
@@ -417,7 +418,7 @@ mod tests {
     #[test]
     fn what_is_not_in_force_is_looked_at_again_ever_more_slowly() {
         let waits: Vec<_> = (0..=9).map(|failures| wait(failures).as_millis()).collect();
-        let retries = [250, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000];
+        let retries = [250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000];
         assert_eq!(waits[0], 600_000);
         assert_eq!(waits[1..], retries);
         assert_eq!(wait(u32::MAX), LAST_RETRY);

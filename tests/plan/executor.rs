@@ -205,6 +205,7 @@ fn write_intent(issue: &IssueLink, seen: &mut Observed, now: Timestamp) {
     let intent = LinkRecord {
         sequence: issue.sequence,
         intent_at: stored(now),
+        attempt: None,
         latest_end: stored(latest_end(now, issue.lifetime, SignedDuration::ZERO)),
         issued_at: None,
         expires_at: None,

@@ -42,6 +42,8 @@ pub use looked::look;
 #[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use people::Ask;
 use waits::{patiently, watched};
+#[allow(unused_imports, reason = "each test binary uses a part of it")]
+pub use wire::{Trouble, Wire};
 
 /// Where integrations, flows and records are.
 pub const PLATFORM: &str = INTEGRATION_NAMESPACE;

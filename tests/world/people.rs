@@ -120,14 +120,18 @@ impl World {
 
     /// Deletes the record of a grant, as a namespace's deletion does: people are not allowed to.
     pub async fn delete_record(&self, grant: &AccessGrant) {
-        let controller = "system:serviceaccount:kube-system:namespace-controller";
-        let client = self
-            .impersonating(controller, vec!["system:masters".into()])
-            .await;
+        let client = self.as_namespace_controller().await;
         let api: Api<AccessRecord> = Api::namespaced(client, PLATFORM);
         api.delete(&grant.uid().expect("one"), &DeleteParams::default())
             .await
             .expect("deleted");
+    }
+
+    /// The controller that empties a namespace, which may change and delete what people may not.
+    pub async fn as_namespace_controller(&self) -> Client {
+        let controller = "system:serviceaccount:kube-system:namespace-controller";
+        self.impersonating(controller, vec!["system:masters".into()])
+            .await
     }
 
     /// Somebody whom the cluster's people do not include, in these groups.

@@ -1,5 +1,7 @@
 //! The wire between the operator and the API server, on which answers get lost and news are late.
 
+mod trouble;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -10,15 +12,21 @@ use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use keyloan::cluster::KubeAccess;
 use kube::Client;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use self::trouble::Troubles;
 use super::World;
+use super::waits::{A_MOMENT, patiently};
+
+pub use self::trouble::Trouble;
 
 /// The wire. Clones are the same one.
 #[derive(Clone)]
 pub struct Wire {
     operator: Client,
+    /// Somebody else who may change whatever the operator changes.
+    somebody: Client,
     /// So many creations of records are still to be carried out and not answered.
     lost: Arc<AtomicU32>,
     /// The kinds, in the plural, whose watches tell nothing.
@@ -27,6 +35,7 @@ pub struct Wire {
     hides_secrets: Arc<AtomicBool>,
     /// Whether single Secrets come as what is no JSON.
     garbles_secrets: Arc<AtomicBool>,
+    troubles: Troubles,
 }
 
 impl World {
@@ -37,10 +46,12 @@ impl World {
             .expect("a client");
         let wire = Wire {
             operator,
+            somebody: self.as_namespace_controller().await,
             lost: Arc::default(),
             withheld: Arc::default(),
             hides_secrets: Arc::default(),
             garbles_secrets: Arc::default(),
+            troubles: Troubles::default(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
@@ -90,15 +101,18 @@ impl Wire {
     /// The news of a watch, as late as they are told.
     fn told(&self, kind: String, news: Body) -> Body {
         let withheld = self.withheld.subscribe();
+        let troubles = self.troubles.clone();
         let told = news.into_data_stream().then(move |news| {
             let (mut withheld, kind) = (withheld.clone(), kind.clone());
+            let troubles = troubles.clone();
             async move {
                 let is_told = |withheld: &Vec<&str>| !withheld.contains(&kind.as_str());
                 withheld.wait_for(is_told).await.ok();
+                troubles.heard().await;
                 news
             }
         });
-        Body::from_stream(told)
+        self.troubles.until_cut(Body::from_stream(told))
     }
 
     /// Has each Secret that is read by its name be read in vain, as where the key is away that they are encrypted with.
@@ -109,6 +123,50 @@ impl Wire {
     /// Has each Secret that is read by its name come with all that is in it, and with more, so that nobody can read it.
     pub fn garble_secrets(&self) {
         self.garbles_secrets.store(true, Ordering::SeqCst);
+    }
+
+    /// Has each call meet with this trouble from now on; or with none.
+    pub fn trouble(&self, trouble: Option<Trouble>) {
+        self.troubles.begin(trouble);
+    }
+
+    /// How many different calls have met with the trouble that there is.
+    pub fn in_trouble(&self) -> usize {
+        self.troubles.met()
+    }
+
+    /// Ends all watches that there are.
+    pub fn cut_watches(&self) {
+        self.troubles.cut_watches();
+    }
+
+    /// Has nothing be answered, or be told by a watch, until it is to be again.
+    pub fn be_silent(&self, silent: bool) {
+        self.troubles.be_silent(silent);
+    }
+
+    /// Waits until calls of this method were put into the silence so often, of objects of this kind.
+    pub async fn until_unheard(&self, method: Method, kind: &str, times: u32) {
+        let unheard = async {
+            while self.troubles.unheard(&method, kind) < times {
+                tokio::time::sleep(A_MOMENT).await;
+            }
+        };
+        patiently("a call that is not answered", unheard).await;
+    }
+
+    /// Changes what this call is about, as somebody else does.
+    async fn change_first(&self, path: &str) {
+        let object = path.trim_end_matches("/status");
+        let change = json!({ "metadata": { "annotations": {
+            "example.com/changed": self.troubles.met().to_string(),
+        } } });
+        let request = http::Request::patch(object)
+            .header(header::CONTENT_TYPE, "application/merge-patch+json")
+            .body(change.to_string().into_bytes())
+            .expect("a request");
+        let changed = self.somebody.request::<Value>(request).await;
+        changed.expect("changed by somebody else");
     }
 
     fn hides(&self, request: &Request) -> bool {
@@ -144,12 +202,29 @@ fn followed(request: &Request) -> Option<String> {
 }
 
 async fn pass_on(State(wire): State<Wire>, request: Request) -> Response {
+    wire.troubles.count_unheard(&request);
+    wire.troubles.heard().await;
     if wire.hides(&request) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     let is_garbled = wire.garbles(&request);
     let is_lost = wire.loses(&request);
     let followed = followed(&request);
+    let trouble = match followed {
+        None => wire.troubles.of(&request),
+        Some(_) => None,
+    };
+    match trouble {
+        Some(trouble @ (Trouble::TooManyRequests | Trouble::InternalError)) => {
+            return trouble::refusal(trouble);
+        }
+        Some(Trouble::Slow(by)) => tokio::time::sleep(by).await,
+        Some(Trouble::Conflict) => {
+            let path = request.uri().path().to_owned();
+            wire.change_first(&path).await;
+        }
+        Some(Trouble::NoAnswer) | None => {}
+    }
     let (mut parts, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.expect("read");
     parts.headers.remove(header::HOST);
@@ -159,8 +234,11 @@ async fn pass_on(State(wire): State<Wire>, request: Request) -> Response {
     };
     if is_lost {
         assert!(answer.status().is_success(), "it was to be carried out");
+    }
+    if is_lost || trouble == Some(Trouble::NoAnswer) {
         return StatusCode::BAD_GATEWAY.into_response();
     }
+    wire.troubles.heard().await;
     let answer = answer.map(Body::new);
     if is_garbled && answer.status().is_success() {
         let whole = to_bytes(answer.into_body(), usize::MAX)

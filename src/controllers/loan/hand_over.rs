@@ -46,10 +46,7 @@ impl Issuing {
             self.write_secret(place, url, facts).await
         })
         .retry(patience)
-        .when(|error| {
-            let may_pass = matches!(error.trouble, Trouble::Timeout | Trouble::Unavailable(_));
-            may_pass && began.elapsed() < LINK_HELD_FOR
-        })
+        .when(|error| error.trouble.may_pass() && began.elapsed() < LINK_HELD_FOR)
         .await;
         if let Err(error) = written {
             tracing::warn!(grant = %self.key.grant, %error, "a link was made and cannot be handed over");

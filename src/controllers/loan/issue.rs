@@ -1,16 +1,12 @@
 //! Issuing one link, in steps of which every prefix is a state that the plan knows: look at the item and the policy, make a place for the
-//! link (`link_place.rs`), write the intent, share, hand over (`hand_over.rs`: Secret, close the intent).
+//! link (`link_place.rs`), write the intent (`intent.rs`), share, hand over (`hand_over.rs`: Secret, close the intent).
 
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use kube::api::ObjectMeta;
-use serde_json::json;
 
-use crate::api::{
-    AccessRecord, AccessRecordSpec, LinkLifetime, LinkOutcome, LinkRecord, Resolved, Time,
-};
+use crate::api::{AccessRecord, LinkLifetime, LinkOutcome, LinkRecord, Resolved, Time};
 use crate::cluster::link_objects::LinkFacts;
 use crate::cluster::{API_TIMEOUT, ApiError, Trouble};
 use crate::controllers::words::{link_lifetime, share_lifetime};
@@ -21,8 +17,7 @@ use crate::plan::effect::IssueLink;
 use crate::plan::inventory::ItemSeen;
 use crate::plan::items::item_matches;
 use crate::plan::links::{latest_end, whole_second};
-use crate::plan::observed::{Observed, Usage};
-use crate::plan::record;
+use crate::plan::observed::Observed;
 use crate::plan::retry::Failure;
 use crate::plan::terms::length;
 
@@ -44,13 +39,13 @@ pub struct Issuing {
 }
 
 /// All that 1Password has to tell before a link is shared.
-struct Ready {
+pub(super) struct Ready {
     account: Arc<dyn OnePassword>,
     /// How far 1Password's clock is known to be ahead of ours.
-    clock_ahead: SignedDuration,
-    item: Item,
+    pub(super) clock_ahead: SignedDuration,
+    pub(super) item: Item,
     policy: Arc<SharePolicy>,
-    lifetime: LinkLifetime,
+    pub(super) lifetime: LinkLifetime,
     recipients: Recipients,
 }
 
@@ -321,79 +316,6 @@ impl Issuing {
             Err(Failure::ItemDiffers)
         }
     }
-
-    /// Writes the intent: with the record's creation, or into the record. `None` where the flow's limit is reached in the meantime.
-    async fn write_intent(
-        &self,
-        issue: &IssueLink,
-        ready: &Ready,
-    ) -> Result<Option<Arc<AccessRecord>>, ApiError> {
-        let now = self.loans.clock.now();
-        let intent = LinkRecord {
-            sequence: issue.sequence,
-            intent_at: Time(now),
-            latest_end: Time(latest_end(now, ready.lifetime, ready.clock_ahead)),
-            issued_at: None,
-            expires_at: None,
-            item_version: Some(ready.item.version),
-            outcome: None,
-        };
-        if let (false, Some(record)) = (issue.first, &self.seen.record) {
-            let mut links = with_outcome(&record.spec.links, issue.lost, LinkOutcome::Lost);
-            links.push(intent);
-            let change = json!({ "spec": { "links": links } });
-            return self
-                .loans
-                .cluster
-                .records
-                .urgent()
-                .swap(record.as_ref(), change)
-                .await
-                .map(Some);
-        }
-        let record = AccessRecord {
-            metadata: ObjectMeta {
-                name: Some(self.key.uid.clone()),
-                namespace: Some(self.key.ledger.clone()),
-                ..ObjectMeta::default()
-            },
-            spec: AccessRecordSpec {
-                install: Some(self.loans.cluster.install.name.clone()),
-                links: vec![intent],
-                ..record::of_loan(
-                    self.seen.grant.as_deref(),
-                    &issue.agreement,
-                    issue.decisions.clone(),
-                )
-            },
-        };
-        if self.limit_reached(issue) {
-            return Ok(None);
-        }
-        let created = self.loans.cluster.records.urgent().create(&record).await;
-        if let Err(error) = &created {
-            let now = self.loans.clock.now();
-            self.loans
-                .places
-                .note(&self.key, &record, &error.trouble, now);
-        }
-        created.map(Some)
-    }
-
-    fn limit_reached(&self, issue: &IssueLink) -> bool {
-        let flow = &issue.agreement.terms.flow.uid;
-        let found = self
-            .seen
-            .flows
-            .iter()
-            .find(|f| f.uid().as_ref() == Some(flow));
-        let most = found.map(|flow| flow.spec.limits.active_per_requester);
-        let (Some(most), Some(grant)) = (most, &self.seen.grant) else {
-            return false;
-        };
-        let (usage, _) = self.loans.usage(&self.key, grant, &self.seen.flows);
-        usage.get(flow).copied().unwrap_or(Usage::default()).active >= most
-    }
 }
 
 /// The share's call has to begin by then, so that its answer comes in the time that the intent reckons with.
@@ -430,17 +352,4 @@ fn objection(policy: &SharePolicy, view_once: bool) -> Option<Failure> {
     // 1Password would make such a share, and it would open once; a loan that is to go on cannot rest on it.
     let opens_once = policy.max_views.is_some_and(|most| most <= 1);
     (opens_once && !view_once).then_some(Failure::OpensOnce)
-}
-
-/// The links of a record, with the outcome of one of them noted.
-pub fn with_outcome(
-    links: &[LinkRecord],
-    sequence: Option<u32>,
-    outcome: LinkOutcome,
-) -> Vec<LinkRecord> {
-    let mut links = links.to_vec();
-    for link in links.iter_mut().filter(|l| Some(l.sequence) == sequence) {
-        link.outcome = Some(outcome);
-    }
-    links
 }

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 
 use crate::api::Identity;
 use crate::cluster::link_objects::{self, LinkFacts, NO_URL};
-use crate::cluster::{ApiError, Deleted, Key, Namespaced, Trouble};
+use crate::cluster::{ApiError, Deleted, Key, Namespaced, Trouble, insistently};
 use crate::plan::observed::LinkSeen;
 use crate::plan::retry::Failure;
 
@@ -32,7 +32,7 @@ impl Issuing {
     ) -> Result<Result<LinkPlace, Failure>, ApiError> {
         let place = async {
             let role_uid = self.let_requester_read(requester).await?;
-            let secret_uid = self.try_secret(&role_uid, facts).await?;
+            let secret_uid = insistently(|| self.try_secret(&role_uid, facts)).await?;
             Ok(LinkPlace {
                 role_uid,
                 secret_uid,
@@ -67,9 +67,9 @@ impl Issuing {
     ) -> Result<String, ApiError> {
         let (install, uid) = (&self.loans.cluster.install, &self.key.uid);
         let role = link_objects::role(install, uid);
-        let role_uid = self.put(&role, link_objects::is_same_role).await?;
+        let role_uid = insistently(|| self.put(&role, link_objects::is_same_role)).await?;
         let binding = link_objects::role_binding(install, uid, &role_uid, requester);
-        self.put(&binding, link_objects::is_same_binding).await?;
+        insistently(|| self.put(&binding, link_objects::is_same_binding)).await?;
         Ok(role_uid)
     }
 

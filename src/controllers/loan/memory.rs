@@ -111,7 +111,7 @@ impl Memory {
             r.undeleted = Some(Undeleted {
                 at,
                 why: trouble.to_string(),
-                is_passing: matches!(trouble, Trouble::Timeout | Trouble::Unavailable(_)),
+                is_passing: trouble.may_pass(),
                 count: before.saturating_add(1),
             });
         });

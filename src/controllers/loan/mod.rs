@@ -7,6 +7,7 @@ mod due;
 mod gone;
 mod hand_over;
 mod in_turn;
+mod intent;
 mod issue;
 mod key;
 mod link_place;
@@ -309,7 +310,7 @@ impl Loans {
                     return Ok(Outcome::Applied);
                 };
                 let links =
-                    issue::with_outcome(&record.spec.links, lost, crate::api::LinkOutcome::Lost);
+                    intent::with_outcome(&record.spec.links, lost, crate::api::LinkOutcome::Lost);
                 let mut decisions = record.spec.decisions.clone();
                 decisions.extend(decision);
                 let change = serde_json::json!({ "spec": {

@@ -68,11 +68,7 @@ impl Places {
         trouble: &Trouble,
         at: Timestamp,
     ) {
-        let may_exist = matches!(
-            trouble,
-            Trouble::Timeout | Trouble::Unavailable(_) | Trouble::AlreadyExists
-        );
-        if may_exist {
+        if trouble.may_pass() || *trouble == Trouble::AlreadyExists {
             let doubt = Doubt {
                 requester: record.spec.requester.username.clone(),
                 flow: record.spec.terms.flow.uid.clone(),

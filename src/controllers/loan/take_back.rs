@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::Role;
 use kube::ResourceExt;
 
-use crate::cluster::{ApiError, Deleted};
+use crate::cluster::{ApiError, Deleted, insistently};
 use crate::plan::observed::Observed;
 
 use super::memory::Memory;
@@ -34,21 +34,21 @@ impl Loans {
     /// First the Secret, so that nobody reads the link any more; then its Role, with which the RoleBinding goes. Where the Secret stays, its
     /// Role goes nevertheless: it is what lets the requester read it.
     async fn try_to_delete_link(&self, key: &LoanKey, memory: &Memory) -> Result<(), ApiError> {
-        let (link, verbs) = (self.link(key), self.cluster.verbs.urgent());
-        let secret = self.delete_secret(key, memory).await;
-        let role = match verbs.get_metadata::<Role>(&link).await {
-            Ok(Some(role)) => {
-                let uid = role.uid().unwrap_or_default();
-                verbs.delete::<Role>(&link, &uid).await.map(drop)
-            }
-            Ok(None) => Ok(()),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = role {
+        let secret = insistently(|| self.delete_secret(key, memory)).await;
+        if let Err(error) = insistently(|| self.delete_role(key)).await {
             // It lets nobody read anything any more, and the sweep comes by.
             tracing::warn!(grant = %key.grant, %error, "the Role of a link that is over stays for now");
         }
         secret
+    }
+
+    async fn delete_role(&self, key: &LoanKey) -> Result<(), ApiError> {
+        let (link, verbs) = (self.link(key), self.cluster.verbs.urgent());
+        let Some(role) = verbs.get_metadata::<Role>(&link).await? else {
+            return Ok(());
+        };
+        let uid = role.uid().unwrap_or_default();
+        verbs.delete::<Role>(&link, &uid).await.map(drop)
     }
 
     async fn delete_secret(&self, key: &LoanKey, memory: &Memory) -> Result<(), ApiError> {

@@ -98,6 +98,7 @@ pub fn link_record() -> impl Strategy<Value = LinkRecord> {
             LinkRecord {
                 sequence,
                 intent_at: time(minute),
+                attempt: None,
                 latest_end: time(minute + 61),
                 issued_at: issued.then(|| time(minute)),
                 expires_at: issued.then(|| time(minute + 60)),
