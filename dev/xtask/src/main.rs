@@ -9,6 +9,7 @@ mod demo;
 mod live;
 mod rights;
 mod screen;
+mod shape;
 mod stage;
 mod test;
 mod workspace;
@@ -42,6 +43,8 @@ enum Command {
     Live(live::Arguments),
     /// Write the chart's rights to dev/cluster/operator-rbac.yaml
     Rights,
+    /// Print how the operator's source is built: rooms, circles, the longest functions and files
+    Shape,
     /// Run a command on a whole stage: control plane, charts, simulated 1Password, operator, an integration
     Stage(stage::Arguments),
     /// Check and test everything
@@ -57,6 +60,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Live(arguments) => live::run(arguments).await,
         Command::Rights => rights::run().await,
+        Command::Shape => shape::run(),
         Command::Stage(arguments) => stage::run(arguments).await,
         Command::Test(arguments) => test::run(arguments).await,
     }
