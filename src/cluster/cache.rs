@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::index::{Mark, Marks};
 use super::lane::{Line, Rank};
 use super::prune::Keeps;
+use crate::plan::observed::Place;
 use known::Known;
 
 pub(super) use feed::Feed;
@@ -185,6 +186,15 @@ impl<K: Resource> Cache<K> {
     /// What the objects of one lane with this mark come to, those before this rank or all.
     pub fn line(&self, mark: &Mark, lane: &str, before: Option<&Rank>) -> Line {
         self.read().line(mark, lane, before, || self.visits.one())
+    }
+
+    /// Tells of each place that the loans of one lane with this mark take: whose it is, and by which flow.
+    pub fn places(&self, mark: &Mark, lane: &str, mut told: impl FnMut(&Key, u64, Place)) {
+        let known = self.read();
+        for (key, flow, place) in known.places(mark, lane) {
+            self.visits.one();
+            told(key, flow, place);
+        }
     }
 
     /// The keys of all objects.

@@ -13,8 +13,8 @@ use super::cache::Key;
 use super::lane::{Lanes, Line, Placed, Rank, Tally};
 use crate::api::{AccessDecision, AccessGrant, AccessRecord, Decision, Identity, Phase};
 use crate::plan::in_line::Standing;
+use crate::plan::observed::Place;
 use crate::plan::over::is_turned_away;
-use crate::plan::record::is_of_a_loan;
 
 /// Something that objects have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -120,6 +120,16 @@ impl<K> Index<K> {
         lanes.map_or_else(Line::default, |lanes| lanes.line(lane, before, visit))
     }
 
+    /// The places that the loans of one lane with this mark take, and whose they are.
+    pub(super) fn places(
+        &self,
+        mark: &Mark,
+        lane: &str,
+    ) -> impl Iterator<Item = (&Key, u64, Place)> {
+        let lanes = self.lanes.get(mark).into_iter();
+        lanes.flat_map(move |lanes| lanes.places(lane))
+    }
+
     /// So many objects of each lane with this mark, the newest.
     pub(super) fn newest(&self, mark: &Mark, most: usize) -> impl Iterator<Item = &Arc<K>> {
         let lanes = self.lanes.get(mark).into_iter();
@@ -189,6 +199,7 @@ fn tally(grant: &AccessGrant, standing: Standing) -> Tally {
     Tally {
         waits_by: terms.map(|terms| flow_mark(&terms.flow.uid)),
         is_new: standing == Standing::New,
+        place: None,
     }
 }
 
@@ -232,14 +243,25 @@ pub fn denied_to(person: &Identity) -> Vec<Mark> {
 /// The record of what was denied is found by other marks than a loan's: it takes no place.
 pub(super) fn of_record(record: &AccessRecord) -> Vec<Marked> {
     let spec = &record.spec;
-    let of_whom = match is_of_a_loan(spec) {
-        true => vec![Mark::Requester(spec.requester.username.clone())],
-        false => denied_to(&spec.requester),
+    let about = marked(Mark::GrantUid(spec.grant.uid.clone()), record, None);
+    let Some(place) = Place::of(spec) else {
+        let marks = denied_to(&spec.requester).into_iter();
+        let denied = marks.map(|mark| marked(mark, record, None));
+        return denied.chain([about]).collect();
     };
-    let marks = of_whom
-        .into_iter()
-        .chain([Mark::GrantUid(spec.grant.uid.clone())]);
-    marks.map(|mark| marked(mark, record, None)).collect()
+    let lent = Marked {
+        lane: record.namespace().unwrap_or_default(),
+        tally: Tally {
+            place: Some((flow_mark(&spec.terms.flow.uid), place)),
+            ..Tally::default()
+        },
+        ..marked(
+            Mark::Requester(spec.requester.username.clone()),
+            record,
+            None,
+        )
+    };
+    vec![lent, about]
 }
 
 /// Keeps of a request that was turned away what it takes to delete it in time.

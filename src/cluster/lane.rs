@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::cache::Key;
+use crate::plan::observed::Place;
 
 /// When an object was made, in seconds, and what tells it from others of that second.
 pub type Rank = (i64, String);
@@ -15,6 +16,8 @@ pub(super) struct Tally {
     pub waits_by: Option<u64>,
     /// Of a request: nobody has looked at it yet.
     pub is_new: bool,
+    /// Of a loan: the place that it takes by its flow, by [`flow_mark`](super::flow_mark).
+    pub place: Option<(u64, Place)>,
 }
 
 /// What some objects come to.
@@ -126,6 +129,17 @@ impl<K> Lanes<K> {
         )
     }
 
+    /// The places that the loans of one lane take, and whose they are.
+    pub(super) fn places(&self, lane: &str) -> impl Iterator<Item = (&Key, u64, Place)> {
+        let only = self.only.iter().filter(move |(of, _)| of == lane);
+        let only = only.map(|(_, only)| (&*only.key, only.tally));
+        let more = self.more.get(lane).into_iter();
+        let more = more.flat_map(|lane| lane.objects.iter());
+        let more = more.map(|((_, key), (tally, _))| (&**key, *tally));
+        only.chain(more)
+            .filter_map(|(key, tally)| tally.place.map(|(flow, place)| (key, flow, place)))
+    }
+
     /// What the objects of one lane come to, those before this rank or all.
     pub(super) fn line(&self, lane: &str, before: Option<&Rank>, visit: impl FnMut()) -> Line {
         let mut line = Line::default();
@@ -222,6 +236,7 @@ mod tests {
         Tally {
             waits_by: (!number.is_multiple_of(3)).then_some(u64::from(number % 2)),
             is_new: number.is_multiple_of(5),
+            place: None,
         }
     }
 
@@ -232,6 +247,33 @@ mod tests {
             tally,
             object: Arc::new(number),
         }
+    }
+
+    #[test]
+    fn each_place_of_a_lane_is_told_also_that_of_its_only_loan() {
+        let place = Place {
+            over: None,
+            has_ended: false,
+        };
+        let lent = |number| Tally {
+            place: Some((u64::from(number), place)),
+            ..Tally::default()
+        };
+        let told = |lanes: &Lanes<u32>, lane| -> Vec<_> {
+            let places = lanes.places(lane);
+            places.map(|(key, flow, _)| (key.clone(), flow)).collect()
+        };
+        let mut lanes = Lanes::default();
+        assert_eq!(told(&lanes, LANE), []);
+        lanes.insert(LANE.into(), placed(1, lent(1)));
+        assert_eq!(told(&lanes, LANE), [(Key::clone(&key(1)), 1)]);
+        assert_eq!(told(&lanes, "another"), []);
+        lanes.insert(LANE.into(), placed(2, lent(2)));
+        lanes.insert(LANE.into(), placed(3, Tally::default()));
+        lanes.insert("another".into(), placed(4, lent(4)));
+        let both = [1, 2].map(|number| (Key::clone(&key(number)), u64::from(number)));
+        assert_eq!(told(&lanes, LANE), both);
+        assert_eq!(told(&lanes, "another").len(), 1);
     }
 
     fn lanes(numbers: impl IntoIterator<Item = u32>) -> Lanes<u32> {

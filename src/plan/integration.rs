@@ -18,8 +18,8 @@ use super::effect::Note;
 
 pub use schedule::retry_at;
 pub use seen::{
-    Chosen, Discovery, Failure, FailureKind, Findings, Observed, SessionSeen, TokenClaim,
-    TokenSeen, choose_vaults, token_claim,
+    Discovery, Failure, FailureKind, Findings, Observed, SessionSeen, TokenClaim, TokenSeen,
+    token_claim,
 };
 pub use status::SKEW_TOLERANCE;
 

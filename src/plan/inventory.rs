@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{LinkLifetime, TitleOrId};
 
-use super::integration::choose_vaults;
 use super::titles::typed;
+use super::vaults::choose_vaults;
 
 /// For this long after a listing that did not settle a name, the same name causes no further listing.
 pub const REFUTED_FOR: SignedDuration = SignedDuration::from_mins(5);

@@ -6,7 +6,7 @@
 use crate::api::{ItemSelection, ItemSelector, Resolved, TitleOrId};
 
 use super::inventory::{Inventory, ItemSeen, VaultSeen};
-use super::titles::{Pattern, canonical, typed};
+use super::titles::{Pattern, canonical, has_form_of_id, typed};
 
 /// A flow's rules, read once.
 #[derive(Clone, Debug)]
@@ -142,13 +142,6 @@ impl Title {
             false => self.pattern.matches(title),
         }
     }
-}
-
-/// Whether a name is written as 1Password writes its ids: 26 characters a-z and 2-7. A rule that names a vault so means its id and
-/// no title: else whoever may title a vault could title it like the id of another one, and have it taken for that.
-pub fn has_form_of_id(name: &str) -> bool {
-    let of_id = |c: u8| matches!(c, b'a'..=b'z' | b'2'..=b'7');
-    name.len() == 26 && name.bytes().all(of_id)
 }
 
 /// Whether anything of a vault can be included.

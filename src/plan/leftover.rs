@@ -1,32 +1,10 @@
 //! The Secret of a link that nobody is to read any more: it is deleted at once; where it stays, that holds up nothing, and people are told.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::api::SecretReference;
 
 use super::observed::{LinkSeen, Observed};
-use super::retry::doubling;
-
-/// The last attempt to delete a link's Secret, which failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Undeleted {
-    /// When it failed.
-    pub at: Timestamp,
-    /// What came of it, in words that hold nothing secret.
-    pub why: String,
-    /// Whether it may pass by itself: the API server did not answer.
-    pub is_passing: bool,
-    /// How many have failed in a row, this one included.
-    pub count: u32,
-}
-
-impl Undeleted {
-    /// When to try again.
-    pub fn retry_at(&self) -> Timestamp {
-        let wait = SignedDuration::from_secs(doubling(self.count, 5, 600));
-        self.at.saturating_add(wait).unwrap_or(Timestamp::MAX)
-    }
-}
 
 /// What there is to do about the Secret of a link that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -147,13 +147,14 @@ impl<'a> Links<'a> {
 
     /// Until when some link of this loan may still open, whatever became of it.
     pub fn residual(self, now: Timestamp) -> Option<Timestamp> {
-        self.record
-            .links
-            .iter()
-            .filter(|l| l.outcome != Some(LinkOutcome::Refused))
-            .map(may_open_until)
-            .max()
-            .filter(|end| *end > now)
+        self.all_over().filter(|end| *end > now)
+    }
+
+    /// When none of the links so far may open any more.
+    pub fn all_over(self) -> Option<Timestamp> {
+        let links = self.record.links.iter();
+        let issued = links.filter(|l| l.outcome != Some(LinkOutcome::Refused));
+        issued.map(may_open_until).max()
     }
 }
 

@@ -1,27 +1,24 @@
 //! A loan that runs: how it stands, what was interrupted, and its end.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::api::{
-    AccessGrant, AccessRecord, CountedDecision, EndReason, EndRecord, IgnoredDecision,
-    LinkLifetime, RENEW_ANNOTATION, Time,
+    AccessRecord, CountedDecision, EndReason, EndRecord, IgnoredDecision, RENEW_ANNOTATION, Time,
 };
 
 use super::approval;
 use super::effect::{Effect, Plan};
+use super::first_link::{finish, first_link_until, gives_up_at};
 use super::inventory::Lookup;
-use super::links::{CALL_TIMEOUT, Links, end_of, whole_second};
+use super::links::{Links, end_of};
 use super::next_link::{Next, is_here, next_link, no_place};
 use super::observed::{LinkSeen, Observed};
 use super::people::{first_blocked, is_blocked};
 use super::reasons::grant as reasons;
 use super::retry::Failure;
 use super::status::{self, LoanState};
-use super::terms::{Agreement, length, longest_within};
+use super::terms::Agreement;
 use super::vetting::{Vetted, vet_word};
-
-/// How long a loan may take to its first link before it is given up.
-const FIRST_LINK_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// Decide about a loan that has a record and has not ended.
 pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
@@ -80,41 +77,6 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     }
 }
 
-/// An interrupted intent whose Secret is there only has to be finished.
-///
-/// Whoever may write Secrets in the grant's namespace can change what the Secret says of its link, so that is believed only as far as
-/// the intent allows: the answer came within the call's time, and the link's life is the one that was asked for.
-fn finish(seen: &Observed, links: Links<'_>) -> Option<Effect> {
-    let open = links.open()?;
-    match seen.link {
-        LinkSeen::Present {
-            sequence,
-            issued_at,
-            item_version,
-        } if sequence == open.sequence => {
-            let (begun, end) = (open.intent_at.0, open.latest_end.0);
-            let asked_for = end.duration_since(begun) - CALL_TIMEOUT;
-            let life = longest_within(asked_for, LinkLifetime::ThirtyDays).map(length);
-            let latest = match life {
-                Some(life) => end.saturating_sub(life),
-                None => begun.saturating_add(CALL_TIMEOUT),
-            };
-            let latest = latest.unwrap_or(begun).max(begun);
-            let issued_at = whole_second(issued_at.clamp(begun, latest));
-            let expires_at = life
-                .and_then(|life| issued_at.saturating_add(life).ok())
-                .unwrap_or(end);
-            Some(Effect::FinishLink {
-                sequence,
-                issued_at: Time(issued_at),
-                expires_at: Time(expires_at),
-                item_version: open.item_version.unwrap_or(item_version),
-            })
-        }
-        _ => None,
-    }
-}
-
 /// Why the loan is over, if it is. Nothing here depends on a flow, an integration or 1Password being healthy.
 fn end_due(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Option<EndReason> {
     let links = Links::of(&record.spec);
@@ -157,39 +119,10 @@ fn failed_by(seen: &Observed, record: &AccessRecord, how: impl Fn(&Failure) -> b
         .is_some_and(|a| since.is_none_or(|since| a.at >= since) && how(&a.failure))
 }
 
-/// When a loan without a link is given up. Nothing starts after `notAfter`, also not what was interrupted before its link was made.
-///
-/// A link that is there was made in time, and so may have been one whose Secret cannot be read now: one failed look must not end for
-/// good what the next one finds. But where the API server refuses for so long what lets the requester read it, nobody has it.
-pub(super) fn gives_up_at(
-    seen: &Observed,
-    record: &AccessRecord,
-    grant: &AccessGrant,
-    now: Timestamp,
-) -> Timestamp {
-    let latest = first_link_until(record, now);
-    let links = Links::of(&record.spec);
-    let may_be_there = links.open().is_some() && seen.link == LinkSeen::OutOfReach;
-    if may_be_there || finish(seen, links).is_some() {
-        return latest;
-    }
-    let not_after = grant.spec.not_after.as_ref();
-    not_after.map_or(latest, |t| t.0.min(latest))
-}
-
 /// When a loan is over at the latest, whatever else is known: its own end, or where no link has been issued, when it is given up.
 pub fn over_at(record: &AccessRecord, now: Timestamp) -> Timestamp {
     let end = Links::of(&record.spec).loan_end();
     end.unwrap_or_else(|| first_link_until(record, now))
-}
-
-/// Until when the first link has to be with the requester.
-fn first_link_until(record: &AccessRecord, now: Timestamp) -> Timestamp {
-    let created = record.metadata.creation_timestamp.as_ref();
-    let created = created.map_or(now, |t| t.0);
-    created
-        .saturating_add(FIRST_LINK_WITHIN)
-        .unwrap_or(Timestamp::MAX)
 }
 
 /// Whether nothing may be lent any more to whoever asked, or to somebody who receives the links.

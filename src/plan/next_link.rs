@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use crate::api::{AccessGrant, AccessRecord, LinkRecord, RENEW_ANNOTATION};
 
 use super::effect::IssueLink;
+use super::first_link::gives_up_at;
 use super::leftover::kept;
 use super::links::{Links, MOST_LOST, RENEWAL_MARGIN, RENEWED_AFTER, answered_by, end_of};
-use super::loan::gives_up_at;
 use super::observed::{LinkSeen, Observed};
 use super::reasons::grant as reasons;
 use super::retry;

@@ -12,12 +12,11 @@ use crate::api::{
 
 use super::boundary::BoundarySeen;
 use super::inventory::Inventory;
-use super::leftover::Undeleted;
 use super::links::Links;
 use super::people::blocked_by;
 use super::quota::Budget;
 use super::record::is_of_a_loan;
-use super::retry::Attempt;
+use super::retry::{Attempt, Undeleted};
 
 /// What was seen of one loan.
 #[derive(Clone, Debug, Default)]
@@ -129,6 +128,36 @@ pub struct Ahead {
     pub new: u32,
 }
 
+/// The place that a loan takes among its requester's, by its flow's limit: as long as a link of it may open, also when it has ended. Who gives
+/// one back and asks again would otherwise have more links at a time than the flow allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// When it is over at the latest, its links included; of what has no link yet nobody knows.
+    pub over: Option<Timestamp>,
+    /// Whether the loan has ended.
+    pub has_ended: bool,
+}
+
+impl Place {
+    /// The place that this record's loan takes; none if it is a denied request's.
+    pub fn of(record: &AccessRecordSpec) -> Option<Self> {
+        if !is_of_a_loan(record) {
+            return None;
+        }
+        let links = Links::of(record);
+        let over = match &record.end {
+            Some(_) => record.residual_until.as_ref().map(|until| until.0),
+            None => links
+                .access_end()
+                .max(links.access_end().and(links.all_over())),
+        };
+        Some(Self {
+            over,
+            has_ended: record.end.is_some(),
+        })
+    }
+}
+
 /// What one requester has by one flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -141,26 +170,14 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Counts a loan as long as a link of it may open, also when it has ended: who gives one back and asks again would otherwise
-    /// have more links at a time than the flow allows.
-    pub fn count_loan(&mut self, record: &AccessRecordSpec, now: Timestamp) {
-        if !is_of_a_loan(record) {
+    /// Counts a loan's place, if it has one at this time.
+    pub fn count(&mut self, place: Place, now: Timestamp) {
+        // One whose time is over runs until its end is written.
+        let over = place.over.filter(|over| *over > now);
+        if place.has_ended && over.is_none() {
             return;
         }
-        let links = Links::of(record);
-        let over = match &record.end {
-            Some(_) => match record.residual_until.as_ref().filter(|until| until.0 > now) {
-                Some(until) => Some(until.0),
-                None => return,
-            },
-            // What has no link yet ends nobody knows when.
-            None => links
-                .access_end()
-                .max(links.access_end().and(links.residual(now))),
-        };
         self.active += 1;
-        // One whose time is over runs until its end is written.
-        let over = over.filter(|over| *over > now);
         self.next_over = self.next_over.into_iter().chain(over).min();
     }
 

@@ -21,6 +21,7 @@ use super::retry::{self, Failure};
 use super::status::{Approved, RequestState};
 use super::terms::{Agreement, longest_within};
 use super::timeframe::{Opening, opening};
+use super::vetting::{Vouched, vouched_for};
 
 /// Decide about a request.
 pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
@@ -188,37 +189,6 @@ fn lapsed(grant: &AccessGrant, limit: Timestamp, now: Timestamp) -> Hold {
         _ => format!("the request could not be granted by {limit:.0}; ask again"),
     };
     Hold::new(Kind::Lapsed, reasons::LAPSED, message)
-}
-
-/// Whether the API server vouches for who made the request.
-pub(super) enum Vouched {
-    Yes,
-    AfterACheck,
-    No(Hold),
-}
-
-pub(super) fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
-    let uid = grant.metadata.uid.as_ref();
-    if uid.is_some_and(|uid| seen.checked.contains(uid)) {
-        return Vouched::Yes;
-    }
-    if let Some(why) = &seen.boundary.broken {
-        return Vouched::No(Hold::boundary(why));
-    }
-    let made = grant.metadata.creation_timestamp.as_ref().map(|t| t.0);
-    let changed = seen.boundary.changed_at;
-    if made
-        .zip(changed)
-        .is_some_and(|(made, changed)| made <= changed)
-    {
-        let message = "the request was made before the admission policies that vouch for its maker were last changed; delete it and ask again";
-        return Vouched::No(Hold::new(
-            Kind::Final,
-            reasons::IDENTITY_UNVERIFIED,
-            message,
-        ));
-    }
-    Vouched::AfterACheck
 }
 
 /// A flow covers the request: now those decide whom the flow names.

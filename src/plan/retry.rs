@@ -1,4 +1,4 @@
-//! How attempts to issue a link fail, and when to try again.
+//! How attempts to issue a link, or to delete its Secret, fail, and when to try again.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,6 +13,27 @@ pub struct Attempt {
     pub failure: Failure,
     /// How many have failed in a row, this one included.
     pub count: u32,
+}
+
+/// The last attempt to delete a link's Secret, which failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undeleted {
+    /// When it failed.
+    pub at: Timestamp,
+    /// What came of it, in words that hold nothing secret.
+    pub why: String,
+    /// Whether it may pass by itself: the API server did not answer.
+    pub is_passing: bool,
+    /// How many have failed in a row, this one included.
+    pub count: u32,
+}
+
+impl Undeleted {
+    /// When to try again.
+    pub fn retry_at(&self) -> Timestamp {
+        let wait = SignedDuration::from_secs(doubling(self.count, 5, 600));
+        self.at.saturating_add(wait).unwrap_or(Timestamp::MAX)
+    }
 }
 
 /// How an attempt failed, as far as it matters for what to do next.

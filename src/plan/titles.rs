@@ -18,6 +18,13 @@ const LONGEST_COMPARED: usize = 64;
 /// They lack the property White_Space of Unicode, by which `split_whitespace` knows all blanks.
 const NO_WIDTH: [char; 3] = ['\u{200B}', '\u{2060}', '\u{FEFF}'];
 
+/// Whether a name is written as 1Password writes its ids: 26 characters a-z and 2-7. A rule that names a vault so means its id and
+/// no title: else whoever may title a vault could title it like the id of another one, and have it taken for that.
+pub fn has_form_of_id(name: &str) -> bool {
+    let of_id = |c: u8| matches!(c, b'a'..=b'z' | b'2'..=b'7');
+    name.len() == 26 && name.bytes().all(of_id)
+}
+
 /// A text in the one form of Unicode (NFC): what only differs in how it is encoded is the same.
 pub fn canonical(text: &str) -> Cow<'_, str> {
     if text.is_ascii() || is_nfc(text) {

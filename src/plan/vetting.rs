@@ -12,14 +12,45 @@ use crate::api::{
 use super::approval::{self, Standing};
 use super::digest::digest;
 use super::inventory::Lookup;
-use super::items::{has_form_of_id, item_matches};
+use super::items::item_matches;
 use super::links::Links;
 use super::observed::Observed;
 use super::patience::approval_until;
 use super::reasons::grant as reasons;
-use super::request::{Vouched, vouched_for};
 use super::resolve::{Hold, Kind, look_up};
 use super::terms::{Agreement, Objection, agree, within_domains};
+use super::titles::has_form_of_id;
+
+/// Whether the API server vouches for who made the request.
+pub(super) enum Vouched {
+    Yes,
+    AfterACheck,
+    No(Hold),
+}
+
+pub(super) fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
+    let uid = grant.metadata.uid.as_ref();
+    if uid.is_some_and(|uid| seen.checked.contains(uid)) {
+        return Vouched::Yes;
+    }
+    if let Some(why) = &seen.boundary.broken {
+        return Vouched::No(Hold::boundary(why));
+    }
+    let made = grant.metadata.creation_timestamp.as_ref().map(|t| t.0);
+    let changed = seen.boundary.changed_at;
+    if made
+        .zip(changed)
+        .is_some_and(|(made, changed)| made <= changed)
+    {
+        let message = "the request was made before the admission policies that vouch for its maker were last changed; delete it and ask again";
+        return Vouched::No(Hold::new(
+            Kind::Final,
+            reasons::IDENTITY_UNVERIFIED,
+            message,
+        ));
+    }
+    Vouched::AfterACheck
+}
 
 /// Before each link: whether the integration lends from this vault to these recipients as it is now, on a request of just this person.
 pub(super) fn fits(

@@ -4,6 +4,7 @@
 //! object. Unlike kube's controller, this also looks at objects that are gone, follows the wall clock, has those wait that can wait, and
 //! ends the operator when a pass panics instead of falling silent.
 
+mod pass;
 mod queue;
 
 use std::fmt::Display;
@@ -12,7 +13,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -21,77 +22,7 @@ use crate::telemetry::Metrics;
 
 use queue::{AT_LEAST_EVERY, Queue};
 
-/// How urgent a pass is: the first is the most urgent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Urgency {
-    /// Something is to end.
-    Ending,
-    /// Something was begun that cannot be taken back.
-    HandOver,
-    /// Something that runs is to go on.
-    Renewal,
-    /// What was begun with goes on.
-    Begun,
-    /// Somebody asks for something.
-    Request,
-    /// Nothing is due: the object is only looked at now and then.
-    Routine,
-}
-
-impl Urgency {
-    /// Whether there are places for it that others do not take.
-    fn cannot_wait(self) -> bool {
-        self <= Self::HandOver
-    }
-}
-
-/// How urgent an object's pass is, and whose it is: passes of the same urgency go round by owner.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Class {
-    /// How urgent.
-    pub urgency: Urgency,
-    /// Whose.
-    pub owner: String,
-}
-
-impl Class {
-    /// Of this urgency, and of nobody in particular.
-    pub fn of(urgency: Urgency) -> Self {
-        Self {
-            urgency,
-            owner: String::new(),
-        }
-    }
-
-    fn routine() -> Self {
-        Self::of(Urgency::Routine)
-    }
-}
-
-/// How a pass ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Something was done: the world is another one, look again at once.
-    Applied,
-    /// Nothing to do until then, or until something changes.
-    Waiting(Option<Timestamp>),
-    /// It could not be done; look again after a while.
-    Failed,
-    /// The object is gone and nothing is left to do: forget it.
-    Gone,
-}
-
-impl Outcome {
-    /// The word for it in metrics.
-    fn word(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Waiting(_) => "waiting",
-            Self::Failed => "failed",
-            Self::Gone => "gone",
-        }
-    }
-}
+pub use pass::{Class, Outcome, Urgency};
 
 /// The objects of one controller that are to be looked at. Clones are the same queue.
 pub struct Passes<K>(Arc<Shared<K>>);

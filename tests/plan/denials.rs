@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use keyloan::api::*;
 use keyloan::plan::denial::RECORDED_A_DAY;
 use keyloan::plan::effect::Effect;
-use keyloan::plan::observed::{LinkSeen, Usage};
+use keyloan::plan::observed::{LinkSeen, Place};
 use rstest::rstest;
 
 use super::deciders::*;
@@ -153,11 +153,11 @@ fn a_status_that_was_lost_says_again_who_denied_it_and_why() {
 
 #[test]
 fn a_denied_request_takes_no_place_of_a_loan() {
-    let mut usage = Usage::default();
-    usage.count_loan(recorded(&denied()), at(3));
-    assert_eq!((usage.active, usage.next_over), (0, None));
-    usage.count_loan(recorded(&World::lent()), at(3));
-    assert_eq!(usage.active, 1, "but a loan does");
+    assert_eq!(Place::of(recorded(&denied())), None);
+    assert!(
+        Place::of(recorded(&World::lent())).is_some(),
+        "but a loan does"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use keyloan::api::*;
 use keyloan::plan::effect::{Effect, Plan};
 use keyloan::plan::grant::plan;
-use keyloan::plan::observed::{LinkSeen, Usage};
+use keyloan::plan::observed::{LinkSeen, Place, Usage};
 use keyloan::plan::retry::Failure;
 use rstest::rstest;
 
@@ -182,7 +182,7 @@ fn what_was_deleted_and_is_asked_for_again_waits_until_its_link_is_over() {
 fn usage_by(world: &World, minute: i64) -> Usage {
     let mut usage = Usage::default();
     let record = world.seen.record.as_ref().expect("a record");
-    usage.count_loan(&record.spec, at(minute));
+    usage.count(Place::of(&record.spec).expect("a loan"), at(minute));
     usage
 }
 

@@ -144,7 +144,10 @@ mod tests {
                 "lib.rs",
                 "mod room;\n\n// Why.\nfn go() {\n}\n\n#[cfg(test)]\nmod tests {\n    use crate::room::Kept;\n}\n",
             ),
-            ("room.rs", "pub(super) struct Kept;\n#[cfg(test)]\nmod tests;\n"),
+            (
+                "room.rs",
+                "pub(super) struct Kept;\n#[cfg(test)]\nmod tests;\n",
+            ),
             ("room/tests.rs", "use super::Kept;\n"),
         ]);
         assert_eq!(known(&shape, "lib.rs"), [""; 0]);

@@ -10,6 +10,7 @@ use super::Key;
 use super::shelf::{IsHistory, Shelf};
 use crate::cluster::index::{Index, Mark, Marks};
 use crate::cluster::lane::{Line, Rank};
+use crate::plan::observed::Place;
 
 /// The objects; and, each for as long as it is needed, what tells late news from new ones.
 pub(super) struct Known<K> {
@@ -106,6 +107,14 @@ impl<K: Resource> Known<K> {
         visit: impl FnMut(),
     ) -> Line {
         self.index.line(mark, lane, before, visit)
+    }
+
+    pub(super) fn places(
+        &self,
+        mark: &Mark,
+        lane: &str,
+    ) -> impl Iterator<Item = (&Key, u64, Place)> {
+        self.index.places(mark, lane)
     }
 
     /// Whether all that is known of an object is that it is history.

@@ -8,8 +8,9 @@ use crate::controllers::words::link_lifetime;
 use crate::onepassword::{
     CallError, ItemId, OnePassword, Problem, SharePolicy, Stage, Vault, VaultId,
 };
-use crate::plan::integration::{Discovery, Findings, choose_vaults};
+use crate::plan::integration::{Discovery, Findings};
 use crate::plan::inventory::{Inventory, Lookup, PolicySeen, VaultSeen};
+use crate::plan::vaults::choose_vaults;
 use crate::runtime::Clock;
 
 /// Lists everything anew. What names were looked for in vain is remembered from what was known.

@@ -7,8 +7,7 @@ use jiff::Timestamp;
 
 use crate::cluster::{Deleted, Trouble};
 use crate::onepassword::SharePolicy;
-use crate::plan::leftover::Undeleted;
-use crate::plan::retry::{Attempt, Failure};
+use crate::plan::retry::{Attempt, Failure, Undeleted};
 
 /// The memories of all loans, by the grants' uids.
 #[derive(Default)]

@@ -139,47 +139,45 @@ impl Loans {
         let Some(requester) = &grant.spec.requester else {
             return Default::default();
         };
-        let mut usage = self.loans_of(key, &requester.username);
+        let taken = self.loans_of(key, &requester.username);
         // One that has been approved waits for nobody's approval any more.
-        if grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Issuing) {
-            return (usage, Ahead::default());
-        }
-        let (pending, ahead) = self.before(key, grant, &requester.username);
-        for uid in flows.iter().filter_map(|flow| flow.metadata.uid.as_ref()) {
-            if let Some(pending) = pending.get(&flow_mark(uid)) {
-                usage.entry(uid.clone()).or_default().pending = *pending;
+        let is_approved = grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Issuing);
+        let (pending, ahead) = match is_approved {
+            true => Default::default(),
+            false => self.before(key, grant, &requester.username),
+        };
+        let uids = flows.iter().filter_map(|flow| flow.metadata.uid.clone());
+        let of = |uid: &String| {
+            let flow = flow_mark(uid);
+            let taken = taken.get(&flow).copied().unwrap_or_default();
+            Usage {
+                pending: pending.get(&flow).copied().unwrap_or_default(),
+                ..taken
             }
-        }
+        };
+        let usage = uids.map(|uid| (uid.clone(), of(&uid))).collect();
         (usage, ahead)
     }
 
     /// The loans that a person has by each flow, this one not counted.
-    fn loans_of(&self, key: &LoanKey, requester: &str) -> BTreeMap<String, Usage> {
-        let mut usage = BTreeMap::<String, Usage>::new();
+    fn loans_of(&self, key: &LoanKey, requester: &str) -> HashMap<u64, Usage> {
+        let mut taken = HashMap::<u64, Usage>::new();
         // Looked at before the records: what is settled in between is counted by its record.
         let mut may_exist = self.places.of(requester);
         may_exist.retain(|(other, _)| other.ledger == key.ledger && other.uid != key.uid);
-        let by_them = Mark::Requester(requester.to_owned());
-        let records = self.cluster.records.having(&by_them);
-        let others = records.iter().filter(|record| {
-            record.metadata.namespace.as_deref() == Some(&key.ledger)
-                && record.spec.grant.uid != key.uid
-        });
-        let now = self.clock.now();
-        for record in others {
-            may_exist.retain(|(other, _)| other.uid != record.spec.grant.uid);
-            let flow = &record.spec.terms.flow.uid;
-            if let Some(by_flow) = usage.get_mut(flow) {
-                by_flow.count_loan(&record.spec, now);
-            } else {
-                let by_flow = usage.entry(flow.clone()).or_default();
-                by_flow.count_loan(&record.spec, now);
+        let (by_them, now) = (Mark::Requester(requester.to_owned()), self.clock.now());
+        // A record is named by its request's uid.
+        let records = &self.cluster.records;
+        records.places(&by_them, &key.ledger, |record, flow, place| {
+            if record.name != key.uid {
+                may_exist.retain(|(other, _)| other.uid != record.name);
+                taken.entry(flow).or_default().count(place, now);
             }
-        }
+        });
         for (_, flow) in may_exist {
-            usage.entry(flow).or_default().active += 1;
+            taken.entry(flow_mark(&flow)).or_default().active += 1;
         }
-        usage
+        taken
     }
 
     /// How many of a person's requests wait for approval by each flow, of those that come before this one; and how many are in line before it.

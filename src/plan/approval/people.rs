@@ -3,7 +3,6 @@
 use crate::api::{AgreedPerson, Email, Identity, Person, PersonKind, Terms, WithoutAddress};
 use crate::plan::people::{Mailbox, is_blocked, receives, same_person};
 use crate::plan::selection::is_one_of;
-use crate::plan::terms::Agreement;
 
 impl AgreedPerson {
     /// A person or group of the rules, as the terms keep it.
@@ -52,14 +51,6 @@ pub(super) struct Parties<'a> {
 }
 
 impl<'a> Parties<'a> {
-    pub(super) fn of(agreement: &'a Agreement, blocked: &'a [Person]) -> Self {
-        Self {
-            requester: &agreement.requester,
-            recipients: &agreement.terms.recipients,
-            blocked,
-        }
-    }
-
     /// Whether they leave it to somebody whom the rules name to approve, as far as the name tells. Of a group, somebody always could.
     pub(super) fn leave(&self, named: &AgreedPerson) -> bool {
         one_person(named).is_none_or(|person| self.exclude(&person).is_none())

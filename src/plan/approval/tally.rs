@@ -9,7 +9,9 @@ use crate::plan::people::same_person;
 
 use super::people::{Parties, one_person};
 use super::places;
-use super::weigh::NOT_NEEDED;
+
+/// All have agreed already who had to.
+pub(super) const NOT_NEEDED: &str = "its groups have all the approvals that they need";
 
 /// An approval, and the groups that it could count for.
 pub(super) struct Approval {

@@ -10,8 +10,9 @@ use crate::plan::observed::Observed;
 use crate::plan::patience::approval_until;
 use crate::plan::terms::Agreement;
 
+use super::tally::NOT_NEEDED;
 use super::weigh::{
-    NOT_NEEDED, OVER, TOO_LATE, heard, ignored_decision, in_order, may_approve, says_no, the_newest,
+    OVER, TOO_LATE, heard, ignored_decision, in_order, may_approve, says_no, the_newest,
 };
 
 /// The terms ask for no approval.

@@ -26,9 +26,6 @@ pub(super) const TOO_LATE: &str = "it came too late";
 /// Nothing came of the request, for another reason than this decision.
 pub(super) const OVER: &str = "the request was over before it could count";
 
-/// All have agreed already who had to.
-pub(super) const NOT_NEEDED: &str = "its groups have all the approvals that they need";
-
 /// How many ignored decisions a status shows.
 pub(in crate::plan) const SHOWN: usize = 20;
 
@@ -152,7 +149,7 @@ pub fn weigh(
         Some(at) => Standing::Approved { at },
         None if unverified => Standing::Unverified,
         None => {
-            let parties = Parties::of(agreement, seen.blocked());
+            let parties = parties(agreement, seen.blocked());
             let left = |group| tally.left(group, parties, approval, &approvals);
             let sentence = waiting::sentence(approval, &tally.missing, left, until);
             Standing::Waiting(sentence)
@@ -297,6 +294,14 @@ pub(super) fn says_no(voice: &Voice<'_>, agreement: &Agreement) -> Result<(), &'
     }
 }
 
+fn parties<'a>(agreement: &'a Agreement, blocked: &'a [Person]) -> Parties<'a> {
+    Parties {
+        requester: &agreement.requester,
+        recipients: &agreement.terms.recipients,
+        blocked,
+    }
+}
+
 /// The groups for which an approval could count, or why it counts for none.
 pub(super) fn may_approve(
     voice: &Voice<'_>,
@@ -310,7 +315,7 @@ pub(super) fn may_approve(
             "it approves other terms: they have changed since, so look again and approve the digest that status shows now",
         );
     }
-    Parties::of(agreement, blocked).four_eyes(voice.by, approval.without_address)?;
+    parties(agreement, blocked).four_eyes(voice.by, approval.without_address)?;
     let groups = groups_of(voice.by, approval);
     if groups.is_empty() {
         return Err("they are in none of the groups that approve this request");

@@ -6,7 +6,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{INTEGRATION_LABEL, OnePasswordIntegration, SECRET_LABEL, TitleOrId};
 use crate::plan::inventory::Inventory;
-use crate::plan::items::has_form_of_id;
 
 /// What was seen of one integration.
 #[derive(Clone, Debug)]
@@ -166,55 +165,4 @@ pub fn token_claim<'a>(labels: &'a BTreeMap<String, String>, integration: &str) 
         Some(name) if name == integration => TokenClaim::Ours,
         other => TokenClaim::OfAnother(other),
     }
-}
-
-/// The vaults that an allow-list chooses, and what is wrong with the list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chosen<V> {
-    /// The vaults, in the order in which they were listed.
-    pub vaults: Vec<V>,
-    /// Entries of the allow-list that name no vault.
-    pub missing: Vec<String>,
-    /// Titles of the allow-list that name several vaults, with the ids.
-    pub ambiguous: Vec<(String, Vec<String>)>,
-}
-
-/// Chooses from the vaults that the account can read those that the allow-list names; an empty list chooses all.
-pub fn choose_vaults<V>(
-    vaults: Vec<V>,
-    allowed: &[TitleOrId],
-    id_and_title: impl Fn(&V) -> (&str, &str),
-) -> Chosen<V> {
-    let mut chosen = Chosen {
-        vaults: vec![],
-        missing: vec![],
-        ambiguous: vec![],
-    };
-    let mut wanted: Vec<String> = Vec::new();
-    for TitleOrId(entry) in allowed {
-        let ids = |of: fn((&str, &str)) -> String| -> Vec<String> {
-            let named = vaults
-                .iter()
-                .filter(|vault| of(id_and_title(vault)) == *entry);
-            named
-                .map(|vault| id_and_title(vault).0.to_owned())
-                .collect()
-        };
-        let by_id = ids(|(id, _)| id.to_owned());
-        let named = if by_id.is_empty() && !has_form_of_id(entry) {
-            ids(|(_, title)| title.to_owned())
-        } else {
-            by_id
-        };
-        match named.len() {
-            0 => chosen.missing.push(entry.clone()),
-            1 => wanted.extend(named),
-            _ => chosen.ambiguous.push((entry.clone(), named)),
-        }
-    }
-    chosen.vaults = vaults
-        .into_iter()
-        .filter(|vault| allowed.is_empty() || wanted.iter().any(|id| id == id_and_title(vault).0))
-        .collect();
-    chosen
 }

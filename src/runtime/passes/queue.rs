@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
-use super::{Class, Outcome, Urgency};
+use super::pass::{Class, Outcome, Urgency};
 use crate::runtime::Line;
 
 /// Each object is looked at again after so long at the latest, most of them somewhat earlier: never all at once.

@@ -179,40 +179,6 @@ fn only_a_secret_that_is_labelled_for_this_integration_is_read(
     assert_eq!(token_claim(&labels, "prod"), claim);
 }
 
-#[rstest::rstest]
-#[case::all(&[], &["v1", "v2", "v3", "v4"], &[], &[])]
-#[case::by_title(&["Infra"], &["v1"], &[], &[])]
-#[case::by_id(&["v3", "v1"], &["v1", "v3"], &[], &[])]
-#[case::ambiguous(&["Twin", "Infra"], &["v1"], &[], &["Twin"])]
-#[case::missing(&["Gone", "v2"], &["v2"], &["Gone"], &[])]
-#[case::no_title_in_the_form_of_an_id(&["aaaaaaaaaaaaaaaaaaaaaaaaa2"], &[], &["aaaaaaaaaaaaaaaaaaaaaaaaa2"], &[])]
-fn the_allow_list_chooses_by_id_or_unambiguous_title(
-    #[case] allowed: &[&str],
-    #[case] chosen: &[&str],
-    #[case] missing: &[&str],
-    #[case] ambiguous: &[&str],
-) {
-    let vaults = vec![
-        ("v1", "Infra"),
-        ("v2", "Twin"),
-        ("v3", "Twin"),
-        ("v4", "aaaaaaaaaaaaaaaaaaaaaaaaa2"),
-    ];
-    let allowed: Vec<TitleOrId> = allowed
-        .iter()
-        .map(|entry| TitleOrId((*entry).into()))
-        .collect();
-    let result = choose_vaults(vaults, &allowed, |(id, title)| (id, title));
-    let ids: Vec<&str> = result.vaults.iter().map(|(id, _)| *id).collect();
-    let twins: Vec<&str> = result
-        .ambiguous
-        .iter()
-        .map(|(title, _)| title.as_str())
-        .collect();
-    assert_eq!((ids.as_slice(), twins.as_slice()), (chosen, ambiguous));
-    assert_eq!(result.missing, missing);
-}
-
 #[test]
 fn without_the_boundary_nothing_is_ready_and_nobody_is_signed_out() {
     let guarded = World::discovered();

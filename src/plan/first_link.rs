@@ -1,0 +1,77 @@
+//! A link that was begun and interrupted: it is finished where its Secret is there, and a loan that gets no first link is given up in time.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::api::{AccessGrant, AccessRecord, LinkLifetime, Time};
+
+use super::effect::Effect;
+use super::links::{CALL_TIMEOUT, Links, whole_second};
+use super::observed::{LinkSeen, Observed};
+use super::terms::{length, longest_within};
+
+/// How long a loan may take to its first link before it is given up.
+const FIRST_LINK_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// An interrupted intent whose Secret is there only has to be finished.
+///
+/// Whoever may write Secrets in the grant's namespace can change what the Secret says of its link, so that is believed only as far as
+/// the intent allows: the answer came within the call's time, and the link's life is the one that was asked for.
+pub(super) fn finish(seen: &Observed, links: Links<'_>) -> Option<Effect> {
+    let open = links.open()?;
+    match seen.link {
+        LinkSeen::Present {
+            sequence,
+            issued_at,
+            item_version,
+        } if sequence == open.sequence => {
+            let (begun, end) = (open.intent_at.0, open.latest_end.0);
+            let asked_for = end.duration_since(begun) - CALL_TIMEOUT;
+            let life = longest_within(asked_for, LinkLifetime::ThirtyDays).map(length);
+            let latest = match life {
+                Some(life) => end.saturating_sub(life),
+                None => begun.saturating_add(CALL_TIMEOUT),
+            };
+            let latest = latest.unwrap_or(begun).max(begun);
+            let issued_at = whole_second(issued_at.clamp(begun, latest));
+            let expires_at = life
+                .and_then(|life| issued_at.saturating_add(life).ok())
+                .unwrap_or(end);
+            Some(Effect::FinishLink {
+                sequence,
+                issued_at: Time(issued_at),
+                expires_at: Time(expires_at),
+                item_version: open.item_version.unwrap_or(item_version),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// When a loan without a link is given up. Nothing starts after `notAfter`, also not what was interrupted before its link was made.
+///
+/// A link that is there was made in time, and so may have been one whose Secret cannot be read now: one failed look must not end for
+/// good what the next one finds. But where the API server refuses for so long what lets the requester read it, nobody has it.
+pub(super) fn gives_up_at(
+    seen: &Observed,
+    record: &AccessRecord,
+    grant: &AccessGrant,
+    now: Timestamp,
+) -> Timestamp {
+    let latest = first_link_until(record, now);
+    let links = Links::of(&record.spec);
+    let may_be_there = links.open().is_some() && seen.link == LinkSeen::OutOfReach;
+    if may_be_there || finish(seen, links).is_some() {
+        return latest;
+    }
+    let not_after = grant.spec.not_after.as_ref();
+    not_after.map_or(latest, |t| t.0.min(latest))
+}
+
+/// Until when the first link has to be with the requester.
+pub(super) fn first_link_until(record: &AccessRecord, now: Timestamp) -> Timestamp {
+    let created = record.metadata.creation_timestamp.as_ref();
+    let created = created.map_or(now, |t| t.0);
+    created
+        .saturating_add(FIRST_LINK_WITHIN)
+        .unwrap_or(Timestamp::MAX)
+}
