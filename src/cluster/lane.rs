@@ -255,7 +255,7 @@ mod tests {
             over: None,
             has_ended: false,
         };
-        let lent = |number| Tally {
+        let lent = |number: u32| Tally {
             place: Some((u64::from(number), place)),
             ..Tally::default()
         };
