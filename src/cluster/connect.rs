@@ -86,7 +86,7 @@ pub fn install_tls() {
         .ok();
 }
 
-/// Makes the operator's client.
+/// Makes the operator's client. What an overloaded API server turns away is put again when it says, within the call's own time.
 pub async fn connect(access: &KubeAccess) -> Result<Client, ConnectError> {
     let named = match access {
         KubeAccess::Infer => None,
@@ -108,8 +108,7 @@ pub async fn connect(access: &KubeAccess) -> Result<Client, ConnectError> {
     client(config, USER_AGENT)
 }
 
-/// Makes a client that the API server's logs know by this name. What an overloaded API server turns away is put again when it says, within
-/// the call's own time.
+/// Makes a client that the API server's logs know by this name.
 pub(super) fn client(mut config: Config, user_agent: &str) -> Result<Client, ConnectError> {
     if let (Ok(name), Ok(value)) = ("user-agent".parse(), user_agent.parse()) {
         config.headers.push((name, value));
@@ -146,9 +145,11 @@ fn through_socks(config: &Config, (name, password): (String, String)) -> kube::R
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
     connector.set_reset_reader_on_write(config.reset_reader_on_write);
+    let retry = config.default_retry.then(RetryPolicy::server_retry);
+    let retry = retry.map(RetryLayer::new);
     let service = tower::ServiceBuilder::new()
         .layer(config.base_uri_layer())
-        .layer(RetryLayer::new(RetryPolicy::server_retry()))
+        .option_layer(retry)
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(tower::BoxError::from)

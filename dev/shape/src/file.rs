@@ -77,7 +77,7 @@ pub(crate) fn home(path: &str) -> String {
 fn read(text: &str) -> Result<(File, Vec<String>)> {
     let parsed = syn::parse_file(text)?;
     let (tests, items): (Vec<_>, Vec<_>) = parsed.items.into_iter().partition(is_test);
-    let is_code = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with("//");
+    let is_code = |line: &str| !line.trim().is_empty() && !line.trim().starts_with("//");
     let in_tests = |number: usize| {
         tests.iter().any(|test| {
             let (first, last) = extent(test.span());
@@ -85,7 +85,7 @@ fn read(text: &str) -> Result<(File, Vec<String>)> {
         })
     };
     let numbered = text.lines().zip(1..);
-    let code = numbered.filter(|(line, number)| is_code(&line) && !in_tests(*number));
+    let code = numbered.filter(|(line, number)| is_code(line) && !in_tests(*number));
     let mut functions = Functions::default();
     items.iter().for_each(|item| functions.visit_item(item));
     let elsewhere = tests.iter().filter_map(|test| match test {

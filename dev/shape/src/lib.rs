@@ -134,7 +134,7 @@ mod tests {
             ),
         ]);
         assert_eq!(known(&shape, "user.rs"), ["room/kept.rs", "room/mod.rs"]);
-        assert_eq!(shape.circles(), [BTreeSet::new(); 0]);
+        assert!(shape.circles().is_empty());
     }
 
     #[test]

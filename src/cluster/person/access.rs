@@ -32,7 +32,9 @@ pub struct PersonAccess {
 impl Person {
     /// Makes a client for a person; nothing is asked of the API server yet.
     pub async fn connect(access: &PersonAccess) -> Result<Self, ConnectError> {
-        let config = config(access)?;
+        let mut config = config(access)?;
+        // Whoever waits reads at once why it is turned away.
+        config.default_retry = false;
         let namespace = access.namespace.clone();
         Ok(Self {
             namespace: namespace.unwrap_or_else(|| config.default_namespace.clone()),
