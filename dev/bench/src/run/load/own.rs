@@ -26,8 +26,8 @@ impl Load {
         let mut section = Section::new(
             "One person's, with a 1Password that answers at once",
             format!(
-                "{LOANS} loans of a person who has asked for nothing else; {beside} of their requests for which nobody decides; {LOANS} loans more; \
-                 and requests until there are {all}: beyond {MAY_WAIT} all further ones would fail, so the loans come before. The operator's \
+                "{LOANS} loans of a person who has asked for nothing else; {beside} of their requests for which nobody decides; {LOANS} loans more, \
+                 once the operator is at rest; and requests until there are {all}: beyond {MAY_WAIT} all further ones would fail, so the loans come before. The operator's \
                  processor time until each is Active, or has a status, and {} s more.",
                 SETTLED.as_secs()
             ),
@@ -37,6 +37,8 @@ impl Load {
         let loans_alone = self.lend_to_one().await?;
         let first = self.ask_and_wait(OF_ONE, 1, compared).await?;
         self.ask_and_wait(OF_ONE, 1, beside - compared).await?;
+        // What is still told of those that wait is no loan's cost.
+        self.rest().await?;
         let loans_beside = self.lend_to_one().await?;
         let more = all.saturating_sub(beside + compared);
         self.ask_and_wait(OF_ONE, 1, more).await?;
