@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use keyloan_shape::Shape;
+
 /// Each room, and the rooms that it may know besides itself.
 const KNOWS: [(&str, &[&str]); 10] = [
     ("api", &[]),
@@ -88,6 +90,20 @@ fn the_list_of_rooms_is_itself_without_circles() {
         let (room, _) = next.expect("a room that needs only those that are settled");
         settled.insert(*room);
     }
+}
+
+/// `cargo xtask shape` shows those of the other rooms.
+#[test]
+fn no_files_of_these_rooms_know_each_other_in_a_circle() {
+    let shape = Shape::read(&src(), "keyloan").expect("the source");
+    let without = |file: &String| {
+        ["plan/", "runtime/", "telemetry/", "operator/"]
+            .iter()
+            .any(|room| file.starts_with(room))
+    };
+    let mut circles = shape.circles();
+    circles.retain(|circle| circle.iter().any(without));
+    assert!(circles.is_empty(), "{circles:#?}");
 }
 
 #[test]
