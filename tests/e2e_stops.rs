@@ -9,7 +9,7 @@ use keyloan::api::{AccessFlowSpec, AccessGrant, AccessRecord, LinkOutcome, RENEW
 use keyloan::operator::Election;
 use keyloan_cluster::{OPERATOR_NAMESPACE, Program, operator_program, signal};
 use keyloan_simulator::{Fault, FaultKind};
-use world::{Ask, World};
+use world::{Ask, World, outcomes};
 
 const SHARE: &str = "POST /api/v4/itemshare";
 const ITEM: &str = "GET /api/v1/vault/{vault}/item/{item}";
@@ -26,16 +26,6 @@ async fn while_it_asks(world: &World, route: &str, takes: u64) -> AccessGrant {
     grant
 }
 
-fn outcomes(record: &AccessRecord) -> Vec<Option<LinkOutcome>> {
-    record.spec.links.iter().map(|link| link.outcome).collect()
-}
-
-async fn opens_for_alice(world: &World, grant: &AccessGrant) {
-    let link = world.read_link("alice", grant).await.expect("readable");
-    let opened = world.control.open(&link["url"], "alice@example.com").await;
-    opened.expect("it opens");
-}
-
 async fn shares(world: &World) -> usize {
     world.control.shares().await.expect("shares").len()
 }
@@ -46,7 +36,7 @@ async fn a_link_that_is_being_made_when_the_operator_is_told_to_stop_is_handed_o
     let mut world = World::start().await;
     let grant = while_it_asks(&world, SHARE, 3).await;
     world.stop_operator().await;
-    opens_for_alice(&world, &grant).await;
+    world.opens_for("alice", &grant).await;
 
     world.restart_operator().await;
     let grant = world.until_active(&grant).await;
@@ -67,7 +57,7 @@ async fn a_link_that_was_being_made_in_a_crash_is_lost_and_said_to_be() {
     let record = world.until_record(&grant, issued).await;
     let [lost, issued] = [LinkOutcome::Lost, LinkOutcome::Issued].map(Some);
     assert_eq!(outcomes(&record), [lost, issued]);
-    opens_for_alice(&world, &grant).await;
+    world.opens_for("alice", &grant).await;
 }
 
 /// Before there is an intent, nothing has to be finished.
@@ -100,7 +90,7 @@ async fn a_link_that_was_asked_for_while_no_operator_ran_is_made_soon_after_a_st
     world.restart_operator().await;
     let second = |record: &AccessRecord| outcomes(record) == [Some(LinkOutcome::Issued); 2];
     world.until_record(&grant, second).await;
-    opens_for_alice(&world, &grant).await;
+    world.opens_for("alice", &grant).await;
 }
 
 /// A leader that was paused while it made a link, such as on a machine that slept, finds that another one leads.
@@ -145,5 +135,5 @@ async fn a_leader_that_was_paused_hands_over_no_link_that_another_has_replaced()
     assert_eq!(now, link, "{}", paused.log_tail(20));
     let record = world.until_record(&grant, |_| true).await;
     assert!(is_replaced(&record), "{:?}", outcomes(&record));
-    opens_for_alice(&world, &grant).await;
+    world.opens_for("alice", &grant).await;
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::http::Method;
 use keyloan::api::{AccessGrant, AccessRecord, EndReason, LinkOutcome, RENEW_ANNOTATION};
 use keyloan_simulator::{Fault, FaultKind};
-use world::{Ask, Say, Trouble, Wire, World};
+use world::{Ask, Say, Trouble, Wire, World, outcomes};
 
 const SHARE: &str = "POST /api/v4/itemshare";
 
@@ -34,16 +34,6 @@ async fn wired() -> (World, Wire) {
     (world, wire)
 }
 
-fn outcomes(record: &AccessRecord) -> Vec<Option<LinkOutcome>> {
-    record.spec.links.iter().map(|link| link.outcome).collect()
-}
-
-async fn opens_for_alice(world: &World, grant: &AccessGrant) {
-    let link = world.read_link("alice", grant).await.expect("readable");
-    let opened = world.control.open(&link["url"], "alice@example.com").await;
-    opened.expect("it opens");
-}
-
 async fn shares(world: &World) -> usize {
     world.control.shares().await.expect("shares").len()
 }
@@ -58,7 +48,7 @@ async fn lend_and_end(world: &World) -> usize {
         ask("db password").await,
     ] {
         let grant = world.until_active(&grant).await;
-        opens_for_alice(world, &grant).await;
+        world.opens_for("alice", &grant).await;
         grants.push(grant);
     }
     let [revoked, deleted, expired] = &grants[..] else {
@@ -70,7 +60,7 @@ async fn lend_and_end(world: &World) -> usize {
     world.annotate(expired, RENEW_ANNOTATION, &now).await;
     let twice = |record: &AccessRecord| outcomes(record) == [Some(LinkOutcome::Issued); 2];
     world.until_record(expired, twice).await;
-    opens_for_alice(world, expired).await;
+    world.opens_for("alice", expired).await;
 
     world.decide("alice", revoked, Say::revoke(revoked)).await;
     world.delete("alice", deleted).await;
@@ -133,7 +123,7 @@ async fn a_link_that_was_made_in_a_silence_is_handed_over_after_it() {
     wire.until_unheard(Method::GET, "accessrecords", 1).await;
     wire.be_silent(false);
     let grant = world.until_active(&grant).await;
-    opens_for_alice(&world, &grant).await;
+    world.opens_for("alice", &grant).await;
     let record = world.until_record(&grant, |_| true).await;
     assert_eq!(outcomes(&record), [Some(LinkOutcome::Issued)]);
     assert_eq!(shares(&world).await, 1);
@@ -154,5 +144,5 @@ async fn a_loan_that_is_over_in_a_silence_ends_after_it() {
     wire.be_silent(false);
     ends(&world, &grant, EndReason::Expired, 1).await;
     let asked = world.until_active(&asked).await;
-    opens_for_alice(&world, &asked).await;
+    world.opens_for("alice", &asked).await;
 }

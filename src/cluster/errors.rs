@@ -1,6 +1,14 @@
-//! What can go wrong in a call of the Kubernetes API, sorted by what it means to a controller.
+//! What can go wrong in a call of the Kubernetes API, sorted by what it means to a controller; and calls that are made again because of it.
 
 use std::fmt;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+
+/// A call that fails is made so often more at most, where it is made again at once.
+const TIMES: usize = 3;
+/// The first wait; the next ones are longer.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// A call of the Kubernetes API that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -185,6 +193,21 @@ impl fmt::Display for Trouble {
             Self::Unavailable(why) => write!(f, "the API server is not available: {why}"),
         }
     }
+}
+
+/// Makes a call, and makes it again where it failed by nobody's refusal: where one thing takes many calls, one that fails would have all of them
+/// made again, and 1Password asked once more. One that has used up its time is not made again. Twice must be as good as once.
+pub async fn insistently<T, F>(call: impl FnMut() -> F) -> Result<T, ApiError>
+where
+    F: Future<Output = Result<T, ApiError>>,
+{
+    let waits = ExponentialBuilder::default()
+        .with_min_delay(FIRST_WAIT)
+        .with_max_times(TIMES)
+        .with_jitter();
+    call.retry(waits)
+        .when(|error| matches!(error.trouble, Trouble::Unavailable(_)))
+        .await
 }
 
 #[cfg(test)]

@@ -16,8 +16,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::cache::Key;
-use super::errors::{ApiError, Trouble, Words};
-use super::insistently::insistently;
+use super::errors::{ApiError, Trouble, Words, insistently};
 use super::streams;
 use super::verbs::Verbs;
 use crate::plan::boundary::{Memory, PoliciesSeen, PolicyKey, PolicyKind, PolicySeen};

@@ -4,8 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::ObjectMeta;
 
-use super::errors::{ApiError, Trouble};
-use super::insistently::insistently;
+use super::errors::{ApiError, Trouble, insistently};
 use super::verbs::Verbs;
 use crate::api::{
     AccessGrant, AccessGrantSpec, Identity, IntegrationName, IntegrationRef, ItemRef,

@@ -14,7 +14,7 @@ const FIRST_LINK_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
 /// An interrupted intent whose Secret is there only has to be finished.
 ///
-/// Whoever may write Secrets in the grant's namespace can change what the Secret says of its link, so that is believed only as far as
+/// Whoever may write Secrets in the links namespace can change what the Secret says of its link, so that is believed only as far as
 /// the intent allows: the answer came within the call's time, and the link's life is the one that was asked for.
 pub(super) fn finish(seen: &Observed, links: Links<'_>) -> Option<Effect> {
     let open = links.open()?;

@@ -374,6 +374,11 @@ async fn settings(cluster: &ControlPlane, simulator: &Simulator) -> Settings {
     settings
 }
 
+/// What became of each of a loan's links.
+pub fn outcomes(record: &AccessRecord) -> Vec<Option<LinkOutcome>> {
+    record.spec.links.iter().map(|link| link.outcome).collect()
+}
+
 /// A condition of a grant.
 pub fn condition<'a>(grant: &'a AccessGrant, type_: &str) -> Option<&'a Condition> {
     grant

@@ -186,6 +186,14 @@ impl World {
             .collect())
     }
 
+    /// The link in its Secret opens for the requester, by their address.
+    pub async fn opens_for(&self, who: &str, grant: &AccessGrant) {
+        let link = self.read_link(who, grant).await.expect("readable");
+        let address = format!("{who}@example.com");
+        let opened = self.control.open(&link["url"], &address).await;
+        opened.expect("it opens");
+    }
+
     /// Somebody deletes a grant.
     pub async fn delete(&self, who: &str, grant: &AccessGrant) {
         let client = self.cluster.client(who).await.expect("a client");
