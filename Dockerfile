@@ -3,13 +3,11 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-# What runs in a cluster has no compiler.
-RUN cargo build --locked --release --no-default-features --bin keyloan
-# The core is fetched from the Go module proxy, checked against its pinned checksum, and compiled by a build that can.
+RUN cargo build --locked --release --package keyloan --bin keyloan
+# The core is fetched from the Go module proxy, checked against its pinned checksum, and compiled.
 RUN mkdir /keyloan \
     && cp target/release/keyloan /keyloan/keyloan \
-    && wasm=$(cargo xtask core) \
-    && cargo run --locked --bin keyloan -- core compile --wasm "$wasm" --out /keyloan/core.cwasm
+    && cargo xtask core --compile /keyloan/core.cwasm
 
 # The glibc of the same Debian as above, CA certificates, no shell.
 FROM gcr.io/distroless/cc-debian12:nonroot

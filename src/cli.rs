@@ -1,13 +1,9 @@
 //! What the `keyloan` command can be asked to do.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-#[cfg(feature = "compiler")]
-use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use keyloan::manifests::{self, Boundary, Operator};
-#[cfg(feature = "compiler")]
-use keyloan::onepassword::core::compiler;
 
 use crate::run::{RunArgs, run};
 
@@ -25,9 +21,6 @@ enum Command {
     Run(Box<RunArgs>),
     /// Write the CRDs and the admission policies that a cluster needs.
     Manifests(ManifestsArgs),
-    /// Prepare 1Password's SDK core for `run`.
-    #[command(subcommand)]
-    Core(CoreCommand),
 }
 
 #[derive(Debug, Args)]
@@ -77,22 +70,6 @@ fn operator(text: &str) -> Result<Operator, String> {
     }
 }
 
-#[derive(Debug, Subcommand)]
-enum CoreCommand {
-    /// Compile the SDK core for this machine.
-    Compile(CompileArgs),
-}
-
-#[derive(Debug, Args)]
-struct CompileArgs {
-    /// The SDK's core.wasm.
-    #[arg(long)]
-    wasm: PathBuf,
-    /// The compiled file to write; its manifest is written beside it.
-    #[arg(long)]
-    out: PathBuf,
-}
-
 impl Cli {
     /// Do what was asked for.
     pub fn run(self) -> anyhow::Result<()> {
@@ -105,21 +82,6 @@ impl Cli {
                 }
                 Ok(())
             }
-            Command::Core(CoreCommand::Compile(CompileArgs { wasm, out })) => {
-                compile_core(&wasm, &out)
-            }
         }
     }
-}
-
-#[cfg(feature = "compiler")]
-fn compile_core(wasm: &Path, out: &Path) -> anyhow::Result<()> {
-    compiler::compile(wasm, out).context("the core was not compiled")
-}
-
-#[cfg(not(feature = "compiler"))]
-fn compile_core(_: &Path, _: &Path) -> anyhow::Result<()> {
-    anyhow::bail!(
-        "this program was built without the compiler, as the one in the image is: use one that was built with the default features"
-    )
 }

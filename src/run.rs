@@ -30,7 +30,7 @@ pub struct RunArgs {
     /// The kubeconfig file; without, KUBECONFIG or ~/.kube/config, and if there is none, the pod's ServiceAccount.
     #[arg(long, env = "KEYLOAN_KUBECONFIG", value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// 1Password's SDK core as `keyloan core compile` wrote it.
+    /// 1Password's SDK core, compiled for this machine: `cargo xtask core --compile FILE` writes it.
     #[arg(long, env = "KEYLOAN_CORE", value_name = "FILE")]
     core: PathBuf,
     /// Let tokens lead to this origin besides https on 1password.com, .ca and .eu, such as https://1password.example:8443. Repeatable.

@@ -43,8 +43,8 @@ pub use helm::{Helm, HelmError, kubeconform};
 pub use manifests::{ManifestError, apply_folder, apply_yaml, read_folder};
 pub use module_proxy::ProxyError;
 pub use operator::{
-    INTEGRATION_NAMESPACE, LINKS_NAMESPACE, OPERATOR_NAMESPACE, OPERATOR_PROGRAM,
-    OPERATOR_SERVICE_ACCOUNT, image_environment, operator_program,
+    INTEGRATION_NAMESPACE, LINKS_NAMESPACE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT,
+    image_environment, operator_program,
 };
 pub use policies::PolicyError;
 pub use program::{Program, signal};

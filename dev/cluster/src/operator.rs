@@ -1,12 +1,10 @@
 //! What the operator needs in a cluster: its kinds and policies from `crds/`, its ServiceAccount and rights. And which program it is.
 
 use std::path::{Path, PathBuf};
-use std::sync::Once;
 use std::{env, io};
 
 use crate::control_plane::{ClusterError, ControlPlane, Options};
 use crate::manifests::{ManifestError, read_folder};
-use crate::progress;
 
 /// Where the operator runs; the admission policies name it.
 pub const OPERATOR_NAMESPACE: &str = "keyloan-system";
@@ -23,29 +21,21 @@ pub const OPERATOR_SERVICE_ACCOUNT: &str = "keyloan";
 /// What the chart `keyloan` gives; a test of the chart compares.
 const RIGHTS: &str = include_str!("../operator-rbac.yaml");
 
-/// The environment variable that names the operator's program for tests: `cargo xtask test` sets it to the one that it has
-/// built as its image holds it, without a compiler.
-pub const OPERATOR_PROGRAM: &str = "KEYLOAN_OPERATOR";
+/// The environment variable that names the operator's program for tests, such as one that was built optimised.
+const OPERATOR_PROGRAM: &str = "KEYLOAN_OPERATOR";
 
-/// The program that tests run as the operator: the one that [`OPERATOR_PROGRAM`] names, or else, which is said on stderr, the
-/// one of the tests' own build. An error if that variable names none.
+/// The program that tests run as the operator: the one that the environment variable `KEYLOAN_OPERATOR` names, or else the one of the
+/// tests' own build. An error if that variable names none.
 pub fn operator_program(of_this_build: &str) -> io::Result<PathBuf> {
-    static SAID: Once = Once::new();
-    let Some(named) = env::var_os(OPERATOR_PROGRAM).map(PathBuf::from) else {
-        SAID.call_once(|| {
-            progress::say(&format!(
-                "{OPERATOR_PROGRAM} is not set: the operator is the one of this build, not as its image holds it (cargo xtask test sees to that)"
-            ));
-        });
-        return Ok(of_this_build.into());
-    };
-    match named.is_file() {
-        true => Ok(named),
+    let named = env::var_os(OPERATOR_PROGRAM).map(PathBuf::from);
+    let program = named.unwrap_or_else(|| of_this_build.into());
+    match program.is_file() {
+        true => Ok(program),
         false => Err(io::Error::new(
             io::ErrorKind::NotFound,
             format!(
-                "{OPERATOR_PROGRAM} names {}, which is no file: build the operator as for its image (cargo build --no-default-features --bin keyloan) and name that, or unset the variable",
-                named.display()
+                "{OPERATOR_PROGRAM} names {}, which is no file: name the operator's program, or unset the variable",
+                program.display()
             ),
         )),
     }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::Parser;
 use jiff::Timestamp;
-use keyloan::onepassword::core::{CoreAccounts, CoreOptions, artifact, compiler};
+use keyloan::onepassword::core::{CoreAccounts, CoreOptions, artifact};
 use keyloan::onepassword::{AllowedOrigins, Origin, Recipients, ServiceAccountToken};
 
 use judge::Verdict;
@@ -117,10 +117,7 @@ fn split(item: &str) -> Result<(String, String)> {
 async fn accounts() -> Result<CoreAccounts> {
     // If another provider is there already, it is as good.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let wasm = keyloan_cluster::core_wasm().await?;
-    let cache = keyloan_cluster::cache_dir()?.join("compiled");
-    let compiled = tokio::task::spawn_blocking(move || compiler::ensure(&wasm, &cache)).await??;
-    let core = artifact::load(&compiled)?;
+    let core = artifact::load(&keyloan_core::compiled_core().await?)?;
     Ok(CoreAccounts::new(
         &core,
         CoreOptions::default(),

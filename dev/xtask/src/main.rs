@@ -1,67 +1,30 @@
-//! `cargo xtask`: the project's own commands.
+//! `cargo xtask`: builds the project's own commands (`dev/tasks`), and runs the one that was asked for.
 //!
-//! A command is a file with a `run` function, a variant of [`Command`], and a line in `main`.
+//! Cargo builds a dependency once for each set of features. `cargo run --package` takes those that one package wants, and so
+//! everything would be built again for the next command. This program has no dependencies, and builds the commands with the
+//! features of the whole workspace, which are those of all other builds.
 
-mod bench;
-mod cluster;
-mod core;
-mod demo;
-mod live;
-mod rights;
-mod screen;
-mod shape;
-mod stage;
-mod test;
-mod workspace;
+use std::error::Error;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
 
-use clap::{Parser, Subcommand};
+const COMMANDS: &str = "keyloan-tasks";
 
-/// The project's own commands
-#[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    bin_name = "cargo xtask",
-    disable_help_subcommand = true
-)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Measure Keyloan on real parts: latency, requests, API writes, memory
-    Bench(bench::Arguments),
-    /// Start a control plane with Keyloan's kinds and rights, and run until interrupted
-    Cluster(cluster::Arguments),
-    /// Fetch the 1Password SDK core and print its path
-    Core,
-    /// Lend an item from nothing: a control plane, a simulated 1Password, the operator, and a loan to its end
-    Demo(demo::Arguments),
-    /// Check what is assumed about 1Password against a real account; needs a token
-    #[command(disable_help_flag = true)]
-    Live(live::Arguments),
-    /// Write the chart's rights to dev/cluster/operator-rbac.yaml
-    Rights,
-    /// Print how the operator's source is built: rooms, circles, the longest functions and files
-    Shape,
-    /// Run a command on a whole stage: control plane, charts, simulated 1Password, operator, an integration
-    Stage(stage::Arguments),
-    /// Check and test everything
-    Test(test::Arguments),
-}
-
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
-        Command::Bench(arguments) => bench::run(arguments).await,
-        Command::Cluster(arguments) => cluster::run(arguments).await,
-        Command::Core => core::run().await,
-        Command::Demo(arguments) => demo::run(arguments).await,
-        Command::Live(arguments) => live::run(arguments).await,
-        Command::Rights => rights::run().await,
-        Command::Shape => shape::run(),
-        Command::Stage(arguments) => stage::run(arguments).await,
-        Command::Test(arguments) => test::run(arguments).await,
+fn main() -> Result<(), Box<dyn Error>> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../Cargo.toml");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--workspace", "--locked", "--bin", COMMANDS])
+        .arg("--manifest-path")
+        .arg(workspace)
+        .status()?;
+    if !built.success() {
+        return Err(format!("the commands of dev/tasks could not be built: {built}").into());
     }
+    let commands = std::env::current_exe()?.with_file_name(COMMANDS);
+    let failed = Command::new(&commands)
+        .args(std::env::args_os().skip(1))
+        .exec();
+    Err(format!("cannot start {}: {failed}", commands.display()).into())
 }

@@ -17,10 +17,10 @@ use super::sandbox;
 pub const CORE_SHA256: &str = "23d115f4ac7519b48172df3e8615945572dbda7033d51b44c9490fd533ae0f23";
 
 /// The wasmtime whose compiled files are understood: its major version (a test compares it with Cargo.lock).
-pub(super) const WASMTIME: &str = "48";
+pub const WASMTIME: &str = "48";
 
 /// What the core is compiled for: this machine's kind, without the extras of this very processor.
-pub(super) const TARGET: &str = if cfg!(all(target_os = "macos", target_arch = "aarch64")) {
+pub const TARGET: &str = if cfg!(all(target_os = "macos", target_arch = "aarch64")) {
     "aarch64-apple-darwin"
 } else if cfg!(all(target_os = "macos", target_arch = "x86_64")) {
     "x86_64-apple-darwin"
@@ -31,8 +31,7 @@ pub(super) const TARGET: &str = if cfg!(all(target_os = "macos", target_arch = "
 };
 
 /// What to do about a file that does not fit.
-const COMPILE_AGAIN: &str =
-    "compile it again with `keyloan core compile --wasm core.wasm --out core.cwasm`";
+const COMPILE_AGAIN: &str = "compile it again with `cargo xtask core --compile core.cwasm`";
 
 /// The compiled core, loaded; shared by all sandboxes.
 #[derive(Clone)]
@@ -48,14 +47,6 @@ pub enum ArtifactError {
         "cannot read {path}: {source}; fetch the core with `cargo xtask core`, and {COMPILE_AGAIN}"
     )]
     Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A file could not be written.
-    #[error("cannot write {path}: {source}")]
-    Write {
         /// The file.
         path: PathBuf,
         /// Why not.
@@ -87,9 +78,6 @@ pub enum ArtifactError {
         /// The compiled file.
         path: PathBuf,
     },
-    /// The compiler failed.
-    #[error("the core cannot be compiled: {0}")]
-    Compile(wasmtime::Error),
     /// wasmtime cannot run here.
     #[error("wasmtime cannot run on this machine: {0}")]
     Engine(wasmtime::Error),
@@ -98,11 +86,28 @@ pub enum ArtifactError {
 /// What lies beside the compiled file.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Manifest {
-    pub core_sha256: String,
-    pub wasmtime: String,
-    pub target: String,
-    pub cwasm_sha256: String,
+pub struct Manifest {
+    core_sha256: String,
+    wasmtime: String,
+    target: String,
+    cwasm_sha256: String,
+}
+
+impl Manifest {
+    /// That of what this program's wasmtime compiled from the pinned core.
+    pub fn of(compiled: &[u8]) -> Self {
+        Self {
+            core_sha256: CORE_SHA256.to_owned(),
+            wasmtime: WASMTIME.to_owned(),
+            target: TARGET.to_owned(),
+            cwasm_sha256: hex(Sha256::digest(compiled).as_slice()),
+        }
+    }
+
+    /// As it is written.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).unwrap_or_default()
+    }
 }
 
 /// Loads a compiled core, once it is known to be what this program needs.
@@ -159,7 +164,8 @@ fn read_manifest(compiled: &Path) -> Result<Manifest, ArtifactError> {
     })
 }
 
-pub(super) fn manifest_path(compiled: &Path) -> PathBuf {
+/// Where the manifest of a compiled file is.
+pub fn manifest_path(compiled: &Path) -> PathBuf {
     let mut path = compiled.as_os_str().to_owned();
     path.push(".json");
     path.into()
@@ -177,7 +183,8 @@ fn digest(file: &mut File) -> io::Result<String> {
     }
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// As checksums are written.
+pub fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
 }
 

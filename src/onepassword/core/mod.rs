@@ -1,6 +1,6 @@
 //! The adapter: hosts 1Password's own SDK core, which is WebAssembly, and performs its HTTP.
 //!
-//! * [`artifact`]: the compiled core as a file, pinned and loaded; [`compiler`] makes it.
+//! * [`artifact`]: the compiled core as a file, pinned and loaded; `dev/core` makes it.
 //! * `sandbox`: one instance of it, with caps on memory and CPU time; `ticker` is the clock behind the latter.
 //! * `abi` and `heap`: what the core finds outside.
 //! * `egress`: the only way out, to the token's own origin.
@@ -12,8 +12,6 @@
 mod abi;
 pub mod artifact;
 mod client;
-#[cfg(feature = "compiler")]
-pub mod compiler;
 mod egress;
 mod heap;
 mod sandbox;
@@ -28,6 +26,7 @@ use jiff::Timestamp;
 use wasmtime::InstancePre;
 
 pub use artifact::{ArtifactError, CompiledCore};
+pub use sandbox::engine_config;
 
 use super::{Accounts, OnePassword, ServiceAccountToken};
 use client::Account;

@@ -19,16 +19,17 @@ const MOST_IN_A_TABLE: usize = 16 * 1024;
 ///
 /// Memory is mapped when it is first touched, and a memory's initial content straight from the compiled file: a client's
 /// cost is what it writes. The reserved address space (wasmtime's 4 GiB for each memory) costs nothing but addresses.
-pub(super) fn engine() -> wasmtime::Result<Engine> {
+pub fn engine_config() -> Config {
     let mut config = Config::new();
-    // For any processor of this kind, not just the one that compiles: images are built on one machine and run on others.
-    #[cfg(feature = "compiler")]
-    config.target(super::artifact::TARGET)?;
     config.epoch_interruption(true);
     // Backtraces of the core's frames would say nothing to anybody, and cost memory.
     config.wasm_backtrace_max_frames(None);
     config.generate_address_map(false);
-    Engine::new(&config)
+    config
+}
+
+pub(super) fn engine() -> wasmtime::Result<Engine> {
+    Engine::new(&engine_config())
 }
 
 /// The core with its imports, ready to be instantiated any number of times.

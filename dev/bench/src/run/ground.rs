@@ -6,7 +6,6 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
-use keyloan::onepassword::core::compiler;
 use keyloan_cluster::{Component, ControlPlane, Options, image_environment, signal};
 use kube::Client;
 use tempfile::TempDir;
@@ -47,8 +46,7 @@ impl Ground {
         progress.say("the control plane, the simulated 1Password, the compiled core");
         let folder = tempfile::tempdir()?;
         fs::create_dir(folder.path().join(OPERATORS))?;
-        let wasm = keyloan_cluster::core_wasm().await?;
-        let compiled_core = compiler::ensure(&wasm, &keyloan_cluster::cache_dir()?)?;
+        let compiled_core = keyloan_core::compiled_core().await?;
         let service = Service::start(&programs.simulator, folder.path(), integrations).await?;
         let options = Options {
             audit_log: true,

@@ -1,0 +1,67 @@
+//! `cargo xtask`: the project's own commands.
+//!
+//! A command is a file with a `run` function, a variant of [`Command`], and a line in `main`.
+
+mod bench;
+mod cluster;
+mod core;
+mod demo;
+mod live;
+mod rights;
+mod screen;
+mod shape;
+mod stage;
+mod test;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own commands
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure Keyloan on real parts: latency, requests, API writes, memory
+    Bench(bench::Arguments),
+    /// Start a control plane with Keyloan's kinds and rights, and run until interrupted
+    Cluster(cluster::Arguments),
+    /// Fetch the 1Password SDK core and print its path, or compile it for the operator
+    Core(core::Arguments),
+    /// Lend an item from nothing: a control plane, a simulated 1Password, the operator, and a loan to its end
+    Demo(demo::Arguments),
+    /// Check what is assumed about 1Password against a real account; needs a token
+    #[command(disable_help_flag = true)]
+    Live(live::Arguments),
+    /// Write the chart's rights to dev/cluster/operator-rbac.yaml
+    Rights,
+    /// Print how the operator's source is built: rooms, circles, the longest functions and files
+    Shape,
+    /// Run a command on a whole stage: control plane, charts, simulated 1Password, operator, an integration
+    Stage(stage::Arguments),
+    /// Check and test everything
+    Test(test::Arguments),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Bench(arguments) => bench::run(arguments).await,
+        Command::Cluster(arguments) => cluster::run(arguments).await,
+        Command::Core(arguments) => core::run(arguments).await,
+        Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Live(arguments) => live::run(arguments).await,
+        Command::Rights => rights::run().await,
+        Command::Shape => shape::run(),
+        Command::Stage(arguments) => stage::run(arguments).await,
+        Command::Test(arguments) => test::run(arguments).await,
+    }
+}

@@ -1,0 +1,80 @@
+//! The workspace that the commands work on, and cargo on it.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use tokio::process::Command;
+
+/// The workspace's folder.
+pub fn folder() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// A cargo command on the workspace; its arguments are separated by spaces.
+pub fn cargo(arguments: &str) -> Command {
+    let mut command = Command::new("cargo");
+    command
+        .args(arguments.split(' '))
+        .current_dir(folder())
+        .kill_on_drop(true);
+    command
+}
+
+/// Builds programs of the workspace and tells where they are; cargo shows how it gets on.
+pub async fn build<const N: usize>(names: [&str; N]) -> Result<[PathBuf; N]> {
+    // With the features of the whole workspace, so that the dependencies are those that other builds have made already.
+    run_build(cargo("build --workspace"), names).await
+}
+
+/// Builds the operator as its image holds it, optimised.
+pub async fn build_for_image() -> Result<()> {
+    let build = cargo("build --locked --release --package keyloan");
+    let [_operator] = run_build(build, ["keyloan"]).await?;
+    Ok(())
+}
+
+async fn run_build<const N: usize>(mut build: Command, names: [&str; N]) -> Result<[PathBuf; N]> {
+    build.args(["--message-format", "json-render-diagnostics"]);
+    for name in names {
+        build.args(["--bin", name]);
+    }
+    let built = build.stderr(Stdio::inherit()).output().await;
+    let built = built.with_context(|| format!("cannot start {}", shown(&build)))?;
+    ensure!(
+        built.status.success(),
+        "{} ended with {}",
+        shown(&build),
+        built.status
+    );
+    let text = String::from_utf8_lossy(&built.stdout);
+    let executables: Vec<PathBuf> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok()?.executable)
+        .collect();
+    let mut paths = names.map(|_| PathBuf::new());
+    for (name, path) in names.into_iter().zip(&mut paths) {
+        let found = executables
+            .iter()
+            .find(|path| path.file_stem().is_some_and(|stem| stem == name));
+        *path = found
+            .cloned()
+            .with_context(|| format!("cargo did not say where it built {name}"))?;
+    }
+    Ok(paths)
+}
+
+/// A line of what cargo says about a build.
+#[derive(Deserialize)]
+struct Message {
+    executable: Option<PathBuf>,
+}
+
+/// A command as one would type it.
+pub fn shown(command: &Command) -> String {
+    let command = command.as_std();
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    format!("`{}`", words.join(" "))
+}

@@ -1,0 +1,31 @@
+//! The plan of a loan, an integration and a flow: tables that read as its specification, snapshots of what people read of it, and
+//! what holds whatever is seen and whatever happens.
+
+mod arbitrary;
+mod bounds;
+mod deciders;
+mod executor;
+#[path = "../../support/spellings.rs"]
+mod spellings;
+mod world;
+
+mod approving;
+mod choosing;
+mod counting;
+mod denials;
+mod endings;
+mod history;
+mod late;
+mod lives;
+mod lookup;
+mod people;
+mod properties;
+mod requests;
+mod schedule;
+mod shares;
+mod statuses;
+mod terms;
+mod totality;
+mod typing;
+mod vetting;
+mod waiting;

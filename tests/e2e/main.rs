@@ -1,0 +1,26 @@
+//! Loans from end to end on real parts: the API server, the SDK core, the operator; only 1Password is simulated.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod approval;
+mod attacks;
+mod bad_input;
+mod chart;
+mod crash_points;
+mod history;
+mod installs;
+mod leak;
+mod limits;
+mod loan;
+mod night_hours;
+mod people;
+mod place;
+mod plugin;
+mod shares;
+mod stops;
+mod strangers;
+mod sweep;
+mod troubles;
+mod upgrade;
+mod weak_api_server;
+mod world;

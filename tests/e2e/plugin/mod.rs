@@ -1,0 +1,54 @@
+//! `kubectl keyloan` as people run it: the real program, their own kubeconfigs and rights, on a real API server.
+
+mod borrowing;
+mod completing;
+mod deciding;
+mod finding;
+mod page;
+mod people;
+mod plugin_md;
+mod program;
+mod readme;
+mod steady;
+mod terminal;
+mod watching;
+#[tokio::test(flavor = "multi_thread")]
+async fn people_borrow_with_the_plugin() {
+    let world = people::world().await;
+    world.integration("prod", "lender").await;
+    borrowing::alice_borrows_an_item_and_opens_it(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_decide_with_the_plugin() {
+    let world = people::world_without_operator().await;
+    deciding::people_decide_about_a_request(&world).await;
+}
+
+#[test]
+fn bash_completes_the_program() {
+    completing::bash_completes_the_program();
+}
+
+#[test]
+fn an_answer_that_is_not_written_is_a_failure() {
+    completing::an_answer_that_is_not_written_is_a_failure();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_completes_its_plugin() {
+    let binaries = keyloan_cluster::Binaries::find().await.expect("kubectl");
+    completing::kubectl_completes_its_plugin(&binaries.kubectl());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_about_the_plugin_shows_what_it_prints() {
+    let world = people::world().await;
+    world.integration("prod", "lender").await;
+    plugin_md::shows_what_is_printed(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readme_shows_what_a_newcomer_sees() {
+    readme::shows_what_a_newcomer_sees().await;
+}
