@@ -45,8 +45,8 @@ impl Alike {
     pub fn compared(&self) -> String {
         let Self { named, own, .. } = self;
         match self.is_group {
-            true => format!("it names the group {named:?}, and you are in {own:?}"),
-            false => format!("it names {named:?}, and you are {own:?}"),
+            true => format!("it names group {named:?}, but you are in {own:?}"),
+            false => format!("it names {named:?}, but you are {own:?}"),
         }
     }
 }

@@ -112,8 +112,9 @@ pub fn verdict(answer: &ProbeAnswer) -> Verdict {
             Verdict::Guarded
         }
         ProbeAnswer::Passed => Verdict::Open(
-            "the API server lets a request pass that the ValidatingAdmissionPolicy keyloan-grant-identity refuses: check that \
-             its admission plugin ValidatingAdmissionPolicy is on"
+            "the API server accepts a request that the ValidatingAdmissionPolicy \
+             keyloan-grant-identity refuses: check that its admission plugin \
+             ValidatingAdmissionPolicy is enabled"
                 .into(),
         ),
         // Of the policies' expressions, this is the one that an installation writes.
@@ -121,16 +122,18 @@ pub fn verdict(answer: &ProbeAnswer) -> Verdict {
             if message.contains("composited variable \"email\" fails to evaluate") =>
         {
             Verdict::Open(format!(
-                "the policies' expression for e-mail addresses fails for the operator, and so for others: correct the value email, which \
-                 has to yield \"\" where there is no address (helm upgrade keyloan-crds) ({message})"
+                "the policies' expression for e-mail addresses fails for the operator, and \
+                 therefore for others: correct the value email so that it yields \"\" where there \
+                 is no address (helm upgrade keyloan-crds) ({message})"
             ))
         }
         ProbeAnswer::Refused(message) => Verdict::Obstructed(format!(
-            "the dry run that shows whether the admission policies act was refused for another reason: let \
+            "the dry run that checks the admission policies was refused for another reason: let \
              the operator create AccessGrants in its own namespace ({message})"
         )),
         ProbeAnswer::None(why) => Verdict::Unknown(format!(
-            "whether the admission policies act could not be checked, and is tried again ({why})"
+            "the operator could not check whether the admission policies are in force, and will \
+             try again ({why})"
         )),
     }
 }

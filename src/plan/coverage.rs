@@ -96,7 +96,7 @@ fn look_up(place: &str, rule: &Selector, vaults: &[Vault<'_>], found: &mut Cover
     if own.is_empty() {
         let titles = vaults.iter().map(|vault| vault.named.title.as_str());
         found.idle.push(format!(
-            "{place} names the vault {:?}, which is not among those that the integration lends from{}",
+            "{place} names vault {:?}, which the integration does not lend from{}",
             rule.vault.written,
             close(near(&rule.vault.written, titles))
         ));
@@ -108,7 +108,7 @@ fn look_up(place: &str, rule: &Selector, vaults: &[Vault<'_>], found: &mut Cover
     for id in &rule.ids {
         if !items.iter().any(|item| item.id == *id) {
             found.idle.push(format!(
-                "{place}.ids has {id:?}, which is no item of the vault {vault:?}"
+                "{place}.ids lists {id:?}, but vault {vault:?} has no item with this id"
             ));
         }
     }
@@ -116,14 +116,15 @@ fn look_up(place: &str, rule: &Selector, vaults: &[Vault<'_>], found: &mut Cover
     for title in &rule.titles {
         if !titles().any(|other| title.matches(other)) {
             found.idle.push(format!(
-                "{place}.titles has {:?}, which matches no item of the vault {vault:?}{}",
+                "{place}.titles lists {:?}, which matches no item of vault {vault:?}{}",
                 title.written,
                 close(near(&title.written, titles()))
             ));
         }
         if let Some(meant) = titles().find(|other| title.pattern.may_mean(other)) {
             found.doubtful.push(format!(
-                "{place}.titles has {:?}, whose * or ? stands for any characters, and there is an item {meant:?}: write \\* or \\? where you mean the character itself",
+                "{place}.titles lists {:?}, in which * and ? are wildcards, but an item is titled \
+                 {meant:?}: write \\* or \\? to match the character itself",
                 title.written
             ));
         }
@@ -132,7 +133,7 @@ fn look_up(place: &str, rule: &Selector, vaults: &[Vault<'_>], found: &mut Cover
         if !items.iter().any(|item| tag.is_on(item)) {
             let tags: BTreeSet<_> = items.iter().flat_map(|item| &item.tags).collect();
             found.idle.push(format!(
-                "{place}.tags has {:?}, which no item of the vault {vault:?} has{}",
+                "{place}.tags lists {:?}, but no item of vault {vault:?} has this tag{}",
                 tag.written,
                 close(near(&tag.written, tags.into_iter().map(String::as_str)))
             ));
@@ -142,7 +143,7 @@ fn look_up(place: &str, rule: &Selector, vaults: &[Vault<'_>], found: &mut Cover
     let matches = |item: &&ItemSeen| own.iter().any(|vault| rule.matches(&vault.named, item));
     if asks && found.idle.len() == idle && !items.iter().any(matches) {
         found.idle.push(format!(
-            "{place} matches nothing: no item of the vault {vault:?} has all that it asks for"
+            "{place} matches nothing: no item of vault {vault:?} meets all its conditions"
         ));
     }
 }
@@ -150,7 +151,7 @@ fn look_up(place: &str, rule: &Selector, vaults: &[Vault<'_>], found: &mut Cover
 fn close(names: Vec<&str>) -> String {
     match names[..] {
         [] => String::new(),
-        _ => format!(" (close to it: {})", quoted(names)),
+        _ => format!(" (similar: {})", quoted(names)),
     }
 }
 
@@ -216,31 +217,31 @@ mod tests {
     #[rstest]
     #[case::vault(
         json!({"include": [{"vault": "Infraa", "titles": ["db *"]}]}),
-        r#"include[0] names the vault "Infraa", which is not among those that the integration lends from (close to it: "Infra")"#
+        r#"include[0] names vault "Infraa", which the integration does not lend from (similar: "Infra")"#
     )]
     #[case::a_vault_off_the_allow_list(
         json!({"include": [{"vault": "Infra"}, {"vault": "HR"}]}),
-        r#"include[1] names the vault "HR", which is not among those that the integration lends from"#
+        r#"include[1] names vault "HR", which the integration does not lend from"#
     )]
     #[case::excluded_vault(
         json!({"include": [{"vault": "Infra"}], "exclude": [{"vault": "Infraa", "tags": ["prod"]}]}),
-        r#"exclude[0] names the vault "Infraa", which is not among those that the integration lends from (close to it: "Infra")"#
+        r#"exclude[0] names vault "Infraa", which the integration does not lend from (similar: "Infra")"#
     )]
     #[case::title(
         json!({"include": [{"vault": "Infra", "titles": ["DB *"]}]}),
-        r#"include[0].titles has "DB *", which matches no item of the vault "Infra""#
+        r#"include[0].titles lists "DB *", which matches no item of vault "Infra""#
     )]
     #[case::id(
         json!({"include": [{"vault": "Infra", "ids": ["i-pay"]}]}),
-        r#"include[0].ids has "i-pay", which is no item of the vault "Infra""#
+        r#"include[0].ids lists "i-pay", but vault "Infra" has no item with this id"#
     )]
     #[case::tag(
         json!({"include": [{"vault": "Infra", "tags": ["Prod"]}]}),
-        r#"include[0].tags has "Prod", which no item of the vault "Infra" has (close to it: "prod")"#
+        r#"include[0].tags lists "Prod", but no item of vault "Infra" has this tag (similar: "prod")"#
     )]
     #[case::together(
         json!({"include": [{"vault": "Infra", "titles": ["db *"], "tags": ["test"]}]}),
-        r#"include[0] matches nothing: no item of the vault "Infra" has all that it asks for"#
+        r#"include[0] matches nothing: no item of vault "Infra" meets all its conditions"#
     )]
     fn a_rule_that_matches_nothing_is_told_with_what_is_close(
         #[case] rules: Value,
@@ -265,7 +266,7 @@ mod tests {
         let doubtful = of("*.example.com").doubtful;
         assert_eq!(doubtful.len(), 1);
         assert!(
-            doubtful[0].contains(r#"an item "*.example.com""#),
+            doubtful[0].contains(r#"an item is titled "*.example.com""#),
             "{doubtful:?}"
         );
         assert_eq!(of(r"\*.example.com").doubtful, [] as [&str; 0]);

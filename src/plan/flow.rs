@@ -55,7 +55,7 @@ pub fn misspelt_for(
         let mut subjects = flow.spec.requesters.iter();
         let alike = subjects.find_map(|subject| Alike::of_subject(subject, requester))?;
         let why = format!(
-            "{}: have one of the two spellings corrected",
+            "{}; have one of the two spellings corrected",
             alike.compared()
         );
         Some(not_chosen(flow, &Objection::new(reasons::NO_FLOW, why)))
@@ -101,7 +101,7 @@ pub fn choose(
         let objection = match covers(flow, subject, seen, now) {
             Ok(agreement) => {
                 let message = format!(
-                    "the flow {:?} covers the request and comes first",
+                    "flow {:?} covers the request and takes precedence",
                     name(flow)
                 );
                 let spare = Objection::new(reasons::FLOW_CHOSEN, message);
@@ -120,11 +120,16 @@ pub fn choose(
         }
         let closeness = closeness(lends(flow, subject), &objection);
         if closest.as_ref().is_none_or(|(c, _)| closeness > *c) {
-            let message = format!("the flow {:?}: {}", name(flow), objection.message);
+            let message = format!("flow {:?}: {}", name(flow), objection.message);
             closest = Some((closeness, Objection::new(objection.reason, message)));
         }
     }
-    let none = || Objection::new(reasons::NO_FLOW, "no flow lets you ask from this namespace");
+    let none = || {
+        Objection::new(
+            reasons::NO_FLOW,
+            "no flow lets you request items from this namespace",
+        )
+    };
     Choice {
         outcome: Err(closest.map_or_else(none, |(_, objection)| objection)),
         considered,
@@ -172,10 +177,13 @@ fn covers(
 ) -> Result<Agreement, Objection> {
     let reject = |reason, message: String| Err(Objection { reason, message });
     if flow.spec.suspend {
-        return reject(reasons::NO_FLOW_COVERS, "it is suspended".into());
+        return reject(reasons::NO_FLOW_COVERS, "the flow is suspended".into());
     }
     if !item_matches(&flow.spec.items, subject.vault, subject.item) {
-        return reject(reasons::NO_FLOW_COVERS, "it does not lend this item".into());
+        return reject(
+            reasons::NO_FLOW_COVERS,
+            "the flow does not lend this item".into(),
+        );
     }
     if let Some(why) = too_few_approvals(flow, subject.integration) {
         return reject(reasons::NO_FLOW_COVERS, why);
@@ -184,7 +192,9 @@ fn covers(
     let inventory = integration.and_then(|integration| integration.inventory.as_ref());
     let allowed = &subject.integration.spec.vaults;
     if inventory.is_some_and(|it| missing_exclude(&flow.spec.items, it, allowed).is_some()) {
-        let message = "one of its exclude rules names a vault from which the integration does not lend, and until that is mended it lends nothing; ask whoever keeps the flow";
+        let message = "one of the flow's exclude rules names a vault that the integration does not \
+                       lend from, so the flow lends nothing until the rule is corrected; contact \
+                       the flow's maintainer";
         return reject(reasons::NO_FLOW_COVERS, message.into());
     }
     let agreement = agree(subject, flow)?;
@@ -193,19 +203,19 @@ fn covers(
             Opening::Open => {}
             Opening::Closed { opens: Some(opens) } => {
                 let message =
-                    format!("it lends nothing at this time; ask again from {opens:.0} on");
+                    format!("the flow's timeframe is closed until {opens:.0}; request again then");
                 return reject(reasons::OUTSIDE_TIMEFRAME, message);
             }
             Opening::Closed { opens: None } => {
                 return reject(
                     reasons::OUTSIDE_TIMEFRAME,
-                    "its timeframe never opens".into(),
+                    "the flow's timeframe never opens".into(),
                 );
             }
             Opening::Invalid(why) => {
                 return reject(
                     reasons::NO_FLOW_COVERS,
-                    format!("its timeframe is invalid: {why}"),
+                    format!("the flow's timeframe is invalid: {why}"),
                 );
             }
         }
@@ -233,7 +243,8 @@ pub(super) fn too_few_approvals(
     (asked < least).then(|| {
         let approvals = if asked == 1 { "approval" } else { "approvals" };
         format!(
-            "it lends with {asked} {approvals}, and the integration asks for {least} at least (limits.minApprovals)"
+            "the flow requires {asked} {approvals}, but the integration requires at least {least} \
+             (limits.minApprovals)"
         )
     })
 }
@@ -242,20 +253,21 @@ pub(super) fn too_few_approvals(
 fn over_limit(limits: FlowLimits, usage: Usage, now: Timestamp) -> Option<String> {
     let (active, pending) = (usage.active_at(now), usage.pending);
     if active >= limits.active_per_requester {
-        let loans = if active == 1 { "loan" } else { "loans" };
+        let most = limits.active_per_requester;
+        let loans = if most == 1 { "loan" } else { "loans" };
         let next = usage.next_over.filter(|at| *at > now);
         let next = next.map_or_else(String::new, |at| {
-            format!(": the next one is over at {at:.0}, if not before")
+            format!("; the next of them ends by {at:.0}")
         });
         return Some(format!(
-            "you already have {active} {loans} by it, which is as many as it allows. One that was ended or deleted counts as long as a link of it may open{next}"
+            "you have reached this flow's limit of {most} active {loans}. An ended or deleted loan \
+             counts while one of its links may still open{next}"
         ));
     }
-    let full = pending >= limits.pending_per_requester;
-    let requests = if pending == 1 { "request" } else { "requests" };
-    full.then(|| {
-        format!("you already have {pending} {requests} waiting, which is as many as it allows")
-    })
+    let most = limits.pending_per_requester;
+    let full = pending >= most;
+    let requests = if most == 1 { "request" } else { "requests" };
+    full.then(|| format!("you have reached this flow's limit of {most} pending {requests}"))
 }
 
 fn name(flow: &AccessFlow) -> &str {

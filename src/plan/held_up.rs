@@ -56,12 +56,12 @@ pub(super) fn denied(
     now: Timestamp,
 ) -> Plan {
     let (reason, what) = match decision.decision {
-        Decision::Revoke => (reasons::REVOKED, "taken back"),
+        Decision::Revoke => (reasons::REVOKED, "withdrawn"),
         Decision::Deny | Decision::Approve => (reasons::DENIED, "denied"),
     };
     let why = decision.reason.as_ref();
     let why = why.map_or(String::new(), |why| format!(": {why}"));
-    let message = format!("it was {what} by {}{why}", decision.user);
+    let message = format!("the request was {what} by {}{why}", decision.user);
     let (agreement, considered, decisions, ignored) = match covered {
         Some(Covered {
             agreement,
@@ -137,7 +137,7 @@ pub(super) fn held(
     };
     let (decisions, ignored) = known_so_far(grant);
     let unapproved = match decisions.is_empty() {
-        true => "nothing has been approved",
+        true => "no approval has been given",
         false => UNAPPROVED,
     };
     let state = RequestState {

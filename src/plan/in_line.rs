@@ -83,7 +83,8 @@ pub(super) fn room(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Room
     let most = IN_LINE_FOR_EACH_PLACE.saturating_mul(places.max().unwrap_or(usual));
     if ahead.in_line >= most {
         let message = format!(
-            "{most} or more of your requests wait already, five times as many as may wait for approval: delete those that you do not need, then ask again"
+            "you already have {most} or more pending requests, five times the number that may wait \
+             for approval: delete those that you do not need, then request again"
         );
         let hold = Hold::new(Kind::Final, reasons::TOO_MANY_REQUESTS, message);
         return Room::None(hold);

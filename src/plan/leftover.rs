@@ -33,7 +33,8 @@ impl Leftover {
         match (&seen.link, &seen.undeleted) {
             (LinkSeen::Present { .. }, Some(failed)) if failed.retry_at() > now => Self::Stays {
                 message: format!(
-                    "the Secret {secret} could not be deleted ({}) and is still there: delete it, or wait, since the operator keeps trying",
+                    "Secret {secret} could not be deleted ({}) and is still readable: delete it, \
+                     or wait while the operator keeps retrying",
                     failed.why
                 ),
                 stalled: !failed.is_passing,
@@ -46,7 +47,8 @@ impl Leftover {
                 retry_at: None,
             },
             (LinkSeen::OutOfReach, _) => Self::MayStay(format!(
-                "the operator cannot read Secrets in the namespace {}, where it keeps links: if the Secret {secret} is there, delete it",
+                "the operator cannot read Secrets in namespace {}, where it keeps links: if Secret \
+                 {secret} exists, delete it",
                 secret.namespace
             )),
             (LinkSeen::Absent | LinkSeen::Foreign, _) => Self::Nothing,
@@ -65,6 +67,7 @@ impl Leftover {
 /// What to say of a Secret that was deleted and does not go.
 pub fn kept(secret: &SecretReference) -> String {
     format!(
-        "the Secret {secret} was deleted, but a finalizer keeps it, so whoever may read it still can: whoever put the finalizer there has to take it off"
+        "Secret {secret} is being deleted but is blocked by a finalizer and still readable: remove \
+         the finalizer"
     )
 }

@@ -204,16 +204,29 @@ fn state(
         (Some(_), Some(_)) if here => Ok(()),
         (Some(_), Some(_)) => Err(hindered.unwrap_or((
             reasons::LINK_SECRET_MISSING,
-            format!("somebody deleted the Secret with the link; ask for another link with the annotation {RENEW_ANNOTATION}"),
+            format!(
+                "somebody deleted the Secret with the link; request another link with the \
+                     annotation {RENEW_ANNOTATION}"
+            ),
         ))),
         (Some(_), None) => Err(hindered.unwrap_or_else(|| match links.lifetime(now) {
             Some(_) => (
                 reasons::LINK_ENDED,
-                format!("the link has ended; ask for the next one with the annotation {RENEW_ANNOTATION}"),
+                format!(
+                    "the link has ended; request the next one with the annotation \
+                         {RENEW_ANNOTATION}"
+                ),
             ),
-            None => (reasons::NO_TIME_LEFT, "the link has ended, and the loan ends too soon for another one".into()),
+            None => (
+                reasons::NO_TIME_LEFT,
+                "the link has ended, and too little time remains for \
+                 another one"
+                    .into(),
+            ),
         })),
-        (None, _) => Err(hindered.unwrap_or((reasons::ISSUING, "the first link is being made".into()))),
+        (None, _) => {
+            Err(hindered.unwrap_or((reasons::ISSUING, "the first link is being issued".into())))
+        }
     };
     LoanState {
         unconfirmed: word.refuted(),

@@ -74,14 +74,15 @@ pub(super) fn next_link(
         return stopped(reason, &objection.message, true);
     }
     if links.is_full() {
-        let message = "this loan has had as many links as a record holds; ask for another loan";
+        let message = "the record of this loan can hold no more links; request another loan";
         return stopped(reasons::RENEWAL_STOPPED, message, false);
     }
     if let Err(objection) = sendable(&record.spec.terms.recipients) {
         return stopped(objection.reason, &objection.message, true);
     }
     if links.lost_in_a_row(links.current().and(asked)) >= MOST_LOST {
-        let message = "three links in a row were lost on the way to 1Password and back; look at the network and at 1Password's status, then ask again";
+        let message = "three links in a row were lost between the operator and 1Password; check \
+                       the network and 1Password's status, then request again";
         return stopped(reasons::LINKS_LOST, message, true);
     }
     if let Some(why) = no_place(seen, record) {
@@ -123,13 +124,13 @@ pub(super) fn next_link(
             until: gives_up,
             why: (
                 reasons::LAPSED,
-                "too little time is left to start the loan".into(),
+                "too little time remains to start the loan".into(),
             ),
             stalled: false,
         };
     }
     let Some(lifetime) = links.lifetime(now) else {
-        let message = "the loan ends too soon for another link: the shortest one opens for an hour";
+        let message = "too little time remains for another link: the shortest link lifetime is 1h";
         return stopped(reasons::NO_TIME_LEFT, message, false);
     };
     // The integration's ceiling may have been lowered since the terms were agreed on.
@@ -236,22 +237,24 @@ fn throttled(seen: &Observed) -> Option<Timestamp> {
 /// Why nothing more is lent by this integration or this flow.
 fn standstill(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, &'static str)> {
     if seen.unserved {
-        let message = "this Keyloan does not serve the integration's namespace any more; no further link is issued";
+        let message = "this Keyloan installation no longer serves the integration's namespace; no \
+                       further link is issued";
         return Some((reasons::INTEGRATION_NOT_FOUND, message));
     }
     let terms = &record.spec.terms;
     let Some(integration) = &seen.integration else {
-        let message = "the integration is gone; no further link is issued";
+        let message = "the integration no longer exists; no further link is issued";
         return Some((reasons::INTEGRATION_NOT_FOUND, message));
     };
     if integration.object.metadata.uid.as_ref() != Some(&terms.integration.uid) {
-        let message = "the integration was replaced by another one; ask again";
+        let message = "the integration was replaced by another one; request again";
         return Some((reasons::INTEGRATION_NOT_FOUND, message));
     }
     let status = integration.object.status.as_ref();
     let account = status.and_then(|status| status.account.as_ref());
     if account.is_some_and(|account| *account != terms.account) {
-        let message = "the integration's token belongs to another 1Password account than the one this was lent from; no further link is issued, ask again";
+        let message = "the integration's token belongs to another 1Password account than the one \
+                       that this loan is from; no further link is issued, request again";
         return Some((reasons::ACCOUNT_CHANGED, message));
     }
     if integration.object.spec.suspend {
@@ -261,7 +264,7 @@ fn standstill(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, &
     let mut flows = seen.flows.iter();
     // Were a loan renewed without its flow, whoever deletes a suspended one would undo the suspension.
     let Some(flow) = flows.find(|f| f.metadata.uid.as_ref() == Some(&terms.flow.uid)) else {
-        let message = "the flow that it was lent by is gone; no further link is issued";
+        let message = "the loan's flow no longer exists; no further link is issued";
         return Some((reasons::FLOW_NOT_FOUND, message));
     };
     let message = "the flow is suspended; no further link is issued";

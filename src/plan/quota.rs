@@ -165,7 +165,8 @@ impl Budget {
             until,
             reason: reasons::REQUESTER_SHARE_USED,
             message: format!(
-                "your share of this integration's requests to 1Password is used up (its limits.requesterShare); the next try is at {until:.0}"
+                "you have used up your share of this integration's requests to 1Password \
+                 (limits.requesterShare); next try at {until:.0}"
             ),
         })
     }
@@ -177,7 +178,8 @@ impl Budget {
             until,
             reason: reasons::KEPT_FOR_RENEWALS,
             message: format!(
-                "what is left of this integration's requests to 1Password is kept for renewals (its limits.renewalShare); the next try is at {until:.0}"
+                "the remaining requests of this integration to 1Password are reserved for renewals \
+                 (limits.renewalShare); next try at {until:.0}"
             ),
         });
         self.renewal(now)

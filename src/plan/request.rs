@@ -141,7 +141,8 @@ fn next_opening(seen: &Observed, now: Timestamp) -> Option<Timestamp> {
 fn record_missing(grant: &AccessGrant, left: &str, now: Timestamp) -> Plan {
     let residual = last_known_residual(grant, now);
     let message = format!(
-        "the record of this loan is gone, and nothing is lent twice by one request; ask again{}{left}",
+        "the record of this loan is missing, and a request is never granted twice; request \
+         again{}{left}",
         may_open(residual)
     );
     let gone = Hold::new(Kind::Final, reasons::RECORD_MISSING, message);
@@ -161,7 +162,7 @@ fn record_missing_and_link_left(
 ) -> Plan {
     let residual = last_known_residual(grant, now);
     let message = format!(
-        "the record of this loan is gone, and {left}{}",
+        "the record of this loan is missing, and {left}{}",
         may_open(residual)
     );
     let stays = Hold::new(Kind::Fails, reasons::LINK_SECRET_STAYS, message);
@@ -176,7 +177,8 @@ fn record_missing_and_link_left(
 fn may_open(residual: Option<Timestamp>) -> String {
     residual.map_or_else(String::new, |until| {
         format!(
-            ". A link that was handed out may still open until {until:.0}: to cut it off now, change the item's secret in 1Password"
+            ". An issued link may still open until {until:.0}: to cut off access now, change the \
+             item's secret in 1Password"
         )
     })
 }
@@ -184,9 +186,12 @@ fn may_open(residual: Option<Timestamp>) -> String {
 fn lapsed(grant: &AccessGrant, limit: Timestamp, now: Timestamp) -> Hold {
     let message = match &grant.spec.not_after {
         Some(at) if at.0 <= now => {
-            format!("the loan could not start before {}; ask again", at.0)
+            format!(
+                "the loan could not start before {} (notAfter); request again",
+                at.0
+            )
         }
-        _ => format!("the request could not be granted by {limit:.0}; ask again"),
+        _ => format!("the request could not be granted by {limit:.0}; request again"),
     };
     Hold::new(Kind::Lapsed, reasons::LAPSED, message)
 }
@@ -237,7 +242,7 @@ fn agreed(
             ..Plan::default()
         },
         Standing::Waiting(_) | Standing::Unverified if now >= until => {
-            let message = format!("it was not approved by {until:.0}; ask again");
+            let message = format!("the request was not approved by {until:.0}; request again");
             let approved = Approved::No(reasons::NOT_APPROVED, UNAPPROVED.into());
             lapse(grant, message, covered, approved, now)
         }
@@ -280,7 +285,7 @@ fn grantable(
         phase: Phase::Issuing,
         accepted: Ok(()),
         approved: Approved::Yes,
-        not_active: (reasons::ISSUING, "the first link is being made".into()),
+        not_active: (reasons::ISSUING, "the first link is being issued".into()),
         stalled: false,
         considered,
         agreement: Some(&agreement),
@@ -328,7 +333,7 @@ fn grantable(
     } else {
         state.not_active = (
             reasons::LAPSED,
-            "too little time is left to start the loan".into(),
+            "too little time remains to start the loan".into(),
         );
     }
     Plan {

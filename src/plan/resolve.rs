@@ -82,18 +82,20 @@ pub(super) fn look_up<'a>(
     let requester = grant.spec.requester.as_ref().ok_or_else(|| {
         Hold::fails(
             reasons::REQUESTER_UNKNOWN,
-            "the request does not say who made it; install Keyloan's admission policies, then delete it and ask again",
+            "the request does not identify its requester; install Keyloan's admission policies, \
+             then delete the request and create it again",
         )
     })?;
     let integration = seen.integration.as_ref().ok_or_else(|| {
         let name = &grant.spec.integration.name.0;
         let message =
-            format!("there is no OnePasswordIntegration {name:?} there; check name and namespace");
+            format!("OnePasswordIntegration {name:?} was not found; check its name and namespace");
         Hold::fails(reasons::INTEGRATION_NOT_FOUND, message).unless_just_made(grant, now)
     })?;
     let flows = open_to(seen, grant, requester);
     if flows.is_empty() && is_not_known(seen) {
-        let message = "flows of this integration select by the labels of your namespace, which are not known yet";
+        let message = "flows of this integration select namespaces by label, and the labels of \
+                       your namespace are not known yet";
         return Err(Hold::waits(reasons::NO_FLOW, message));
     }
     if flows.is_empty() {
@@ -106,10 +108,11 @@ pub(super) fn look_up<'a>(
         let misspelt = misspelt.first().map_or_else(String::new, |flow| {
             let why = flow.reason.split_once(": ");
             let why = why.map_or(flow.reason.as_str(), |(_, words)| words);
-            format!(". The flow {:?} comes close: {why}", flow.name)
+            format!(". Flow {:?} almost matches: {why}", flow.name)
         });
         let message = format!(
-            "no flow{only} of this integration lets you ask from this namespace; ask its owners for one{misspelt}"
+            "no flow{only} of this integration lets you request items from this namespace; ask the \
+             integration's owners for one{misspelt}"
         );
         return Err(Hold::fails(reasons::NO_FLOW, message).unless_just_made(grant, now));
     }
@@ -161,14 +164,14 @@ fn check_integration(
     let recipients = grant.spec.recipients.iter().flatten();
     if let Some(address) = first_blocked(recipients, blocked) {
         let message = format!(
-            "the integration's owners have blocked {address}, so no link goes there: ask again without this recipient"
+            "the integration's owners have blocked {address}; request again without this recipient"
         );
         return Err(Hold::fails(reasons::BLOCKED, message));
     }
     if spec.suspend {
         return Err(Hold::waits(
             reasons::INTEGRATION_SUSPENDED,
-            "the integration is suspended; nothing new is lent",
+            "the integration is suspended; no new loan starts",
         ));
     }
     if let Some(until) = seen.throttled_until.filter(|until| *until > now) {
@@ -190,7 +193,7 @@ fn check_integration(
             Err(Hold::waits(reasons::INTEGRATION_NOT_READY, message))
         }
         None => {
-            let message = "the integration has not been looked at yet";
+            let message = "the operator has not checked the integration yet";
             Err(Hold::waits(reasons::INTEGRATION_NOT_READY, message))
         }
     }
@@ -218,14 +221,14 @@ fn look_up_vault<'a>(
             lent.retain(|vault| is_lent(vault));
             let titles: Vec<_> = lent.iter().map(|vault| vault.title.as_str()).collect();
             let message = format!(
-                "no flow that lets you ask lends from a vault {name:?}{}",
+                "none of the flows available to you cover vault {name:?}{}",
                 other_vaults(&grant.spec.item, &titles)
             );
             Err(Hold::fails(reasons::VAULT_NOT_ALLOWED, message))
         }
         Lookup::Several(ids) => {
             let message = format!(
-                "several vaults are called {name:?}; ask by id: {}",
+                "several vaults are titled {name:?}; request by id: {}",
                 listed(&ids)
             );
             Err(Hold::fails(reasons::VAULT_AMBIGUOUS, message))
@@ -243,7 +246,8 @@ fn other_vaults(asked: &ItemRef, titles: &[&str]) -> String {
     });
     match cut {
         Some((vault, item)) => format!(
-            "; there is a vault {vault:?}: ask for its item {item:?}, in kubectl keyloan by --vault and --item"
+            "; to request item {item:?} of vault {vault:?} with kubectl keyloan, use --vault and \
+             --item"
         ),
         None => close(near(&asked.vault.0, titles.iter().copied())),
     }
@@ -253,7 +257,7 @@ fn other_vaults(asked: &ItemRef, titles: &[&str]) -> String {
 fn close(titles: Vec<&str>) -> String {
     match titles[..] {
         [] => String::new(),
-        _ => format!("; close to it: {}", quoted(titles)),
+        _ => format!("; similar: {}", quoted(titles)),
     }
 }
 
@@ -279,7 +283,7 @@ fn look_up_item<'a>(
     let refusal = match found {
         Lookup::One(item) if item.active => return Ok(item),
         Lookup::One(_) => {
-            let message = format!("{item_name:?} is archived in 1Password; restore it there");
+            let message = format!("item {item_name:?} is archived in 1Password; restore it there");
             Hold::fails(reasons::ITEM_ARCHIVED, message)
         }
         Lookup::None => {
@@ -288,7 +292,8 @@ fn look_up_item<'a>(
                 .iter()
                 .filter(|item| item.active && is_lent(item));
             let message = format!(
-                "the vault {:?} has no item {item_name:?}; check the spelling, or ask by id{}",
+                "vault {:?} has no item {item_name:?} that you may borrow; check the spelling, or \
+                 request by id{}",
                 vault.title,
                 close(near(item_name, lent.map(|item| item.title.as_str())))
             );
@@ -296,7 +301,7 @@ fn look_up_item<'a>(
         }
         Lookup::Several(ids) => {
             let message = format!(
-                "several items of the vault {:?} are called {item_name:?}; ask by id: {}",
+                "several items of vault {:?} are titled {item_name:?}; request by id: {}",
                 vault.title,
                 listed(&ids)
             );
@@ -315,7 +320,8 @@ fn look_up_item<'a>(
     }
     if let Some(from) = vault.listed_again_from(now) {
         let message = format!(
-            "the item is not among those that are known; the vault was listed just now for another request, and is listed again at {from:.0}"
+            "the item is not known; the vault was just listed for another request and will be \
+             listed again at {from:.0}"
         );
         return Err(Hold {
             wake: Some(from),

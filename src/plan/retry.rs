@@ -142,13 +142,15 @@ impl Attempt {
             Failure::Forbidden => (
                 reasons::FORBIDDEN,
                 format!(
-                    "1Password does not let this service account share the item; give it the right to read and share the vault. Next try at {at:.0}"
+                    "1Password does not let this service account share the item; give it \
+                     permission to read and share in the vault. Next try at {at:.0}"
                 ),
             ),
             Failure::NotFound => (
                 reasons::GONE,
                 format!(
-                    "1Password has no such item any more, or the service account cannot see it. Next try at {at:.0}"
+                    "1Password no longer has this item, or the service account cannot see it. Next \
+                     try at {at:.0}"
                 ),
             ),
             Failure::Archived => (
@@ -161,47 +163,54 @@ impl Attempt {
             ),
             Failure::Refused => (
                 reasons::REFUSED,
-                "1Password refused this link: its sharing policy does not allow these recipients, this lifetime or this kind of item. Change the policy in 1Password, or ask for something else".into(),
+                "1Password refused this link: its sharing policy does not allow these recipients, \
+                 this lifetime or this kind of item. Change the policy in 1Password, or request \
+                 something else"
+                    .into(),
             ),
             Failure::OpensOnce => (
                 reasons::VIEW_ONCE_REQUIRED,
-                "1Password's sharing policy has each link open just once, and this was not asked for so: ask again with viewOnce: true, by a flow that allows it, or have the policy changed".into(),
+                "1Password's sharing policy allows single-view links only: request again with \
+                 viewOnce: true through a flow that allows it, or have the policy changed"
+                    .into(),
             ),
             Failure::Unavailable => (
                 reasons::UNAVAILABLE,
                 format!(
-                    "1Password cannot be reached, or did not answer as expected; next try at {at:.0}"
+                    "1Password cannot be reached or did not answer as expected; next try at {at:.0}"
                 ),
             ),
-            Failure::NotShareable(why) => (
-                reasons::REFUSED,
-                format!("{why}. Next try at {at:.0}"),
-            ),
-            Failure::Unanswered(why) => (
-                reasons::UNAVAILABLE,
-                format!("{why}. Next try at {at:.0}"),
-            ),
+            Failure::NotShareable(why) => (reasons::REFUSED, format!("{why}. Next try at {at:.0}")),
+            Failure::Unanswered(why) => {
+                (reasons::UNAVAILABLE, format!("{why}. Next try at {at:.0}"))
+            }
             Failure::NotKept(why) => (
                 reasons::LINK_NOT_KEPT,
                 format!(
-                    "a link was made, but the API server did not take the Secret that carries it ({why}). Next try at {at:.0}"
+                    "1Password issued a link, but the API server did not accept the Secret for it \
+                     ({why}). Next try at {at:.0}"
                 ),
             ),
             Failure::NoPlace { why, .. } => (
                 reasons::NO_PLACE_FOR_LINK,
                 format!(
-                    "the link has no place in the cluster, so none was made: cannot {why}. Have the quota, policy, webhook or right that this names changed. Next try at {at:.0}"
+                    "the operator could not store the link's objects in the cluster, so it issued \
+                     no link: cannot {why}. Change the quota, policy, webhook or permission that \
+                     this names. Next try at {at:.0}"
                 ),
             ),
             Failure::NoRecord { why, .. } => (
                 reasons::RECORD_REFUSED,
                 format!(
-                    "nothing is lent without its record, so no link was made: cannot {why}. Have the quota, policy, webhook or right that this names changed. Next try at {at:.0}"
+                    "the operator could not write the loan's record, so it issued no link: cannot \
+                     {why}. Change the quota, policy, webhook or permission that this names. Next \
+                     try at {at:.0}"
                 ),
             ),
             Failure::ItemDiffers => (
                 reasons::ITEM_DIFFERS,
-                "the item has changed since it was looked up; it is looked up again".into(),
+                "the item has changed since it was looked up; the operator looks it up again"
+                    .into(),
             ),
             Failure::ItemChanged => (
                 reasons::ITEM_DIFFERS,
@@ -209,9 +218,7 @@ impl Attempt {
             ),
             Failure::LimitReached => (
                 reasons::LIMIT_REACHED,
-                format!(
-                    "you have as many loans by this flow as it allows at a time; next try at {at:.0}"
-                ),
+                format!("you have reached this flow's limit of active loans; next try at {at:.0}"),
             ),
             Failure::SecretTaken => taken(),
         }
@@ -226,14 +233,16 @@ pub(super) fn doubling(count: u32, first: i64, most: i64) -> i64 {
 
 /// What to say where a Secret of the link's name is there which is not the loan's.
 pub fn taken() -> (&'static str, String) {
-    let message = "a Secret of the link's name is there and is not this loan's; delete it";
+    let message = "another Secret with the link's name exists and does not belong to this loan; \
+                   delete it";
     (reasons::LINK_SECRET_TAKEN, message.into())
 }
 
 /// What to say where the operator cannot look into the namespace of the links.
 pub fn out_of_reach(links_namespace: &str) -> (&'static str, String) {
     let message = format!(
-        "the operator cannot read Secrets in the namespace {links_namespace}, where it keeps links: the namespace is gone, or the operator's rights there are. Install the chart keyloan again"
+        "the operator cannot read Secrets in namespace {links_namespace}, where it keeps links: \
+         the namespace or the operator's permissions there are missing. Reinstall the keyloan chart"
     );
     (reasons::NO_PLACE_FOR_LINK, message)
 }

@@ -194,7 +194,8 @@ pub fn of_ended(
     let (reason, what) = match end.reason {
         EndReason::NotIssued if Links::of(&record.spec).was_refused() => (
             reasons::NOT_ISSUED,
-            "1Password refused the link: the account's sharing policy or the service account's rights do not allow it. Change that in 1Password, or ask for something else",
+            "1Password refused the link: the account's sharing policy or the service account's \
+             permissions do not allow it. Change that in 1Password, or request something else",
         ),
         reason => ending(reason),
     };
@@ -209,7 +210,8 @@ pub fn of_ended(
     match residual {
         Some(until) => {
             let message = format!(
-                "{what}{stays}; a link that was handed out may still open until {}: to cut it off now, change the item's secret in 1Password",
+                "{what}{stays}; an issued link may still open until {}: to cut off access now, \
+                 change the item's secret in 1Password",
                 until.0
             );
             conditions.say(ENDED, false, reasons::LINK_MAY_OPEN, message);
@@ -247,7 +249,7 @@ pub fn of_failed_pass(grant: &AccessGrant, why: &str, now: Timestamp) -> AccessG
     let mut conditions = start(grant, now);
     let others = before(grant).iter().filter(|c| c.type_ != STALLED);
     others.for_each(|c| conditions.say(&c.type_, c.status == "True", &c.reason, &c.message));
-    let message = format!("{why}. Have that changed; the operator tries again and again");
+    let message = format!("{why}. Remove the cause; the operator keeps retrying");
     conditions.say(STALLED, true, reasons::WRITE_REFUSED, message);
     AccessGrantStatus {
         observed_generation: grant.metadata.generation,
@@ -271,7 +273,7 @@ fn ending(reason: EndReason) -> (&'static str, &'static str) {
         EndReason::Deleted => ("Deleted", "the grant was deleted"),
         EndReason::ItemChanged => (
             "ItemChanged",
-            "the item was changed in 1Password; ask again for the new one",
+            "the item was changed in 1Password; request again for the new version",
         ),
         EndReason::Blocked => (
             "Blocked",
@@ -280,7 +282,7 @@ fn ending(reason: EndReason) -> (&'static str, &'static str) {
         EndReason::LinkEnded => ("LinkEnded", "the loan's only link has ended"),
         EndReason::NotIssued => (
             "NotIssued",
-            "no link could be issued; ask again when the cause is mended",
+            "no link could be issued; remove the cause, then request again",
         ),
         EndReason::Denied => (reasons::DENIED, "the request was denied"),
     }
@@ -341,7 +343,7 @@ fn agreed(
 }
 
 fn accepted(conditions: &mut Conditions<'_>, flow: &str) {
-    let message = format!("the flow {flow:?} covers the request");
+    let message = format!("flow {flow:?} covers the request");
     conditions.say(ACCEPTED, true, reasons::FLOW_CHOSEN, message);
 }
 
@@ -349,7 +351,7 @@ fn approved(conditions: &mut Conditions<'_>, decisions: &[CountedDecision]) {
     let approvals = decisions.iter().filter(|d| d.decision == Decision::Approve);
     let by: Vec<_> = approvals.map(approval).collect();
     if by.is_empty() {
-        let message = "the flow asks for nobody's approval";
+        let message = "the flow does not require approval";
         conditions.say(APPROVED, true, reasons::AUTOMATIC, message);
     } else {
         let message = format!("approved by {}", by.join(", "));
@@ -357,11 +359,11 @@ fn approved(conditions: &mut Conditions<'_>, decisions: &[CountedDecision]) {
     }
 }
 
-/// One approval, as `bob (owner, for 2h at the most)`.
+/// One approval, as `bob (owner, for at most 2h)`.
 fn approval(decision: &CountedDecision) -> String {
     let group = decision.group.clone();
     let most = decision.max_duration.as_ref();
-    let most = most.map(|most| format!("for {most} at the most"));
+    let most = most.map(|most| format!("for at most {most}"));
     let details: Vec<_> = group.into_iter().chain(most).collect();
     match details.is_empty() {
         true => decision.user.clone(),

@@ -99,14 +99,16 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
     let rules = &flow.spec.grant;
     let justification = grant.spec.justification.as_deref().unwrap_or_default();
     if rules.justification == Requirement::Required && justification.trim().is_empty() {
-        return Err(Objection::rules("it asks for a justification"));
+        return Err(Objection::rules(
+            "the flow requires a justification (spec.justification)",
+        ));
     }
     let duration = duration(grant, flow, integration)?;
     let recipients = recipients(grant, requester, rules.recipients, integration)?;
     let view_once = view_once(grant, rules.view_once, recipients.len())?;
     let ceiling = link_ceiling(integration, rules.link_lifetime);
     let link_lifetime = longest_within(duration, ceiling).ok_or_else(|| {
-        Objection::rules("a loan lasts an hour at the least, the shortest life of a 1Password link")
+        Objection::rules("the minimum duration is 1h, the shortest 1Password link lifetime")
     })?;
     let owner = resource_owner(integration, &item.tags);
     let terms = Terms {
@@ -177,7 +179,7 @@ fn duration(
 ) -> Result<SignedDuration, Objection> {
     let understood = |span: &Span| {
         span.parse()
-            .ok_or_else(|| Objection::rules(format!("the duration {span} cannot be read")))
+            .ok_or_else(|| Objection::rules(format!("the duration {span} is invalid")))
     };
     let ceiling = integration
         .spec
@@ -193,7 +195,7 @@ fn duration(
             let asked = understood(asked)?;
             if asked > most {
                 return Err(Objection::rules(format!(
-                    "it lends for {} at the most",
+                    "the maximum duration is {}",
                     Span::of(most)
                 )));
             }
@@ -224,8 +226,9 @@ fn recipients(
     for address in &asked {
         let is_own = own == Some(address);
         if rule == RecipientRule::Requester && !is_own {
-            let message =
-                format!("it sends links only to the requester's own address, not to {address}");
+            let message = format!(
+                "the flow sends links only to the requester's own address, not to {address}"
+            );
             return Err(Objection::new(reasons::RECIPIENT_NOT_ALLOWED, message));
         }
     }
@@ -247,7 +250,7 @@ pub(super) fn within_domains(
     match recipients.iter().find(|address| !is_allowed(address)) {
         Some(other) => Err(Objection::new(
             reasons::RECIPIENT_NOT_ALLOWED,
-            format!("the integration sends no links to {other}: see its recipientDomains"),
+            format!("the integration does not send links to {other}: see its recipientDomains"),
         )),
         None => Ok(()),
     }
@@ -261,7 +264,9 @@ fn no_recipient(requester: &Identity, rule: RecipientRule) -> String {
         RecipientRule::Listed => "list the addresses in spec.recipients, or ",
     };
     format!(
-        "nobody could open the link: this cluster finds no e-mail address in your identity (username {username:?}), and the request lists no recipients. To go on, {listed}have the value email or emailDomain of the chart keyloan-crds find your address (docs/identity.md), then ask again"
+        "nobody could open the link: the cluster knows no e-mail address for you (username \
+         {username:?}), and the request lists no recipients. To continue, {listed}have email or \
+         emailDomain configured in the keyloan-crds chart (docs/identity.md), then request again"
     )
 }
 
@@ -270,7 +275,7 @@ pub fn sendable(recipients: &[Email]) -> Result<(), Objection> {
     if recipients.is_empty() {
         return Err(Objection::new(
             reasons::NO_RECIPIENT,
-            "there is nobody to send the link to",
+            "the link has no recipients",
         ));
     }
     let is_address = |address: &&Email| {
@@ -295,7 +300,7 @@ fn view_once(grant: &AccessGrant, rule: ViewOnce, recipients: usize) -> Result<b
         (ViewOnce::Required, _) => true,
         (ViewOnce::Forbidden, Some(true)) => {
             return Err(Objection::rules(
-                "it does not issue links that open just once",
+                "the flow does not allow single-view links",
             ));
         }
         (ViewOnce::Forbidden, _) => false,
@@ -303,7 +308,7 @@ fn view_once(grant: &AccessGrant, rule: ViewOnce, recipients: usize) -> Result<b
     };
     if once && recipients > 1 {
         return Err(Objection::rules(
-            "a link that opens just once can have only one recipient",
+            "a single-view link can have only one recipient",
         ));
     }
     Ok(once)

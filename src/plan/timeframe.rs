@@ -23,10 +23,10 @@ pub enum Opening {
 /// Whether the timeframe is open now, and if not, when it opens next.
 pub fn opening(frame: &Timeframe, now: Timestamp) -> Opening {
     let Some(zone) = time_zone(&frame.time_zone) else {
-        return Opening::Invalid(format!("there is no time zone {:?}", frame.time_zone));
+        return Opening::Invalid(format!("unknown time zone {:?}", frame.time_zone));
     };
     let (Some(from), Some(to)) = (time_of_day(&frame.from), time_of_day(&frame.to)) else {
-        return Opening::Invalid("its times of day cannot be read".into());
+        return Opening::Invalid("its times of day cannot be parsed".into());
     };
     let today = now.to_zoned(zone.clone()).date();
     // Yesterday's frame may still be open past midnight; the next one opens within a week.

@@ -50,7 +50,7 @@ pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Pl
             api::READY,
             true,
             reasons::VALID,
-            "People can ask by this flow.",
+            "Requests can use this flow.",
         ),
     }
     let lends = say_what_matches(&mut said, flow, lender);
@@ -112,7 +112,7 @@ fn say_what_matches(
         let message = format!("In spec.items, {}.", together(&found.doubtful));
         (true, reasons::WILDCARD_IN_TITLE, message)
     } else {
-        let message = "Each rule of spec.items matches something.";
+        let message = "Every rule of spec.items has a match.";
         (true, reasons::RULES_MATCH, message.to_owned())
     };
     said.say(api::MATCHES_ITEMS, holds, reason, message);
@@ -130,24 +130,30 @@ fn trouble(
     }
     if let Some(Opening::Invalid(why)) = spec.timeframe.as_ref().map(|frame| opening(frame, now)) {
         let message = format!(
-            "The timeframe cannot be used, so nobody can ask by this flow: {why}. Times are as 09:00 or 24:00, zones as Europe/Berlin."
+            "The timeframe is invalid, so no request can use this flow: {why}. Write times as \
+             09:00 or 24:00, and time zones as Europe/Berlin."
         );
         return Some((reasons::INVALID_TIMEFRAME, message));
     }
     if let Some(problem) = spec.namespaces.selector.as_ref().and_then(selector_problem) {
-        let message = format!("spec.namespaces.selector matches no namespace: {problem}.");
+        let message = format!(
+            "spec.namespaces.selector is invalid and matches no namespace: \
+             {problem}."
+        );
         return Some((reasons::INVALID_SELECTOR, message));
     }
     let Some(lender) = lender else {
         let message = format!(
-            "There is no OnePasswordIntegration {} in this namespace: create it, or correct spec.integration.",
+            "OnePasswordIntegration {} does not exist in this namespace: create it, or correct \
+             spec.integration.",
             spec.integration.0
         );
         return Some((reasons::INTEGRATION_NOT_FOUND, message));
     };
     if let Some(why) = too_few_approvals(flow, lender.object) {
         let message = format!(
-            "The flow lends nothing: {why}. Have more people approve, or have the integration's owners lower its bound."
+            "The flow lends nothing: {why}. Require more approvals in the flow, or have the \
+             integration's owners lower their minimum."
         );
         return Some((reasons::TOO_FEW_APPROVALS, message));
     }
@@ -156,7 +162,9 @@ fn trouble(
         .and_then(|inventory| missing_exclude(&spec.items, inventory, &lender.object.spec.vaults));
     if let Some(vault) = missing {
         let message = format!(
-            "spec.items.exclude names the vault {vault:?}, and the integration lends from no such vault. What the rule is to keep could be lent, so the flow lends nothing: correct the rule, or remove it."
+            "spec.items.exclude names vault {vault:?}, which the integration does not lend from. \
+             Items that the rule is meant to exclude could be lent, so the flow lends nothing. \
+             Correct the rule, or remove it."
         );
         return Some((reasons::EXCLUDE_NAMES_NO_VAULT, message));
     }
@@ -169,7 +177,11 @@ fn duration_problem(flow: &AccessFlow) -> Option<String> {
     let rules = &flow.spec.grant;
     let length = |field: &str, span: &Span| {
         span.parse().ok_or_else(|| {
-            format!("{field} {span:?} is not a duration: write weeks, days, hours, minutes and seconds, as 1d12h, 90m or 2h0m0s.", span = span.0)
+            format!(
+                "{field} {span:?} is not a duration: write weeks, days, hours, minutes and \
+                     seconds, for example 1d12h, 90m or 2h0m0s.",
+                span = span.0
+            )
         })
     };
     let lengths = length("spec.grant.maxDuration", &rules.max_duration).and_then(|max| {
@@ -180,7 +192,8 @@ fn duration_problem(flow: &AccessFlow) -> Option<String> {
     match lengths {
         Err(problem) => Some(problem),
         Ok((max, default)) if default > max => Some(format!(
-            "spec.grant.defaultDuration ({}) is longer than maxDuration ({}): shorten the one or lengthen the other.",
+            "spec.grant.defaultDuration ({}) is longer than maxDuration ({}): shorten the default \
+             or raise the maximum.",
             rules.default_duration, rules.max_duration
         )),
         Ok(_) => None,
@@ -188,22 +201,29 @@ fn duration_problem(flow: &AccessFlow) -> Option<String> {
 }
 
 fn selector_problem(selector: &LabelSelector) -> Option<String> {
-    selector.match_expressions.iter().flatten().find_map(|expression| {
-        let values = expression.values.as_ref().map_or(0, Vec::len);
-        let key = &expression.key;
-        match expression.operator.as_str() {
-            "In" | "NotIn" if values == 0 => {
-                Some(format!("{} for {key:?} needs values", expression.operator))
+    selector
+        .match_expressions
+        .iter()
+        .flatten()
+        .find_map(|expression| {
+            let values = expression.values.as_ref().map_or(0, Vec::len);
+            let key = &expression.key;
+            match expression.operator.as_str() {
+                "In" | "NotIn" if values == 0 => Some(format!(
+                    "operator {} for key {key:?} requires values",
+                    expression.operator
+                )),
+                "Exists" | "DoesNotExist" if values > 0 => Some(format!(
+                    "operator {} for key {key:?} allows no values",
+                    expression.operator
+                )),
+                "In" | "NotIn" | "Exists" | "DoesNotExist" => None,
+                other => Some(format!(
+                    "operator {other:?} for key {key:?} is unknown; use In, NotIn, Exists or \
+                 DoesNotExist"
+                )),
             }
-            "Exists" | "DoesNotExist" if values > 0 => {
-                Some(format!("{} for {key:?} takes no values", expression.operator))
-            }
-            "In" | "NotIn" | "Exists" | "DoesNotExist" => None,
-            other => Some(format!(
-                "the operator {other:?} for {key:?} is unknown; use In, NotIn, Exists or DoesNotExist"
-            )),
-        }
-    })
+        })
 }
 
 #[cfg(test)]
@@ -277,7 +297,7 @@ mod tests {
     #[case::default_too_long(json!({"grant": {"maxDuration": "1h", "defaultDuration": "2h"}}), "InvalidDuration", "longer than maxDuration (1h)")]
     #[case::duration(json!({"grant": {"maxDuration": "soon"}}), "InvalidDuration", "maxDuration \"soon\"")]
     #[case::operator(json!({"namespaces": {"from": "Selector", "selector": {"matchExpressions": [{"key": "team", "operator": "Like"}]}}}), "InvalidSelector", "\"Like\"")]
-    #[case::values(json!({"namespaces": {"from": "Selector", "selector": {"matchExpressions": [{"key": "team", "operator": "In"}]}}}), "InvalidSelector", "needs values")]
+    #[case::values(json!({"namespaces": {"from": "Selector", "selector": {"matchExpressions": [{"key": "team", "operator": "In"}]}}}), "InvalidSelector", "requires values")]
     #[case::suspended(json!({"suspend": true}), "Suspended", "spec.suspend")]
     fn a_flow_that_cannot_be_used_says_why(
         #[case] changes: Value,
@@ -378,10 +398,7 @@ mod tests {
         assert_eq!(matches(&first.status), ("False", "RuleMatchesNothing"));
         let told: Vec<_> = first.notes.iter().filter(|note| note.warning).collect();
         assert_eq!(told.len(), 1);
-        assert!(
-            told[0].message.contains("(close to it: \"Intra\")"),
-            "{told:?}"
-        );
+        assert!(told[0].message.contains("(similar: \"Intra\")"), "{told:?}");
         flow.status = Some(first.status.clone());
         let restarted = plan(&flow, Some(unlisted), Timestamp::UNIX_EPOCH);
         assert_eq!((restarted.status, restarted.notes), (first.status, vec![]));

@@ -42,7 +42,8 @@ pub(super) fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
         .zip(changed)
         .is_some_and(|(made, changed)| made <= changed)
     {
-        let message = "the request was made before the admission policies that vouch for its maker were last changed; delete it and ask again";
+        let message = "the request was made before the last change of the admission policies, \
+                       which verify its requester; delete it and request again";
         return Vouched::No(Hold::new(
             Kind::Final,
             reasons::IDENTITY_UNVERIFIED,
@@ -65,10 +66,12 @@ pub(super) fn fits(
         let recorded = &record.spec.requester.username;
         let message = match asked.map(|by| &by.username) {
             Some(username) if username == recorded => format!(
-                "the record names {recorded} with another e-mail address than the request has: find out who wrote the record, and ask again"
+                "the record gives {recorded} another e-mail address than the request does: find \
+                 out who wrote the record, then request again"
             ),
             username => format!(
-                "the record names {recorded} as the requester, and the request was made by {}: find out who wrote the record, and ask again",
+                "the record names {recorded} as the requester, but {} made the request: find out \
+                 who wrote the record, then request again",
                 username.map_or("somebody unknown", String::as_str)
             ),
         };
@@ -89,7 +92,7 @@ pub(super) fn fits(
     };
     if !is_allowed {
         let message = format!(
-            "the integration does not lend from the vault {:?} any more: see its vaults",
+            "the integration no longer lends from vault {:?}: see its spec.vaults",
             terms.vault.title
         );
         return Err(Objection::new(reasons::VAULT_NOT_ALLOWED, message));
@@ -150,7 +153,8 @@ pub(super) fn vet(
         }
         Standing::Unverified => Vetted::AfterACheck,
         Standing::Approved { .. } | Standing::Waiting(_) | Standing::Denied(_) => {
-            let message = "the record says that the loan was approved, and no decisions say so: find out who wrote the record, and ask again";
+            let message = "the record says that the loan was approved, but no decisions confirm \
+                           it: find out who wrote the record, then request again";
             Vetted::held(differs(message))
         }
     }
@@ -251,16 +255,14 @@ fn confirmed(
     let mut flows = found.flows.iter();
     let flow = flows.find(|flow| flow.metadata.uid.as_ref() == Some(&terms.flow.uid));
     let flow = flow.ok_or_else(|| {
-        differs("the flow that the record names does not let the requester ask; ask again")
+        differs("the flow that the record names is not open to the requester; request again")
     })?;
     let subject = found.subject(grant);
     if !item_matches(&flow.spec.items, subject.vault, subject.item) {
-        return Err(differs(
-            "the flow does not lend this item any more; ask again",
-        ));
+        return Err(differs("the flow no longer lends this item; request again"));
     }
     let again = agree(&subject, flow)
-        .map_err(|objection| differs(format!("{}; ask again", objection.message)))?;
+        .map_err(|objection| differs(format!("{}; request again", objection.message)))?;
     let uid = &again.grant.uid;
     let of = |terms| digest(uid, terms, Some(&record.spec.digest));
     if of(terms) == record.spec.digest && of(&again.terms) == record.spec.digest {
@@ -268,7 +270,8 @@ fn confirmed(
         return Ok(Agreement { digest, ..again });
     }
     Err(differs(
-        "the flow or the integration was changed before the first link, or the record does not say what was agreed; ask again",
+        "the flow or the integration was changed before the first link, or the record does not \
+         match what was agreed; request again",
     ))
 }
 

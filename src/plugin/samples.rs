@@ -54,7 +54,7 @@ pub fn waiting() -> AccessGrant {
     });
     let mut status = status("Pending", terms(Some(approval)));
     status["waitingFor"] = json!(
-        "1 approval of \"platform\" (anyone in platform-owners), and 2 approvals of \"security\" (anyone in security or carol@example.com) until 2026-11-25T10:48:00Z"
+        "1 approval from group \"platform\" (any member of platform-owners), and 2 approvals from group \"security\" (any member of security or carol@example.com), due 2026-11-25T10:48:00Z"
     );
     status["consideredFlows"] = json!([{ "name": "nightly", "reason": "it lends for 1h at the most, and 4h are asked for" }]);
     let mut grant = grant("alice-db", status);
@@ -63,14 +63,14 @@ pub fn waiting() -> AccessGrant {
         "Accepted",
         true,
         "FlowChosen",
-        "the flow \"oncall\" covers the request",
+        "flow \"oncall\" covers the request",
     );
     say(
         &mut grant,
         "Approved",
         false,
         "NotApproved",
-        "1 approval of \"platform\" (anyone in platform-owners), and 2 approvals of \"security\" (anyone in security or carol@example.com) until 2026-11-25T10:48:00Z",
+        "1 approval from group \"platform\" (any member of platform-owners), and 2 approvals from group \"security\" (any member of security or carol@example.com), due 2026-11-25T10:48:00Z",
     );
     grant
 }
@@ -80,7 +80,7 @@ pub fn half_approved() -> AccessGrant {
     let mut grant = waiting();
     let status = grant.status.as_mut().unwrap();
     status.waiting_for = Some(
-        "1 more approval of \"security\" (anyone in security) until 2026-11-25T10:48:00Z".into(),
+        "1 more approval from group \"security\" (any member of security), due 2026-11-25T10:48:00Z".into(),
     );
     let mut by_dave = counted("dave@example.com", Decision::Approve);
     by_dave.group = Some("platform".into());
@@ -140,7 +140,7 @@ pub fn ending() -> AccessGrant {
         "Ended",
         false,
         "LinkMayStillOpen",
-        "the loan was revoked; a link that was handed out may still open",
+        "the loan was revoked; an issued link may still open",
     );
     grant
 }

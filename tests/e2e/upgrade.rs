@@ -75,7 +75,7 @@ async fn after_an_upgrade_metadata_voids_nothing_and_a_policy_loosened_meanwhile
         .await;
     let is_told = |g: &AccessGrant| {
         let mut ignored = g.status.iter().flat_map(|s| &s.ignored_decisions);
-        ignored.any(|i| i.reason == "they have approved already, and everybody counts once")
+        ignored.any(|i| i.reason == "this person has already approved; each person counts once")
     };
     let still = world.until(&before.approved, is_told).await.status;
     let still = still.expect("a status");

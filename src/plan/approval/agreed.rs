@@ -84,7 +84,7 @@ pub fn shortfall(terms: &Terms, requester: &Identity, blocked: &[Person]) -> Opt
         blocked,
     };
     if approval.groups.is_empty() {
-        return Some("it asks for approval and names nobody who could give it".into());
+        return Some("the flow requires approval but names no approvers".into());
     }
     let short = |group: &&AgreedGroup| enough_people(group, parties).is_err();
     let hopeless = match approval.mode {
@@ -94,7 +94,8 @@ pub fn shortfall(terms: &Terms, requester: &Identity, blocked: &[Person]) -> Opt
     let group = hopeless?;
     let able = enough_people(group, parties).err()?;
     Some(format!(
-        "its group {:?} needs {} to approve, and {able} could: neither the requester, nor a recipient, nor who is blocked counts",
+        "too few people can approve for group {:?}: {} required, {able} eligible; the requester, \
+         recipients and blocked people are not eligible",
         group.name, group.required
     ))
 }

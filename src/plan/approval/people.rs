@@ -59,13 +59,15 @@ impl<'a> Parties<'a> {
     /// Why somebody has no say, if they have none.
     fn exclude(&self, who: &Identity) -> Option<&'static str> {
         if same_person(who, self.requester) {
-            return Some("nobody approves their own request");
+            return Some("requesters cannot approve their own request");
         }
         if receives(who, self.recipients) {
-            return Some("nobody approves a link that they receive");
+            return Some("recipients of the link cannot approve the request");
         }
-        is_blocked(who, self.blocked)
-            .then_some("the integration's owners have blocked who made it (limits.blocked)")
+        is_blocked(who, self.blocked).then_some(
+            "the integration's owners have blocked the person who made the decision \
+                        (limits.blocked)",
+        )
     }
 
     /// Why the approval of somebody does not count, if it does not: every approval needs four eyes.
@@ -79,7 +81,9 @@ impl<'a> Parties<'a> {
         }
         if Mailbox::known(who).is_none() && without_address == WithoutAddress::Ignored {
             return Err(
-                "the cluster knows no e-mail address of who made it, so nobody can tell that they are neither the requester nor a recipient: have the values email or emailDomain of the chart keyloan-crds find it, or set approval.withoutAddress: Allowed in the flow",
+                "the cluster knows no e-mail address for the approver, so it cannot rule out that \
+                 the approver is the requester or a recipient: configure email or emailDomain in \
+                 the keyloan-crds chart, or set approval.withoutAddress: Allowed in the flow",
             );
         }
         Ok(())

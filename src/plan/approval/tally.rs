@@ -11,7 +11,8 @@ use super::people::{Parties, one_person};
 use super::places;
 
 /// All have agreed already who had to.
-pub(super) const NOT_NEEDED: &str = "its groups have all the approvals that they need";
+pub(super) const NOT_NEEDED: &str = "the approver's groups already have all the approvals that \
+     they need";
 
 /// An approval, and the groups that it could count for.
 pub(super) struct Approval {

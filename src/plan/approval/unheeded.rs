@@ -16,7 +16,7 @@ use super::weigh::{
 };
 
 /// The terms ask for no approval.
-const NOBODYS: &str = "the flow asks for nobody's approval";
+const NOBODYS: &str = "the flow does not require approval";
 
 /// The decisions without effect on a loan, or on a request that needs nobody's approval; those that counted are known.
 pub fn unheeded(

@@ -28,7 +28,7 @@ pub(super) fn sentence<'a>(
     } else {
         ", and "
     };
-    format!("{} until {until:.0}", parts.join(between))
+    format!("{}, due {until:.0}", parts.join(between))
 }
 
 fn part(group: &AgreedGroup, missing: u32, left: &[&AgreedPerson]) -> String {
@@ -37,15 +37,19 @@ fn part(group: &AgreedGroup, missing: u32, left: &[&AgreedPerson]) -> String {
     } else {
         ""
     };
-    let (approvals, them) = match missing {
-        1 => ("approval", "it"),
-        _ => ("approvals", "them"),
+    let approvals = if missing == 1 {
+        "approval"
+    } else {
+        "approvals"
     };
     let who = match left.is_empty() {
-        true => format!("nobody is left who could give {them}"),
+        true => "no eligible approver remains".into(),
         false => names(left),
     };
-    format!("{missing}{more} {approvals} of {:?} ({who})", group.name)
+    format!(
+        "{missing}{more} {approvals} from group {:?} ({who})",
+        group.name
+    )
 }
 
 fn names(people: &[&AgreedPerson]) -> String {
@@ -59,6 +63,6 @@ fn names(people: &[&AgreedPerson]) -> String {
 fn name(person: &AgreedPerson) -> String {
     match person.kind {
         PersonKind::User => person.name.clone(),
-        PersonKind::Group => format!("anyone in {}", person.name),
+        PersonKind::Group => format!("any member of {}", person.name),
     }
 }

@@ -18,13 +18,14 @@ use super::tally::{Approval, Tally};
 use super::waiting;
 
 /// Nobody vouches for who made it.
-const TOO_OLD: &str = "it was made before the admission policies that vouch for its maker were last changed; decide again";
+const TOO_OLD: &str = "the decision was made before the last change of the admission policies, \
+                       which verify who made it; decide again";
 
 /// It came when it could not change anything any more.
-pub(super) const TOO_LATE: &str = "it came too late";
+pub(super) const TOO_LATE: &str = "the decision came too late";
 
 /// Nothing came of the request, for another reason than this decision.
-pub(super) const OVER: &str = "the request was over before it could count";
+pub(super) const OVER: &str = "the request ended before the decision could take effect";
 
 /// How many ignored decisions a status shows.
 pub(in crate::plan) const SHOWN: usize = 20;
@@ -105,7 +106,7 @@ pub fn weigh(
                 return says_no(&voice, agreement).map(|()| Say::No(voice.counted()));
             }
             if approvals.iter().any(|a| same_person(&a.by, voice.by)) {
-                return Err("they have approved already, and everybody counts once");
+                return Err("this person has already approved; each person counts once");
             }
             let groups = may_approve(&voice, agreement, approval, seen.blocked())?;
             if !object
@@ -264,10 +265,10 @@ pub(super) fn heard<'a>(
     until: Timestamp,
 ) -> Result<Voice<'a>, &'static str> {
     if Some(&object.spec.grant_uid) != grant.metadata.uid.as_ref() {
-        return Err("it is about another request of this name: its grantUid is not this one's");
+        return Err("the decision is about another request of this name: its grantUid differs");
     }
     let voice = Voice::of(object)
-        .ok_or("it does not say which person made it; ServiceAccounts never decide")?;
+        .ok_or("the decision does not identify a person; ServiceAccounts cannot decide")?;
     // A no is heard until the loan begins.
     if object.spec.decision == Decision::Approve && voice.at >= until {
         return Err(TOO_LATE);
@@ -289,7 +290,8 @@ pub(super) fn says_no(voice: &Voice<'_>, agreement: &Agreement) -> Result<(), &'
         (true, _) => Ok(()),
         (false, Decision::Deny) => Err("only an approver of the request or an owner can deny it"),
         (false, _) => Err(
-            "only the requester, an approver, an owner, or who holds the verb revoke on the grant can revoke it",
+            "only the requester, an approver, an owner or a holder of the verb revoke on the grant \
+             can revoke it",
         ),
     }
 }
@@ -312,17 +314,18 @@ pub(super) fn may_approve(
     let spec = &voice.object.spec;
     if spec.digest.as_ref() != Some(&agreement.digest) {
         return Err(
-            "it approves other terms: they have changed since, so look again and approve the digest that status shows now",
+            "the decision approves other terms: review the current terms and approve the digest in \
+             the status",
         );
     }
     parties(agreement, blocked).four_eyes(voice.by, approval.without_address)?;
     let groups = groups_of(voice.by, approval);
     if groups.is_empty() {
-        return Err("they are in none of the groups that approve this request");
+        return Err("this person is in none of the groups that approve the request");
     }
     let silent = spec.reason.as_ref().is_none_or(|r| r.trim().is_empty());
     if approval.reason == Requirement::Required && silent {
-        return Err("the flow asks approvers for a reason, and it gives none");
+        return Err("the flow requires approvers to give a reason, and the decision has none");
     }
     Ok(groups)
 }

@@ -34,18 +34,22 @@ pub fn misfit(ours: &Fields, served: &Fields) -> Option<String> {
     let none = BTreeSet::new();
     if ours.keys().all(|kind| !served.contains_key(kind)) {
         return Some(
-            "the kinds of keyloan.dev are not there yet: install the chart keyloan-crds; the operator waits for them".into(),
+            "the kinds of keyloan.dev are not installed: install the chart keyloan-crds; the \
+             operator waits for them"
+                .into(),
         );
     }
     let lacks = |(kind, fields): (&String, &BTreeSet<String>)| {
         let Some(there) = served.get(kind) else {
             return Some(format!(
-                "the kind {kind} is not there: upgrade the chart keyloan-crds (helm upgrade keyloan-crds)"
+                "the kind {kind} is not installed: upgrade the chart keyloan-crds (helm upgrade \
+                 keyloan-crds)"
             ));
         };
         let field = fields.difference(there).next()?;
         Some(format!(
-            "the kind {kind} is older than this operator, it has no {field}: upgrade the chart keyloan-crds (helm upgrade keyloan-crds)"
+            "the kind {kind} is older than this operator and has no {field}: upgrade the chart \
+             keyloan-crds (helm upgrade keyloan-crds)"
         ))
     };
     let exceeds = |(kind, fields): (&String, &BTreeSet<String>)| {

@@ -104,20 +104,23 @@ impl Shipped {
             };
             if let Some(difference) = difference(shipped, &self.comparable(&policy.spec)) {
                 return Some(format!(
-                    "the {kind} {name} is not as it was shipped, {difference}: put this release's admission policies back (helm upgrade keyloan-crds)"
+                    "the {kind} {name} differs from the shipped one ({difference}): restore this \
+                     release's admission policies (helm upgrade keyloan-crds)"
                 ));
             }
             self.lists.iter().find_map(|list| {
                 match literals(variable(&policy.spec, list)?) {
                     None => Some(format!(
-                        "the {kind} {name} is not as it was shipped, its variable {list} is no list of usernames: correct it (helm upgrade keyloan-crds)"
+                        "the {kind} {name} differs from the shipped one (its variable {list} is \
+                         not a list of usernames): correct it (helm upgrade keyloan-crds)"
                     )),
                     Some(names) => own
                         .iter()
                         .find(|entry| entry.list == list && !names.contains(&entry.text))
                         .map(|entry| {
                             format!(
-                                "the {kind} {name} does not know {}: name it in the value operators (helm upgrade keyloan-crds)",
+                                "the {kind} {name} does not know {}: add it to the value operators \
+                                     (helm upgrade keyloan-crds)",
                                 entry.what
                             )
                         }),

@@ -136,7 +136,7 @@ fn what_refuses_may_note_it_down_besides() {
 
 #[rstest::rstest]
 #[case::audit(PolicyKind::ValidatingBinding, "/validationActions/0", json!("Audit"),
-    r#"the ValidatingAdmissionPolicyBinding keyloan-status is not as it was shipped, spec.validationActions is ["Audit"] instead of ["Deny"]"#)]
+    r#"the ValidatingAdmissionPolicyBinding keyloan-status differs from the shipped one (spec.validationActions is ["Audit"] instead of ["Deny"])"#)]
 #[case::selective_binding(PolicyKind::ValidatingBinding, "/matchResources", json!({ "namespaceSelector": { "matchLabels": { "a": "b" } } }),
     "spec.matchResources is ")]
 #[case::parameters(PolicyKind::ValidatingBinding, "/paramRef", json!({ "name": "p" }), "spec.paramRef is ")]
@@ -150,15 +150,15 @@ fn what_refuses_may_note_it_down_besides() {
 #[case::exact(PolicyKind::Validating, "/matchConstraints/matchPolicy", json!("Exact"), "spec.matchConstraints differs")]
 #[case::unknown_to_us(PolicyKind::Validating, "/newMember", json!(1), "spec.newMember is 1 instead of absent")]
 #[case::everybody_is_the_operator(PolicyKind::Validating, "/variables/0/expression", json!("[request.userInfo.username]"),
-    "its variable operators is no list of usernames")]
+    "its variable operators is not a list of usernames")]
 #[case::everybody_deletes(PolicyKind::Validating, "/variables/1/expression", json!("[] + [request.userInfo.username]"),
-    "its variable deleters is no list of usernames")]
+    "its variable deleters is not a list of usernames")]
 #[case::another_operator(PolicyKind::Validating, "/variables/0/expression", json!("['another']"),
     "does not know system:serviceaccount:keyloan-system:keyloan as Keyloan's operator")]
 #[case::links_elsewhere(PolicyKind::Validating, "/variables/2/expression", json!(format!("['elsewhere/{OPERATOR}']")),
-    "does not know where it keeps links: name it in the value operators")]
+    "does not know where it keeps links: add it to the value operators")]
 #[case::a_stamp_of_their_own(PolicyKind::MutatingBinding, "/matchResources", json!({ "objectSelector": { "matchLabels": { "a": "b" } } }),
-    "the MutatingAdmissionPolicyBinding keyloan-identity is not as it was shipped")]
+    "the MutatingAdmissionPolicyBinding keyloan-identity differs from the shipped one")]
 fn what_is_not_as_it_was_shipped_is_named(
     #[case] kind: PolicyKind,
     #[case] member: &str,
@@ -232,7 +232,7 @@ fn a_dry_run_by_the_operator_must_not_pass() {
         matches!(for_want_of_a_right, Verdict::Obstructed(text) if text.contains("let the operator create AccessGrants"))
     );
     let passed = verdict(&ProbeAnswer::Passed);
-    assert!(matches!(passed, Verdict::Open(text) if text.contains("lets a request pass that")));
+    assert!(matches!(passed, Verdict::Open(text) if text.contains("accepts a request that")));
     let unknown = verdict(&ProbeAnswer::None("no answer in time".into()));
     assert!(matches!(unknown, Verdict::Unknown(text) if text.contains("no answer in time")));
 }
@@ -421,17 +421,20 @@ fn kinds_that_are_not_there_or_of_another_release_are_named() {
     let fields = fields_of(&ours);
     assert_eq!(misfit(&fields, &served(&ours)), None);
     let said = |there: &[Value]| misfit(&fields, &served(there)).expect("a misfit");
-    assert!(said(&[]).contains("not there yet"));
+    assert!(said(&[]).contains("are not installed"));
     let one = said(&ours[..1]);
-    assert!(one.starts_with("the kind AccessFlow is not there"), "{one}");
+    assert!(
+        one.starts_with("the kind AccessFlow is not installed"),
+        "{one}"
+    );
     let with = |grant: Value| said(&[grant, ours[1].clone()]);
     let older = with(grant_kind(json!({})));
     assert!(
-        older.contains("AccessGrant is older than this operator, it has no spec.mode"),
+        older.contains("AccessGrant is older than this operator and has no spec.mode"),
         "{older}"
     );
     let older = with(grant_kind(choice(&["A"])));
-    assert!(older.contains("it has no spec.mode=B"), "{older}");
+    assert!(older.contains("and has no spec.mode=B"), "{older}");
     let newer = with(grant_kind(choice(&["A", "B", "C"])));
     assert!(
         newer.contains(

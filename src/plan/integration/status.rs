@@ -112,7 +112,7 @@ fn discovered(seen: &Observed<'_>) -> Verdict {
         return unknown(
             reason_of(failure.kind),
             format!(
-                "The last listing{listed} is used: {}",
+                "The operator still uses the last listing{listed}: {}",
                 with_next_try(failure)
             ),
         );
@@ -127,7 +127,9 @@ fn discovered(seen: &Observed<'_>) -> Verdict {
     if inventory.vaults.is_empty() {
         return no(
             reasons::NO_VAULT,
-            "The service account can read no vault: give it access to one in 1Password. It is seen at the next discovery, or at once when the Secret or spec.vaults change.",
+            "The service account cannot read any vault. Give it access to a vault in 1Password. \
+             The operator notices at the next discovery, or at once when the Secret or spec.vaults \
+             change.",
         );
     }
     let items: usize = inventory.vaults.iter().map(|vault| vault.items.len()).sum();
@@ -142,22 +144,23 @@ fn not_discovered(seen: &Observed<'_>) -> Verdict {
     if !matches!(seen.token, TokenSeen::Usable { .. }) {
         return unknown(
             reasons::TOKEN_UNUSABLE,
-            "Without a usable token nothing can be listed.",
+            "The vaults cannot be listed without a usable token.",
         );
     }
     match &seen.session.failure {
         Some(failure) => no(reason_of(failure.kind), with_next_try(failure)),
         None if seen.integration.spec.suspend => unknown(
             reasons::SUSPENDED,
-            "Nothing is listed while the integration is suspended.",
+            "The vaults are not listed while the integration is suspended.",
         ),
         None if seen.session.throttled_until.is_some() => no(
             reasons::RATE_LIMITED,
-            "1Password asks us to wait before listing.",
+            "1Password asked the operator to wait before it lists the vaults.",
         ),
         None if seen.room_from.is_some() => no(
             reasons::QUOTA_LOW,
-            "The account's request limits are nearly used up; listing waits for room.",
+            "The account's request limits are nearly used up. The operator lists the vaults when \
+             there is room again.",
         ),
         None => no(
             reasons::DISCOVERING,
@@ -171,7 +174,8 @@ fn finding(findings: &Findings) -> Option<Verdict> {
         return Some(no(
             reasons::VAULT_AMBIGUOUS,
             format!(
-                "Several vaults are titled {title:?}, so none of them is lent from: name one by its id in spec.vaults ({}).",
+                "Several vaults are titled {title:?}, so the integration lends from none of them. \
+                 Name one by its id in spec.vaults ({}).",
                 ids.join(", ")
             ),
         ));
@@ -180,7 +184,8 @@ fn finding(findings: &Findings) -> Option<Verdict> {
         return Some(no(
             reasons::VAULT_NOT_FOUND,
             format!(
-                "The service account sees no vault {}: correct spec.vaults, or give the service account access in 1Password.",
+                "The service account cannot see {}: correct spec.vaults, or give the service \
+                 account access in 1Password.",
                 quoted(&findings.missing)
             ),
         ));
@@ -189,7 +194,8 @@ fn finding(findings: &Findings) -> Option<Verdict> {
         return Some(no(
             reasons::VAULT_UNREADABLE,
             format!(
-                "1Password does not let the service account list {}: give it the right to read items there.",
+                "1Password does not let the service account list {}: give it permission to read \
+                 items there.",
                 quoted(&findings.unreadable)
             ),
         ));
@@ -215,25 +221,29 @@ fn shareable(seen: &Observed<'_>) -> Verdict {
             yes(
                 reasons::SHARING_ALLOWED,
                 format!(
-                    "Items can be shared with people named by e-mail address, for {lifetime} at the most."
+                    "Items can be shared with people named by e-mail address, for at most \
+                     {lifetime}."
                 ),
             )
         }
         (_, Some(_)) => no(
             reasons::NAMED_PEOPLE_NOT_ALLOWED,
-            "The 1Password account's policy does not allow links for people named by e-mail address: an administrator can change that in the account's sharing policy.",
+            "The 1Password account's sharing policy does not allow links for people named by \
+             e-mail address. An administrator of the account can change the policy.",
         ),
         (Some(_), None) if forbidden => no(
             reasons::SHARING_FORBIDDEN,
-            "1Password does not let the service account share items: give it the right to share in its vaults.",
+            "1Password does not let the service account share items: give it permission to share \
+             in its vaults.",
         ),
         (Some(_), None) => unknown(
             reasons::NO_ITEM,
-            "There is no item yet for which the account's sharing policy could be read.",
+            "The vaults have no item yet for which the operator could read the account's sharing \
+             policy.",
         ),
         (None, None) => unknown(
             reasons::DISCOVERING,
-            "It is known after the first discovery.",
+            "The sharing policy is known after the first discovery.",
         ),
     }
 }
@@ -242,9 +252,15 @@ fn throttled(seen: &Observed<'_>, now: Timestamp) -> Verdict {
     match seen.session.throttled_until.filter(|until| *until > now) {
         Some(until) => yes(
             reasons::RATE_LIMITED,
-            format!("1Password limits the rate of requests: nothing is sent before {until:.0}."),
+            format!(
+                "1Password's request limit is reached: the operator sends nothing before \
+                     {until:.0}."
+            ),
         ),
-        None => no(reasons::NOT_THROTTLED, "1Password does not ask us to wait."),
+        None => no(
+            reasons::NOT_THROTTLED,
+            "1Password does not ask the operator to wait.",
+        ),
     }
 }
 
@@ -252,12 +268,13 @@ fn guarded(seen: &Observed<'_>) -> Verdict {
     match &seen.unguarded {
         None => yes(
             reasons::BOUNDARY_IN_FORCE,
-            "The API server guards who asks and who decides.",
+            "The admission policies are in force: they verify requesters and approvers.",
         ),
         Some(why) => no(
             reasons::BOUNDARY_NOT_IN_FORCE,
             format!(
-                "{} Until then nothing new is approved or issued; loans that run go on and end.",
+                "{} Until then, nothing new is approved or issued; running loans continue and end \
+                 on time.",
                 sentence(why)
             ),
         ),
@@ -301,7 +318,8 @@ fn ready(
         Some(skew) => yes(
             reasons::CLOCK_SKEW,
             format!(
-                "Items can be lent, but 1Password's clock is {} s {} ours, and links end by its clock: check the time on this cluster's nodes.",
+                "Items can be lent, but 1Password's clock is {} s {} the operator's, and links end \
+                 by 1Password's clock. Check the time on this cluster's nodes.",
                 skew.abs().as_secs(),
                 if skew.is_positive() {
                     "ahead of"

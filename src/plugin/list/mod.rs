@@ -281,7 +281,7 @@ pub(super) mod tests {
         assert_eq!(
             waits(samples::alice(), &[]),
             0,
-            "nobody approves their own request"
+            "requesters cannot approve their own request"
         );
         assert_eq!(
             waits(samples::erin(), &[]),

@@ -63,8 +63,8 @@ fn the_first_flow_that_covers_the_request_is_chosen_and_each_other_one_says_why_
     assert_eq!(
         considered(&world),
         [
-            "a: NoFlowCoversRequest: it does not lend this item",
-            "c: FlowChosen: the flow \"b\" covers the request and comes first",
+            "a: NoFlowCoversRequest: the flow does not lend this item",
+            "c: FlowChosen: flow \"b\" covers the request and takes precedence",
         ]
     );
 }
@@ -253,7 +253,7 @@ fn of_flows_that_do_not_cover_a_request_one_that_lends_the_item_tells_why() {
     world.grant().spec.duration = Some(span("9h"));
     let plan = world.plan_at(0);
     let (_, _, message) = condition(&plan, ACCEPTED).expect("Accepted");
-    assert_eq!(message, "the flow \"b\": it lends for 8h at the most");
+    assert_eq!(message, "flow \"b\": the maximum duration is 8h");
 }
 
 /// Or a request that waits for the one would be refused by the other.

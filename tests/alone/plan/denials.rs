@@ -148,7 +148,7 @@ fn a_status_that_was_lost_says_again_who_denied_it_and_why() {
     assert_eq!(said(&restored), said(&before));
     let plan = restored.plan_at(5);
     let (_, _, message) = condition(&plan, STALLED).expect("Stalled");
-    assert_eq!(message, "it was denied by carol: not for alice");
+    assert_eq!(message, "the request was denied by carol: not for alice");
 }
 
 #[test]

@@ -313,7 +313,7 @@ fn where_a_record_is_gone_and_secrets_are_out_of_reach_people_are_told_to_look()
     let (_, why, message) = condition(&plan, ACCEPTED).expect("Accepted");
     assert_eq!(why, "RecordMissing");
     assert!(
-        message.contains("if the Secret keyloan-system-links/keyloan-link-"),
+        message.contains("if Secret keyloan-system-links/keyloan-link-"),
         "{message}"
     );
 }

@@ -9,7 +9,7 @@ use super::bounds;
 use super::deciders::*;
 use super::world::*;
 
-const TOO_LATE: &str = "it came too late";
+const TOO_LATE: &str = "the decision came too late";
 
 /// Bob has agreed, and nobody else until the timeout.
 fn lapsed() -> World {
@@ -164,7 +164,7 @@ fn of_decisions_that_are_seen_together_those_after_the_denial_came_too_late() {
     assert_eq!(counted(&plan), ["carol"]);
     assert_eq!(
         ignored(&plan),
-        "the request was over before it could count; it came too late"
+        "the request ended before the decision could take effect; the decision came too late"
     );
 }
 
@@ -175,7 +175,7 @@ fn what_was_said_of_a_decision_stays_said_when_the_request_lapses() {
         .approved_by(carol(), 2)
         .approved_by(person("mallory", &[]), 3)
         .settled(3);
-    let said = "they have approved already, and everybody counts once; they are in none of the groups that approve this request";
+    let said = "this person has already approved; each person counts once; this person is in none of the groups that approve the request";
     assert_eq!(ignored(&world.plan_at(4)), said);
     let held = world.with(|w| w.integration_seen().throttled_until = Some(at(30)));
     assert_eq!(ignored(&held.plan_at(5)), said, "also while it is held up");

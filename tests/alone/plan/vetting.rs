@@ -298,11 +298,11 @@ fn a_loan_is_renewed_only_within_what_the_integration_allows_now(
 #[rstest]
 #[case::another_person(
     |r: &mut AccessRecordSpec| r.requester.username = "mallory".into(),
-    "the record names mallory as the requester, and the request was made by alice: find out who wrote the record, and ask again"
+    "the record names mallory as the requester, but alice made the request: find out who wrote the record, then request again"
 )]
 #[case::another_mailbox(
     |r: &mut AccessRecordSpec| r.requester.email = Some(email("m@evil.example")),
-    "the record names alice with another e-mail address than the request has: find out who wrote the record, and ask again"
+    "the record gives alice another e-mail address than the request does: find out who wrote the record, then request again"
 )]
 fn a_loan_whose_record_names_another_requester_is_not_renewed(
     #[case] change: fn(&mut AccessRecordSpec),

@@ -184,7 +184,7 @@ async fn a_dry_run_tells_policies_that_act_from_those_that_do_not() {
             assert_eq!(shown().await, Verdict::Guarded, "stamped: {stamped}");
             flaw.make(&world, kind, guards).await;
             until("it passes", async || {
-                matches!(shown().await, Verdict::Open(why) if why.contains("lets a request pass that"))
+                matches!(shown().await, Verdict::Open(why) if why.contains("accepts a request that"))
             })
             .await;
             mend(&world, kind, guards).await;
