@@ -235,7 +235,7 @@ async fn optional_fields_can_neither_be_added_nor_removed(server: &Person) {
         (
             "AccessRecord",
             &["spec.grant", "spec.requester", "spec.terms"],
-            "what was agreed cannot be changed in a record",
+            "the agreed terms of a record cannot be changed",
         ),
     ] {
         let full = full_object(kind);

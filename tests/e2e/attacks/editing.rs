@@ -49,7 +49,7 @@ pub async fn requests(scene: &Scene) {
         Edited::new(scene, scene.person("erin").await, with_none).await,
         Edited::new(scene, walker(scene).await, with_an_end).await,
     ];
-    let refusal = "a request cannot be changed once it is made: delete it and ask again";
+    let refusal = "a request cannot be changed after its creation: delete it and request again";
     for edited in &made {
         edited.each_stays("accessgrants", &values, refusal).await;
     }
@@ -83,7 +83,7 @@ pub async fn decisions(scene: &Scene) {
         Edited::new(scene, scene.person("mallory").await, revocation).await,
         Edited::new(scene, walker(scene).await, denial).await,
     ];
-    let refusal = "a decision cannot be changed: make another one";
+    let refusal = "a decision cannot be changed: create another one";
     for edited in &made {
         edited.each_stays("accessdecisions", &values, refusal).await;
     }

@@ -23,7 +23,7 @@ pub async fn decisions(scene: &Scene) {
         let change = json!({ "spec": { member: value } });
         for who in ["bob", "mallory"] {
             let changed = scene.patch(who, &decision, change.clone()).await;
-            refused(changed, "a decision cannot be changed: make another one");
+            refused(changed, "a decision cannot be changed: create another one");
         }
     }
     for who in ["bob", "mallory"] {
