@@ -7,9 +7,11 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AN_HOUR_OR_MORE, AccessDetails, Condition, IntegrationName, ItemId, Span, Subject,
-    TIME_OF_DAY_PATTERN, Tag, TitleOrId, TitlePattern,
+use super::conditions::Condition;
+use super::identity::Subject;
+use super::values::{
+    AN_HOUR_OR_MORE, AccessDetails, IntegrationName, ItemId, Span, TIME_OF_DAY_PATTERN, Tag,
+    TitleOrId, TitlePattern,
 };
 
 /// Who may borrow which items, for how long and on whose approval. Flows only allow: what no flow allows is refused.

@@ -4,7 +4,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CountedDecision, Identity, ObjectIdentity, Terms, Time};
+use super::identity::Identity;
+use super::terms::{CountedDecision, ObjectIdentity, Terms};
+use super::values::Time;
 
 /// The ledger of one loan, or of one request that was denied: named by the grant's uid, kept in the integration's namespace, written by the operator
 /// alone. The operator deletes it when the grant is gone, 90 days after the request was denied, or the loan and its last link have ended.
