@@ -15,8 +15,8 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::cache::Key;
 use super::errors::{ApiError, Trouble, Words, insistently};
+use super::key::Key;
 use super::streams;
 use super::verbs::Verbs;
 use crate::plan::boundary::{Memory, PoliciesSeen, PolicyKey, PolicyKind, PolicySeen};
