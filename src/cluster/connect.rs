@@ -13,8 +13,8 @@ use kube::{Client, Config};
 use percent_encoding::percent_decode_str;
 use tower::retry::RetryLayer;
 
+use super::errors::sign_in_failed;
 use super::kubeconfig::{self, KubeconfigProblem, Overrides, UnusableKubeconfig};
-use super::person::sign_in_failed;
 use super::streams::WATCHED_FOR;
 
 /// Making a connection takes no longer.

@@ -11,6 +11,7 @@ use kube::runtime::watcher;
 use kube::runtime::watcher::Event;
 
 use super::cache::{Cache, Listing};
+use super::errors::ErrorClass;
 use super::key::version;
 use super::prune::Watched;
 use super::told::{Told, Undecodable};
@@ -106,18 +107,17 @@ pub(super) fn goes_on<K>(event: &Event<K>) -> bool {
 
 /// Whether something was told that was not understood: a watch that goes on would never tell it again.
 fn is_unread(error: &watcher::Error) -> bool {
-    matches!(
-        error,
-        watcher::Error::WatchFailed(kube::Error::SerdeError(_))
-    )
+    matches!(error, watcher::Error::WatchFailed(error) if ErrorClass::of(error) == ErrorClass::Unreadable)
 }
 
 /// Whether the API server says that there is no such namespace, or that the operator has no rights in it.
 fn is_out_of_reach(error: &watcher::Error) -> bool {
     match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => {
-            matches!(status.code, 403 | 404)
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            matches!(
+                ErrorClass::of(error),
+                ErrorClass::Forbidden | ErrorClass::NotFound
+            )
         }
         _ => false,
     }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::errors::{ApiError, Trouble, Words};
+use super::errors::{ApiError, ErrorClass, Trouble, Words};
 use super::key::Key;
 use super::merge;
 use super::prune::Watched;
@@ -252,7 +252,7 @@ impl Verbs {
         let call = async {
             match self.send(built(request)).await {
                 Ok(object) => Ok(Some(object)),
-                Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+                Err(error) if ErrorClass::of(&error) == ErrorClass::NotFound => Ok(None),
                 Err(error) => Err(error),
             }
         };
