@@ -4,7 +4,8 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AN_HOUR_OR_MORE, Identity, NAME_PATTERN, Span};
+use super::identity::Identity;
+use super::values::{AN_HOUR_OR_MORE, NAME_PATTERN, Span};
 
 /// One decision by one person about one request. It cannot be changed, and only the operator
 /// deletes it.

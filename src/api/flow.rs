@@ -7,9 +7,11 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AN_HOUR_OR_MORE, AccessDetails, Condition, IntegrationName, ItemId, Span, Subject,
-    TIME_OF_DAY_PATTERN, Tag, TitleOrId, TitlePattern,
+use super::conditions::Condition;
+use super::identity::Subject;
+use super::values::{
+    AN_HOUR_OR_MORE, AccessDetails, IntegrationName, ItemId, Span, TIME_OF_DAY_PATTERN, Tag,
+    TitleOrId, TitlePattern,
 };
 
 /// The rules for borrowing items: requesters, items, durations and approvals. Flows only allow: a

@@ -6,9 +6,13 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AN_HOUR_OR_MORE, AccessDetails, Condition, CountedDecision, Email, Identity, IntegrationName,
-    LABEL_PATTERN, NAME_PATTERN, RequestOutcome, Span, TIME_PATTERN, Terms, Time, TitleOrId,
+use super::conditions::Condition;
+use super::identity::Identity;
+use super::record::RequestOutcome;
+use super::terms::{CountedDecision, Terms};
+use super::values::{
+    AN_HOUR_OR_MORE, AccessDetails, Email, IntegrationName, LABEL_PATTERN, NAME_PATTERN, Span,
+    TIME_PATTERN, Time, TitleOrId,
 };
 
 /// A request to borrow one item and, once granted, the loan. The spec cannot be changed: create

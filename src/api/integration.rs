@@ -4,10 +4,12 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AN_HOUR_OR_MORE, AccessDetails, Condition, Domain, LinkLifetime, NAME_PATTERN, Person,
-    PersonKind, PrincipalName, SECRET_KEY_PATTERN, Span, TAG_KEY_PATTERN, TIME_PATTERN, Time,
-    TitleOrId,
+use super::conditions::Condition;
+use super::flow::LinkLifetime;
+use super::identity::{Person, PersonKind, PrincipalName};
+use super::values::{
+    AN_HOUR_OR_MORE, AccessDetails, Domain, NAME_PATTERN, SECRET_KEY_PATTERN, Span,
+    TAG_KEY_PATTERN, TIME_PATTERN, Time, TitleOrId,
 };
 
 /// A 1Password service account from which items are lent: where its token is kept, what it may

@@ -11,6 +11,7 @@ mod flow;
 mod grant;
 mod identity;
 mod integration;
+mod names;
 mod record;
 mod terms;
 mod values;
@@ -21,33 +22,7 @@ pub use flow::*;
 pub use grant::*;
 pub use identity::*;
 pub use integration::*;
+pub use names::*;
 pub use record::*;
 pub use terms::*;
 pub use values::*;
-
-/// The API group of all kinds.
-pub const GROUP: &str = "keyloan.dev";
-/// The only version at present.
-pub const VERSION: &str = "v1alpha1";
-
-/// Label on a token Secret: the name of the one integration that may read it.
-pub const INTEGRATION_LABEL: &str = "keyloan.dev/integration";
-/// Label on every Secret that Keyloan uses: `token` or `link`.
-pub const SECRET_LABEL: &str = "keyloan.dev/secret";
-/// Label on the objects of one grant (link Secret, Role, RoleBinding): the grant's uid.
-pub const GRANT_UID_LABEL: &str = "keyloan.dev/grant-uid";
-/// Annotation on a grant with which the borrower requests the next link: an RFC 3339 time.
-pub const RENEW_ANNOTATION: &str = "keyloan.dev/renew-requested-at";
-/// Label on the objects of one installation of Keyloan: its link Secrets, Roles and RoleBindings.
-pub const INSTALL_LABEL: &str = "keyloan.dev/install";
-/// The type of a link's Secret.
-pub const LINK_TYPE: &str = "keyloan.dev/link";
-/// The keys of a link's Secret.
-pub const LINK_KEYS: [&str; 4] = ["url", "expiresAt", "sequence", "accessDetails"];
-/// The prefix of the names of the link Secret, its Role and its RoleBinding; the grant's uid follows.
-pub const LINK_PREFIX: &str = "keyloan-link-";
-
-/// The name of the Secret, the Role and the RoleBinding that carry the link of the grant with this uid.
-pub fn link_name(grant_uid: &str) -> String {
-    format!("{LINK_PREFIX}{grant_uid}")
-}

@@ -4,7 +4,9 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CountedDecision, Identity, ObjectIdentity, Terms, Time};
+use super::identity::Identity;
+use super::terms::{CountedDecision, ObjectIdentity, Terms};
+use super::values::Time;
 
 /// The ledger of one loan or of one denied request. Its name is the grant's uid, it is in the
 /// integration's namespace, and only the operator writes it. The operator deletes it when the grant

@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AccessDetails, ApprovalMode, Decision, Email, LinkLifetime, PersonKind, Renewal, Requirement,
-    Resolved, Span, Time, WithoutAddress,
-};
+use super::decision::Decision;
+use super::flow::{ApprovalMode, LinkLifetime, Renewal, Requirement, WithoutAddress};
+use super::identity::PersonKind;
+use super::values::{AccessDetails, Email, Resolved, Span, Time};
 
 /// The terms of one loan. A running loan keeps its terms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

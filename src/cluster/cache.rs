@@ -4,64 +4,24 @@
 //! if it is newer: so nobody acts on something older than our own last write. An answer can be late, too: an object that
 //! has ended meanwhile does not come back by it.
 
-mod feed;
 mod known;
 mod shelf;
 
-use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
-use kube::{Resource, ResourceExt};
+use kube::Resource;
 use tokio::sync::watch;
 
 use super::index::{Mark, Marks};
+use super::key::Key;
 use super::lane::{Line, Rank};
 use super::prune::Keeps;
 use crate::plan::observed::Place;
 use known::Known;
 
-pub(super) use feed::Feed;
+pub(super) use known::Listing;
 pub(super) use shelf::IsHistory;
-
-/// An object's namespace and name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Key {
-    /// Its namespace; empty for kinds without.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl Key {
-    /// Of an object in a namespace.
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            namespace: namespace.into(),
-            name: name.into(),
-        }
-    }
-
-    /// Of an object of a kind without namespaces.
-    pub fn cluster_wide(name: impl Into<String>) -> Self {
-        Self::new("", name)
-    }
-
-    /// Of this object.
-    pub fn of(object: &impl Resource) -> Self {
-        Self::new(object.namespace().unwrap_or_default(), object.name_any())
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.namespace.is_empty() {
-            f.write_str(&self.name)
-        } else {
-            write!(f, "{}/{}", self.namespace, self.name)
-        }
-    }
-}
 
 type Subscriber<K> = Box<dyn Fn(&K) + Send + Sync>;
 
@@ -93,16 +53,6 @@ impl<K: Resource> Cache<K> {
     /// How many objects were looked at so far.
     pub(crate) fn visited(&self) -> usize {
         self.visits.0.load(std::sync::atomic::Ordering::Relaxed)
-    }
-
-    /// Takes an object in, as from a watch.
-    pub(crate) fn learn(self: &Arc<Self>, object: K)
-    where
-        K: super::told::Watched,
-    {
-        let event = kube::runtime::watcher::Event::Apply(object.into());
-        let mut feed = Feed::new(self.clone(), None);
-        feed.take(event).expect("it is decoded");
     }
 }
 
@@ -232,6 +182,43 @@ impl<K: Resource> Cache<K> {
             .ok();
     }
 
+    /// A stream begins to list its objects, `again` if its listing before came to nothing.
+    pub(super) fn begin_listing(&self, scope: Option<&str>, again: bool) {
+        self.write().begin_listing(scope, again);
+    }
+
+    /// Takes an object into a listing.
+    pub(super) fn list(&self, listing: &mut Listing<K>, mut object: K) {
+        self.prune(&mut object);
+        self.read().list(listing, object);
+    }
+
+    /// Takes in all that a stream has listed; returns what is to be told of.
+    pub(super) fn end_listing(&self, scope: Option<&str>, listing: Listing<K>) -> Vec<Arc<K>> {
+        self.write().end_listing(scope, listing)
+    }
+
+    /// A stream has told everything once.
+    pub(super) fn stream_synced(&self) {
+        self.pending.send_modify(|pending| *pending -= 1);
+    }
+
+    /// Takes in an object as a watch tells of it.
+    pub(super) fn take(&self, mut object: K) {
+        self.prune(&mut object);
+        let object = Arc::new(object);
+        let taken = self.write().take(Key::of(object.as_ref()), object.clone());
+        if taken {
+            self.tell(&object);
+        }
+    }
+
+    /// Takes in that an object has ended, as a watch tells of it.
+    pub(super) fn end(&self, object: &impl Resource) {
+        let gone = self.write().end(object);
+        gone.iter().for_each(|object| self.tell(object));
+    }
+
     /// To be called before the API server is asked about an object, or told: what comes in until it answers is compared with the answer.
     pub(super) fn asking(&self, key: Key) -> Asking<'_, K> {
         self.write().begin_call(&key);
@@ -244,7 +231,8 @@ impl<K: Resource> Cache<K> {
         gone.iter().for_each(|object| self.tell(object));
     }
 
-    fn tell(&self, object: &K) {
+    /// Tells all subscribers of an object.
+    pub(super) fn tell(&self, object: &K) {
         let subscribers = self
             .subscribers
             .read()

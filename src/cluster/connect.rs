@@ -13,8 +13,8 @@ use kube::{Client, Config};
 use percent_encoding::percent_decode_str;
 use tower::retry::RetryLayer;
 
-use super::kubeconfig::{self, KubeconfigProblem, Overrides};
-use super::person::sign_in_failed;
+use super::errors::sign_in_failed;
+use super::kubeconfig::{self, KubeconfigProblem, Overrides, UnusableKubeconfig};
 use super::streams::WATCHED_FOR;
 
 /// Making a connection takes no longer.
@@ -42,13 +42,8 @@ pub enum KubeAccess {
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The file is not usable.
-    #[error("cannot use the kubeconfig {path}: {error}", path = path.display())]
-    Kubeconfig {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: KubeconfigProblem,
-    },
+    #[error(transparent)]
+    Kubeconfig(#[from] UnusableKubeconfig),
     /// The context is not usable.
     #[error(
         "cannot use the context {context:?}: {error}; `kubectl config get-contexts` lists yours"
@@ -97,10 +92,7 @@ pub async fn connect(access: &KubeAccess) -> Result<Client, ConnectError> {
         Some(files) => {
             let read = kubeconfig::read(&files)?;
             let made = kubeconfig::config(read, &Overrides::default());
-            made.map_err(|error| ConnectError::Kubeconfig {
-                path: kubeconfig::together(&files),
-                error,
-            })?
+            made.map_err(|error| UnusableKubeconfig::of(&files, error))?
         }
         // A pod needs no proxy to its own cluster.
         None => Config::incluster().map_err(ConnectError::Infer)?,

@@ -4,6 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
+use kube::client::AuthError;
+use kube::core::Status;
 
 /// A call that fails is made so often more at most, where it is made again at once.
 const TIMES: usize = 3;
@@ -43,6 +45,43 @@ pub enum Trouble {
     Unavailable(String),
 }
 
+/// What an error of the client means, whoever made the call: no other place knows the API server's codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ErrorClass {
+    NotFound,
+    AlreadyExists,
+    Conflict,
+    Unauthenticated,
+    Forbidden,
+    Invalid,
+    /// The client does not understand the answer.
+    Unreadable,
+    /// No answer, or one that says to try later.
+    Unavailable,
+}
+
+impl ErrorClass {
+    pub(super) fn of(error: &kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => Self::of_status(status),
+            kube::Error::SerdeError(_) => Self::Unreadable,
+            _ => Self::Unavailable,
+        }
+    }
+
+    pub(super) fn of_status(status: &Status) -> Self {
+        match (status.code, status.reason.as_str()) {
+            (404, _) => Self::NotFound,
+            (409, "AlreadyExists") => Self::AlreadyExists,
+            (409, _) => Self::Conflict,
+            (401, _) => Self::Unauthenticated,
+            (403, _) => Self::Forbidden,
+            (400 | 413 | 422, _) => Self::Invalid,
+            _ => Self::Unavailable,
+        }
+    }
+}
+
 /// How much of the API server's words an error repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Words {
@@ -66,16 +105,13 @@ impl Trouble {
                 None => withheld(error),
             },
         };
-        match error {
-            kube::Error::Api(status) => match (status.code, status.reason.as_str()) {
-                (404, _) => Self::NotFound,
-                (409, "AlreadyExists") => Self::AlreadyExists,
-                (409, _) => Self::Conflict,
-                (401 | 403, _) => Self::Forbidden(why),
-                (400 | 413 | 422, _) => Self::Invalid(why),
-                _ => Self::Unavailable(why),
-            },
-            _ => Self::Unavailable(why),
+        match ErrorClass::of(error) {
+            ErrorClass::NotFound => Self::NotFound,
+            ErrorClass::AlreadyExists => Self::AlreadyExists,
+            ErrorClass::Conflict => Self::Conflict,
+            ErrorClass::Unauthenticated | ErrorClass::Forbidden => Self::Forbidden(why),
+            ErrorClass::Invalid => Self::Invalid(why),
+            ErrorClass::Unreadable | ErrorClass::Unavailable => Self::Unavailable(why),
         }
     }
 
@@ -195,6 +231,30 @@ impl fmt::Display for Trouble {
     }
 }
 
+/// Why somebody could not sign in. Of a command that failed only what it says to people is quoted: what it prints to programs may be a token.
+pub(super) fn sign_in_failed(error: &AuthError) -> String {
+    match error {
+        AuthError::AuthExecRun { cmd, out } => {
+            let said = String::from_utf8_lossy(&out.stderr);
+            let last = said.lines().rev().find(|line| !line.trim().is_empty());
+            let last: String = last
+                .unwrap_or("it says nothing")
+                .trim()
+                .chars()
+                .take(300)
+                .collect();
+            format!(
+                "the kubeconfig's command {cmd:?}, which signs you in, failed ({}): {last}",
+                out.status
+            )
+        }
+        AuthError::AuthExecStart(error) => {
+            format!("the kubeconfig's command, which signs you in, cannot be run: {error}")
+        }
+        other => other.to_string(),
+    }
+}
+
 /// Makes a call, and makes it again where it failed by nobody's refusal: where one thing takes many calls, one that fails would have all of them
 /// made again, and 1Password asked once more. One that has used up its time is not made again. Twice must be as good as once.
 pub async fn insistently<T, F>(call: impl FnMut() -> F) -> Result<T, ApiError>
@@ -213,7 +273,6 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kube::core::Status;
     use rstest::rstest;
 
     const PLANTED: &str = "https://share.example/s#planted-key";
@@ -270,6 +329,26 @@ mod tests {
             .boxed();
         let told = Trouble::of(&kube::Error::Api(error), Words::Refuser).to_string();
         assert!(told.contains(tells) && !told.contains("planted"), "{told}");
+    }
+
+    #[test]
+    fn a_sign_in_that_fails_says_what_the_command_says_to_people() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let out = std::process::Output {
+            status: std::process::ExitStatus::from_raw(255 << 8),
+            stdout: b"{\"token\": \"s3cret\"}".to_vec(),
+            stderr: b"Traceback\nThe SSO session has expired: run aws sso login\n\n".to_vec(),
+        };
+        let error = AuthError::AuthExecRun {
+            cmd: "aws".into(),
+            out: Box::new(out),
+        };
+        let told = sign_in_failed(&error);
+        assert!(
+            told.contains("\"aws\"") && told.ends_with("run aws sso login"),
+            "{told}"
+        );
+        assert!(!told.contains("s3cret"), "{told}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::cache::Key;
+use super::key::Key;
 use crate::api::link_name;
 
 /// One install. Several in a cluster serve different namespaces, and leave each other's alone.

@@ -9,11 +9,12 @@ use kube::core::object::HasStatus;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::cache::{Cache, IsHistory, Key};
+use super::cache::{Cache, IsHistory};
 use super::errors::{ApiError, Trouble};
 use super::index::Marks;
-use super::prune::Keeps;
-use super::told::{Told, Watched};
+use super::key::Key;
+use super::prune::{Keeps, Watched};
+use super::told::Told;
 use super::verbs::{Deleted, Namespaced, Verbs};
 
 /// All that the operator knows of a kind, and can do to its objects. Reads like its [`Cache`].

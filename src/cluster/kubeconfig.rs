@@ -12,7 +12,6 @@ use kube::config::{AuthInfo, Cluster, ExecAuthCluster, Kubeconfig, KubeconfigErr
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::connect::ConnectError;
 use super::proxy::{Environment, ProxyError};
 
 /// What somebody says instead of the kubeconfig; each as kubectl's flag of that name.
@@ -83,6 +82,29 @@ pub enum KubeconfigProblem {
     Proxy(#[from] ProxyError),
 }
 
+/// A kubeconfig that is not usable, or several that are merged.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the kubeconfig {path}: {error}", path = path.display())]
+pub struct UnusableKubeconfig {
+    /// The file, or all of them.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub error: KubeconfigProblem,
+}
+
+impl UnusableKubeconfig {
+    pub(super) fn of(files: &[PathBuf], error: KubeconfigProblem) -> Self {
+        let names: Vec<_> = files
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect();
+        Self {
+            path: names.join(" and ").into(),
+            error,
+        }
+    }
+}
+
 /// The kubeconfigs to read: the one that is named, else those that KUBECONFIG lists, else the one at home. Only where there is none of
 /// them, this may be a pod.
 pub(super) fn files(
@@ -105,11 +127,11 @@ pub(super) fn files(
 }
 
 /// Reads and merges them. As for kubectl, some of a list may be missing; but not all.
-pub(super) fn read(files: &[PathBuf]) -> Result<Kubeconfig, ConnectError> {
+pub(super) fn read(files: &[PathBuf]) -> Result<Kubeconfig, UnusableKubeconfig> {
     let mut merged: Option<Kubeconfig> = None;
     let mut missing = None;
     for path in files {
-        let failed = |error: KubeconfigError| ConnectError::Kubeconfig {
+        let failed = |error: KubeconfigError| UnusableKubeconfig {
             path: path.clone(),
             error: error.into(),
         };
@@ -134,15 +156,6 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Kubeconfig, ConnectError> {
 
 fn is_missing(error: &KubeconfigError) -> bool {
     matches!(error, KubeconfigError::ReadConfig(error, _) if error.kind() == ErrorKind::NotFound)
-}
-
-/// How files that are merged are called in a message.
-pub(super) fn together(files: &[PathBuf]) -> PathBuf {
-    let names: Vec<_> = files
-        .iter()
-        .map(|file| file.display().to_string())
-        .collect();
-    names.join(" and ").into()
 }
 
 /// Makes the configuration of a client.

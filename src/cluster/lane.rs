@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::cache::Key;
+use super::key::Key;
 use crate::plan::observed::Place;
 
 /// When an object was made, in seconds, and what tells it from others of that second.

@@ -15,8 +15,8 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::cache::Key;
-use super::errors::{ApiError, Trouble, Words, insistently};
+use super::errors::{ApiError, ErrorClass, Trouble, Words, insistently};
+use super::key::Key;
 use super::streams;
 use super::verbs::Verbs;
 use crate::plan::boundary::{Memory, PoliciesSeen, PolicyKey, PolicyKind, PolicySeen};
@@ -193,5 +193,5 @@ fn policy_seen(mut object: DynamicObject) -> PolicySeen {
 }
 
 fn is_absent(error: &watcher::Error) -> bool {
-    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
+    matches!(error, watcher::Error::InitialListFailed(error) if ErrorClass::of(error) == ErrorClass::NotFound)
 }

@@ -9,9 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Resource;
 use kube::api::ObjectMeta;
 use kube::core::PartialObjectMeta;
+use serde::de::DeserializeOwned;
 
 use super::link_objects;
-use super::told::Watched;
 use crate::api::{
     AccessDecision, AccessFlow, AccessGrant, AccessRecord, GRANT_UID_LABEL, INSTALL_LABEL,
     INTEGRATION_LABEL, OnePasswordIntegration, RENEW_ANNOTATION, SECRET_LABEL,
@@ -127,6 +127,12 @@ impl Keeps {
     }
 }
 
+/// A kind of whose metadata only so much is kept.
+pub trait Watched: Resource<DynamicType = ()> + DeserializeOwned {
+    /// What is kept of its metadata.
+    const KEEPS: Keeps;
+}
+
 impl Watched for OnePasswordIntegration {
     const KEEPS: Keeps = Keeps::OURS;
 }
@@ -159,7 +165,6 @@ impl Watched for PartialObjectMeta<Namespace> {
 mod tests {
     use super::*;
     use kube::ResourceExt as _;
-    use serde::de::DeserializeOwned;
     use serde_json::{Value, json};
 
     /// An object of which each part that people write is there.

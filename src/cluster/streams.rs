@@ -1,4 +1,4 @@
-//! Streams: one supervised watch each, with a back-off of its own.
+//! Streams: one supervised watch each, with a back-off of its own, and its way into a cache.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -8,9 +8,13 @@ use futures::StreamExt as _;
 use kube::Api;
 use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher;
+use kube::runtime::watcher::Event;
 
-use super::cache::{Cache, Feed};
-use super::told::{Told, Watched};
+use super::cache::{Cache, Listing};
+use super::errors::ErrorClass;
+use super::key::version;
+use super::prune::Watched;
+use super::told::{Told, Undecodable};
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
@@ -97,24 +101,23 @@ pub(super) fn follow<K>(
 }
 
 /// Whether an event shows that a watch works. What a listing begins with does not: it may fail at any page, and would be tried again at once.
-pub(super) fn goes_on<K>(event: &watcher::Event<K>) -> bool {
-    !matches!(event, watcher::Event::Init | watcher::Event::InitApply(_))
+pub(super) fn goes_on<K>(event: &Event<K>) -> bool {
+    !matches!(event, Event::Init | Event::InitApply(_))
 }
 
 /// Whether something was told that was not understood: a watch that goes on would never tell it again.
 fn is_unread(error: &watcher::Error) -> bool {
-    matches!(
-        error,
-        watcher::Error::WatchFailed(kube::Error::SerdeError(_))
-    )
+    matches!(error, watcher::Error::WatchFailed(error) if ErrorClass::of(error) == ErrorClass::Unreadable)
 }
 
 /// Whether the API server says that there is no such namespace, or that the operator has no rights in it.
 fn is_out_of_reach(error: &watcher::Error) -> bool {
     match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => {
-            matches!(status.code, 403 | 404)
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            matches!(
+                ErrorClass::of(error),
+                ErrorClass::Forbidden | ErrorClass::NotFound
+            )
         }
         _ => false,
     }
@@ -148,5 +151,100 @@ fn report(kind: &str, error: &watcher::Error, failing: bool) {
             %error,
             "cannot watch; retrying. Are the custom resource definitions and the operator's roles installed?"
         );
+    }
+}
+
+/// One stream's way into a cache. It owns the objects of one namespace, or all.
+pub(super) struct Feed<K> {
+    cache: Arc<Cache<K>>,
+    scope: Option<String>,
+    listing: Option<Listing<K>>,
+    /// The latest version that was told of since the listing began.
+    told_at: u128,
+    went_back: bool,
+    synced: bool,
+}
+
+impl<K: Watched> Feed<K> {
+    pub(super) fn new(cache: Arc<Cache<K>>, scope: Option<String>) -> Self {
+        Self {
+            cache,
+            scope,
+            listing: None,
+            told_at: 0,
+            went_back: false,
+            synced: false,
+        }
+    }
+
+    /// Takes in what the watch has told. What cannot be decoded counts as not there, whatever was known of it.
+    pub(super) fn take(&mut self, event: Event<Told<K>>) -> Result<(), Undecodable> {
+        match event {
+            Event::Init => {
+                (self.told_at, self.went_back) = (0, false);
+                let again = self.listing.replace(Listing::default()).is_some();
+                self.cache.begin_listing(self.scope.as_deref(), again);
+            }
+            Event::InitApply(told) => {
+                self.told_at = self.told_at.max(version(&told));
+                let object = told.decoded()?;
+                if let Some(listing) = &mut self.listing {
+                    self.cache.list(listing, object);
+                }
+            }
+            Event::InitDone => self.end_listing(),
+            Event::Apply(told) => {
+                self.note(&told);
+                if !told.is_decoded() {
+                    self.cache.end(&told);
+                }
+                self.cache.take(told.decoded()?);
+            }
+            Event::Delete(told) => {
+                self.note(&told);
+                self.cache.end(&told);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the watch has told of something older than before: etcd was restored, and what was told until then need not be so. Only
+    /// a listing tells what there is.
+    pub(super) fn went_back(&self) -> bool {
+        self.went_back
+    }
+
+    fn note(&mut self, told: &Told<K>) {
+        self.went_back |= version(told) < self.told_at;
+        self.told_at = self.told_at.max(version(told));
+    }
+
+    /// All has been told that can be, for now.
+    pub(super) fn count_as_told(&mut self) {
+        if !self.synced {
+            self.synced = true;
+            self.cache.stream_synced();
+        }
+    }
+
+    fn end_listing(&mut self) {
+        let listing = self.listing.take().unwrap_or_default();
+        let news = self.cache.end_listing(self.scope.as_deref(), listing);
+        self.count_as_told();
+        news.iter().for_each(|object| self.cache.tell(object));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl<K: Watched> Cache<K> {
+        /// Takes an object in, as from a watch.
+        pub(crate) fn learn(self: &Arc<Self>, object: K) {
+            let event = Event::Apply(object.into());
+            let mut feed = Feed::new(self.clone(), None);
+            feed.take(event).expect("it is decoded");
+        }
     }
 }

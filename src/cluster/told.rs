@@ -12,23 +12,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::Resource;
 use kube::api::ObjectMeta;
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, IntoDeserializer as _, MapAccess,
-    Visitor,
+    DeserializeSeed, Deserializer, IgnoredAny, IntoDeserializer as _, MapAccess, Visitor,
 };
 use serde::{Deserialize, de};
 
-use super::cache::Key;
-use super::prune::{Keeps, Part};
+use super::key::Key;
+use super::prune::{Keeps, Part, Watched};
 
 /// Labels that are kept of one object are no more than this together: the API server bounds none of them but each by itself, and whoever
 /// may label a namespace could label it a hundred thousand times. One that is labelled more is taken for unknown.
 const LARGEST_TEXTS: usize = 16 * 1024;
-
-/// A kind of whose metadata only so much is kept.
-pub trait Watched: Resource<DynamicType = ()> + DeserializeOwned {
-    /// What is kept of its metadata.
-    const KEEPS: Keeps;
-}
 
 /// An object as it was told of.
 #[derive(Clone, Debug)]

@@ -17,10 +17,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::cache::Key;
-use super::errors::{ApiError, Trouble, Words};
+use super::errors::{ApiError, ErrorClass, Trouble, Words};
+use super::key::Key;
 use super::merge;
-use super::told::{Told, Watched};
+use super::prune::Watched;
+use super::told::Told;
 use crate::telemetry::{ApiCall, Metrics};
 
 /// No call takes longer once it has its turn.
@@ -251,7 +252,7 @@ impl Verbs {
         let call = async {
             match self.send(built(request)).await {
                 Ok(object) => Ok(Some(object)),
-                Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+                Err(error) if ErrorClass::of(&error) == ErrorClass::NotFound => Ok(None),
                 Err(error) => Err(error),
             }
         };

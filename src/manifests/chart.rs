@@ -7,8 +7,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::policies::{EMAIL_VARIABLES, USERNAME_VARIABLES};
-use super::{Boundary, File, ManifestError, files, write_file};
+use super::error::ManifestError;
+use super::files::{File, files, write_file};
+use super::policies::{Boundary, EMAIL_VARIABLES, USERNAME_VARIABLES};
 
 /// What stands for a value until the text is written. No CEL expression has such a word in it.
 const PLACEHOLDER: &str = "KEYLOAN_CHART_VALUE_";

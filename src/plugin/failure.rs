@@ -73,7 +73,7 @@ impl From<ConnectError> for Failure {
                 Self::new(format!("no cluster is configured: {none}"))
                     .next("set KUBECONFIG or pass --kubeconfig, as for kubectl")
             }
-            error @ ConnectError::Kubeconfig { .. } => Self::new(error.to_string())
+            error @ ConnectError::Kubeconfig(_) => Self::new(error.to_string())
                 .next("mend it, or name another one with KUBECONFIG or --kubeconfig"),
             error @ (ConnectError::Flags(_) | ConnectError::Said(_)) => {
                 Self::usage(error.to_string())
@@ -154,14 +154,15 @@ fn explain(refused: Refused) -> (String, Option<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::KubeconfigProblem;
+    use crate::cluster::{KubeconfigProblem, UnusableKubeconfig};
 
     #[test]
     fn a_kubeconfig_that_is_of_no_use_is_named_with_what_is_wrong() {
-        let failure = Failure::from(ConnectError::Kubeconfig {
+        let unusable = UnusableKubeconfig {
             path: "/home/alice/.kube/config".into(),
             error: KubeconfigProblem::NoContext,
-        });
+        };
+        let failure = Failure::from(ConnectError::Kubeconfig(unusable));
         assert_eq!(
             failure.message,
             "cannot use the kubeconfig /home/alice/.kube/config: no context is current: choose one with `kubectl config use-context NAME` or --context"

@@ -3,7 +3,9 @@
 use super::tests::{key, object, seen, tell, wrote};
 use super::*;
 use crate::cluster::index::unmarked;
+use crate::cluster::streams::Feed;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt as _;
 use kube::runtime::watcher::Event;
 use std::sync::Mutex;
 

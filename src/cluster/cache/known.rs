@@ -6,9 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kube::Resource;
 
-use super::Key;
 use super::shelf::{IsHistory, Shelf};
 use crate::cluster::index::{Index, Mark, Marks};
+use crate::cluster::key::{Key, version};
 use crate::cluster::lane::{Line, Rank};
 use crate::plan::observed::Place;
 
@@ -29,7 +29,7 @@ pub(super) struct Known<K> {
 }
 
 /// What a listing has told so far.
-pub(super) struct Listing<K> {
+pub(in crate::cluster) struct Listing<K> {
     objects: HashMap<Key, Arc<K>>,
     shelf: Shelf,
     /// The latest version of an object in it.
@@ -353,14 +353,4 @@ fn in_scope(scope: Option<&str>, key: &Key) -> bool {
 
 fn is(object: &impl Resource, uid: &str) -> bool {
     object.meta().uid.as_deref() == Some(uid)
-}
-
-/// Resource versions are decimal numbers that grow (since Kubernetes 1.35 by contract, before that in fact).
-pub(super) fn version(object: &impl Resource) -> u128 {
-    object
-        .meta()
-        .resource_version
-        .as_deref()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0)
 }

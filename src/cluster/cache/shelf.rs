@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::Key;
+use crate::cluster::key::Key;
 
 /// Until when an object is history, as things are now; `None` if somebody has to look at it.
 pub type IsHistory<K> = Box<dyn Fn(&K) -> Option<Timestamp> + Send + Sync>;

@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::cluster::index::{Marked, marked};
-use crate::cluster::told::Watched;
+use crate::cluster::key::version;
+use crate::cluster::prune::Watched;
+use crate::cluster::streams::Feed;
 use k8s_openapi::api::core::v1::ConfigMap;
-use known::version;
+use kube::ResourceExt as _;
 use kube::runtime::watcher::Event;
 use std::sync::Mutex;
 

@@ -11,7 +11,7 @@ use kube::config::{Kubeconfig, KubeconfigError};
 use super::certificate::OwnCertificate;
 use super::{Person, TIMEOUT};
 use crate::cluster::connect::{self, ConnectError};
-use crate::cluster::kubeconfig::{self, KubeconfigProblem, Overrides};
+use crate::cluster::kubeconfig::{self, KubeconfigProblem, Overrides, UnusableKubeconfig};
 
 /// By what name the API server's logs know this program.
 const USER_AGENT: &str = concat!("kubectl-keyloan/", env!("CARGO_PKG_VERSION"));
@@ -50,10 +50,7 @@ fn config(access: &PersonAccess) -> Result<Config, ConnectError> {
     let said = &access.overrides;
     let failed = |error: KubeconfigProblem, files: &[PathBuf]| match &said.context {
         Some(context) if access.kubeconfig.is_none() => unusable(context, error),
-        _ => ConnectError::Kubeconfig {
-            path: kubeconfig::together(files),
-            error,
-        },
+        _ => UnusableKubeconfig::of(files, error).into(),
     };
     match files(access, set.as_deref(), home)? {
         Some(files) => {

@@ -4,10 +4,8 @@
 
 mod access;
 mod certificate;
-mod link;
+mod objects;
 mod refused;
-mod see;
-mod write;
 
 use std::time::Duration;
 
@@ -23,10 +21,8 @@ use crate::api::{GROUP, Identity, LONGEST_GROUP, MOST_GROUPS, PrincipalName, VER
 use certificate::OwnCertificate;
 
 pub use access::PersonAccess;
-pub use link::Link;
-pub(super) use refused::sign_in_failed;
+pub use objects::{Change, Link, Scope};
 pub use refused::{CallError, Refused};
-pub use see::{Change, Scope};
 
 /// No call takes longer, unless the person says so.
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -4,6 +4,8 @@ use kube::client::AuthError;
 use kube::core::Status;
 use rustls::CertificateError;
 
+use crate::cluster::errors::{ErrorClass, sign_in_failed};
+
 /// A call that a person made in vain. The plugin says it in words, with what to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallError {
@@ -73,24 +75,28 @@ impl Refused {
     pub(super) fn by(status: Status) -> Self {
         let kind = status.details.as_ref().map_or("", |d| d.kind.as_str());
         let message = status.message.clone();
-        match (status.code, status.reason.as_str()) {
-            (404, _) if kind == "namespaces" => Self::NoNamespace(
+        match ErrorClass::of_status(&status) {
+            ErrorClass::NotFound if kind == "namespaces" => Self::NoNamespace(
                 status
                     .details
                     .as_ref()
                     .map_or_else(String::new, |d| d.name.clone()),
             ),
-            (404, _) if kind.is_empty() || message.contains("could not find the requested") => {
+            ErrorClass::NotFound
+                if kind.is_empty() || message.contains("could not find the requested") =>
+            {
                 Self::NotInstalled
             }
-            (404, _) => Self::NotFound,
-            (409, "AlreadyExists") => Self::AlreadyExists,
-            (409, _) => Self::Conflict,
-            (401, _) => Self::NotSignedIn(message),
-            (403 | 422, _) if message.contains(DENIED) => Self::Policy(words_of_policy(&message)),
-            (403, _) => Self::NoRight(message),
-            (400 | 413 | 422, _) => Self::Invalid(complaints(&status)),
-            _ => Self::Unavailable(message),
+            ErrorClass::NotFound => Self::NotFound,
+            ErrorClass::AlreadyExists => Self::AlreadyExists,
+            ErrorClass::Conflict => Self::Conflict,
+            ErrorClass::Unauthenticated => Self::NotSignedIn(message),
+            ErrorClass::Forbidden | ErrorClass::Invalid if message.contains(DENIED) => {
+                Self::Policy(words_of_policy(&message))
+            }
+            ErrorClass::Forbidden => Self::NoRight(message),
+            ErrorClass::Invalid => Self::Invalid(complaints(&status)),
+            ErrorClass::Unreadable | ErrorClass::Unavailable => Self::Unavailable(message),
         }
     }
 }
@@ -126,30 +132,6 @@ fn complaints(status: &Status) -> Vec<String> {
         found.push(status.message.clone());
     }
     found
-}
-
-/// Why somebody could not sign in. Of a command that failed only what it says to people is quoted: what it prints to programs may be a token.
-pub(in crate::cluster) fn sign_in_failed(error: &AuthError) -> String {
-    match error {
-        AuthError::AuthExecRun { cmd, out } => {
-            let said = String::from_utf8_lossy(&out.stderr);
-            let last = said.lines().rev().find(|line| !line.trim().is_empty());
-            let last: String = last
-                .unwrap_or("it says nothing")
-                .trim()
-                .chars()
-                .take(300)
-                .collect();
-            format!(
-                "the kubeconfig's command {cmd:?}, which signs you in, failed ({}): {last}",
-                out.status
-            )
-        }
-        AuthError::AuthExecStart(error) => {
-            format!("the kubeconfig's command, which signs you in, cannot be run: {error}")
-        }
-        other => other.to_string(),
-    }
 }
 
 /// Why a certificate of the API server is not trusted, if that is the error.
@@ -210,26 +192,6 @@ mod tests {
             r#"{"code": 403, "reason": "Forbidden", "message": "accessgrants.keyloan.dev is forbidden: User \"erin\" cannot create resource"}"#,
         );
         assert!(matches!(Refused::by(right), Refused::NoRight(_)));
-    }
-
-    #[test]
-    fn a_sign_in_that_fails_says_what_the_command_says_to_people() {
-        use std::os::unix::process::ExitStatusExt as _;
-        let out = std::process::Output {
-            status: std::process::ExitStatus::from_raw(255 << 8),
-            stdout: b"{\"token\": \"s3cret\"}".to_vec(),
-            stderr: b"Traceback\nThe SSO session has expired: run aws sso login\n\n".to_vec(),
-        };
-        let error = AuthError::AuthExecRun {
-            cmd: "aws".into(),
-            out: Box::new(out),
-        };
-        let told = sign_in_failed(&error);
-        assert!(
-            told.contains("\"aws\"") && told.ends_with("run aws sso login"),
-            "{told}"
-        );
-        assert!(!told.contains("s3cret"), "{told}");
     }
 
     #[test]

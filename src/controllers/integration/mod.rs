@@ -21,6 +21,7 @@ use crate::telemetry::Metrics;
 use super::boundary::Boundary;
 use super::registry::{Entry, Registry};
 use super::session::OnBehalf;
+use token::{Tokens, secret_of};
 
 /// What passes over integrations share.
 pub struct Integrations {
@@ -67,9 +68,9 @@ impl Integrations {
                 return;
             };
             let secret = Key::of(secret);
-            let concerned = cluster.integrations.select(|integration| {
-                token::secret_of(integration).is_some_and(|(key, _)| key == secret)
-            });
+            let concerned = cluster
+                .integrations
+                .select(|integration| secret_of(integration).is_some_and(|(key, _)| key == secret));
             concerned
                 .iter()
                 .for_each(|integration| ask.ask(Key::of(integration.as_ref())));
@@ -91,7 +92,13 @@ impl Integrations {
             return Outcome::Gone;
         };
         let entry = self.registry.entry(&key);
-        let token = self.token(&integration, &entry).await;
+        let tokens = Tokens {
+            cluster: &self.cluster,
+            registry: &self.registry,
+            allowed_origins: &self.allowed_origins,
+            passes: &self.passes,
+        };
+        let token = tokens.seen(&integration, &entry).await;
         let unreadable = matches!(token, TokenSeen::Unreadable { .. });
         let Plan {
             effect,

@@ -7,12 +7,12 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use zeroize::Zeroizing;
 
-use super::Integrations;
 use crate::api::OnePasswordIntegration;
-use crate::cluster::{ApiError, Key, SecretMark};
-use crate::controllers::registry::{Entry, Held, SecretVersion};
-use crate::onepassword::{ServiceAccountToken, TokenError};
+use crate::cluster::{ApiError, Cluster, Key, SecretMark};
+use crate::controllers::registry::{Entry, Held, Registry, SecretVersion};
+use crate::onepassword::{AllowedOrigins, ServiceAccountToken, TokenError};
 use crate::plan::integration::{TokenClaim, TokenSeen, token_claim};
+use crate::runtime::Passes;
 
 /// The Secret that an integration names, and the key in it.
 pub(super) fn secret_of(integration: &OnePasswordIntegration) -> Option<(Key, String)> {
@@ -27,9 +27,18 @@ pub(super) fn secret_of(integration: &OnePasswordIntegration) -> Option<(Key, St
 /// What a Secret holds, by its keys: overwritten when it goes.
 type Values = BTreeMap<String, Zeroizing<Vec<u8>>>;
 
-impl Integrations {
+/// What it takes to find an integration's token.
+pub(super) struct Tokens<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) registry: &'a Registry,
+    pub(super) allowed_origins: &'a AllowedOrigins,
+    /// The queue of the integrations: a session may ask for a pass over its own.
+    pub(super) passes: &'a Passes<Key>,
+}
+
+impl Tokens<'_> {
     /// What the token Secret is good for. Reads it if it may be read and has changed.
-    pub(super) async fn token(
+    pub(super) async fn seen(
         &self,
         integration: &OnePasswordIntegration,
         entry: &Entry,
@@ -120,12 +129,13 @@ impl Integrations {
                 key: key.clone(),
                 keys: values.keys().cloned().collect(),
             }),
-            Some(bytes) => ServiceAccountToken::parse(bytes, &self.allowed_origins).map_err(
-                |error| match error {
+            Some(bytes) => {
+                ServiceAccountToken::parse(bytes, self.allowed_origins).map_err(|error| match error
+                {
                     TokenError::Malformed { .. } => TokenSeen::Malformed(error.to_string()),
                     TokenError::ForeignOrigin { .. } => TokenSeen::ForeignOrigin(error.to_string()),
-                },
-            ),
+                })
+            }
         };
         let from = SecretVersion {
             uid: read.metadata.uid.clone(),

@@ -1,7 +1,7 @@
 //! What only the operator may write, who may point an integration at a token, and what no object may hold.
 
 use super::{
-    Boundary,
+    boundary::Boundary,
     ownership::{no_new_finalizers, no_new_owners, written_as_it_is},
     policy::{Policy, Rule, Scope},
 };

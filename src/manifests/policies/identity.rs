@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Boundary,
+    boundary::Boundary,
     policy::{Policy, Rule, Scope},
 };
 use crate::api::{

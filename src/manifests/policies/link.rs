@@ -2,7 +2,7 @@
 //! nobody any right but the one to read one link.
 
 use super::{
-    Boundary,
+    boundary::Boundary,
     policy::{Policy, Rule, Scope, same},
 };
 use crate::api::{LINK_KEYS, LINK_PREFIX, LINK_TYPE, SECRET_LABEL};

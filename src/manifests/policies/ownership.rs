@@ -4,7 +4,7 @@
 //! labels has no room left for its status.
 
 use super::{
-    Boundary,
+    boundary::Boundary,
     identity::may_revoke,
     policy::{Policy, Rule, Scope, same},
 };

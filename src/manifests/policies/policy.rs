@@ -10,7 +10,7 @@ use kube::api::ObjectMeta;
 use serde_json::Value;
 
 use crate::api::{GROUP, VERSION};
-use crate::manifests::ManifestError;
+use crate::manifests::error::ManifestError;
 
 /// One validating policy.
 pub struct Policy {

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use wasmtime::{Caller, Error, Linker, Result, StoreLimits};
 use zeroize::Zeroizing;
 
-use super::UnixClock;
 use super::egress::{Egress, Reply, Request};
 use super::heap::Heap;
+use super::options::UnixClock;
 
 /// Extism's functions.
 const EXTISM: &str = "extism:host/env";

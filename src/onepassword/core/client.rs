@@ -8,16 +8,27 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
+use wasmtime::InstancePre;
 
-use super::Shared;
+use super::abi::Host;
 use super::egress::{Egress, Journal};
+use super::options::{CoreOptions, UnixClock};
 use super::sandbox::{Export, Reply, Sandbox};
-use super::ticker::Running;
+use super::ticker::{Running, Ticker};
 use crate::onepassword::calls::{self, Invocation, Json};
 use crate::onepassword::{
     Answer, CallError, Fault, Item, ItemId, ItemOverview, OnePassword, Problem, Refusal,
     ServiceAccountToken, SharePolicy, ShareTerms, ShareUrl, Stage, Vault, VaultId,
 };
+
+/// What all accounts have in common.
+pub(super) struct Shared {
+    pub(super) core: InstancePre<Host>,
+    pub(super) ticker: Ticker,
+    pub(super) http: reqwest::Client,
+    pub(super) options: CoreOptions,
+    pub(super) clock: UnixClock,
+}
 
 /// An account that runs the core.
 pub(super) struct Account {

@@ -15,8 +15,9 @@ use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::options::{CoreOptions, UnixClock};
 use super::silence::Silence;
-use super::{CoreOptions, UnixClock, trust};
+use super::trust;
 use crate::onepassword::{Exchange, NoAnswer, Origin, Outcome, Route};
 
 /// 1Password may ask us to wait for less, or for a time that is over: what it has just limited is not sent again at once.

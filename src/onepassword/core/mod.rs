@@ -4,7 +4,7 @@
 //! * `sandbox`: one instance of it, with caps on memory and CPU time; `ticker` is the clock behind the latter.
 //! * `abi` and `heap`: what the core finds outside.
 //! * `egress`: the only way out, to the token's own origin.
-//! * `client`: the port's account: signs in, asks, drops what broke or idles.
+//! * `client`: the port's account: signs in, asks, drops what broke or idles; `options` are the bounds that it is held to.
 //!
 //! The core is not trusted with more than its token: what it says is checked, what it asks for is bounded, and if it
 //! breaks only its own integration notices.
@@ -14,72 +14,25 @@ pub mod artifact;
 mod client;
 mod egress;
 mod heap;
+mod options;
 mod sandbox;
 mod silence;
 mod ticker;
 mod trust;
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use jiff::Timestamp;
-use wasmtime::InstancePre;
 
 pub use artifact::{ArtifactError, CompiledCore};
+pub use options::{CoreOptions, UnixClock};
 pub use sandbox::engine_config;
 
 use super::{Accounts, OnePassword, ServiceAccountToken};
-use client::Account;
+use client::{Account, Shared};
 use ticker::Ticker;
-
-/// Where the core gets the time from.
-pub type UnixClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// The bounds that every account is held to.
-#[derive(Debug, Clone)]
-pub struct CoreOptions {
-    /// A whole call: waiting for earlier calls on the same account, signing in, all requests.
-    pub call_timeout: Duration,
-    /// One HTTP exchange, from connecting to the last byte.
-    pub exchange_timeout: Duration,
-    /// Making a connection.
-    pub connect_timeout: Duration,
-    /// The largest answer, in bytes; a vault's list and an item come in one answer each.
-    pub max_response: usize,
-    /// The core's memory, and again its heap on the host's side, in bytes.
-    pub max_memory: usize,
-    /// CPU time of one call. Signing in takes half a second of it on a usual machine.
-    pub cpu_time: Duration,
-    /// How long an unused client stays signed in.
-    pub idle_timeout: Duration,
-}
-
-impl Default for CoreOptions {
-    fn default() -> Self {
-        Self {
-            call_timeout: Duration::from_secs(30),
-            exchange_timeout: Duration::from_secs(20),
-            connect_timeout: Duration::from_secs(10),
-            max_response: 16 << 20,
-            max_memory: 64 << 20,
-            cpu_time: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(10 * 60),
-        }
-    }
-}
 
 /// Makes accounts that run the core, each in a sandbox of its own.
 pub struct CoreAccounts {
     shared: Arc<Shared>,
-}
-
-/// What all accounts have in common.
-struct Shared {
-    core: InstancePre<abi::Host>,
-    ticker: Ticker,
-    http: reqwest::Client,
-    options: CoreOptions,
-    clock: UnixClock,
 }
 
 /// Why the host of the core could not be set up.

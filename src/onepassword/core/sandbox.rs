@@ -6,10 +6,11 @@ use wasmtime::{
 };
 use zeroize::Zeroizing;
 
+use super::abi;
 use super::egress::{Egress, Foreign};
 use super::heap::Heap;
+use super::options::{CoreOptions, UnixClock};
 use super::ticker::SLICE;
-use super::{CoreOptions, UnixClock, abi};
 use crate::onepassword::Fault;
 
 /// The core has one table, of 2,305 functions, which does not grow; a later release may have a larger one.

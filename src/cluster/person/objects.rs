@@ -1,12 +1,19 @@
-//! What a person sees: objects, lists of them, and how they change.
+//! What a person reads, watches and writes: objects, lists of them, and the link of a loan.
 
 use futures::{Stream, StreamExt as _};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
+use secrecy::SecretString;
+use serde_json::json;
 
 use super::{CallError, Person, Refused, called};
 use crate::cluster::{Namespaced, streams};
+
+/// Under this name the API server keeps who set a field.
+const FIELD_MANAGER: &str = "kubectl-keyloan";
 
 /// Where to look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +33,17 @@ pub enum Change<K> {
     Gone(K),
     /// All that is there has been told.
     AllSeen,
+}
+
+/// What a link's Secret holds.
+#[derive(Debug)]
+pub struct Link {
+    /// The share link; its URL carries the key.
+    pub url: SecretString,
+    /// Which link of the loan it is, from 1.
+    pub sequence: u32,
+    /// How to use what was lent.
+    pub access_details: Option<String>,
 }
 
 impl Person {
@@ -82,6 +100,63 @@ impl Person {
             };
             futures::future::ready(change)
         })
+    }
+
+    /// Reads the link from the Secret of this name, which only the borrower may read.
+    pub async fn link(&self, namespace: &str, secret: &str) -> Result<Link, CallError> {
+        let api = self.api::<Secret>(namespace);
+        let object = called::<Secret>(namespace, secret);
+        let stored = self
+            .bounded("read", object.clone(), api.get(secret))
+            .await?;
+        let mut data = stored.data.unwrap_or_default();
+        let mut text = |key: &str| {
+            let ByteString(bytes) = data.remove(key)?;
+            String::from_utf8(bytes).ok()
+        };
+        let unreadable = || CallError {
+            verb: "read",
+            object: object.clone(),
+            refused: Refused::Unavailable("it holds no link".into()),
+        };
+        Ok(Link {
+            url: text("url").ok_or_else(unreadable)?.into(),
+            sequence: text("sequence").and_then(|n| n.parse().ok()).unwrap_or(0),
+            access_details: text("accessDetails"),
+        })
+    }
+
+    /// Creates an object, by its name or by one that the API server makes up from `generateName`.
+    pub async fn create<K: Namespaced>(&self, namespace: &str, object: &K) -> Result<K, CallError> {
+        let parameters = PostParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PostParams::default()
+        };
+        let meta = object.meta();
+        let name = meta.name.as_ref().or(meta.generate_name.as_ref());
+        let called = called::<K>(namespace, name.map_or("", String::as_str));
+        let api = self.api::<K>(namespace);
+        self.bounded("create", called, api.create(&parameters, object))
+            .await
+    }
+
+    /// Sets an annotation on the object of this uid, and on no later one of its name.
+    pub async fn annotate<K: Namespaced>(
+        &self,
+        (namespace, name, uid): (&str, &str, &str),
+        key: &str,
+        value: &str,
+    ) -> Result<K, CallError> {
+        let patch = json!({ "metadata": { "uid": uid, "annotations": { key: value } } });
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..PatchParams::default()
+        };
+        let api = self.api::<K>(namespace);
+        let patch = Patch::Merge(&patch);
+        let call = api.patch(name, &parameters, &patch);
+        self.bounded("annotate", called::<K>(namespace, name), call)
+            .await
     }
 
     fn in_scope<K: Namespaced>(&self, scope: &Scope) -> Api<K> {
