@@ -1,5 +1,6 @@
 //! The controllers: each observes, has the plan decide, does at most one thing, and says how it stands.
 
+mod answers;
 pub mod boundary;
 pub mod decision;
 pub mod flow;
@@ -12,6 +13,5 @@ mod session;
 pub mod sweep;
 mod turns;
 pub mod usage;
-mod words;
 
 pub use quotas::Quotas;

@@ -17,7 +17,8 @@ use crate::plan::loan::over_at;
 use crate::plan::observed::{IntegrationSeen, LinkSeen, Observed};
 use crate::plan::record::is_of_a_loan;
 
-use super::{LoanKey, Loans, requester_of};
+use super::key::LoanKey;
+use super::loans::{Loans, integration_of, requester_of};
 
 /// Of each person and kind of decision so many are heard on one request, the newest: whoever makes more buries their own only.
 const HEARD: usize = 10;
@@ -77,7 +78,7 @@ impl Loans {
             decisions,
             ..Observed::default()
         };
-        let integration = super::integration_of(key, &seen);
+        let integration = integration_of(key, &seen);
         seen.integration = self.integration_seen(&integration, key, &seen);
         seen.flows = self.cluster.flows.select(|flow| {
             flow.namespace().as_deref() == Some(&key.ledger)
@@ -87,7 +88,7 @@ impl Loans {
             (seen.usage, seen.ahead) = self.usage(key, grant, &seen.flows);
         }
         if seen.grant.is_none() && seen.record.is_none() && !seen.history {
-            let gone = self.gone.seen(key, self.clock.now());
+            let gone = self.deleted.seen(key, self.clock.now());
             seen.gone = gone.map(|(grant, _)| grant);
         }
         seen.denials = self.denials(key, &seen);

@@ -1,14 +1,20 @@
 //! How many objects a pass looks at: what one person makes, however much, is no work for the passes of others.
 
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 
-use super::rivals::Rivals;
-use super::*;
-use crate::api::{AccessDecision, AccessFlow, OnePasswordIntegration};
+use super::waiting::WaitingRequests;
+use super::{LoanKey, Loans};
+use crate::api::{AccessDecision, AccessFlow, AccessGrant, OnePasswordIntegration};
+use crate::cluster::{Cluster, Key};
+use crate::controllers::boundary::Boundary;
+use crate::controllers::registry::Registry;
 use crate::manifests::Releases;
 use crate::onepassword::{Accounts, OnePassword, ServiceAccountToken};
-use crate::runtime::{Class, Supervisor, Urgency};
+use crate::plan::observed::Observed;
+use crate::runtime::{Class, Clock, Outcome, Passes, Supervisor, Urgency};
 use crate::telemetry::Metrics;
+use kube::ResourceExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -299,7 +305,7 @@ async fn a_new_request_has_none_of_its_requesters_others_looked_at() {
     for number in 0..50 {
         let waits = request("mallory", number, no_place_by(&["oncall"]));
         let key = LoanKey::of_grant(&waits);
-        loans.rivals.note(&key, &waits, waits.status.as_ref());
+        loans.waiting.note(&key, &waits, waits.status.as_ref());
         loans.cluster.grants.cache().learn(waits);
     }
     assert_eq!(until(50).await, 50);
@@ -325,7 +331,7 @@ fn no_place_by(flows: &[&str]) -> Value {
 
 #[test]
 fn a_place_is_offered_to_the_first_in_line_for_it_and_then_to_the_next() {
-    let rivals = Rivals::default();
+    let rivals = WaitingRequests::default();
     let waits = |number, flows: &[&str]| {
         let grant = request("mallory", number, no_place_by(flows));
         let key = LoanKey::of_grant(&grant);

@@ -1,4 +1,5 @@
-//! What wakes a loan: each change that its plan depends on has it looked at again, so that nothing has to be asked again and again.
+//! What wakes a loan, and how urgent a pass over it is: each change that its plan depends on has it looked at again, so that nothing is
+//! polled.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
@@ -8,15 +9,21 @@ use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 
 use crate::api::{
-    AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration, Phase,
+    AccessDecision, AccessFlow, AccessGrant, AccessRecord, Decision, OnePasswordIntegration, Phase,
 };
 use crate::cluster::link_objects::grant_uid;
 use crate::cluster::{Key, Mark, SecretMark, ledger_of};
+use crate::plan::links::Links;
+use crate::plan::loan::over_at;
 use crate::plan::over::is_turned_away;
 use crate::plan::record::is_of_a_loan;
-use crate::runtime::Passes;
+use crate::runtime::{Class, Passes, Urgency};
 
-use super::{LoanKey, Loans};
+use super::key::LoanKey;
+use super::loans::Loans;
+
+/// So many decisions of each person are looked at.
+const LOOKED_AT: usize = 1;
 
 impl Loans {
     /// Has a loan looked at whenever something changes that its plan depends on. Subscribe before the watches start.
@@ -105,7 +112,7 @@ impl Loans {
         let is_recorded = self.cluster.records.get(&key.record()).is_some()
             || self.cluster.records.is_history(&key.record());
         if !is_there && !is_recorded {
-            self.gone.note(key.clone(), grant, self.clock.now());
+            self.deleted.note(key.clone(), grant, self.clock.now());
             self.ask(key);
         }
     }
@@ -138,18 +145,8 @@ impl Loans {
         let named = Key::new(namespace, &decision.spec.grant);
         let there = self.cluster.grants.get(&named);
         let there = there.map(|grant| LoanKey::of_grant(&grant));
-        let gone = self.gone.of_uid(&decision.spec.grant_uid);
+        let gone = self.deleted.of_uid(&decision.spec.grant_uid);
         there.into_iter().chain(gone).collect()
-    }
-
-    /// Has the first of the requests looked at that wait until this person has less, by this flow of that namespace or, without, by any.
-    pub(super) fn ask_rivals(&self, requester: &str, flow: Option<(&str, &str)>) {
-        self.ask_each(self.rivals.first(requester, flow));
-    }
-
-    /// Has each of these looked at.
-    pub(super) fn ask_each(&self, keys: impl IntoIterator<Item = LoanKey>) {
-        keys.into_iter().for_each(|key| self.ask(key));
     }
 
     /// Has those looked at that are not loans yet.
@@ -175,17 +172,50 @@ impl Loans {
             .for_each(|grant| self.ask(LoanKey::of_grant(grant)));
     }
 
-    /// Has this loan looked at, for which has come what it waited for.
-    pub(super) fn go_on(&self, key: LoanKey) {
-        if let Some(passes) = self.passes.get() {
-            passes.go_on(key);
+    /// Of a pass over this loan, by what is known of it without looking further.
+    pub fn class(&self, key: &LoanKey) -> Class {
+        let record = self.cluster.records.get(&key.record());
+        let Some(record) = record.filter(|record| is_of_a_loan(&record.spec)) else {
+            if self.cluster.records.is_history(&key.record()) {
+                return Class::of(Urgency::Routine);
+            }
+            let grant = self.cluster.grants.get(&key.grant);
+            let requester = grant.and_then(|grant| Some(grant.spec.requester.clone()?.username));
+            return Class {
+                urgency: Urgency::Request,
+                owner: requester.unwrap_or_default(),
+            };
+        };
+        Class {
+            urgency: self.of_loan(key, &record),
+            owner: record.spec.requester.username.clone(),
         }
     }
 
-    /// Has this loan looked at.
-    pub(super) fn ask(&self, key: LoanKey) {
-        if let Some(passes) = self.passes.get() {
-            passes.ask(key);
+    fn of_loan(&self, key: &LoanKey, record: &AccessRecord) -> Urgency {
+        let secret_is_there = || self.cluster.secrets.get(&self.link(key)).is_some();
+        if record.spec.end.is_some() {
+            return match secret_is_there() {
+                true => Urgency::Ending,
+                false => Urgency::Routine,
+            };
+        }
+        let grant = self.cluster.grants.get(&key.grant);
+        let is_there = grant.is_some_and(|grant| {
+            grant.uid().as_deref() == Some(&key.uid) && grant.metadata.deletion_timestamp.is_none()
+        });
+        let on_it = Mark::GrantNamed(key.grant.clone());
+        let decisions = self.cluster.decisions.newest(&on_it, LOOKED_AT);
+        let is_to_end = decisions.iter().any(|decision| {
+            decision.spec.decision == Decision::Revoke && decision.spec.grant_uid == key.uid
+        });
+        let now = self.clock.now();
+        if !is_there || is_to_end || over_at(record, now) <= now {
+            return Urgency::Ending;
+        }
+        match Links::of(&record.spec).open() {
+            Some(_) => Urgency::HandOver,
+            None => Urgency::Renewal,
         }
     }
 }

@@ -8,8 +8,8 @@ use kube::ResourceExt;
 
 use crate::api::{AccessRecord, LinkLifetime, LinkOutcome, LinkRecord, Resolved, Time};
 use crate::cluster::link_objects::LinkFacts;
-use crate::cluster::{API_TIMEOUT, ApiError, Trouble};
-use crate::controllers::words::{link_lifetime, share_lifetime};
+use crate::cluster::{API_TIMEOUT, ApiError, Key, Trouble};
+use crate::controllers::answers::{failure_of, link_lifetime, share_lifetime};
 use crate::onepassword::{
     CallError, Effect, Item, ItemId, OnePassword, Recipients, SharePolicy, ShareTerms, VaultId,
 };
@@ -17,49 +17,14 @@ use crate::plan::effect::IssueLink;
 use crate::plan::inventory::ItemSeen;
 use crate::plan::items::item_matches;
 use crate::plan::links::{latest_end, whole_second};
-use crate::plan::observed::Observed;
 use crate::plan::retry::Failure;
 use crate::plan::terms::length;
 
-use super::link_place::LinkPlace;
-use super::memory::Memory;
-use super::words::failure_of;
-use super::{LoanKey, Loans, integration_of};
-
-/// What a pass that issues a link has at hand.
-pub struct Issuing {
-    /// The controller.
-    pub loans: Arc<Loans>,
-    /// Which loan.
-    pub key: LoanKey,
-    /// What the plan was made from.
-    pub seen: Observed,
-    /// What is remembered of the loan.
-    pub memory: Arc<Memory>,
-}
-
-/// All that 1Password has to tell before a link is shared.
-pub(super) struct Ready {
-    account: Arc<dyn OnePassword>,
-    /// How far 1Password's clock is known to be ahead of ours.
-    pub(super) clock_ahead: SignedDuration,
-    pub(super) item: Item,
-    policy: Arc<SharePolicy>,
-    pub(super) lifetime: LinkLifetime,
-    recipients: Recipients,
-}
+use super::issuing::{Issuing, Ready};
+use super::place::LinkPlace;
+use crate::controllers::loan::loans::integration_of;
 
 impl Issuing {
-    /// For this loan, of which this is known.
-    pub fn of(loans: &Arc<Loans>, key: &LoanKey, seen: Observed) -> Self {
-        Self {
-            loans: loans.clone(),
-            key: key.clone(),
-            seen,
-            memory: loans.memories.of(&key.uid),
-        }
-    }
-
     /// Issues a link. The inner error says why 1Password gave none; the outer one that Kubernetes could not be asked or told.
     pub async fn issue(
         self: Arc<Self>,
@@ -91,6 +56,23 @@ impl Issuing {
         // On the heap: it is large, and would be moved about on the stack.
         let link = Box::pin(async move { me.make(&issue, ready, &place).await });
         tasks.finish(name, link).await.unwrap_or(Ok(Ok(())))
+    }
+
+    /// Reads the decisions on which the first link rests from the API server itself, so that the plan that is made next counts what is there.
+    async fn read_decisions_again(&self, issue: &IssueLink) -> Result<(), ApiError> {
+        if issue.item_version.is_some() {
+            return Ok(());
+        }
+        let grant = &self.key.grant;
+        let names = issue
+            .decisions
+            .iter()
+            .filter_map(|counted| counted.name.as_ref());
+        for name in names {
+            let key = Key::new(&grant.namespace, name);
+            self.loans.cluster.decisions.live(&key).await?;
+        }
+        Ok(())
     }
 
     /// Writes the intent, shares, and hands the link over.

@@ -13,7 +13,7 @@ use crate::plan::links::latest_end;
 use crate::plan::observed::Usage;
 use crate::plan::record;
 
-use super::issue::{Issuing, Ready};
+use super::issuing::{Issuing, Ready};
 
 impl Issuing {
     /// Writes the intent: with the record's creation, or into the record. `None` where the flow's limit is reached in the meantime.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::issue::Issuing;
-use super::words::failure_of;
-use super::{LoanKey, Loans, Meanwhile, integration_of, requester_of};
+use super::issuing::Issuing;
 use crate::api::{AccessGrantStatus, AccessRecord};
 use crate::cluster::ApiError;
+use crate::controllers::answers::failure_of;
+use crate::controllers::loan::key::LoanKey;
+use crate::controllers::loan::loans::{Loans, integration_of, requester_of};
 use crate::controllers::registry::{Asker, AtWork, Search, TurnTaken};
 use crate::controllers::turns::Order;
 use crate::plan::effect::IssueLink;
@@ -22,9 +23,21 @@ use crate::runtime::Outcome;
 /// A link that is not there so long after it could be made is said to be on its way: that is a write more.
 const SAID_AFTER: Duration = Duration::from_secs(1);
 
+/// What belongs to a plan with an effect, besides that.
+pub struct Meanwhile {
+    /// How the grant stands while it is done.
+    pub(in crate::controllers::loan) status: Option<AccessGrantStatus>,
+    /// When the loan is looked at again at the latest.
+    pub(in crate::controllers::loan) wake: Option<Timestamp>,
+    /// The plan was made from what was known then.
+    pub(in crate::controllers::loan) since: Timestamp,
+    /// A turn at 1Password, if one has come up. If it is not wanted any more, it is the next one's.
+    pub(in crate::controllers::loan) come_up: Option<AtWork>,
+}
+
 impl Loans {
     /// Issues a link if there is a turn for it: `come_up`, or one that is free.
-    pub(super) async fn issue_in_turn(
+    pub(in crate::controllers::loan) async fn issue_in_turn(
         self: &Arc<Self>,
         key: &LoanKey,
         seen: Observed,
@@ -116,13 +129,13 @@ impl Loans {
     }
 
     /// The turn that has come up for a loan since its last pass began.
-    pub(super) fn turn_come_up(&self, key: &LoanKey) -> Option<AtWork> {
+    pub(in crate::controllers::loan) fn turn_come_up(&self, key: &LoanKey) -> Option<AtWork> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.remove(key)
     }
 
     /// Lists a vault, or waits until another listing of the integration has ended.
-    pub(super) async fn list_vault(
+    pub(in crate::controllers::loan) async fn list_vault(
         self: &Arc<Self>,
         key: &LoanKey,
         seen: &Observed,

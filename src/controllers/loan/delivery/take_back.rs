@@ -7,13 +7,14 @@ use kube::ResourceExt;
 use crate::cluster::{ApiError, Deleted, insistently};
 use crate::plan::observed::Observed;
 
-use super::memory::Memory;
-use super::observe::is_forbidden;
-use super::{LoanKey, Loans};
+use crate::controllers::loan::key::LoanKey;
+use crate::controllers::loan::loans::Loans;
+use crate::controllers::loan::memory::Memory;
+use crate::controllers::loan::observe::is_forbidden;
 
 impl Loans {
     /// Deletes the Secret of a loan's link. That it cannot be deleted is remembered and is no error: it must not keep the loan from ending.
-    pub(super) async fn delete_link(
+    pub(in crate::controllers::loan) async fn delete_link(
         &self,
         key: &LoanKey,
         seen: &Observed,

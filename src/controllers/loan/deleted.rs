@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{AccessGrant, Phase};
 
-use super::LoanKey;
+use super::key::LoanKey;
 
 /// The watch of decisions may lag behind that of grants for so long.
 const KEPT_FOR: SignedDuration = SignedDuration::from_mins(10);
@@ -17,7 +17,7 @@ const MOST: usize = 200;
 
 /// Requests as they were last seen, the oldest first.
 #[derive(Default)]
-pub(super) struct Gone(Mutex<VecDeque<Request>>);
+pub(super) struct DeletedRequests(Mutex<VecDeque<Request>>);
 
 struct Request {
     key: LoanKey,
@@ -25,7 +25,7 @@ struct Request {
     until: Timestamp,
 }
 
-impl Gone {
+impl DeletedRequests {
     /// Takes in a request that has gone just now, if people could have decided about it.
     pub(super) fn note(&self, key: LoanKey, grant: &AccessGrant, now: Timestamp) {
         let status = grant.status.as_ref().filter(|s| s.terms.is_some());
@@ -105,24 +105,24 @@ mod tests {
 
     #[test]
     fn a_request_that_waited_is_known_for_ten_minutes_after_it_went() {
-        let gone = Gone::default();
-        gone.note(key("u-1"), &grant("Pending"), at(0));
-        gone.note(key("u-2"), &grant("Lapsed"), at(0));
-        assert!(gone.seen(&key("u-1"), at(599)).is_some());
-        assert!(gone.seen(&key("u-1"), at(600)).is_none());
-        assert_eq!(gone.of_uid("u-1"), Some(key("u-1")));
-        assert_eq!(gone.of_uid("u-2"), None, "it had ended");
-        gone.forget(&key("u-1"));
-        assert_eq!(gone.of_uid("u-1"), None);
+        let deleted = DeletedRequests::default();
+        deleted.note(key("u-1"), &grant("Pending"), at(0));
+        deleted.note(key("u-2"), &grant("Lapsed"), at(0));
+        assert!(deleted.seen(&key("u-1"), at(599)).is_some());
+        assert!(deleted.seen(&key("u-1"), at(600)).is_none());
+        assert_eq!(deleted.of_uid("u-1"), Some(key("u-1")));
+        assert_eq!(deleted.of_uid("u-2"), None, "it had ended");
+        deleted.forget(&key("u-1"));
+        assert_eq!(deleted.of_uid("u-1"), None);
     }
 
     #[test]
     fn of_very_many_the_newest_are_known() {
-        let gone = Gone::default();
+        let deleted = DeletedRequests::default();
         for number in 0..=MOST {
-            gone.note(key(&number.to_string()), &grant("Pending"), at(0));
+            deleted.note(key(&number.to_string()), &grant("Pending"), at(0));
         }
-        assert_eq!(gone.of_uid("0"), None);
-        assert!(gone.of_uid("1").is_some() && gone.of_uid(&MOST.to_string()).is_some());
+        assert_eq!(deleted.of_uid("0"), None);
+        assert!(deleted.of_uid("1").is_some() && deleted.of_uid(&MOST.to_string()).is_some());
     }
 }

@@ -12,14 +12,14 @@ use crate::cluster::{Rank, rank_of};
 use crate::plan::flow::full_for;
 use crate::plan::reasons::grant::LIMIT_REACHED;
 
-use super::LoanKey;
+use super::key::LoanKey;
 
 /// So many of a line are looked at when a place may have become free: one takes it, and another one may have been faster.
 const FIRST: usize = 2;
 
 /// The requests that wait because their requester has as much as a flow allows.
 #[derive(Default)]
-pub(super) struct Rivals(Mutex<Lines>);
+pub(super) struct WaitingRequests(Mutex<Lines>);
 
 #[derive(Default)]
 struct Lines {
@@ -48,7 +48,7 @@ impl Line {
     }
 }
 
-impl Rivals {
+impl WaitingRequests {
     /// Takes in how a request stands; returns those that are to be looked at because it waits no more where it did.
     pub(super) fn note(
         &self,

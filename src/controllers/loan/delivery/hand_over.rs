@@ -15,8 +15,8 @@ use crate::onepassword::ShareUrl;
 use crate::plan::observed::LinkSeen;
 use crate::plan::retry::Failure;
 
-use super::issue::Issuing;
-use super::link_place::LinkPlace;
+use super::issuing::Issuing;
+use super::place::LinkPlace;
 
 /// A link that has been made is held for so long while the API server does not answer; nobody else has it.
 pub const LINK_HELD_FOR: Duration = Duration::from_secs(300);

@@ -1,11 +1,12 @@
-//! What 1Password's answers are called on the other side of the port: lifetimes, and until when it asks us to wait.
+//! What 1Password's answers mean on the other side of the port: lifetimes, failures, and until when it asks us to wait.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::LinkLifetime;
-use crate::onepassword::ShareLifetime;
+use crate::onepassword::{CallError, Problem, ShareLifetime, Stage};
+use crate::plan::retry::Failure;
 
 /// How long to wait where 1Password limits us and does not say for how long.
 const UNSAID_WAIT: SignedDuration = SignedDuration::from_mins(1);
@@ -36,5 +37,31 @@ pub(super) fn link_lifetime(lifetime: ShareLifetime) -> LinkLifetime {
         ShareLifetime::SevenDays => LinkLifetime::SevenDays,
         ShareLifetime::FourteenDays => LinkLifetime::FourteenDays,
         ShareLifetime::ThirtyDays => LinkLifetime::ThirtyDays,
+    }
+}
+
+/// What a failed call means for the loan.
+pub(super) fn failure_of(error: &CallError, now: Timestamp) -> Failure {
+    match error.problem() {
+        Problem::Unauthorized => Failure::Unauthorized,
+        // At the sign-in these are no verdict on the item; a firewall may be in between.
+        Problem::Forbidden | Problem::NotFound if error.stage() == Stage::SignIn => {
+            Failure::Unanswered(error.to_string())
+        }
+        Problem::Forbidden => Failure::Forbidden,
+        Problem::NotFound => Failure::NotFound,
+        Problem::NotActive => Failure::Archived,
+        Problem::RateLimited { retry_after } => Failure::RateLimited {
+            until: throttled_until(retry_after, now),
+        },
+        Problem::Refused(_) => Failure::Refused,
+        Problem::NotShareable(_) => Failure::NotShareable(error.to_string()),
+        // A conflict may pass; if the item has really changed, the next look at it tells.
+        Problem::Conflict
+        | Problem::ShareConflict
+        | Problem::Unreachable(_)
+        | Problem::Unavailable { .. }
+        | Problem::Timeout
+        | Problem::Broken(_) => Failure::Unanswered(error.to_string()),
     }
 }

@@ -9,7 +9,8 @@ use crate::cluster::ApiError;
 use crate::plan::effect::{Effect, IssueLink, Plan};
 use crate::plan::grant::plan;
 
-use super::{LoanKey, Loans};
+use crate::controllers::loan::key::LoanKey;
+use crate::controllers::loan::loans::Loans;
 
 /// The plan is made anew after so long at the latest.
 const AT_LEAST_EVERY: SignedDuration = SignedDuration::from_mins(10);

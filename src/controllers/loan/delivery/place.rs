@@ -12,7 +12,7 @@ use crate::cluster::{ApiError, Deleted, Key, Namespaced, Trouble, insistently};
 use crate::plan::observed::LinkSeen;
 use crate::plan::retry::Failure;
 
-use super::issue::Issuing;
+use super::issuing::Issuing;
 
 /// A place in which the Secret with a link can be written.
 #[derive(Debug)]

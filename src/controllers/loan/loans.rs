@@ -1,0 +1,129 @@
+//! What passes over loans share, and how one loan has another one looked at.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use crate::api::AccessRecord;
+use crate::cluster::{Cluster, Events, Key};
+use crate::controllers::boundary::Boundary;
+use crate::controllers::registry::{AtWork, Registry};
+use crate::plan::observed::Observed;
+use crate::runtime::{Clock, Passes, Tasks};
+
+use super::deleted::DeletedRequests;
+use super::key::LoanKey;
+use super::memory::Memories;
+use super::places::Places;
+use super::waiting::WaitingRequests;
+
+/// What passes over loans share.
+pub struct Loans {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) clock: Clock,
+    pub(super) events: Events,
+    pub(super) memories: Memories,
+    pub(super) waiting: WaitingRequests,
+    pub(super) boundary: Arc<Boundary>,
+    pub(super) places: Places,
+    pub(super) deleted: DeletedRequests,
+    pub(super) passes: OnceLock<Passes<LoanKey>>,
+    /// Turns at 1Password that have come up and are not taken yet.
+    pub(super) turns: Mutex<HashMap<LoanKey, AtWork>>,
+    pub(super) tasks: Tasks,
+}
+
+impl Loans {
+    /// A controller over this cluster's loans.
+    pub fn new(
+        cluster: Arc<Cluster>,
+        registry: Arc<Registry>,
+        boundary: Arc<Boundary>,
+        clock: Clock,
+        events: Events,
+        tasks: Tasks,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            cluster,
+            registry,
+            clock,
+            events,
+            memories: Memories::default(),
+            waiting: WaitingRequests::default(),
+            boundary,
+            places: Places::default(),
+            deleted: DeletedRequests::default(),
+            passes: OnceLock::new(),
+            turns: Mutex::default(),
+            tasks,
+        })
+    }
+
+    /// The namespace and name of the Secret, the Role and the RoleBinding of a loan.
+    pub(super) fn link(&self, key: &LoanKey) -> Key {
+        self.cluster.install.link(&key.uid)
+    }
+
+    /// Whether this install has to do with a loan: it serves the integration's namespace, or has lent it while it did.
+    pub(super) fn concerns(&self, key: &LoanKey) -> bool {
+        if self.cluster.install.serves(&key.ledger) {
+            return true;
+        }
+        let records = &self.cluster.records;
+        match records.get(&key.record()) {
+            Some(record) => self.has_lent(&record),
+            // Whose it is shows once it is read.
+            None => records.is_history(&key.record()),
+        }
+    }
+
+    pub(super) fn has_lent(&self, record: &AccessRecord) -> bool {
+        record.spec.install.as_ref() == Some(&self.cluster.install.name)
+    }
+
+    /// Has the first of the requests looked at that wait until this person has less, by this flow of that namespace or, without, by any.
+    pub(super) fn ask_rivals(&self, requester: &str, flow: Option<(&str, &str)>) {
+        self.ask_each(self.waiting.first(requester, flow));
+    }
+
+    /// Has each of these looked at.
+    pub(super) fn ask_each(&self, keys: impl IntoIterator<Item = LoanKey>) {
+        keys.into_iter().for_each(|key| self.ask(key));
+    }
+
+    /// Has this loan looked at, for which has come what it waited for.
+    pub(super) fn go_on(&self, key: LoanKey) {
+        if let Some(passes) = self.passes.get() {
+            passes.go_on(key);
+        }
+    }
+
+    /// Has this loan looked at.
+    pub(super) fn ask(&self, key: LoanKey) {
+        if let Some(passes) = self.passes.get() {
+            passes.ask(key);
+        }
+    }
+}
+
+/// Who asked for a loan, by username.
+pub(super) fn requester_of(seen: &Observed) -> &str {
+    let by_record = seen.record.as_ref().map(|record| &record.spec.requester);
+    let by_grant = seen.grant.as_ref().and_then(|g| g.spec.requester.as_ref());
+    let requester = by_record.or(by_grant);
+    requester.map_or("", |requester| requester.username.as_str())
+}
+
+/// The integration that a loan belongs to.
+pub(super) fn integration_of(key: &LoanKey, seen: &Observed) -> Key {
+    let by_record = seen
+        .record
+        .as_ref()
+        .map(|r| r.spec.terms.integration.name.clone());
+    let by_grant = || {
+        seen.grant
+            .as_ref()
+            .map(|g| g.spec.integration.name.0.clone())
+    };
+    Key::new(&key.ledger, by_record.or_else(by_grant).unwrap_or_default())
+}
