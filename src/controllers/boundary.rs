@@ -111,7 +111,9 @@ impl Boundary {
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, ManifestError> {
         let being_checked = BoundarySeen {
-            broken: Some("whether the admission policies are in force is being checked".into()),
+            broken: Some(
+                "the operator is still checking whether the admission policies are in force".into(),
+            ),
             changed_at: None,
         };
         let kinds: Vec<_> = manifests::crds()?.into_iter().map(|(_, crd)| crd).collect();
@@ -249,7 +251,10 @@ impl Boundary {
         let own = match known.own.take() {
             Some(own) => own,
             None => who_am_i(&self.cluster.verbs).await.map_err(|error| {
-                Doubt::of("who the operator is to the API server is not known", &error)
+                Doubt::of(
+                    "the operator cannot read its own identity from the API server",
+                    &error,
+                )
             })?,
         };
         let own = known.own.insert(own).clone();
@@ -285,7 +290,7 @@ impl Boundary {
                 list: LINKS_VARIABLE,
                 text: link_entry(&self.links_namespace, username),
                 what: format!(
-                    "the namespace {} as the one in which {username} keeps links",
+                    "namespace {} as the one in which {username} keeps links",
                     self.links_namespace
                 ),
             },
@@ -294,9 +299,12 @@ impl Boundary {
 
     async fn kinds_fit(&self) -> Result<(), Doubt> {
         let schemas = || self.cluster.verbs.schemas(GROUP, VERSION);
-        let served = insistently(schemas)
-            .await
-            .map_err(|error| Doubt::of("which kinds the API server has is not known", &error))?;
+        let served = insistently(schemas).await.map_err(|error| {
+            Doubt::of(
+                "the operator cannot read which kinds the API server serves",
+                &error,
+            )
+        })?;
         let served = served.as_ref().map(fields_served).unwrap_or_default();
         misfit(&self.kinds, &served).map_or(Ok(()), |why| Err(Doubt::Broken(why)))
     }
@@ -339,21 +347,28 @@ impl Boundary {
         {
             return Ok(memory.changed_at);
         }
-        let cannot_keep =
-            |error: ApiError| Doubt::of("what was seen of them cannot be kept", &error);
+        let cannot_keep = |error: ApiError| {
+            Doubt::of(
+                "the operator cannot store what it saw of the admission policies",
+                &error,
+            )
+        };
         let policies = &self.cluster.policies;
         let kept = policies.kept(namespace).await.map_err(cannot_keep)?;
         let now = who_am_i(&self.cluster.verbs).await;
-        let now = now.map_err(|error| Doubt::of("the API server's time is not known", &error))?;
+        let now = now
+            .map_err(|error| Doubt::of("the operator cannot read the API server's time", &error))?;
         let now = now.at.unwrap_or_else(|| self.clock.now());
         let before = kept.memory.clone().filter(|_| !known.was_open);
         let memory = self.shipped.remember(before.as_ref(), &known.policies, now);
         if before.is_none_or(|before| before.changed_at != memory.changed_at) {
             let changed_at = memory.changed_at;
             if kept.is_first() {
-                tracing::info!(%changed_at, "the admission policies are seen for the first time: only requests and approvals that are made from now on count");
+                tracing::info!(%changed_at, "the operator sees the admission policies for the \
+                     first time; only requests and approvals made from now on count");
             } else {
-                tracing::warn!(%changed_at, "the admission policies have changed: requests and approvals that are not younger count for nothing");
+                tracing::warn!(%changed_at, "the admission policies have changed; requests and \
+                     approvals made before the change no longer count");
             }
             tokio::time::sleep(A_SECOND).await;
         }
@@ -372,7 +387,8 @@ impl Boundary {
             policies.keep(namespace, kept, None).await
         };
         if let Err(error) = forgotten.await {
-            tracing::warn!(%error, "what was seen of the admission policies is not forgotten yet");
+            tracing::warn!(%error, "could not discard what was stored about the admission \
+                 policies; retrying");
         }
     }
 
@@ -385,7 +401,8 @@ impl Boundary {
         self.metrics.boundary_in_force(now.broken.is_none());
         match &now.broken {
             Some(why) if before.broken.as_ref() != Some(why) => {
-                tracing::warn!(%why, "the admission policies are not known to be in force: nothing new is approved or issued");
+                tracing::warn!(%why, "the admission policies are not known to be in force; nothing \
+                     new is approved or issued");
             }
             None if before.broken.is_some() => {
                 tracing::info!("the admission policies are in force")

@@ -74,7 +74,8 @@ impl Decisions {
         match self.cluster.decisions.delete(over.as_ref()).await {
             Ok(()) => Outcome::Applied,
             Err(error) => {
-                tracing::warn!(decision = %Key::of(over.as_ref()), %error, "a decision on a request that is gone was not deleted; it is tried again");
+                tracing::warn!(decision = %Key::of(over.as_ref()), %error, "could not delete a \
+                     decision; retrying");
                 Outcome::Failed
             }
         }

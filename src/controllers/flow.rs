@@ -81,7 +81,7 @@ impl Flows {
                 Outcome::Waiting(None)
             }
             Err(error) => {
-                tracing::warn!(%error, "a status was not written; it is tried again");
+                tracing::warn!(%error, "could not write a status; retrying");
                 Outcome::Failed
             }
         }

@@ -52,7 +52,7 @@ impl Sweep {
             let wait = match self.sweep().await {
                 Ok(()) => EVERY,
                 Err(error) => {
-                    tracing::warn!(%error, "what ended loans have left behind could not be looked for; it is tried again");
+                    tracing::warn!(%error, "could not look for leftovers of ended loans; retrying");
                     AGAIN_AFTER
                 }
             };
@@ -160,12 +160,14 @@ impl Sweep {
         let uid = there.uid().unwrap_or_default();
         match verbs.delete::<K>(&key, &uid).await {
             Ok(_) => {
-                tracing::info!(kind = %K::kind(&()), object = %key, "deleted: no loan stands for it that runs");
+                tracing::info!(kind = %K::kind(&()), object = %key, "deleted an object that \
+                     belongs to no running loan");
                 Ok(())
             }
             // One that somebody does not let go must not keep the others.
             Err(error) if matches!(error.trouble, Trouble::Forbidden(_) | Trouble::Invalid(_)) => {
-                tracing::warn!(%error, "what an ended loan has left behind stays for now");
+                tracing::warn!(%error, "could not delete a leftover of an ended loan; the next \
+                     sweep tries again");
                 Ok(())
             }
             Err(error) => Err(error),
@@ -192,10 +194,12 @@ impl Sweep {
             tracing::warn!(
                 namespace,
                 loans,
-                "this namespace is not among the integration namespaces any more: its loans run out, and nothing more is lent there"
+                "this namespace is no longer among the integration namespaces: its loans run out, and nothing more is lent there"
             );
         }
-        let note = "the operator does not serve this namespace any more: loans that run go on to their end, and nothing more is lent. Add the namespace to the chart's integrationNamespaces if that is not meant";
+        let note = "the operator no longer serves this namespace: running loans continue to their \
+                    end, and nothing more is lent. If this is not intended, add the namespace to \
+                    the chart's integrationNamespaces";
         for integration in integrations {
             if let Some(integration) = self.cluster.integrations.get(&integration) {
                 let notice = Notice {

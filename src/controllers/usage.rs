@@ -66,7 +66,7 @@ impl Usage {
             Err(error) => Err(error.to_string()),
         };
         if let Err(why) = taken {
-            tracing::warn!(object = %key, why, "what was counted of the requests to 1Password cannot be read: the count starts at zero, and 1Password says when a limit is reached");
+            tracing::warn!(object = %key, why, "cannot read the stored count of requests to 1Password: the count starts at zero, and 1Password reports when a limit is reached");
         }
     }
 
@@ -75,7 +75,7 @@ impl Usage {
         loop {
             self.quotas.changed().await;
             if let Err(error) = self.store().await {
-                tracing::warn!(%error, "what was counted of the requests to 1Password is not kept");
+                tracing::warn!(%error, "could not store the count of requests to 1Password");
             }
             tokio::time::sleep(AT_MOST_EVERY).await;
         }

@@ -27,16 +27,18 @@ pub enum Problem {
     Unauthorized,
     /// 403.
     #[error(
-        "1Password forbids it (403): give the service account the right to read and share in this vault, or let this address through the account's firewall rules"
+        "1Password forbids the request (403): give the service account permission to read and \
+         share in this vault, or allow this address in the account's firewall rules"
     )]
     Forbidden,
     /// 404, or an id that cannot exist.
     #[error(
-        "1Password knows no such vault or item (404): it was deleted, or the service account cannot see it"
+        "the vault or item does not exist in 1Password (404): it was deleted, or the service \
+         account cannot see it"
     )]
     NotFound,
     /// 429.
-    #[error("1Password limits the rate of requests (429): wait {}", retry_after_text(.retry_after))]
+    #[error("1Password's request limit is reached (429): wait {}", retry_after_text(.retry_after))]
     RateLimited {
         /// How long 1Password asks to wait, if it does.
         retry_after: Option<Duration>,
@@ -52,7 +54,8 @@ pub enum Problem {
     Conflict,
     /// 400, 413 or 422 for a share: this item, as it is.
     #[error(
-        "this item cannot be shared: 1Password refuses it ({}); ask for another item, or have this one changed in 1Password", refusal_text(.0)
+        "this item cannot be shared: 1Password refuses it ({}); request another item, or have this \
+         one changed in 1Password", refusal_text(.0)
     )]
     NotShareable(u16),
     /// 409 for a share: somebody changed the item at the same time.
@@ -80,7 +83,8 @@ pub enum Problem {
 pub enum Refusal {
     /// A recipient is not permitted by the account's policy.
     #[error(
-        "the 1Password account's policy does not permit one of the recipients: ask for others, or change the account's sharing policy"
+        "the 1Password account's policy does not permit one of the recipients: name other \
+         recipients, or change the account's sharing policy"
     )]
     Recipients,
     /// The policy does not allow shares with people named by e-mail.
@@ -90,7 +94,8 @@ pub enum Refusal {
     RecipientKind,
     /// The terms ask for a longer life than the policy allows; the core would silently lower it.
     #[error(
-        "the share would live longer than the 1Password account's policy allows: ask for a shorter link lifetime"
+        "the share would stay open for longer than the 1Password account's policy allows: request \
+         a shorter link lifetime"
     )]
     Lifetime,
 }
@@ -100,7 +105,8 @@ pub enum Refusal {
 pub enum Fault {
     /// 3xx: a redirect is never followed.
     #[error(
-        "1Password's address answers with a redirect ({0}), which is never followed: look for a portal or proxy in between, and at the token's sign-in address"
+        "1Password's address answered with a redirect ({0}), which Keyloan never follows: check \
+         for a portal or proxy in between, and check the token's sign-in address"
     )]
     Redirect(u16),
     /// Another status that the call should not meet.
@@ -112,29 +118,37 @@ pub enum Fault {
     )]
     TooLarge,
     /// The core asked for another origin than its token's.
-    #[error("the SDK core wanted to connect to another origin than its token's; it was not let")]
+    #[error(
+        "the SDK core tried to connect to an origin other than its token's; the connection was \
+         blocked"
+    )]
     ForeignRequest,
     /// The answers were fine as far as HTTP goes, but the core could not make sense of them.
     #[error(
-        "the SDK core could not make sense of 1Password's answers: look for a proxy in between, or for a newer version of Keyloan"
+        "the SDK core could not make sense of 1Password's answers: check for a proxy in between, \
+         or for a newer version of Keyloan"
     )]
     Answer,
     /// The core refused what it was asked for, before any request.
     #[error("the SDK core refused the call")]
     Call,
     /// The core's output was not as expected.
-    #[error("the SDK core's output was not understood: this Keyloan does not fit its core")]
+    #[error(
+        "the SDK core's output was not understood: this version of Keyloan does not fit its \
+         core"
+    )]
     Output,
     /// The sandbox stopped the core: too much CPU time.
     #[error("the SDK core used up the CPU time of one call and was stopped")]
     Cpu,
     /// The core trapped, as it does on answers that make no sense at all, or ran out of its memory. It is started afresh.
     #[error(
-        "the SDK core crashed: look for a proxy that garbles 1Password's answers, or for an item or vault too large for its memory"
+        "the SDK core crashed: check for a proxy that garbles 1Password's answers, or for an item \
+         or vault too large for its memory"
     )]
     Trap,
     /// The sandbox could not be set up.
-    #[error("the SDK core's sandbox could not be started: is there enough memory?")]
+    #[error("the SDK core's sandbox could not be started: check that there is enough memory")]
     Sandbox,
 }
 
@@ -296,25 +310,30 @@ fn status_text(status: &Option<u16>) -> String {
 
 fn refusal_text(status: &u16) -> &'static str {
     match status {
-        413 => "413: it is too large, as an item with attachments can be",
-        422 => "422: an item of its kind cannot be shared",
-        _ => "400: it does not take the request for this item",
+        413 => "413: the item is too large, for example because of its attachments",
+        422 => "422: an item of this kind cannot be shared",
+        _ => "400: the request is not accepted for this item",
     }
 }
 
 fn unreached_text(why: &Unreached) -> &'static str {
     match why {
         Unreached::Name => {
-            "the name of 1Password's host cannot be resolved: look at the cluster's DNS, and whether a NetworkPolicy lets the operator ask it"
+            "the name of 1Password's host cannot be resolved: check the cluster's DNS, and whether \
+             a NetworkPolicy lets the operator query it"
         }
         Unreached::Refused => {
-            "the connection to 1Password is refused: look at firewalls and NetworkPolicies between the operator and 1Password, and at the token's sign-in address"
+            "the connection to 1Password is refused: check firewalls and NetworkPolicies between \
+             the operator and 1Password, and the token's sign-in address"
         }
         Unreached::Untrusted => {
-            "the certificate of what answers for 1Password is not trusted: if a proxy inspects the traffic, exempt 1Password from it, or have the operator trust its certificate authority by SSL_CERT_FILE"
+            "the certificate presented for 1Password is not trusted: if a proxy inspects the \
+             traffic, exempt 1Password from it, or make the operator trust the proxy's certificate \
+             authority with SSL_CERT_FILE"
         }
         Unreached::Other => {
-            "no connection to 1Password can be made: look at firewalls and NetworkPolicies between the operator and 1Password"
+            "the operator cannot connect to 1Password: check firewalls and NetworkPolicies between \
+             the operator and 1Password"
         }
     }
 }

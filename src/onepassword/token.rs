@@ -30,7 +30,8 @@ pub struct ServiceAccountToken {
 pub enum TokenError {
     /// Not a token at all.
     #[error(
-        "the token is malformed: {why}; copy the whole service account token again, it begins with \"ops_\""
+        "the token is malformed: {why}; copy the whole service account token again (it begins with \
+         \"ops_\")"
     )]
     Malformed {
         /// What is wrong with it.
@@ -38,7 +39,8 @@ pub enum TokenError {
     },
     /// A token that leads elsewhere than to 1Password.
     #[error(
-        "the token signs in at {origin}, which is not https on 1password.com, .ca or .eu: if that is meant, start the operator with --allow-origin {origin}"
+        "the token signs in at {origin}, which is not https on 1password.com, .ca or .eu: if that \
+         is intended, start the operator with --allow-origin {origin}"
     )]
     ForeignOrigin {
         /// Where the token would sign in.
@@ -56,7 +58,8 @@ pub struct Origin {
 /// Why a text is no origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is not an origin: write scheme, host and, if need be, port, as in https://1password.example:8443"
+    "{text:?} is not an origin: write the scheme, the host and, if needed, the port, as in \
+     https://1password.example:8443"
 )]
 pub struct OriginError {
     text: String,
@@ -83,7 +86,7 @@ impl ServiceAccountToken {
             .decode(encoded.trim_end_matches('='))
             .map(Zeroizing::new)
             .map_err(|_| {
-                malformed("what follows \"ops_\" is not base64url: was it cut off or wrapped?")
+                malformed("the text after \"ops_\" is not base64url: was it cut off or wrapped?")
             })?;
         let contents: Contents = serde_json::from_slice(&json)
             .map_err(|_| malformed("its contents are not those of a service account"))?;

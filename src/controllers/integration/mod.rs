@@ -118,7 +118,7 @@ impl Integrations {
             // Deleted, or made anew, in the meantime: the watch tells.
             Err(error) if matches!(error.trouble, Trouble::NotFound | Trouble::Conflict) => {}
             Err(error) => {
-                tracing::warn!(%error, "a status was not written; it is tried again");
+                tracing::warn!(%error, "could not write a status; retrying");
                 return Outcome::Failed;
             }
         }

@@ -37,7 +37,7 @@ impl Integrations {
         let token = match self.find_token(integration, entry).await {
             Ok(token) => token,
             Err((secret, error)) => {
-                tracing::warn!(%error, "a token Secret could not be read; it is tried again");
+                tracing::warn!(%error, "could not read a token Secret; retrying");
                 // What is in use stays in use: it is the API server that is in trouble.
                 return TokenSeen::Unreadable {
                     secret,

@@ -55,7 +55,7 @@ impl Loans {
                     memory.note_checked(vouched.map(|(uid, _)| uid));
                 }
                 Err(why) => {
-                    tracing::warn!(grant = %key.grant, %why, "nobody vouches for who asks");
+                    tracing::warn!(grant = %key.grant, %why, "the identity of the requester or of an approver is not verified");
                 }
             }
             loans.go_on(key);

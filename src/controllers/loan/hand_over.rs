@@ -49,7 +49,7 @@ impl Issuing {
         .when(|error| error.trouble.may_pass() && began.elapsed() < LINK_HELD_FOR)
         .await;
         if let Err(error) = written {
-            tracing::warn!(grant = %self.key.grant, %error, "a link was made and cannot be handed over");
+            tracing::warn!(grant = %self.key.grant, %error, "1Password issued a link, but the operator cannot hand it over");
             // Each try is one more link that may open: the next one has to wait.
             return Ok(Err(Failure::NotKept(error.trouble.quote())));
         }

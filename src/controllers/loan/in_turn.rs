@@ -65,7 +65,7 @@ impl Loans {
         let said = async {
             tokio::time::sleep(SAID_AFTER).await;
             if let Err(error) = self.say(&issuing.seen, status.as_ref()).await {
-                tracing::debug!(grant = %key.grant, %error, "not said that a link is on its way");
+                tracing::debug!(grant = %key.grant, %error, "could not report that a link is being issued");
             }
             std::future::pending::<Infallible>().await
         };

@@ -121,7 +121,7 @@ impl Issuing {
                 return Err(error);
             }
             Err(error) => {
-                tracing::warn!(grant = %self.key.grant, %error, "no intent could be written, so no link is made");
+                tracing::warn!(grant = %self.key.grant, %error, "could not write the intent, so no link is issued");
                 return Ok(Err(Failure::NoRecord {
                     why: format!("{} {}: {}", error.verb, error.object, error.trouble.quote()),
                     refused: error.trouble.is_refusal(),

@@ -42,7 +42,7 @@ impl Issuing {
             Ok(place) => return Ok(Ok(place)),
             Err(error) => error,
         };
-        tracing::warn!(grant = %self.key.grant, %error, "there is no place for a link, so none is made");
+        tracing::warn!(grant = %self.key.grant, %error, "could not prepare the objects for a link, so no link is issued");
         let links_namespace = &self.loans.cluster.install.links_namespace;
         match &error.trouble {
             // Only the Secret is tried; the others are looked at where they are there.
@@ -50,7 +50,7 @@ impl Issuing {
             // Seen something old: to be looked at again.
             Trouble::Conflict | Trouble::AlreadyExists => Err(error),
             Trouble::NotFound => Ok(Err(Failure::NoPlace {
-                why: format!("the namespace {links_namespace} does not exist"),
+                why: format!("write to namespace {links_namespace}: it does not exist"),
                 refused: true,
             })),
             trouble => Ok(Err(Failure::NoPlace {
@@ -116,7 +116,7 @@ impl Issuing {
             }
             tracing::warn!(
                 object = taken.object,
-                "one that is not this link's is in its place; it is deleted"
+                "an object with this name does not belong to this link; deleting it"
             );
             if verbs.delete::<K>(&key, &uid).await? == Deleted::Going {
                 return Err(ApiError {

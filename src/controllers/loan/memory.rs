@@ -66,7 +66,7 @@ impl Memory {
                     count: 1,
                 };
                 let (reason, message) = attempt.explain();
-                tracing::warn!(reason, message, "no link could be issued");
+                tracing::warn!(reason, message, "could not issue a link");
             }
             r.attempt = outcome.err().map(|failure| Attempt {
                 at,

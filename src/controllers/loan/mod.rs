@@ -106,11 +106,12 @@ impl Loans {
             Ok(outcome) => outcome,
             // Somebody else was faster, or our view is old: the watch brings what is new.
             Err(error) if matches!(error.trouble, Trouble::Conflict | Trouble::AlreadyExists) => {
-                tracing::debug!(grant = %key.grant, %error, "seen something old; looking again");
+                tracing::debug!(grant = %key.grant, %error, "the cached object is stale; reading \
+                     it again");
                 self.refresh(&key).await
             }
             Err(error) => {
-                tracing::warn!(grant = %key.grant, %error, "a pass failed; it is repeated");
+                tracing::warn!(grant = %key.grant, %error, "a pass failed; retrying");
                 self.say_why(&key, &error).await;
                 Outcome::Failed
             }
@@ -253,7 +254,7 @@ impl Loans {
         match self.cluster.records.live(&key.record()).await {
             Ok(_) => Outcome::Applied,
             Err(error) => {
-                tracing::warn!(grant = %key.grant, %error, "a pass failed; it is repeated");
+                tracing::warn!(grant = %key.grant, %error, "a pass failed; retrying");
                 Outcome::Failed
             }
         }
@@ -387,7 +388,7 @@ fn note_denial(key: &LoanKey, grant: &AccessGrant, status: &AccessGrantStatus) {
     if status.phase == Some(Phase::Denied) && before != status.phase {
         let requester = grant.spec.requester.as_ref();
         let requester = requester.map_or("", |by| &by.username);
-        tracing::info!(grant = %key.grant, uid = key.uid, requester, "a request was denied or taken back");
+        tracing::info!(grant = %key.grant, uid = key.uid, requester, "a request was denied or withdrawn");
     }
 }
 

@@ -25,7 +25,8 @@ impl Loans {
             return Ok(());
         }
         if let Err(error) = self.try_to_delete_link(key, memory).await {
-            tracing::warn!(grant = %key.grant, %error, "the Secret of a link that is over stays for now; its deletion is tried again");
+            tracing::warn!(grant = %key.grant, %error, "could not delete the Secret of an ended \
+                 link; retrying");
             memory.note_undeleted(&error.trouble, self.clock.now());
         }
         Ok(())
@@ -37,7 +38,8 @@ impl Loans {
         let secret = insistently(|| self.delete_secret(key, memory)).await;
         if let Err(error) = insistently(|| self.delete_role(key)).await {
             // It lets nobody read anything any more, and the sweep comes by.
-            tracing::warn!(grant = %key.grant, %error, "the Role of a link that is over stays for now");
+            tracing::warn!(grant = %key.grant, %error, "could not delete the Role of an ended \
+                 link; the next sweep tries again");
         }
         secret
     }

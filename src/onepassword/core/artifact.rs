@@ -149,8 +149,8 @@ pub fn load(path: &Path) -> Result<CompiledCore, ArtifactError> {
     let engine = sandbox::engine().map_err(ArtifactError::Engine)?;
     let module = map(&engine, file).map_err(|error| {
         unfit(
-            format!("otherwise ({error})"),
-            "as it does it itself".to_owned(),
+            format!("with other settings ({error})"),
+            "compiled with its own settings".to_owned(),
         )
     })?;
     Ok(CompiledCore { module })

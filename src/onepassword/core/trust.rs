@@ -89,7 +89,7 @@ impl ServerCertVerifier for Trust {
 fn issuer(certificate: &CertificateDer<'_>) -> String {
     match Certificate::from_der(certificate) {
         Ok(read) => shown(&read.tbs_certificate.issuer.to_string()),
-        Err(_) => "somebody whose name cannot be read".into(),
+        Err(_) => "an issuer whose name cannot be read".into(),
     }
 }
 

@@ -58,7 +58,7 @@ pub async fn grants(scene: &Scene) {
         if scene.stamped && member == "requester" {
             changed.expect("without effect");
         } else {
-            refused(changed, "a request cannot be changed once it is made");
+            refused(changed, "a request cannot be changed after its creation");
         }
     }
     let mallorys: Api<AccessGrant> = Api::namespaced(scene.person("mallory").await, TEAM);
@@ -69,7 +69,7 @@ pub async fn grants(scene: &Scene) {
         .await;
     refused(
         outcome.map_err(said),
-        "a request cannot be changed once it is made",
+        "a request cannot be changed after its creation",
     );
     let mut applied = scene.request_of("mallory");
     applied["metadata"] = json!({ "name": grant.name_any(), "namespace": TEAM });
@@ -80,7 +80,7 @@ pub async fn grants(scene: &Scene) {
         .await;
     refused(
         outcome.map_err(said),
-        "a request cannot be changed once it is made",
+        "a request cannot be changed after its creation",
     );
 
     for who in ["mallory", "bob"] {
