@@ -1,4 +1,4 @@
-//! What 1Password's answers are called on the other side of the port: lifetimes, and until when it asks us to wait.
+//! Translates 1Password's answers to the plan's types: lifetimes, and how long to wait.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::LinkLifetime;
 use crate::onepassword::ShareLifetime;
 
-/// How long to wait where 1Password limits us and does not say for how long.
+/// How long to wait if 1Password limits requests without saying for how long.
 const UNSAID_WAIT: SignedDuration = SignedDuration::from_mins(1);
 
-/// Until when 1Password asks us to wait.
+/// The time until which 1Password asks the operator to wait.
 pub(super) fn throttled_until(retry_after: Option<Duration>, now: Timestamp) -> Timestamp {
     let wait = retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
     now.saturating_add(wait.unwrap_or(UNSAID_WAIT))
         .unwrap_or(Timestamp::MAX)
 }
 
-/// A lifetime as 1Password names it.
+/// A lifetime in 1Password's terms.
 pub(super) fn share_lifetime(lifetime: LinkLifetime) -> ShareLifetime {
     match lifetime {
         LinkLifetime::OneHour => ShareLifetime::OneHour,
@@ -28,7 +28,7 @@ pub(super) fn share_lifetime(lifetime: LinkLifetime) -> ShareLifetime {
     }
 }
 
-/// A lifetime of 1Password's as the plan names it.
+/// A lifetime of 1Password's in the plan's terms.
 pub(super) fn link_lifetime(lifetime: ShareLifetime) -> LinkLifetime {
     match lifetime {
         ShareLifetime::OneHour => LinkLifetime::OneHour,

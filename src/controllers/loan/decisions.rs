@@ -1,5 +1,5 @@
-//! Whether people really asked and decided what the watches have told: the boundary vouches for them, and before the first link the decisions
-//! are read again.
+//! Whether people really made the requests and decisions that the watches have reported: the
+//! boundary verifies them, and before the first link the decisions are read again.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use super::issue::Issuing;
 use super::{LoanKey, Loans};
 
 impl Issuing {
-    /// Reads the decisions on which the first link rests from the API server itself, so that the plan that is made next counts what is there.
+    /// Reads the decisions for the first link from the API server itself, so that the next plan
+    /// counts what exists.
     pub(super) async fn read_decisions_again(&self, issue: &IssueLink) -> Result<(), ApiError> {
         if issue.item_version.is_some() {
             return Ok(());
@@ -30,8 +31,9 @@ impl Issuing {
 }
 
 impl Loans {
-    /// Has the boundary looked at, and then remembers for whom it vouches: for what is there by now, and is younger than the last change.
-    /// The loan is looked at again once it is known how the boundary stands.
+    /// Checks the boundary, and then remembers the verified objects: those that exist by now and
+    /// are younger than the last change. The loan is looked at again once the state of the boundary
+    /// is known.
     pub(super) fn have_vouched(self: &Arc<Self>, key: &LoanKey, seen: &Observed) {
         let grant = seen.grant.iter().map(|grant| &grant.metadata);
         let decisions = seen.decisions.iter().map(|decision| &decision.metadata);

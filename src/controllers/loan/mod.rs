@@ -1,6 +1,8 @@
-//! The loan controller: looks at a grant and its record, has the plan decide, does at most one thing, and says how it stands.
+//! The loan controller: looks at a grant and its record, lets the plan decide, takes at most one
+//! action, and writes the status.
 //!
-//! A loan is known by its grant's uid and stays known when the grant is gone, so that its end never depends on the grant.
+//! A loan is identified by its grant's uid and stays known when the grant is gone, so that its end
+//! never depends on the grant.
 
 mod decisions;
 mod due;
@@ -46,18 +48,18 @@ use memory::Memories;
 use places::Places;
 use rivals::Rivals;
 
-/// What belongs to a plan with an effect, besides that.
+/// The parts of a plan besides its effect.
 struct Meanwhile {
-    /// How the grant stands while it is done.
+    /// The grant's status during the effect.
     status: Option<AccessGrantStatus>,
     wake: Option<Timestamp>,
-    /// The plan was made from what was known then.
+    /// The time of the observations from which the plan was made.
     since: Timestamp,
-    /// A turn at 1Password, if one has come up. If it is not wanted any more, it is the next one's.
+    /// A turn at 1Password, if one has come. If it is no longer wanted, the next in line gets it.
     come_up: Option<AtWork>,
 }
 
-/// What passes over loans share.
+/// The shared parts of passes over loans.
 pub struct Loans {
     cluster: Arc<Cluster>,
     registry: Arc<Registry>,
@@ -69,13 +71,13 @@ pub struct Loans {
     places: Places,
     gone: Gone,
     passes: OnceLock<Passes<LoanKey>>,
-    /// Turns at 1Password that have come up and are not taken yet.
+    /// Turns at 1Password that have come and are not taken yet.
     turns: Mutex<HashMap<LoanKey, AtWork>>,
     tasks: Tasks,
 }
 
 impl Loans {
-    /// A controller over this cluster's loans.
+    /// Creates a controller for this cluster's loans.
     pub fn new(
         cluster: Arc<Cluster>,
         registry: Arc<Registry>,
@@ -100,11 +102,11 @@ impl Loans {
         })
     }
 
-    /// Looks at one loan once.
+    /// Runs one pass over one loan.
     pub async fn pass(self: Arc<Self>, key: LoanKey) -> Outcome {
         match self.look(&key).await {
             Ok(outcome) => outcome,
-            // Somebody else was faster, or our view is old: the watch brings what is new.
+            // Another writer was faster, or the cache is stale: the watch brings the new state.
             Err(error) if matches!(error.trouble, Trouble::Conflict | Trouble::AlreadyExists) => {
                 tracing::debug!(grant = %key.grant, %error, "the cached object is stale; reading \
                      it again");
@@ -118,7 +120,7 @@ impl Loans {
         }
     }
 
-    /// Writes into the status why a pass fails, as far as somebody has to mend that, and as far as a status can be written.
+    /// Writes into the status why a pass fails, if a person has to act and a status can be written.
     async fn say_why(&self, key: &LoanKey, error: &ApiError) {
         let grant = self.cluster.grants.get(&key.grant);
         let this_one = |grant: &Arc<AccessGrant>| grant.uid().as_deref() == Some(&key.uid);
@@ -136,7 +138,8 @@ impl Loans {
         self.cluster.install.link(&key.uid)
     }
 
-    /// Whether this install has to do with a loan: it serves the integration's namespace, or has lent it while it did.
+    /// Whether this installation is responsible for a loan: it serves the integration's namespace,
+    /// or lent the item while it did.
     fn concerns(&self, key: &LoanKey) -> bool {
         if self.cluster.install.serves(&key.ledger) {
             return true;
@@ -144,7 +147,7 @@ impl Loans {
         let records = &self.cluster.records;
         match records.get(&key.record()) {
             Some(record) => self.has_lent(&record),
-            // Whose it is shows once it is read.
+            // The installation is known once the record is read.
             None => records.is_history(&key.record()),
         }
     }
@@ -226,12 +229,13 @@ impl Loans {
         ))
     }
 
-    /// Of a loan of which nothing is left to do nothing is kept in memory.
+    /// A loan that needs no more work is not kept in memory.
     fn has_become_history(&self, key: &LoanKey) -> bool {
         self.cluster.records.shelve(&key.record())
     }
 
-    /// The request, if it was turned away: of such only the uid is kept, and nothing is looked up for it any more.
+    /// The request, if it was turned away: only its uid is kept, and nothing is looked up for it
+    /// any longer.
     fn turned_away(&self, key: &LoanKey) -> Option<Arc<AccessGrant>> {
         let grant = self.cluster.grants.get(&key.grant)?;
         let is_it = grant.uid().as_deref() == Some(&key.uid);
@@ -249,7 +253,7 @@ impl Loans {
         Ok(Outcome::Applied)
     }
 
-    /// Reads from the API server itself what a conflict has shown to be old in the cache.
+    /// Reads from the API server itself what a conflict has shown to be stale in the cache.
     async fn refresh(&self, key: &LoanKey) -> Outcome {
         match self.cluster.records.live(&key.record()).await {
             Ok(_) => Outcome::Applied,
@@ -374,7 +378,7 @@ impl Loans {
 #[cfg(test)]
 mod tests;
 
-/// Who asked for a loan, by username.
+/// The requester's username.
 fn requester_of(seen: &Observed) -> &str {
     let by_record = seen.record.as_ref().map(|record| &record.spec.requester);
     let by_grant = seen.grant.as_ref().and_then(|g| g.spec.requester.as_ref());
@@ -382,7 +386,8 @@ fn requester_of(seen: &Observed) -> &str {
     requester.map_or("", |requester| requester.username.as_str())
 }
 
-/// The log tells of each denial, also where so many of one requester are recorded already that this one is not.
+/// The log contains each denial, even if so many of the requester's are recorded already that this
+/// one is not.
 fn note_denial(key: &LoanKey, grant: &AccessGrant, status: &AccessGrantStatus) {
     let before = grant.status.as_ref().and_then(|s| s.phase);
     if status.phase == Some(Phase::Denied) && before != status.phase {
@@ -392,7 +397,7 @@ fn note_denial(key: &LoanKey, grant: &AccessGrant, status: &AccessGrantStatus) {
     }
 }
 
-/// The integration that a loan belongs to.
+/// The integration of a loan.
 fn integration_of(key: &LoanKey, seen: &Observed) -> Key {
     let by_record = seen
         .record

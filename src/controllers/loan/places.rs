@@ -1,8 +1,9 @@
-//! The places that flows have for one requester's loans: who has one, and who may have one because a record was perhaps written.
+//! The places that flows have for one requester's loans: taken ones, and possible ones because a
+//! record may have been written.
 //!
-//! Loans are counted from records, each as long as a link of it may open. Whether a record was written is not known while its
-//! creation has not been answered; until the watch or a read has settled it, its place counts as taken, or two requests could
-//! both get the last one.
+//! Loans are counted from records, each as long as a link of it may open. Until the creation of a
+//! record is answered, it is unknown whether the record exists. Until the watch or a read has
+//! settled it, its place counts as taken; otherwise two requests could both get the last place.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,11 +18,11 @@ use crate::plan::observed::{Ahead, Usage};
 
 use super::{LoanKey, Loans};
 
-/// A record that is not there so long after its creation was tried will not come: the API server works on a request for a minute
-/// at the most, unless its `--request-timeout` says otherwise.
+/// A record that does not exist this long after its creation was tried will not appear: the API
+/// server works on a request for at most a minute, unless its `--request-timeout` says otherwise.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(2);
 
-/// Who may have a place.
+/// The possible places.
 #[derive(Default)]
 pub(super) struct Places {
     /// By requester.
@@ -29,13 +30,13 @@ pub(super) struct Places {
     doubts: Mutex<HashMap<LoanKey, Doubt>>,
 }
 
-/// A record of which nobody knows whether it was written.
+/// A record of which it is unknown whether it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Doubt {
     requester: String,
     /// The flow's uid.
     flow: String,
-    /// When its creation was last tried.
+    /// The time of the last attempt to create it.
     since: Timestamp,
 }
 
@@ -48,12 +49,12 @@ impl Doubt {
 }
 
 impl Places {
-    /// To be held while the limits of a flow are checked and a record of this requester's is created, so that two requests cannot both get
-    /// the last place.
+    /// A lock to hold while a flow's limits are checked and a record of this requester is created,
+    /// so that two requests cannot both get the last place.
     pub(super) async fn turn(&self, requester: &str) -> OwnedMutexGuard<()> {
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            // Those that nobody holds or waits for.
+            // Removes the locks that nobody holds or waits for.
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);
             turns.entry(requester.to_owned()).or_default().clone()
         };
@@ -78,17 +79,19 @@ impl Places {
         }
     }
 
-    /// Until when it may be that a loan's record was written and is not seen yet, if that may be at all.
+    /// The time until which a loan's record may have been written without being seen, if that is
+    /// possible.
     pub(super) fn in_doubt_until(&self, key: &LoanKey) -> Option<Timestamp> {
         self.with(|doubts| doubts.get(key).map(Doubt::settled_at))
     }
 
-    /// Takes in that a loan's record is known, or known not to be there; says whose place was in doubt.
+    /// Takes in that a loan's record is known, or known not to exist; returns the requester whose
+    /// place was in doubt.
     fn settle(&self, key: &LoanKey) -> Option<String> {
         self.with(|doubts| doubts.remove(key).map(|doubt| doubt.requester))
     }
 
-    /// The loans of this person that may have a place, each with its flow's uid.
+    /// This person's loans that may have a place, each with its flow's uid.
     fn of(&self, requester: &str) -> Vec<(LoanKey, String)> {
         self.with(|doubts| {
             let of_them = doubts
@@ -106,7 +109,8 @@ impl Places {
 }
 
 impl Loans {
-    /// A loan's record as the watch has told it; read from the API server itself where nobody knows whether it was written.
+    /// A loan's record according to the watch; read from the API server itself if it is unknown
+    /// whether it was written.
     pub(super) async fn record_seen(
         &self,
         key: &LoanKey,
@@ -129,7 +133,8 @@ impl Loans {
         Ok(record)
     }
 
-    /// What the requester has by each of these flows, this request not counted; and how many of their requests come before it in line.
+    /// The requester's usage of each of these flows, without this request, and the number of their
+    /// requests that precede it in line.
     pub(super) fn usage(
         &self,
         key: &LoanKey,
@@ -140,7 +145,7 @@ impl Loans {
             return Default::default();
         };
         let taken = self.loans_of(key, &requester.username);
-        // One that has been approved waits for nobody's approval any more.
+        // An approved request no longer waits for approval.
         let is_approved = grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Issuing);
         let (pending, ahead) = match is_approved {
             true => Default::default(),
@@ -159,14 +164,14 @@ impl Loans {
         (usage, ahead)
     }
 
-    /// The loans that a person has by each flow, this one not counted.
+    /// A person's loans by flow, without this one.
     fn loans_of(&self, key: &LoanKey, requester: &str) -> HashMap<u64, Usage> {
         let mut taken = HashMap::<u64, Usage>::new();
-        // Looked at before the records: what is settled in between is counted by its record.
+        // Read before the records: a record that is settled in between is counted as such.
         let mut may_exist = self.places.of(requester);
         may_exist.retain(|(other, _)| other.ledger == key.ledger && other.uid != key.uid);
         let (by_them, now) = (Mark::Requester(requester.to_owned()), self.clock.now());
-        // A record is named by its request's uid.
+        // A record's name is its request's uid.
         let records = &self.cluster.records;
         records.places(&by_them, &key.ledger, |record, flow, place| {
             if record.name != key.uid {
@@ -180,7 +185,8 @@ impl Loans {
         taken
     }
 
-    /// How many of a person's requests wait for approval by each flow, of those that come before this one; and how many are in line before it.
+    /// The number of a person's requests that wait for approval through each flow and precede this
+    /// one, and the number that precede it in line.
     fn before(
         &self,
         key: &LoanKey,
@@ -190,8 +196,9 @@ impl Loans {
         let (mine, has_place) = (rank_of(grant), Standing::of(grant) == Standing::HasPlace);
         let with_place = Mark::WithPlace(requester.to_owned());
         let grants = &self.cluster.grants;
-        // In this order requests get their places: whoever has one keeps it, also while the request waits for something else. Times are
-        // whole seconds, so of two requests of one second the uid says which one comes first.
+        // The order in which requests get their places. A request that has one keeps it, even while
+        // it waits for something else. Times are in whole seconds, so the uid decides between two
+        // requests of one second.
         if has_place {
             let before = grants.line(&with_place, &key.ledger, Some(&mine));
             return (before.waiting, Ahead::default());
@@ -209,7 +216,8 @@ impl Loans {
         (pending, ahead)
     }
 
-    /// A request that goes by another flow than before leaves its place in that one to others of its requester.
+    /// A request that uses another flow than before leaves its place in the old one to others of
+    /// its requester.
     pub(super) fn give_up_place(&self, before: &AccessGrant, now: &AccessGrantStatus) {
         let flow = |status: &AccessGrantStatus| status.terms.as_ref().map(|t| t.flow.clone());
         let left = before.status.as_ref().and_then(flow);

@@ -1,4 +1,5 @@
-//! How urgent a pass over a loan is: what is to end comes before a link that exists, before renewals, before requests.
+//! The urgency of a pass over a loan: loans about to end precede links that exist, renewals, and
+//! requests, in this order.
 
 use kube::ResourceExt;
 
@@ -10,11 +11,11 @@ use crate::plan::loan::over_at;
 use crate::plan::record::is_of_a_loan;
 use crate::runtime::{Class, Urgency};
 
-/// So many decisions of each person are looked at.
+/// The number of decisions of each person that are looked at.
 const LOOKED_AT: usize = 1;
 
 impl Loans {
-    /// Of a pass over this loan, by what is known of it without looking further.
+    /// The class of a pass over this loan, from what is known without further lookups.
     pub fn class(&self, key: &LoanKey) -> Class {
         let record = self.cluster.records.get(&key.record());
         let Some(record) = record.filter(|record| is_of_a_loan(&record.spec)) else {

@@ -1,4 +1,5 @@
-//! What wakes a loan: each change that its plan depends on has it looked at again, so that nothing has to be asked again and again.
+//! Wakes loans: each change that a loan's plan depends on schedules a pass, so that nothing has to
+//! be polled.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
@@ -19,7 +20,8 @@ use crate::runtime::Passes;
 use super::{LoanKey, Loans};
 
 impl Loans {
-    /// Has a loan looked at whenever something changes that its plan depends on. Subscribe before the watches start.
+    /// Schedules a pass whenever something changes that the loan's plan depends on. Subscribe
+    /// before the watches start.
     pub fn subscribe(self: &Arc<Self>, passes: &Passes<LoanKey>) {
         // There is one queue.
         self.passes.set(passes.clone()).ok();
@@ -77,7 +79,8 @@ impl Loans {
         self.boundary.subscribe(move || boundary_changed(&()));
     }
 
-    /// All that there are: of grants, whether they are loans yet or not, and of records, whether their grants are there or not.
+    /// All loans: of grants, whether they are loans yet or not, and of records, whether their
+    /// grants exist or not.
     pub fn keys(&self) -> HashSet<LoanKey> {
         let grants = self.cluster.grants.select(|_| true);
         let records = self.cluster.records.select(|_| true);
@@ -88,11 +91,12 @@ impl Loans {
 
     fn grant_changed(&self, grant: &AccessGrant) {
         self.ask(LoanKey::of_grant(grant));
-        // Of one that is gone the last state is told: it may have waited to the end.
+        // The watch reports the last state of a grant that is gone: it may have been waiting until
+        // the end.
         let known = self.cluster.grants.get(&Key::of(grant));
         let is_there = known.is_some_and(|known| known.uid() == grant.uid());
         let phase = grant.status.as_ref().and_then(|s| s.phase);
-        // One that nobody has looked at has taken nobody's place yet,
+        // A request that was never processed has taken nobody's place yet,
         let waits = is_there && phase.is_none_or(|phase| phase == Phase::Pending);
         // and one that was turned away took none.
         let leaves_a_place = !waits && !is_turned_away(grant);
@@ -110,7 +114,7 @@ impl Loans {
         }
     }
 
-    /// Whoever decides about another request of this person for this item is told of the denial.
+    /// People who decide about another request of this person for this item see the denial.
     fn tell_of_a_denial(&self, record: &AccessRecord) {
         let with_terms = Mark::WithPlace(record.spec.requester.username.clone());
         let mut others = self.cluster.grants.having(&with_terms);
@@ -121,7 +125,7 @@ impl Loans {
         self.ask_requests(others);
     }
 
-    /// The loans that a link's Secret may be of: one, unless somebody has written a record by hand.
+    /// The loans that a link's Secret may belong to: one, unless a record was written by hand.
     fn of_secret(&self, secret: &SecretMark) -> Vec<LoanKey> {
         let Some(uid) = grant_uid(&secret.metadata, &self.cluster.install) else {
             return Vec::new();
@@ -132,7 +136,8 @@ impl Loans {
         keys.collect()
     }
 
-    /// The loan of the grant that a decision names, also where it is about an earlier one of this name: the status says so. And the earlier one.
+    /// The loan of the grant that a decision names, even if the decision is about an earlier grant
+    /// of that name, because the status reports it; and the earlier one.
     fn of_decision(&self, decision: &AccessDecision) -> Vec<LoanKey> {
         let namespace = decision.namespace().unwrap_or_default();
         let named = Key::new(namespace, &decision.spec.grant);
@@ -142,17 +147,18 @@ impl Loans {
         there.into_iter().chain(gone).collect()
     }
 
-    /// Has the first of the requests looked at that wait until this person has less, by this flow of that namespace or, without, by any.
+    /// Schedules passes for the first of the requests that wait until this person has fewer loans,
+    /// in this flow of that namespace or, without one, in any.
     pub(super) fn ask_rivals(&self, requester: &str, flow: Option<(&str, &str)>) {
         self.ask_each(self.rivals.first(requester, flow));
     }
 
-    /// Has each of these looked at.
+    /// Schedules a pass for each of these.
     pub(super) fn ask_each(&self, keys: impl IntoIterator<Item = LoanKey>) {
         keys.into_iter().for_each(|key| self.ask(key));
     }
 
-    /// Has those looked at that are not loans yet.
+    /// Schedules passes for those that are not loans yet.
     fn ask_requests(&self, grants: Vec<Arc<AccessGrant>>) {
         let is_request = |grant: &&Arc<AccessGrant>| {
             let status = grant.status.as_ref();
@@ -162,7 +168,7 @@ impl Loans {
         requests.for_each(|grant| self.ask(LoanKey::of_grant(grant)));
     }
 
-    /// Has all loans of an integration looked at.
+    /// Schedules passes for all loans of an integration.
     fn ask_all(&self, integration: &Key) {
         let of_it = self.cluster.grants.select(|grant| {
             let key = LoanKey::of_grant(grant);
@@ -175,14 +181,14 @@ impl Loans {
             .for_each(|grant| self.ask(LoanKey::of_grant(grant)));
     }
 
-    /// Has this loan looked at, for which has come what it waited for.
+    /// Schedules a pass for this loan, because what it waited for has come.
     pub(super) fn go_on(&self, key: LoanKey) {
         if let Some(passes) = self.passes.get() {
             passes.go_on(key);
         }
     }
 
-    /// Has this loan looked at.
+    /// Schedules a pass for this loan.
     pub(super) fn ask(&self, key: LoanKey) {
         if let Some(passes) = self.passes.get() {
             passes.ask(key);
@@ -190,7 +196,7 @@ impl Loans {
     }
 }
 
-/// What to do when something is noticed, as long as the controller is there.
+/// The reaction to a reported change, as long as the controller exists.
 fn noticed<K>(
     loans: &Weak<Loans>,
     act: impl Fn(&Loans, &K) + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! What a failed call to 1Password is called on the other side of the port.
+//! Translates failed calls to 1Password to the plan's types.
 
 use jiff::Timestamp;
 
@@ -6,11 +6,11 @@ use crate::controllers::words::throttled_until;
 use crate::onepassword::{CallError, Problem, Stage};
 use crate::plan::retry::Failure;
 
-/// What a failed call means for the loan.
+/// The meaning of a failed call for the loan.
 pub fn failure_of(error: &CallError, now: Timestamp) -> Failure {
     match error.problem() {
         Problem::Unauthorized => Failure::Unauthorized,
-        // At the sign-in these are no verdict on the item; a firewall may be in between.
+        // During the sign-in, these say nothing about the item; a firewall may be in between.
         Problem::Forbidden | Problem::NotFound if error.stage() == Stage::SignIn => {
             Failure::Unanswered(error.to_string())
         }
@@ -22,7 +22,7 @@ pub fn failure_of(error: &CallError, now: Timestamp) -> Failure {
         },
         Problem::Refused(_) => Failure::Refused,
         Problem::NotShareable(_) => Failure::NotShareable(error.to_string()),
-        // A conflict may pass; if the item has really changed, the next look at it tells.
+        // A conflict may pass; if the item has really changed, the next look reveals it.
         Problem::Conflict
         | Problem::ShareConflict
         | Problem::Unreachable(_)

@@ -1,4 +1,5 @@
-//! One account: signs in when it is needed, asks one thing at a time, and drops a sandbox that broke or idles.
+//! One account: signs in when necessary, makes one call at a time, and drops a sandbox that broke
+//! or idles.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -26,18 +27,19 @@ pub(super) struct Account {
     slot: Arc<Slot>,
 }
 
-/// Where the signed-in client waits between calls. Its lock is what puts calls into a row.
+/// The place of the signed-in client between calls. Its lock puts calls in sequence.
 type Slot = Mutex<Option<Resident>>;
 
 /// A client that is signed in.
 struct Resident {
     sandbox: Sandbox,
     client: u64,
-    /// Ends it when it was not used for long.
+    /// Ends the client when it was not used for long.
     end: Option<IdleEnd>,
 }
 
-/// A client in use. If it is dropped before [`Session::finish`], whatever the reason, the sandbox goes with it.
+/// A client in use. If it is dropped before [`Session::finish`], for any reason, the sandbox goes
+/// with it.
 struct Session<'a> {
     account: &'a Account,
     slot: MutexGuard<'a, Option<Resident>>,
@@ -57,7 +59,7 @@ impl Account {
         }
     }
 
-    /// One call of the core, and what its output says.
+    /// Makes one call to the core, and reads its output.
     async fn ask<T>(&self, question: Invocation<'_>, read: fn(Json) -> Option<T>) -> Answer<T> {
         let journal = self.journal();
         let work = async {
@@ -78,7 +80,7 @@ impl Account {
         Journal::until(clock().saturating_add(time).unwrap_or(Timestamp::MAX))
     }
 
-    /// Bounds the whole of a call in time, and adds what was written down on the way.
+    /// Bounds the whole call in time, and adds the exchanges that were recorded on the way.
     async fn bounded<T>(
         &self,
         work: impl Future<Output = Result<T, CallError>>,
@@ -94,7 +96,7 @@ impl Account {
         }
     }
 
-    /// Waits for earlier calls, then takes the client that is there or signs in.
+    /// Waits for earlier calls, then takes the existing client or signs in.
     async fn session<'a>(&'a self, journal: &'a Journal) -> Result<Session<'a>, CallError> {
         let mut slot = self.slot.lock().await;
         let running = self.shared.ticker.run();
@@ -178,19 +180,20 @@ impl Session<'_> {
     }
 }
 
-/// What the policy itself rules out, so that nobody need be asked.
+/// The reason why the policy itself rules the share out, without a request.
 fn ruled_out(policy: &SharePolicy, terms: &ShareTerms) -> Option<Refusal> {
     if !policy.allows_named_people() {
         Some(Refusal::RecipientKind)
     } else if terms.lifetime > policy.max_lifetime {
-        // The core would lower it without a word.
+        // The core would lower it silently.
         Some(Refusal::Lifetime)
     } else {
         None
     }
 }
 
-/// Whether the client can go on after this error. If in doubt it is built anew, which costs a sign-in and mends everything.
+/// Whether the client can continue after this error. If in doubt it is built again, which costs a
+/// sign-in and repairs everything.
 fn leaves_client_sound(error: &CallError) -> bool {
     let clear = match error.problem() {
         Problem::Unauthorized | Problem::Timeout | Problem::Broken(_) => false,
@@ -208,7 +211,8 @@ fn leaves_client_sound(error: &CallError) -> bool {
     clear && error.stage() == Stage::Call
 }
 
-/// The sandbox was stopped. The core crashes on some answers that others would call an error, so those go before.
+/// The sandbox was stopped. The core crashes on some answers that others would report as errors, so
+/// these take precedence.
 fn stopped(fault: Fault, journal: &Journal) -> CallError {
     CallError::from_exchanges(&journal.exchanges(), Problem::Broken(fault))
 }
@@ -282,7 +286,7 @@ impl Session<'_> {
         url
     }
 
-    /// The core's JSON for the recipients, once 1Password has admitted each of them.
+    /// The core's JSON for the recipients, after 1Password has admitted each of them.
     async fn validate(
         &mut self,
         policy: &SharePolicy,
@@ -295,7 +299,7 @@ impl Session<'_> {
     }
 }
 
-/// A task that waits out the idle time and then empties the slot. To drop it is to call it off.
+/// A task that empties the slot after the idle time. Dropping it cancels it.
 struct IdleEnd(JoinHandle<()>);
 
 impl IdleEnd {

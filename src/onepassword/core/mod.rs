@@ -32,10 +32,10 @@ use super::{Accounts, OnePassword, ServiceAccountToken};
 use client::Account;
 use ticker::Ticker;
 
-/// Where the core gets the time from.
+/// The core's source of time.
 pub type UnixClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The bounds that every account is held to.
+/// The bounds of every account.
 #[derive(Debug, Clone)]
 pub struct CoreOptions {
     /// A whole call: waiting for earlier calls on the same account, signing in, all requests.
@@ -68,12 +68,12 @@ impl Default for CoreOptions {
     }
 }
 
-/// Makes accounts that run the core, each in a sandbox of its own.
+/// Creates accounts that run the core, each in a sandbox of its own.
 pub struct CoreAccounts {
     shared: Arc<Shared>,
 }
 
-/// What all accounts have in common.
+/// The parts that all accounts share.
 struct Shared {
     core: InstancePre<abi::Host>,
     ticker: Ticker,
@@ -82,16 +82,16 @@ struct Shared {
     clock: UnixClock,
 }
 
-/// Why the host of the core could not be set up.
+/// The reason why the host of the core could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum CoreError {
-    /// The core wants something from its host that this one does not have.
+    /// The core needs something from its host that this one does not have.
     #[error("the core does not fit this program: {0}")]
     Unfit(wasmtime::Error),
-    /// No HTTP client.
+    /// There is no HTTP client.
     #[error("{0}; are the system's root certificates installed?")]
     Http(egress::ClientError),
-    /// No thread.
+    /// There is no thread.
     #[error("cannot start the thread that interrupts the core: {0}")]
     Thread(std::io::Error),
 }
