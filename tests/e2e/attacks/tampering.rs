@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::scene::{Scene, refused, said};
 use crate::world::{PLATFORM, TEAM};
 
-/// A decision says for ever what it said first, and about what; nobody takes it away.
+/// A decision never changes what it says and about what, and nobody can remove it.
 pub async fn decisions(scene: &Scene) {
     let grant = scene.waiting().await;
     let made = scene.decide("bob", &grant, "Approve").await;
