@@ -1,4 +1,4 @@
-//! What 1Password's answers mean on the other side of the port: lifetimes, failures, and until when it asks us to wait.
+//! Translates 1Password's answers to the plan's types: lifetimes, failures, and how long to wait.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use crate::api::LinkLifetime;
 use crate::onepassword::{CallError, Problem, ShareLifetime, Stage};
 use crate::plan::retry::Failure;
 
-/// How long to wait where 1Password limits us and does not say for how long.
+/// How long to wait if 1Password limits requests without saying for how long.
 const UNSAID_WAIT: SignedDuration = SignedDuration::from_mins(1);
 
-/// Until when 1Password asks us to wait.
+/// The time until which 1Password asks the operator to wait.
 pub(super) fn throttled_until(retry_after: Option<Duration>, now: Timestamp) -> Timestamp {
     let wait = retry_after.and_then(|wait| SignedDuration::try_from(wait).ok());
     now.saturating_add(wait.unwrap_or(UNSAID_WAIT))
         .unwrap_or(Timestamp::MAX)
 }
 
-/// A lifetime as 1Password names it.
+/// A lifetime in 1Password's terms.
 pub(super) fn share_lifetime(lifetime: LinkLifetime) -> ShareLifetime {
     match lifetime {
         LinkLifetime::OneHour => ShareLifetime::OneHour,
@@ -29,7 +29,7 @@ pub(super) fn share_lifetime(lifetime: LinkLifetime) -> ShareLifetime {
     }
 }
 
-/// A lifetime of 1Password's as the plan names it.
+/// A lifetime of 1Password's in the plan's terms.
 pub(super) fn link_lifetime(lifetime: ShareLifetime) -> LinkLifetime {
     match lifetime {
         ShareLifetime::OneHour => LinkLifetime::OneHour,
@@ -40,11 +40,11 @@ pub(super) fn link_lifetime(lifetime: ShareLifetime) -> LinkLifetime {
     }
 }
 
-/// What a failed call means for the loan.
+/// The meaning of a failed call for the loan.
 pub(super) fn failure_of(error: &CallError, now: Timestamp) -> Failure {
     match error.problem() {
         Problem::Unauthorized => Failure::Unauthorized,
-        // At the sign-in these are no verdict on the item; a firewall may be in between.
+        // During the sign-in, these say nothing about the item; a firewall may be in between.
         Problem::Forbidden | Problem::NotFound if error.stage() == Stage::SignIn => {
             Failure::Unanswered(error.to_string())
         }
@@ -56,7 +56,7 @@ pub(super) fn failure_of(error: &CallError, now: Timestamp) -> Failure {
         },
         Problem::Refused(_) => Failure::Refused,
         Problem::NotShareable(_) => Failure::NotShareable(error.to_string()),
-        // A conflict may pass; if the item has really changed, the next look at it tells.
+        // A conflict may pass; if the item has really changed, the next look reveals it.
         Problem::Conflict
         | Problem::ShareConflict
         | Problem::Unreachable(_)

@@ -1,4 +1,5 @@
-//! The controllers: each observes, has the plan decide, does at most one thing, and says how it stands.
+//! The controllers: each observes, lets the plan decide, takes at most one action, and writes the
+//! status.
 
 mod answers;
 pub mod boundary;

@@ -1,4 +1,5 @@
-//! What a flow's rules match in the account as it was last listed, and which of them match nothing.
+//! What a flow's rules match in the account according to the last listing, and which rules match
+//! nothing.
 
 use std::collections::BTreeSet;
 
@@ -8,21 +9,21 @@ use super::inventory::{Inventory, ItemSeen, VaultSeen};
 use super::items::{Selection, Selector, resolved};
 use super::titles::{near, quoted};
 
-/// So many complaints fit into a message that people read.
+/// The number of complaints that fit into a readable message.
 const SHOWN: usize = 5;
 
-/// What a flow's rules match.
+/// The matches of a flow's rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coverage {
     /// How much the flow lends.
     pub lends: FlowLends,
-    /// Rules that match nothing; one sentence for each.
+    /// Rules that match nothing; one sentence each.
     pub idle: Vec<String>,
-    /// Wildcards that meet their own character in a title; one sentence for each.
+    /// Wildcards that match their own character in a title; one sentence each.
     pub doubtful: Vec<String>,
 }
 
-/// Looks a flow's rules up in what is known of the account.
+/// Matches a flow's rules against the known inventory of the account.
 pub fn coverage(rules: &ItemSelection, inventory: &Inventory, allowed: &[TitleOrId]) -> Coverage {
     let read = Selection::of(rules);
     let vaults: Vec<_> = inventory
@@ -44,7 +45,7 @@ pub fn coverage(rules: &ItemSelection, inventory: &Inventory, allowed: &[TitleOr
     coverage
 }
 
-/// Sentences in one message; those that there is no room for are counted.
+/// Joins sentences into one message. Sentences beyond the limit are only counted.
 pub fn together(sentences: &[String]) -> String {
     let shown = sentences
         .iter()

@@ -1,4 +1,5 @@
-//! Choosing the flow for a request: who asks is settled before anything about items is looked at or said.
+//! Chooses the flow for a request. The requester is checked before anything about items is looked
+//! up or revealed.
 
 use std::sync::Arc;
 
@@ -18,10 +19,10 @@ use super::selection::{is_among, namespace_matches};
 use super::terms::{Agreement, Objection, Subject, agree};
 use super::timeframe::{Opening, opening};
 
-/// How many considered flows a status shows.
+/// The number of considered flows that a status shows.
 const SHOWN: usize = 20;
 
-/// The flows by which this person may ask from this namespace, in the order in which they are tried.
+/// The flows that this person may use from this namespace, in the order in which they are tried.
 pub fn open_to(seen: &Observed, grant: &AccessGrant, requester: &Identity) -> Vec<Arc<AccessFlow>> {
     let namespace = grant.metadata.namespace.as_deref().unwrap_or_default();
     let integration = seen.integration.as_ref().map(|i| &i.object.metadata);
@@ -38,7 +39,7 @@ pub fn open_to(seen: &Observed, grant: &AccessGrant, requester: &Identity) -> Ve
     flows
 }
 
-/// The flows by which this person may not ask, though they name the person in another spelling.
+/// The flows that this person may not use although they name the person in another spelling.
 pub fn misspelt_for(
     seen: &Observed,
     grant: &AccessGrant,
@@ -63,13 +64,14 @@ pub fn misspelt_for(
     misspelt.take(SHOWN).collect()
 }
 
-/// A flow counts only beside its integration: whoever may write flows elsewhere must not open this one.
+/// A flow counts only in its integration's namespace: people who can write flows elsewhere must not
+/// be able to open this integration.
 fn belongs_to(flow: &AccessFlow, integration: &ObjectMeta) -> bool {
     flow.metadata.namespace == integration.namespace
         && Some(&flow.spec.integration.0) == integration.name.as_ref()
 }
 
-/// How many people have to agree at least.
+/// The minimum number of approvals.
 pub(super) fn approvals(flow: &AccessFlow) -> u32 {
     let required = flow.spec.approval.groups.iter().map(|g| g.required);
     match flow.spec.approval.mode {
@@ -79,16 +81,16 @@ pub(super) fn approvals(flow: &AccessFlow) -> u32 {
     }
 }
 
-/// What came of trying the flows.
+/// The result of trying the flows.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// The agreement by the flow that was chosen, or why none was.
+    /// The agreement through the chosen flow, or the reason why none was chosen.
     pub outcome: Result<Agreement, Objection>,
-    /// Why each other flow was not chosen.
+    /// The reason why each other flow was not chosen.
     pub considered: Vec<ConsideredFlow>,
 }
 
-/// Try the flows in their order; the first one that covers the request is chosen.
+/// Tries the flows in their order and chooses the first one that covers the request.
 pub fn choose(
     flows: &[Arc<AccessFlow>],
     subject: &Subject<'_>,
@@ -136,7 +138,8 @@ pub fn choose(
     }
 }
 
-/// The flows by which a request would go if its requester had less by them; `None` if there may be more than the status shows.
+/// The flows that would cover a request if its requester had fewer loans or requests; `None` if
+/// there may be more than the status shows.
 pub fn full_for(status: &AccessGrantStatus) -> Option<Vec<&str>> {
     let considered = &status.considered_flows;
     let is_full = |flow: &&ConsideredFlow| {
@@ -155,7 +158,8 @@ fn not_chosen(flow: &AccessFlow, why: &Objection) -> ConsideredFlow {
     }
 }
 
-/// How close a flow came to covering the request. What may come right by itself outranks what is refused for good.
+/// How close a flow came to covering the request. An obstacle that may pass by itself outranks a
+/// final refusal.
 fn closeness(lends: bool, objection: &Objection) -> u8 {
     match objection.reason {
         reasons::NO_FLOW_COVERS => u8::from(lends),
@@ -232,7 +236,8 @@ fn covers(
     }
 }
 
-/// Why a flow lends nothing by this integration, if it can lend with fewer approvals than the integration asks for.
+/// The reason why a flow lends nothing from this integration, if it can lend with fewer approvals
+/// than the integration requires.
 pub(super) fn too_few_approvals(
     flow: &AccessFlow,
     integration: &OnePasswordIntegration,
@@ -249,7 +254,7 @@ pub(super) fn too_few_approvals(
     })
 }
 
-/// What the requester has too much of, if anything.
+/// The limit that the requester has reached, if any.
 fn over_limit(limits: FlowLimits, usage: Usage, now: Timestamp) -> Option<String> {
     let (active, pending) = (usage.active_at(now), usage.pending);
     if active >= limits.active_per_requester {

@@ -1,4 +1,5 @@
-//! The Secret of a link that nobody is to read any more: it is deleted at once; where it stays, that holds up nothing, and people are told.
+//! The Secret of a link that nobody may read any longer. It is deleted at once. A Secret that
+//! cannot be deleted holds up nothing, but the status reports it.
 
 use jiff::Timestamp;
 
@@ -6,28 +7,28 @@ use crate::api::SecretReference;
 
 use super::observed::{LinkSeen, Observed};
 
-/// What there is to do about the Secret of a link that is over.
+/// What to do about the Secret of an ended link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leftover {
-    /// It is gone.
+    /// The Secret is gone.
     Nothing,
-    /// It is there, and is deleted now.
+    /// The Secret exists and is deleted now.
     Delete,
-    /// Nobody knows whether it is there: the sentence says so.
+    /// It is unknown whether the Secret exists; the text reports it.
     MayStay(String),
-    /// It is there, and cannot be deleted.
+    /// The Secret exists and cannot be deleted.
     Stays {
-        /// Why, and what to do.
+        /// The cause, and what to do.
         message: String,
-        /// Whether a person has to mend something.
+        /// Whether a person has to act.
         stalled: bool,
-        /// When to try again, if that is not for somebody else to do.
+        /// The time of the next attempt, unless only a person can help.
         retry_at: Option<Timestamp>,
     },
 }
 
 impl Leftover {
-    /// What is left of a link of the loan of this grant, by its uid.
+    /// The leftover of the links of this grant's loan, by the grant's uid.
     pub fn of(seen: &Observed, grant_uid: &str, now: Timestamp) -> Self {
         let secret = seen.secret_of(grant_uid);
         match (&seen.link, &seen.undeleted) {
@@ -55,7 +56,7 @@ impl Leftover {
         }
     }
 
-    /// What is to be said of it.
+    /// The text for the status.
     pub fn message(&self) -> Option<&str> {
         match self {
             Self::Nothing | Self::Delete => None,
@@ -64,7 +65,7 @@ impl Leftover {
     }
 }
 
-/// What to say of a Secret that was deleted and does not go.
+/// The text about a Secret that was deleted but still exists.
 pub fn kept(secret: &SecretReference) -> String {
     format!(
         "Secret {secret} is being deleted but is blocked by a finalizer and still readable: remove \

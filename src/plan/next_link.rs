@@ -1,4 +1,4 @@
-//! The next link of a loan that runs: whether it is wanted, and what it has to wait for.
+//! The next link of a running loan: whether it is wanted, and what it waits for.
 
 use jiff::Timestamp;
 
@@ -14,21 +14,22 @@ use super::retry;
 use super::terms::{Agreement, link_ceiling, sendable};
 use super::vetting::{Vetted, fits, vet};
 
-/// What about the next link.
+/// The decision about the next link.
 pub(super) enum Next {
-    /// Nobody knows yet whether the API server vouches for those whom the loan rests on: that is looked at first.
+    /// It is unknown whether the API server verifies the people on whom the loan depends: check
+    /// that first.
     Check,
-    /// None is needed, as far as can be said now; look again then.
+    /// No link is needed at present; look again at this time.
     NotNeeded { until: Option<Timestamp> },
-    /// It is issued now.
+    /// Issue the link now.
     Issue(Box<IssueLink>),
-    /// It has to wait.
+    /// The link has to wait.
     Waits {
         until: Timestamp,
         why: (&'static str, String),
         stalled: bool,
     },
-    /// It is not issued, though it is wanted.
+    /// The link is wanted but not issued.
     Stopped {
         why: (&'static str, String),
         stalled: bool,
@@ -133,7 +134,7 @@ pub(super) fn next_link(
         let message = "too little time remains for another link: the shortest link lifetime is 1h";
         return stopped(reasons::NO_TIME_LEFT, message, false);
     };
-    // The integration's ceiling may have been lowered since the terms were agreed on.
+    // The integration's maximum may have been lowered since the terms were agreed.
     let lifetime = match &seen.integration {
         Some(integration) => link_ceiling(&integration.object, lifetime),
         None => lifetime,
@@ -162,15 +163,16 @@ pub(super) fn next_link(
     }))
 }
 
-/// Whether the link after the current one is wanted.
+/// Whether another link is wanted after the current one.
 enum Wanted {
     Now,
     From(Timestamp),
     Not,
 }
 
-/// The next link is issued when it is asked for and the current one has ended, is about to, or is out of reach. A wish
-/// that comes earlier is answered by the current one: each link that is not needed is one more that may still open.
+/// The next link is issued if it is requested and the current one has ended, is about to end, or is
+/// out of reach. An earlier request is answered by the current link: each unneeded link is one more
+/// that may still open.
 fn wanted(
     seen: &Observed,
     links: Links<'_>,
@@ -178,7 +180,8 @@ fn wanted(
     asked: Option<Timestamp>,
     now: Timestamp,
 ) -> Wanted {
-    // Times are stored in whole seconds: what was asked in the second of the intent was answered by it.
+    // Times are stored in whole seconds: a link answers the requests made in the second of its
+    // intent.
     let unserved = asked.filter(|at| at.as_second() > current.intent_at.0.as_second());
     let Some(asked) = unserved.filter(|_| links.renews()) else {
         return Wanted::Not;
@@ -189,7 +192,8 @@ fn wanted(
     if is_here(seen, current) && asked < about_to_end {
         return Wanted::Not;
     }
-    // A time in the future counts when it has come: until then every link would seem to come before it.
+    // A future time counts once it is reached. Until then, every link would seem to be older than
+    // it.
     let from = asked.max(renewable_from(current));
     if now >= from {
         Wanted::Now
@@ -198,7 +202,7 @@ fn wanted(
     }
 }
 
-/// When the link after this one may be issued at the earliest.
+/// The earliest time for the link after this one.
 fn renewable_from(link: &LinkRecord) -> Timestamp {
     let begun = link.intent_at.0;
     begun
@@ -206,7 +210,7 @@ fn renewable_from(link: &LinkRecord) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// When the borrower last asked for a link.
+/// The time at which the borrower last requested a link.
 fn renewal_asked(grant: &AccessGrant) -> Option<Timestamp> {
     let text = grant.metadata.annotations.as_ref()?.get(RENEW_ANNOTATION)?;
     text.parse().ok()
@@ -217,7 +221,7 @@ pub(super) fn is_here(seen: &Observed, link: &LinkRecord) -> bool {
     matches!(seen.link, LinkSeen::Present { sequence, .. } if sequence == link.sequence)
 }
 
-/// Why no link can be put into its Secret.
+/// The reason why no link can be put into its Secret.
 pub(super) fn no_place(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, String)> {
     match seen.link {
         LinkSeen::Foreign => Some(retry::taken()),
@@ -234,7 +238,7 @@ fn throttled(seen: &Observed) -> Option<Timestamp> {
     seen.integration.as_ref().and_then(|i| i.throttled_until)
 }
 
-/// Why nothing more is lent by this integration or this flow.
+/// The reason why this integration or this flow issues no more links.
 fn standstill(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, &'static str)> {
     if seen.unserved {
         let message = "this Keyloan installation no longer serves the integration's namespace; no \
@@ -262,7 +266,8 @@ fn standstill(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, &
         return Some((reasons::INTEGRATION_SUSPENDED, message));
     }
     let mut flows = seen.flows.iter();
-    // Were a loan renewed without its flow, whoever deletes a suspended one would undo the suspension.
+    // If a loan could be renewed without its flow, deleting a suspended flow would undo the
+    // suspension.
     let Some(flow) = flows.find(|f| f.metadata.uid.as_ref() == Some(&terms.flow.uid)) else {
         let message = "the loan's flow no longer exists; no further link is issued";
         return Some((reasons::FLOW_NOT_FOUND, message));

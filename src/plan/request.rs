@@ -1,4 +1,4 @@
-//! A request that has no record yet: what becomes of it, from its first look over its approval to the first link.
+//! A request without a record, from its first look through its approval to the first link.
 
 use jiff::Timestamp;
 
@@ -23,7 +23,7 @@ use super::terms::{Agreement, longest_within};
 use super::timeframe::{Opening, opening};
 use super::vetting::{Vouched, vouched_for};
 
-/// Decide about a request.
+/// Decides about a request.
 pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     show_earlier(
         heed_nothing_more(decide(seen, grant, now), seen, grant, now),
@@ -37,7 +37,8 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
         return Plan::default();
     }
     let uid = grant.metadata.uid.as_deref().unwrap_or_default();
-    // A Secret of ours without a record: the record was deleted, so nothing counts this link any more, or ends it.
+    // Keyloan's Secret exists without a record: the record was deleted, so nothing counts or ends
+    // this link.
     let left = match Leftover::of(seen, uid, now) {
         Leftover::Delete => {
             return Plan {
@@ -121,13 +122,14 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     }
 }
 
-/// When the first of the requester's loans is over. Where one has ended already, nothing but the time tells that its last link has, too.
+/// The time at which the first of the requester's loans is over. For a loan that has ended already,
+/// only time tells that its last link has ended, too.
 fn next_place(seen: &Observed, now: Timestamp) -> Option<Timestamp> {
     let next = seen.usage.values().filter_map(|usage| usage.next_over);
     next.filter(|at| *at > now).min()
 }
 
-/// When the first of the flows that are closed opens.
+/// The time at which the first of the closed flows opens.
 fn next_opening(seen: &Observed, now: Timestamp) -> Option<Timestamp> {
     let frames = seen.flows.iter().filter_map(|f| f.spec.timeframe.as_ref());
     let opens = frames.filter_map(|frame| match opening(frame, now) {
@@ -137,7 +139,8 @@ fn next_opening(seen: &Observed, now: Timestamp) -> Option<Timestamp> {
     opens.min()
 }
 
-/// The record of a loan was deleted under it, as a restored backup or a deleted namespace can do: the loan is over.
+/// The record of a running loan was deleted, for example by a restored backup or a deleted
+/// namespace: the loan is over.
 fn record_missing(grant: &AccessGrant, left: &str, now: Timestamp) -> Plan {
     let residual = last_known_residual(grant, now);
     let message = format!(
@@ -153,7 +156,8 @@ fn record_missing(grant: &AccessGrant, left: &str, now: Timestamp) -> Plan {
     plan
 }
 
-/// The same while the Secret stays: not for good yet, and it stays known that a link was issued.
+/// The same while the Secret still exists: not final yet, and the status still shows that a link
+/// was issued.
 fn record_missing_and_link_left(
     grant: &AccessGrant,
     left: String,
@@ -196,7 +200,7 @@ fn lapsed(grant: &AccessGrant, limit: Timestamp, now: Timestamp) -> Hold {
     Hold::new(Kind::Lapsed, reasons::LAPSED, message)
 }
 
-/// A flow covers the request: now those decide whom the flow names.
+/// A flow covers the request: its approvers decide now.
 fn agreed(
     seen: &Observed,
     grant: &AccessGrant,
@@ -263,7 +267,7 @@ fn agreed(
     }
 }
 
-/// Nobody's word is missing: the first link is issued, unless something hinders it.
+/// All required approvals have been given: the first link is issued, unless something prevents it.
 fn grantable(
     seen: &Observed,
     grant: &AccessGrant,
@@ -342,7 +346,7 @@ fn grantable(
     }
 }
 
-/// The item that was fetched was not the one that had been looked up: list the vault before trying again.
+/// The fetched item was not the one that had been looked up: list the vault before trying again.
 fn stale_listing(seen: &Observed, agreement: &Agreement) -> Option<Effect> {
     let attempt = seen
         .attempt

@@ -1,4 +1,5 @@
-//! From a request to its agreement: the checks, in the order in which they may speak, and what holds a request up.
+//! From a request to its agreement: the checks, in the order in which they may report, and the
+//! obstacles.
 
 use std::sync::Arc;
 
@@ -22,10 +23,12 @@ use super::selection::is_known;
 use super::terms::{Agreement, Subject};
 use super::titles::{near, quoted};
 
-/// What was applied together with a request, such as by GitOps, is known so long after it at the latest.
+/// Objects that were applied together with a request, for example by GitOps, are known within this
+/// time.
 const APPLIED_TOGETHER: SignedDuration = SignedDuration::from_secs(5);
 
-/// The checks in the order in which they may speak: who asks comes before anything about items.
+/// Runs the checks in the order in which they may report: the requester is checked before anything
+/// about items.
 pub(super) fn look_up_and_agree(
     seen: &Observed,
     grant: &AccessGrant,
@@ -42,7 +45,8 @@ pub(super) fn look_up_and_agree(
     choice.outcome.map_err(|objection| {
         let kind = match objection.reason {
             _ if is_not_known(seen) => Kind::Waits,
-            // What was asked for in time waits for the next opening; all else is refused at once.
+            // A request that was made in time waits for the next opening; all others are refused at
+            // once.
             reasons::OUTSIDE_TIMEFRAME if was_covered(grant) => Kind::Waits,
             reasons::OUTSIDE_TIMEFRAME => Kind::Final,
             reasons::LIMIT_REACHED => Kind::Waits,
@@ -52,7 +56,7 @@ pub(super) fn look_up_and_agree(
     })
 }
 
-/// What a request is about, and the flows by which its maker may ask for it.
+/// The subject of a request, and the flows that its requester may use.
 pub(super) struct Found<'a> {
     pub(super) flows: Vec<Arc<AccessFlow>>,
     requester: &'a Identity,
@@ -73,7 +77,7 @@ impl Found<'_> {
     }
 }
 
-/// Looks up what a request is about.
+/// Looks up the subject of a request.
 pub(super) fn look_up<'a>(
     seen: &'a Observed,
     grant: &'a AccessGrant,
@@ -136,13 +140,13 @@ pub(super) fn look_up<'a>(
     })
 }
 
-/// Whether it is not known yet what flows want to know of the namespace.
+/// Whether labels of the namespace are still unknown that a flow selects by.
 fn is_not_known(seen: &Observed) -> bool {
     let by_label = |flow: &Arc<AccessFlow>| flow.spec.namespaces.from == FromNamespaces::Selector;
     !is_known(&seen.namespace_labels) && seen.flows.iter().any(by_label)
 }
 
-/// Whether a flow covered the request when it was looked at before.
+/// Whether a flow covered the request at the last look.
 fn was_covered(grant: &AccessGrant) -> bool {
     grant.status.as_ref().is_some_and(|s| s.terms.is_some())
 }
@@ -199,8 +203,9 @@ fn check_integration(
     }
 }
 
-/// The allow-list counts as it is now: a vault that was taken off it may be known until the next discovery. A vault that is not there and one
-/// from which no flow lends to the requester are answered alike: nobody finds out by asking what vaults there are.
+/// The current allow-list applies: a vault that was removed from it may be known until the next
+/// discovery. A vault that does not exist and one from which no flow lends to the requester get the
+/// same answer, so that requests do not reveal which vaults exist.
 fn look_up_vault<'a>(
     grant: &AccessGrant,
     inventory: &'a Inventory,
@@ -236,8 +241,8 @@ fn look_up_vault<'a>(
     }
 }
 
-/// Which vault may have been meant: one whose title has a slash, at which the plugin takes the item's title to begin, or one of a
-/// title that comes close.
+/// The vault that may have been meant: one whose title contains a slash, after which the plugin
+/// expects the item's title, or one with a similar title.
 fn other_vaults(asked: &ItemRef, titles: &[&str]) -> String {
     let whole = format!("{}/{}", asked.vault.0, asked.item.0);
     let cut = titles.iter().find_map(|title| {
@@ -253,7 +258,7 @@ fn other_vaults(asked: &ItemRef, titles: &[&str]) -> String {
     }
 }
 
-/// Titles that come close, for the end of a sentence.
+/// Similar titles, for the end of a sentence.
 fn close(titles: Vec<&str>) -> String {
     match titles[..] {
         [] => String::new(),
@@ -261,7 +266,7 @@ fn close(titles: Vec<&str>) -> String {
     }
 }
 
-/// Whether one of these flows lends an item of this vault, suspended or not.
+/// Whether one of these flows, suspended or not, lends an item of this vault.
 fn lent_by(flows: &[Arc<AccessFlow>], vault: &Resolved) -> impl Fn(&ItemSeen) -> bool {
     let rules = flows.iter().map(|flow| Selection::of(&flow.spec.items));
     let rules: Vec<_> = rules.collect();
@@ -277,7 +282,8 @@ fn look_up_item<'a>(
     let item_name = &grant.spec.item.item.0;
     let found = match vault.item(item_name) {
         Lookup::One(item) if item.active => return Ok(item),
-        // Of items that no flow lends to the requester neither ids nor whether they are archived are told: they are not found.
+        // Neither the ids nor the archived state of items are revealed that no flow lends to the
+        // requester: such items count as not found.
         _ => vault.item_that(item_name, &is_lent),
     };
     let refusal = match found {
@@ -308,8 +314,8 @@ fn look_up_item<'a>(
             Hold::fails(reasons::ITEM_AMBIGUOUS, message)
         }
     };
-    // What is known of the vault may be old: look once more before saying no, but not again for the same name, not
-    // even where the API server's clock is ahead of ours.
+    // The inventory of the vault may be old. List it once before refusing, but not again for the
+    // same name, even if the API server's clock is ahead of the operator's.
     let asked_at = grant
         .metadata
         .creation_timestamp
@@ -350,7 +356,7 @@ fn listed(ids: &[String]) -> String {
     }
 }
 
-/// Why a request cannot be granted now.
+/// The reason why a request cannot be granted now.
 #[derive(Debug)]
 pub(super) struct Hold {
     pub(super) kind: Kind,
@@ -362,13 +368,13 @@ pub(super) struct Hold {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It may come right by itself.
+    /// The obstacle may pass by itself.
     Waits,
-    /// A person has to mend something, here or there; then it goes on.
+    /// A person has to correct something, here or elsewhere; then the request continues.
     Fails,
-    /// Never again: ask anew.
+    /// Final: a new request is needed.
     Final,
-    /// Never again: it took too long.
+    /// Final: it took too long.
     Lapsed,
 }
 
@@ -387,12 +393,12 @@ impl Hold {
         Self::new(Kind::Waits, reason, message)
     }
 
-    /// Nothing new is approved or issued while the API server does not vouch for who people are.
+    /// Nothing new is approved or issued while the API server does not verify people's identities.
     pub(super) fn boundary(why: &str) -> Self {
         Self::waits(reasons::BOUNDARY_NOT_IN_FORCE, why)
     }
 
-    /// An effect that has just failed is not tried again before its time.
+    /// An effect that has just failed waits for its retry time.
     pub(super) fn after(self, attempt: Option<&Attempt>, now: Timestamp) -> Self {
         match attempt.filter(|a| self.effect.is_some() && a.retry_at() > now) {
             Some(attempt) => {
@@ -406,7 +412,7 @@ impl Hold {
         }
     }
 
-    /// Looking for an item is a request to 1Password, too.
+    /// A lookup of an item is a request to 1Password, too.
     fn within(self, budget: &Budget, now: Timestamp) -> Self {
         match budget.first_link(now).filter(|_| self.effect.is_some()) {
             Some(wait) => Self {
@@ -421,12 +427,13 @@ impl Hold {
         Self::new(Kind::Fails, reason, message)
     }
 
-    /// Something is not there, and may come a moment later than a request that was applied together with it: whoever waits for the
-    /// request, a pipeline or `kubectl wait`, is not told yet that it has failed. What was told is not taken back.
+    /// A missing object may appear a moment later if it was applied together with the request. So
+    /// for the first seconds, `Stalled` does not tell a pipeline or `kubectl wait` that the request
+    /// has failed. A failure that was reported stays.
     fn unless_just_made(self, grant: &AccessGrant, now: Timestamp) -> Self {
         let has_failed = grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Failed);
         let made = grant.metadata.creation_timestamp.as_ref().map(|t| t.0);
-        // The API server's clock, which may be fast or slow.
+        // By the API server's clock, which may be fast or slow.
         let is_new = |made: &Timestamp| now.duration_since(*made).abs() < APPLIED_TOGETHER;
         let until = made
             .filter(|made| is_new(made) && !has_failed)

@@ -1,4 +1,4 @@
-//! What a grant's status says: projected from the record, or from what became of the request.
+//! The status of a grant, derived from its record or from the outcome of the request.
 
 use jiff::Timestamp;
 
@@ -18,41 +18,41 @@ use super::terms::Agreement;
 /// A reason and a message.
 pub type Why = (&'static str, String);
 
-/// How a request stands with those who decide.
+/// The approval state of a request.
 #[derive(Debug)]
 pub enum Approved {
-    /// Nobody has to agree, or all have.
+    /// No approval is required, or all have been given.
     Yes,
-    /// Approvals are missing: the sentence says whose.
+    /// Approvals are missing; the sentence names them.
     Waits(String),
-    /// It is not approved: reason and message.
+    /// The request is not approved: reason and message.
     No(&'static str, String),
 }
 
-/// What became of a request that has no record.
+/// The state of a request without a record.
 #[derive(Debug)]
 pub struct RequestState<'a> {
-    /// For printing.
+    /// The phase, for display.
     pub phase: Phase,
-    /// Whether a flow covers it; if not, why.
+    /// Whether a flow covers the request; if not, the reason.
     pub accepted: Result<(), Why>,
-    /// Whether it is approved.
+    /// Whether the request is approved.
     pub approved: Approved,
-    /// Why no link is there.
+    /// The reason why there is no link.
     pub not_active: Why,
-    /// Whether a person has to mend something.
+    /// Whether a person has to act.
     pub stalled: bool,
     /// The flows that were not chosen.
     pub considered: Vec<ConsideredFlow>,
-    /// What would be agreed.
+    /// The possible agreement.
     pub agreement: Option<&'a Agreement>,
     /// The decisions that counted.
     pub decisions: Vec<CountedDecision>,
-    /// The decisions that did not.
+    /// The decisions that did not count.
     pub ignored: Vec<IgnoredDecision>,
 }
 
-/// The status of a request that has no record.
+/// The status of a request without a record.
 pub fn of_request(
     grant: &AccessGrant,
     state: RequestState<'_>,
@@ -104,7 +104,8 @@ pub fn of_request(
             status.terms = Some(agreement.terms.clone());
             status.digest = Some(agreement.digest.clone());
         }
-        // What was found so far stays known, also of what comes to nothing: it is what people have decided about.
+        // Earlier findings stay in the status, even for a failed request: they are what people have
+        // decided about.
         (None, Some(before)) => {
             status.terms = before.terms.clone();
             status.digest = before.digest.clone();
@@ -114,14 +115,14 @@ pub fn of_request(
     status
 }
 
-/// How a loan that runs stands.
+/// The state of a running loan.
 #[derive(Debug)]
 pub struct LoanState {
-    /// Why the record's word that the loan was approved is not to be believed, if it is not.
+    /// The reason why the record's claim that the loan was approved is not trusted, if so.
     pub unconfirmed: Option<Why>,
-    /// Whether the current link opens; if not, why.
+    /// Whether the current link opens; if not, the reason.
     pub active: Result<(), Why>,
-    /// Whether a person has to mend something.
+    /// Whether a person has to act.
     pub stalled: bool,
     /// The Secret that holds the current link, if it is there.
     pub secret: Option<SecretReference>,
@@ -129,7 +130,7 @@ pub struct LoanState {
     pub ignored: Vec<IgnoredDecision>,
 }
 
-/// The status of a loan that runs.
+/// The status of a running loan.
 pub fn of_loan(
     grant: &AccessGrant,
     record: &AccessRecord,
@@ -175,8 +176,8 @@ pub fn of_loan(
     }
 }
 
-/// The status of a loan that is over, which was approved unless it says why that is `unconfirmed`. It never says that nothing opens
-/// while something may.
+/// The status of an ended loan, which was approved unless `unconfirmed` gives a reason. It never
+/// claims that nothing opens while a link may open.
 pub fn of_ended(
     grant: &AccessGrant,
     record: &AccessRecord,
@@ -244,7 +245,8 @@ pub fn of_ended(
     }
 }
 
-/// The status of a grant about which a pass failed, because something that the operator has to write is refused: all else is as it was.
+/// The status of a grant whose pass failed because the API server refuses something that the
+/// operator has to write. Everything else is unchanged.
 pub fn of_failed_pass(grant: &AccessGrant, why: &str, now: Timestamp) -> AccessGrantStatus {
     let mut conditions = start(grant, now);
     let others = before(grant).iter().filter(|c| c.type_ != STALLED);
@@ -258,7 +260,7 @@ pub fn of_failed_pass(grant: &AccessGrant, why: &str, now: Timestamp) -> AccessG
     }
 }
 
-/// What the one who ended a loan gave as the reason.
+/// The reason given by the person who ended a loan.
 fn because(record: &AccessRecord, by: &str) -> String {
     let mut decisions = record.spec.decisions.iter().rev();
     let decision = decisions.find(|d| d.decision != Decision::Approve && d.user == by);
@@ -323,7 +325,8 @@ fn before(grant: &AccessGrant) -> &[Condition] {
     grant.status.as_ref().map_or(&[], |s| &s.conditions)
 }
 
-/// What the record says of how the loan came about, without the approvals where these are not confirmed.
+/// How the loan came about according to the record, without the approvals if they are not
+/// confirmed.
 fn agreed(
     conditions: &mut Conditions<'_>,
     grant: &AccessGrant,
@@ -371,7 +374,7 @@ fn approval(decision: &CountedDecision) -> String {
     }
 }
 
-/// What changes between the status that is there and the one that is to be written.
+/// The changes between the current status and the new one.
 pub fn notes(grant: &AccessGrant, after: &AccessGrantStatus) -> Vec<Note> {
     let interesting: Vec<_> = after
         .conditions
@@ -380,7 +383,7 @@ pub fn notes(grant: &AccessGrant, after: &AccessGrantStatus) -> Vec<Note> {
         .cloned()
         .collect();
     let mut notes = conditions::notes(before(grant), &interesting, |c| c.type_ == STALLED);
-    // Which flow it was, and that it asks for nobody, goes without saying once more has come of it.
+    // The chosen flow, and that it requires no approval, are obvious once more has happened.
     let goes_without_saying =
         |note: &Note| [reasons::FLOW_CHOSEN, reasons::AUTOMATIC].contains(&note.reason.as_str());
     if !notes.iter().all(goes_without_saying) {

@@ -1,4 +1,4 @@
-//! The terms of a loan: what the request asks for, within what the flow and the integration allow.
+//! The terms of a loan: the request, within the limits of the flow and the integration.
 
 use jiff::SignedDuration;
 
@@ -14,12 +14,12 @@ use super::inventory::ItemSeen;
 use super::people::blocked_by;
 use super::reasons::grant as reasons;
 
-/// Everything that a record says of a loan from its first day on.
+/// Everything that a record contains about a loan from its first day on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Agreement {
     /// The grant.
     pub grant: ObjectIdentity,
-    /// Who asked.
+    /// The requester.
     pub requester: Identity,
     /// The terms.
     pub terms: Terms,
@@ -38,7 +38,7 @@ impl Agreement {
         }
     }
 
-    /// The agreement that a request's status shows, if it has come to one.
+    /// The agreement that a request's status shows, if it has one.
     pub fn shown(grant: &AccessGrant, status: &AccessGrantStatus) -> Option<Self> {
         Some(Self {
             grant: identity(&grant.metadata),
@@ -49,22 +49,22 @@ impl Agreement {
     }
 }
 
-/// What a request is about, once it has been looked up.
+/// The subject of a request, after the lookup.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The request.
     pub grant: &'a AccessGrant,
-    /// Who asks.
+    /// The requester.
     pub requester: &'a Identity,
     /// The integration.
     pub integration: &'a OnePasswordIntegration,
     /// The vault.
     pub vault: &'a Resolved,
-    /// The item, as the last listing showed it.
+    /// The item according to the last listing.
     pub item: &'a ItemSeen,
 }
 
-/// Why a flow's rules do not cover a request.
+/// The reason why a flow's rules do not cover a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Objection {
     /// The reason.
@@ -87,7 +87,7 @@ impl Objection {
     }
 }
 
-/// The agreement that a request and a flow come to, or why they come to none.
+/// The agreement that follows from a request and a flow, or the reason why there is none.
 pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Objection> {
     let Subject {
         grant,
@@ -236,7 +236,8 @@ fn recipients(
     Ok(asked)
 }
 
-/// The addresses to which an integration sends links: those of its domains or, where it names none, the requester's own.
+/// Checks the addresses against an integration: they must be in its domains or, if it names none,
+/// be the requester's own.
 pub(super) fn within_domains(
     recipients: &[Email],
     requester: &Identity,
@@ -256,7 +257,7 @@ pub(super) fn within_domains(
     }
 }
 
-/// What was looked for, and where to set it.
+/// What was looked for, and where to configure it.
 fn no_recipient(requester: &Identity, rule: RecipientRule) -> String {
     let username = &requester.username;
     let listed = match rule {
@@ -270,7 +271,8 @@ fn no_recipient(requester: &Identity, rule: RecipientRule) -> String {
     )
 }
 
-/// A link without recipients is a public one: nobody to send it to, or something that is no address, stops it here.
+/// A link without recipients would be public. This check stops an empty list, and entries that are
+/// not addresses.
 pub fn sendable(recipients: &[Email]) -> Result<(), Objection> {
     if recipients.is_empty() {
         return Err(Objection::new(
@@ -314,7 +316,7 @@ fn view_once(grant: &AccessGrant, rule: ViewOnce, recipients: usize) -> Result<b
     Ok(once)
 }
 
-/// Who owns an item, by its owner tag: exactly one that the integration allows.
+/// The owner of an item, according to its owner tag: exactly one that the integration allows.
 pub fn resource_owner(integration: &OnePasswordIntegration, tags: &[String]) -> Option<String> {
     let rule = integration.spec.resource_owner.as_ref()?;
     let mut named = tags
@@ -326,7 +328,7 @@ pub fn resource_owner(integration: &OnePasswordIntegration, tags: &[String]) -> 
     named.next().is_none().then_some(owner)
 }
 
-/// How long a link may open by the integration: as long as this, or as its ceiling.
+/// The lifetime of a link, limited by the integration's maximum.
 pub fn link_ceiling(integration: &OnePasswordIntegration, lifetime: LinkLifetime) -> LinkLifetime {
     let limits = integration.spec.limits.as_ref();
     limits.map_or(lifetime, |limits| limits.max_link_lifetime.min(lifetime))
@@ -341,7 +343,7 @@ const LIFETIMES: [LinkLifetime; 5] = [
     LinkLifetime::OneHour,
 ];
 
-/// How long a lifetime is.
+/// The length of a lifetime.
 pub fn length(lifetime: LinkLifetime) -> SignedDuration {
     SignedDuration::from_hours(match lifetime {
         LinkLifetime::OneHour => 1,
@@ -352,7 +354,7 @@ pub fn length(lifetime: LinkLifetime) -> SignedDuration {
     })
 }
 
-/// The longest of 1Password's lifetimes that fits into a span and under a ceiling.
+/// The longest of 1Password's lifetimes that fits into a span and under a maximum.
 pub fn longest_within(span: SignedDuration, ceiling: LinkLifetime) -> Option<LinkLifetime> {
     LIFETIMES
         .into_iter()

@@ -1,4 +1,4 @@
-//! Whether a flow can be used: what the schema cannot check.
+//! Whether a flow can be used: the checks that the schema cannot make.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -14,26 +14,26 @@ use super::items::missing_exclude;
 use super::reasons::flow as reasons;
 use super::timeframe::{Opening, opening};
 
-/// What to write about one flow now.
+/// The result for one flow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// What the status should say.
+    /// The status.
     pub status: AccessFlowStatus,
-    /// What to tell people.
+    /// Notes for people.
     pub notes: Vec<Note>,
 }
 
-/// What is seen of a flow's integration.
+/// The observed state of a flow's integration.
 #[derive(Clone, Copy, Debug)]
 pub struct Lender<'a> {
     /// The integration.
     pub object: &'a OnePasswordIntegration,
-    /// What was listed since the operator started, if anything was.
+    /// The listing since the operator started, if any.
     pub inventory: Option<&'a Inventory>,
 }
 
-/// Decide, with what is seen of the flow's integration, if it exists. A flow is Ready when a request that fits it can be granted by it, as
-/// far as the flow is concerned.
+/// Decides about a flow, with the observed state of its integration, if it exists. A flow is Ready
+/// when it can grant a matching request, as far as the flow is concerned.
 pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Plan {
     let before = flow
         .status
@@ -42,7 +42,7 @@ pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Pl
     let generation = flow.metadata.generation.unwrap_or(0);
     let mut said = Conditions::new(before, generation, now);
     let trouble = trouble(flow, lender, now);
-    // What matches is not what is lent while nobody knows what the rule is to keep.
+    // While an exclude rule has no vault, matching items are not necessarily lent.
     let keeps_all = matches!(trouble, Some((reasons::EXCLUDE_NAMES_NO_VAULT, _)));
     match trouble {
         Some((reason, message)) => said.say(api::READY, false, reason, message),
@@ -67,7 +67,7 @@ pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Pl
         condition.reason != reasons::SUSPENDED && !unremarkable.contains(&condition.reason.as_str())
     };
     let mut notes = conditions::notes(before, &conditions, warns);
-    // What goes without saying: it comes before Ready does, or with it.
+    // An obvious change: it precedes Ready or comes with it.
     notes.retain(|note| {
         ![reasons::NOT_LISTED, reasons::RULES_MATCH].contains(&note.reason.as_str())
     });
@@ -81,8 +81,8 @@ pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Pl
     }
 }
 
-/// Says whether each rule matches something, as the account was last listed. As long as a new operator has not listed it, what the one
-/// before said of these rules holds.
+/// Reports whether each rule matches something according to the last listing. Until a new operator
+/// has listed the account, the report of the previous one stays.
 fn say_what_matches(
     said: &mut Conditions<'_>,
     flow: &AccessFlow,
@@ -309,7 +309,7 @@ mod tests {
         assert!(message.contains(says), "{message}");
     }
 
-    /// (what the flow asks for) (what the integration asks for) -> whether that is enough.
+    /// (approvals of the flow) (minimum of the integration) -> whether they are enough.
     #[rstest::rstest]
     #[case::nobody(json!({"mode": "None"}), 1, false)]
     #[case::one(json!({"mode": "AnyOf", "groups": [group(1)]}), 1, true)]

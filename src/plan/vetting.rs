@@ -1,7 +1,8 @@
-//! What a record says was agreed, held against what people have written: a record alone lends nothing.
+//! Compares the agreement in a record with what people have written: a record alone lends nothing.
 //!
-//! Only the operator writes records. Whoever has its token could write one by hand: for a request that waits, to another recipient, on
-//! approvals that nobody gave. The request, the flow and the decisions are of other people's making, and so have to say the same.
+//! Only the operator writes records. But anyone with its token could write one by hand: for a
+//! pending request, to another recipient, with approvals that nobody gave. The request, the flow
+//! and the decisions come from other people, so they have to confirm the record.
 
 use jiff::Timestamp;
 
@@ -21,7 +22,7 @@ use super::resolve::{Hold, Kind, look_up};
 use super::terms::{Agreement, Objection, agree, within_domains};
 use super::titles::has_form_of_id;
 
-/// Whether the API server vouches for who made the request.
+/// Whether the API server verifies the requester.
 pub(super) enum Vouched {
     Yes,
     AfterACheck,
@@ -53,7 +54,8 @@ pub(super) fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
     Vouched::AfterACheck
 }
 
-/// Before each link: whether the integration lends from this vault to these recipients as it is now, on a request of just this person.
+/// Before each link: checks that the integration currently lends from this vault to these
+/// recipients, for a request of exactly this person.
 pub(super) fn fits(
     seen: &Observed,
     record: &AccessRecord,
@@ -87,7 +89,7 @@ pub(super) fn fits(
             let found = inventory.vault_that(&terms.vault.id, allowed, |_| true);
             matches!(found, Lookup::One(vault) if vault.id == terms.vault.id)
         }
-        // A loan that runs is renewed also before the vaults have been listed after a restart.
+        // A running loan is renewed even if the vaults have not been listed since a restart.
         None => allowed.is_empty() || allowed.iter().any(|name| names(name, record)),
     };
     if !is_allowed {
@@ -109,13 +111,13 @@ fn names(TitleOrId(name): &TitleOrId, record: &AccessRecord) -> bool {
     *name == vault.id || (*name == vault.title && !has_form_of_id(name))
 }
 
-/// What comes of looking again at what a loan rests on.
+/// The result of checking a loan's basis again.
 pub(super) enum Vetted {
-    /// It was agreed, and approved by these.
+    /// The loan was agreed, and approved with these decisions.
     Agreed(Vec<CountedDecision>),
-    /// Nobody knows yet whether the API server vouches for who asked and who decided.
+    /// It is still unknown whether the API server verifies the requester and the approvers.
     AfterACheck,
-    /// It was not, or nobody can tell now.
+    /// The loan was not agreed or approved, or this cannot be determined now.
     Not {
         reason: &'static str,
         message: String,
@@ -123,7 +125,8 @@ pub(super) enum Vetted {
     },
 }
 
-/// Before the first link of a loan that has a record already: the request is looked up again, and its decisions are counted again.
+/// Before the first link of a loan that already has a record: the request is looked up again, and
+/// its decisions are counted again.
 pub(super) fn vet(
     seen: &Observed,
     record: &AccessRecord,
@@ -160,8 +163,9 @@ pub(super) fn vet(
     }
 }
 
-/// What of the record's word that all was approved is to be believed, for people to read. Of a loan that has had a link it is; of another
-/// one its status has said so before, or the decisions on its terms do.
+/// How far to trust the record's claim that the loan was approved, for the status. The claim of a
+/// loan that has had a link is trusted; otherwise an earlier status or the decisions on its terms
+/// have to confirm it.
 pub(super) fn vet_word(
     seen: &Observed,
     record: &AccessRecord,
@@ -174,7 +178,8 @@ pub(super) fn vet_word(
     }
     let is_over = record.spec.end.is_some();
     let told = told(grant).filter(|_| is_over && is_told_ended(grant));
-    // It stays said once the loan is over: flows change, and decisions go.
+    // The refutation stays in the status after the loan is over: flows change, and decisions are
+    // deleted.
     if let Some(told) = told.filter(|told| told.reason == reasons::TERMS_NOT_CONFIRMED) {
         return Vetted::held(differs(&told.message));
     }
@@ -185,7 +190,7 @@ pub(super) fn vet_word(
     match vetted {
         Vetted::Agreed(_) => agreed(),
         Vetted::Not { stalled: true, .. } if !is_over => vetted,
-        // What cannot be told now, or not any more, is as it was.
+        // A result that cannot be determined now, or any longer, stays as it was.
         Vetted::Not { .. } | Vetted::AfterACheck if is_told_approved(grant, record) => agreed(),
         Vetted::Not { .. } => match said_by_decisions(seen, record, grant, now) {
             Some(Standing::Approved { .. }) => agreed(),
@@ -196,7 +201,7 @@ pub(super) fn vet_word(
     }
 }
 
-/// Whether the status says already that these terms were approved.
+/// Whether the status already says that these terms were approved.
 fn is_told_approved(grant: &AccessGrant, record: &AccessRecord) -> bool {
     let shown = grant.status.as_ref().and_then(|s| s.digest.as_ref());
     let is_shown = || shown == Some(&record.spec.digest) && has_its_digest(record);
@@ -208,14 +213,14 @@ fn is_told_ended(grant: &AccessGrant) -> bool {
     status.is_some_and(|status| status.ended_at.is_some())
 }
 
-/// What the status says of the approval.
+/// The status's condition about the approval.
 fn told(grant: &AccessGrant) -> Option<&Condition> {
     let mut conditions = grant.status.as_ref()?.conditions.iter();
     conditions.find(|condition| condition.type_ == APPROVED)
 }
 
-/// How the terms of the record stand with those who decide, if nobody else has to say so: what became of the flow since, and who said
-/// no later, does not count.
+/// The approval state of the record's terms according to the decisions, if no other source is
+/// needed: later changes of the flow and later denials do not count.
 fn said_by_decisions(
     seen: &Observed,
     record: &AccessRecord,
@@ -243,7 +248,7 @@ fn has_its_digest(record: &AccessRecord) -> bool {
     digest(&spec.grant.uid, &spec.terms, Some(&spec.digest)) == spec.digest
 }
 
-/// What the request and the flow come to, if that is what the record says.
+/// The agreement that follows from the request and the flow, if it equals the record's.
 fn confirmed(
     seen: &Observed,
     record: &AccessRecord,
@@ -280,7 +285,7 @@ fn differs(message: impl Into<String>) -> Hold {
 }
 
 impl Vetted {
-    /// Why it was not agreed and approved, if it was not.
+    /// The reason why the loan was not agreed and approved, if so.
     pub(super) fn refuted(self) -> Option<(&'static str, String)> {
         match self {
             Self::Not {

@@ -316,7 +316,8 @@ async fn an_approver_of_five_hundred_groups_counts_by_the_last_of_them() {
     world.until_active(&grant).await;
 }
 
-/// Whoever has been approved does not read that somebody has to approve while 1Password takes its time.
+/// A requester whose request is approved does not read that approvals are missing while 1Password
+/// takes its time.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approved_request_says_that_its_link_is_on_its_way() {
     let world = World::start().await;

@@ -81,7 +81,7 @@ async fn requests_that_no_rule_covers_are_refused_without_asking_1password() {
             who: "alice",
             ask: Ask::item("db password").lasting("9h"),
             reason: "NoFlowCoversRequest",
-            tells: "8h at the most",
+            tells: "the maximum duration is 8h",
         },
         Refused {
             what: "a request without the justification that is asked for",
@@ -282,7 +282,7 @@ async fn an_unknown_or_ambiguous_title_costs_one_listing_and_none_when_repeated(
             let log = world.control.requests().await.expect("log");
             assert_eq!(log.total, listings, "{title}: {:?}", log.by_route);
         }
-        // A vault is listed for names that it does not have once a minute at the most.
+        // A vault is listed at most once a minute for names that it does not have.
         world.advance(std::time::Duration::from_secs(61)).await;
     }
     // What the message of the ambiguous one says to do works.

@@ -42,7 +42,8 @@ async fn lending() -> World {
     world
 }
 
-/// Somebody of this group asks for a link to this address. Whoever has no address says when the request ends.
+/// A person of this group asks for a link to this address. A person without an address sets the end
+/// of the request.
 async fn ask(world: &World, who: &str, group: &str, to: &str) -> AccessGrant {
     let ask = Ask::item("db password").to(to);
     match address(who) {

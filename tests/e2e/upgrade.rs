@@ -156,7 +156,7 @@ async fn goes_on(world: &World, before: &HalfWay) {
         .await;
     world.until_active(&before.approved).await;
     for who in ["carol", "dave"] {
-        // Whoever has decided already is not counted twice.
+        // A person who has decided already is not counted twice.
         world
             .decide(who, &before.waits, Say::approve(&before.waits))
             .await;

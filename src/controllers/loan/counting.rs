@@ -13,7 +13,8 @@ use super::key::LoanKey;
 use super::loans::Loans;
 
 impl Loans {
-    /// A loan's record as the watch has told it; read from the API server itself where nobody knows whether it was written.
+    /// A loan's record according to the watch; read from the API server itself if it is unknown
+    /// whether it was written.
     pub(super) async fn record_seen(
         &self,
         key: &LoanKey,
@@ -36,7 +37,8 @@ impl Loans {
         Ok(record)
     }
 
-    /// What the requester has by each of these flows, this request not counted; and how many of their requests come before it in line.
+    /// The requester's usage of each of these flows, without this request, and the number of their
+    /// requests that precede it in line.
     pub(super) fn usage(
         &self,
         key: &LoanKey,
@@ -47,7 +49,7 @@ impl Loans {
             return Default::default();
         };
         let taken = self.loans_of(key, &requester.username);
-        // One that has been approved waits for nobody's approval any more.
+        // An approved request no longer waits for approval.
         let is_approved = grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Issuing);
         let (pending, ahead) = match is_approved {
             true => Default::default(),
@@ -66,14 +68,14 @@ impl Loans {
         (usage, ahead)
     }
 
-    /// The loans that a person has by each flow, this one not counted.
+    /// A person's loans by flow, without this one.
     fn loans_of(&self, key: &LoanKey, requester: &str) -> HashMap<u64, Usage> {
         let mut taken = HashMap::<u64, Usage>::new();
-        // Looked at before the records: what is settled in between is counted by its record.
+        // Read before the records: a record that is settled in between is counted as such.
         let mut may_exist = self.places.of(requester);
         may_exist.retain(|(other, _)| other.ledger == key.ledger && other.uid != key.uid);
         let (by_them, now) = (Mark::Requester(requester.to_owned()), self.clock.now());
-        // A record is named by its request's uid.
+        // A record's name is its request's uid.
         let records = &self.cluster.records;
         records.places(&by_them, &key.ledger, |record, flow, place| {
             if record.name != key.uid {
@@ -87,7 +89,8 @@ impl Loans {
         taken
     }
 
-    /// How many of a person's requests wait for approval by each flow, of those that come before this one; and how many are in line before it.
+    /// The number of a person's requests that wait for approval through each flow and precede this
+    /// one, and the number that precede it in line.
     fn before(
         &self,
         key: &LoanKey,
@@ -97,8 +100,9 @@ impl Loans {
         let (mine, has_place) = (rank_of(grant), Standing::of(grant) == Standing::HasPlace);
         let with_place = Mark::WithPlace(requester.to_owned());
         let grants = &self.cluster.grants;
-        // In this order requests get their places: whoever has one keeps it, also while the request waits for something else. Times are
-        // whole seconds, so of two requests of one second the uid says which one comes first.
+        // The order in which requests get their places. A request that has one keeps it, even while
+        // it waits for something else. Times are in whole seconds, so the uid decides between two
+        // requests of one second.
         if has_place {
             let before = grants.line(&with_place, &key.ledger, Some(&mine));
             return (before.waiting, Ahead::default());
@@ -116,7 +120,8 @@ impl Loans {
         (pending, ahead)
     }
 
-    /// A request that goes by another flow than before leaves its place in that one to others of its requester.
+    /// A request that uses another flow than before leaves its place in the old one to others of
+    /// its requester.
     pub(super) fn give_up_place(&self, before: &AccessGrant, now: &AccessGrantStatus) {
         let flow = |status: &AccessGrantStatus| status.terms.as_ref().map(|t| t.flow.clone());
         let left = before.status.as_ref().and_then(flow);

@@ -1,4 +1,5 @@
-//! Requests that went a moment ago and have no record: what somebody said of them is not to be gone with them.
+//! Requests that went a moment ago and have no record: decisions on them must not be lost with
+//! them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +10,13 @@ use crate::api::{AccessGrant, Phase};
 
 use super::key::LoanKey;
 
-/// The watch of decisions may lag behind that of grants for so long.
+/// How long the watch of decisions may lag behind that of grants.
 const KEPT_FOR: SignedDuration = SignedDuration::from_mins(10);
 
-/// So many are kept, the newest ones.
+/// The number of requests that are kept, newest first.
 const MOST: usize = 200;
 
-/// Requests as they were last seen, the oldest first.
+/// The last states of requests, oldest first.
 #[derive(Default)]
 pub(super) struct DeletedRequests(Mutex<VecDeque<Request>>);
 
@@ -26,7 +27,7 @@ struct Request {
 }
 
 impl DeletedRequests {
-    /// Takes in a request that has gone just now, if people could have decided about it.
+    /// Takes in a request that has just gone, if people could have decided about it.
     pub(super) fn note(&self, key: LoanKey, grant: &AccessGrant, now: Timestamp) {
         let status = grant.status.as_ref().filter(|s| s.terms.is_some());
         let phase = status.and_then(|s| s.phase);
@@ -45,7 +46,7 @@ impl DeletedRequests {
         });
     }
 
-    /// The request as it was last seen, and until when it is kept.
+    /// The last state of a request, and the time until which it is kept.
     pub(super) fn seen(
         &self,
         key: &LoanKey,
@@ -57,7 +58,7 @@ impl DeletedRequests {
         })
     }
 
-    /// The request of this uid.
+    /// The request with this uid.
     pub(super) fn of_uid(&self, uid: &str) -> Option<LoanKey> {
         self.with(|requests| {
             let known = requests.iter().find(|known| known.key.uid == uid)?;
@@ -65,7 +66,7 @@ impl DeletedRequests {
         })
     }
 
-    /// Forgets a request of which nothing is to be done any more.
+    /// Forgets a request that needs no more work.
     pub(super) fn forget(&self, key: &LoanKey) {
         self.with(|requests| requests.retain(|known| known.key != *key));
     }

@@ -16,7 +16,7 @@ use super::memory::Memories;
 use super::places::Places;
 use super::waiting::WaitingRequests;
 
-/// What passes over loans share.
+/// The shared parts of passes over loans.
 pub struct Loans {
     pub(super) cluster: Arc<Cluster>,
     pub(super) registry: Arc<Registry>,
@@ -28,13 +28,13 @@ pub struct Loans {
     pub(super) places: Places,
     pub(super) deleted: DeletedRequests,
     pub(super) passes: OnceLock<Passes<LoanKey>>,
-    /// Turns at 1Password that have come up and are not taken yet.
+    /// Turns at 1Password that have come and are not taken yet.
     pub(super) turns: Mutex<HashMap<LoanKey, AtWork>>,
     pub(super) tasks: Tasks,
 }
 
 impl Loans {
-    /// A controller over this cluster's loans.
+    /// Creates a controller for this cluster's loans.
     pub fn new(
         cluster: Arc<Cluster>,
         registry: Arc<Registry>,
@@ -64,7 +64,8 @@ impl Loans {
         self.cluster.install.link(&key.uid)
     }
 
-    /// Whether this install has to do with a loan: it serves the integration's namespace, or has lent it while it did.
+    /// Whether this installation is responsible for a loan: it serves the integration's namespace,
+    /// or lent the item while it did.
     pub(super) fn concerns(&self, key: &LoanKey) -> bool {
         if self.cluster.install.serves(&key.ledger) {
             return true;
@@ -72,7 +73,7 @@ impl Loans {
         let records = &self.cluster.records;
         match records.get(&key.record()) {
             Some(record) => self.has_lent(&record),
-            // Whose it is shows once it is read.
+            // The installation is known once the record is read.
             None => records.is_history(&key.record()),
         }
     }
@@ -81,24 +82,25 @@ impl Loans {
         record.spec.install.as_ref() == Some(&self.cluster.install.name)
     }
 
-    /// Has the first of the requests looked at that wait until this person has less, by this flow of that namespace or, without, by any.
+    /// Schedules passes for the first of the requests that wait until this person has fewer loans,
+    /// in this flow of that namespace or, without one, in any.
     pub(super) fn ask_rivals(&self, requester: &str, flow: Option<(&str, &str)>) {
         self.ask_each(self.waiting.first(requester, flow));
     }
 
-    /// Has each of these looked at.
+    /// Schedules a pass for each of these.
     pub(super) fn ask_each(&self, keys: impl IntoIterator<Item = LoanKey>) {
         keys.into_iter().for_each(|key| self.ask(key));
     }
 
-    /// Has this loan looked at, for which has come what it waited for.
+    /// Schedules a pass for this loan, because what it waited for has come.
     pub(super) fn go_on(&self, key: LoanKey) {
         if let Some(passes) = self.passes.get() {
             passes.go_on(key);
         }
     }
 
-    /// Has this loan looked at.
+    /// Schedules a pass for this loan.
     pub(super) fn ask(&self, key: LoanKey) {
         if let Some(passes) = self.passes.get() {
             passes.ask(key);
@@ -106,7 +108,7 @@ impl Loans {
     }
 }
 
-/// Who asked for a loan, by username.
+/// The requester's username.
 pub(super) fn requester_of(seen: &Observed) -> &str {
     let by_record = seen.record.as_ref().map(|record| &record.spec.requester);
     let by_grant = seen.grant.as_ref().and_then(|g| g.spec.requester.as_ref());
@@ -114,7 +116,7 @@ pub(super) fn requester_of(seen: &Observed) -> &str {
     requester.map_or("", |requester| requester.username.as_str())
 }
 
-/// The integration that a loan belongs to.
+/// The integration of a loan.
 pub(super) fn integration_of(key: &LoanKey, seen: &Observed) -> Key {
     let by_record = seen
         .record

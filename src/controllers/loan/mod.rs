@@ -1,6 +1,8 @@
-//! The loan controller: looks at a grant and its record, has the plan decide, does at most one thing, and says how it stands.
+//! The loan controller: looks at a grant and its record, lets the plan decide, takes at most one
+//! action, and writes the status.
 //!
-//! A loan is known by its grant's uid and stays known when the grant is gone, so that its end never depends on the grant.
+//! A loan is identified by its grant's uid and stays known when the grant is gone, so that its end
+//! never depends on the grant.
 //! `pass.rs` is one pass, `delivery/` how a link comes to its recipients and is taken back.
 
 mod counting;

@@ -20,24 +20,25 @@ use super::key::LoanKey;
 use super::loans::Loans;
 
 impl Loans {
-    /// Looks at one loan once.
+    /// Runs one pass over one loan.
     pub async fn pass(self: Arc<Self>, key: LoanKey) -> Outcome {
         match self.look(&key).await {
             Ok(outcome) => outcome,
-            // Somebody else was faster, or our view is old: the watch brings what is new.
+            // Another writer was faster, or the cache is stale: the watch brings the new state.
             Err(error) if matches!(error.trouble, Trouble::Conflict | Trouble::AlreadyExists) => {
-                tracing::debug!(grant = %key.grant, %error, "seen something old; looking again");
+                tracing::debug!(grant = %key.grant, %error, "the cached object is stale; reading \
+                     it again");
                 self.refresh(&key).await
             }
             Err(error) => {
-                tracing::warn!(grant = %key.grant, %error, "a pass failed; it is repeated");
+                tracing::warn!(grant = %key.grant, %error, "a pass failed; retrying");
                 self.say_why(&key, &error).await;
                 Outcome::Failed
             }
         }
     }
 
-    /// Writes into the status why a pass fails, as far as somebody has to mend that, and as far as a status can be written.
+    /// Writes into the status why a pass fails, if a person has to act and a status can be written.
     async fn say_why(&self, key: &LoanKey, error: &ApiError) {
         let grant = self.cluster.grants.get(&key.grant);
         let this_one = |grant: &Arc<AccessGrant>| grant.uid().as_deref() == Some(&key.uid);
@@ -123,12 +124,13 @@ impl Loans {
         ))
     }
 
-    /// Of a loan of which nothing is left to do nothing is kept in memory.
+    /// A loan that needs no more work is not kept in memory.
     fn has_become_history(&self, key: &LoanKey) -> bool {
         self.cluster.records.shelve(&key.record())
     }
 
-    /// The request, if it was turned away: of such only the uid is kept, and nothing is looked up for it any more.
+    /// The request, if it was turned away: only its uid is kept, and nothing is looked up for it
+    /// any longer.
     fn turned_away(&self, key: &LoanKey) -> Option<Arc<AccessGrant>> {
         let grant = self.cluster.grants.get(&key.grant)?;
         let is_it = grant.uid().as_deref() == Some(&key.uid);
@@ -146,12 +148,12 @@ impl Loans {
         Ok(Outcome::Applied)
     }
 
-    /// Reads from the API server itself what a conflict has shown to be old in the cache.
+    /// Reads from the API server itself what a conflict has shown to be stale in the cache.
     async fn refresh(&self, key: &LoanKey) -> Outcome {
         match self.cluster.records.live(&key.record()).await {
             Ok(_) => Outcome::Applied,
             Err(error) => {
-                tracing::warn!(grant = %key.grant, %error, "a pass failed; it is repeated");
+                tracing::warn!(grant = %key.grant, %error, "a pass failed; retrying");
                 Outcome::Failed
             }
         }
@@ -247,8 +249,9 @@ impl Loans {
         Ok(())
     }
 
-    /// Has the boundary looked at, and then remembers for whom it vouches: for what is there by now, and is younger than the last change.
-    /// The loan is looked at again once it is known how the boundary stands.
+    /// Checks the boundary, and then remembers the verified objects: those that exist by now and
+    /// are younger than the last change. The loan is looked at again once the state of the boundary
+    /// is known.
     fn have_vouched(self: &Arc<Self>, key: &LoanKey, seen: &Observed) {
         let grant = seen.grant.iter().map(|grant| &grant.metadata);
         let decisions = seen.decisions.iter().map(|decision| &decision.metadata);
@@ -272,7 +275,7 @@ impl Loans {
                     memory.note_checked(vouched.map(|(uid, _)| uid));
                 }
                 Err(why) => {
-                    tracing::warn!(grant = %key.grant, %why, "nobody vouches for who asks");
+                    tracing::warn!(grant = %key.grant, %why, "the identity of the requester or of an approver is not verified");
                 }
             }
             loans.go_on(key);
@@ -299,12 +302,13 @@ impl Loans {
     }
 }
 
-/// The log tells of each denial, also where so many of one requester are recorded already that this one is not.
+/// The log contains each denial, even if so many of the requester's are recorded already that this
+/// one is not.
 fn note_denial(key: &LoanKey, grant: &AccessGrant, status: &AccessGrantStatus) {
     let before = grant.status.as_ref().and_then(|s| s.phase);
     if status.phase == Some(Phase::Denied) && before != status.phase {
         let requester = grant.spec.requester.as_ref();
         let requester = requester.map_or("", |by| &by.username);
-        tracing::info!(grant = %key.grant, uid = key.uid, requester, "a request was denied or taken back");
+        tracing::info!(grant = %key.grant, uid = key.uid, requester, "a request was denied or withdrawn");
     }
 }

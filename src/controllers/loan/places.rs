@@ -1,7 +1,7 @@
-//! Places of which nobody knows whether they are taken: a record was perhaps written.
+//! Places that may be taken, because a record may have been written.
 //!
-//! Whether a record was written is not known while its creation has not been answered; until the watch or a read has settled it, its
-//! place counts as taken, or two requests could both get the last one.
+//! Until the creation of a record is answered, it is unknown whether the record exists. Until the watch or a read has settled it, its
+//! place counts as taken; otherwise two requests could both get the last place.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,11 +14,11 @@ use crate::cluster::Trouble;
 
 use super::key::LoanKey;
 
-/// A record that is not there so long after its creation was tried will not come: the API server works on a request for a minute
-/// at the most, unless its `--request-timeout` says otherwise.
+/// A record that does not exist this long after its creation was tried will not appear: the API
+/// server works on a request for at most a minute, unless its `--request-timeout` says otherwise.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(2);
 
-/// Who may have a place.
+/// The possible places.
 #[derive(Default)]
 pub(super) struct Places {
     /// By requester.
@@ -26,13 +26,13 @@ pub(super) struct Places {
     doubts: Mutex<HashMap<LoanKey, Doubt>>,
 }
 
-/// A record of which nobody knows whether it was written.
+/// A record of which it is unknown whether it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Doubt {
     requester: String,
     /// The flow's uid.
     flow: String,
-    /// When its creation was last tried.
+    /// The time of the last attempt to create it.
     since: Timestamp,
 }
 
@@ -45,12 +45,12 @@ impl Doubt {
 }
 
 impl Places {
-    /// To be held while the limits of a flow are checked and a record of this requester's is created, so that two requests cannot both get
-    /// the last place.
+    /// A lock to hold while a flow's limits are checked and a record of this requester is created,
+    /// so that two requests cannot both get the last place.
     pub(super) async fn turn(&self, requester: &str) -> OwnedMutexGuard<()> {
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            // Those that nobody holds or waits for.
+            // Removes the locks that nobody holds or waits for.
             turns.retain(|_, turn| Arc::strong_count(turn) > 1);
             turns.entry(requester.to_owned()).or_default().clone()
         };
@@ -75,17 +75,19 @@ impl Places {
         }
     }
 
-    /// Until when it may be that a loan's record was written and is not seen yet, if that may be at all.
+    /// The time until which a loan's record may have been written without being seen, if that is
+    /// possible.
     pub(super) fn in_doubt_until(&self, key: &LoanKey) -> Option<Timestamp> {
         self.with(|doubts| doubts.get(key).map(Doubt::settled_at))
     }
 
-    /// Takes in that a loan's record is known, or known not to be there; says whose place was in doubt.
+    /// Takes in that a loan's record is known, or known not to exist; returns the requester whose
+    /// place was in doubt.
     pub(super) fn settle(&self, key: &LoanKey) -> Option<String> {
         self.with(|doubts| doubts.remove(key).map(|doubt| doubt.requester))
     }
 
-    /// The loans of this person that may have a place, each with its flow's uid.
+    /// This person's loans that may have a place, each with its flow's uid.
     pub(super) fn of(&self, requester: &str) -> Vec<(LoanKey, String)> {
         self.with(|doubts| {
             let of_them = doubts

@@ -1,8 +1,10 @@
-//! Requests that wait for a place: when a loan or an older request of the same person ends, those that come first in line for the flow are
-//! looked at again. A loan that has ended while a link of it may open keeps its place until then: each plan knows when that is.
+//! Requests that wait for a place. When a loan or an older request of the same person ends, the
+//! first ones in line for the flow are looked at again. A loan that has ended while a link of it
+//! may open keeps its place until then, and each plan knows that time.
 //!
-//! Only the first few are looked at, or each end of one of a person's thousand requests would be a work of thousands. Whoever leaves the
-//! line, for a place or for good, has the next ones looked at.
+//! Only the first few are looked at; otherwise the end of each of one person's thousand requests
+//! would cause work for thousands. A request that leaves the line, for a place or for good,
+//! triggers the next ones.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,21 +16,22 @@ use crate::plan::reasons::grant::LIMIT_REACHED;
 
 use super::key::LoanKey;
 
-/// So many of a line are looked at when a place may have become free: one takes it, and another one may have been faster.
+/// The number of requests in a line that are looked at when a place may be free: one takes it, and
+/// another one may have been faster.
 const FIRST: usize = 2;
 
-/// The requests that wait because their requester has as much as a flow allows.
+/// The requests that wait because their requester has reached a flow's limit.
 #[derive(Default)]
 pub(super) struct WaitingRequests(Mutex<Lines>);
 
 #[derive(Default)]
 struct Lines {
     lines: HashMap<Line, BTreeMap<Rank, LoanKey>>,
-    /// Where each of them waits.
+    /// The lines in which each of them waits.
     waits: HashMap<LoanKey, (Rank, BTreeSet<Line>)>,
 }
 
-/// What requests wait for: a place by a flow.
+/// A line of requests: for a place in a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Line {
     requester: String,
@@ -38,7 +41,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// For a place of this person by a flow of this namespace.
+    /// The line for a place of this person in a flow of this namespace.
     pub(super) fn of(requester: &str, ledger: &str, flow: Option<&str>) -> Self {
         Self {
             requester: requester.to_owned(),
@@ -49,7 +52,8 @@ impl Line {
 }
 
 impl WaitingRequests {
-    /// Takes in how a request stands; returns those that are to be looked at because it waits no more where it did.
+    /// Takes in the state of a request; returns the requests to look at because it no longer waits
+    /// in the same lines.
     pub(super) fn note(
         &self,
         key: &LoanKey,
@@ -69,12 +73,13 @@ impl WaitingRequests {
         self.lock().put(key, rank_of(grant), lines)
     }
 
-    /// Forgets a request that is gone; returns those that are to be looked at because of that.
+    /// Forgets a request that is gone; returns the requests to look at because of that.
     pub(super) fn forget(&self, key: &LoanKey) -> BTreeSet<LoanKey> {
         self.lock().put(key, Rank::default(), BTreeSet::new())
     }
 
-    /// The first of those that wait for a place of this person, by this flow of that namespace or, without, by any.
+    /// The first requests in line for a place of this person, in this flow of that namespace or,
+    /// without one, in any.
     pub(super) fn first(&self, requester: &str, flow: Option<(&str, &str)>) -> BTreeSet<LoanKey> {
         let lines = self.lock();
         let of_them = |line: &&Line| line.requester == requester;
@@ -98,7 +103,7 @@ impl WaitingRequests {
 }
 
 impl Lines {
-    /// Has a request wait in these lines, and no others.
+    /// Puts a request in these lines, and no others.
     fn put(&mut self, key: &LoanKey, rank: Rank, lines: BTreeSet<Line>) -> BTreeSet<LoanKey> {
         let before = self.waits.remove(key);
         let (rank_before, lines_before) = before.unwrap_or_default();

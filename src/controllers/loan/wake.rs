@@ -1,5 +1,5 @@
-//! What wakes a loan, and how urgent a pass over it is: each change that its plan depends on has it looked at again, so that nothing is
-//! polled.
+//! Wakes loans: each change that a loan's plan depends on schedules a pass, so that nothing has to be polled. Loans about to end precede
+//! links that exist, renewals, and requests, in this order.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
@@ -22,11 +22,12 @@ use crate::runtime::{Class, Passes, Urgency};
 use super::key::LoanKey;
 use super::loans::Loans;
 
-/// So many decisions of each person are looked at.
+/// The number of decisions of each person that are looked at.
 const LOOKED_AT: usize = 1;
 
 impl Loans {
-    /// Has a loan looked at whenever something changes that its plan depends on. Subscribe before the watches start.
+    /// Schedules a pass whenever something changes that the loan's plan depends on. Subscribe
+    /// before the watches start.
     pub fn subscribe(self: &Arc<Self>, passes: &Passes<LoanKey>) {
         // There is one queue.
         self.passes.set(passes.clone()).ok();
@@ -84,7 +85,8 @@ impl Loans {
         self.boundary.subscribe(move || boundary_changed(&()));
     }
 
-    /// All that there are: of grants, whether they are loans yet or not, and of records, whether their grants are there or not.
+    /// All loans: of grants, whether they are loans yet or not, and of records, whether their
+    /// grants exist or not.
     pub fn keys(&self) -> HashSet<LoanKey> {
         let grants = self.cluster.grants.select(|_| true);
         let records = self.cluster.records.select(|_| true);
@@ -95,11 +97,12 @@ impl Loans {
 
     fn grant_changed(&self, grant: &AccessGrant) {
         self.ask(LoanKey::of_grant(grant));
-        // Of one that is gone the last state is told: it may have waited to the end.
+        // The watch reports the last state of a grant that is gone: it may have been waiting until
+        // the end.
         let known = self.cluster.grants.get(&Key::of(grant));
         let is_there = known.is_some_and(|known| known.uid() == grant.uid());
         let phase = grant.status.as_ref().and_then(|s| s.phase);
-        // One that nobody has looked at has taken nobody's place yet,
+        // A request that was never processed has taken nobody's place yet,
         let waits = is_there && phase.is_none_or(|phase| phase == Phase::Pending);
         // and one that was turned away took none.
         let leaves_a_place = !waits && !is_turned_away(grant);
@@ -117,7 +120,7 @@ impl Loans {
         }
     }
 
-    /// Whoever decides about another request of this person for this item is told of the denial.
+    /// People who decide about another request of this person for this item see the denial.
     fn tell_of_a_denial(&self, record: &AccessRecord) {
         let with_terms = Mark::WithPlace(record.spec.requester.username.clone());
         let mut others = self.cluster.grants.having(&with_terms);
@@ -128,7 +131,7 @@ impl Loans {
         self.ask_requests(others);
     }
 
-    /// The loans that a link's Secret may be of: one, unless somebody has written a record by hand.
+    /// The loans that a link's Secret may belong to: one, unless a record was written by hand.
     fn of_secret(&self, secret: &SecretMark) -> Vec<LoanKey> {
         let Some(uid) = grant_uid(&secret.metadata, &self.cluster.install) else {
             return Vec::new();
@@ -139,7 +142,8 @@ impl Loans {
         keys.collect()
     }
 
-    /// The loan of the grant that a decision names, also where it is about an earlier one of this name: the status says so. And the earlier one.
+    /// The loan of the grant that a decision names, even if the decision is about an earlier grant
+    /// of that name, because the status reports it; and the earlier one.
     fn of_decision(&self, decision: &AccessDecision) -> Vec<LoanKey> {
         let namespace = decision.namespace().unwrap_or_default();
         let named = Key::new(namespace, &decision.spec.grant);
@@ -149,7 +153,7 @@ impl Loans {
         there.into_iter().chain(gone).collect()
     }
 
-    /// Has those looked at that are not loans yet.
+    /// Schedules passes for those that are not loans yet.
     fn ask_requests(&self, grants: Vec<Arc<AccessGrant>>) {
         let is_request = |grant: &&Arc<AccessGrant>| {
             let status = grant.status.as_ref();
@@ -159,7 +163,7 @@ impl Loans {
         requests.for_each(|grant| self.ask(LoanKey::of_grant(grant)));
     }
 
-    /// Has all loans of an integration looked at.
+    /// Schedules passes for all loans of an integration.
     fn ask_all(&self, integration: &Key) {
         let of_it = self.cluster.grants.select(|grant| {
             let key = LoanKey::of_grant(grant);
@@ -172,7 +176,7 @@ impl Loans {
             .for_each(|grant| self.ask(LoanKey::of_grant(grant)));
     }
 
-    /// Of a pass over this loan, by what is known of it without looking further.
+    /// The class of a pass over this loan, from what is known without further lookups.
     pub fn class(&self, key: &LoanKey) -> Class {
         let record = self.cluster.records.get(&key.record());
         let Some(record) = record.filter(|record| is_of_a_loan(&record.spec)) else {
@@ -220,7 +224,7 @@ impl Loans {
     }
 }
 
-/// What to do when something is noticed, as long as the controller is there.
+/// The reaction to a reported change, as long as the controller exists.
 fn noticed<K>(
     loans: &Weak<Loans>,
     act: impl Fn(&Loans, &K) + Send + Sync + 'static,

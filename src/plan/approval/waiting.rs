@@ -1,14 +1,14 @@
-//! The one sentence that says who can still decide, and what is missing.
+//! The sentence that names the missing approvals and the people who can still give them.
 
 use jiff::Timestamp;
 
 use crate::api::{AgreedApproval, AgreedGroup, AgreedPerson, ApprovalMode, PersonKind};
 
-/// How many people of a group a sentence names.
+/// The number of a group's people that a sentence names.
 const NAMED: usize = 5;
 
-/// What is missing of each group, in one sentence. `left` says of a group, by its index, who of those whom the rules name can still
-/// give what is missing of it.
+/// The missing approvals of each group, in one sentence. `left` returns, for the index of a group,
+/// the named people who can still give them.
 pub(super) fn sentence<'a>(
     approval: &AgreedApproval,
     missing: &[u32],

@@ -1,14 +1,16 @@
-//! Whether the kinds that the API server serves are those of this operator: of an older one it would drop what is written, and of a
-//! newer one the operator would not understand what it reads.
+//! Compares the kinds that the API server serves with those of this operator. An older kind would
+//! drop fields that the operator writes, and a newer one has fields that the operator does not
+//! know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// The fields of each kind, by its name: paths such as `spec.item.vault`, and `spec.decision=Deny` for each value of a choice.
+/// The fields of each kind, by the kind's name: paths such as `spec.item.vault`, and
+/// `spec.decision=Deny` for each value of an enum.
 pub type Fields = BTreeMap<String, BTreeSet<String>>;
 
-/// The fields of kinds by their definitions.
+/// The fields of the kinds in these definitions.
 pub fn fields_of(definitions: &[Value]) -> Fields {
     let fields = |definition: &Value| {
         let kind = definition.pointer("/spec/names/kind")?.as_str()?.to_owned();
@@ -29,7 +31,7 @@ pub fn fields_served(document: &Value) -> Fields {
     schemas.filter_map(fields).collect()
 }
 
-/// Which kind the API server serves otherwise than this operator expects it, and what to do.
+/// The first difference between the served kinds and this operator's, and what to do.
 pub fn misfit(ours: &Fields, served: &Fields) -> Option<String> {
     let none = BTreeSet::new();
     if ours.keys().all(|kind| !served.contains_key(kind)) {

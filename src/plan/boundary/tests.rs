@@ -22,7 +22,7 @@ fn policy(kind: PolicyKind, name: &str, spec: Value) -> Value {
     json!({ "kind": kind.name(), "metadata": { "name": name }, "spec": spec })
 }
 
-/// As it is shipped.
+/// The release as shipped.
 fn release() -> Vec<Value> {
     vec![
         policy(
@@ -68,7 +68,7 @@ fn shipped() -> Shipped {
     )
 }
 
-/// As the API server gives it back, with an installation's own values.
+/// The release as the API server returns it, with an installation's own values.
 fn in_place() -> PoliciesSeen {
     seen_of(&release())
 }
@@ -109,7 +109,7 @@ fn key(kind: PolicyKind) -> PolicyKey {
     (kind, name.to_owned())
 }
 
-/// In place but for this change.
+/// The release in place, with this change.
 fn changed(kind: PolicyKind, change: impl FnOnce(&mut Value)) -> PoliciesSeen {
     let mut seen = in_place();
     change(&mut seen.get_mut(&key(kind)).expect("there").spec);
@@ -237,7 +237,7 @@ fn a_dry_run_by_the_operator_must_not_pass() {
     assert!(matches!(unknown, Verdict::Unknown(text) if text.contains("no answer in time")));
 }
 
-/// The next release: a policy says something else, and another one is new.
+/// The next release: one policy has another spec, and one is new.
 fn next_release() -> Vec<Value> {
     let mut next = release();
     next[0]["spec"]["validations"][0]["message"] = json!("say who you are");
@@ -250,7 +250,7 @@ fn next_release() -> Vec<Value> {
     next
 }
 
-/// The operator of the next release, which knows the one before.
+/// The operator of the next release, which knows the previous one.
 fn next_shipped() -> Shipped {
     Shipped::new(
         &next_release(),
@@ -269,7 +269,7 @@ fn binding_of(seen: &mut PoliciesSeen) -> &mut PolicySeen {
         .expect("there")
 }
 
-/// After the upgrade, each spec that is another one by one generation.
+/// The state after the upgrade: each changed spec has a generation one higher.
 fn upgraded() -> PoliciesSeen {
     let mut seen = seen_of(&next_release());
     policy_of(&mut seen).generation = 2;
@@ -296,7 +296,7 @@ fn an_upgrade_by_one_step_changes_nothing_in_either_order_of_the_charts() {
     assert_eq!(operator_first.changed_at, at(10));
     let both = next_shipped().remember(Some(&operator_first), &upgraded(), at(30));
     assert_eq!(both.changed_at, at(10));
-    // The policies first: the former operator takes them for broken, and keeps what it saw.
+    // The policies first: the earlier operator considers them broken and keeps its state.
     assert!(shipped().flaw(&upgraded(), &own(OPERATOR)).is_some());
     let policies_first = next_shipped().remember(Some(&before), &upgraded(), at(30));
     assert_eq!(policies_first, both);
@@ -347,7 +347,7 @@ fn one_step_with_the_same_meaning_changes_nothing() {
     binding.spec["validationActions"] = json!(["Deny", "Audit"]);
     let after = shipped().remember(Some(&before), &noted, at(20));
     assert_eq!(after.changed_at, at(10));
-    // Those who stamp may go and come: the others refuse what is false.
+    // Mutating policies may disappear and return: the validating ones refuse false identities.
     let mut unstamped = in_place();
     unstamped.remove(&key(PolicyKind::MutatingBinding));
     let without = shipped().remember(Some(&before), &unstamped, at(20));

@@ -1,4 +1,4 @@
-//! Whether the token is good: what is wrong with its Secret, what 1Password said to it, and how long it lasts.
+//! The state of the token: problems with its Secret, 1Password's answer to it, and its expiry.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use super::schedule::{EXPIRY_WARNING, expires_at};
 use super::seen::{FailureKind, Observed, TokenSeen};
 use super::verdict::{Verdict, no, reason_of, sentence, unknown, with_next_try, yes};
 
-/// Whether 1Password takes the token.
+/// Whether 1Password accepts the token.
 pub(super) fn credentials(seen: &Observed<'_>, now: Timestamp) -> Verdict {
     if let Some(problem) = token_problem(&seen.token) {
         return problem;
@@ -54,7 +54,7 @@ fn accepted(seen: &Observed<'_>, now: Timestamp) -> Verdict {
     }
 }
 
-/// What is wrong with the Secret or the token in it.
+/// The problem with the Secret or with the token in it.
 fn token_problem(token: &TokenSeen) -> Option<Verdict> {
     Some(match token {
         TokenSeen::Usable { .. } => return None,

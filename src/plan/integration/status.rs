@@ -1,4 +1,4 @@
-//! What an integration's status says: six conditions, and what is known of the account.
+//! The status of an integration: six conditions, and the facts about the account.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,12 +13,12 @@ use super::credentials::credentials;
 use super::seen::{Findings, Observed, TokenSeen};
 use super::verdict::{Verdict, no, reason_of, sentence, unknown, with_next_try, yes};
 
-/// So many vaults are shown.
+/// The number of vaults that a status shows.
 const MOST_VAULTS: usize = 100;
-/// The clocks may differ by so much.
+/// The tolerated difference between the clocks.
 pub const SKEW_TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
 
-/// What the status should say.
+/// The status.
 pub(super) fn status(seen: &Observed<'_>, now: Timestamp) -> OnePasswordIntegrationStatus {
     let before = seen.integration.status.clone().unwrap_or_default();
     let generation = seen.integration.metadata.generation.unwrap_or(0);
@@ -51,8 +51,9 @@ pub(super) fn status(seen: &Observed<'_>, now: Timestamp) -> OnePasswordIntegrat
     }
 }
 
-/// Right after a start nothing is known that the status does not say already: it stays until the first discovery is over, so
-/// that a restart of the operator does not make everything look broken for a moment.
+/// Right after a start, nothing is known beyond the previous status. It stays until the first
+/// discovery is over, so that a restart of the operator does not make everything look broken for a
+/// moment.
 fn only_restarted(
     seen: &Observed<'_>,
     before: &OnePasswordIntegrationStatus,
@@ -71,7 +72,7 @@ fn only_restarted(
     undecided && same_account && was_ready && unchanged && nothing_known && guarded
 }
 
-/// What is known of the account. What was known stays as long as it can be of the same account.
+/// The facts about the account. Earlier facts stay as long as they can be about the same account.
 fn account(
     seen: &Observed<'_>,
     before: OnePasswordIntegrationStatus,
@@ -332,7 +333,7 @@ fn ready(
     }
 }
 
-/// Whether somebody may have to do something about a condition.
+/// Whether a condition may require a person to act.
 pub(super) fn is_warning(condition: &Condition) -> bool {
     let expected = [
         reasons::READY,
@@ -346,7 +347,8 @@ pub(super) fn is_warning(condition: &Condition) -> bool {
     !expected.contains(&condition.reason.as_str())
 }
 
-/// What only says that something has not happened yet, or that all is as usual, is no event.
+/// A condition that only says that something has not happened yet, or that all is normal, is not
+/// worth an event.
 pub(super) fn is_worth_an_event(reason: &str) -> bool {
     let silent = [
         reasons::SIGNING_IN,
@@ -391,7 +393,8 @@ fn policy(policy: PolicySeen) -> SharePolicyStatus {
     }
 }
 
-/// Kubernetes times are whole seconds: what is written must be what is read back.
+/// Kubernetes stores times in whole seconds: the written value must equal the one that is read
+/// back.
 fn seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }

@@ -1,11 +1,11 @@
-//! Verdicts, from which conditions are made, and the words that they share.
+//! Verdicts, from which conditions are made, and the texts that they share.
 
 use crate::plan::reasons::integration as reasons;
 
 use super::schedule::retry_at;
 use super::seen::{Failure, FailureKind};
 
-/// Whether a condition holds, why, and what to do.
+/// Whether a condition holds, the reason, and what to do.
 pub(super) struct Verdict {
     pub(super) holds: Option<bool>,
     pub(super) reason: &'static str,
@@ -54,7 +54,7 @@ pub(super) fn with_next_try(failure: &Failure) -> String {
     }
 }
 
-/// Capital letter first, full stop last.
+/// Adds an initial capital letter and a final full stop.
 pub(super) fn sentence(text: &str) -> String {
     let text = text.trim_end_matches('.');
     let mut letters = text.chars();

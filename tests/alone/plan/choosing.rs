@@ -218,7 +218,7 @@ fn a_selector_matches_items(#[case] select: fn(&mut ItemSelector), #[case] match
     assert_eq!(excluded.plan_at(0).effect.is_some(), !matches);
 }
 
-/// Whoever may title a vault must not be able to give it another one's place.
+/// A person who can title a vault must not be able to make it pass for another vault.
 #[rstest]
 #[case::include(|w: &mut World| w.flow().spec.items.include = vec![of_vault(OTHERS_ID)])]
 #[case::allow_list(|w: &mut World| w.integration().spec.vaults = vec![TitleOrId(OTHERS_ID.into())])]

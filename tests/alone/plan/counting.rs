@@ -474,7 +474,7 @@ fn an_approval_after_the_timeout_came_too_late_also_for_a_loan_that_runs() {
     );
 }
 
-/// A status is written only for those who are told something by it.
+/// A status is written only if it tells people something new.
 #[test]
 fn a_loan_that_nobody_decided_on_is_not_written_of_again() {
     for world in [World::lent(), approved(), over(), World::ended()] {

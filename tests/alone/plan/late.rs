@@ -1,4 +1,5 @@
-//! Requests that came to nothing: what counted stays known, and whoever decides later reads that it was too late.
+//! Failed requests: the decisions that counted stay known, and people who decide later read that it
+//! was too late.
 
 use keyloan::api::*;
 use keyloan::plan::effect::Effect;
@@ -109,7 +110,7 @@ fn what_was_approved_and_did_not_begin_is_said_to_have_been_approved() {
     }
 }
 
-/// (how it came to nothing) (who decides then, and how).
+/// (how it failed) (who decides then, and how).
 #[rstest]
 #[case::approved_after_the_timeout(lapsed, carol(), Decision::Approve)]
 #[case::denied_after_the_timeout(lapsed, carol(), Decision::Deny)]

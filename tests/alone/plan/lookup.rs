@@ -1,4 +1,5 @@
-//! How the names in a request become ids: what is listed anew, how often, and what is said when that does not help.
+//! How the names in a request become ids: what is listed again, how often, and the message if that
+//! does not help.
 
 use keyloan::api::{ItemId, TitleOrId, TitlePattern};
 use keyloan::plan::effect::Effect;
@@ -69,7 +70,8 @@ fn a_name_that_settles_causes_no_listing(#[case] name: &str) {
     );
 }
 
-/// Whoever may ask must not be able to use up the account's requests with one unknown name after the other.
+/// Requesters must not be able to use up the account's requests with one unknown name after
+/// another.
 #[test]
 fn a_vault_is_listed_for_names_that_it_does_not_have_once_a_minute_at_the_most() {
     let first = World::asked().with(|w| w.asks_for("Infra", "nothing"));

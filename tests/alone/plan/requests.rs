@@ -129,7 +129,8 @@ fn nobody_has_more_by_a_flow_than_it_allows(
     }
 }
 
-/// (what became of a loan that began at 0, with a link of an hour) (minute) -> until which minute it has its place, at the latest.
+/// (state of a loan that began at 0, with a link of an hour) (minute) -> the last minute until
+/// which it has its place.
 #[rstest]
 #[case::it_runs(World::lent(), 20, Some(240))]
 #[case::it_is_not_renewed(World::lent_with(|w| w.flow().spec.grant.renewal = Renewal::Never), 20, Some(60))]
@@ -178,7 +179,7 @@ fn what_was_deleted_and_is_asked_for_again_waits_until_its_link_is_over() {
     issued(&again.plan_at(60));
 }
 
-/// What alice has by a flow who has had this loan by it.
+/// Alice's usage of a flow through which she had this loan.
 fn usage_by(world: &World, minute: i64) -> Usage {
     let mut usage = Usage::default();
     let record = world.seen.record.as_ref().expect("a record");
@@ -306,7 +307,7 @@ fn nothing_starts_that_could_be_answered_only_after_not_after() {
     assert_eq!(reason(&plan, ACTIVE), "Lapsed");
 }
 
-/// Whoever re-creates a deleted grant with `notAfter` would otherwise ask anew in time.
+/// A tool that re-creates a deleted grant with `notAfter` would otherwise request again in time.
 #[rstest]
 #[case::a_week_after_it_lapsed(None, 8 * DAY)]
 #[case::not_before_not_after(Some(30 * DAY), 30 * DAY)]

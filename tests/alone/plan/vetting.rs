@@ -62,7 +62,7 @@ fn what_needs_nobodys_approval_goes_on_in_the_same_way() {
     assert_eq!(issued(&world.one_step(1).plan_at(1)).sequence, 2);
 }
 
-/// A record that somebody wrote by hand -> why nothing is lent by it.
+/// A record that was written by hand -> the reason why it lends nothing.
 #[rstest]
 #[case::for_somebody_else(by_hand(|r| r.requester.username = "mallory".into()), "TermsNotConfirmed")]
 #[case::for_somebody_elses_mailbox(by_hand(|r| r.requester.email = Some(email("m@evil.example"))), "TermsNotConfirmed")]
@@ -249,7 +249,7 @@ fn before_the_vaults_are_listed_again_a_first_link_waits() {
     let plan = world.plan_at(6);
     assert_eq!(plan.effect, None);
     assert_eq!(reason(&plan, ACTIVE), "IntegrationNotReady");
-    assert!(!stalled(&plan), "it comes right by itself");
+    assert!(!stalled(&plan), "it recovers by itself");
 }
 
 // Before each link.

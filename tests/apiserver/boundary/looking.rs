@@ -46,7 +46,7 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
     );
     let boundary = boundary.expect("a boundary");
     let broken = boundary.seen().broken.expect("nobody has looked");
-    assert!(broken.contains("is being checked"), "{broken}");
+    assert!(broken.contains("is still checking"), "{broken}");
     let (told, mut tellings) = tokio::sync::mpsc::unbounded_channel();
     boundary.subscribe(move || told.send(()).expect("somebody listens"));
     boundary.start(&supervisor.tasks());

@@ -229,7 +229,7 @@ async fn optional_fields_can_neither_be_added_nor_removed(server: &Person) {
         (
             "AccessGrant",
             &["spec"][..],
-            "a request cannot be changed once it is made",
+            "a request cannot be changed after its creation",
         ),
         ("AccessDecision", &["spec"], "a decision cannot be changed"),
         (

@@ -289,7 +289,8 @@ impl World {
         };
         let later = |object: &OnePasswordIntegration| listed(object) > listed(before);
         let (namespace, name) = (before.namespace().unwrap_or_default(), before.name_any());
-        self.wait(&namespace, &name, "discovered anew", later).await
+        self.wait(&namespace, &name, "discovered again", later)
+            .await
     }
 
     /// Waits until an object is there and as it should be.

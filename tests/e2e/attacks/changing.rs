@@ -1,4 +1,4 @@
-//! Changing what has been approved: the approvals are of other terms then, and count no more.
+//! Changing what has been approved: the approvals are then of other terms, and no longer count.
 
 use std::time::Duration;
 

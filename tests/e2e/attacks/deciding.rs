@@ -120,7 +120,7 @@ async fn approval_in_other_case(scene: &Scene, grant: &AccessGrant) -> Value {
     create(carol.await, decision).await.expect("decided")
 }
 
-/// A denial stands, whoever approves afterwards, and nobody takes it away.
+/// A denial stands despite later approvals, and nobody can remove it.
 pub async fn after_a_denial(scene: &Scene) {
     let shares = scene.shares().await;
     let grant = scene.waiting().await;

@@ -37,7 +37,7 @@ pub async fn requests(scene: &Scene) {
     let mut with_none = scene.request_of("alice");
     let spec = json!({ "integration": { "name": "prod" }, "item": with_none["spec"]["item"] });
     with_none["spec"] = spec;
-    // Whoever has no address has to say when the request ends.
+    // A requester without an address has to set the end of the request.
     let mut with_an_end = with_none.clone();
     with_an_end["spec"]["notAfter"] = json!("2999-01-01T00:00:00Z");
     if !scene.stamped {

@@ -103,7 +103,7 @@ pub async fn past_the_limit(scene: &Scene) {
     scene.delete("alice", other).await.expect("given back");
 }
 
-/// A request is deleted and made again under its name, as if nothing had been lent by it.
+/// A request is deleted and made again under its name, as if it had lent nothing.
 pub async fn a_deleted_request_made_again(scene: &Scene) {
     let world = &scene.world;
     let mut request = by_a_flow_of_one_place(scene, "one-at-a-time").await;

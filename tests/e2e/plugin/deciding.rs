@@ -352,7 +352,7 @@ async fn remove_the_stamps(world: &World) {
             .await
             .expect("deleted");
     }
-    // In force no more, once unsigned requests and decisions are refused.
+    // No longer in force, once unsigned requests and decisions are refused.
     let client = world.cluster.client("alice").await.expect("a client");
     let grants: Api<AccessGrant> = Api::namespaced(client, TEAM);
     let client = world.cluster.client("bob").await.expect("a client");

@@ -1,4 +1,5 @@
-//! Waiting for 1Password only as long as a link is due: a loan that is to end does not wait for a slow service.
+//! Waits for 1Password only while a link is due: a loan that is about to end does not wait for a
+//! slow service.
 
 use std::future::Future;
 use std::time::Duration;
@@ -12,12 +13,13 @@ use crate::plan::grant::plan;
 use crate::controllers::loan::key::LoanKey;
 use crate::controllers::loan::loans::Loans;
 
-/// The plan is made anew after so long at the latest.
+/// The maximum interval between plans.
 const AT_LEAST_EVERY: SignedDuration = SignedDuration::from_mins(10);
 
 impl Loans {
-    /// Does what comes before an intent, unless meanwhile the plan becomes another one: then that work is dropped, and there is no
-    /// result. What follows the intent is never dropped. `wake` is when the plan, as it was made, is to be looked at again.
+    /// Does the work before an intent, unless the plan changes meanwhile: then that work is
+    /// dropped, and there is no result. Work after the intent is never dropped. `wake` is the time
+    /// at which the current plan is to be looked at again.
     pub(super) async fn while_due<T>(
         &self,
         key: &LoanKey,
@@ -32,7 +34,7 @@ impl Loans {
         }
     }
 
-    /// Looks at the loan again whenever a pass would, were there not one under way.
+    /// Looks at the loan again whenever a pass would do so, if none were running.
     async fn until_not_due(
         &self,
         key: &LoanKey,
@@ -59,7 +61,7 @@ impl Loans {
         }
     }
 
-    /// Whether the plan, made anew, is still to issue this very link.
+    /// Whether a new plan still is to issue this very link.
     pub(super) async fn is_still_due(
         &self,
         key: &LoanKey,

@@ -1,4 +1,5 @@
-//! Handing a link over: the Secret with its URL, in the place that was made for it, and the record's word for it.
+//! Hands a link over: writes the Secret with its URL to the prepared place, and notes it in the
+//! record.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,12 +19,12 @@ use crate::plan::retry::Failure;
 use super::issuing::Issuing;
 use super::place::LinkPlace;
 
-/// A link that has been made is held for so long while the API server does not answer; nobody else has it.
+/// How long an issued link is held while the API server does not answer; nobody else has it.
 pub const LINK_HELD_FOR: Duration = Duration::from_secs(300);
 
 impl Issuing {
-    /// The URL exists only here until the Secret is written, so the API server's bad moments are waited out. The inner error says that there
-    /// is no Secret with it.
+    /// The URL exists only here until the Secret is written, so a short failure of the API server
+    /// is waited out. The inner error means that there is no Secret with the URL.
     pub(super) async fn hand_over(
         &self,
         record: &AccessRecord,
@@ -39,7 +40,7 @@ impl Issuing {
         let began = clock.stopwatch();
         let is_first = AtomicBool::new(true);
         let written = (|| async {
-            // After a while another replica may lead, to which this link is a lost one.
+            // After a while another replica may lead, which counts this link as lost.
             if !is_first.swap(false, Ordering::Relaxed) {
                 self.intent_stands(record).await?;
             }
@@ -49,8 +50,8 @@ impl Issuing {
         .when(|error| error.trouble.may_pass() && began.elapsed() < LINK_HELD_FOR)
         .await;
         if let Err(error) = written {
-            tracing::warn!(grant = %self.key.grant, %error, "a link was made and cannot be handed over");
-            // Each try is one more link that may open: the next one has to wait.
+            tracing::warn!(grant = %self.key.grant, %error, "1Password issued a link, but the operator cannot hand it over");
+            // Each attempt is one more link that may open: the next one has to wait.
             return Ok(Err(Failure::NotKept(error.trouble.quote())));
         }
         let (issued_at, expires_at) = (Time(facts.issued_at), Time(facts.expires_at));
@@ -65,7 +66,8 @@ impl Issuing {
         .map(Ok)
     }
 
-    /// Whether the loan runs and its links are those of when the intent was written: another leader changes them before it shares.
+    /// Whether the loan runs and its links are the same as when the intent was written: another
+    /// leader changes them before it shares.
     async fn intent_stands(&self, record: &AccessRecord) -> Result<(), ApiError> {
         let key = self.key.record();
         let records = self.loans.cluster.records.urgent();
@@ -97,14 +99,14 @@ impl Issuing {
         if let Some(secret_uid) = &place.secret_uid {
             let patch = link_objects::secret_patch(uid, role, secret_uid, url.expose(), facts);
             match verbs.patch_unread::<Secret>(&link, &patch).await {
-                // Somebody has deleted it in the meantime.
+                // The Secret was deleted in the meantime.
                 Err(error) if matches!(error.trouble, Trouble::NotFound | Trouble::Conflict) => {}
                 answer => return answer,
             }
         }
         let secret = link_objects::secret(install, uid, role, url.expose(), facts);
         match verbs.create_unread::<Secret>(&secret).await.map(drop) {
-            // An answer that got lost before: the Secret is there, with this very link.
+            // An earlier answer was lost: the Secret exists with this very link.
             Err(error) if error.trouble == Trouble::AlreadyExists => {
                 let live = verbs.get_metadata::<Secret>(&link).await?;
                 let is_it = |mark: &SecretMark| {
@@ -137,7 +139,7 @@ impl Issuing {
         self.close(record, sequence, note).await
     }
 
-    /// Closes an intent: notes in the record what became of it.
+    /// Closes an intent: notes its outcome in the record.
     pub(super) async fn close(
         &self,
         record: &AccessRecord,

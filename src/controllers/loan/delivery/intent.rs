@@ -1,4 +1,5 @@
-//! The intent of a link: written into the record before the link is made, so that none is unaccounted for.
+//! The intent of a link. It is written into the record before the link is made, so that every link
+//! is accounted for.
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use crate::plan::record;
 use super::issuing::{Issuing, Ready};
 
 impl Issuing {
-    /// Writes the intent: with the record's creation, or into the record. `None` where the flow's limit is reached in the meantime.
+    /// Writes the intent: with a new record, or into the existing one. `None` if the flow's limit
+    /// has been reached in the meantime.
     pub(super) async fn write_intent(
         &self,
         issue: &IssueLink,
@@ -78,7 +80,8 @@ impl Issuing {
         created.map(Some)
     }
 
-    /// The record, if this attempt's intent stands in it though the answer to its writing was lost: then nobody else makes a link of it.
+    /// The record, if it contains this attempt's intent although the answer to its writing was
+    /// lost: then nobody else makes a link from it.
     async fn unless_written(
         &self,
         error: ApiError,
@@ -114,14 +117,14 @@ impl Issuing {
     }
 }
 
-/// What no other attempt has; nothing where the system gives no random bytes.
+/// A value that no other attempt has; nothing if the system provides no random bytes.
 fn random() -> Option<String> {
     let mut bytes = [0; 6];
     getrandom::fill(&mut bytes).ok()?;
     Some(data_encoding::HEXLOWER.encode(&bytes))
 }
 
-/// The links of a record, with the outcome of one of them noted.
+/// The links of a record, with the outcome of one of them.
 pub fn with_outcome(
     links: &[LinkRecord],
     sequence: Option<u32>,

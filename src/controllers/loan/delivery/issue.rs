@@ -1,5 +1,6 @@
-//! Issuing one link, in steps of which every prefix is a state that the plan knows: look at the item and the policy, make a place for the
-//! link (`link_place.rs`), write the intent (`intent.rs`), share, hand over (`hand_over.rs`: Secret, close the intent).
+//! Issues one link, in steps of which every prefix is a state that the plan knows: look at the item
+//! and the policy, make a place for the link (`link_place.rs`), write the intent (`intent.rs`),
+//! share, hand over (`hand_over.rs`: Secret, close the intent).
 
 use std::sync::Arc;
 
@@ -25,7 +26,8 @@ use super::place::LinkPlace;
 use crate::controllers::loan::loans::integration_of;
 
 impl Issuing {
-    /// Issues a link. The inner error says why 1Password gave none; the outer one that Kubernetes could not be asked or told.
+    /// Issues a link. The inner error is the reason why 1Password gave none; the outer one means
+    /// that Kubernetes could not be read or written.
     pub async fn issue(
         self: Arc<Self>,
         issue: IssueLink,
@@ -52,13 +54,14 @@ impl Issuing {
         self.read_decisions_again(&issue).await?;
         let (tasks, me) = (self.loans.tasks.clone(), self.clone());
         let name = format!("link of {}", self.key);
-        // What is begun here is finished also when this pass is given up, as at a shutdown or when the lease is lost.
-        // On the heap: it is large, and would be moved about on the stack.
+        // Started work is finished even if this pass is dropped, for example at a shutdown or when
+        // the lease is lost. It is on the heap because it is large and would be moved on the stack.
         let link = Box::pin(async move { me.make(&issue, ready, &place).await });
         tasks.finish(name, link).await.unwrap_or(Ok(Ok(())))
     }
 
-    /// Reads the decisions on which the first link rests from the API server itself, so that the plan that is made next counts what is there.
+    /// Reads the decisions for the first link from the API server itself, so that the next plan
+    /// counts what exists.
     async fn read_decisions_again(&self, issue: &IssueLink) -> Result<(), ApiError> {
         if issue.item_version.is_some() {
             return Ok(());
@@ -83,12 +86,14 @@ impl Issuing {
         place: &LinkPlace,
     ) -> Result<Result<(), Failure>, ApiError> {
         let requester = &issue.agreement.requester.username;
-        // One of a requester's at a time from here to the record, so that two requests cannot both get the last place.
+        // Only one of a requester's loans at a time from here to the record, so that two requests
+        // cannot both get the last place.
         let turn = match issue.first {
             true => Some(self.loans.places.turn(requester).await),
             false => None,
         };
-        // All that took its time: by now another lifetime may be due, or the loan is over, blocked or suspended.
+        // All that took time: by now another lifetime may be due, or the loan is over, blocked or
+        // suspended.
         let in_time = self.loans.clock.now() <= issue.write_by;
         if !in_time || !self.loans.is_still_due(&self.key, issue).await? {
             return Ok(Ok(()));
@@ -98,12 +103,12 @@ impl Issuing {
         let record = match record {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(Err(Failure::LimitReached)),
-            // Seen something old: to be looked at again.
+            // The cached object was stale: the loan is looked at again.
             Err(error) if matches!(error.trouble, Trouble::Conflict | Trouble::AlreadyExists) => {
                 return Err(error);
             }
             Err(error) => {
-                tracing::warn!(grant = %self.key.grant, %error, "no intent could be written, so no link is made");
+                tracing::warn!(grant = %self.key.grant, %error, "could not write the intent, so no link is issued");
                 return Ok(Err(Failure::NoRecord {
                     why: format!("{} {}: {}", error.verb, error.object, error.trouble.quote()),
                     refused: error.trouble.is_refusal(),
@@ -111,7 +116,8 @@ impl Issuing {
             }
         };
         if self.loans.clock.now() > share_by(&record, issue.sequence) {
-            // No call has been made. By the time of its answer the link might open for longer than the intent says.
+            // No call has been made. By the time of its answer, the link might open for longer than
+            // the intent says.
             self.close_refused(&record, issue.sequence).await?;
             return Ok(Err(Failure::Unavailable));
         }
@@ -128,13 +134,14 @@ impl Issuing {
         let issued_at = whole_second(answered_at);
         let expires_at = expires_at(issued_at, ready.lifetime);
         match answer.result {
-            // The call's time stands still while the machine sleeps: such a link opens for longer than it may.
+            // The call's time-out stands still while the machine sleeps: such a link opens for
+            // longer than it may.
             Ok(url) if is_late(&record, issue.sequence, ready.lifetime, expires_at) => {
                 drop(url);
                 self.lose(&record, issue.sequence, expires_at).await?;
                 Ok(Err(Failure::Unavailable))
             }
-            // What nobody gets nobody opens, but neither can it be taken back: it counts.
+            // A link that nobody receives is opened by nobody, but cannot be taken back: it counts.
             Ok(url) if self.loans.is_to_end(&self.key).await => {
                 drop(url);
                 self.lose(&record, issue.sequence, expires_at).await?;
@@ -156,7 +163,7 @@ impl Issuing {
         }
     }
 
-    /// What the Secret of a link says besides the URL, if it is issued at this time.
+    /// The contents of a link's Secret besides the URL, if the link is issued at this time.
     fn facts(&self, issue: &IssueLink, ready: &Ready, issued_at: Timestamp) -> LinkFacts {
         LinkFacts {
             sequence: issue.sequence,
@@ -173,7 +180,8 @@ impl Issuing {
         self.close(record, sequence, refused).await
     }
 
-    /// Closes the intent of a link that nobody gets. 1Password may have made it, and then it opens until then at the latest.
+    /// Closes the intent of a link that nobody receives. 1Password may have made it, and then it
+    /// opens until this time.
     async fn lose(
         &self,
         record: &AccessRecord,
@@ -187,7 +195,7 @@ impl Issuing {
         self.close(record, sequence, lost).await
     }
 
-    /// Completes a link whose Secret was written by a pass that was interrupted.
+    /// Completes a link whose Secret was written by an interrupted pass.
     pub async fn finish(
         &self,
         record: &AccessRecord,
@@ -201,7 +209,8 @@ impl Issuing {
             .await
     }
 
-    /// Looks at the item and at the policy. Nothing is written before both agree with the terms, so a failure here leaves no trace.
+    /// Checks the item and the policy. Nothing is written before both agree with the terms, so a
+    /// failure here leaves no trace.
     async fn prepare(&self, issue: &IssueLink) -> Result<Result<Ready, Failure>, ApiError> {
         let integration = integration_of(&self.key, &self.seen);
         let terms = &issue.agreement.terms;
@@ -232,7 +241,7 @@ impl Issuing {
             Err(error) => return Ok(Err(failure_of(&error, self.loans.clock.now()))),
         };
         if let Some(objection) = objection(&policy, terms.view_once) {
-            // By the next try it may have been changed.
+            // The policy may have been changed by the next attempt.
             self.memory.keep_policy(None);
             return Ok(Err(objection));
         }
@@ -263,7 +272,7 @@ impl Issuing {
         Ok(policy)
     }
 
-    /// Whether the item as fetched is the one that was agreed on, and still one that the flow lends.
+    /// Whether the fetched item is the agreed one, and still one that the flow lends.
     fn check_item(&self, issue: &IssueLink, item: &Item) -> Result<(), Failure> {
         let terms = &issue.agreement.terms;
         if let Some(version) = issue.item_version {
@@ -300,7 +309,8 @@ impl Issuing {
     }
 }
 
-/// The share's call has to begin by then, so that its answer comes in the time that the intent reckons with.
+/// The deadline for starting the share's call, so that its answer comes in the time that the intent
+/// assumes.
 fn share_by(record: &AccessRecord, sequence: u32) -> Timestamp {
     let mut links = record.spec.links.iter();
     let intent = links.find(|link| link.sequence == sequence);
@@ -314,7 +324,8 @@ fn expires_at(issued_at: Timestamp, lifetime: LinkLifetime) -> Timestamp {
     end.unwrap_or(Timestamp::MAX)
 }
 
-/// Whether a link opens for longer than its intent says, the clocks' difference left out, which is the same for both.
+/// Whether a link opens for longer than its intent says. The clocks' difference affects both and is
+/// left out.
 fn is_late(
     record: &AccessRecord,
     sequence: u32,
@@ -326,12 +337,13 @@ fn is_late(
     links.any(|link| link.sequence == sequence && latest(link) < expires_at)
 }
 
-/// What the account's policy has against a share that would keep these terms.
+/// The reason why the account's policy does not allow a share with these terms.
 fn objection(policy: &SharePolicy, view_once: bool) -> Option<Failure> {
     if !policy.allows_named_people() {
         return Some(Failure::Refused);
     }
-    // 1Password would make such a share, and it would open once; a loan that is to go on cannot rest on it.
+    // 1Password would make such a share, and it would open once; a loan that continues after it
+    // cannot rely on it.
     let opens_once = policy.max_views.is_some_and(|most| most <= 1);
     (opens_once && !view_once).then_some(Failure::OpensOnce)
 }

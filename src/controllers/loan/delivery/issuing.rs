@@ -11,22 +11,22 @@ use crate::controllers::loan::memory::Memory;
 use crate::onepassword::{Item, OnePassword, Recipients, SharePolicy};
 use crate::plan::observed::Observed;
 
-/// What a pass that issues a link has at hand.
+/// The data of a pass that issues a link.
 pub struct Issuing {
     /// The controller.
     pub loans: Arc<Loans>,
-    /// Which loan.
+    /// The loan.
     pub key: LoanKey,
-    /// What the plan was made from.
+    /// The observed state from which the plan was made.
     pub seen: Observed,
-    /// What is remembered of the loan.
+    /// The memory of the loan.
     pub memory: Arc<Memory>,
 }
 
-/// All that 1Password has to tell before a link is shared.
+/// Everything that 1Password has to provide before a link is shared.
 pub(super) struct Ready {
     pub(super) account: Arc<dyn OnePassword>,
-    /// How far 1Password's clock is known to be ahead of ours.
+    /// How far 1Password's clock is known to be ahead of the operator's.
     pub(super) clock_ahead: SignedDuration,
     pub(super) item: Item,
     pub(super) policy: Arc<SharePolicy>,
@@ -35,7 +35,7 @@ pub(super) struct Ready {
 }
 
 impl Issuing {
-    /// For this loan, of which this is known.
+    /// Creates it for this loan, with this observed state.
     pub fn of(loans: &Arc<Loans>, key: &LoanKey, seen: Observed) -> Self {
         Self {
             loans: loans.clone(),

@@ -1,7 +1,9 @@
-//! The place of a link, made before the link is: a share cannot be undone, so nothing is shared that could not be handed over.
+//! The place of a link, made before the link: a share cannot be undone, so nothing is shared that
+//! cannot be handed over.
 //!
-//! The Role and the RoleBinding are really created. Whether the Secret can be written is tried without the URL, which the API server answers
-//! as it would the real one: quotas, policies and webhooks included.
+//! The Role and the RoleBinding are really created. The Secret is tried without the URL in a dry
+//! run, which the API server answers as it would answer the real write, including quotas, policies
+//! and webhooks.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -14,17 +16,17 @@ use crate::plan::retry::Failure;
 
 use super::issuing::Issuing;
 
-/// A place in which the Secret with a link can be written.
+/// A place in which a link's Secret can be written.
 #[derive(Debug)]
 pub(super) struct LinkPlace {
     /// The Role that owns the Secret.
     pub(super) role_uid: String,
-    /// The Secret, where one with an earlier link of the loan is there.
+    /// The Secret, if one with an earlier link of the loan exists.
     pub(super) secret_uid: Option<String>,
 }
 
 impl Issuing {
-    /// Makes a place for a link with these facts. The inner error says who refuses it.
+    /// Makes a place for a link with this content. The inner error says what refuses it.
     pub(super) async fn make_place(
         &self,
         requester: &Identity,
@@ -42,15 +44,15 @@ impl Issuing {
             Ok(place) => return Ok(Ok(place)),
             Err(error) => error,
         };
-        tracing::warn!(grant = %self.key.grant, %error, "there is no place for a link, so none is made");
+        tracing::warn!(grant = %self.key.grant, %error, "could not prepare the objects for a link, so no link is issued");
         let links_namespace = &self.loans.cluster.install.links_namespace;
         match &error.trouble {
-            // Only the Secret is tried; the others are looked at where they are there.
+            // Only the Secret is tried; existing objects of the other kinds are compared.
             Trouble::AlreadyExists if error.verb == "dry-run" => Ok(Err(Failure::SecretTaken)),
-            // Seen something old: to be looked at again.
+            // The cached object was stale: the loan is looked at again.
             Trouble::Conflict | Trouble::AlreadyExists => Err(error),
             Trouble::NotFound => Ok(Err(Failure::NoPlace {
-                why: format!("the namespace {links_namespace} does not exist"),
+                why: format!("write to namespace {links_namespace}: it does not exist"),
                 refused: true,
             })),
             trouble => Ok(Err(Failure::NoPlace {
@@ -60,7 +62,7 @@ impl Issuing {
         }
     }
 
-    /// Sees to it that Role and RoleBinding are there; returns the Role's uid.
+    /// Ensures that the Role and the RoleBinding exist; returns the Role's uid.
     pub(super) async fn let_requester_read(
         &self,
         requester: &Identity,
@@ -73,7 +75,7 @@ impl Issuing {
         Ok(role_uid)
     }
 
-    /// Tries whether the Secret could be written; returns the uid of the one that is there.
+    /// Tries whether the Secret could be written; returns the uid of an existing one.
     async fn try_secret(
         &self,
         role_uid: &str,
@@ -95,8 +97,8 @@ impl Issuing {
         Ok(None)
     }
 
-    /// Creates an object, or finds it; returns its uid. One of its name that is there and is not just it, left by a former try or planted,
-    /// has to go first.
+    /// Creates an object, or finds it; returns its uid. A different object with its name, left by
+    /// an earlier attempt or planted, has to go first.
     async fn put<K: Namespaced>(
         &self,
         wanted: &K,
@@ -116,7 +118,7 @@ impl Issuing {
             }
             tracing::warn!(
                 object = taken.object,
-                "one that is not this link's is in its place; it is deleted"
+                "an object with this name does not belong to this link; deleting it"
             );
             if verbs.delete::<K>(&key, &uid).await? == Deleted::Going {
                 return Err(ApiError {

@@ -1,4 +1,5 @@
-//! Taking a link back as far as that goes: deleting its Secret, and its Role, with which the RoleBinding goes.
+//! Takes a link back as far as possible: deletes its Secret, and its Role, with which the
+//! RoleBinding goes.
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::Role;
@@ -13,32 +14,36 @@ use crate::controllers::loan::memory::Memory;
 use crate::controllers::loan::observe::is_forbidden;
 
 impl Loans {
-    /// Deletes the Secret of a loan's link. That it cannot be deleted is remembered and is no error: it must not keep the loan from ending.
+    /// Deletes the Secret of a loan's link. A failure is remembered and is not an error: it must
+    /// not keep the loan from ending.
     pub(in crate::controllers::loan) async fn delete_link(
         &self,
         key: &LoanKey,
         seen: &Observed,
         memory: &Memory,
     ) -> Result<(), ApiError> {
-        // A record that only the watch has not told of yet knows the link.
+        // A record that only the watch has not reported yet knows the link.
         let is_unknown = seen.record.is_none();
         if is_unknown && self.cluster.records.live(&key.record()).await?.is_some() {
             return Ok(());
         }
         if let Err(error) = self.try_to_delete_link(key, memory).await {
-            tracing::warn!(grant = %key.grant, %error, "the Secret of a link that is over stays for now; its deletion is tried again");
+            tracing::warn!(grant = %key.grant, %error, "could not delete the Secret of an ended \
+                 link; retrying");
             memory.note_undeleted(&error.trouble, self.clock.now());
         }
         Ok(())
     }
 
-    /// First the Secret, so that nobody reads the link any more; then its Role, with which the RoleBinding goes. Where the Secret stays, its
-    /// Role goes nevertheless: it is what lets the requester read it.
+    /// Deletes the Secret first, so that nobody can read the link any longer; then its Role, with
+    /// which the RoleBinding goes. If the Secret stays, its Role is deleted nevertheless, because
+    /// it lets the requester read the Secret.
     async fn try_to_delete_link(&self, key: &LoanKey, memory: &Memory) -> Result<(), ApiError> {
         let secret = insistently(|| self.delete_secret(key, memory)).await;
         if let Err(error) = insistently(|| self.delete_role(key)).await {
-            // It lets nobody read anything any more, and the sweep comes by.
-            tracing::warn!(grant = %key.grant, %error, "the Role of a link that is over stays for now");
+            // The Role no longer lets anyone read anything, and the sweep deletes it later.
+            tracing::warn!(grant = %key.grant, %error, "could not delete the Role of an ended \
+                 link; the next sweep tries again");
         }
         secret
     }
@@ -54,7 +59,7 @@ impl Loans {
 
     async fn delete_secret(&self, key: &LoanKey, memory: &Memory) -> Result<(), ApiError> {
         let (link, verbs) = (self.link(key), self.cluster.verbs.urgent());
-        // The watch may not have told of the Secret yet, or not of its end.
+        // The watch may not have reported the Secret yet, or its end.
         let live = verbs.get_metadata::<Secret>(&link).await;
         if is_forbidden(&live) {
             memory.note_reach(false);

@@ -1,4 +1,5 @@
-//! What asks 1Password goes in turn: a pass that finds no turn free ends, and there is another one when its turn has come up.
+//! Requests to 1Password are made in turn: a pass that finds no free turn ends, and another one
+//! runs when its turn comes.
 
 use std::convert::Infallible;
 use std::sync::{Arc, PoisonError};
@@ -20,23 +21,24 @@ use crate::plan::observed::Observed;
 use crate::plan::retry::Failure;
 use crate::runtime::Outcome;
 
-/// A link that is not there so long after it could be made is said to be on its way: that is a write more.
+/// If a link takes longer than this, the status says that it is being issued, which costs another
+/// write.
 const SAID_AFTER: Duration = Duration::from_secs(1);
 
-/// What belongs to a plan with an effect, besides that.
+/// The parts of a plan besides its effect.
 pub struct Meanwhile {
-    /// How the grant stands while it is done.
+    /// The grant's status during the effect.
     pub(in crate::controllers::loan) status: Option<AccessGrantStatus>,
     /// When the loan is looked at again at the latest.
     pub(in crate::controllers::loan) wake: Option<Timestamp>,
-    /// The plan was made from what was known then.
+    /// The time of the observations from which the plan was made.
     pub(in crate::controllers::loan) since: Timestamp,
-    /// A turn at 1Password, if one has come up. If it is not wanted any more, it is the next one's.
+    /// A turn at 1Password, if one has come. If it is no longer wanted, the next in line gets it.
     pub(in crate::controllers::loan) come_up: Option<AtWork>,
 }
 
 impl Loans {
-    /// Issues a link if there is a turn for it: `come_up`, or one that is free.
+    /// Issues a link if there is a turn for it: `come_up`, or a free one.
     pub(in crate::controllers::loan) async fn issue_in_turn(
         self: &Arc<Self>,
         key: &LoanKey,
@@ -71,14 +73,14 @@ impl Loans {
         turn.begins();
         memory.leave_line();
         if let Some(passes) = self.passes.get() {
-            // There are only so many turns.
+            // The number of turns is limited.
             passes.step_aside(key);
         }
         let issuing = Arc::new(Issuing::of(self, key, seen));
         let said = async {
             tokio::time::sleep(SAID_AFTER).await;
             if let Err(error) = self.say(&issuing.seen, status.as_ref()).await {
-                tracing::debug!(grant = %key.grant, %error, "not said that a link is on its way");
+                tracing::debug!(grant = %key.grant, %error, "could not report that a link is being issued");
             }
             std::future::pending::<Infallible>().await
         };
@@ -103,7 +105,8 @@ impl Loans {
         Ok(())
     }
 
-    /// A turn at 1Password. Where none is free, the loan is in line, and has a pass when its turn has come up.
+    /// A turn at 1Password. If none is free, the loan gets in line, and has a pass when its turn
+    /// comes.
     fn turn(self: &Arc<Self>, key: &LoanKey, seen: &Observed) -> TurnTaken {
         let asker = Asker {
             requester: requester_of(seen),
@@ -115,7 +118,7 @@ impl Loans {
                 let mut turns = loans.turns.lock().unwrap_or_else(PoisonError::into_inner);
                 let unused = turns.insert(of.clone(), turn);
                 drop(turns);
-                // It goes to the next in line, which comes here again.
+                // The turn goes to the next in line, which comes here again.
                 drop(unused);
                 loans.go_on(of);
             }
@@ -128,7 +131,7 @@ impl Loans {
             .turn(&integration, order, asker, pace, comes_up)
     }
 
-    /// The turn that has come up for a loan since its last pass began.
+    /// The turn that has come for a loan since its last pass began.
     pub(in crate::controllers::loan) fn turn_come_up(&self, key: &LoanKey) -> Option<AtWork> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.remove(key)
@@ -143,7 +146,7 @@ impl Loans {
         wake: Option<Timestamp>,
     ) -> Outcome {
         if let Some(passes) = self.passes.get() {
-            // There is one listing of an integration at a time.
+            // One listing of an integration runs at a time.
             passes.step_aside(key);
         }
         let asker = Asker {
@@ -164,7 +167,7 @@ impl Loans {
         match listed {
             Ok(true) => Outcome::Applied,
             Ok(false) => Outcome::Waiting(wake),
-            // A listing that worked is no success of the loan: what failed before it still counts.
+            // A successful listing is no success of the loan: earlier failures still count.
             Err(error) => {
                 let now = self.clock.now();
                 let memory = self.memories.of(&key.uid);
@@ -180,7 +183,7 @@ fn later(since: Timestamp, by: Duration) -> Timestamp {
     since.saturating_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// For what a link is issued.
+/// The purpose of the link.
 fn order_of(seen: &Observed) -> Order {
     let runs = |record: &Arc<AccessRecord>| Links::of(&record.spec).granted_at().is_some();
     match seen.record.as_ref().is_some_and(runs) {

@@ -1,4 +1,4 @@
-//! When the vaults of an integration are listed, and when nothing is sent.
+//! When the operator lists an integration's vaults, and when it sends nothing.
 
 use super::*;
 

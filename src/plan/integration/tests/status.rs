@@ -1,4 +1,4 @@
-//! What the status of an integration says.
+//! The status of an integration.
 
 use super::*;
 
