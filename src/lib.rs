@@ -3,6 +3,7 @@
 pub mod api;
 pub mod cluster;
 pub mod controllers;
+pub mod desk;
 pub mod manifests;
 pub mod onepassword;
 pub mod operator;

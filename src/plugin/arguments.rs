@@ -1,64 +1,12 @@
-//! What `kubectl keyloan` can be asked to do: the commands, what they share, and the exit codes.
+//! Arguments that several commands take.
 
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::Args;
 use jiff::SignedDuration;
 
 use crate::api::Span;
 use crate::cluster::person::Scope;
-
-use super::access::AccessArguments;
-use super::{approve, decision};
-use super::{completion, explain, export, list, open, request, version};
-
-const EXIT_CODES: &str = "\
-Exit codes:
-  0  done
-  1  error: the message says what happened and what to do next
-  2  wrong usage: an argument is wrong, or missing with no terminal to ask
-  3  the request was denied, has lapsed, failed or ended
-  4  timed out while waiting; the request or decision stands";
-
-/// Borrow items of 1Password, decide about others' requests, and see how loans stand.
-#[derive(Debug, Parser)]
-#[command(name = "kubectl-keyloan", bin_name = "kubectl keyloan", version, after_help = EXIT_CODES)]
-#[command(disable_version_flag = true, subcommand_required = true)]
-pub struct Arguments {
-    #[command(flatten)]
-    pub access: AccessArguments,
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Ask for an item, and wait until its link is there.
-    Request(Box<request::Arguments>),
-    /// List your requests and loans, or those that wait for your decision.
-    #[command(visible_alias = "ls")]
-    List(list::Arguments),
-    /// Agree to a request, to its very terms.
-    Approve(approve::Arguments),
-    /// Refuse a request.
-    ///
-    /// One refusal ends it.
-    Deny(decision::Arguments),
-    /// End a loan, or a request.
-    ///
-    /// The requester may, whoever decides about it, the integration's owners, and whoever holds the verb revoke.
-    Revoke(decision::Arguments),
-    /// Print the link of a loan; where it has ended, ask for the next one and wait for it.
-    Open(open::Arguments),
-    /// Say why a request or loan is where it is.
-    Explain(explain::Arguments),
-    /// Print integrations or flows as code: YAML, Helm values or Terraform.
-    Export(export::Arguments),
-    /// Print the script that completes this command in a shell.
-    Completion(completion::Arguments),
-    /// Print the versions of this command and of the cluster.
-    Version(version::Arguments),
-}
 
 /// Which grant.
 #[derive(Debug, Args)]
@@ -108,17 +56,6 @@ pub fn patience(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
-
-    #[test]
-    fn the_arguments_contradict_each_other_nowhere() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn the_help_lists_the_commands_and_the_exit_codes() {
-        insta::assert_snapshot!(Arguments::command().term_width(100).render_help());
-    }
 
     #[rstest::rstest]
     #[case("4h", Ok(Span("4h".into())))]

@@ -155,6 +155,7 @@ fn explain(refused: Refused) -> (String, Option<String>) {
 mod tests {
     use super::*;
     use crate::cluster::{KubeconfigProblem, UnusableKubeconfig};
+    use crate::plugin::output::complaint;
 
     #[test]
     fn a_kubeconfig_that_is_of_no_use_is_named_with_what_is_wrong() {
@@ -200,10 +201,9 @@ mod tests {
                     object: "AccessGrant team-a/db".into(),
                     refused,
                 });
-                super::super::output::complaint(&failure)
+                complaint(&failure, None).join("\n") + "\n"
             })
             .into();
-        let shown: Vec<_> = shown.iter().map(|text| format!("{text}\n")).collect();
         insta::assert_snapshot!(shown.join("\n"));
     }
 }

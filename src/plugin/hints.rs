@@ -1,8 +1,9 @@
 //! Commands that a person is told to run next. They go where this run went: without its flags they could hit another loan of that name.
 
-use std::fmt::Display;
-
 use crate::cluster::person::PersonAccess;
+use crate::desk::action::{Action, Advice, Refusal};
+
+use super::failure::{Exit, Failure};
 
 /// Where this run was told to go, as flags of the next one.
 #[derive(Clone, Debug, Default)]
@@ -43,14 +44,30 @@ impl Hints {
         }
     }
 
-    /// A command about the same namespace: `kubectl keyloan open db -n team-a`.
-    pub fn command(&self, words: impl Display) -> String {
+    /// The command for an action, about the same namespace: `kubectl keyloan open db -n team-a`.
+    pub fn command(&self, action: &Action) -> String {
+        let words = match action {
+            Action::Request => "request".to_owned(),
+            Action::Open(name) => format!("open {name}"),
+            Action::Explain(name) => format!("explain {name}"),
+            Action::Revoke(name) => format!("revoke {name}"),
+        };
         format!("kubectl keyloan {words}{}{}", self.namespace, self.cluster)
     }
 
-    /// A command about all namespaces of the same cluster.
-    pub fn everywhere(&self, words: impl Display) -> String {
-        format!("kubectl keyloan {words} -A{}", self.cluster)
+    /// The command that lists what is in all namespaces of the same cluster.
+    pub fn list_everywhere(&self) -> String {
+        format!("kubectl keyloan list -A{}", self.cluster)
+    }
+
+    /// A refusal as the end of a command.
+    pub fn failure(&self, exit: Exit, refusal: Refusal) -> Failure {
+        let next = |Advice { to, action }| format!("{to} with `{}`", self.command(&action));
+        Failure {
+            exit,
+            message: refusal.message,
+            next: refusal.next.map(next),
+        }
     }
 }
 
@@ -96,7 +113,7 @@ mod tests {
             ..PersonAccess::default()
         });
         assert_eq!(
-            hints.command("open db"),
+            hints.command(&Action::Open("db".into())),
             "kubectl keyloan open db --as bob@example.com --as-group ops --as-group dev"
         );
     }
@@ -104,19 +121,22 @@ mod tests {
     #[test]
     fn where_nothing_was_said_the_command_is_short() {
         let hints = hints(None, None, None);
-        assert_eq!(hints.command("open db"), "kubectl keyloan open db");
-        assert_eq!(hints.everywhere("list"), "kubectl keyloan list -A");
+        assert_eq!(
+            hints.command(&Action::Open("db".into())),
+            "kubectl keyloan open db"
+        );
+        assert_eq!(hints.list_everywhere(), "kubectl keyloan list -A");
     }
 
     #[test]
     fn a_command_goes_where_this_one_went() {
         let hints = hints(Some("team-b"), Some("prod"), Some("/etc/kube/config"));
         assert_eq!(
-            hints.command("revoke db"),
+            hints.command(&Action::Revoke("db".into())),
             "kubectl keyloan revoke db -n team-b --context prod --kubeconfig /etc/kube/config"
         );
         assert_eq!(
-            hints.everywhere("list"),
+            hints.list_everywhere(),
             "kubectl keyloan list -A --context prod --kubeconfig /etc/kube/config"
         );
     }
@@ -124,7 +144,8 @@ mod tests {
     #[test]
     fn a_shell_reads_a_hinted_command_as_it_was_meant() {
         let odd = "it's a $(context); `x`";
-        let command = hints(None, Some(odd), Some("~/my config")).command("open db");
+        let command =
+            hints(None, Some(odd), Some("~/my config")).command(&Action::Open("db".into()));
         let words = shell_words::split(&command).unwrap();
         let meant = ["--context", odd, "--kubeconfig", "~/my config"];
         assert_eq!(words[4..], meant, "{command}");

@@ -1,48 +1,90 @@
 //! `kubectl keyloan`: what people who ask and decide do without writing YAML.
 //!
-//! It has no rights of its own and no server of its own: each command is a few calls with the person's kubeconfig. One file for
-//! each command, and the rooms that they share: `arguments`, `access`, `session`, `identity`, `signature`, `waiting`, `prompts`, `output`, `hints`,
-//! `failure`.
+//! It has no rights of its own and no server of its own: each command is a few calls with the person's kubeconfig. What people see and may
+//! do is decided by [`desk`](crate::desk). One file for each command, and the rooms that they share: `arguments`, `kubectl_flags`, `session`,
+//! `signature`, `waiting`, `prompts`, `output`, `hints`, `failure`.
 
-mod access;
-mod approve;
 mod arguments;
 mod completion;
-mod decision;
-mod deny;
+mod decide;
 mod explain;
 mod export;
 mod failure;
 mod hints;
-mod identity;
+mod kubectl_flags;
 mod list;
 mod open;
 mod output;
 mod prompts;
 mod request;
-mod revoke;
-#[cfg(test)]
-mod samples;
 mod session;
 mod signature;
-mod terms;
 mod version;
 mod waiting;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cluster::install_tls;
 use crate::runtime::Clock;
 
-use arguments::{Arguments, Command};
 use failure::{Exit, Failure};
+use kubectl_flags::KubectlFlags;
 use session::Session;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  error: the message says what happened and what to do next
+  2  wrong usage: an argument is wrong, or missing with no terminal to ask
+  3  the request was denied, has lapsed, failed or ended
+  4  timed out while waiting; the request or decision stands";
+
+/// Borrow items of 1Password, decide about others' requests, and see how loans stand.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-keyloan", bin_name = "kubectl keyloan", version, after_help = EXIT_CODES)]
+#[command(disable_version_flag = true, subcommand_required = true)]
+struct Arguments {
+    #[command(flatten)]
+    access: KubectlFlags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask for an item, and wait until its link is there.
+    Request(Box<request::Arguments>),
+    /// List your requests and loans, or those that wait for your decision.
+    #[command(visible_alias = "ls")]
+    List(list::Arguments),
+    /// Agree to a request, to its very terms.
+    Approve(decide::ApproveArguments),
+    /// Refuse a request.
+    ///
+    /// One refusal ends it.
+    Deny(decide::Arguments),
+    /// End a loan, or a request.
+    ///
+    /// The requester may, whoever decides about it, the integration's owners, and whoever holds the verb revoke.
+    Revoke(decide::Arguments),
+    /// Print the link of a loan; where it has ended, ask for the next one and wait for it.
+    Open(open::Arguments),
+    /// Say why a request or loan is where it is.
+    Explain(explain::Arguments),
+    /// Print integrations or flows as code: YAML, Helm values or Terraform.
+    Export(export::Arguments),
+    /// Print the script that completes this command in a shell.
+    Completion(completion::Arguments),
+    /// Print the versions of this command and of the cluster.
+    Version(version::Arguments),
+}
 
 /// The whole program: reads its arguments, does what they ask for, and says how it went by its exit code.
 pub fn main() -> ExitCode {
-    let exit = completion::answered(std::env::args_os()).unwrap_or_else(asked);
+    let completed = completion::answered(std::env::args_os(), Arguments::command);
+    let exit = completed.unwrap_or_else(asked);
     exit.unwrap_or_else(|failure| {
         output::complain(&failure);
         failure.exit
@@ -64,7 +106,7 @@ fn asked() -> Result<Exit, Failure> {
 
 async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     if let Command::Completion(arguments) = &arguments.command {
-        return completion::run(arguments);
+        return completion::run(arguments, Arguments::command());
     }
     if arguments.access.tells_calls() {
         // The calls alone: what kube tells of its own could quote an answer, which may be a Secret.
@@ -85,13 +127,28 @@ async fn with_cluster(session: &Session, command: Command) -> Result<Exit, Failu
     match command {
         Command::Request(arguments) => request::run(session, *arguments).await,
         Command::List(arguments) => list::run(session, &arguments).await,
-        Command::Approve(arguments) => approve::run(session, arguments).await,
-        Command::Deny(arguments) => deny::run(session, arguments).await,
-        Command::Revoke(arguments) => revoke::run(session, arguments).await,
+        Command::Approve(arguments) => decide::approve(session, arguments).await,
+        Command::Deny(arguments) => decide::deny(session, arguments).await,
+        Command::Revoke(arguments) => decide::revoke(session, arguments).await,
         Command::Open(arguments) => open::run(session, &arguments).await,
         Command::Explain(arguments) => explain::run(session, &arguments).await,
         Command::Export(arguments) => export::run(session, &arguments).await,
         // These can do without; see above.
         Command::Version(_) | Command::Completion(_) => Ok(Exit::Done),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_contradict_each_other_nowhere() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_lists_the_commands_and_the_exit_codes() {
+        insta::assert_snapshot!(Arguments::command().term_width(100).render_help());
     }
 }

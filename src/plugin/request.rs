@@ -10,16 +10,19 @@ use crate::api::{
     ACTIVE, AccessGrant, AccessGrantSpec, Email, Identity, IntegrationName, IntegrationRef,
     ItemRef, Span, Time, TitleOrId,
 };
+use crate::desk::action::Action;
+use crate::desk::standing::{begun, holds, is_over, not_granted};
+use crate::desk::terms;
+use crate::desk::text::{Text, facts};
 
 use super::arguments::{patience, span};
 use super::failure::{Exit, Failure};
 use super::hints::Hints;
-use super::output::{Format, Text, facts, print_object, remark, say, when};
+use super::output::{Format, print_object, remark, say};
 use super::prompts;
 use super::session::Session;
 use super::signature;
-use super::terms;
-use super::waiting::{Waited, holds, is_over, until, where_it_is};
+use super::waiting::{Waited, until};
 
 /// Ask for an item, and wait until its link is there. What is missing is asked for on a terminal.
 #[derive(Debug, clap::Args)]
@@ -75,14 +78,15 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failur
     let made = signature::create(session, request).await?;
     let name = made.name_any();
     remark(format_args!("Asked for {} as {name}.", terms::item(&made)));
-    let hints = &session.hints;
+    let (open, explain) = (Action::Open(name.clone()), Action::Explain(name.clone()));
+    let (open, explain) = (
+        session.hints.command(&open),
+        session.hints.command(&explain),
+    );
     if no_wait {
         match output {
             Some(format) => print_object(&made, format)?,
-            None => say(facts([
-                ("Wait for it:", hints.command(format_args!("open {name}"))),
-                ("See more:", hints.command(format_args!("explain {name}"))),
-            ]))?,
+            None => say(facts([("Wait for it:", open), ("See more:", explain)]))?,
         }
         return Ok(Exit::Done);
     }
@@ -90,7 +94,7 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failur
         let settled = holds(grant, ACTIVE) || is_over(grant);
         settled.then(|| grant.clone())
     };
-    match until(session, &made, timeout, where_it_is, settled).await? {
+    match until(session, &made, timeout, settled).await? {
         Waited::There(grant) => told(session, &grant, output),
         Waited::Gone => Err(Failure {
             exit: Exit::Refused,
@@ -98,7 +102,6 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failur
         }),
         Waited::TimedOut => {
             let failure = Failure::new(format!("{name} is not active yet, and goes on waiting"));
-            let explain = hints.command(format_args!("explain {name}"));
             Err(Failure {
                 exit: Exit::TimedOut,
                 ..failure.next(format!("see what it waits for: {explain}"))
@@ -233,35 +236,25 @@ fn told(session: &Session, grant: &AccessGrant, output: Option<Format>) -> Resul
 }
 
 fn refused(grant: &AccessGrant, hints: &Hints) -> Failure {
-    let name = grant.name_any();
-    let failure = Failure::new(format!(
-        "{name} did not come to a loan. {}",
-        where_it_is(grant)
-    ));
-    let explain = hints.command(format_args!("explain {name}"));
+    let explain = hints.command(&Action::Explain(grant.name_any()));
     Failure {
         exit: Exit::Refused,
-        ..failure.next(format!("see why: {explain}"))
+        ..Failure::new(not_granted(grant)).next(format!("see why: {explain}"))
     }
 }
 
 fn lent(grant: &AccessGrant, now: Timestamp, hints: &Hints) -> Text {
-    let status = grant.status.clone().unwrap_or_default();
-    let time = |at: Option<Time>| at.map_or_else(String::new, |t| when(t.0, now));
     let name = grant.name_any();
-    let facts = facts([
-        ("Item", terms::item(grant)),
-        ("Loan ends", time(status.expires_at)),
-        ("Link ends", time(status.link.map(|l| l.expires_at))),
-        ("Open it", hints.command(format_args!("open {name}"))),
-    ]);
-    Text::from(format!("{name} is active.")).and_apart(facts)
+    let is_active = format!("{name} is active.");
+    let open = ("Open it", hints.command(&Action::Open(name)));
+    Text::from(is_active).and_apart(facts(begun(grant, now).into_iter().chain([open])))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
     use super::*;
+    use crate::desk::samples;
+    use crate::plugin::output::{complaint, lines};
     use clap::Parser;
 
     #[derive(Parser)]
@@ -277,7 +270,7 @@ mod tests {
 
     fn made(line: &[&str]) -> AccessGrant {
         let wish = complete(arguments(line)).unwrap();
-        request(wish, samples::alice(), samples::now()).unwrap()
+        request(wish, samples::alice(), samples::present()).unwrap()
     }
 
     #[test]
@@ -329,25 +322,29 @@ mod tests {
     #[case("2027-01-31t12:00:00z", "2027-01-31T12:00:00Z")]
     #[case("90m", "2026-11-24T12:30:00Z")]
     fn the_last_moment_is_a_time_or_a_while_from_now(#[case] text: &str, #[case] at: &str) {
-        assert_eq!(not_after(text, samples::now()).unwrap().0.to_string(), at);
+        assert_eq!(
+            not_after(text, samples::present()).unwrap().0.to_string(),
+            at
+        );
     }
 
     #[test]
     fn a_last_moment_that_has_passed_is_wrong() {
-        let failure = not_after("2020-01-01T00:00:00Z", samples::now()).unwrap_err();
+        let failure = not_after("2020-01-01T00:00:00Z", samples::present()).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
     }
 
     #[test]
     fn who_has_got_a_loan_reads_how_long_it_lasts_and_how_to_open_it() {
         let hints = Hints::default();
-        insta::assert_snapshot!(lent(&samples::active(), samples::now(), &hints));
+        let lent = lent(&samples::active(), samples::present(), &hints);
+        insta::assert_snapshot!(lines(&lent, None).join("\n"));
     }
 
     #[test]
     fn who_was_denied_reads_by_whom_and_why() {
         let failure = refused(&samples::denied(), &Hints::default());
         assert_eq!(failure.exit, Exit::Refused);
-        insta::assert_snapshot!(super::super::output::complaint(&failure));
+        insta::assert_snapshot!(complaint(&failure, None).join("\n"));
     }
 }

@@ -6,9 +6,9 @@ use crate::api::{AccessDecision, AccessGrant, Identity};
 use crate::cluster::person::{CallError, Person, PersonAccess, Refused, Scope};
 use crate::runtime::Clock;
 
-use super::access::AccessArguments;
 use super::failure::Failure;
 use super::hints::Hints;
+use super::kubectl_flags::KubectlFlags;
 
 /// What every command starts from.
 pub struct Session {
@@ -21,8 +21,8 @@ pub struct Session {
 
 impl Session {
     /// Finds the way into the cluster.
-    pub async fn open(arguments: &AccessArguments, clock: Clock) -> Result<Self, Failure> {
-        let access = PersonAccess::from(arguments);
+    pub async fn open(flags: &KubectlFlags, clock: Clock) -> Result<Self, Failure> {
+        let access = PersonAccess::from(flags);
         Ok(Self {
             person: Person::connect(&access).await?,
             hints: Hints::of(&access),
@@ -69,7 +69,7 @@ fn unread(error: CallError, hints: &Hints) -> Failure {
     match is_missing {
         true => failure.next(format!(
             "`{}` shows yours; name another namespace with -n",
-            hints.everywhere("list")
+            hints.list_everywhere()
         )),
         false => failure,
     }
@@ -85,9 +85,9 @@ fn seen(listed: Result<Vec<AccessDecision>, CallError>) -> Result<Vec<AccessDeci
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
     use super::*;
     use crate::cluster::Overrides;
+    use crate::desk::samples;
 
     fn refused(refused: Refused) -> CallError {
         CallError {

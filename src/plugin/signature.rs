@@ -95,7 +95,7 @@ fn told(refused: &Refused) -> Option<Email> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::samples;
+    use crate::desk::samples;
 
     #[test]
     fn the_address_is_read_from_the_policys_words() {
@@ -112,7 +112,7 @@ mod tests {
     fn whose_address_is_not_known_asks_with_an_end_of_a_week_unless_they_gave_one() {
         let words = format!("keyloan-identity: {END_TOLD} ServiceAccounts and of all others");
         let refused = Refused::Policy(words.clone());
-        let now = samples::now();
+        let now = samples::present();
         let in_a_week = now + GOOD_FOR;
         let mut grant = samples::new();
         assert_eq!(

@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use crate::api::{GROUP, VERSION};
+use crate::desk::text::facts;
 
-use super::explain::Structured;
 use super::failure::{Exit, Failure};
-use super::output::{document, facts, put, say};
+use super::output::{Structured, print_value, say};
 use super::session::Session;
 
 /// Print the versions of this command and of the cluster.
@@ -35,10 +35,10 @@ pub async fn run(
                 "api": api,
                 "installed": server.keyloan,
             });
-            put(document(&versions, format.into())?.trim_end())?;
+            print_value(&versions, format)?;
         }
         (Some(format), Err(_)) => {
-            put(document(&json!({ "plugin": own, "api": api }), format.into())?.trim_end())?;
+            print_value(&json!({ "plugin": own, "api": api }), format)?;
         }
         (None, server) => {
             let mut told = vec![("kubectl-keyloan", own.to_owned())];

@@ -1,13 +1,12 @@
 //! `kubectl keyloan completion`: the scripts by which shells, and kubectl itself, complete the command's arguments.
 
-mod words;
+mod candidates;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory as _, ValueEnum};
+use clap::{Command, ValueEnum};
 use clap_complete::Shell;
 
-use super::arguments::Arguments as Program;
 use super::failure::{Exit, Failure};
 use super::output::put;
 
@@ -45,7 +44,8 @@ enum Completer {
     Kubectl,
 }
 
-pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+/// Prints the script that completes this program.
+pub fn run(arguments: &Arguments, program: Command) -> Result<Exit, Failure> {
     let shell = match arguments.completer {
         Completer::Bash => Shell::Bash,
         Completer::Elvish => Shell::Elvish,
@@ -59,7 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     };
     let mut script = Vec::new();
     // Shells complete words that are programs: with a hyphen.
-    let mut program = Program::command().bin_name("kubectl-keyloan");
+    let mut program = program.bin_name("kubectl-keyloan");
     clap_complete::generate(shell, &mut program, "kubectl-keyloan", &mut script);
     let script = String::from_utf8(script)
         .map_err(|error| Failure::new(format!("cannot write the script: {error}")))?;
@@ -70,13 +70,16 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 }
 
 /// Answers kubectl's completion, if this run is for that.
-pub fn answered(mut line: impl Iterator<Item = OsString>) -> Option<Result<Exit, Failure>> {
+pub fn answered(
+    mut line: impl Iterator<Item = OsString>,
+    program: impl FnOnce() -> Command,
+) -> Option<Result<Exit, Failure>> {
     if line.nth(1)? != ASKED {
         return None;
     }
     let words: Vec<_> = line
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    let printed = put(words::complete(Program::command(), &words));
+    let printed = put(candidates::complete(program(), &words));
     Some(printed.map(|()| Exit::Done))
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::put;
-use super::visible::steers;
 use crate::api::GROUP;
+use crate::desk::visible::steers;
 use crate::plugin::failure::Failure;
 
 /// A form for programs.
@@ -21,14 +21,34 @@ pub enum Format {
     Name,
 }
 
+/// A form in which values are written as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Structured {
+    /// As JSON.
+    Json,
+    /// As YAML.
+    Yaml,
+}
+
+impl Format {
+    /// The form of the whole object, unless only its name is printed.
+    fn structured(self) -> Option<Structured> {
+        match self {
+            Self::Json => Some(Structured::Json),
+            Self::Yaml => Some(Structured::Yaml),
+            Self::Name => None,
+        }
+    }
+}
+
 /// Prints an object.
 pub fn print_object<K>(object: &K, format: Format) -> Result<(), Failure>
 where
     K: Resource<DynamicType = ()> + Serialize,
 {
-    match format {
-        Format::Name => put(name(object)),
-        format => put(document(&cleaned(object)?, format)?.trim_end()),
+    match format.structured() {
+        None => put(name(object)),
+        Some(structured) => print_value(&cleaned(object)?, structured),
     }
 }
 
@@ -37,11 +57,16 @@ pub fn objects<K>(objects: &[K], format: Format) -> Result<(), Failure>
 where
     K: Resource<DynamicType = ()> + Serialize,
 {
-    if format == Format::Name {
+    let Some(structured) = format.structured() else {
         return objects.iter().try_for_each(|object| put(name(object)));
-    }
+    };
     let items = objects.iter().map(cleaned).collect::<Result<_, _>>()?;
-    put(document(&list(items), format)?.trim_end())
+    print_value(&list(items), structured)
+}
+
+/// Prints a value.
+pub fn print_value(value: &impl Serialize, structured: Structured) -> Result<(), Failure> {
+    put(document(value, structured)?.trim_end())
 }
 
 /// A `List`, as kubectl makes it.
@@ -50,11 +75,11 @@ pub fn list(items: Vec<Value>) -> Value {
 }
 
 /// A value as JSON or YAML text.
-pub fn document(value: &impl Serialize, format: Format) -> Result<String, Failure> {
+pub fn document(value: &impl Serialize, structured: Structured) -> Result<String, Failure> {
     let unprintable = |error: String| Failure::new(format!("cannot print the answer: {error}"));
-    match format {
-        Format::Yaml => yaml(value),
-        Format::Json | Format::Name => {
+    match structured {
+        Structured::Yaml => yaml(value),
+        Structured::Json => {
             let json = serde_json::to_string_pretty(value);
             Ok(harmless(&json.map_err(|e| unprintable(e.to_string()))?))
         }
@@ -116,16 +141,18 @@ mod tests {
     ];
 
     #[rstest::rstest]
-    #[case(Format::Json)]
-    #[case(Format::Yaml)]
-    fn programs_read_exactly_what_is_there_and_terminals_are_not_steered(#[case] format: Format) {
+    #[case(Structured::Json)]
+    #[case(Structured::Yaml)]
+    fn programs_read_exactly_what_is_there_and_terminals_are_not_steered(
+        #[case] format: Structured,
+    ) {
         let text = document(&json!({ "hostile": HOSTILE }), format).unwrap();
         let read: Value = match format {
-            Format::Json => serde_json::from_str(&text).unwrap(),
+            Structured::Json => serde_json::from_str(&text).unwrap(),
             _ => serde_saphyr::from_str(&text).unwrap(),
         };
         assert_eq!(read["hostile"], json!(HOSTILE), "{text}");
-        let controls = |c: &char| c.is_control() || (format == Format::Json && steers(*c));
+        let controls = |c: &char| c.is_control() || (format == Structured::Json && steers(*c));
         let steering = text.chars().filter(|c| controls(c) && *c != '\n');
         assert_eq!(steering.count(), 0, "{text}");
     }

@@ -1,10 +1,7 @@
 //! What is printed: results to standard output, everything else to standard error.
 
-mod columns;
+mod layout;
 mod machine;
-mod text;
-mod times;
-mod visible;
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write as _};
@@ -12,10 +9,12 @@ use std::os::fd::AsFd;
 
 use terminal_size::{Width, terminal_size_of};
 
-pub use machine::{Format, document, list, objects, print_object, yaml};
-pub use text::{Text, facts, sections, table};
-pub use times::{age, lasts, when};
-pub use visible::visible;
+#[cfg(test)]
+pub use layout::last_row;
+pub use layout::lines;
+pub use machine::{Format, Structured, document, list, objects, print_object, print_value, yaml};
+
+use crate::desk::text::Text;
 
 use super::failure::Failure;
 
@@ -24,8 +23,17 @@ const USUAL_WIDTH: usize = 80;
 
 /// Prints something to read to standard output.
 pub fn say(text: impl Into<Text>) -> Result<(), Failure> {
-    let shown = shown(&text.into(), io::stdout());
+    print(&lines(&text.into(), width(io::stdout())))
+}
+
+/// Prints of a table just the last row, in the table's columns.
+pub fn say_last_row(table: &Text) -> Result<(), Failure> {
+    print(&layout::last_row(table, width(io::stdout())))
+}
+
+fn print(lines: &[String]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
+    let shown = joined(lines);
     unless_nobody_reads(out.write_all(shown.as_bytes()).and_then(|()| out.flush()))
 }
 
@@ -47,31 +55,37 @@ fn unless_nobody_reads(written: io::Result<()>) -> Result<(), Failure> {
 
 /// Prints a remark that is no result.
 pub fn remark(text: impl Into<Text>) {
-    let shown = shown(&text.into(), io::stderr());
-    // Where even this cannot be said, nothing can.
-    let _ = io::stderr().lock().write_all(shown.as_bytes());
+    mention(&lines(&text.into(), width(io::stderr())));
 }
 
 /// Prints why a command failed.
 pub fn complain(failure: &Failure) {
-    remark(complaint(failure));
+    mention(&complaint(failure, width(io::stderr())));
+}
+
+fn mention(lines: &[String]) {
+    // Where even this cannot be said, nothing can.
+    let _ = io::stderr().lock().write_all(joined(lines).as_bytes());
 }
 
 /// How a failure reads.
-pub fn complaint(failure: &Failure) -> Text {
-    let what = Text::from(format!("error: {}", failure.message));
-    match &failure.next {
-        Some(next) => what.and(Text::from(next.as_str()).indented("error: ".len())),
-        None => what,
+pub fn complaint(failure: &Failure, width: Option<usize>) -> Vec<String> {
+    let begin = "error: ";
+    let mut told = lines(&format!("{begin}{}", failure.message).into(), width);
+    if let Some(next) = &failure.next {
+        told.extend(layout::indented(&next.as_str().into(), begin.len(), width));
     }
+    told
 }
 
-/// The text in lines that this stream's terminal does not break; a file or a pipe breaks none.
-fn shown(text: &Text, stream: impl AsFd + IsTerminal) -> String {
-    let width = stream.is_terminal().then(|| {
+/// How wide lines may be that this stream's terminal does not break; a file or a pipe breaks none.
+fn width(stream: impl AsFd + IsTerminal) -> Option<usize> {
+    stream.is_terminal().then(|| {
         terminal_size_of(&stream).map_or(USUAL_WIDTH, |(Width(columns), _)| columns.into())
-    });
-    let lines = text.lines(width);
+    })
+}
+
+fn joined(lines: &[String]) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
