@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use crate::api::{GROUP, VERSION};
-use crate::cluster::probe::{Own, ask_under_a_false_name, who_am_i};
-use crate::cluster::{ApiError, Cluster, Trouble, insistently};
+use crate::cluster::probe::{OwnIdentity, probe_false_identity, who_am_i};
+use crate::cluster::{ApiError, ApiErrorKind, Cluster, with_retries};
 use crate::manifests::{
     self, EMAIL_VARIABLES, IDENTITY_POLICIES, LINKS_VARIABLE, ManifestError, Releases,
     USERNAME_VARIABLES, link_entry,
@@ -35,7 +35,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(250);
 /// It is looked at again after so long at the latest.
 const LAST_RETRY: Duration = Duration::from_secs(15);
 /// After so many looks without an answer nobody waits for the first one any longer, and what was known before holds no longer.
-const PATIENCE: u32 = 5;
+const FAILURES_TOLERATED: u32 = 5;
 /// The API server tells when an object was made to the second: what is made once a change was told is to be younger than that change.
 const A_SECOND: Duration = Duration::from_secs(1);
 /// Where dry runs are made if nothing else is known.
@@ -67,7 +67,7 @@ pub struct Boundary {
 /// What one look leaves for the next one.
 #[derive(Default)]
 struct Known {
-    own: Option<Own>,
+    own: Option<OwnIdentity>,
     policies: PoliciesSeen,
     /// What the cluster keeps, once it has been read or written.
     memory: Option<Memory>,
@@ -92,7 +92,7 @@ impl Doubt {
     /// Something could not be read or written. A missing right is a flaw, and an interruption shows nothing.
     fn of(what: &str, error: &ApiError) -> Self {
         let why = format!("{what}: {error}");
-        match error.trouble.may_pass() || error.trouble == Trouble::Conflict {
+        match error.kind.may_pass() || error.kind == ApiErrorKind::Conflict {
             true => Self::Unknown(why),
             false => Self::Broken(why),
         }
@@ -196,7 +196,7 @@ impl Boundary {
                     }
                 }
             }
-            if known.has_shown || known.failures >= PATIENCE {
+            if known.has_shown || known.failures >= FAILURES_TOLERATED {
                 self.looked.send_replace(true);
             }
             thoroughly = tokio::select! {
@@ -228,7 +228,7 @@ impl Boundary {
             }
             Err(Doubt::Broken(why)) => (Err(why), true),
             // What was known holds for a while: an API server may just be starting.
-            Err(Doubt::Unknown(why)) => (Err(why), known.failures >= PATIENCE),
+            Err(Doubt::Unknown(why)) => (Err(why), known.failures >= FAILURES_TOLERATED),
         };
         known.has_shown |= shows;
         if shows || !known.has_shown {
@@ -294,17 +294,17 @@ impl Boundary {
 
     async fn kinds_fit(&self) -> Result<(), Doubt> {
         let schemas = || self.cluster.verbs.schemas(GROUP, VERSION);
-        let served = insistently(schemas)
+        let served = with_retries(schemas)
             .await
             .map_err(|error| Doubt::of("which kinds the API server has is not known", &error))?;
         let served = served.as_ref().map(fields_served).unwrap_or_default();
         misfit(&self.kinds, &served).map_or(Ok(()), |why| Err(Doubt::Broken(why)))
     }
 
-    async fn probe(&self, own: &Own, namespace: &str) -> Verdict {
+    async fn probe(&self, own: &OwnIdentity, namespace: &str) -> Verdict {
         let verbs = &self.cluster.verbs;
         let now = self.clock.now();
-        let shown = verdict(&ask_under_a_false_name(verbs, namespace, &own.identity, now).await);
+        let shown = verdict(&probe_false_identity(verbs, namespace, &own.identity, now).await);
         self.metrics.boundary_check(match shown {
             Verdict::Guarded => "guarded",
             Verdict::Open(_) => "open",

@@ -3,7 +3,7 @@
 //! 1Password counts the day for the whole account, which is told best by the host that its tokens sign in to. And until when 1Password asks
 //! us to wait. All of it can be written down, so that whoever leads next goes on from there.
 
-mod kept;
+mod stored;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
+use super::conversions::throttled_until;
 use super::quotas::{Payer, Quotas};
-use super::words::throttled_until;
 use crate::onepassword::{
     Answer, CallError, Effect, Exchange, Item, ItemId, ItemOverview, NoAnswer, OnePassword,
     Outcome, Problem, ServiceAccountToken, SharePolicy, ShareTerms, ShareUrl, Stage, Vault,

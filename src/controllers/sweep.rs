@@ -17,7 +17,7 @@ use kube::core::PartialObjectMeta;
 
 use crate::api::AccessRecord;
 use crate::cluster::{
-    ApiError, Cluster, Events, Key, Mark, Namespaced, Notice, Trouble, Watched, link_objects,
+    ApiError, ApiErrorKind, Cluster, Events, Key, Mark, Namespaced, Notice, Watched, link_objects,
 };
 use crate::runtime::Clock;
 
@@ -164,7 +164,12 @@ impl Sweep {
                 Ok(())
             }
             // One that somebody does not let go must not keep the others.
-            Err(error) if matches!(error.trouble, Trouble::Forbidden(_) | Trouble::Invalid(_)) => {
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ApiErrorKind::Forbidden(_) | ApiErrorKind::Invalid(_)
+                ) =>
+            {
                 tracing::warn!(%error, "what an ended loan has left behind stays for now");
                 Ok(())
             }
@@ -204,7 +209,7 @@ impl Sweep {
                     action: "Lend",
                     note: note.into(),
                 };
-                self.events.tell(integration.as_ref(), notice);
+                self.events.publish(integration.as_ref(), notice);
             }
         }
     }

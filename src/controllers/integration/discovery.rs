@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::api::TitleOrId;
+use crate::controllers::conversions::link_lifetime;
 use crate::controllers::registry::item_seen;
-use crate::controllers::words::link_lifetime;
 use crate::onepassword::{
     CallError, ItemId, OnePassword, Problem, SharePolicy, Stage, Vault, VaultId,
 };

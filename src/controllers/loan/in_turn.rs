@@ -11,8 +11,8 @@ use super::words::failure_of;
 use super::{LoanKey, Loans, Meanwhile, integration_of, requester_of};
 use crate::api::{AccessGrantStatus, AccessRecord};
 use crate::cluster::ApiError;
+use crate::controllers::rate_limit::Order;
 use crate::controllers::registry::{Asker, AtWork, Search, TurnTaken};
-use crate::controllers::turns::Order;
 use crate::plan::effect::IssueLink;
 use crate::plan::links::Links;
 use crate::plan::observed::Observed;
@@ -59,7 +59,7 @@ impl Loans {
         memory.leave_line();
         if let Some(passes) = self.passes.get() {
             // There are only so many turns.
-            passes.step_aside(key);
+            passes.release_slot(key);
         }
         let issuing = Arc::new(Issuing::of(self, key, seen));
         let said = async {
@@ -131,7 +131,7 @@ impl Loans {
     ) -> Outcome {
         if let Some(passes) = self.passes.get() {
             // There is one listing of an integration at a time.
-            passes.step_aside(key);
+            passes.release_slot(key);
         }
         let asker = Asker {
             requester: requester_of(seen),

@@ -8,8 +8,8 @@ use kube::ResourceExt;
 
 use crate::api::{AccessRecord, LinkLifetime, LinkOutcome, LinkRecord, Resolved, Time};
 use crate::cluster::link_objects::LinkFacts;
-use crate::cluster::{API_TIMEOUT, ApiError, Trouble};
-use crate::controllers::words::{link_lifetime, share_lifetime};
+use crate::cluster::{API_TIMEOUT, ApiError, ApiErrorKind};
+use crate::controllers::conversions::{link_lifetime, share_lifetime};
 use crate::onepassword::{
     CallError, Effect, Item, ItemId, OnePassword, Recipients, SharePolicy, ShareTerms, VaultId,
 };
@@ -117,14 +117,19 @@ impl Issuing {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(Err(Failure::LimitReached)),
             // Seen something old: to be looked at again.
-            Err(error) if matches!(error.trouble, Trouble::Conflict | Trouble::AlreadyExists) => {
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ApiErrorKind::Conflict | ApiErrorKind::AlreadyExists
+                ) =>
+            {
                 return Err(error);
             }
             Err(error) => {
                 tracing::warn!(grant = %self.key.grant, %error, "no intent could be written, so no link is made");
                 return Ok(Err(Failure::NoRecord {
-                    why: format!("{} {}: {}", error.verb, error.object, error.trouble.quote()),
-                    refused: error.trouble.is_refusal(),
+                    why: format!("{} {}: {}", error.verb, error.object, error.kind.quote()),
+                    refused: error.kind.is_refusal(),
                 }));
             }
         };

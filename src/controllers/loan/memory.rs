@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::cluster::{Deleted, Trouble};
+use crate::cluster::{ApiErrorKind, Deleted};
 use crate::onepassword::SharePolicy;
 use crate::plan::retry::{Attempt, Failure, Undeleted};
 
@@ -104,7 +104,7 @@ impl Memory {
     }
 
     /// The link's Secret could not be deleted.
-    pub fn note_undeleted(&self, trouble: &Trouble, at: Timestamp) {
+    pub fn note_undeleted(&self, trouble: &ApiErrorKind, at: Timestamp) {
         self.with(|r| {
             let before = r.undeleted.as_ref().map_or(0, |u| u.count);
             r.undeleted = Some(Undeleted {

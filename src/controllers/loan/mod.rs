@@ -28,13 +28,13 @@ use kube::ResourceExt;
 use kube::api::ObjectMeta;
 
 use crate::api::{AccessGrant, AccessGrantStatus, AccessRecord, AccessRecordSpec, Phase};
-use crate::cluster::{ApiError, Cluster, Events, Key, Notice, Trouble};
+use crate::cluster::{ApiError, ApiErrorKind, Cluster, Events, Key, Notice};
 use crate::plan::effect::{Effect, Note, Plan};
 use crate::plan::grant::plan;
 use crate::plan::observed::Observed;
 use crate::plan::over::{is_turned_away, turned_away_until};
 use crate::plan::status::of_failed_pass;
-use crate::runtime::{Clock, Outcome, Passes, Tasks};
+use crate::runtime::{Clock, Outcome, Tasks, WorkQueue};
 
 use super::boundary::Boundary;
 use super::registry::{AtWork, Registry, Search};
@@ -68,7 +68,7 @@ pub struct Loans {
     boundary: Arc<Boundary>,
     places: Places,
     gone: Gone,
-    passes: OnceLock<Passes<LoanKey>>,
+    passes: OnceLock<WorkQueue<LoanKey>>,
     /// Turns at 1Password that have come up and are not taken yet.
     turns: Mutex<HashMap<LoanKey, AtWork>>,
     tasks: Tasks,
@@ -105,7 +105,12 @@ impl Loans {
         match self.look(&key).await {
             Ok(outcome) => outcome,
             // Somebody else was faster, or our view is old: the watch brings what is new.
-            Err(error) if matches!(error.trouble, Trouble::Conflict | Trouble::AlreadyExists) => {
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ApiErrorKind::Conflict | ApiErrorKind::AlreadyExists
+                ) =>
+            {
                 tracing::debug!(grant = %key.grant, %error, "seen something old; looking again");
                 self.refresh(&key).await
             }
@@ -124,7 +129,7 @@ impl Loans {
         let Some(grant) = grant.filter(this_one) else {
             return;
         };
-        if error.trouble.is_refusal() && self.cluster.install.serves(&key.ledger) {
+        if error.kind.is_refusal() && self.cluster.install.serves(&key.ledger) {
             let status = of_failed_pass(&grant, &error.to_string(), self.clock.now());
             self.cluster.grants.patch_status(&grant, &status).await.ok();
         }
@@ -204,7 +209,7 @@ impl Loans {
                     self.give_up_place(grant, &status);
                 }
                 Ok(false) => {}
-                Err(error) if error.trouble == Trouble::NotFound => {}
+                Err(error) if error.kind == ApiErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
@@ -227,7 +232,7 @@ impl Loans {
 
     /// Of a loan of which nothing is left to do nothing is kept in memory.
     fn has_become_history(&self, key: &LoanKey) -> bool {
-        self.cluster.records.shelve(&key.record())
+        self.cluster.records.archive(&key.record())
     }
 
     /// The request, if it was turned away: of such only the uid is kept, and nothing is looked up for it any more.
@@ -357,7 +362,7 @@ impl Loans {
             warning,
         } in notes
         {
-            self.events.tell(
+            self.events.publish(
                 grant,
                 Notice {
                     warning,

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::api::{AccessFlow, AccessGrant, AccessGrantStatus, AccessRecord, Phase};
-use crate::cluster::{ApiError, Mark, Trouble, flow_mark, ledger_of, rank_of};
+use crate::cluster::{ApiError, ApiErrorKind, Mark, flow_mark, ledger_of, rank_of};
 use crate::plan::in_line::Standing;
 use crate::plan::observed::{Ahead, Usage};
 
@@ -65,10 +65,10 @@ impl Places {
         &self,
         key: &LoanKey,
         record: &AccessRecord,
-        trouble: &Trouble,
+        trouble: &ApiErrorKind,
         at: Timestamp,
     ) {
-        if trouble.may_pass() || *trouble == Trouble::AlreadyExists {
+        if trouble.may_pass() || *trouble == ApiErrorKind::AlreadyExists {
             let doubt = Doubt {
                 requester: record.spec.requester.username.clone(),
                 flow: record.spec.terms.flow.uid.clone(),
@@ -193,12 +193,12 @@ impl Loans {
         // In this order requests get their places: whoever has one keeps it, also while the request waits for something else. Times are
         // whole seconds, so of two requests of one second the uid says which one comes first.
         if has_place {
-            let before = grants.line(&with_place, &key.ledger, Some(&mine));
+            let before = grants.queue_counts(&with_place, &key.ledger, Some(&mine));
             return (before.waiting, Ahead::default());
         }
-        let mut pending = grants.line(&with_place, &key.ledger, None).waiting;
+        let mut pending = grants.queue_counts(&with_place, &key.ledger, None).waiting;
         let in_line = Mark::InLine(requester.to_owned());
-        let before = grants.line(&in_line, &key.ledger, Some(&mine));
+        let before = grants.queue_counts(&in_line, &key.ledger, Some(&mine));
         for (flow, waiting) in before.waiting {
             *pending.entry(flow).or_default() += waiting;
         }
@@ -248,13 +248,13 @@ mod tests {
     }
 
     #[rstest]
-    #[case::no_answer(Trouble::Timeout, true)]
-    #[case::no_usable_answer(Trouble::Unavailable("502".into()), true)]
-    #[case::somebody_was_faster(Trouble::AlreadyExists, true)]
-    #[case::no_right(Trouble::Forbidden(String::new()), false)]
-    #[case::not_as_it_should_be(Trouble::Invalid(String::new()), false)]
-    #[case::no_namespace(Trouble::NotFound, false)]
-    fn what_may_have_been_written_has_a_place(#[case] trouble: Trouble, #[case] takes: bool) {
+    #[case::no_answer(ApiErrorKind::Timeout, true)]
+    #[case::no_usable_answer(ApiErrorKind::Unavailable("502".into()), true)]
+    #[case::somebody_was_faster(ApiErrorKind::AlreadyExists, true)]
+    #[case::no_right(ApiErrorKind::Forbidden(String::new()), false)]
+    #[case::not_as_it_should_be(ApiErrorKind::Invalid(String::new()), false)]
+    #[case::no_namespace(ApiErrorKind::NotFound, false)]
+    fn what_may_have_been_written_has_a_place(#[case] trouble: ApiErrorKind, #[case] takes: bool) {
         let places = Places::default();
         places.note(&key("u-1"), &record(), &trouble, Timestamp::UNIX_EPOCH);
         let expected = takes.then(|| (key("u-1"), "flow-1".to_owned()));
@@ -271,11 +271,11 @@ mod tests {
     fn a_refusal_says_nothing_of_the_attempt_before_it_and_another_attempt_begins_the_doubt_anew() {
         let places = Places::default();
         let at = |second| Timestamp::from_second(second).expect("in range");
-        places.note(&key("u-1"), &record(), &Trouble::Timeout, at(0));
-        let refused = Trouble::Forbidden(String::new());
+        places.note(&key("u-1"), &record(), &ApiErrorKind::Timeout, at(0));
+        let refused = ApiErrorKind::Forbidden(String::new());
         places.note(&key("u-1"), &record(), &refused, at(5));
         assert_eq!(places.in_doubt_until(&key("u-1")), Some(at(120)));
-        places.note(&key("u-1"), &record(), &Trouble::Timeout, at(5));
+        places.note(&key("u-1"), &record(), &ApiErrorKind::Timeout, at(5));
         assert_eq!(places.in_doubt_until(&key("u-1")), Some(at(125)));
     }
 }

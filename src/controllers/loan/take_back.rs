@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::Role;
 use kube::ResourceExt;
 
-use crate::cluster::{ApiError, Deleted, insistently};
+use crate::cluster::{ApiError, Deleted, with_retries};
 use crate::plan::observed::Observed;
 
 use super::memory::Memory;
@@ -26,7 +26,7 @@ impl Loans {
         }
         if let Err(error) = self.try_to_delete_link(key, memory).await {
             tracing::warn!(grant = %key.grant, %error, "the Secret of a link that is over stays for now; its deletion is tried again");
-            memory.note_undeleted(&error.trouble, self.clock.now());
+            memory.note_undeleted(&error.kind, self.clock.now());
         }
         Ok(())
     }
@@ -34,8 +34,8 @@ impl Loans {
     /// First the Secret, so that nobody reads the link any more; then its Role, with which the RoleBinding goes. Where the Secret stays, its
     /// Role goes nevertheless: it is what lets the requester read it.
     async fn try_to_delete_link(&self, key: &LoanKey, memory: &Memory) -> Result<(), ApiError> {
-        let secret = insistently(|| self.delete_secret(key, memory)).await;
-        if let Err(error) = insistently(|| self.delete_role(key)).await {
+        let secret = with_retries(|| self.delete_secret(key, memory)).await;
+        if let Err(error) = with_retries(|| self.delete_role(key)).await {
             // It lets nobody read anything any more, and the sweep comes by.
             tracing::warn!(grant = %key.grant, %error, "the Role of a link that is over stays for now");
         }

@@ -267,7 +267,7 @@ async fn who_has_a_place_is_not_displaced_by_another_request_of_the_same_second(
 #[tokio::test]
 async fn a_new_request_has_none_of_its_requesters_others_looked_at() {
     let loans = loans().await;
-    let passes = Passes::new("loan", loans.clock.clone(), Arc::new(Metrics::new()));
+    let passes = WorkQueue::new("loan", loans.clock.clone(), Arc::new(Metrics::new()));
     loans.subscribe(&passes);
     let looked_at = Arc::new(Mutex::new(Vec::new()));
     let looks = looked_at.clone();

@@ -11,16 +11,16 @@ use crate::api::{
     AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration, Phase,
 };
 use crate::cluster::link_objects::grant_uid;
-use crate::cluster::{Key, Mark, SecretMark, ledger_of};
+use crate::cluster::{Key, Mark, SecretMetadata, ledger_of};
 use crate::plan::over::is_turned_away;
 use crate::plan::record::is_of_a_loan;
-use crate::runtime::Passes;
+use crate::runtime::WorkQueue;
 
 use super::{LoanKey, Loans};
 
 impl Loans {
     /// Has a loan looked at whenever something changes that its plan depends on. Subscribe before the watches start.
-    pub fn subscribe(self: &Arc<Self>, passes: &Passes<LoanKey>) {
+    pub fn subscribe(self: &Arc<Self>, passes: &WorkQueue<LoanKey>) {
         // There is one queue.
         self.passes.set(passes.clone()).ok();
         let (loans, cluster) = (Arc::downgrade(self), &self.cluster);
@@ -42,7 +42,7 @@ impl Loans {
             }));
         cluster
             .secrets
-            .subscribe(noticed(&loans, |loans, secret: &SecretMark| {
+            .subscribe(noticed(&loans, |loans, secret: &SecretMetadata| {
                 let keys = loans.of_secret(secret);
                 keys.into_iter().for_each(|key| loans.ask(key));
             }));
@@ -122,7 +122,7 @@ impl Loans {
     }
 
     /// The loans that a link's Secret may be of: one, unless somebody has written a record by hand.
-    fn of_secret(&self, secret: &SecretMark) -> Vec<LoanKey> {
+    fn of_secret(&self, secret: &SecretMetadata) -> Vec<LoanKey> {
         let Some(uid) = grant_uid(&secret.metadata, &self.cluster.install) else {
             return Vec::new();
         };
@@ -178,14 +178,14 @@ impl Loans {
     /// Has this loan looked at, for which has come what it waited for.
     pub(super) fn go_on(&self, key: LoanKey) {
         if let Some(passes) = self.passes.get() {
-            passes.go_on(key);
+            passes.resume(key);
         }
     }
 
     /// Has this loan looked at.
     pub(super) fn ask(&self, key: LoanKey) {
         if let Some(passes) = self.passes.get() {
-            passes.ask(key);
+            passes.enqueue(key);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::controllers::words::throttled_until;
+use crate::controllers::conversions::throttled_until;
 use crate::onepassword::{CallError, Problem, Stage};
 use crate::plan::retry::Failure;
 

@@ -12,17 +12,17 @@ use kube::api::ObjectMeta;
 
 use super::quotas::Quotas;
 use super::registry::Registry;
-use crate::cluster::{ApiError, Cluster, Key, Trouble};
+use crate::cluster::{ApiError, ApiErrorKind, Cluster, Key};
 use crate::runtime::Clock;
 
 /// The ConfigMap, and its only key.
-const KEPT: &str = "keyloan-usage";
+const KEPT: &str = "keyloan-quota_store";
 const COUNTS: &str = "counts.json";
 /// It is written at most this often while the operator runs.
 const AT_MOST_EVERY: Duration = Duration::from_secs(60);
 
 /// Who keeps it.
-pub struct Usage {
+pub struct QuotaStore {
     cluster: Arc<Cluster>,
     quotas: Quotas,
     /// The operator's own namespace; without, nothing is kept.
@@ -32,7 +32,7 @@ pub struct Usage {
     leads: AtomicBool,
 }
 
-impl Usage {
+impl QuotaStore {
     /// For the counts of this registry.
     pub fn new(
         cluster: Arc<Cluster>,
@@ -50,7 +50,7 @@ impl Usage {
     }
 
     /// Takes in what the leader before has kept. What cannot be read counts as nothing: 1Password has the last word anyway.
-    pub async fn take_over(&self) {
+    pub async fn load(&self) {
         self.leads.store(true, Ordering::SeqCst);
         let Some(namespace) = &self.namespace else {
             return;
@@ -71,7 +71,7 @@ impl Usage {
     }
 
     /// Keeps what is counted from now on.
-    pub async fn keep(&self) -> Infallible {
+    pub async fn run(&self) -> Infallible {
         loop {
             self.quotas.changed().await;
             if let Err(error) = self.store().await {
@@ -82,7 +82,7 @@ impl Usage {
     }
 
     /// Keeps what was counted last, if this operator leads.
-    pub async fn leave_behind(&self) {
+    pub async fn save_last(&self) {
         if self.leads.load(Ordering::SeqCst) && self.quotas.has_changed() {
             // Without it, the last minute is missing.
             self.store().await.ok();
@@ -97,7 +97,7 @@ impl Usage {
         let text = text.map_err(|error| ApiError {
             verb: "write",
             object: format!("ConfigMap {namespace}/{KEPT}"),
-            trouble: Trouble::Invalid(error.to_string()),
+            kind: ApiErrorKind::Invalid(error.to_string()),
         })?;
         let object = ConfigMap {
             metadata: ObjectMeta {
