@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::index::{Mark, Marks};
 use super::key::Key;
 use super::metadata_filter::MetadataFilter;
-use super::partition::{QueueCounts, Rank};
+use super::partition::{Partitions, QueueCounts, Rank};
 use crate::plan::observed::Place;
 use known::Known;
 
@@ -83,13 +83,13 @@ impl<K: Resource> Cache<K> {
 
     /// The same, which knows no more of history than that it is there.
     pub(super) fn archiving(self, is_history: IsHistory<K>) -> Self {
-        self.write().archive_by(is_history);
+        self.write().is_history = is_history;
         self
     }
 
     /// Whether an object is there of which no more is known: it is history.
     pub fn is_history(&self, key: &Key) -> bool {
-        self.read().is_history(key)
+        self.read().archive.version(key).is_some()
     }
 
     /// Forgets what an object says if it has become history; says whether it has.
@@ -99,20 +99,21 @@ impl<K: Resource> Cache<K> {
 
     /// The history whose time is over: it is to be read, and looked at.
     pub fn due_history(&self, now: Timestamp) -> Vec<Key> {
-        self.read().due(now)
+        self.read().archive.due(now)
     }
 
     /// The object of this key.
     pub fn get(&self, key: &Key) -> Option<Arc<K>> {
         self.visits.one();
-        self.read().get(key).cloned()
+        self.read().objects.get(key).cloned()
     }
 
     /// All objects for which `wanted` holds.
     pub fn select(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
         let known = self.read();
         known
-            .all()
+            .objects
+            .values()
             .inspect(|_| self.visits.one())
             .filter(|object| wanted(object))
             .cloned()
@@ -122,27 +123,36 @@ impl<K: Resource> Cache<K> {
     /// All objects with this mark.
     pub fn having(&self, mark: &Mark) -> Vec<Arc<K>> {
         let known = self.read();
-        let having = known.having(mark).inspect(|_| self.visits.one());
+        let having = known.index.of(mark).flat_map(Partitions::objects);
+        let having = having.inspect(|_| self.visits.one());
         having.cloned().collect()
     }
 
     /// Of all objects with this mark those of each person that are the newest, so many at the most.
     pub fn newest(&self, mark: &Mark, most: usize) -> Vec<Arc<K>> {
         let known = self.read();
-        let newest = known.newest(mark, most).inspect(|_| self.visits.one());
+        let newest = known.index.of(mark).flat_map(|found| found.newest(most));
+        let newest = newest.inspect(|_| self.visits.one());
         newest.cloned().collect()
     }
 
     /// What the objects of one partition with this mark come to, those before this rank or all.
     pub fn queue_counts(&self, mark: &Mark, partition: &str, before: Option<&Rank>) -> QueueCounts {
-        self.read()
-            .queue_counts(mark, partition, before, || self.visits.one())
+        let known = self.read();
+        let found = known.index.of(mark).next();
+        found.map_or_else(QueueCounts::default, |found| {
+            found.queue_counts(partition, before, || self.visits.one())
+        })
     }
 
     /// Tells of each place that the loans of one partition with this mark take: whose it is, and by which flow.
     pub fn places(&self, mark: &Mark, partition: &str, mut told: impl FnMut(&Key, u64, Place)) {
         let known = self.read();
-        for (key, flow, place) in known.places(mark, partition) {
+        for (key, flow, place) in known
+            .index
+            .of(mark)
+            .flat_map(|found| found.places(partition))
+        {
             self.visits.one();
             told(key, flow, place);
         }
@@ -151,7 +161,7 @@ impl<K: Resource> Cache<K> {
     /// The keys of all objects.
     pub fn keys(&self) -> Vec<Key> {
         let known = self.read();
-        known.all().map(|object| Key::of(&**object)).collect()
+        known.objects.keys().map(|key| Key::clone(key)).collect()
     }
 
     /// All objects of a namespace.

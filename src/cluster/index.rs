@@ -10,7 +10,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use super::key::Key;
-use super::partition::{Entry, Partitions, QueueCounts, Rank, Tally};
+use super::partition::{Entry, Partitions, Rank, Tally};
 use crate::api::{AccessDecision, AccessGrant, AccessRecord, Decision, Identity, Phase};
 use crate::plan::in_line::Standing;
 use crate::plan::observed::Place;
@@ -46,7 +46,7 @@ pub(super) struct Marked {
     tally: Tally,
 }
 
-/// What stands for a flow's uid in a [`QueueCounts`].
+/// What stands for a flow's uid in [`QueueCounts`](super::QueueCounts).
 pub fn flow_mark(uid: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     uid.hash(&mut hasher);
@@ -106,42 +106,9 @@ impl<K> Index<K> {
         self.partitions.is_empty()
     }
 
-    /// The objects with this mark, those of each partition from the oldest on.
-    pub(super) fn having(&self, mark: &Mark) -> impl Iterator<Item = &Arc<K>> {
-        self.partitions
-            .get(mark)
-            .into_iter()
-            .flat_map(Partitions::objects)
-    }
-
-    /// What the objects of one partition with this mark come to, those before this rank or all.
-    pub(super) fn queue_counts(
-        &self,
-        mark: &Mark,
-        partition: &str,
-        before: Option<&Rank>,
-        visit: impl FnMut(),
-    ) -> QueueCounts {
-        let partitions = self.partitions.get(mark);
-        partitions.map_or_else(QueueCounts::default, |partitions| {
-            partitions.queue_counts(partition, before, visit)
-        })
-    }
-
-    /// The places that the loans of one partition with this mark take, and whose they are.
-    pub(super) fn places(
-        &self,
-        mark: &Mark,
-        partition: &str,
-    ) -> impl Iterator<Item = (&Key, u64, Place)> {
-        let partitions = self.partitions.get(mark).into_iter();
-        partitions.flat_map(move |partitions| partitions.places(partition))
-    }
-
-    /// So many objects of each partition with this mark, the newest.
-    pub(super) fn newest(&self, mark: &Mark, most: usize) -> impl Iterator<Item = &Arc<K>> {
-        let partitions = self.partitions.get(mark).into_iter();
-        partitions.flat_map(move |partitions| partitions.newest(most))
+    /// The objects with this mark, if there are any.
+    pub(super) fn of(&self, mark: &Mark) -> impl Iterator<Item = &Partitions<K>> {
+        self.partitions.get(mark).into_iter()
     }
 }
 

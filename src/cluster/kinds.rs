@@ -9,11 +9,10 @@ use kube::core::object::HasStatus;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::cache::{Cache, IsHistory};
+use super::cache::Cache;
 use super::errors::{ApiError, ApiErrorKind};
-use super::index::Marks;
 use super::key::Key;
-use super::metadata_filter::{MetadataFilter, Watched};
+use super::metadata_filter::Watched;
 use super::received::Received;
 use super::verbs::{Deleted, Namespaced, Verbs};
 
@@ -32,27 +31,10 @@ impl<K> Deref for Kind<K> {
 }
 
 impl<K: Namespaced + Watched> Kind<K> {
-    /// With nothing known yet, of objects with these marks.
-    pub(super) fn new(verbs: Verbs, marks: Marks<K>) -> Self {
-        Self {
-            cache: Arc::new(Cache::new(1, marks, MetadataFilter::OURS)),
-            verbs,
-        }
-    }
-
-    /// The same, which knows no more of history than that it is there.
-    pub(super) fn archiving(verbs: Verbs, marks: Marks<K>, is_history: IsHistory<K>) -> Self {
-        let cache = Cache::new(1, marks, MetadataFilter::OURS).archiving(is_history);
+    /// With nothing known yet but what this cache will be fed.
+    pub(super) fn new(verbs: Verbs, cache: Cache<K>) -> Self {
         Self {
             cache: Arc::new(cache),
-            verbs,
-        }
-    }
-
-    /// The same, which keeps of each object only what this leaves.
-    pub(super) fn thinned(verbs: Verbs, marks: Marks<K>, thin: fn(&mut K)) -> Self {
-        Self {
-            cache: Arc::new(Cache::new(1, marks, MetadataFilter::OURS).thinned(thin)),
             verbs,
         }
     }

@@ -49,6 +49,7 @@ use crate::plan::ended::history_until;
 use crate::runtime::{Clock, Tasks};
 use crate::telemetry::Metrics;
 
+use index::Marks;
 use metadata_filter::MetadataFilter;
 use received::Received;
 
@@ -143,11 +144,14 @@ impl Cluster {
             until.filter(|_| links.get(&link).is_none())
         };
         Self {
-            integrations: Kind::new(verbs.clone(), index::unmarked),
-            flows: Kind::new(verbs.clone(), index::unmarked),
-            grants: Kind::thinned(verbs.clone(), index::of_grant, index::thin),
-            decisions: Kind::new(verbs.clone(), index::of_decision),
-            records: Kind::archiving(verbs.clone(), index::of_record, Box::new(is_history)),
+            integrations: Kind::new(verbs.clone(), ours(index::unmarked)),
+            flows: Kind::new(verbs.clone(), ours(index::unmarked)),
+            grants: Kind::new(verbs.clone(), ours(index::of_grant).thinned(index::thin)),
+            decisions: Kind::new(verbs.clone(), ours(index::of_decision)),
+            records: Kind::new(
+                verbs.clone(),
+                ours(index::of_record).archiving(Box::new(is_history)),
+            ),
             secrets,
             namespaces: Arc::new(Cache::new(1, index::unmarked, MetadataFilter::NAMESPACES)),
             policies: Arc::new(Policies::new(client.clone(), verbs.clone())),
@@ -271,4 +275,9 @@ impl Cluster {
             .with_renew_deadline(RENEWED_WITHIN)
             .with_retry_period(LOOKED_AT_EVERY)
     }
+}
+
+/// A cache of one of our kinds.
+fn ours<K: Watched>(marks: Marks<K>) -> Cache<K> {
+    Cache::new(1, marks, K::FILTER)
 }

@@ -108,6 +108,18 @@ fn to_create<K: Namespaced>(object: &K, dry_run: bool) -> kube::Result<http::Req
     built(path::<K>(&Key::of(object)).create(&parameters, body))
 }
 
+fn to_patch<K: Namespaced>(
+    key: &Key,
+    change: &Value,
+    dry_run: bool,
+) -> kube::Result<http::Request<Vec<u8>>> {
+    let parameters = PatchParams {
+        dry_run,
+        ..PatchParams::default()
+    };
+    built(path::<K>(key).patch(&key.name, &parameters, &Patch::Merge(change)))
+}
+
 /// The same request, to be answered with the object's metadata alone.
 fn of_metadata(
     request: kube::Result<http::Request<Vec<u8>>>,
@@ -186,12 +198,7 @@ impl Verbs {
         key: &Key,
         change: &Value,
     ) -> Result<(), ApiError> {
-        let parameters = PatchParams {
-            dry_run: true,
-            ..PatchParams::default()
-        };
-        let request = path::<K>(key).patch(&key.name, &parameters, &Patch::Merge(change));
-        let call = self.send::<IgnoredAny>(of_metadata(built(request)));
+        let call = self.send::<IgnoredAny>(of_metadata(to_patch::<K>(key, change, true)));
         self.bounded_saying::<K, _>("dry-run", key, Disclosure::Refuser, call)
             .await
             .map(drop)
@@ -316,9 +323,7 @@ impl Verbs {
         let key = Key::of(seen);
         change["metadata"]["uid"] = json!(seen.uid());
         change["metadata"]["resourceVersion"] = json!(seen.resource_version());
-        let (parameters, patch) = (PatchParams::default(), Patch::Merge(&change));
-        let request = path::<K>(&key).patch(&key.name, &parameters, &patch);
-        let call = self.send(built(request));
+        let call = self.send(to_patch::<K>(&key, &change, false));
         self.bounded::<K, _>("patch", &key, call).await
     }
 
@@ -329,9 +334,7 @@ impl Verbs {
         key: &Key,
         change: &Value,
     ) -> Result<(), ApiError> {
-        let (parameters, patch) = (PatchParams::default(), Patch::Merge(change));
-        let request = path::<K>(key).patch(&key.name, &parameters, &patch);
-        let call = self.send::<IgnoredAny>(of_metadata(built(request)));
+        let call = self.send::<IgnoredAny>(of_metadata(to_patch::<K>(key, change, false)));
         self.bounded::<K, _>("patch", key, call).await.map(drop)
     }
 
@@ -442,15 +445,12 @@ impl Verbs {
         drop(turn);
         let kind = K::kind(&());
         let word = outcome.as_ref().err().map_or("ok", ApiErrorKind::word);
+        let object = format!("{kind} {key}");
         self.metrics.api_call(ApiCall {
             verb,
-            kind: &kind,
+            kind: kind.into_owned(),
             outcome: word,
         });
-        outcome.map_err(|kind| ApiError {
-            verb,
-            object: format!("{kind} {key}"),
-            kind,
-        })
+        outcome.map_err(|kind| ApiError { verb, object, kind })
     }
 }

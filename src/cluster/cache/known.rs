@@ -3,21 +3,19 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use kube::Resource;
 
 use super::archive::{Archive, IsHistory};
-use crate::cluster::index::{Index, Mark, Marks};
+use crate::cluster::index::{Index, Marks};
 use crate::cluster::key::{Key, version};
-use crate::cluster::partition::{QueueCounts, Rank};
-use crate::plan::observed::Place;
 
 /// The objects; and, each for as long as it is needed, what tells late news from new ones.
 pub(super) struct Known<K> {
-    objects: HashMap<Arc<Key>, Arc<K>>,
-    index: Index<K>,
-    is_history: IsHistory<K>,
-    archive: Archive,
+    pub(super) objects: HashMap<Arc<Key>, Arc<K>>,
+    pub(super) index: Index<K>,
+    /// What is to count as history; nothing does by default.
+    pub(super) is_history: IsHistory<K>,
+    pub(super) archive: Archive,
     /// The uids of objects that we deleted and whose end the watch has not told yet.
     deleted: HashMap<Key, String>,
     /// How many listings are under way.
@@ -82,51 +80,6 @@ impl<K: Resource> Known<K> {
         }
     }
 
-    /// What is to count as history; nothing does by default.
-    pub(super) fn archive_by(&mut self, is_history: IsHistory<K>) {
-        self.is_history = is_history;
-    }
-
-    pub(super) fn get(&self, key: &Key) -> Option<&Arc<K>> {
-        self.objects.get(key)
-    }
-
-    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<K>> {
-        self.objects.values()
-    }
-
-    pub(super) fn having(&self, mark: &Mark) -> impl Iterator<Item = &Arc<K>> {
-        self.index.having(mark)
-    }
-
-    pub(super) fn queue_counts(
-        &self,
-        mark: &Mark,
-        partition: &str,
-        before: Option<&Rank>,
-        visit: impl FnMut(),
-    ) -> QueueCounts {
-        self.index.queue_counts(mark, partition, before, visit)
-    }
-
-    pub(super) fn places(
-        &self,
-        mark: &Mark,
-        partition: &str,
-    ) -> impl Iterator<Item = (&Key, u64, Place)> {
-        self.index.places(mark, partition)
-    }
-
-    /// Whether all that is known of an object is that it is history.
-    pub(super) fn is_history(&self, key: &Key) -> bool {
-        self.archive.version(key).is_some()
-    }
-
-    /// The history whose time is over.
-    pub(super) fn due(&self, now: Timestamp) -> Vec<Key> {
-        self.archive.due(now)
-    }
-
     /// Forgets what an object says if it has become history; says whether it has.
     pub(super) fn archive(&mut self, key: &Key) -> bool {
         let Some(object) = self.objects.get(key).cloned() else {
@@ -139,11 +92,6 @@ impl<K: Resource> Known<K> {
             self.take_out(key);
         }
         is_archived
-    }
-
-    /// So many objects of each partition with this mark, the newest.
-    pub(super) fn newest(&self, mark: &Mark, most: usize) -> impl Iterator<Item = &Arc<K>> {
-        self.index.newest(mark, most)
     }
 
     /// Whether this very object is known, as whatever version.
@@ -339,11 +287,6 @@ impl<K: Resource> Known<K> {
     #[cfg(test)]
     pub(super) fn is_at_rest(&self) -> bool {
         self.deleted.is_empty() && self.answered.is_empty() && self.asked.is_empty()
-    }
-
-    #[cfg(test)]
-    pub(super) fn is_without_marks(&self) -> bool {
-        self.index.is_empty()
     }
 }
 

@@ -174,7 +174,7 @@ fn objects_are_found_by_their_marks_as_long_as_they_are_there_and_have_them() {
     tell(&mut feed, Event::Init);
     tell(&mut feed, Event::InitDone);
     assert_eq!(having(&cache, "blue"), [""; 0], "it is in the list no more");
-    assert!(cache.write().is_without_marks(), "nothing is left behind");
+    assert!(cache.write().index.is_empty(), "nothing is left behind");
 }
 
 #[test]
