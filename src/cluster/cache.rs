@@ -4,8 +4,8 @@
 //! if it is newer: so nobody acts on something older than our own last write. An answer can be late, too: an object that
 //! has ended meanwhile does not come back by it.
 
+mod archive;
 mod known;
-mod shelf;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -15,20 +15,20 @@ use tokio::sync::watch;
 
 use super::index::{Mark, Marks};
 use super::key::Key;
-use super::lane::{Line, Rank};
-use super::prune::Keeps;
+use super::metadata_filter::MetadataFilter;
+use super::partition::{Partitions, QueueCounts, Rank};
 use crate::plan::observed::Place;
 use known::Known;
 
+pub(super) use archive::IsHistory;
 pub(super) use known::Listing;
-pub(super) use shelf::IsHistory;
 
 type Subscriber<K> = Box<dyn Fn(&K) + Send + Sync>;
 
 /// The known objects of one kind.
 pub struct Cache<K> {
     known: RwLock<Known<K>>,
-    keeps: Keeps,
+    keeps: MetadataFilter,
     /// Drops what nobody looks at of an object.
     thin: fn(&mut K),
     visits: Visits,
@@ -57,14 +57,14 @@ impl<K: Resource> Cache<K> {
 }
 
 /// A call of ours about one object, from before it is sent until it is answered or given up.
-pub(super) struct Asking<'a, K: Resource> {
+pub(super) struct PendingCall<'a, K: Resource> {
     cache: &'a Cache<K>,
     key: Key,
 }
 
 impl<K: Resource> Cache<K> {
     /// An empty one that so many streams will feed, of objects with these marks, of whose metadata it keeps so much.
-    pub(super) fn new(streams: usize, marks: Marks<K>, keeps: Keeps) -> Self {
+    pub(super) fn new(streams: usize, marks: Marks<K>, keeps: MetadataFilter) -> Self {
         Self {
             known: RwLock::new(Known::new(marks)),
             keeps,
@@ -82,37 +82,38 @@ impl<K: Resource> Cache<K> {
     }
 
     /// The same, which knows no more of history than that it is there.
-    pub(super) fn shelving(self, is_history: IsHistory<K>) -> Self {
-        self.write().shelve_by(is_history);
+    pub(super) fn archiving(self, is_history: IsHistory<K>) -> Self {
+        self.write().is_history = is_history;
         self
     }
 
     /// Whether an object is there of which no more is known: it is history.
     pub fn is_history(&self, key: &Key) -> bool {
-        self.read().is_history(key)
+        self.read().archive.version(key).is_some()
     }
 
     /// Forgets what an object says if it has become history; says whether it has.
-    pub fn shelve(&self, key: &Key) -> bool {
-        self.write().shelve(key)
+    pub fn archive(&self, key: &Key) -> bool {
+        self.write().archive(key)
     }
 
     /// The history whose time is over: it is to be read, and looked at.
     pub fn due_history(&self, now: Timestamp) -> Vec<Key> {
-        self.read().due(now)
+        self.read().archive.due(now)
     }
 
     /// The object of this key.
     pub fn get(&self, key: &Key) -> Option<Arc<K>> {
         self.visits.one();
-        self.read().get(key).cloned()
+        self.read().objects.get(key).cloned()
     }
 
     /// All objects for which `wanted` holds.
     pub fn select(&self, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
         let known = self.read();
         known
-            .all()
+            .objects
+            .values()
             .inspect(|_| self.visits.one())
             .filter(|object| wanted(object))
             .cloned()
@@ -122,26 +123,36 @@ impl<K: Resource> Cache<K> {
     /// All objects with this mark.
     pub fn having(&self, mark: &Mark) -> Vec<Arc<K>> {
         let known = self.read();
-        let having = known.having(mark).inspect(|_| self.visits.one());
+        let having = known.index.of(mark).flat_map(Partitions::objects);
+        let having = having.inspect(|_| self.visits.one());
         having.cloned().collect()
     }
 
     /// Of all objects with this mark those of each person that are the newest, so many at the most.
     pub fn newest(&self, mark: &Mark, most: usize) -> Vec<Arc<K>> {
         let known = self.read();
-        let newest = known.newest(mark, most).inspect(|_| self.visits.one());
+        let newest = known.index.of(mark).flat_map(|found| found.newest(most));
+        let newest = newest.inspect(|_| self.visits.one());
         newest.cloned().collect()
     }
 
-    /// What the objects of one lane with this mark come to, those before this rank or all.
-    pub fn line(&self, mark: &Mark, lane: &str, before: Option<&Rank>) -> Line {
-        self.read().line(mark, lane, before, || self.visits.one())
+    /// What the objects of one partition with this mark come to, those before this rank or all.
+    pub fn queue_counts(&self, mark: &Mark, partition: &str, before: Option<&Rank>) -> QueueCounts {
+        let known = self.read();
+        let found = known.index.of(mark).next();
+        found.map_or_else(QueueCounts::default, |found| {
+            found.queue_counts(partition, before, || self.visits.one())
+        })
     }
 
-    /// Tells of each place that the loans of one lane with this mark take: whose it is, and by which flow.
-    pub fn places(&self, mark: &Mark, lane: &str, mut told: impl FnMut(&Key, u64, Place)) {
+    /// Tells of each place that the loans of one partition with this mark take: whose it is, and by which flow.
+    pub fn places(&self, mark: &Mark, partition: &str, mut told: impl FnMut(&Key, u64, Place)) {
         let known = self.read();
-        for (key, flow, place) in known.places(mark, lane) {
+        for (key, flow, place) in known
+            .index
+            .of(mark)
+            .flat_map(|found| found.places(partition))
+        {
             self.visits.one();
             told(key, flow, place);
         }
@@ -150,7 +161,7 @@ impl<K: Resource> Cache<K> {
     /// The keys of all objects.
     pub fn keys(&self) -> Vec<Key> {
         let known = self.read();
-        known.all().map(|object| Key::of(&**object)).collect()
+        known.objects.keys().map(|key| Key::clone(key)).collect()
     }
 
     /// All objects of a namespace.
@@ -220,9 +231,9 @@ impl<K: Resource> Cache<K> {
     }
 
     /// To be called before the API server is asked about an object, or told: what comes in until it answers is compared with the answer.
-    pub(super) fn asking(&self, key: Key) -> Asking<'_, K> {
+    pub(super) fn begin_call(&self, key: Key) -> PendingCall<'_, K> {
         self.write().begin_call(&key);
-        Asking { cache: self, key }
+        PendingCall { cache: self, key }
     }
 
     /// Takes in that we deleted the object of this uid.
@@ -254,7 +265,7 @@ impl<K: Resource> Cache<K> {
     }
 }
 
-impl<K: Resource> Asking<'_, K> {
+impl<K: Resource> PendingCall<'_, K> {
     /// Takes in an object that we created or read.
     pub(super) fn found(self, object: K) -> Arc<K> {
         self.answered(object, true)
@@ -285,7 +296,7 @@ impl<K: Resource> Asking<'_, K> {
     }
 }
 
-impl<K: Resource> Drop for Asking<'_, K> {
+impl<K: Resource> Drop for PendingCall<'_, K> {
     fn drop(&mut self) {
         self.cache.write().end_call(&self.key);
     }

@@ -6,7 +6,7 @@ use backon::{ConstantBuilder, Retryable as _};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::api::ObjectMeta;
 
-use super::errors::{ApiError, Trouble};
+use super::errors::{ApiError, ApiErrorKind};
 use super::{Cluster, Key};
 
 /// The Lease's name.
@@ -88,9 +88,9 @@ impl Cluster {
     /// Where the namespace is missing, so is the Role in it, and the API server speaks of that alone.
     async fn why(&self, error: ApiError) -> ClaimError {
         let namespace = self.install.links_namespace.clone();
-        let is_missing = match error.trouble {
-            Trouble::NotFound => true,
-            Trouble::Forbidden(_) => {
+        let is_missing = match error.kind {
+            ApiErrorKind::NotFound => true,
+            ApiErrorKind::Forbidden(_) => {
                 matches!(self.verbs.has_namespace(&namespace).await, Ok(false))
             }
             _ => false,

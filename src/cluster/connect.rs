@@ -158,12 +158,12 @@ fn bounded(mut config: Config) -> Config {
 }
 
 /// The same client, which gives up a call whose answer does not begin within this time.
-pub(super) fn impatient(client: Client, patience: Duration) -> Client {
+pub(super) fn with_call_timeout(client: Client, timeout: Duration) -> Client {
     let namespace = client.default_namespace().to_owned();
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let client = client.clone();
         async move {
-            let answer = tokio::time::timeout(patience, client.send(request));
+            let answer = tokio::time::timeout(timeout, client.send(request));
             Ok::<_, tower::BoxError>(answer.await??)
         }
     });
@@ -207,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn an_impatient_client_does_not_wait_even_that_long() {
         let (_listener, config) = silent();
-        let client = impatient(client(config, "test").expect("a client"), SOON);
+        let client = with_call_timeout(client(config, "test").expect("a client"), SOON);
         let api: Api<ConfigMap> = Api::all(client);
         let read = tokio::time::timeout(AT_THE_LATEST, api.list(&ListParams::default())).await;
         assert!(read.expect("given up").is_err());

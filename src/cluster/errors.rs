@@ -14,19 +14,19 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// A call of the Kubernetes API that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot {verb} {object}: {trouble}")]
+#[error("cannot {verb} {object}: {kind}")]
 pub struct ApiError {
     /// What was tried.
     pub verb: &'static str,
     /// The kind, namespace and name.
     pub object: String,
     /// What came of it.
-    pub trouble: Trouble,
+    pub kind: ApiErrorKind,
 }
 
 /// What came of a failed call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
+pub enum ApiErrorKind {
     /// There is no such object (or namespace).
     NotFound,
     /// There is one of this name already.
@@ -84,23 +84,23 @@ impl ErrorClass {
 
 /// How much of the API server's words an error repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Words {
+pub(super) enum Disclosure {
     /// All of them.
-    Quoted,
+    Message,
     /// Only code and reason: a message may come from a webhook that echoes the object, and an answer that cannot be read may
     /// be quoted in what is wrong with it.
-    Withheld,
-    /// As [`Words::Withheld`], and who refuses: the webhook, policy or quota, as the API server itself names it.
+    CodeAndReason,
+    /// As [`Disclosure::CodeAndReason`], and who refuses: the webhook, policy or quota, as the API server itself names it.
     Refuser,
 }
 
-impl Trouble {
+impl ApiErrorKind {
     /// Sorts an error of the client.
-    pub(super) fn of(error: &kube::Error, words: Words) -> Self {
-        let why = match words {
-            Words::Quoted => quoted(error),
-            Words::Withheld => withheld(error),
-            Words::Refuser => match refuser(error) {
+    pub(super) fn of(error: &kube::Error, disclosure: Disclosure) -> Self {
+        let why = match disclosure {
+            Disclosure::Message => quoted(error),
+            Disclosure::CodeAndReason => withheld(error),
+            Disclosure::Refuser => match refuser(error) {
                 Some(who) => format!("{}, by {who}", withheld(error)),
                 None => withheld(error),
             },
@@ -189,7 +189,7 @@ fn is_word(reason: &str) -> bool {
     (1..=32).contains(&reason.len()) && reason.chars().all(|c| c.is_ascii_alphabetic())
 }
 
-impl Trouble {
+impl ApiErrorKind {
     /// Whether it is somebody's refusal, which stands until a person changes something. No answer is none.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Forbidden(_) | Self::Invalid(_) | Self::InTheWay)
@@ -209,7 +209,7 @@ impl Trouble {
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for ApiErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound => f.write_str("it does not exist"),
@@ -257,7 +257,7 @@ pub(super) fn sign_in_failed(error: &AuthError) -> String {
 
 /// Makes a call, and makes it again where it failed by nobody's refusal: where one thing takes many calls, one that fails would have all of them
 /// made again, and 1Password asked once more. One that has used up its time is not made again. Twice must be as good as once.
-pub async fn insistently<T, F>(call: impl FnMut() -> F) -> Result<T, ApiError>
+pub async fn with_retries<T, F>(call: impl FnMut() -> F) -> Result<T, ApiError>
 where
     F: Future<Output = Result<T, ApiError>>,
 {
@@ -266,7 +266,7 @@ where
         .with_max_times(TIMES)
         .with_jitter();
     call.retry(waits)
-        .when(|error| matches!(error.trouble, Trouble::Unavailable(_)))
+        .when(|error| matches!(error.kind, ApiErrorKind::Unavailable(_)))
         .await
 }
 
@@ -294,9 +294,9 @@ mod tests {
     #[case::with_a_reason_of_somebodys_own(refusal(400, PLANTED), "400")]
     #[case::unreadable(unreadable(), "cannot be read")]
     fn of_a_secret_only_code_and_reason_are_told(#[case] error: kube::Error, #[case] tells: &str) {
-        let told = Trouble::of(&error, Words::Withheld).to_string();
+        let told = ApiErrorKind::of(&error, Disclosure::CodeAndReason).to_string();
         assert!(told.contains(tells) && !told.contains("planted"), "{told}");
-        let told = Trouble::of(&error, Words::Quoted).to_string();
+        let told = ApiErrorKind::of(&error, Disclosure::Message).to_string();
         assert!(told.contains("planted"), "of other objects all is: {told}");
     }
 
@@ -327,7 +327,7 @@ mod tests {
         let error = Status::failure(&message, "Forbidden")
             .with_code(403)
             .boxed();
-        let told = Trouble::of(&kube::Error::Api(error), Words::Refuser).to_string();
+        let told = ApiErrorKind::of(&kube::Error::Api(error), Disclosure::Refuser).to_string();
         assert!(told.contains(tells) && !told.contains("planted"), "{told}");
     }
 
@@ -355,8 +355,8 @@ mod tests {
     fn what_a_failure_means_does_not_depend_on_how_much_is_told() {
         for (code, reason) in [(404, "NotFound"), (409, "AlreadyExists"), (409, "Conflict")] {
             let error = refusal(code, reason);
-            let withheld = Trouble::of(&error, Words::Withheld);
-            assert_eq!(withheld, Trouble::of(&error, Words::Quoted));
+            let withheld = ApiErrorKind::of(&error, Disclosure::CodeAndReason);
+            assert_eq!(withheld, ApiErrorKind::of(&error, Disclosure::Message));
         }
     }
 }

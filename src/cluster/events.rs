@@ -87,7 +87,7 @@ impl Events {
     }
 
     /// Tells people something about an object.
-    pub fn tell<K>(&self, about: &K, notice: Notice)
+    pub fn publish<K>(&self, about: &K, notice: Notice)
     where
         K: Resource<DynamicType = ()> + Send + Sync + 'static,
     {

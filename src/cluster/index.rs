@@ -10,7 +10,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use super::key::Key;
-use super::lane::{Lanes, Line, Placed, Rank, Tally};
+use super::partition::{Entry, Partitions, Rank, Tally};
 use crate::api::{AccessDecision, AccessGrant, AccessRecord, Decision, Identity, Phase};
 use crate::plan::in_line::Standing;
 use crate::plan::observed::Place;
@@ -40,13 +40,13 @@ pub enum Mark {
 /// An object's place among those with a mark.
 pub(super) struct Marked {
     mark: Mark,
-    /// Those of one lane are in order among themselves.
-    lane: String,
+    /// Those of one partition are in order among themselves.
+    partition: String,
     rank: Rank,
     tally: Tally,
 }
 
-/// What stands for a flow's uid in a [`Line`].
+/// What stands for a flow's uid in [`QueueCounts`](super::QueueCounts).
 pub fn flow_mark(uid: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     uid.hash(&mut hasher);
@@ -59,81 +59,56 @@ pub(super) type Marks<K> = fn(&K) -> Vec<Marked>;
 /// Which objects have which mark.
 pub(super) struct Index<K> {
     marks: Marks<K>,
-    lanes: HashMap<Mark, Lanes<K>>,
+    partitions: HashMap<Mark, Partitions<K>>,
 }
 
 impl<K> Index<K> {
     pub(super) fn new(marks: Marks<K>) -> Self {
         Self {
             marks,
-            lanes: HashMap::new(),
+            partitions: HashMap::new(),
         }
     }
 
     pub(super) fn add(&mut self, key: &Arc<Key>, object: &Arc<K>) {
         for marked in (self.marks)(object) {
-            let placed = Placed {
+            let placed = Entry {
                 rank: marked.rank,
                 key: key.clone(),
                 tally: marked.tally,
                 object: object.clone(),
             };
-            let lanes = self.lanes.entry(marked.mark).or_default();
-            lanes.insert(marked.lane, placed);
+            let partitions = self.partitions.entry(marked.mark).or_default();
+            partitions.insert(marked.partition, placed);
         }
     }
 
     pub(super) fn remove(&mut self, key: &Arc<Key>, object: &K) {
         for marked in (self.marks)(object) {
             let Marked {
-                mark, lane, rank, ..
+                mark,
+                partition,
+                rank,
+                ..
             } = marked;
-            let Some(lanes) = self.lanes.get_mut(&mark) else {
+            let Some(partitions) = self.partitions.get_mut(&mark) else {
                 continue;
             };
-            lanes.remove(&lane, rank, key);
-            if lanes.is_empty() {
-                self.lanes.remove(&mark);
+            partitions.remove(&partition, rank, key);
+            if partitions.is_empty() {
+                self.partitions.remove(&mark);
             }
         }
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.lanes.is_empty()
+        self.partitions.is_empty()
     }
 
-    /// The objects with this mark, those of each lane from the oldest on.
-    pub(super) fn having(&self, mark: &Mark) -> impl Iterator<Item = &Arc<K>> {
-        self.lanes.get(mark).into_iter().flat_map(Lanes::objects)
-    }
-
-    /// What the objects of one lane with this mark come to, those before this rank or all.
-    pub(super) fn line(
-        &self,
-        mark: &Mark,
-        lane: &str,
-        before: Option<&Rank>,
-        visit: impl FnMut(),
-    ) -> Line {
-        let lanes = self.lanes.get(mark);
-        lanes.map_or_else(Line::default, |lanes| lanes.line(lane, before, visit))
-    }
-
-    /// The places that the loans of one lane with this mark take, and whose they are.
-    pub(super) fn places(
-        &self,
-        mark: &Mark,
-        lane: &str,
-    ) -> impl Iterator<Item = (&Key, u64, Place)> {
-        let lanes = self.lanes.get(mark).into_iter();
-        lanes.flat_map(move |lanes| lanes.places(lane))
-    }
-
-    /// So many objects of each lane with this mark, the newest.
-    pub(super) fn newest(&self, mark: &Mark, most: usize) -> impl Iterator<Item = &Arc<K>> {
-        let lanes = self.lanes.get(mark).into_iter();
-        lanes.flat_map(move |lanes| lanes.newest(most))
+    /// The objects with this mark, if there are any.
+    pub(super) fn of(&self, mark: &Mark) -> impl Iterator<Item = &Partitions<K>> {
+        self.partitions.get(mark).into_iter()
     }
 }
 
@@ -142,11 +117,11 @@ pub(super) fn unmarked<K>(_: &K) -> Vec<Marked> {
     Vec::new()
 }
 
-/// In one lane, by when they were made.
+/// In one partition, by when they were made.
 pub(super) fn marked(mark: Mark, object: &impl ResourceExt, tie: Option<String>) -> Marked {
     Marked {
         mark,
-        lane: String::new(),
+        partition: String::new(),
         rank: rank(object, tie),
         tally: Tally::default(),
     }
@@ -158,12 +133,12 @@ fn rank(object: &impl ResourceExt, tie: Option<String>) -> Rank {
     (second, tie.unwrap_or_default())
 }
 
-/// Where a request stands among those of its lane.
+/// Where a request stands among those of its partition.
 pub fn rank_of(grant: &AccessGrant) -> Rank {
     rank(grant, grant.uid())
 }
 
-/// The namespace of the integration that is asked, which is the lane of a request.
+/// The namespace of the integration that is asked, which is the partition of a request.
 pub fn ledger_of(grant: &AccessGrant) -> &str {
     let named = grant.spec.integration.namespace.as_deref();
     let own = grant.metadata.namespace.as_deref();
@@ -184,7 +159,7 @@ pub(super) fn of_grant(grant: &AccessGrant) -> Vec<Marked> {
         Standing::Gone => None,
     });
     let stands = stands.map(|mark| Marked {
-        lane: ledger_of(grant).to_owned(),
+        partition: ledger_of(grant).to_owned(),
         tally: tally(grant, standing),
         ..marked(mark, grant, grant.uid())
     });
@@ -215,7 +190,7 @@ pub(super) fn of_decision(decision: &AccessDecision) -> Vec<Marked> {
         Decision::Revoke => "revoke",
     };
     let on_it = Marked {
-        lane: format!("{kind} {by}"),
+        partition: format!("{kind} {by}"),
         ..marked(mark, decision, decision.metadata.name.clone())
     };
     vec![
@@ -250,7 +225,7 @@ pub(super) fn of_record(record: &AccessRecord) -> Vec<Marked> {
         return denied.chain([about]).collect();
     };
     let lent = Marked {
-        lane: record.namespace().unwrap_or_default(),
+        partition: record.namespace().unwrap_or_default(),
         tally: Tally {
             place: Some((flow_mark(&spec.terms.flow.uid), place)),
             ..Tally::default()

@@ -9,12 +9,11 @@ use kube::core::object::HasStatus;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::cache::{Cache, IsHistory};
-use super::errors::{ApiError, Trouble};
-use super::index::Marks;
+use super::cache::Cache;
+use super::errors::{ApiError, ApiErrorKind};
 use super::key::Key;
-use super::prune::{Keeps, Watched};
-use super::told::Told;
+use super::metadata_filter::Watched;
+use super::received::Received;
 use super::verbs::{Deleted, Namespaced, Verbs};
 
 /// All that the operator knows of a kind, and can do to its objects. Reads like its [`Cache`].
@@ -32,27 +31,10 @@ impl<K> Deref for Kind<K> {
 }
 
 impl<K: Namespaced + Watched> Kind<K> {
-    /// With nothing known yet, of objects with these marks.
-    pub(super) fn new(verbs: Verbs, marks: Marks<K>) -> Self {
-        Self {
-            cache: Arc::new(Cache::new(1, marks, Keeps::OURS)),
-            verbs,
-        }
-    }
-
-    /// The same, which knows no more of history than that it is there.
-    pub(super) fn shelving(verbs: Verbs, marks: Marks<K>, is_history: IsHistory<K>) -> Self {
-        let cache = Cache::new(1, marks, Keeps::OURS).shelving(is_history);
+    /// With nothing known yet but what this cache will be fed.
+    pub(super) fn new(verbs: Verbs, cache: Cache<K>) -> Self {
         Self {
             cache: Arc::new(cache),
-            verbs,
-        }
-    }
-
-    /// The same, which keeps of each object only what this leaves.
-    pub(super) fn thinned(verbs: Verbs, marks: Marks<K>, thin: fn(&mut K)) -> Self {
-        Self {
-            cache: Arc::new(Cache::new(1, marks, Keeps::OURS).thinned(thin)),
             verbs,
         }
     }
@@ -69,20 +51,20 @@ impl<K: Namespaced + Watched> Kind<K> {
         &self.cache
     }
 
-    /// Creates an object; [`Trouble::AlreadyExists`](super::Trouble::AlreadyExists) if there is one of that name.
+    /// Creates an object; [`ApiErrorKind::AlreadyExists`](super::ApiErrorKind::AlreadyExists) if there is one of that name.
     pub async fn create(&self, object: &K) -> Result<Arc<K>, ApiError> {
-        let asking = self.cache.asking(Key::of(object));
+        let call = self.cache.begin_call(Key::of(object));
         let made = self.verbs.create(object).await?;
-        Ok(asking.found(decoded("create", made)?))
+        Ok(call.found(decoded("create", made)?))
     }
 
     /// Reads an object from the API server itself.
     pub async fn live(&self, key: &Key) -> Result<Option<Arc<K>>, ApiError> {
-        let asking = self.cache.asking(key.clone());
+        let call = self.cache.begin_call(key.clone());
         match self.verbs.get::<K, _>(key).await? {
-            Some(object) => Ok(Some(asking.found(decoded("get", object)?))),
+            Some(object) => Ok(Some(call.found(decoded("get", object)?))),
             None => {
-                asking.missed();
+                call.missed();
                 Ok(None)
             }
         }
@@ -90,9 +72,9 @@ impl<K: Namespaced + Watched> Kind<K> {
 
     /// Changes an object if it is still as it was seen; see [`Verbs::swap`].
     pub async fn swap(&self, seen: &K, change: Value) -> Result<Arc<K>, ApiError> {
-        let asking = self.cache.asking(Key::of(seen));
+        let call = self.cache.begin_call(Key::of(seen));
         let changed = self.verbs.swap(seen, change).await?;
-        Ok(asking.changed(decoded("patch", changed)?))
+        Ok(call.changed(decoded("patch", changed)?))
     }
 
     /// Writes a status where it differs; see [`Verbs::patch_status`]. Says whether it did.
@@ -101,11 +83,11 @@ impl<K: Namespaced + Watched> Kind<K> {
         K: HasStatus,
         K::Status: Serialize + PartialEq + Debug,
     {
-        let asking = self.cache.asking(Key::of(seen));
+        let call = self.cache.begin_call(Key::of(seen));
         let Some(written) = self.verbs.patch_status(seen, status).await? else {
             return Ok(false);
         };
-        asking.changed(decoded("write the status of", written)?);
+        call.changed(decoded("write the status of", written)?);
         Ok(true)
     }
 
@@ -120,10 +102,10 @@ impl<K: Namespaced + Watched> Kind<K> {
 }
 
 /// An object as the API server answered with it, read as the watch reads it.
-fn decoded<K: Watched>(verb: &'static str, told: Told<K>) -> Result<K, ApiError> {
+fn decoded<K: Watched>(verb: &'static str, told: Received<K>) -> Result<K, ApiError> {
     told.decoded().map_err(|undecodable| ApiError {
         verb,
         object: format!("{} {}", K::kind(&()), undecodable.key),
-        trouble: Trouble::Unavailable(undecodable.why),
+        kind: ApiErrorKind::Unavailable(undecodable.why),
     })
 }

@@ -2,8 +2,8 @@
 //!
 //! * `connect`: a client whose every call is bounded in time; `install`: where it may touch Secrets; `claim`: that no other install
 //!   keeps its links there.
-//! * `cache`: what the watches have told, and what we wrote ourselves since; `streams` feeds it, `told` decodes, `prune` says how much of
-//!   it is kept, and `index` finds in it, by lanes (`lane`).
+//! * `cache`: the objects that are known, from watches and from our own writes. `streams` feeds it, `received` decodes objects,
+//!   `metadata_filter` drops metadata that nobody reads, and `index` finds objects by what they have in common, in order (`partition`).
 //! * `verbs`: what can be written, and read live; `kinds` joins both for each of our kinds.
 //! * `events`: what people see in `kubectl describe`.
 //! * `policies`: the admission policies that guard all of it, and what is kept of them; [`probe`] sees whether they act.
@@ -20,16 +20,16 @@ mod install;
 mod key;
 mod kinds;
 mod kubeconfig;
-mod lane;
 pub mod link_objects;
-mod merge;
+mod merge_patch;
+mod metadata_filter;
+mod partition;
 pub mod person;
 mod policies;
 pub mod probe;
 mod proxy;
-mod prune;
+mod received;
 mod streams;
-mod told;
 mod verbs;
 mod wiped;
 
@@ -49,22 +49,23 @@ use crate::plan::ended::history_until;
 use crate::runtime::{Clock, Tasks};
 use crate::telemetry::Metrics;
 
-use prune::Keeps;
-use told::Told;
+use index::Marks;
+use metadata_filter::MetadataFilter;
+use received::Received;
 
 pub use cache::Cache;
 pub use claim::{ClaimError, LINKS_LEASE};
 pub use connect::{ConnectError, KubeAccess, connect, install_tls};
-pub use errors::{ApiError, Trouble, insistently};
+pub use errors::{ApiError, ApiErrorKind, with_retries};
 pub use events::{Events, Notice};
 pub use index::{Mark, decided_by, denied_to, flow_mark, ledger_of, rank_of};
 pub use install::Install;
 pub use key::Key;
 pub use kinds::Kind;
 pub use kubeconfig::{KubeconfigProblem, Overrides, UnusableKubeconfig};
-pub use lane::{Line, Rank};
+pub use metadata_filter::Watched;
+pub use partition::{QueueCounts, Rank};
 pub use policies::{Kept, Policies};
-pub use prune::Watched;
 pub use verbs::{API_TIMEOUT, Deleted, Namespaced, Verbs};
 pub use wiped::{Wipe, Wiped};
 
@@ -81,7 +82,7 @@ const LEASE_CALL_TIMEOUT: Duration = Duration::from_secs(3);
 const NAMESPACES_WITHIN: Duration = Duration::from_secs(30);
 
 /// What is known of a Secret of ours without reading it: labels, annotations, version.
-pub type SecretMark = PartialObjectMeta<Secret>;
+pub type SecretMetadata = PartialObjectMeta<Secret>;
 
 #[cfg(test)]
 impl Cluster {
@@ -113,7 +114,7 @@ pub struct Cluster {
     /// The records.
     pub records: Kind<AccessRecord>,
     /// The Secrets that carry our label, their contents excepted.
-    pub secrets: Arc<Cache<SecretMark>>,
+    pub secrets: Arc<Cache<SecretMetadata>>,
     /// The namespaces' names and labels.
     pub namespaces: Arc<Cache<PartialObjectMeta<Namespace>>>,
     /// The admission policies; changes are told once [`Cluster::follow_policies`] has been called.
@@ -130,8 +131,11 @@ impl Cluster {
     pub fn new(client: Client, install: Install, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let verbs = Verbs::new(client.clone(), metrics);
         let secret_streams = install.integration_namespaces.len() + 1;
-        let secrets: Arc<Cache<SecretMark>> =
-            Arc::new(Cache::new(secret_streams, index::unmarked, Keeps::SECRETS));
+        let secrets: Arc<Cache<SecretMetadata>> = Arc::new(Cache::new(
+            secret_streams,
+            index::unmarked,
+            MetadataFilter::SECRETS,
+        ));
         let (links, of_install) = (secrets.clone(), install.clone());
         // A link whose Secret is still there is to be deleted, and told of.
         let is_history = move |record: &AccessRecord| {
@@ -140,13 +144,16 @@ impl Cluster {
             until.filter(|_| links.get(&link).is_none())
         };
         Self {
-            integrations: Kind::new(verbs.clone(), index::unmarked),
-            flows: Kind::new(verbs.clone(), index::unmarked),
-            grants: Kind::thinned(verbs.clone(), index::of_grant, index::thin),
-            decisions: Kind::new(verbs.clone(), index::of_decision),
-            records: Kind::shelving(verbs.clone(), index::of_record, Box::new(is_history)),
+            integrations: Kind::new(verbs.clone(), ours(index::unmarked)),
+            flows: Kind::new(verbs.clone(), ours(index::unmarked)),
+            grants: Kind::new(verbs.clone(), ours(index::of_grant).thinned(index::thin)),
+            decisions: Kind::new(verbs.clone(), ours(index::of_decision)),
+            records: Kind::new(
+                verbs.clone(),
+                ours(index::of_record).archiving(Box::new(is_history)),
+            ),
             secrets,
-            namespaces: Arc::new(Cache::new(1, index::unmarked, Keeps::NAMESPACES)),
+            namespaces: Arc::new(Cache::new(1, index::unmarked, MetadataFilter::NAMESPACES)),
             policies: Arc::new(Policies::new(client.clone(), verbs.clone())),
             verbs,
             install,
@@ -161,7 +168,7 @@ impl Cluster {
         self.follow_kind(&self.grants, tasks);
         self.follow_kind(&self.decisions, tasks);
         self.follow_kind(&self.records, tasks);
-        let api = Api::<Told<PartialObjectMeta<Namespace>>>::all(self.client.clone());
+        let api = Api::<Received<PartialObjectMeta<Namespace>>>::all(self.client.clone());
         streams::follow(
             api,
             streams::watching(),
@@ -171,7 +178,8 @@ impl Cluster {
             tasks,
         );
         let secrets = |namespace: &str, what: &str| {
-            let api: Api<Told<SecretMark>> = Api::namespaced(self.client.clone(), namespace);
+            let api: Api<Received<SecretMetadata>> =
+                Api::namespaced(self.client.clone(), namespace);
             let ours = streams::watching().labels(&format!("{SECRET_LABEL}={what}"));
             let (cache, metrics) = (self.secrets.clone(), self.verbs.metrics());
             streams::follow(api, ours, cache, Some(namespace.to_owned()), metrics, tasks);
@@ -192,7 +200,7 @@ impl Cluster {
     }
 
     fn follow_kind<K: Namespaced + Watched>(&self, kind: &Kind<K>, tasks: &Tasks) {
-        let api = Api::<Told<K>>::all(self.client.clone());
+        let api = Api::<Received<K>>::all(self.client.clone());
         let (cache, metrics) = (kind.cache().clone(), self.verbs.metrics());
         streams::follow(api, streams::watching(), cache, None, metrics, tasks);
     }
@@ -261,10 +269,15 @@ impl Cluster {
         identity: &str,
     ) -> k8s_controller::LeaderElection {
         // Who waits for the lease asks for it without a bound of its own. One lost answer is not to cost the lead.
-        let client = connect::impatient(self.client.clone(), LEASE_CALL_TIMEOUT);
+        let client = connect::with_call_timeout(self.client.clone(), LEASE_CALL_TIMEOUT);
         k8s_controller::LeaderElection::new(client, namespace, lease, identity)
             .with_lease_duration(LEASE_DURATION)
             .with_renew_deadline(RENEWED_WITHIN)
             .with_retry_period(LOOKED_AT_EVERY)
     }
+}
+
+/// A cache of one of our kinds.
+fn ours<K: Watched>(marks: Marks<K>) -> Cache<K> {
+    Cache::new(1, marks, K::FILTER)
 }

@@ -15,7 +15,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::errors::{ApiError, ErrorClass, Trouble, Words, insistently};
+use super::errors::{ApiError, ApiErrorKind, Disclosure, ErrorClass, with_retries};
 use super::key::Key;
 use super::streams;
 use super::verbs::Verbs;
@@ -74,7 +74,7 @@ impl Policies {
         let reads = keys.into_iter().map(|key| self.read_one(key));
         let reading = stream::iter(reads).buffer_unordered(AT_A_TIME);
         let read = tokio::time::timeout(TIMEOUT, reading.try_collect::<Vec<_>>()).await;
-        let read = read.unwrap_or_else(|_| Err(failed("each policy", Trouble::Timeout)))?;
+        let read = read.unwrap_or_else(|_| Err(failed("each policy", ApiErrorKind::Timeout)))?;
         Ok(read.into_iter().flatten().collect())
     }
 
@@ -82,9 +82,9 @@ impl Policies {
         let policies = api(&self.client, key.0);
         let read = || async {
             let object = policies.get_opt(&key.1).await;
-            object.map_err(|error| failed(&key.1, Trouble::of(&error, Words::Quoted)))
+            object.map_err(|error| failed(&key.1, ApiErrorKind::of(&error, Disclosure::Message)))
         };
-        let object = insistently(read).await?;
+        let object = with_retries(read).await?;
         Ok(object.map(|object| (key, policy_seen(object))))
     }
 
@@ -103,7 +103,7 @@ impl Policies {
         })
     }
 
-    /// Keeps this in its stead, if nobody else has written it since; else [`Trouble::Conflict`].
+    /// Keeps this in its stead, if nobody else has written it since; else [`ApiErrorKind::Conflict`].
     pub async fn keep(
         &self,
         namespace: &str,
@@ -114,7 +114,7 @@ impl Policies {
         let text = text.map_err(|error| ApiError {
             verb: "write",
             object: format!("ConfigMap {namespace}/{KEPT}"),
-            trouble: Trouble::Invalid(error.to_string()),
+            kind: ApiErrorKind::Invalid(error.to_string()),
         })?;
         let object = ConfigMap {
             metadata: ObjectMeta {
@@ -130,11 +130,11 @@ impl Policies {
     }
 }
 
-fn failed(name: &str, trouble: Trouble) -> ApiError {
+fn failed(name: &str, kind: ApiErrorKind) -> ApiError {
     ApiError {
         verb: "get",
         object: format!("the admission policy {name}"),
-        trouble,
+        kind,
     }
 }
 

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::ObjectMeta;
 
-use super::errors::{ApiError, Trouble, insistently};
+use super::errors::{ApiError, ApiErrorKind, with_retries};
 use super::verbs::Verbs;
 use crate::api::{
     AccessGrant, AccessGrantSpec, Identity, IntegrationName, IntegrationRef, ItemRef,
@@ -17,14 +17,14 @@ const FALSE_NAME: &str = "keyloan:nobody";
 
 /// Who the operator is to the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Own {
+pub struct OwnIdentity {
     /// The username, and the groups without those of the system.
     pub identity: Identity,
     /// The API server's time when it answered, if it said so.
     pub at: Option<Timestamp>,
 }
 
-impl Own {
+impl OwnIdentity {
     /// The namespace of the operator's ServiceAccount, if it runs as one.
     pub fn namespace(&self) -> Option<&str> {
         let account = self
@@ -36,9 +36,9 @@ impl Own {
 }
 
 /// Asks the API server who we are.
-pub async fn who_am_i(verbs: &Verbs) -> Result<Own, ApiError> {
+pub async fn who_am_i(verbs: &Verbs) -> Result<OwnIdentity, ApiError> {
     let question = SelfSubjectReview::default();
-    let review: SelfSubjectReview = insistently(|| verbs.review(&question)).await?;
+    let review: SelfSubjectReview = with_retries(|| verbs.review(&question)).await?;
     let user = review
         .status
         .and_then(|status| status.user_info)
@@ -53,7 +53,7 @@ pub async fn who_am_i(verbs: &Verbs) -> Result<Own, ApiError> {
             .collect(),
         email: None,
     };
-    Ok(Own {
+    Ok(OwnIdentity {
         identity,
         at: review.metadata.creation_timestamp.map(|time| time.0),
     })
@@ -61,23 +61,26 @@ pub async fn who_am_i(verbs: &Verbs) -> Result<Own, ApiError> {
 
 /// Has the API server say, in a dry run, what it would make of a grant that is honest in all but its requester's username: our
 /// policy refuses that, and where another one writes the true name into it first, it refuses the operator, who borrows nothing.
-pub async fn ask_under_a_false_name(
+pub async fn probe_false_identity(
     verbs: &Verbs,
     namespace: &str,
     own: &Identity,
     now: Timestamp,
 ) -> ProbeAnswer {
     let grant = grant(namespace, own, now);
-    match insistently(|| verbs.dry_run(&grant)).await {
+    match with_retries(|| verbs.dry_run(&grant)).await {
         Ok(_) => ProbeAnswer::Passed,
-        Err(error) => match error.trouble {
-            Trouble::Timeout | Trouble::Unavailable(_) => ProbeAnswer::None(error.to_string()),
-            Trouble::Forbidden(message) | Trouble::Invalid(message) => {
+        Err(error) => match error.kind {
+            ApiErrorKind::Timeout | ApiErrorKind::Unavailable(_) => {
+                ProbeAnswer::None(error.to_string())
+            }
+            ApiErrorKind::Forbidden(message) | ApiErrorKind::Invalid(message) => {
                 ProbeAnswer::Refused(message)
             }
-            Trouble::NotFound | Trouble::AlreadyExists | Trouble::Conflict | Trouble::InTheWay => {
-                ProbeAnswer::Refused(error.to_string())
-            }
+            ApiErrorKind::NotFound
+            | ApiErrorKind::AlreadyExists
+            | ApiErrorKind::Conflict
+            | ApiErrorKind::InTheWay => ProbeAnswer::Refused(error.to_string()),
         },
     }
 }

@@ -13,8 +13,8 @@ use kube::runtime::watcher::Event;
 use super::cache::{Cache, Listing};
 use super::errors::ErrorClass;
 use super::key::version;
-use super::prune::Watched;
-use super::told::{Told, Undecodable};
+use super::metadata_filter::Watched;
+use super::received::{Received, Undecodable};
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
@@ -39,7 +39,7 @@ pub(super) fn watching() -> watcher::Config {
 
 /// Follows the objects of an `Api` (those of one namespace if it has a `scope`) into a cache, until the operator stops.
 pub(super) fn follow<K>(
-    api: Api<Told<K>>,
+    api: Api<Received<K>>,
     config: watcher::Config,
     cache: Arc<Cache<K>>,
     scope: Option<String>,
@@ -178,7 +178,7 @@ impl<K: Watched> Feed<K> {
     }
 
     /// Takes in what the watch has told. What cannot be decoded counts as not there, whatever was known of it.
-    pub(super) fn take(&mut self, event: Event<Told<K>>) -> Result<(), Undecodable> {
+    pub(super) fn take(&mut self, event: Event<Received<K>>) -> Result<(), Undecodable> {
         match event {
             Event::Init => {
                 (self.told_at, self.went_back) = (0, false);
@@ -214,7 +214,7 @@ impl<K: Watched> Feed<K> {
         self.went_back
     }
 
-    fn note(&mut self, told: &Told<K>) {
+    fn note(&mut self, told: &Received<K>) {
         self.went_back |= version(told) < self.told_at;
         self.told_at = self.told_at.max(version(told));
     }

@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use super::errors::{ApiError, ErrorClass, Trouble, Words};
+use super::errors::{ApiError, ApiErrorKind, Disclosure, ErrorClass};
 use super::key::Key;
-use super::merge;
-use super::prune::Watched;
-use super::told::Told;
+use super::merge_patch;
+use super::metadata_filter::Watched;
+use super::received::Received;
 use crate::telemetry::{ApiCall, Metrics};
 
 /// No call takes longer once it has its turn.
@@ -62,10 +62,10 @@ impl<K> Namespaced for K where
 }
 
 /// How much may be repeated of what the API server says of objects of a kind.
-fn words_of<K: Resource<DynamicType = ()>>() -> Words {
+fn disclosure_of<K: Resource<DynamicType = ()>>() -> Disclosure {
     match (&*K::group(&()), &*K::kind(&())) {
-        ("", "Secret") => Words::Withheld,
-        _ => Words::Quoted,
+        ("", "Secret") => Disclosure::CodeAndReason,
+        _ => Disclosure::Message,
     }
 }
 
@@ -106,6 +106,18 @@ fn to_create<K: Namespaced>(object: &K, dry_run: bool) -> kube::Result<http::Req
     };
     let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
     built(path::<K>(&Key::of(object)).create(&parameters, body))
+}
+
+fn to_patch<K: Namespaced>(
+    key: &Key,
+    change: &Value,
+    dry_run: bool,
+) -> kube::Result<http::Request<Vec<u8>>> {
+    let parameters = PatchParams {
+        dry_run,
+        ..PatchParams::default()
+    };
+    built(path::<K>(key).patch(&key.name, &parameters, &Patch::Merge(change)))
 }
 
 /// The same request, to be answered with the object's metadata alone.
@@ -174,7 +186,7 @@ impl Verbs {
     pub async fn dry_run<K: Namespaced>(&self, object: &K) -> Result<(), ApiError> {
         let key = Key::of(object);
         let call = self.send::<IgnoredAny>(of_metadata(to_create(object, true)));
-        self.bounded_saying::<K, _>("dry-run", &key, Words::Quoted, call)
+        self.bounded_saying::<K, _>("dry-run", &key, Disclosure::Message, call)
             .await
             .map(drop)
     }
@@ -186,13 +198,8 @@ impl Verbs {
         key: &Key,
         change: &Value,
     ) -> Result<(), ApiError> {
-        let parameters = PatchParams {
-            dry_run: true,
-            ..PatchParams::default()
-        };
-        let request = path::<K>(key).patch(&key.name, &parameters, &Patch::Merge(change));
-        let call = self.send::<IgnoredAny>(of_metadata(built(request)));
-        self.bounded_saying::<K, _>("dry-run", key, Words::Refuser, call)
+        let call = self.send::<IgnoredAny>(of_metadata(to_patch::<K>(key, change, true)));
+        self.bounded_saying::<K, _>("dry-run", key, Disclosure::Refuser, call)
             .await
             .map(drop)
     }
@@ -229,16 +236,16 @@ impl Verbs {
             self.client.request::<Value>(request).await
         };
         let outcome = match tokio::time::timeout(API_TIMEOUT, call).await {
-            Ok(answer) => answer.map_err(|error| Trouble::of(&error, Words::Quoted)),
-            Err(_) => Err(Trouble::Timeout),
+            Ok(answer) => answer.map_err(|error| ApiErrorKind::of(&error, Disclosure::Message)),
+            Err(_) => Err(ApiErrorKind::Timeout),
         };
         match outcome {
             Ok(schemas) => Ok(Some(schemas)),
-            Err(Trouble::NotFound) => Ok(None),
-            Err(trouble) => Err(ApiError {
+            Err(ApiErrorKind::NotFound) => Ok(None),
+            Err(kind) => Err(ApiError {
                 verb: "read",
                 object: format!("the schemas of {group}"),
-                trouble,
+                kind,
             }),
         }
     }
@@ -286,7 +293,7 @@ impl Verbs {
             .limit(LISTED_AT_A_TIME);
         parameters.continue_token = next.map(str::to_owned);
         let request = built(path::<K>(&key).list_metadata(&parameters));
-        let call = self.send::<ObjectList<Told<PartialObjectMeta<K>>>>(request);
+        let call = self.send::<ObjectList<Received<PartialObjectMeta<K>>>>(request);
         let page = self.bounded::<K, _>("list", &key, call).await?;
         // What cannot be read is not ours: we write nothing of that kind.
         let read = page
@@ -307,7 +314,7 @@ impl Verbs {
         Ok(!found.items.is_empty())
     }
 
-    /// Changes an object by a merge patch if it is still the version that `seen` is; else [`Trouble::Conflict`].
+    /// Changes an object by a merge patch if it is still the version that `seen` is; else [`ApiErrorKind::Conflict`].
     pub async fn swap<K: Namespaced, A: DeserializeOwned>(
         &self,
         seen: &K,
@@ -316,9 +323,7 @@ impl Verbs {
         let key = Key::of(seen);
         change["metadata"]["uid"] = json!(seen.uid());
         change["metadata"]["resourceVersion"] = json!(seen.resource_version());
-        let (parameters, patch) = (PatchParams::default(), Patch::Merge(&change));
-        let request = path::<K>(&key).patch(&key.name, &parameters, &patch);
-        let call = self.send(built(request));
+        let call = self.send(to_patch::<K>(&key, &change, false));
         self.bounded::<K, _>("patch", &key, call).await
     }
 
@@ -329,9 +334,7 @@ impl Verbs {
         key: &Key,
         change: &Value,
     ) -> Result<(), ApiError> {
-        let (parameters, patch) = (PatchParams::default(), Patch::Merge(change));
-        let request = path::<K>(key).patch(&key.name, &parameters, &patch);
-        let call = self.send::<IgnoredAny>(of_metadata(built(request)));
+        let call = self.send::<IgnoredAny>(of_metadata(to_patch::<K>(key, change, false)));
         self.bounded::<K, _>("patch", key, call).await.map(drop)
     }
 
@@ -354,11 +357,11 @@ impl Verbs {
         let unwritable = |error: serde_json::Error| ApiError {
             verb: "write the status of",
             object: format!("{} {key}", K::kind(&())),
-            trouble: Trouble::Invalid(error.to_string()),
+            kind: ApiErrorKind::Invalid(error.to_string()),
         };
         let before = serde_json::to_value(seen.status()).map_err(unwritable)?;
         let after = serde_json::to_value(status).map_err(unwritable)?;
-        let Some(change) = merge::patch(&before, &after) else {
+        let Some(change) = merge_patch::between(&before, &after) else {
             return Ok(None);
         };
         let change = json!({"metadata": {"uid": seen.uid()}, "status": change});
@@ -396,7 +399,7 @@ impl Verbs {
             }
             // A conflict means that there is another one of that name: ours is gone.
             Err(ApiError {
-                trouble: Trouble::NotFound | Trouble::Conflict,
+                kind: ApiErrorKind::NotFound | ApiErrorKind::Conflict,
                 ..
             }) => Ok(Deleted::Gone),
             Err(error) => Err(error),
@@ -422,7 +425,7 @@ impl Verbs {
         key: &Key,
         call: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, ApiError> {
-        self.bounded_saying::<K, T>(verb, key, words_of::<K>(), call)
+        self.bounded_saying::<K, T>(verb, key, disclosure_of::<K>(), call)
             .await
     }
 
@@ -430,27 +433,24 @@ impl Verbs {
         &self,
         verb: &'static str,
         key: &Key,
-        words: Words,
+        disclosure: Disclosure,
         call: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, ApiError> {
         // The semaphore is never closed. On a busy machine many may wait for long: that is no failure of the call.
         let turn = self.turns.acquire().await.ok();
         let outcome = match tokio::time::timeout(API_TIMEOUT, call).await {
-            Ok(answer) => answer.map_err(|error| Trouble::of(&error, words)),
-            Err(_) => Err(Trouble::Timeout),
+            Ok(answer) => answer.map_err(|error| ApiErrorKind::of(&error, disclosure)),
+            Err(_) => Err(ApiErrorKind::Timeout),
         };
         drop(turn);
         let kind = K::kind(&());
-        let word = outcome.as_ref().err().map_or("ok", Trouble::word);
+        let word = outcome.as_ref().err().map_or("ok", ApiErrorKind::word);
+        let object = format!("{kind} {key}");
         self.metrics.api_call(ApiCall {
             verb,
-            kind: &kind,
+            kind: kind.into_owned(),
             outcome: word,
         });
-        outcome.map_err(|trouble| ApiError {
-            verb,
-            object: format!("{kind} {key}"),
-            trouble,
-        })
+        outcome.map_err(|kind| ApiError { verb, object, kind })
     }
 }

@@ -13,8 +13,8 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use crate::api::{GROUP, VERSION};
-use crate::cluster::probe::{Own, ask_under_a_false_name, who_am_i};
-use crate::cluster::{ApiError, Cluster, Trouble, insistently};
+use crate::cluster::probe::{OwnIdentity, probe_false_identity, who_am_i};
+use crate::cluster::{ApiError, ApiErrorKind, Cluster, with_retries};
 use crate::manifests::{
     self, EMAIL_VARIABLES, IDENTITY_POLICIES, LINKS_VARIABLE, ManifestError, Releases,
     USERNAME_VARIABLES, link_entry,
@@ -37,7 +37,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(15);
 /// The number of looks without an answer after which callers no longer wait for the first one, and
 /// earlier results no longer hold.
-const PATIENCE: u32 = 5;
+const FAILURES_TOLERATED: u32 = 5;
 /// The API server gives creation times in whole seconds. After a reported change, this wait makes
 /// new objects younger than the change.
 const A_SECOND: Duration = Duration::from_secs(1);
@@ -70,7 +70,7 @@ pub struct Boundary {
 /// The results of one look that the next one needs.
 #[derive(Default)]
 struct Known {
-    own: Option<Own>,
+    own: Option<OwnIdentity>,
     policies: PoliciesSeen,
     /// The state that the cluster keeps, once it has been read or written.
     memory: Option<Memory>,
@@ -95,7 +95,7 @@ impl Doubt {
     /// A failure to read or write. A missing permission is a flaw; an interruption has no result.
     fn of(what: &str, error: &ApiError) -> Self {
         let why = format!("{what}: {error}");
-        match error.trouble.may_pass() || error.trouble == Trouble::Conflict {
+        match error.kind.may_pass() || error.kind == ApiErrorKind::Conflict {
             true => Self::Unknown(why),
             false => Self::Broken(why),
         }
@@ -202,7 +202,7 @@ impl Boundary {
                     }
                 }
             }
-            if known.has_shown || known.failures >= PATIENCE {
+            if known.has_shown || known.failures >= FAILURES_TOLERATED {
                 self.looked.send_replace(true);
             }
             thoroughly = tokio::select! {
@@ -234,7 +234,7 @@ impl Boundary {
             }
             Err(Doubt::Broken(why)) => (Err(why), true),
             // Earlier results hold for a while: an API server may just be starting.
-            Err(Doubt::Unknown(why)) => (Err(why), known.failures >= PATIENCE),
+            Err(Doubt::Unknown(why)) => (Err(why), known.failures >= FAILURES_TOLERATED),
         };
         known.has_shown |= shows;
         if shows || !known.has_shown {
@@ -304,7 +304,7 @@ impl Boundary {
 
     async fn kinds_fit(&self) -> Result<(), Doubt> {
         let schemas = || self.cluster.verbs.schemas(GROUP, VERSION);
-        let served = insistently(schemas).await.map_err(|error| {
+        let served = with_retries(schemas).await.map_err(|error| {
             Doubt::of(
                 "the operator cannot read which kinds the API server serves",
                 &error,
@@ -314,10 +314,10 @@ impl Boundary {
         misfit(&self.kinds, &served).map_or(Ok(()), |why| Err(Doubt::Broken(why)))
     }
 
-    async fn probe(&self, own: &Own, namespace: &str) -> Verdict {
+    async fn probe(&self, own: &OwnIdentity, namespace: &str) -> Verdict {
         let verbs = &self.cluster.verbs;
         let now = self.clock.now();
-        let shown = verdict(&ask_under_a_false_name(verbs, namespace, &own.identity, now).await);
+        let shown = verdict(&probe_false_identity(verbs, namespace, &own.identity, now).await);
         self.metrics.boundary_check(match shown {
             Verdict::Guarded => "guarded",
             Verdict::Open(_) => "open",

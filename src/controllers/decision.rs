@@ -10,7 +10,7 @@ use kube::ResourceExt;
 use crate::api::{AccessDecision, AccessRecord};
 use crate::cluster::{Cluster, Key, Mark, decided_by};
 use crate::plan::ended::RETENTION;
-use crate::runtime::{Clock, Outcome, Passes};
+use crate::runtime::{Clock, Outcome, WorkQueue};
 
 /// How long a decision is kept at least: the watch may report it before its request.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(1);
@@ -30,12 +30,12 @@ pub struct Decisions {
 impl Decisions {
     /// Schedules a pass for each decision, and another one when its request goes or its record
     /// ends.
-    pub fn subscribe(cluster: &Arc<Cluster>, passes: &Passes<Key>) {
-        let ask = passes.clone();
+    pub fn subscribe(cluster: &Arc<Cluster>, passes: &WorkQueue<Key>) {
+        let queue = passes.clone();
         cluster
             .decisions
-            .subscribe(move |decision| ask.ask(Key::of(decision)));
-        let (ask, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
+            .subscribe(move |decision| queue.enqueue(Key::of(decision)));
+        let (queue, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
         cluster.grants.subscribe(move |grant| {
             let Some(cluster) = cluster_of.upgrade() else {
                 return;
@@ -43,13 +43,13 @@ impl Decisions {
             if cluster.grants.get(&Key::of(grant)).is_some() {
                 return;
             }
-            ask_those_on(&cluster, &ask, Key::of(grant));
+            ask_those_on(&cluster, &queue, Key::of(grant));
         });
-        let (ask, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
+        let (queue, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
         cluster.records.subscribe(move |record: &AccessRecord| {
             let grant = &record.spec.grant;
             if let (true, Some(cluster)) = (record.spec.end.is_some(), cluster_of.upgrade()) {
-                ask_those_on(&cluster, &ask, Key::new(&grant.namespace, &grant.name));
+                ask_those_on(&cluster, &queue, Key::new(&grant.namespace, &grant.name));
             }
         });
     }
@@ -122,11 +122,11 @@ impl Decisions {
     }
 }
 
-fn ask_those_on(cluster: &Cluster, passes: &Passes<Key>, grant: Key) {
+fn ask_those_on(cluster: &Cluster, passes: &WorkQueue<Key>, grant: Key) {
     let on_it = cluster.decisions.having(&Mark::GrantNamed(grant));
     on_it
         .iter()
-        .for_each(|decision| passes.ask(Key::of(decision.as_ref())));
+        .for_each(|decision| passes.enqueue(Key::of(decision.as_ref())));
 }
 
 fn made(decision: &AccessDecision) -> Timestamp {

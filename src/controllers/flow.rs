@@ -5,9 +5,9 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use super::registry::Registry;
-use crate::cluster::{Cluster, Events, Key, Notice, Trouble};
+use crate::cluster::{ApiErrorKind, Cluster, Events, Key, Notice};
 use crate::plan::validity::{Lender, Plan, plan};
-use crate::runtime::{Clock, Outcome, Passes};
+use crate::runtime::{Clock, Outcome, WorkQueue};
 
 /// The shared parts of passes over flows.
 pub struct Flows {
@@ -25,10 +25,12 @@ impl Flows {
     /// Schedules a pass for a flow when it changes, when its integration appears, changes (its
     /// status shows listings) or goes, and when one of its vaults was listed for a request.
     /// Subscribe before the watches start.
-    pub fn subscribe(cluster: &Arc<Cluster>, registry: &Registry, passes: &Passes<Key>) {
-        let ask = passes.clone();
-        cluster.flows.subscribe(move |flow| ask.ask(Key::of(flow)));
-        let (ask, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
+    pub fn subscribe(cluster: &Arc<Cluster>, registry: &Registry, passes: &WorkQueue<Key>) {
+        let queue = passes.clone();
+        cluster
+            .flows
+            .subscribe(move |flow| queue.enqueue(Key::of(flow)));
+        let (queue, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
         let look_at_those_of = move |integration: &Key| {
             let Some(cluster) = cluster_of.upgrade() else {
                 return;
@@ -39,7 +41,7 @@ impl Flows {
             });
             concerned
                 .iter()
-                .for_each(|flow| ask.ask(Key::of(flow.as_ref())));
+                .for_each(|flow| queue.enqueue(Key::of(flow.as_ref())));
         };
         let of_listing = look_at_those_of.clone();
         registry.subscribe(of_listing);
@@ -74,11 +76,11 @@ impl Flows {
                         action: "Validate",
                         note,
                     };
-                    self.events.tell(flow.as_ref(), notice);
+                    self.events.publish(flow.as_ref(), notice);
                 }
                 Outcome::Waiting(None)
             }
-            Err(error) if matches!(error.trouble, Trouble::NotFound | Trouble::Conflict) => {
+            Err(error) if matches!(error.kind, ApiErrorKind::NotFound | ApiErrorKind::Conflict) => {
                 Outcome::Waiting(None)
             }
             Err(error) => {

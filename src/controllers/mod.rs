@@ -6,13 +6,13 @@ pub mod boundary;
 pub mod decision;
 pub mod flow;
 pub mod integration;
-mod listing;
 pub mod loan;
+pub mod quota_store;
 mod quotas;
+mod rate_limit;
 pub mod registry;
 mod session;
+mod single_flight;
 pub mod sweep;
-mod turns;
-pub mod usage;
 
 pub use quotas::Quotas;

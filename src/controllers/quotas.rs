@@ -5,7 +5,7 @@
 //! The time until which 1Password asks the operator to wait is kept, too. All of it can be stored,
 //! so that the next leader continues from there.
 
-mod kept;
+mod stored;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

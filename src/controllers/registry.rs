@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::AbortHandle;
 
-use super::listing::Listing;
 use super::quotas::{Promise, Quotas, Wanted};
+use super::rate_limit::{Order, RateLimitSlot, RateLimiter};
 use super::session::{OnBehalf, Session, Tools};
-use super::turns::{Order, Turn, Turns};
+use super::single_flight::SingleFlight;
 use crate::api::OnePasswordIntegration;
 use crate::cluster::Key;
 use crate::onepassword::{
@@ -42,8 +42,8 @@ pub struct Registry {
 /// One integration.
 pub(super) struct Entry {
     state: Mutex<State>,
-    listing: Listing,
-    turns: Turns,
+    listing: SingleFlight,
+    turns: RateLimiter,
 }
 
 #[derive(Default)]
@@ -102,7 +102,7 @@ pub(super) enum TurnTaken {
 
 /// A turn that has been taken, until it is dropped.
 pub(super) struct AtWork {
-    turn: Turn,
+    turn: RateLimitSlot,
     _promise: Option<Promise>,
 }
 
@@ -245,7 +245,7 @@ impl Registry {
         }
     }
 
-    fn at_work(&self, turn: Turn, integration: &Key, asker: Asker<'_>) -> AtWork {
+    fn at_work(&self, turn: RateLimitSlot, integration: &Key, asker: Asker<'_>) -> AtWork {
         let entry = self.get(integration);
         let session = entry.and_then(|entry| entry.lock().session());
         let promise = session.map(|session| {
@@ -368,8 +368,8 @@ impl Entry {
     fn new(clock: Clock, tasks: Tasks) -> Self {
         Self {
             state: Mutex::default(),
-            listing: Listing::default(),
-            turns: Turns::new(AT_A_TIME, clock, tasks),
+            listing: SingleFlight::default(),
+            turns: RateLimiter::new(AT_A_TIME, clock, tasks),
         }
     }
 

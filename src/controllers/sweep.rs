@@ -18,7 +18,7 @@ use kube::core::PartialObjectMeta;
 
 use crate::api::AccessRecord;
 use crate::cluster::{
-    ApiError, Cluster, Events, Key, Mark, Namespaced, Notice, Trouble, Watched, link_objects,
+    ApiError, ApiErrorKind, Cluster, Events, Key, Mark, Namespaced, Notice, Watched, link_objects,
 };
 use crate::runtime::Clock;
 
@@ -169,7 +169,12 @@ impl Sweep {
                 Ok(())
             }
             // An object that cannot be deleted must not keep the others.
-            Err(error) if matches!(error.trouble, Trouble::Forbidden(_) | Trouble::Invalid(_)) => {
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ApiErrorKind::Forbidden(_) | ApiErrorKind::Invalid(_)
+                ) =>
+            {
                 tracing::warn!(%error, "could not delete a leftover of an ended loan; the next \
                      sweep tries again");
                 Ok(())
@@ -213,7 +218,7 @@ impl Sweep {
                     action: "Lend",
                     note: note.into(),
                 };
-                self.events.tell(integration.as_ref(), notice);
+                self.events.publish(integration.as_ref(), notice);
             }
         }
     }

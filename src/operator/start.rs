@@ -17,13 +17,13 @@ use crate::controllers::decision::Decisions;
 use crate::controllers::flow::Flows;
 use crate::controllers::integration::Integrations;
 use crate::controllers::loan::{LINK_HELD_FOR, LoanKey, Loans};
+use crate::controllers::quota_store::QuotaStore;
 use crate::controllers::registry::Registry;
 use crate::controllers::sweep::Sweep;
-use crate::controllers::usage::Usage;
 use crate::manifests::{ManifestError, Releases};
 use crate::onepassword::Accounts;
 use crate::onepassword::core::{ArtifactError, CoreAccounts, CoreError, artifact};
-use crate::runtime::{Class, PassPanicked, Passes, Supervisor, TaskError, Tasks, Urgency};
+use crate::runtime::{Class, PassPanicked, Supervisor, TaskError, Tasks, Urgency, WorkQueue};
 use crate::telemetry::Metrics;
 
 /// What was counted is kept, and the lease given back, within so long each.
@@ -143,7 +143,7 @@ pub async fn start_with(
     cluster.claim_links_namespace().await?;
     let registry = Registry::new(accounts, clock.clone(), metrics.clone(), tasks.clone());
     let election = settings.election.as_ref();
-    let usage = Arc::new(Usage::new(
+    let quota_store = Arc::new(QuotaStore::new(
         cluster.clone(),
         &registry,
         election.map(|election| election.namespace.clone()),
@@ -167,7 +167,7 @@ pub async fn start_with(
         cluster.clone(),
         boundary.clone(),
         Arc::new(registry),
-        usage.clone(),
+        quota_store.clone(),
         metrics.clone(),
         &tasks,
     ));
@@ -217,7 +217,7 @@ pub async fn start_with(
         let outcome = supervisor.run(shutdown).await;
         if outcome.is_ok() {
             // Whoever leads next reads it first.
-            tokio::time::timeout(RELEASE_TIMEOUT, usage.leave_behind())
+            tokio::time::timeout(RELEASE_TIMEOUT, quota_store.save_last())
                 .await
                 .ok();
         }
@@ -243,17 +243,18 @@ fn prepare(
     cluster: Arc<Cluster>,
     boundary: Arc<Boundary>,
     registry: Arc<Registry>,
-    usage: Arc<Usage>,
+    quota_store: Arc<QuotaStore>,
     metrics: Arc<Metrics>,
     tasks: &Tasks,
 ) -> impl Future<Output = Result<(), PassPanicked>> + Send + 'static {
     let clock = &settings.clock;
-    let integration_passes: Passes<Key> =
-        Passes::new("integration", clock.clone(), metrics.clone());
-    let flow_passes: Passes<Key> = Passes::new("flow", clock.clone(), metrics.clone());
-    let loan_passes: Passes<LoanKey> = Passes::new("loan", clock.clone(), metrics.clone());
+    let integration_passes: WorkQueue<Key> =
+        WorkQueue::new("integration", clock.clone(), metrics.clone());
+    let flow_passes: WorkQueue<Key> = WorkQueue::new("flow", clock.clone(), metrics.clone());
+    let loan_passes: WorkQueue<LoanKey> = WorkQueue::new("loan", clock.clone(), metrics.clone());
     Integrations::subscribe(&cluster, &boundary, &integration_passes);
-    let decision_passes: Passes<Key> = Passes::new("decision", clock.clone(), metrics.clone());
+    let decision_passes: WorkQueue<Key> =
+        WorkQueue::new("decision", clock.clone(), metrics.clone());
     Decisions::subscribe(&cluster, &decision_passes);
     Flows::subscribe(&cluster, &registry, &flow_passes);
     let loan_events = cluster.events("loan", tasks);
@@ -294,10 +295,10 @@ fn prepare(
     };
     let (all_loans, classified) = (loans.clone(), loans.clone());
     async move {
-        usage.take_over().await;
+        quota_store.load().await;
         tokio::select! {
             never = sweep.run() => match never {},
-            never = usage.keep() => match never {},
+            never = quota_store.run() => match never {},
             ended = decision_passes.run(
                 || cluster.decisions.keys(),
                 |_| Class::of(Urgency::Request),

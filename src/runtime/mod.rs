@@ -1,11 +1,11 @@
 //! What the rooms above run on: the clock, supervised tasks, passes over objects.
 
 mod clock;
-mod line;
-mod passes;
+mod fair_queue;
 mod tasks;
+mod work_queue;
 
 pub use clock::Clock;
-pub use line::Line;
-pub use passes::{Class, Outcome, PassPanicked, Passes, Urgency};
+pub use fair_queue::FairQueue;
 pub use tasks::{Supervisor, TaskError, Tasks};
+pub use work_queue::{Class, Outcome, PassPanicked, Urgency, WorkQueue};

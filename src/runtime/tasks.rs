@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 /// At shutdown, tasks get so long to come to rest.
-const PATIENCE: Duration = Duration::from_secs(5);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// What is not to be left half done is waited for so long in the end, unless a supervisor was told otherwise.
 const FINISHES_WITHIN: Duration = Duration::from_secs(60);
 
@@ -144,7 +144,7 @@ impl Supervisor {
         }
         stop.send_replace(Stage::Stops);
         drop(running);
-        if !ended(&mut at_rest, PATIENCE).await {
+        if !ended(&mut at_rest, SHUTDOWN_GRACE).await {
             tracing::warn!("some tasks did not come to rest in time and are abandoned");
         }
         outcome

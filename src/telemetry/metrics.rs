@@ -7,14 +7,14 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     passes: Family<PassLabels, Counter>,
-    api_calls: Family<ApiLabels, Counter>,
+    api_calls: Family<ApiCall, Counter>,
     watch_errors: Family<KindLabels, Counter>,
     events_failed: Counter,
     requests: Family<RequestLabels, Counter>,
@@ -26,12 +26,12 @@ pub struct Metrics {
 }
 
 /// One call of the Kubernetes API, for counting.
-#[derive(Debug, Clone, Copy)]
-pub struct ApiCall<'a> {
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ApiCall {
     /// `create`, `dry-run`, `get`, `patch`, `write the status of`, `delete`.
     pub verb: &'static str,
     /// The object's kind.
-    pub kind: &'a str,
+    pub kind: String,
     /// `ok`, or what went wrong.
     pub outcome: &'static str,
 }
@@ -39,13 +39,6 @@ pub struct ApiCall<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PassLabels {
     controller: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ApiLabels {
-    verb: &'static str,
-    kind: String,
     outcome: &'static str,
 }
 
@@ -87,74 +80,69 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("keyloan");
         let seconds: fn() -> Histogram = || Histogram::new(exponential_buckets(0.005, 2.0, 14));
-        let call_seconds = Family::new_with_constructor(seconds);
-        let metrics = Self {
-            passes: Family::default(),
-            api_calls: Family::default(),
-            watch_errors: Family::default(),
-            events_failed: Counter::default(),
-            requests: Family::default(),
-            call_seconds,
-            quota_used: Family::default(),
-            integrations: Family::default(),
-            boundary_in_force: Gauge::default(),
-            boundary_checks: Family::default(),
-            registry: Registry::default(),
-        };
-        let m = &metrics;
-        registry.register(
-            "passes",
-            "Passes over objects, by how they ended",
-            m.passes.clone(),
-        );
-        registry.register(
-            "api_calls",
-            "Calls of the Kubernetes API",
-            m.api_calls.clone(),
-        );
-        registry.register(
-            "watch_errors",
-            "Interruptions of watches",
-            m.watch_errors.clone(),
-        );
-        registry.register(
-            "events_failed",
-            "Events that were not published",
-            m.events_failed.clone(),
-        );
-        registry.register(
-            "onepassword_requests",
-            "HTTP requests to 1Password; each counts against the account's limits",
-            m.requests.clone(),
-        );
-        registry.register(
-            "onepassword_call_seconds",
-            "How long calls to 1Password took, waiting for earlier ones included",
-            m.call_seconds.clone(),
-        );
-        registry.register(
-            "onepassword_quota_used_ratio",
-            "The largest estimated share of a request limit that is used up, of all accounts or tokens",
-            m.quota_used.clone(),
-        );
-        registry.register(
-            "integrations",
-            "Integrations, by readiness",
-            m.integrations.clone(),
-        );
-        registry.register(
-            "boundary_in_force",
-            "1 while the admission policies guard who asks and who decides, else 0",
-            m.boundary_in_force.clone(),
-        );
-        registry.register(
-            "boundary_checks",
-            "Dry runs that show whether the admission policies act, by what they have shown",
-            m.boundary_checks.clone(),
-        );
+        let r = &mut registry;
         Self {
+            passes: registered(
+                r,
+                "passes",
+                "Passes over objects, by how they ended",
+                Family::default(),
+            ),
+            api_calls: registered(
+                r,
+                "api_calls",
+                "Calls of the Kubernetes API",
+                Family::default(),
+            ),
+            watch_errors: registered(
+                r,
+                "watch_errors",
+                "Interruptions of watches",
+                Family::default(),
+            ),
+            events_failed: registered(
+                r,
+                "events_failed",
+                "Events that were not published",
+                Counter::default(),
+            ),
+            requests: registered(
+                r,
+                "onepassword_requests",
+                "HTTP requests to 1Password; each counts against the account's limits",
+                Family::default(),
+            ),
+            call_seconds: registered(
+                r,
+                "onepassword_call_seconds",
+                "How long calls to 1Password took, waiting for earlier ones included",
+                Family::new_with_constructor(seconds),
+            ),
+            quota_used: registered(
+                r,
+                "onepassword_quota_used_ratio",
+                "The largest estimated share of a request limit that is used up, of all accounts or tokens",
+                Family::default(),
+            ),
+            integrations: registered(
+                r,
+                "integrations",
+                "Integrations, by readiness",
+                Family::default(),
+            ),
+            boundary_in_force: registered(
+                r,
+                "boundary_in_force",
+                "1 while the admission policies guard who asks and who decides, else 0",
+                Gauge::default(),
+            ),
+            boundary_checks: registered(
+                r,
+                "boundary_checks",
+                "Dry runs that show whether the admission policies act, by what they have shown",
+                Family::default(),
+            ),
             registry,
-            ..metrics
         }
     }
 
@@ -177,22 +165,8 @@ impl Metrics {
     }
 
     /// The Kubernetes API was called.
-    pub fn api_call(
-        &self,
-        ApiCall {
-            verb,
-            kind,
-            outcome,
-        }: ApiCall<'_>,
-    ) {
-        let kind = kind.to_owned();
-        self.api_calls
-            .get_or_create(&ApiLabels {
-                verb,
-                kind,
-                outcome,
-            })
-            .inc();
+    pub fn api_call(&self, call: ApiCall) {
+        self.api_calls.get_or_create(&call).inc();
     }
 
     /// A watch was interrupted.
@@ -257,6 +231,12 @@ impl Metrics {
     }
 }
 
+/// Adds a metric to the page.
+fn registered<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -275,7 +255,7 @@ mod tests {
         metrics.pass("integration", "waiting");
         metrics.api_call(ApiCall {
             verb: "get",
-            kind: "Secret",
+            kind: "Secret".into(),
             outcome: "ok",
         });
         metrics.watch_error("Secret");

@@ -24,10 +24,10 @@ fn over(name: &str, version: u32) -> ConfigMap {
 
 type Told = Arc<Mutex<Vec<String>>>;
 
-fn shelving() -> (Arc<Cache<ConfigMap>>, Feed<ConfigMap>, Told) {
+fn archiving() -> (Arc<Cache<ConfigMap>>, Feed<ConfigMap>, Told) {
     let is_history = |object: &ConfigMap| object.labels().contains_key("over").then(until);
-    let cache = Cache::new(1, unmarked, Keeps::NAMESPACES);
-    let cache = Arc::new(cache.shelving(Box::new(is_history)));
+    let cache = Cache::new(1, unmarked, MetadataFilter::NAMESPACES);
+    let cache = Arc::new(cache.archiving(Box::new(is_history)));
     let told = Told::default();
     let log = told.clone();
     cache.subscribe(move |object: &ConfigMap| {
@@ -50,7 +50,7 @@ fn news(told: &Told) -> Vec<String> {
 
 #[test]
 fn history_is_known_to_be_there_and_nobody_is_told() {
-    let (cache, mut feed, told) = shelving();
+    let (cache, mut feed, told) = archiving();
     listed(&mut feed, [over(UID, 3), object(OTHER, "u2", 4)]);
     assert!(cache.is_history(&key(UID)) && !cache.is_history(&key(OTHER)));
     assert_eq!(seen(&cache, UID), None);
@@ -66,7 +66,7 @@ fn history_is_known_to_be_there_and_nobody_is_told() {
 
 #[test]
 fn what_becomes_history_is_told_once_by_whatever_way_it_is_learned() {
-    let (cache, mut feed, told) = shelving();
+    let (cache, mut feed, told) = archiving();
     listed(&mut feed, [object(UID, "u1", 3), object(OTHER, "u2", 3)]);
     news(&told);
     tell(&mut feed, Event::Apply(over(UID, 4)));
@@ -79,7 +79,7 @@ fn what_becomes_history_is_told_once_by_whatever_way_it_is_learned() {
 
 #[test]
 fn late_news_of_how_it_was_before_do_not_count() {
-    let (cache, mut feed, _) = shelving();
+    let (cache, mut feed, _) = archiving();
     listed(&mut feed, []);
     wrote(&cache, over(UID, 7));
     tell(&mut feed, Event::Apply(object(UID, "u1", 6)));
@@ -88,20 +88,20 @@ fn late_news_of_how_it_was_before_do_not_count() {
 
 #[test]
 fn what_was_only_a_matter_of_time_is_shelved_when_somebody_says_so() {
-    let (cache, mut feed, _) = shelving();
+    let (cache, mut feed, _) = archiving();
     listed(&mut feed, [object(UID, "u1", 3)]);
-    assert!(!cache.shelve(&key(UID)), "it is to be looked at");
+    assert!(!cache.archive(&key(UID)), "it is to be looked at");
     assert!(seen(&cache, UID).is_some());
-    assert!(!cache.shelve(&key(OTHER)), "it is not there");
+    assert!(!cache.archive(&key(OTHER)), "it is not there");
 }
 
 #[test]
 fn history_that_is_deleted_is_history_no_more() {
-    let (cache, mut feed, _) = shelving();
+    let (cache, mut feed, _) = archiving();
     listed(&mut feed, [over(UID, 3), over(OTHER, 3)]);
     tell(&mut feed, Event::Delete(over(UID, 8)));
     assert!(!cache.is_history(&key(UID)));
-    cache.asking(key(OTHER)).missed();
+    cache.begin_call(key(OTHER)).missed();
     assert!(!cache.is_history(&key(OTHER)));
     listed(&mut feed, [over(UID, 9)]);
     listed(&mut feed, []);
@@ -110,7 +110,7 @@ fn history_that_is_deleted_is_history_no_more() {
 
 #[test]
 fn what_was_written_while_a_list_was_made_counts_more_than_the_list() {
-    let (cache, mut feed, _) = shelving();
+    let (cache, mut feed, _) = archiving();
     listed(&mut feed, [over(UID, 3)]);
     tell(&mut feed, Event::Init);
     tell(&mut feed, Event::InitApply(over(UID, 3)));

@@ -3,21 +3,19 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use kube::Resource;
 
-use super::shelf::{IsHistory, Shelf};
-use crate::cluster::index::{Index, Mark, Marks};
+use super::archive::{Archive, IsHistory};
+use crate::cluster::index::{Index, Marks};
 use crate::cluster::key::{Key, version};
-use crate::cluster::lane::{Line, Rank};
-use crate::plan::observed::Place;
 
 /// The objects; and, each for as long as it is needed, what tells late news from new ones.
 pub(super) struct Known<K> {
-    objects: HashMap<Arc<Key>, Arc<K>>,
-    index: Index<K>,
-    is_history: IsHistory<K>,
-    shelf: Shelf,
+    pub(super) objects: HashMap<Arc<Key>, Arc<K>>,
+    pub(super) index: Index<K>,
+    /// What is to count as history; nothing does by default.
+    pub(super) is_history: IsHistory<K>,
+    pub(super) archive: Archive,
     /// The uids of objects that we deleted and whose end the watch has not told yet.
     deleted: HashMap<Key, String>,
     /// How many listings are under way.
@@ -31,7 +29,7 @@ pub(super) struct Known<K> {
 /// What a listing has told so far.
 pub(in crate::cluster) struct Listing<K> {
     objects: HashMap<Key, Arc<K>>,
-    shelf: Shelf,
+    archive: Archive,
     /// The latest version of an object in it.
     listed_at: u128,
 }
@@ -40,7 +38,7 @@ impl<K> Default for Listing<K> {
     fn default() -> Self {
         Self {
             objects: HashMap::new(),
-            shelf: Shelf::default(),
+            archive: Archive::default(),
             listed_at: 0,
         }
     }
@@ -52,7 +50,7 @@ impl<K: Resource> Known<K> {
         let (key, version) = (Key::of(&object), version(&object));
         listing.listed_at = listing.listed_at.max(version);
         let until = (self.is_history)(&object);
-        if until.is_none_or(|until| !listing.shelf.put(&key, version, until)) {
+        if until.is_none_or(|until| !listing.archive.put(&key, version, until)) {
             listing.objects.insert(key, Arc::new(object));
         }
     }
@@ -74,7 +72,7 @@ impl<K: Resource> Known<K> {
             objects: HashMap::new(),
             index: Index::new(marks),
             is_history: Box::new(|_| None),
-            shelf: Shelf::default(),
+            archive: Archive::default(),
             deleted: HashMap::new(),
             listings: 0,
             answered: HashSet::new(),
@@ -82,68 +80,18 @@ impl<K: Resource> Known<K> {
         }
     }
 
-    /// What is to count as history; nothing does by default.
-    pub(super) fn shelve_by(&mut self, is_history: IsHistory<K>) {
-        self.is_history = is_history;
-    }
-
-    pub(super) fn get(&self, key: &Key) -> Option<&Arc<K>> {
-        self.objects.get(key)
-    }
-
-    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<K>> {
-        self.objects.values()
-    }
-
-    pub(super) fn having(&self, mark: &Mark) -> impl Iterator<Item = &Arc<K>> {
-        self.index.having(mark)
-    }
-
-    pub(super) fn line(
-        &self,
-        mark: &Mark,
-        lane: &str,
-        before: Option<&Rank>,
-        visit: impl FnMut(),
-    ) -> Line {
-        self.index.line(mark, lane, before, visit)
-    }
-
-    pub(super) fn places(
-        &self,
-        mark: &Mark,
-        lane: &str,
-    ) -> impl Iterator<Item = (&Key, u64, Place)> {
-        self.index.places(mark, lane)
-    }
-
-    /// Whether all that is known of an object is that it is history.
-    pub(super) fn is_history(&self, key: &Key) -> bool {
-        self.shelf.version(key).is_some()
-    }
-
-    /// The history whose time is over.
-    pub(super) fn due(&self, now: Timestamp) -> Vec<Key> {
-        self.shelf.due(now)
-    }
-
     /// Forgets what an object says if it has become history; says whether it has.
-    pub(super) fn shelve(&mut self, key: &Key) -> bool {
+    pub(super) fn archive(&mut self, key: &Key) -> bool {
         let Some(object) = self.objects.get(key).cloned() else {
             return false;
         };
         let until = (self.is_history)(&object);
-        let is_shelved =
-            until.is_some_and(|until| self.shelf.put(key, version(object.as_ref()), until));
-        if is_shelved {
+        let is_archived =
+            until.is_some_and(|until| self.archive.put(key, version(object.as_ref()), until));
+        if is_archived {
             self.take_out(key);
         }
-        is_shelved
-    }
-
-    /// So many objects of each lane with this mark, the newest.
-    pub(super) fn newest(&self, mark: &Mark, most: usize) -> impl Iterator<Item = &Arc<K>> {
-        self.index.newest(mark, most)
+        is_archived
     }
 
     /// Whether this very object is known, as whatever version.
@@ -159,7 +107,7 @@ impl<K: Resource> Known<K> {
             .get(&key)
             .is_some_and(|uid| is(object.as_ref(), uid));
         let known = self.objects.get(&key).map(|known| version(known.as_ref()));
-        let known = known.or_else(|| self.shelf.version(&key));
+        let known = known.or_else(|| self.archive.version(&key));
         if ended || known.is_some_and(|known| known >= version(object.as_ref())) {
             return false;
         }
@@ -171,9 +119,9 @@ impl<K: Resource> Known<K> {
         self.deleted.remove(&key);
         self.note(&key, None);
         let before = self.take_out(&key);
-        let was_history = self.shelf.remove(&key);
+        let was_history = self.archive.remove(&key);
         if let Some(until) = (self.is_history)(&object)
-            && self.shelf.put(&key, version(object.as_ref()), until)
+            && self.archive.put(&key, version(object.as_ref()), until)
         {
             // What has just become history may have to be said somewhere.
             return before.is_some();
@@ -210,11 +158,11 @@ impl<K: Resource> Known<K> {
         }
         self.note(&key, Some(version(object)));
         if self
-            .shelf
+            .archive
             .version(&key)
             .is_some_and(|known| known <= version(object))
         {
-            self.shelf.remove(&key);
+            self.archive.remove(&key);
         }
         let known = self.objects.get(&key)?;
         let is_over = is(known.as_ref(), uid) || version(known.as_ref()) <= version(object);
@@ -267,7 +215,7 @@ impl<K: Resource> Known<K> {
     /// Takes in that a call was answered with there being no such object; returns what was known of it.
     pub(super) fn miss(&mut self, key: &Key) -> Option<Arc<K>> {
         self.asked.get(key).filter(|asked| !asked.news)?;
-        self.shelf.remove(key);
+        self.archive.remove(key);
         let uid = self.objects.get(key)?.meta().uid.clone();
         self.forget(key, &uid.unwrap_or_default())
     }
@@ -290,7 +238,7 @@ impl<K: Resource> Known<K> {
     pub(super) fn end_listing(&mut self, scope: Option<&str>, listing: Listing<K>) -> Vec<Arc<K>> {
         let Listing {
             objects: listing,
-            shelf,
+            archive,
             listed_at,
         } = listing;
         // The list is at least as new as each object in it.
@@ -305,7 +253,7 @@ impl<K: Resource> Known<K> {
             .filter(|(key, object)| !is_newer(key, object))
             .map(|(key, _)| key.clone())
             .collect();
-        let is_history = |key: &Key| shelf.version(key).is_some();
+        let is_history = |key: &Key| archive.version(key).is_some();
         let left = gone.iter().filter_map(|key| match is_history(key) {
             true => self.take_out(key),
             false => self.remove(key),
@@ -313,10 +261,10 @@ impl<K: Resource> Known<K> {
         let mut news: Vec<Arc<K>> = left.collect();
         self.deleted
             .retain(|key, _| !in_scope(scope, key) || listing.contains_key(key) || is_history(key));
-        self.shelf.replace(scope, shelf);
+        self.archive.replace(scope, archive);
         let known_better = self.objects.keys().map(AsRef::as_ref);
         for key in known_better.chain(self.deleted.keys()) {
-            self.shelf.remove(key);
+            self.archive.remove(key);
         }
         for (key, object) in listing {
             // The list is the truth, whatever is known, but for what was answered or deleted while it was made.
@@ -339,11 +287,6 @@ impl<K: Resource> Known<K> {
     #[cfg(test)]
     pub(super) fn is_at_rest(&self) -> bool {
         self.deleted.is_empty() && self.answered.is_empty() && self.asked.is_empty()
-    }
-
-    #[cfg(test)]
-    pub(super) fn is_without_marks(&self) -> bool {
-        self.index.is_empty()
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::cluster::index::{Marked, marked};
 use crate::cluster::key::version;
-use crate::cluster::prune::Watched;
+use crate::cluster::metadata_filter::Watched;
 use crate::cluster::streams::Feed;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
@@ -41,7 +41,7 @@ fn having(cache: &Cache<ConfigMap>, color: &str) -> Vec<String> {
 
 /// As if we had written it, and been answered at once.
 pub(super) fn wrote(cache: &Cache<ConfigMap>, object: ConfigMap) {
-    cache.asking(Key::of(&object)).found(object);
+    cache.begin_call(Key::of(&object)).found(object);
 }
 
 pub(super) fn key(name: &str) -> Key {
@@ -61,13 +61,13 @@ pub(super) fn tell(feed: &mut Feed<ConfigMap>, event: Event<ConfigMap>) {
 }
 
 impl Watched for ConfigMap {
-    const KEEPS: Keeps = Keeps::NAMESPACES;
+    const FILTER: MetadataFilter = MetadataFilter::NAMESPACES;
 }
 
 type Told = Arc<Mutex<Vec<String>>>;
 
 fn synced() -> (Arc<Cache<ConfigMap>>, Feed<ConfigMap>, Told) {
-    let cache = Arc::new(Cache::new(1, by_color, Keeps::NAMESPACES));
+    let cache = Arc::new(Cache::new(1, by_color, MetadataFilter::NAMESPACES));
     let mut feed = Feed::new(cache.clone(), None);
     tell(&mut feed, Event::Init);
     tell(&mut feed, Event::InitDone);
@@ -174,7 +174,7 @@ fn objects_are_found_by_their_marks_as_long_as_they_are_there_and_have_them() {
     tell(&mut feed, Event::Init);
     tell(&mut feed, Event::InitDone);
     assert_eq!(having(&cache, "blue"), [""; 0], "it is in the list no more");
-    assert!(cache.write().is_without_marks(), "nothing is left behind");
+    assert!(cache.write().index.is_empty(), "nothing is left behind");
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn what_is_large_and_of_no_use_is_not_kept() {
     };
     tell(&mut feed, Event::Apply(large("told")));
     wrote(&cache, large("written"));
-    cache.asking(key("told")).changed(large("told"));
+    cache.begin_call(key("told")).changed(large("told"));
     tell(&mut feed, Event::Init);
     tell(&mut feed, Event::InitApply(large("listed")));
     wrote(&cache, large("written"));
@@ -199,7 +199,7 @@ fn what_is_large_and_of_no_use_is_not_kept() {
 
 #[test]
 fn a_stream_of_one_namespace_leaves_the_others_alone() {
-    let cache = Arc::new(Cache::new(2, by_color, Keeps::NAMESPACES));
+    let cache = Arc::new(Cache::new(2, by_color, MetadataFilter::NAMESPACES));
     let (mut one, mut other) = (
         Feed::new(cache.clone(), Some("ns".into())),
         Feed::new(cache.clone(), Some("x".into())),
@@ -218,13 +218,13 @@ fn a_stream_of_one_namespace_leaves_the_others_alone() {
 fn a_late_answer_brings_nothing_back_that_has_ended() {
     let (cache, mut feed, told) = synced();
     tell(&mut feed, Event::Apply(object("a", "u1", 1)));
-    let changing = cache.asking(key("a"));
+    let changing = cache.begin_call(key("a"));
     tell(&mut feed, Event::Delete(object("a", "u1", 3)));
     let answer = changing.changed(object("a", "u1", 2));
     assert_eq!(version(answer.as_ref()), 2, "who changed it is told");
     assert_eq!(seen(&cache, "a"), None, "changed, and then deleted");
 
-    let (creating, reading) = (cache.asking(key("b")), cache.asking(key("b")));
+    let (creating, reading) = (cache.begin_call(key("b")), cache.begin_call(key("b")));
     tell(&mut feed, Event::Apply(object("b", "u2", 4)));
     tell(&mut feed, Event::Delete(object("b", "u2", 6)));
     creating.found(object("b", "u2", 4));
@@ -235,7 +235,7 @@ fn a_late_answer_brings_nothing_back_that_has_ended() {
         "created and read, and then deleted"
     );
 
-    let changing = cache.asking(key("c"));
+    let changing = cache.begin_call(key("c"));
     tell(&mut feed, Event::Apply(object("c", "u3", 7)));
     tell(&mut feed, Event::Init);
     tell(&mut feed, Event::InitDone);
@@ -252,7 +252,7 @@ fn a_late_answer_brings_nothing_back_that_has_ended() {
 fn a_late_answer_does_not_touch_a_namesake() {
     let (cache, mut feed, _) = synced();
     tell(&mut feed, Event::Apply(object("a", "u1", 1)));
-    let (changing, creating) = (cache.asking(key("a")), cache.asking(key("a")));
+    let (changing, creating) = (cache.begin_call(key("a")), cache.begin_call(key("a")));
     tell(&mut feed, Event::Delete(object("a", "u1", 3)));
     tell(&mut feed, Event::Apply(object("a", "u2", 4)));
     changing.changed(object("a", "u1", 2));
@@ -266,8 +266,8 @@ fn a_late_answer_does_not_touch_a_namesake() {
 fn an_answer_that_was_overtaken_by_something_newer_does_not_count() {
     let (cache, mut feed, _) = synced();
     tell(&mut feed, Event::Apply(object("a", "u1", 1)));
-    let (changing, reading) = (cache.asking(key("a")), cache.asking(key("a")));
-    let missing = cache.asking(key("a"));
+    let (changing, reading) = (cache.begin_call(key("a")), cache.begin_call(key("a")));
+    let missing = cache.begin_call(key("a"));
     tell(&mut feed, Event::Apply(object("a", "u1", 4)));
     changing.changed(object("a", "u1", 2));
     reading.found(object("a", "u1", 3));
@@ -279,11 +279,11 @@ fn an_answer_that_was_overtaken_by_something_newer_does_not_count() {
 fn what_a_read_does_not_find_is_known_no_more() {
     let (cache, mut feed, told) = synced();
     tell(&mut feed, Event::Apply(object("a", "u1", 1)));
-    cache.asking(key("a")).missed();
+    cache.begin_call(key("a")).missed();
     tell(&mut feed, Event::Apply(object("a", "u1", 2)));
     assert_eq!(seen(&cache, "a"), None, "the watch lags behind");
     tell(&mut feed, Event::Delete(object("a", "u1", 3)));
-    cache.asking(key("a")).missed();
+    cache.begin_call(key("a")).missed();
     assert_eq!(*told.lock().expect("fine"), ["a@1", "a@1"]);
     assert!(cache.write().is_at_rest());
 }
@@ -315,7 +315,7 @@ fn nothing_is_kept_in_mind_longer_than_it_is_needed() {
     assert!(cache.write().is_at_rest(), "the list is complete");
     wrote(&cache, object("c", "u3", 8));
     assert!(cache.write().is_at_rest(), "and no other one runs");
-    drop(cache.asking(key("c")));
+    drop(cache.begin_call(key("c")));
     assert!(cache.write().is_at_rest(), "a call that was given up");
 }
 
@@ -355,9 +355,11 @@ fn what_the_api_server_says_counts_also_if_its_versions_have_gone_back() {
     cache.forget(&key("deleted"), "u4");
     told.lock().expect("fine").clear();
 
-    cache.asking(key("read")).found(object("read", "u2", 2));
+    cache.begin_call(key("read")).found(object("read", "u2", 2));
     assert_eq!(seen(&cache, "read"), Some(2), "by a live read");
-    cache.asking(key("read")).changed(object("read", "u2", 3));
+    cache
+        .begin_call(key("read"))
+        .changed(object("read", "u2", 3));
     assert_eq!(seen(&cache, "read"), Some(3), "by an answer to a write");
     tell(&mut feed, Event::Delete(object("ended", "u3", 4)));
     assert_eq!(seen(&cache, "ended"), None, "by its end");

@@ -38,7 +38,7 @@ impl Person {
         let namespace = access.namespace.clone();
         Ok(Self {
             namespace: namespace.unwrap_or_else(|| config.default_namespace.clone()),
-            patience: access.request_timeout.unwrap_or(TIMEOUT),
+            timeout: access.request_timeout.unwrap_or(TIMEOUT),
             certificate: OwnCertificate::of(&config.auth_info),
             client: connect::client(config, USER_AGENT)?,
         })

@@ -33,7 +33,7 @@ pub struct Person {
     client: Client,
     namespace: String,
     /// No call takes longer.
-    patience: Duration,
+    timeout: Duration,
     /// What the person signs in with, if it is a certificate.
     certificate: Option<OwnCertificate>,
 }
@@ -127,7 +127,7 @@ impl Person {
         call: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, CallError> {
         let object = object.into();
-        let answer = tokio::time::timeout(self.patience, call).await;
+        let answer = tokio::time::timeout(self.timeout, call).await;
         let is_answered = matches!(answer, Ok(Ok(_)));
         tracing::debug!(verb, object, is_answered, "called the API server");
         let refused = match answer {

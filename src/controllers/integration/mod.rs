@@ -12,11 +12,11 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use crate::api::{self, OnePasswordIntegration};
-use crate::cluster::{Cluster, Events, Key, Notice, Trouble};
+use crate::cluster::{ApiErrorKind, Cluster, Events, Key, Notice};
 use crate::onepassword::AllowedOrigins;
 use crate::plan::conditions;
 use crate::plan::integration::{Effect, Observed, Plan, TokenSeen, plan};
-use crate::runtime::{Clock, Outcome, Passes, Tasks};
+use crate::runtime::{Clock, Outcome, Tasks, WorkQueue};
 use crate::telemetry::Metrics;
 
 use super::boundary::Boundary;
@@ -43,27 +43,27 @@ pub struct Integrations {
     /// Starts discoveries.
     pub tasks: Tasks,
     /// The queue of this controller.
-    pub passes: Passes<Key>,
+    pub passes: WorkQueue<Key>,
 }
 
 impl Integrations {
     /// Schedules a pass for an integration when it or its Secret changes, and for all when the
     /// boundary does. Subscribe before the watches start.
-    pub fn subscribe(cluster: &Arc<Cluster>, boundary: &Boundary, passes: &Passes<Key>) {
-        let (ask, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
+    pub fn subscribe(cluster: &Arc<Cluster>, boundary: &Boundary, passes: &WorkQueue<Key>) {
+        let (queue, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
         boundary.subscribe(move || {
             let Some(cluster) = cluster_of.upgrade() else {
                 return;
             };
             let all = cluster.integrations.select(|_| true);
             all.iter()
-                .for_each(|integration| ask.ask(Key::of(integration.as_ref())));
+                .for_each(|integration| queue.enqueue(Key::of(integration.as_ref())));
         });
-        let ask = passes.clone();
+        let queue = passes.clone();
         cluster
             .integrations
-            .subscribe(move |integration| ask.ask(Key::of(integration)));
-        let (ask, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
+            .subscribe(move |integration| queue.enqueue(Key::of(integration)));
+        let (queue, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
         cluster.secrets.subscribe(move |secret| {
             let Some(cluster) = cluster_of.upgrade() else {
                 return;
@@ -74,7 +74,7 @@ impl Integrations {
                 .select(|integration| secret_of(integration).is_some_and(|(key, _)| key == secret));
             concerned
                 .iter()
-                .for_each(|integration| ask.ask(Key::of(integration.as_ref())));
+                .for_each(|integration| queue.enqueue(Key::of(integration.as_ref())));
         });
     }
 
@@ -119,12 +119,13 @@ impl Integrations {
             .await;
         match written {
             Ok(true) => {
-                let tell = |note| self.events.tell(integration.as_ref(), notice(note));
+                let tell = |note| self.events.publish(integration.as_ref(), notice(note));
                 notes.into_iter().for_each(tell);
             }
             Ok(false) => {}
             // The integration was deleted or created again in the meantime: the watch reports it.
-            Err(error) if matches!(error.trouble, Trouble::NotFound | Trouble::Conflict) => {}
+            Err(error) if matches!(error.kind, ApiErrorKind::NotFound | ApiErrorKind::Conflict) => {
+            }
             Err(error) => {
                 tracing::warn!(%error, "could not write a status; retrying");
                 return Outcome::Failed;
@@ -178,7 +179,7 @@ impl Integrations {
                 tracing::warn!(integration = %key, %error, "a discovery failed");
             }
             entry_of.discovery_ended(&session, outcome);
-            passes.ask(key);
+            passes.enqueue(key);
         });
         entry.discovery_begins(job);
         begin.send(()).ok();

@@ -9,11 +9,11 @@ use kube::ResourceExt;
 use zeroize::Zeroizing;
 
 use crate::api::OnePasswordIntegration;
-use crate::cluster::{ApiError, Cluster, Key, SecretMark};
+use crate::cluster::{ApiError, Cluster, Key, SecretMetadata};
 use crate::controllers::registry::{Entry, Held, Registry, SecretVersion};
 use crate::onepassword::{AllowedOrigins, ServiceAccountToken, TokenError};
 use crate::plan::integration::{TokenClaim, TokenSeen, token_claim};
-use crate::runtime::Passes;
+use crate::runtime::WorkQueue;
 
 /// The Secret that an integration names, and the key in it.
 pub(super) fn secret_of(integration: &OnePasswordIntegration) -> Option<(Key, String)> {
@@ -34,7 +34,7 @@ pub(super) struct Tokens<'a> {
     pub(super) registry: &'a Registry,
     pub(super) allowed_origins: &'a AllowedOrigins,
     /// The queue of the integrations: a session may ask for a pass over its own.
-    pub(super) passes: &'a Passes<Key>,
+    pub(super) passes: &'a WorkQueue<Key>,
 }
 
 impl Tokens<'_> {
@@ -109,7 +109,7 @@ impl Tokens<'_> {
 
     /// The Secret's metadata: from the watch or, if that has no Secret with Keyloan's label, from
     /// the API server.
-    async fn mark(&self, secret: &Key) -> Result<Option<Arc<SecretMark>>, ApiError> {
+    async fn mark(&self, secret: &Key) -> Result<Option<Arc<SecretMetadata>>, ApiError> {
         match self.cluster.secrets.get(secret) {
             Some(mark) => Ok(Some(mark)),
             None => Ok(self.cluster.verbs.get_metadata(secret).await?.map(Arc::new)),
@@ -151,7 +151,7 @@ impl Tokens<'_> {
                 let (passes, key) = (self.passes.clone(), integration.clone());
                 Arc::new(
                     self.registry
-                        .session(token, move || passes.ask(key.clone())),
+                        .session(token, move || passes.enqueue(key.clone())),
                 )
             })
         });

@@ -104,12 +104,12 @@ impl Loans {
         // it waits for something else. Times are in whole seconds, so the uid decides between two
         // requests of one second.
         if has_place {
-            let before = grants.line(&with_place, &key.ledger, Some(&mine));
+            let before = grants.queue_counts(&with_place, &key.ledger, Some(&mine));
             return (before.waiting, Ahead::default());
         }
-        let mut pending = grants.line(&with_place, &key.ledger, None).waiting;
+        let mut pending = grants.queue_counts(&with_place, &key.ledger, None).waiting;
         let in_line = Mark::InLine(requester.to_owned());
-        let before = grants.line(&in_line, &key.ledger, Some(&mine));
+        let before = grants.queue_counts(&in_line, &key.ledger, Some(&mine));
         for (flow, waiting) in before.waiting {
             *pending.entry(flow).or_default() += waiting;
         }

@@ -8,7 +8,7 @@ use crate::cluster::{Cluster, Events, Key};
 use crate::controllers::boundary::Boundary;
 use crate::controllers::registry::{AtWork, Registry};
 use crate::plan::observed::Observed;
-use crate::runtime::{Clock, Passes, Tasks};
+use crate::runtime::{Clock, Tasks, WorkQueue};
 
 use super::deleted::DeletedRequests;
 use super::key::LoanKey;
@@ -27,7 +27,7 @@ pub struct Loans {
     pub(super) boundary: Arc<Boundary>,
     pub(super) places: Places,
     pub(super) deleted: DeletedRequests,
-    pub(super) passes: OnceLock<Passes<LoanKey>>,
+    pub(super) passes: OnceLock<WorkQueue<LoanKey>>,
     /// Turns at 1Password that have come and are not taken yet.
     pub(super) turns: Mutex<HashMap<LoanKey, AtWork>>,
     pub(super) tasks: Tasks,
@@ -96,14 +96,14 @@ impl Loans {
     /// Schedules a pass for this loan, because what it waited for has come.
     pub(super) fn go_on(&self, key: LoanKey) {
         if let Some(passes) = self.passes.get() {
-            passes.go_on(key);
+            passes.resume(key);
         }
     }
 
     /// Schedules a pass for this loan.
     pub(super) fn ask(&self, key: LoanKey) {
         if let Some(passes) = self.passes.get() {
-            passes.ask(key);
+            passes.enqueue(key);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::cluster::{Deleted, Trouble};
+use crate::cluster::{ApiErrorKind, Deleted};
 use crate::onepassword::SharePolicy;
 use crate::plan::retry::{Attempt, Failure, Undeleted};
 
@@ -107,13 +107,13 @@ impl Memory {
     }
 
     /// Notes that the link's Secret could not be deleted.
-    pub fn note_undeleted(&self, trouble: &Trouble, at: Timestamp) {
+    pub fn note_undeleted(&self, kind: &ApiErrorKind, at: Timestamp) {
         self.with(|r| {
             let before = r.undeleted.as_ref().map_or(0, |u| u.count);
             r.undeleted = Some(Undeleted {
                 at,
-                why: trouble.to_string(),
-                is_passing: trouble.may_pass(),
+                why: kind.to_string(),
+                is_passing: kind.may_pass(),
                 count: before.saturating_add(1),
             });
         });

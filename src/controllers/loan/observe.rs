@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use crate::api::{AccessGrant, AccessRecord, EndReason};
-use crate::cluster::{ApiError, Deleted, Key, Mark, Trouble, denied_to, link_objects};
+use crate::cluster::{ApiError, ApiErrorKind, Deleted, Key, Mark, denied_to, link_objects};
 use crate::controllers::registry::Asker;
 use crate::plan::effect::Effect;
 use crate::plan::ended::is_settled;
@@ -223,5 +223,5 @@ fn is_expected(record: &AccessRecord, link: &LinkSeen) -> bool {
 
 /// Whether the operator may not read: its permissions in the links namespace are gone.
 pub(super) fn is_forbidden<T>(answer: &Result<T, ApiError>) -> bool {
-    matches!(answer, Err(error) if matches!(error.trouble, Trouble::Forbidden(_)))
+    matches!(answer, Err(error) if matches!(error.kind, ApiErrorKind::Forbidden(_)))
 }

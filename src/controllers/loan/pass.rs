@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use kube::api::ObjectMeta;
 
 use crate::api::{AccessGrant, AccessGrantStatus, AccessRecord, AccessRecordSpec, Phase};
-use crate::cluster::{ApiError, Notice, Trouble};
+use crate::cluster::{ApiError, ApiErrorKind, Notice};
 use crate::controllers::registry::Search;
 use crate::plan::effect::{Effect, Note, Plan};
 use crate::plan::grant::plan;
@@ -25,7 +25,12 @@ impl Loans {
         match self.look(&key).await {
             Ok(outcome) => outcome,
             // Another writer was faster, or the cache is stale: the watch brings the new state.
-            Err(error) if matches!(error.trouble, Trouble::Conflict | Trouble::AlreadyExists) => {
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ApiErrorKind::Conflict | ApiErrorKind::AlreadyExists
+                ) =>
+            {
                 tracing::debug!(grant = %key.grant, %error, "the cached object is stale; reading \
                      it again");
                 self.refresh(&key).await
@@ -45,7 +50,7 @@ impl Loans {
         let Some(grant) = grant.filter(this_one) else {
             return;
         };
-        if error.trouble.is_refusal() && self.cluster.install.serves(&key.ledger) {
+        if error.kind.is_refusal() && self.cluster.install.serves(&key.ledger) {
             let status = of_failed_pass(&grant, &error.to_string(), self.clock.now());
             self.cluster.grants.patch_status(&grant, &status).await.ok();
         }
@@ -103,7 +108,7 @@ impl Loans {
                     self.give_up_place(grant, &status);
                 }
                 Ok(false) => {}
-                Err(error) if error.trouble == Trouble::NotFound => {}
+                Err(error) if error.kind == ApiErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
@@ -126,7 +131,7 @@ impl Loans {
 
     /// A loan that needs no more work is not kept in memory.
     fn has_become_history(&self, key: &LoanKey) -> bool {
-        self.cluster.records.shelve(&key.record())
+        self.cluster.records.archive(&key.record())
     }
 
     /// The request, if it was turned away: only its uid is kept, and nothing is looked up for it
@@ -289,7 +294,7 @@ impl Loans {
             warning,
         } in notes
         {
-            self.events.tell(
+            self.events.publish(
                 grant,
                 Notice {
                     warning,

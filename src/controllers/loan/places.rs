@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::api::AccessRecord;
-use crate::cluster::Trouble;
+use crate::cluster::ApiErrorKind;
 
 use super::key::LoanKey;
 
@@ -62,10 +62,10 @@ impl Places {
         &self,
         key: &LoanKey,
         record: &AccessRecord,
-        trouble: &Trouble,
+        kind: &ApiErrorKind,
         at: Timestamp,
     ) {
-        if trouble.may_pass() || *trouble == Trouble::AlreadyExists {
+        if kind.may_pass() || *kind == ApiErrorKind::AlreadyExists {
             let doubt = Doubt {
                 requester: record.spec.requester.username.clone(),
                 flow: record.spec.terms.flow.uid.clone(),
@@ -131,15 +131,15 @@ mod tests {
     }
 
     #[rstest]
-    #[case::no_answer(Trouble::Timeout, true)]
-    #[case::no_usable_answer(Trouble::Unavailable("502".into()), true)]
-    #[case::somebody_was_faster(Trouble::AlreadyExists, true)]
-    #[case::no_right(Trouble::Forbidden(String::new()), false)]
-    #[case::not_as_it_should_be(Trouble::Invalid(String::new()), false)]
-    #[case::no_namespace(Trouble::NotFound, false)]
-    fn what_may_have_been_written_has_a_place(#[case] trouble: Trouble, #[case] takes: bool) {
+    #[case::no_answer(ApiErrorKind::Timeout, true)]
+    #[case::no_usable_answer(ApiErrorKind::Unavailable("502".into()), true)]
+    #[case::somebody_was_faster(ApiErrorKind::AlreadyExists, true)]
+    #[case::no_right(ApiErrorKind::Forbidden(String::new()), false)]
+    #[case::not_as_it_should_be(ApiErrorKind::Invalid(String::new()), false)]
+    #[case::no_namespace(ApiErrorKind::NotFound, false)]
+    fn what_may_have_been_written_has_a_place(#[case] kind: ApiErrorKind, #[case] takes: bool) {
         let places = Places::default();
-        places.note(&key("u-1"), &record(), &trouble, Timestamp::UNIX_EPOCH);
+        places.note(&key("u-1"), &record(), &kind, Timestamp::UNIX_EPOCH);
         let expected = takes.then(|| (key("u-1"), "flow-1".to_owned()));
         assert_eq!(places.of("alice"), Vec::from_iter(expected));
         assert_eq!(places.of("bob"), []);
@@ -154,11 +154,11 @@ mod tests {
     fn a_refusal_says_nothing_of_the_attempt_before_it_and_another_attempt_begins_the_doubt_anew() {
         let places = Places::default();
         let at = |second| Timestamp::from_second(second).expect("in range");
-        places.note(&key("u-1"), &record(), &Trouble::Timeout, at(0));
-        let refused = Trouble::Forbidden(String::new());
+        places.note(&key("u-1"), &record(), &ApiErrorKind::Timeout, at(0));
+        let refused = ApiErrorKind::Forbidden(String::new());
         places.note(&key("u-1"), &record(), &refused, at(5));
         assert_eq!(places.in_doubt_until(&key("u-1")), Some(at(120)));
-        places.note(&key("u-1"), &record(), &Trouble::Timeout, at(5));
+        places.note(&key("u-1"), &record(), &ApiErrorKind::Timeout, at(5));
         assert_eq!(places.in_doubt_until(&key("u-1")), Some(at(125)));
     }
 }

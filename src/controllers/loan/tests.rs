@@ -13,7 +13,7 @@ use crate::controllers::registry::Registry;
 use crate::manifests::Releases;
 use crate::onepassword::{Accounts, OnePassword, ServiceAccountToken};
 use crate::plan::observed::Observed;
-use crate::runtime::{Class, Clock, Outcome, Passes, Supervisor, Urgency};
+use crate::runtime::{Class, Clock, Outcome, Supervisor, Urgency, WorkQueue};
 use crate::telemetry::Metrics;
 use kube::ResourceExt as _;
 use serde::de::DeserializeOwned;
@@ -275,7 +275,7 @@ async fn who_has_a_place_is_not_displaced_by_another_request_of_the_same_second(
 #[tokio::test]
 async fn a_new_request_has_none_of_its_requesters_others_looked_at() {
     let loans = loans().await;
-    let passes = Passes::new("loan", loans.clock.clone(), Arc::new(Metrics::new()));
+    let passes = WorkQueue::new("loan", loans.clock.clone(), Arc::new(Metrics::new()));
     loans.subscribe(&passes);
     let looked_at = Arc::new(Mutex::new(Vec::new()));
     let looks = looked_at.clone();
@@ -302,7 +302,7 @@ async fn a_new_request_has_none_of_its_requesters_others_looked_at() {
         tokio::time::timeout(within, is_there).await.ok();
         std::mem::take(&mut *looked_at.lock().expect("fine")).len()
     };
-    // Passes that are scheduled before the queue runs are lost.
+    // WorkQueue that are scheduled before the queue runs are lost.
     assert_eq!(until(0).await, 0);
     for number in 0..50 {
         let waits = request("mallory", number, no_place_by(&["oncall"]));

@@ -12,12 +12,12 @@ use crate::api::{
     AccessDecision, AccessFlow, AccessGrant, AccessRecord, Decision, OnePasswordIntegration, Phase,
 };
 use crate::cluster::link_objects::grant_uid;
-use crate::cluster::{Key, Mark, SecretMark, ledger_of};
+use crate::cluster::{Key, Mark, SecretMetadata, ledger_of};
 use crate::plan::links::Links;
 use crate::plan::loan::over_at;
 use crate::plan::over::is_turned_away;
 use crate::plan::record::is_of_a_loan;
-use crate::runtime::{Class, Passes, Urgency};
+use crate::runtime::{Class, Urgency, WorkQueue};
 
 use super::key::LoanKey;
 use super::loans::Loans;
@@ -28,7 +28,7 @@ const LOOKED_AT: usize = 1;
 impl Loans {
     /// Schedules a pass whenever something changes that the loan's plan depends on. Subscribe
     /// before the watches start.
-    pub fn subscribe(self: &Arc<Self>, passes: &Passes<LoanKey>) {
+    pub fn subscribe(self: &Arc<Self>, passes: &WorkQueue<LoanKey>) {
         // There is one queue.
         self.passes.set(passes.clone()).ok();
         let (loans, cluster) = (Arc::downgrade(self), &self.cluster);
@@ -50,7 +50,7 @@ impl Loans {
             }));
         cluster
             .secrets
-            .subscribe(noticed(&loans, |loans, secret: &SecretMark| {
+            .subscribe(noticed(&loans, |loans, secret: &SecretMetadata| {
                 let keys = loans.of_secret(secret);
                 keys.into_iter().for_each(|key| loans.ask(key));
             }));
@@ -132,7 +132,7 @@ impl Loans {
     }
 
     /// The loans that a link's Secret may belong to: one, unless a record was written by hand.
-    fn of_secret(&self, secret: &SecretMark) -> Vec<LoanKey> {
+    fn of_secret(&self, secret: &SecretMetadata) -> Vec<LoanKey> {
         let Some(uid) = grant_uid(&secret.metadata, &self.cluster.install) else {
             return Vec::new();
         };

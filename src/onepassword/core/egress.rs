@@ -17,8 +17,8 @@ use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
+use super::no_response::NoResponse;
 use super::options::{CoreOptions, UnixClock};
-use super::silence::Silence;
 use super::trust;
 use crate::onepassword::{Exchange, NoAnswer, Origin, Outcome, Route};
 
@@ -145,7 +145,7 @@ impl Egress {
                 entry.end(outcome);
                 Ok(reply)
             }
-            Err(Silence { why, cause }) => {
+            Err(NoResponse { why, cause }) => {
                 entry.cause = cause;
                 entry.end(Outcome::Silent(why));
                 Ok(Reply::default())
@@ -161,8 +161,11 @@ impl Egress {
     async fn exchange(
         &self,
         request: reqwest::RequestBuilder,
-    ) -> Result<(Outcome, Reply), Silence> {
-        let response = request.send().await.map_err(|error| Silence::of(&error))?;
+    ) -> Result<(Outcome, Reply), NoResponse> {
+        let response = request
+            .send()
+            .await
+            .map_err(|error| NoResponse::of(&error))?;
         let status = response.status();
         let date = date_of(response.headers());
         let outcome = Outcome::Answered {
@@ -191,7 +194,7 @@ impl Egress {
         ))
     }
 
-    async fn read(&self, mut response: Response) -> Result<Zeroizing<Vec<u8>>, Silence> {
+    async fn read(&self, mut response: Response) -> Result<Zeroizing<Vec<u8>>, NoResponse> {
         let announced =
             usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
         if announced > self.max_response {
@@ -201,7 +204,7 @@ impl Egress {
         while let Some(chunk) = response
             .chunk()
             .await
-            .map_err(|error| Silence::of(&error))?
+            .map_err(|error| NoResponse::of(&error))?
         {
             if body.len() + chunk.len() > self.max_response {
                 return Err(NoAnswer::TooLarge.into());

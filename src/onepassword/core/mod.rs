@@ -14,9 +14,9 @@ pub mod artifact;
 mod client;
 mod egress;
 mod heap;
+mod no_response;
 mod options;
 mod sandbox;
-mod silence;
 mod ticker;
 mod trust;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use keyloan::api::AccessGrant;
-use keyloan::cluster::probe::{ask_under_a_false_name, who_am_i};
+use keyloan::cluster::probe::{probe_false_identity, who_am_i};
 use keyloan::cluster::{Cluster, Install, connect};
 use keyloan::controllers::boundary::Boundary;
 use keyloan::manifests::Releases;
@@ -149,7 +149,7 @@ async fn a_dry_run_tells_policies_that_act_from_those_that_do_not() {
     );
     let now = Timestamp::from_second(1_800_000_000).expect("a time");
     let shown = async || {
-        let answer = ask_under_a_false_name(&cluster.verbs, OPERATOR_NAMESPACE, &own.identity, now);
+        let answer = probe_false_identity(&cluster.verbs, OPERATOR_NAMESPACE, &own.identity, now);
         verdict(&answer.await)
     };
     // Unsigned ones are stored where names are written by the API server.

@@ -73,7 +73,7 @@ impl Loans {
 
     async fn asked_again(&self, key: &LoanKey) {
         match self.passes.get() {
-            Some(passes) => passes.asked_again(key).await,
+            Some(passes) => passes.requeued(key).await,
             None => std::future::pending().await,
         }
     }

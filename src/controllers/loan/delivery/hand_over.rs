@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::api::{AccessRecord, LinkOutcome, LinkRecord, Time};
 use crate::cluster::link_objects::{self, LinkFacts};
-use crate::cluster::{ApiError, SecretMark, Trouble};
+use crate::cluster::{ApiError, ApiErrorKind, SecretMetadata};
 use crate::onepassword::ShareUrl;
 use crate::plan::observed::LinkSeen;
 use crate::plan::retry::Failure;
@@ -47,12 +47,12 @@ impl Issuing {
             self.write_secret(place, url, facts).await
         })
         .retry(patience)
-        .when(|error| error.trouble.may_pass() && began.elapsed() < LINK_HELD_FOR)
+        .when(|error| error.kind.may_pass() && began.elapsed() < LINK_HELD_FOR)
         .await;
         if let Err(error) = written {
             tracing::warn!(grant = %self.key.grant, %error, "1Password issued a link, but the operator cannot hand it over");
             // Each attempt is one more link that may open: the next one has to wait.
-            return Ok(Err(Failure::NotKept(error.trouble.quote())));
+            return Ok(Err(Failure::NotKept(error.kind.quote())));
         }
         let (issued_at, expires_at) = (Time(facts.issued_at), Time(facts.expires_at));
         self.close_issued(
@@ -81,7 +81,7 @@ impl Issuing {
             false => Err(ApiError {
                 verb: "hand over the link of",
                 object: format!("AccessRecord {key}"),
-                trouble: Trouble::Conflict,
+                kind: ApiErrorKind::Conflict,
             }),
         }
     }
@@ -100,16 +100,17 @@ impl Issuing {
             let patch = link_objects::secret_patch(uid, role, secret_uid, url.expose(), facts);
             match verbs.patch_unread::<Secret>(&link, &patch).await {
                 // The Secret was deleted in the meantime.
-                Err(error) if matches!(error.trouble, Trouble::NotFound | Trouble::Conflict) => {}
+                Err(error)
+                    if matches!(error.kind, ApiErrorKind::NotFound | ApiErrorKind::Conflict) => {}
                 answer => return answer,
             }
         }
         let secret = link_objects::secret(install, uid, role, url.expose(), facts);
         match verbs.create_unread::<Secret>(&secret).await.map(drop) {
             // An earlier answer was lost: the Secret exists with this very link.
-            Err(error) if error.trouble == Trouble::AlreadyExists => {
+            Err(error) if error.kind == ApiErrorKind::AlreadyExists => {
                 let live = verbs.get_metadata::<Secret>(&link).await?;
-                let is_it = |mark: &SecretMark| {
+                let is_it = |mark: &SecretMetadata| {
                     matches!(
                         link_objects::seen(&mark.metadata, install, uid),
                         LinkSeen::Present { sequence, .. } if sequence == facts.sequence

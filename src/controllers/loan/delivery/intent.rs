@@ -8,7 +8,7 @@ use kube::api::ObjectMeta;
 use serde_json::json;
 
 use crate::api::{AccessRecord, AccessRecordSpec, LinkOutcome, LinkRecord, Time};
-use crate::cluster::{ApiError, insistently};
+use crate::cluster::{ApiError, with_retries};
 use crate::plan::effect::IssueLink;
 use crate::plan::links::latest_end;
 use crate::plan::observed::Usage;
@@ -42,7 +42,7 @@ impl Issuing {
             let change = json!({ "spec": { "links": links } });
             let records = self.loans.cluster.records.urgent();
             let write = || records.swap(record.as_ref(), change.clone());
-            return match insistently(write).await {
+            return match with_retries(write).await {
                 Ok(changed) => Ok(Some(changed)),
                 Err(error) => self.unless_written(error, attempt).await.map(Some),
             };
@@ -67,15 +67,13 @@ impl Issuing {
             },
         };
         let records = self.loans.cluster.records.urgent();
-        let created = match insistently(|| records.create(&record)).await {
+        let created = match with_retries(|| records.create(&record)).await {
             Ok(created) => Ok(created),
             Err(error) => self.unless_written(error, attempt).await,
         };
         if let Err(error) = &created {
             let now = self.loans.clock.now();
-            self.loans
-                .places
-                .note(&self.key, &record, &error.trouble, now);
+            self.loans.places.note(&self.key, &record, &error.kind, now);
         }
         created.map(Some)
     }
@@ -87,11 +85,11 @@ impl Issuing {
         error: ApiError,
         attempt: Option<String>,
     ) -> Result<Arc<AccessRecord>, ApiError> {
-        if attempt.is_none() || error.trouble.is_refusal() {
+        if attempt.is_none() || error.kind.is_refusal() {
             return Err(error);
         }
         let (key, records) = (self.key.record(), self.loans.cluster.records.urgent());
-        let live = insistently(|| records.live(&key)).await.ok().flatten();
+        let live = with_retries(|| records.live(&key)).await.ok().flatten();
         let is_written = |live: &Arc<AccessRecord>| {
             let last = live.spec.links.last();
             let is_open =

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 
 use crate::api::{AccessRecord, LinkLifetime, LinkOutcome, LinkRecord, Resolved, Time};
 use crate::cluster::link_objects::LinkFacts;
-use crate::cluster::{API_TIMEOUT, ApiError, Key, Trouble};
+use crate::cluster::{API_TIMEOUT, ApiError, ApiErrorKind, Key};
 use crate::controllers::answers::{failure_of, link_lifetime, share_lifetime};
 use crate::onepassword::{
     CallError, Effect, Item, ItemId, OnePassword, Recipients, SharePolicy, ShareTerms, VaultId,
@@ -104,14 +104,19 @@ impl Issuing {
             Ok(Some(record)) => record,
             Ok(None) => return Ok(Err(Failure::LimitReached)),
             // The cached object was stale: the loan is looked at again.
-            Err(error) if matches!(error.trouble, Trouble::Conflict | Trouble::AlreadyExists) => {
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ApiErrorKind::Conflict | ApiErrorKind::AlreadyExists
+                ) =>
+            {
                 return Err(error);
             }
             Err(error) => {
                 tracing::warn!(grant = %self.key.grant, %error, "could not write the intent, so no link is issued");
                 return Ok(Err(Failure::NoRecord {
-                    why: format!("{} {}: {}", error.verb, error.object, error.trouble.quote()),
-                    refused: error.trouble.is_refusal(),
+                    why: format!("{} {}: {}", error.verb, error.object, error.kind.quote()),
+                    refused: error.kind.is_refusal(),
                 }));
             }
         };

@@ -10,7 +10,7 @@ use kube::ResourceExt;
 
 use crate::api::Identity;
 use crate::cluster::link_objects::{self, LinkFacts, NO_URL};
-use crate::cluster::{ApiError, Deleted, Key, Namespaced, Trouble, insistently};
+use crate::cluster::{ApiError, ApiErrorKind, Deleted, Key, Namespaced, with_retries};
 use crate::plan::observed::LinkSeen;
 use crate::plan::retry::Failure;
 
@@ -34,7 +34,7 @@ impl Issuing {
     ) -> Result<Result<LinkPlace, Failure>, ApiError> {
         let place = async {
             let role_uid = self.let_requester_read(requester).await?;
-            let secret_uid = insistently(|| self.try_secret(&role_uid, facts)).await?;
+            let secret_uid = with_retries(|| self.try_secret(&role_uid, facts)).await?;
             Ok(LinkPlace {
                 role_uid,
                 secret_uid,
@@ -46,12 +46,12 @@ impl Issuing {
         };
         tracing::warn!(grant = %self.key.grant, %error, "could not prepare the objects for a link, so no link is issued");
         let links_namespace = &self.loans.cluster.install.links_namespace;
-        match &error.trouble {
+        match &error.kind {
             // Only the Secret is tried; existing objects of the other kinds are compared.
-            Trouble::AlreadyExists if error.verb == "dry-run" => Ok(Err(Failure::SecretTaken)),
+            ApiErrorKind::AlreadyExists if error.verb == "dry-run" => Ok(Err(Failure::SecretTaken)),
             // The cached object was stale: the loan is looked at again.
-            Trouble::Conflict | Trouble::AlreadyExists => Err(error),
-            Trouble::NotFound => Ok(Err(Failure::NoPlace {
+            ApiErrorKind::Conflict | ApiErrorKind::AlreadyExists => Err(error),
+            ApiErrorKind::NotFound => Ok(Err(Failure::NoPlace {
                 why: format!("write to namespace {links_namespace}: it does not exist"),
                 refused: true,
             })),
@@ -69,9 +69,9 @@ impl Issuing {
     ) -> Result<String, ApiError> {
         let (install, uid) = (&self.loans.cluster.install, &self.key.uid);
         let role = link_objects::role(install, uid);
-        let role_uid = insistently(|| self.put(&role, link_objects::is_same_role)).await?;
+        let role_uid = with_retries(|| self.put(&role, link_objects::is_same_role)).await?;
         let binding = link_objects::role_binding(install, uid, &role_uid, requester);
-        insistently(|| self.put(&binding, link_objects::is_same_binding)).await?;
+        with_retries(|| self.put(&binding, link_objects::is_same_binding)).await?;
         Ok(role_uid)
     }
 
@@ -107,7 +107,7 @@ impl Issuing {
         let verbs = &self.loans.cluster.verbs;
         let taken = match verbs.create_unread(wanted).await {
             Ok(uid) => return Ok(uid),
-            Err(error) if error.trouble == Trouble::AlreadyExists => error,
+            Err(error) if error.kind == ApiErrorKind::AlreadyExists => error,
             Err(error) => return Err(error),
         };
         let key = Key::of(wanted);
@@ -122,7 +122,7 @@ impl Issuing {
             );
             if verbs.delete::<K>(&key, &uid).await? == Deleted::Going {
                 return Err(ApiError {
-                    trouble: Trouble::InTheWay,
+                    kind: ApiErrorKind::InTheWay,
                     ..taken
                 });
             }

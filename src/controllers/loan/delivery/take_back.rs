@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::Role;
 use kube::ResourceExt;
 
-use crate::cluster::{ApiError, Deleted, insistently};
+use crate::cluster::{ApiError, Deleted, with_retries};
 use crate::plan::observed::Observed;
 
 use crate::controllers::loan::key::LoanKey;
@@ -30,7 +30,7 @@ impl Loans {
         if let Err(error) = self.try_to_delete_link(key, memory).await {
             tracing::warn!(grant = %key.grant, %error, "could not delete the Secret of an ended \
                  link; retrying");
-            memory.note_undeleted(&error.trouble, self.clock.now());
+            memory.note_undeleted(&error.kind, self.clock.now());
         }
         Ok(())
     }
@@ -39,8 +39,8 @@ impl Loans {
     /// which the RoleBinding goes. If the Secret stays, its Role is deleted nevertheless, because
     /// it lets the requester read the Secret.
     async fn try_to_delete_link(&self, key: &LoanKey, memory: &Memory) -> Result<(), ApiError> {
-        let secret = insistently(|| self.delete_secret(key, memory)).await;
-        if let Err(error) = insistently(|| self.delete_role(key)).await {
+        let secret = with_retries(|| self.delete_secret(key, memory)).await;
+        if let Err(error) = with_retries(|| self.delete_role(key)).await {
             // The Role no longer lets anyone read anything, and the sweep deletes it later.
             tracing::warn!(grant = %key.grant, %error, "could not delete the Role of an ended \
                  link; the next sweep tries again");

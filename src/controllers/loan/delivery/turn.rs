@@ -13,8 +13,8 @@ use crate::cluster::ApiError;
 use crate::controllers::answers::failure_of;
 use crate::controllers::loan::key::LoanKey;
 use crate::controllers::loan::loans::{Loans, integration_of, requester_of};
+use crate::controllers::rate_limit::Order;
 use crate::controllers::registry::{Asker, AtWork, Search, TurnTaken};
-use crate::controllers::turns::Order;
 use crate::plan::effect::IssueLink;
 use crate::plan::links::Links;
 use crate::plan::observed::Observed;
@@ -74,7 +74,7 @@ impl Loans {
         memory.leave_line();
         if let Some(passes) = self.passes.get() {
             // The number of turns is limited.
-            passes.step_aside(key);
+            passes.release_slot(key);
         }
         let issuing = Arc::new(Issuing::of(self, key, seen));
         let said = async {
@@ -147,7 +147,7 @@ impl Loans {
     ) -> Outcome {
         if let Some(passes) = self.passes.get() {
             // One listing of an integration runs at a time.
-            passes.step_aside(key);
+            passes.release_slot(key);
         }
         let asker = Asker {
             requester: requester_of(seen),

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::pass::{Class, Outcome, Urgency};
-use crate::runtime::Line;
+use crate::runtime::FairQueue;
 
 /// Each object is looked at again after so long at the latest, most of them somewhat earlier: never all at once.
 pub(super) const AT_LEAST_EVERY: SignedDuration = SignedDuration::from_mins(10);
@@ -32,9 +32,9 @@ pub(super) type Classify<K> = Box<dyn Fn(&K) -> Class + Send + Sync>;
 pub(super) struct Queue<K> {
     /// Before its passes run, nothing is kept of what is asked for: a replica that waits for its turn would gather all that ever was.
     pub(super) classify: Option<Classify<K>>,
-    ready: BTreeMap<Urgency, Line<K>>,
+    ready: BTreeMap<Urgency, FairQueue<K>>,
     /// What is in `ready`, or is to be once its present pass has ended.
-    asked: HashMap<K, Asked>,
+    queued: HashMap<K, Queued>,
     passing: HashMap<K, Passing>,
     /// How many of those that pass count.
     busy: usize,
@@ -48,7 +48,7 @@ pub(super) struct Queue<K> {
 
 /// How an object stands in the lines.
 #[derive(Default)]
-struct Asked {
+struct Queued {
     /// `None` if it has had its pass, and is in lines only because it was asked for more urgently.
     urgency: Option<Urgency>,
     /// The lines that hold it.
@@ -61,9 +61,9 @@ struct Passing {
     /// Its object is asked for again.
     again: Option<Class>,
     /// Tells it so.
-    told: Arc<Notify>,
+    requeued: Arc<Notify>,
     /// It waits for something slow, and its place is another's.
-    aside: bool,
+    has_released_slot: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         Self {
             classify: None,
             ready: BTreeMap::new(),
-            asked: HashMap::new(),
+            queued: HashMap::new(),
             passing: HashMap::new(),
             busy: 0,
             wakes: HashMap::new(),
@@ -89,14 +89,14 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
-    pub(super) fn ask(&mut self, key: K) {
+    pub(super) fn enqueue(&mut self, key: K) {
         if let Some(class) = self.classify.as_ref().map(|classify| classify(&key)) {
             self.put(key, class);
         }
     }
 
     /// What was begun with an object goes on.
-    pub(super) fn go_on(&mut self, key: K) {
+    pub(super) fn resume(&mut self, key: K) {
         if let Some(mut class) = self.classify.as_ref().map(|classify| classify(&key)) {
             class.urgency = class.urgency.min(Urgency::Begun);
             self.put(key, class);
@@ -105,31 +105,33 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     fn put(&mut self, key: K, class: Class) {
         if let Some(passing) = self.passing.get_mut(&key) {
-            passing.told.notify_one();
+            passing.requeued.notify_one();
             passing.again = match passing.again.take() {
                 Some(again) if again.urgency <= class.urgency => Some(again),
                 _ => Some(class),
             };
             return;
         }
-        let asked = self.asked.entry(key.clone()).or_default();
-        if asked.urgency.is_none_or(|urgency| class.urgency < urgency) {
-            asked.urgency = Some(class.urgency);
-            if asked.lines.insert(class.urgency) {
+        let queued = self.queued.entry(key.clone()).or_default();
+        if queued.urgency.is_none_or(|urgency| class.urgency < urgency) {
+            queued.urgency = Some(class.urgency);
+            if queued.lines.insert(class.urgency) {
                 let line = self.ready.entry(class.urgency).or_default();
                 line.push(&class.owner, key);
             }
         }
     }
 
-    pub(super) fn ask_for_all_that_wait(&mut self) {
+    pub(super) fn enqueue_all_that_wait(&mut self) {
         let waiting: Vec<K> = self.wakes.keys().cloned().collect();
-        waiting.into_iter().for_each(|key| self.ask(key));
+        waiting.into_iter().for_each(|key| self.enqueue(key));
     }
 
     /// Who tells a pass that is under way that its object is asked for again.
-    pub(super) fn told(&self, key: &K) -> Option<Arc<Notify>> {
-        self.passing.get(key).map(|passing| passing.told.clone())
+    pub(super) fn notify_of(&self, key: &K) -> Option<Arc<Notify>> {
+        self.passing
+            .get(key)
+            .map(|passing| passing.requeued.clone())
     }
 
     /// What is to begin now, and when something else will be due.
@@ -138,7 +140,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             for key in entry.remove() {
                 match self.wakes.remove(&key) {
                     Some(wake) if wake.routine => self.put(key, Class::routine()),
-                    _ => self.ask(key),
+                    _ => self.enqueue(key),
                 }
             }
         }
@@ -162,13 +164,13 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             while self.busy < places
                 && let Some(key) = line.pop()
             {
-                let Some(asked) = self.asked.get_mut(&key) else {
+                let Some(queued) = self.queued.get_mut(&key) else {
                     continue;
                 };
-                asked.lines.remove(urgency);
-                let is_asked_for = asked.urgency.take().is_some();
-                if asked.lines.is_empty() {
-                    self.asked.remove(&key);
+                queued.lines.remove(urgency);
+                let is_asked_for = queued.urgency.take().is_some();
+                if queued.lines.is_empty() {
+                    self.queued.remove(&key);
                 }
                 if is_asked_for {
                     return Some(key);
@@ -179,9 +181,9 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     /// A pass waits for something slow: another may begin in its place.
-    pub(super) fn set_aside(&mut self, key: &K) {
+    pub(super) fn release_slot(&mut self, key: &K) {
         if let Some(passing) = self.passing.get_mut(key)
-            && !std::mem::replace(&mut passing.aside, true)
+            && !std::mem::replace(&mut passing.has_released_slot, true)
         {
             self.busy -= 1;
         }
@@ -189,20 +191,20 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
     pub(super) fn end(&mut self, key: K, outcome: Outcome, now: Timestamp) {
         let passed = self.passing.remove(&key).unwrap_or_default();
-        if !passed.aside {
+        if !passed.has_released_slot {
             self.busy -= 1;
         }
-        let outcome = self.unless_in_a_circle(&key, outcome);
+        let outcome = self.unless_looping(&key, outcome);
         if outcome != Outcome::Failed {
             self.failures.remove(&key);
         }
         match outcome {
-            Outcome::Applied => self.go_on(key.clone()),
+            Outcome::Applied => self.resume(key.clone()),
             Outcome::Waiting(until) => {
                 let latest = later(now, AT_LEAST_EVERY);
                 let due = until.filter(|until| *until <= latest);
                 let wake = Wake {
-                    at: due.unwrap_or_else(|| self.not_all_at_once(&key, latest)),
+                    at: due.unwrap_or_else(|| self.with_jitter(&key, latest)),
                     routine: due.is_none(),
                 };
                 self.wake(key.clone(), wake);
@@ -223,7 +225,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     /// Some time before that.
-    fn not_all_at_once(&self, key: &K, latest: Timestamp) -> Timestamp {
+    fn with_jitter(&self, key: &K, latest: Timestamp) -> Timestamp {
         let of_spread = self.spread.hash_one((key, latest.as_second()));
         let earlier = SPREAD.as_millis().unsigned_abs().max(1);
         let by = i64::try_from(u128::from(of_spread) % earlier).unwrap_or_default();
@@ -232,7 +234,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     /// A plan that never comes to rest would go round as fast as it can, and may ask 1Password each time.
-    fn unless_in_a_circle(&mut self, key: &K, outcome: Outcome) -> Outcome {
+    fn unless_looping(&mut self, key: &K, outcome: Outcome) -> Outcome {
         if outcome != Outcome::Applied {
             self.applied.remove(key);
             return outcome;
@@ -268,8 +270,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 impl<K: Clone + Eq + Hash> Queue<K> {
     /// Whether nothing is left of any object.
     pub(super) fn holds_nothing(&self) -> bool {
-        let lines_are_empty = self.ready.values().all(Line::is_empty);
-        let maps_are_empty = self.asked.is_empty()
+        let lines_are_empty = self.ready.values().all(FairQueue::is_empty);
+        let maps_are_empty = self.queued.is_empty()
             && self.passing.is_empty()
             && self.wakes.is_empty()
             && self.due.is_empty()

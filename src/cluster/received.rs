@@ -17,7 +17,7 @@ use serde::de::{
 use serde::{Deserialize, de};
 
 use super::key::Key;
-use super::prune::{Keeps, Part, Watched};
+use super::metadata_filter::{MetadataFilter, Part, Watched};
 
 /// Labels that are kept of one object are no more than this together: the API server bounds none of them but each by itself, and whoever
 /// may label a namespace could label it a hundred thousand times. One that is labelled more is taken for unknown.
@@ -25,7 +25,7 @@ const LARGEST_TEXTS: usize = 16 * 1024;
 
 /// An object as it was told of.
 #[derive(Clone, Debug)]
-pub(super) struct Told<K> {
+pub(super) struct Received<K> {
     meta: ObjectMeta,
     content: Result<K, String>,
 }
@@ -38,7 +38,7 @@ pub(super) struct Undecodable {
     pub(super) why: String,
 }
 
-impl<K: Watched> Told<K> {
+impl<K: Watched> Received<K> {
     /// Whether it could be decoded.
     pub(super) fn is_decoded(&self) -> bool {
         self.content.is_ok()
@@ -64,7 +64,7 @@ impl<K: Watched> Told<K> {
 }
 
 /// Like the kind itself.
-impl<K: Watched> Resource for Told<K> {
+impl<K: Watched> Resource for Received<K> {
     type DynamicType = ();
     type Scope = K::Scope;
 
@@ -97,27 +97,27 @@ impl<K: Watched> Resource for Told<K> {
     }
 }
 
-impl<'de, K: Watched> Deserialize<'de> for Told<K> {
+impl<'de, K: Watched> Deserialize<'de> for Received<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ToldVisitor(PhantomData))
+        deserializer.deserialize_map(ReceivedVisitor(PhantomData))
     }
 }
 
-struct ToldVisitor<K>(PhantomData<K>);
+struct ReceivedVisitor<K>(PhantomData<K>);
 
-impl<'de, K: Watched> Visitor<'de> for ToldVisitor<K> {
-    type Value = Told<K>;
+impl<'de, K: Watched> Visitor<'de> for ReceivedVisitor<K> {
+    type Value = Received<K>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object of Kubernetes")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Told<K>, A::Error> {
-        let mut meta = MetaTold::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Received<K>, A::Error> {
+        let mut meta = MetaReceived::default();
         let mut rest = Vec::from(br#"{"metadata":{}"#);
         while let Some(member) = members.next_key::<String>()? {
             if member == "metadata" {
-                meta = members.next_value_seed(MetaSeed(K::KEEPS))?;
+                meta = members.next_value_seed(MetaSeed(K::FILTER))?;
             } else if K::metadata_api() {
                 members.next_value::<IgnoredAny>()?;
             } else {
@@ -128,12 +128,12 @@ impl<'de, K: Watched> Visitor<'de> for ToldVisitor<K> {
             }
         }
         rest.push(b'}');
-        let content = match meta.trouble {
-            Some(trouble) => Err(trouble),
+        let content = match meta.problem {
+            Some(problem) => Err(problem),
             None => serde_json::from_slice(&rest).map_err(in_short),
         };
         let meta = meta.meta;
-        Ok(Told { meta, content })
+        Ok(Received { meta, content })
     }
 }
 
@@ -156,31 +156,31 @@ fn in_short(error: serde_json::Error) -> String {
 
 /// Metadata, and what could not be read of it.
 #[derive(Default)]
-struct MetaTold {
+struct MetaReceived {
     meta: ObjectMeta,
-    trouble: Option<String>,
+    problem: Option<String>,
 }
 
-struct MetaSeed(Keeps);
+struct MetaSeed(MetadataFilter);
 
 impl<'de> DeserializeSeed<'de> for MetaSeed {
-    type Value = MetaTold;
+    type Value = MetaReceived;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<MetaTold, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<MetaReceived, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for MetaSeed {
-    type Value = MetaTold;
+    type Value = MetaReceived;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the metadata of an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<MetaTold, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<MetaReceived, A::Error> {
         let Self(keeps) = self;
-        let mut told = MetaTold::default();
+        let mut told = MetaReceived::default();
         while let Some(member) = members.next_key::<String>()? {
             match member.as_str() {
                 "name" => told.meta.name = members.next_value()?,
@@ -207,7 +207,7 @@ impl<'de> Visitor<'de> for MetaSeed {
                 "ownerReferences" if keeps.owners() => {
                     let mut owners: Vec<OwnerReference> =
                         members.next_value::<Option<_>>()?.unwrap_or_default();
-                    owners.retain(Keeps::keeps_owner);
+                    owners.retain(MetadataFilter::keeps_owner);
                     told.meta.owner_references = Some(owners).filter(|owners| !owners.is_empty());
                 }
                 _ => {
@@ -219,7 +219,7 @@ impl<'de> Visitor<'de> for MetaSeed {
     }
 }
 
-impl MetaTold {
+impl MetaReceived {
     /// The API server's own times.
     fn time(&mut self, member: &str, text: Option<String>) -> Option<Time> {
         match text?.parse() {
@@ -240,8 +240,8 @@ impl MetaTold {
         texts.filter(|texts| !texts.is_empty())
     }
 
-    fn doubt(&mut self, trouble: String) {
-        self.trouble.get_or_insert(trouble);
+    fn doubt(&mut self, problem: String) {
+        self.problem.get_or_insert(problem);
     }
 }
 
@@ -249,7 +249,7 @@ impl MetaTold {
 type Texts = BTreeMap<String, String>;
 
 /// Decodes those that are kept; `None` if they are too large.
-struct TextsSeed(Keeps, Part);
+struct TextsSeed(MetadataFilter, Part);
 
 impl<'de> DeserializeSeed<'de> for TextsSeed {
     type Value = Option<Texts>;
@@ -290,7 +290,7 @@ impl<'de> Visitor<'de> for TextsSeed {
 }
 
 #[cfg(test)]
-impl<K: Resource> From<K> for Told<K> {
+impl<K: Resource> From<K> for Received<K> {
     fn from(object: K) -> Self {
         Self {
             meta: object.meta().clone(),
@@ -303,7 +303,7 @@ impl<K: Resource> From<K> for Told<K> {
 mod tests {
     use super::*;
     use crate::api::AccessGrant;
-    use crate::cluster::SecretMark;
+    use crate::cluster::SecretMetadata;
     use k8s_openapi::api::core::v1::Namespace;
     use kube::ResourceExt as _;
     use kube::core::{ObjectList, PartialObjectMeta, WatchEvent};
@@ -341,7 +341,7 @@ mod tests {
         })
     }
 
-    fn told<K: Watched>(object: Value) -> Told<K> {
+    fn told<K: Watched>(object: Value) -> Received<K> {
         serde_json::from_value(object).expect("an object of Kubernetes")
     }
 
@@ -356,7 +356,7 @@ mod tests {
             .decoded()
             .expect("a grant");
         assert!(size(&grant.metadata) < 1_000, "{:?}", grant.metadata);
-        let secret = told::<SecretMark>(fat(&Value::Null))
+        let secret = told::<SecretMetadata>(fat(&Value::Null))
             .decoded()
             .expect("a Secret");
         assert!(size(&secret.metadata) < 1_000, "{:?}", secret.metadata);
@@ -402,7 +402,7 @@ mod tests {
             "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrantList", "metadata": { "resourceVersion": "9" },
             "items": [object("fine", request()), object("odd", json!({ "item": 7 })), undated],
         });
-        let list: ObjectList<Told<AccessGrant>> =
+        let list: ObjectList<Received<AccessGrant>> =
             serde_json::from_str(&list.to_string()).expect("a list");
         let read: Vec<_> = list
             .items
@@ -418,7 +418,7 @@ mod tests {
         assert_eq!(read, expected);
 
         let event = json!({ "type": "MODIFIED", "object": object("odd", json!({})) });
-        let event: WatchEvent<Told<AccessGrant>> =
+        let event: WatchEvent<Received<AccessGrant>> =
             serde_json::from_str(&event.to_string()).expect("an event");
         let WatchEvent::Modified(odd) = event else {
             panic!("{event:?}")

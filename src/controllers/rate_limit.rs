@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::runtime::{Clock, Line, Tasks};
+use crate::runtime::{Clock, FairQueue, Tasks};
 
 /// The purpose of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Order {
 /// The turns of one account, of which a limited number is taken at a time. Clones share the same
 /// turns.
 #[derive(Clone)]
-pub struct Turns(Arc<Shared>);
+pub struct RateLimiter(Arc<Shared>);
 
 struct Shared {
     queue: Mutex<Queue>,
@@ -31,33 +31,33 @@ struct Shared {
 }
 
 /// A turn, until it is dropped.
-pub struct Turn {
-    turns: Turns,
+pub struct RateLimitSlot {
+    turns: RateLimiter,
     is_used: bool,
 }
 
 struct Queue {
     free: usize,
     pace: Pace,
-    renewals: Line<InLine>,
-    first_links: Line<InLine>,
+    renewals: FairQueue<InLine>,
+    first_links: FairQueue<InLine>,
     /// The names of the callers in line.
     names: HashSet<String>,
 }
 
 struct InLine {
     name: String,
-    comes_up: Box<dyn FnOnce(Turn) + Send>,
+    comes_up: Box<dyn FnOnce(RateLimitSlot) + Send>,
 }
 
-impl Turns {
+impl RateLimiter {
     /// Allows this number at a time, without a limit per minute.
     pub fn new(at_a_time: usize, clock: Clock, tasks: Tasks) -> Self {
         let queue = Mutex::new(Queue {
             free: at_a_time,
             pace: Pace::default(),
-            renewals: Line::default(),
-            first_links: Line::default(),
+            renewals: FairQueue::default(),
+            first_links: FairQueue::default(),
             names: HashSet::new(),
         });
         Self(Arc::new(Shared {
@@ -79,8 +79,8 @@ impl Turns {
         order: Order,
         requester: &str,
         name: &str,
-        comes_up: impl FnOnce(Turn) + Send + 'static,
-    ) -> Option<Turn> {
+        comes_up: impl FnOnce(RateLimitSlot) + Send + 'static,
+    ) -> Option<RateLimitSlot> {
         let mut queue = self.lock();
         if queue.names.contains(name) {
             return None;
@@ -135,8 +135,8 @@ impl Turns {
         Some(next)
     }
 
-    fn turn(&self) -> Turn {
-        Turn {
+    fn turn(&self) -> RateLimitSlot {
+        RateLimitSlot {
             turns: self.clone(),
             is_used: false,
         }
@@ -147,14 +147,14 @@ impl Turns {
     }
 }
 
-impl Turn {
+impl RateLimitSlot {
     /// Marks the turn as used: it counts in its minute.
     pub fn note_used(&mut self) {
         self.is_used = true;
     }
 }
 
-impl Drop for Turn {
+impl Drop for RateLimitSlot {
     fn drop(&mut self) {
         let mut queue = self.turns.lock();
         queue.free += 1;
@@ -228,7 +228,12 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     /// A caller gets in line.
-    fn wait(turns: &Turns, order: Order, who: (&'static str, &'static str), to: &Sender<Given>) {
+    fn wait(
+        turns: &RateLimiter,
+        order: Order,
+        who: (&'static str, &'static str),
+        to: &Sender<Given>,
+    ) {
         let (requester, name) = who;
         let to = to.clone();
         let taken = turns.take(order, requester, name, move |turn| {
@@ -237,11 +242,11 @@ mod tests {
         assert!(taken.is_none(), "nothing is free");
     }
 
-    type Given = (&'static str, Turn);
+    type Given = (&'static str, RateLimitSlot);
 
-    fn turns(at_a_time: usize) -> (Turns, Supervisor) {
+    fn turns(at_a_time: usize) -> (RateLimiter, Supervisor) {
         let supervisor = Supervisor::new();
-        let turns = Turns::new(at_a_time, Clock::system(), supervisor.tasks());
+        let turns = RateLimiter::new(at_a_time, Clock::system(), supervisor.tasks());
         (turns, supervisor)
     }
 

@@ -24,7 +24,7 @@ const LONGEST_NAME: usize = 253;
 
 /// What is kept besides the names, versions and times that tell an object from others.
 #[derive(Clone, Copy, Debug)]
-pub struct Keeps {
+pub struct MetadataFilter {
     labels: Labels,
     annotations: &'static [&'static str],
     owners: bool,
@@ -45,7 +45,7 @@ pub(super) enum Part {
     Annotations,
 }
 
-impl Keeps {
+impl MetadataFilter {
     /// Of our own kinds.
     pub(super) const OURS: Self = Self {
         labels: Labels::These(&[]),
@@ -130,35 +130,35 @@ impl Keeps {
 /// A kind of whose metadata only so much is kept.
 pub trait Watched: Resource<DynamicType = ()> + DeserializeOwned {
     /// What is kept of its metadata.
-    const KEEPS: Keeps;
+    const FILTER: MetadataFilter;
 }
 
 impl Watched for OnePasswordIntegration {
-    const KEEPS: Keeps = Keeps::OURS;
+    const FILTER: MetadataFilter = MetadataFilter::OURS;
 }
 impl Watched for AccessFlow {
-    const KEEPS: Keeps = Keeps::OURS;
+    const FILTER: MetadataFilter = MetadataFilter::OURS;
 }
 impl Watched for AccessGrant {
-    const KEEPS: Keeps = Keeps::OURS;
+    const FILTER: MetadataFilter = MetadataFilter::OURS;
 }
 impl Watched for AccessDecision {
-    const KEEPS: Keeps = Keeps::OURS;
+    const FILTER: MetadataFilter = MetadataFilter::OURS;
 }
 impl Watched for AccessRecord {
-    const KEEPS: Keeps = Keeps::OURS;
+    const FILTER: MetadataFilter = MetadataFilter::OURS;
 }
 impl Watched for PartialObjectMeta<Secret> {
-    const KEEPS: Keeps = Keeps::SECRETS;
+    const FILTER: MetadataFilter = MetadataFilter::SECRETS;
 }
 impl Watched for PartialObjectMeta<Role> {
-    const KEEPS: Keeps = Keeps::SECRETS;
+    const FILTER: MetadataFilter = MetadataFilter::SECRETS;
 }
 impl Watched for PartialObjectMeta<RoleBinding> {
-    const KEEPS: Keeps = Keeps::SECRETS;
+    const FILTER: MetadataFilter = MetadataFilter::SECRETS;
 }
 impl Watched for PartialObjectMeta<Namespace> {
-    const KEEPS: Keeps = Keeps::NAMESPACES;
+    const FILTER: MetadataFilter = MetadataFilter::NAMESPACES;
 }
 
 #[cfg(test)]
@@ -199,7 +199,7 @@ mod tests {
         full(&json!({ "integration": { "name": "prod" }, "item": { "vault": "v", "item": "i" } }))
     }
 
-    fn kept(keeps: Keeps, mut object: impl Resource + Clone) -> Value {
+    fn kept(keeps: MetadataFilter, mut object: impl Resource + Clone) -> Value {
         keeps.prune(&mut object);
         serde_json::to_value(object.meta()).expect("JSON")
     }
@@ -219,7 +219,7 @@ mod tests {
     fn of_our_kinds_only_the_wish_for_the_next_link_is_kept() {
         let wish = json!({ "keyloan.dev/renew-requested-at": "2026-11-23T10:30:00Z" });
         assert_eq!(
-            kept(Keeps::OURS, grant()),
+            kept(MetadataFilter::OURS, grant()),
             with(&json!({ "annotations": wish }))
         );
     }
@@ -235,14 +235,14 @@ mod tests {
             "ownerReferences": [{ "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrant", "name": "o", "uid": "g" }],
         });
         let secret: Secret = full(&Value::Null);
-        assert_eq!(kept(Keeps::SECRETS, secret), with(&more));
+        assert_eq!(kept(MetadataFilter::SECRETS, secret), with(&more));
     }
 
     #[test]
     fn of_namespaces_all_labels_are_kept() {
         let mut namespace: Namespace = full(&Value::Null);
         let labels = namespace.labels().clone();
-        Keeps::NAMESPACES.prune(&mut namespace);
+        MetadataFilter::NAMESPACES.prune(&mut namespace);
         assert_eq!(*namespace.labels(), labels);
         assert!(namespace.annotations().is_empty());
     }
@@ -254,7 +254,7 @@ mod tests {
         grant
             .annotations_mut()
             .insert(RENEW_ANNOTATION.into(), long);
-        Keeps::OURS.prune(&mut grant);
+        MetadataFilter::OURS.prune(&mut grant);
         assert!(grant.annotations().is_empty());
     }
 }

@@ -13,17 +13,17 @@ use kube::api::ObjectMeta;
 
 use super::quotas::Quotas;
 use super::registry::Registry;
-use crate::cluster::{ApiError, Cluster, Key, Trouble};
+use crate::cluster::{ApiError, ApiErrorKind, Cluster, Key};
 use crate::runtime::Clock;
 
 /// The ConfigMap's name. It has one key.
-const KEPT: &str = "keyloan-usage";
+const KEPT: &str = "keyloan-quota_store";
 const COUNTS: &str = "counts.json";
 /// The minimum interval between writes while the operator runs.
 const AT_MOST_EVERY: Duration = Duration::from_secs(60);
 
 /// Keeps the counts in the cluster.
-pub struct Usage {
+pub struct QuotaStore {
     cluster: Arc<Cluster>,
     quotas: Quotas,
     /// The operator's own namespace; without it, nothing is stored.
@@ -33,7 +33,7 @@ pub struct Usage {
     leads: AtomicBool,
 }
 
-impl Usage {
+impl QuotaStore {
     /// Creates it for the counts of this registry.
     pub fn new(
         cluster: Arc<Cluster>,
@@ -52,7 +52,7 @@ impl Usage {
 
     /// Reads the counts that the previous leader stored. Unreadable counts start at zero: 1Password
     /// has the last word anyway.
-    pub async fn take_over(&self) {
+    pub async fn load(&self) {
         self.leads.store(true, Ordering::SeqCst);
         let Some(namespace) = &self.namespace else {
             return;
@@ -73,7 +73,7 @@ impl Usage {
     }
 
     /// Stores counts from now on.
-    pub async fn keep(&self) -> Infallible {
+    pub async fn run(&self) -> Infallible {
         loop {
             self.quotas.changed().await;
             if let Err(error) = self.store().await {
@@ -84,7 +84,7 @@ impl Usage {
     }
 
     /// Stores the last counts, if this operator leads.
-    pub async fn leave_behind(&self) {
+    pub async fn save_last(&self) {
         if self.leads.load(Ordering::SeqCst) && self.quotas.has_changed() {
             // Without this write, the last minute is missing.
             self.store().await.ok();
@@ -99,7 +99,7 @@ impl Usage {
         let text = text.map_err(|error| ApiError {
             verb: "write",
             object: format!("ConfigMap {namespace}/{KEPT}"),
-            trouble: Trouble::Invalid(error.to_string()),
+            kind: ApiErrorKind::Invalid(error.to_string()),
         })?;
         let object = ConfigMap {
             metadata: ObjectMeta {

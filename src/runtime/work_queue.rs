@@ -25,7 +25,7 @@ use queue::{AT_LEAST_EVERY, Queue};
 pub use pass::{Class, Outcome, Urgency};
 
 /// The objects of one controller that are to be looked at. Clones are the same queue.
-pub struct Passes<K>(Arc<Shared<K>>);
+pub struct WorkQueue<K>(Arc<Shared<K>>);
 
 struct Shared<K> {
     name: &'static str,
@@ -40,13 +40,13 @@ struct Shared<K> {
 #[error("a pass of the {0} controller panicked; where, the log says")]
 pub struct PassPanicked(&'static str);
 
-impl<K> Clone for Passes<K> {
+impl<K> Clone for WorkQueue<K> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> Passes<K> {
+impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> WorkQueue<K> {
     /// An empty queue of the controller of this name.
     pub fn new(name: &'static str, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let (queue, added) = (Mutex::new(Queue::new()), Notify::new());
@@ -61,28 +61,28 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> Passes<K> {
 
     /// Asks for a pass over this object, soon. Asking several times before the pass begins asks for one; asking before the passes
     /// [run](Self::run) for none.
-    pub fn ask(&self, key: K) {
-        self.lock().ask(key);
+    pub fn enqueue(&self, key: K) {
+        self.lock().enqueue(key);
         self.0.added.notify_one();
     }
 
     /// The same, for what was waited for and has come: it is not to wait behind those that have just come.
-    pub fn go_on(&self, key: K) {
-        self.lock().go_on(key);
+    pub fn resume(&self, key: K) {
+        self.lock().resume(key);
         self.0.added.notify_one();
     }
 
     /// For the pass over this object that is under way, when it begins to wait for something slow: from here on it takes no other's place.
     /// What it waits for has to be bounded by something else.
-    pub fn step_aside(&self, key: &K) {
-        self.lock().set_aside(key);
+    pub fn release_slot(&self, key: &K) {
+        self.lock().release_slot(key);
         self.0.added.notify_one();
     }
 
     /// For the pass over this object that is under way: waits until another one is asked for. What was asked for since the pass
     /// began counts, too; once each.
-    pub async fn asked_again(&self, key: &K) {
-        let told = self.lock().told(key);
+    pub async fn requeued(&self, key: &K) {
+        let told = self.lock().notify_of(key);
         match told {
             Some(told) => told.notified().await,
             None => std::future::pending().await,
@@ -104,7 +104,7 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> Passes<K> {
     {
         self.lock().classify = Some(Box::new(classify));
         // What comes while this is looked up is asked for already.
-        all().into_iter().for_each(|key| self.ask(key));
+        all().into_iter().for_each(|key| self.enqueue(key));
         let mut passing: JoinSet<(K, Outcome)> = JoinSet::new();
         let mut jumps = self.0.clock.jumps();
         loop {
@@ -122,7 +122,7 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> Passes<K> {
                 },
                 () = self.0.added.notified() => {}
                 () = tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()) => {}
-                Ok(()) = jumps.changed() => self.lock().ask_for_all_that_wait(),
+                Ok(()) = jumps.changed() => self.lock().enqueue_all_that_wait(),
             }
         }
     }
@@ -143,10 +143,10 @@ mod tests {
     use super::*;
     use tokio::sync::mpsc;
 
-    fn passes() -> (Passes<&'static str>, Clock) {
+    fn passes() -> (WorkQueue<&'static str>, Clock) {
         let clock = Clock::system();
         (
-            Passes::new("test", clock.clone(), Arc::new(Metrics::new())),
+            WorkQueue::new("test", clock.clone(), Arc::new(Metrics::new())),
             clock,
         )
     }
@@ -185,7 +185,7 @@ mod tests {
                 let (sender, heard) = (sender.clone(), heard.clone());
                 async move {
                     sender.send("begins").ok();
-                    heard.asked_again(&key).await;
+                    heard.requeued(&key).await;
                     sender.send("hears").ok();
                     Outcome::Waiting(None)
                 }
@@ -193,7 +193,7 @@ mod tests {
         ));
         assert_eq!(done.recv().await, Some("begins"));
         // Whether the pass is listening by now or not.
-        asking.ask("hung");
+        asking.enqueue("hung");
         assert_eq!(done.recv().await, Some("hears"));
         assert_eq!(done.recv().await, Some("begins"), "and is looked at again");
         running.abort();
@@ -222,7 +222,7 @@ mod tests {
     async fn who_waits_for_its_turn_gathers_nothing_and_begins_with_all_that_there_is() {
         let (passes, _) = passes();
         for key in ["gone", "there"] {
-            passes.ask(key);
+            passes.enqueue(key);
         }
         assert!(passes.lock().holds_nothing());
         let (sender, mut done) = mpsc::unbounded_channel();

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Whether a listing is running, and the callers to notify at its end.
 #[derive(Default)]
-pub struct Listing(Mutex<State>);
+pub struct SingleFlight(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -16,9 +16,9 @@ struct State {
 }
 
 /// A running listing, until it is dropped.
-pub struct UnderWay<'a>(&'a Listing);
+pub struct UnderWay<'a>(&'a SingleFlight);
 
-impl Listing {
+impl SingleFlight {
     /// Starts a listing. If one is running, `then` is called after it, once for each name.
     pub fn begin(&self, name: &str, then: impl FnOnce() + Send + 'static) -> Option<UnderWay<'_>> {
         let mut state = self.lock();
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn whoever_comes_during_a_listing_is_told_of_its_end_once() {
-        let (listing, (sender, told)) = (Listing::default(), channel());
+        let (listing, (sender, told)) = (SingleFlight::default(), channel());
         let tell = |name: &'static str| {
             let sender = sender.clone();
             move || sender.send(name).expect("somebody listens")

@@ -1,4 +1,4 @@
-//! One lane of an index: its objects in order, and what is counted of them, kept up so that no look counts thousands.
+//! One partition of an index: its objects in order, and what is counted of them, kept up so that no look counts thousands.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(super) struct Tally {
 
 /// What some objects come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Line {
+pub struct QueueCounts {
     /// At how many nobody has looked yet.
     pub new: u32,
     /// How many others there are.
@@ -31,7 +31,7 @@ pub struct Line {
     pub waiting: HashMap<u64, u32>,
 }
 
-impl Line {
+impl QueueCounts {
     fn add(&mut self, tally: Tally) {
         *self.counter(tally) += 1;
         if let Some(flow) = tally.waits_by {
@@ -60,21 +60,21 @@ impl Line {
     }
 }
 
-/// An object in its lane.
-pub(super) struct Placed<K> {
+/// An object in its partition.
+pub(super) struct Entry<K> {
     pub rank: Rank,
     pub key: Arc<Key>,
     pub tally: Tally,
     pub object: Arc<K>,
 }
 
-/// The lanes of one mark. Most marks have one object alone, which then takes no more than itself.
-pub(super) struct Lanes<K> {
-    only: Option<(String, Placed<K>)>,
-    more: BTreeMap<String, Lane<K>>,
+/// The partitions of one mark. Most marks have one object alone, which then takes no more than itself.
+pub(super) struct Partitions<K> {
+    only: Option<(String, Entry<K>)>,
+    more: BTreeMap<String, Partition<K>>,
 }
 
-impl<K> Default for Lanes<K> {
+impl<K> Default for Partitions<K> {
     fn default() -> Self {
         Self {
             only: None,
@@ -83,28 +83,28 @@ impl<K> Default for Lanes<K> {
     }
 }
 
-impl<K> Lanes<K> {
-    pub(super) fn insert(&mut self, lane: String, placed: Placed<K>) {
-        let is_same = |(of, only): &(String, Placed<K>)| {
-            *of == lane && only.rank == placed.rank && only.key == placed.key
+impl<K> Partitions<K> {
+    pub(super) fn insert(&mut self, partition: String, placed: Entry<K>) {
+        let is_same = |(of, only): &(String, Entry<K>)| {
+            *of == partition && only.rank == placed.rank && only.key == placed.key
         };
         let other = self.only.take().filter(|only| !is_same(only));
         if other.is_none() && self.more.is_empty() {
-            self.only = Some((lane, placed));
+            self.only = Some((partition, placed));
             return;
         }
-        for (lane, placed) in other.into_iter().chain([(lane, placed)]) {
-            self.more.entry(lane).or_default().insert(placed);
+        for (partition, placed) in other.into_iter().chain([(partition, placed)]) {
+            self.more.entry(partition).or_default().insert(placed);
         }
     }
 
-    pub(super) fn remove(&mut self, lane: &str, rank: Rank, key: &Arc<Key>) {
+    pub(super) fn remove(&mut self, partition: &str, rank: Rank, key: &Arc<Key>) {
         self.only
-            .take_if(|(of, only)| of == lane && only.rank == rank && only.key == *key);
-        if let Some(those) = self.more.get_mut(lane) {
+            .take_if(|(of, only)| of == partition && only.rank == rank && only.key == *key);
+        if let Some(those) = self.more.get_mut(partition) {
             those.remove(rank, key);
             if those.is_empty() {
-                self.more.remove(lane);
+                self.more.remove(partition);
             }
         }
     }
@@ -113,66 +113,71 @@ impl<K> Lanes<K> {
         self.only.is_none() && self.more.is_empty()
     }
 
-    /// Those of each lane from the oldest on.
+    /// Those of each partition from the oldest on.
     pub(super) fn objects(&self) -> impl Iterator<Item = &Arc<K>> {
         let only = self.only.iter().map(|(_, only)| &only.object);
-        only.chain(self.more.values().flat_map(Lane::objects))
+        only.chain(self.more.values().flat_map(Partition::objects))
     }
 
-    /// So many of each lane, the newest.
+    /// So many of each partition, the newest.
     pub(super) fn newest(&self, most: usize) -> impl Iterator<Item = &Arc<K>> {
         let only = self.only.iter().map(|(_, only)| &only.object).take(most);
         only.chain(
             self.more
                 .values()
-                .flat_map(move |lane| lane.objects().rev().take(most)),
+                .flat_map(move |partition| partition.objects().rev().take(most)),
         )
     }
 
-    /// The places that the loans of one lane take, and whose they are.
-    pub(super) fn places(&self, lane: &str) -> impl Iterator<Item = (&Key, u64, Place)> {
-        let only = self.only.iter().filter(move |(of, _)| of == lane);
+    /// The places that the loans of one partition take, and whose they are.
+    pub(super) fn places(&self, partition: &str) -> impl Iterator<Item = (&Key, u64, Place)> {
+        let only = self.only.iter().filter(move |(of, _)| of == partition);
         let only = only.map(|(_, only)| (&*only.key, only.tally));
-        let more = self.more.get(lane).into_iter();
-        let more = more.flat_map(|lane| lane.objects.iter());
+        let more = self.more.get(partition).into_iter();
+        let more = more.flat_map(|partition| partition.objects.iter());
         let more = more.map(|((_, key), (tally, _))| (&**key, *tally));
         only.chain(more)
             .filter_map(|(key, tally)| tally.place.map(|(flow, place)| (key, flow, place)))
     }
 
-    /// What the objects of one lane come to, those before this rank or all.
-    pub(super) fn line(&self, lane: &str, before: Option<&Rank>, visit: impl FnMut()) -> Line {
-        let mut line = Line::default();
-        let only = self.only.iter().filter(|(of, _)| of == lane);
+    /// What the objects of one partition come to, those before this rank or all.
+    pub(super) fn queue_counts(
+        &self,
+        partition: &str,
+        before: Option<&Rank>,
+        visit: impl FnMut(),
+    ) -> QueueCounts {
+        let mut counts = QueueCounts::default();
+        let only = self.only.iter().filter(|(of, _)| of == partition);
         for (_, only) in only.filter(|(_, only)| before.is_none_or(|rank| only.rank < *rank)) {
-            line.add(only.tally);
+            counts.add(only.tally);
         }
-        match (self.more.get(lane), before) {
-            (None, _) => line,
+        match (self.more.get(partition), before) {
+            (None, _) => counts,
             (Some(those), None) => those.all.clone(),
             (Some(those), Some(rank)) => those.before(rank, visit),
         }
     }
 }
 
-/// The objects of one lane.
-struct Lane<K> {
+/// The objects of one partition.
+struct Partition<K> {
     objects: BTreeMap<(Rank, Arc<Key>), (Tally, Arc<K>)>,
-    all: Line,
+    all: QueueCounts,
 }
 
-impl<K> Default for Lane<K> {
+impl<K> Default for Partition<K> {
     fn default() -> Self {
         Self {
             objects: BTreeMap::new(),
-            all: Line::default(),
+            all: QueueCounts::default(),
         }
     }
 }
 
-impl<K> Lane<K> {
-    fn insert(&mut self, placed: Placed<K>) {
-        let Placed {
+impl<K> Partition<K> {
+    fn insert(&mut self, placed: Entry<K>) {
+        let Entry {
             rank,
             key,
             tally,
@@ -201,8 +206,8 @@ impl<K> Lane<K> {
     }
 
     /// What those before this rank come to: counted from whichever end is nearer to it.
-    fn before(&self, rank: &Rank, mut visit: impl FnMut()) -> Line {
-        let (mut before, mut all_but_later) = (Line::default(), self.all.clone());
+    fn before(&self, rank: &Rank, mut visit: impl FnMut()) -> QueueCounts {
+        let (mut before, mut all_but_later) = (QueueCounts::default(), self.all.clone());
         let (mut oldest, mut newest) = (self.objects.iter(), self.objects.iter().rev());
         loop {
             visit();
@@ -222,7 +227,7 @@ impl<K> Lane<K> {
 mod tests {
     use super::*;
 
-    const LANE: &str = "lane";
+    const PARTITION: &str = "partition";
 
     fn rank(number: u32) -> Rank {
         (i64::from(number / 2), format!("{number:03}"))
@@ -240,8 +245,8 @@ mod tests {
         }
     }
 
-    fn placed(number: u32, tally: Tally) -> Placed<u32> {
-        Placed {
+    fn placed(number: u32, tally: Tally) -> Entry<u32> {
+        Entry {
             rank: rank(number),
             key: key(number),
             tally,
@@ -259,35 +264,35 @@ mod tests {
             place: Some((u64::from(number), place)),
             ..Tally::default()
         };
-        let told = |lanes: &Lanes<u32>, lane| -> Vec<_> {
-            let places = lanes.places(lane);
+        let told = |partitions: &Partitions<u32>, partition| -> Vec<_> {
+            let places = partitions.places(partition);
             places.map(|(key, flow, _)| (key.clone(), flow)).collect()
         };
-        let mut lanes = Lanes::default();
-        assert_eq!(told(&lanes, LANE), []);
-        lanes.insert(LANE.into(), placed(1, lent(1)));
-        assert_eq!(told(&lanes, LANE), [(Key::clone(&key(1)), 1)]);
-        assert_eq!(told(&lanes, "another"), []);
-        lanes.insert(LANE.into(), placed(2, lent(2)));
-        lanes.insert(LANE.into(), placed(3, Tally::default()));
-        lanes.insert("another".into(), placed(4, lent(4)));
+        let mut partitions = Partitions::default();
+        assert_eq!(told(&partitions, PARTITION), []);
+        partitions.insert(PARTITION.into(), placed(1, lent(1)));
+        assert_eq!(told(&partitions, PARTITION), [(Key::clone(&key(1)), 1)]);
+        assert_eq!(told(&partitions, "another"), []);
+        partitions.insert(PARTITION.into(), placed(2, lent(2)));
+        partitions.insert(PARTITION.into(), placed(3, Tally::default()));
+        partitions.insert("another".into(), placed(4, lent(4)));
         let both = [1, 2].map(|number| (Key::clone(&key(number)), u64::from(number)));
-        assert_eq!(told(&lanes, LANE), both);
-        assert_eq!(told(&lanes, "another").len(), 1);
+        assert_eq!(told(&partitions, PARTITION), both);
+        assert_eq!(told(&partitions, "another").len(), 1);
     }
 
-    fn lanes(numbers: impl IntoIterator<Item = u32>) -> Lanes<u32> {
-        let mut lanes = Lanes::default();
+    fn partitions(numbers: impl IntoIterator<Item = u32>) -> Partitions<u32> {
+        let mut partitions = Partitions::default();
         for number in numbers {
-            lanes.insert(LANE.into(), placed(number, tally(number)));
+            partitions.insert(PARTITION.into(), placed(number, tally(number)));
         }
-        lanes
+        partitions
     }
 
-    fn line(numbers: impl IntoIterator<Item = u32>) -> Line {
-        let mut line = Line::default();
-        numbers.into_iter().for_each(|n| line.add(tally(n)));
-        line
+    fn counts(numbers: impl IntoIterator<Item = u32>) -> QueueCounts {
+        let mut counts = QueueCounts::default();
+        numbers.into_iter().for_each(|n| counts.add(tally(n)));
+        counts
     }
 
     fn numbers<'a>(objects: impl Iterator<Item = &'a Arc<u32>>) -> Vec<u32> {
@@ -300,19 +305,25 @@ mod tests {
     #[case::two(2)]
     #[case::many(100)]
     fn what_is_before_a_rank_is_counted_from_the_nearer_end(#[case] count: u32) {
-        let lanes = lanes((0..count).rev());
+        let partitions = partitions((0..count).rev());
         for number in 0..=count {
             let mut visits = 0;
-            let before = lanes.line(LANE, Some(&rank(number)), || visits += 1);
-            assert_eq!(before, line(0..number), "before {number}");
+            let before = partitions.queue_counts(PARTITION, Some(&rank(number)), || visits += 1);
+            assert_eq!(before, counts(0..number), "before {number}");
             let nearer = number.min(count - number);
             assert!(visits <= nearer + 1, "{number}: {visits}");
         }
-        assert_eq!(lanes.line(LANE, None, || {}), line(0..count));
-        assert_eq!(lanes.line("other", None, || {}), Line::default());
-        assert_eq!(numbers(lanes.objects()), Vec::from_iter(0..count));
+        assert_eq!(
+            partitions.queue_counts(PARTITION, None, || {}),
+            counts(0..count)
+        );
+        assert_eq!(
+            partitions.queue_counts("other", None, || {}),
+            QueueCounts::default()
+        );
+        assert_eq!(numbers(partitions.objects()), Vec::from_iter(0..count));
         let newest = Vec::from_iter((0..count).rev().take(2));
-        assert_eq!(numbers(lanes.newest(2)), newest);
+        assert_eq!(numbers(partitions.newest(2)), newest);
     }
 
     #[rstest::rstest]
@@ -320,17 +331,23 @@ mod tests {
     #[case::two(2)]
     #[case::many(10)]
     fn what_leaves_or_changes_is_counted_no_more(#[case] count: u32) {
-        let mut lanes = lanes(0..count);
-        lanes.insert("other".into(), placed(0, tally(0)));
-        lanes.insert(LANE.into(), placed(0, tally(7)));
-        assert_eq!(lanes.line(LANE, None, || {}), line((1..count).chain([7])));
+        let mut partitions = partitions(0..count);
+        partitions.insert("other".into(), placed(0, tally(0)));
+        partitions.insert(PARTITION.into(), placed(0, tally(7)));
+        assert_eq!(
+            partitions.queue_counts(PARTITION, None, || {}),
+            counts((1..count).chain([7]))
+        );
         for number in (0..count).chain([0]) {
-            assert!(!lanes.is_empty());
-            lanes.remove(LANE, rank(number), &key(number));
+            assert!(!partitions.is_empty());
+            partitions.remove(PARTITION, rank(number), &key(number));
         }
-        assert_eq!(numbers(lanes.objects()), [0]);
-        assert_eq!(lanes.line(LANE, None, || {}), Line::default());
-        lanes.remove("other", rank(0), &key(0));
-        assert!(lanes.is_empty());
+        assert_eq!(numbers(partitions.objects()), [0]);
+        assert_eq!(
+            partitions.queue_counts(PARTITION, None, || {}),
+            QueueCounts::default()
+        );
+        partitions.remove("other", rank(0), &key(0));
+        assert!(partitions.is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// The merge patch that turns `from` into `to`; `None` if they are the same. Lists are replaced as a whole.
-pub(super) fn patch(from: &Value, to: &Value) -> Option<Value> {
+pub(super) fn between(from: &Value, to: &Value) -> Option<Value> {
     match (from, to) {
         _ if from == to => None,
         (Value::Object(from), Value::Object(to)) => {
@@ -13,7 +13,7 @@ pub(super) fn patch(from: &Value, to: &Value) -> Option<Value> {
             }
             for (key, value) in to {
                 let change = match from.get(key) {
-                    Some(before) => patch(before, value),
+                    Some(before) => between(before, value),
                     None => Some(value.clone()),
                 };
                 if let Some(change) = change {
@@ -44,6 +44,6 @@ mod tests {
         #[case] to: Value,
         #[case] expected: Option<Value>,
     ) {
-        assert_eq!(patch(&from, &to), expected);
+        assert_eq!(between(&from, &to), expected);
     }
 }

@@ -11,21 +11,21 @@ pub type IsHistory<K> = Box<dyn Fn(&K) -> Option<Timestamp> + Send + Sync>;
 
 /// The objects. There may be a hundred thousand, so each takes a few dozen bytes: their names are uids.
 #[derive(Default)]
-pub(super) struct Shelf(HashMap<String, HashMap<u128, Put>>);
+pub(super) struct Archive(HashMap<String, HashMap<u128, Archived>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Put {
+struct Archived {
     version: u64,
     until: i64,
 }
 
-impl Shelf {
+impl Archive {
     /// Puts an object on it as of this version; says whether it is one that can be put there.
     pub(super) fn put(&mut self, key: &Key, version: u128, until: Timestamp) -> bool {
         let (Some(number), Ok(version)) = (number(&key.name), u64::try_from(version)) else {
             return false;
         };
-        let put = Put {
+        let put = Archived {
             version,
             until: until.as_second(),
         };
@@ -122,16 +122,16 @@ mod tests {
 
     #[test]
     fn what_is_put_on_it_is_there_until_its_time_or_until_it_is_removed() {
-        let mut shelf = Shelf::default();
+        let mut archive = Archive::default();
         let key = |n: u8| Key::new("keyloan", name(n.into()));
         let at = |second| Timestamp::from_second(second).expect("in range");
-        assert!(shelf.put(&key(1), 7, at(100)) && shelf.put(&key(2), 8, at(200)));
-        assert!(!shelf.put(&Key::new("keyloan", "by-hand"), 9, at(100)));
-        assert_eq!(shelf.version(&key(1)), Some(7));
-        assert_eq!(shelf.version(&Key::new("other", name(1))), None);
-        assert_eq!(shelf.due(at(99)), []);
-        assert_eq!(shelf.due(at(100)), [key(1)]);
-        assert!(shelf.remove(&key(1)) && !shelf.remove(&key(1)));
-        assert_eq!(shelf.len(), 1);
+        assert!(archive.put(&key(1), 7, at(100)) && archive.put(&key(2), 8, at(200)));
+        assert!(!archive.put(&Key::new("keyloan", "by-hand"), 9, at(100)));
+        assert_eq!(archive.version(&key(1)), Some(7));
+        assert_eq!(archive.version(&Key::new("other", name(1))), None);
+        assert_eq!(archive.due(at(99)), []);
+        assert_eq!(archive.due(at(100)), [key(1)]);
+        assert!(archive.remove(&key(1)) && !archive.remove(&key(1)));
+        assert_eq!(archive.len(), 1);
     }
 }

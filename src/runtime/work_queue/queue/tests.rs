@@ -27,10 +27,10 @@ fn at(seconds: i64) -> Timestamp {
 #[test]
 fn asking_twice_is_one_pass_and_asking_during_a_pass_is_another_one_after_it() {
     let mut queue = queue();
-    queue.ask("a");
-    queue.ask("a");
+    queue.enqueue("a");
+    queue.enqueue("a");
     assert_eq!(queue.take(at(0)).0, ["a"]);
-    queue.ask("a");
+    queue.enqueue("a");
     assert!(queue.take(at(0)).0.is_empty(), "never twice at a time");
     queue.end("a", Outcome::Waiting(None), at(0));
     assert_eq!(queue.take(at(0)).0, ["a"]);
@@ -44,7 +44,7 @@ fn a_pass_that_waits_is_repeated_when_it_is_time_and_after_ten_minutes_at_the_la
         ("late", Some(at(9_999))),
         ("open", None),
     ] {
-        queue.ask(key);
+        queue.enqueue(key);
         queue.take(at(0));
         queue.end(key, Outcome::Waiting(until), at(0));
     }
@@ -65,7 +65,7 @@ fn failures_are_repeated_ever_more_slowly_until_one_succeeds() {
         .into_iter()
         .chain([Outcome::Waiting(Some(at(0)))])
     {
-        queue.ask("a");
+        queue.enqueue("a");
         queue.take(now);
         queue.end("a", outcome, now);
         let next = queue.wakes["a"].at;
@@ -79,18 +79,18 @@ fn failures_are_repeated_ever_more_slowly_until_one_succeeds() {
 #[test]
 fn what_is_gone_is_forgotten_entirely() {
     let mut queue = queue();
-    queue.ask("a");
+    queue.enqueue("a");
     queue.take(at(0));
     queue.end("a", Outcome::Gone, at(0));
     assert_eq!(queue.take(at(1_000_000)), (vec![], None));
-    queue.ask_for_all_that_wait();
+    queue.enqueue_all_that_wait();
     assert!(queue.holds_nothing());
 }
 
 #[test]
 fn a_plan_that_never_comes_to_rest_is_slowed_down() {
     let mut queue = queue();
-    queue.ask("a");
+    queue.enqueue("a");
     let mut passes = 0;
     while passes < 1000 && !queue.take(at(0)).0.is_empty() {
         passes += 1;
@@ -99,7 +99,7 @@ fn a_plan_that_never_comes_to_rest_is_slowed_down() {
     assert_eq!(passes, MOST_IN_A_ROW + 1);
     assert_eq!(queue.take(at(1)).0, ["a"], "it is tried again later");
     queue.end("a", Outcome::Waiting(None), at(1));
-    queue.ask("a");
+    queue.enqueue("a");
     queue.take(at(1));
     queue.end("a", Outcome::Applied, at(1));
     assert_eq!(
@@ -113,7 +113,7 @@ fn a_plan_that_never_comes_to_rest_is_slowed_down() {
 fn what_need_not_be_on_time_is_never_all_due_at_once() {
     let mut queue = classified(|_: &usize| Class::of(Urgency::Request));
     for n in 0..1000 {
-        queue.ask(n);
+        queue.enqueue(n);
         queue.take(at(0));
         queue.end(n, Outcome::Waiting(None), at(0));
     }
@@ -147,7 +147,7 @@ fn by_name(key: &&'static str) -> Class {
 fn the_most_urgent_begins_first_and_requests_go_round_by_owner() {
     let mut queue = classified(by_name);
     for key in ["rm1", "rm2", "rm3", "ra1", "na1", "ha1", "ea1"] {
-        queue.ask(key);
+        queue.enqueue(key);
     }
     let begun = queue.take(at(0)).0;
     assert_eq!(begun, ["ea1", "ha1", "na1", "rm1", "ra1", "rm2", "rm3"]);
@@ -159,14 +159,14 @@ fn only_so_many_pass_at_a_time_and_what_cannot_wait_has_places_of_its_own() {
         0..100 => Class::of(Urgency::Request),
         _ => Class::of(Urgency::Ending),
     });
-    (0..50).for_each(|n| queue.ask(n));
+    (0..50).for_each(|n| queue.enqueue(n));
     assert_eq!(queue.take(at(0)).0, Vec::from_iter(0..AT_A_TIME));
-    (100..150).for_each(|n| queue.ask(n));
+    (100..150).for_each(|n| queue.enqueue(n));
     let urgent = Vec::from_iter(100..100 + URGENT_AT_A_TIME);
     assert_eq!(queue.take(at(0)).0, urgent);
     // Who waits for something slow gives its place away, once.
-    queue.set_aside(&100);
-    queue.set_aside(&100);
+    queue.release_slot(&100);
+    queue.release_slot(&100);
     assert_eq!(queue.take(at(0)).0, [100 + URGENT_AT_A_TIME]);
     queue.end(100, Outcome::Waiting(None), at(0));
     assert!(queue.take(at(0)).0.is_empty());
@@ -183,9 +183,9 @@ fn what_becomes_more_urgent_does_not_wait_in_its_line_and_has_one_pass() {
         (7, true) => Class::of(Urgency::Ending),
         _ => Class::of(Urgency::Request),
     });
-    (0..100).for_each(|n| queue.ask(n));
+    (0..100).for_each(|n| queue.enqueue(n));
     is_over.store(true, Ordering::Relaxed);
-    queue.ask(7);
+    queue.enqueue(7);
     let mut begun = Vec::new();
     loop {
         let now = queue.take(at(0)).0;
@@ -244,7 +244,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Ask(n) => {
-                    queue.ask(n);
+                    queue.enqueue(n);
                     wanted.insert(n);
                 }
                 Step::Take => {
@@ -254,7 +254,7 @@ proptest! {
                     }
                 }
                 Step::Aside(n) => {
-                    queue.set_aside(&n);
+                    queue.release_slot(&n);
                     passing.entry(n).and_modify(|aside| *aside = true);
                 }
                 Step::End(n, outcome) if passing.remove(&n).is_some() => {
@@ -292,14 +292,14 @@ proptest! {
             urgency: Urgency::Request,
             owner: if *n < 1_000 { "quiet" } else { "busy" }.to_owned(),
         });
-        (1_000..1_000 + busy).for_each(|n| queue.ask(n));
-        (0..others).for_each(|n| queue.ask(n));
+        (1_000..1_000 + busy).for_each(|n| queue.enqueue(n));
+        (0..others).for_each(|n| queue.enqueue(n));
         let mut left: HashSet<_> = (0..others).collect();
         for _ in 0..2 * others + 2 {
             for n in queue.take(at(0)).0 {
                 left.remove(&n);
                 if n >= 1_000 {
-                    queue.ask(n);
+                    queue.enqueue(n);
                 }
                 queue.end(n, Outcome::Waiting(None), at(0));
             }

@@ -14,18 +14,18 @@ use crate::onepassword::{NoAnswer, Unreached};
 const LONGEST: usize = 300;
 
 /// The reason why nothing came back, and the network's explanation.
-pub(super) struct Silence {
+pub(super) struct NoResponse {
     pub(super) why: NoAnswer,
     pub(super) cause: Option<Arc<str>>,
 }
 
-impl From<NoAnswer> for Silence {
+impl From<NoAnswer> for NoResponse {
     fn from(why: NoAnswer) -> Self {
         Self { why, cause: None }
     }
 }
 
-impl Silence {
+impl NoResponse {
     /// The reason why a request had no answer.
     pub(super) fn of(error: &reqwest::Error) -> Self {
         if !error.is_connect() {

@@ -4,12 +4,12 @@ use std::collections::{HashMap, VecDeque};
 
 /// What waits, each thing its owner's. Each owner's own comes first in, first out.
 #[derive(Debug)]
-pub struct Line<T> {
+pub struct FairQueue<T> {
     owners: VecDeque<String>,
     waiting: HashMap<String, VecDeque<T>>,
 }
 
-impl<T> Default for Line<T> {
+impl<T> Default for FairQueue<T> {
     fn default() -> Self {
         Self {
             owners: VecDeque::new(),
@@ -18,7 +18,7 @@ impl<T> Default for Line<T> {
     }
 }
 
-impl<T> Line<T> {
+impl<T> FairQueue<T> {
     /// Puts something at the end of what its owner has in the line.
     pub fn push(&mut self, owner: &str, what: T) {
         match self.waiting.get_mut(owner) {
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn turns_go_round_by_owner_and_nothing_is_kept_of_who_has_left() {
-        let mut line = Line::default();
+        let mut line = FairQueue::default();
         for (owner, what) in [
             ("mallory", "m1"),
             ("mallory", "m2"),
