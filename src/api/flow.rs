@@ -117,13 +117,13 @@ pub enum FromNamespaces {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemSelection {
-    /// Selectors of which at least one has to match, 1 to 50.
+    /// 1 to 50 selectors. At least one of them has to match an item.
     #[schemars(length(min = 1, max = 50))]
     pub include: Vec<ItemSelector>,
-    /// Selectors of which none may match, at most 50. They compare vaults, titles and tags without
-    /// regard to case, Unicode form and runs of white space. While one of them names a vault that
-    /// the integration does not lend from, the flow lends nothing, because items that the selector
-    /// is meant to exclude could be lent.
+    /// At most 50 selectors. None of them may match an item. They compare vaults, titles and tags
+    /// without regard to case, Unicode form and runs of white space. While one of them names a
+    /// vault that the integration does not lend from, the flow lends nothing, because items that
+    /// the selector is meant to exclude could be lent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub exclude: Vec<ItemSelector>,
@@ -144,7 +144,7 @@ pub struct ItemSelector {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub titles: Vec<TitlePattern>,
-    /// Tags, of which the item has at least one; at most 50 entries. Default: any tags.
+    /// At most 50 tags. The item has at least one of them. Default: any tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub tags: Vec<Tag>,
