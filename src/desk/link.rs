@@ -5,7 +5,7 @@ use kube::ResourceExt as _;
 
 use crate::api::{ACTIVE, AccessGrant, Renewal, Time};
 use crate::plan::links::RENEWAL_MARGIN;
-use crate::plan::reasons::grant as reasons;
+use crate::plan::reasons::GrantReason;
 
 use super::action::{Action, Refusal};
 use super::standing::{condition, holds, is_over, where_it_is};
@@ -45,10 +45,13 @@ pub fn next(grant: &AccessGrant, now: Timestamp) -> Next {
     };
     let terms = status.terms.as_ref();
     let renews = terms.is_some_and(|t| !t.view_once && t.renewal == Renewal::OnRequest);
-    let reason = condition(grant, ACTIVE).map_or("", |c| c.reason.as_str());
+    let reason = condition(grant, ACTIVE).and_then(GrantReason::of);
     let Some(link) = &status.link else {
         // Somebody deleted its Secret; or the operator is at work.
-        let again = [reasons::LINK_SECRET_MISSING, reasons::LINKS_LOST].contains(&reason);
+        let again = matches!(
+            reason,
+            Some(GrantReason::LinkSecretMissing | GrantReason::LinksLost)
+        );
         return match renews && again {
             true => Next::Renew { at: now },
             false => Next::Wait { after: 0 },
@@ -65,12 +68,10 @@ pub fn next(grant: &AccessGrant, now: Timestamp) -> Next {
             false => Next::Print,
         };
     }
-    let can_be_asked_for = [
-        reasons::LINK_ENDED,
-        reasons::LINKS_LOST,
-        reasons::LINK_ISSUED,
-    ]
-    .contains(&reason);
+    let can_be_asked_for = matches!(
+        reason,
+        Some(GrantReason::LinkEnded | GrantReason::LinksLost | GrantReason::LinkIssued)
+    );
     match renews && can_be_asked_for {
         true => Next::Renew { at: now.max(end) },
         false => Next::Wait {
@@ -106,13 +107,14 @@ pub fn arrived(grant: &AccessGrant, after: u32, known: Option<&str>) -> Option<A
         return Some(Arrival::Link(Box::new(grant.clone())));
     }
     let condition = condition(grant, ACTIVE)?;
-    let stopped = [
-        reasons::RENEWAL_STOPPED,
-        reasons::NO_TIME_LEFT,
-        reasons::LINK_SECRET_TAKEN,
-        reasons::LINKS_LOST,
-    ];
-    let news = stopped.contains(&condition.reason.as_str()) && known != Some(&condition.reason);
+    let stopped = matches!(
+        GrantReason::of(condition)?,
+        GrantReason::RenewalStopped
+            | GrantReason::NoTimeForAnotherLink
+            | GrantReason::LinkSecretTaken
+            | GrantReason::LinksLost
+    );
+    let news = stopped && known != Some(&condition.reason);
     news.then(|| {
         Arrival::Stopped(Refusal::new(format!(
             "{} gets no other link: {}",
@@ -213,7 +215,7 @@ mod tests {
             &mut grant,
             ACTIVE,
             false,
-            reasons::LINK_ENDED,
+            GrantReason::LinkEnded.as_str(),
             "the link has ended",
         );
         let end = at("2026-11-24T11:30:00Z");
@@ -228,7 +230,7 @@ mod tests {
             &mut grant,
             ACTIVE,
             false,
-            reasons::LINK_SECRET_MISSING,
+            GrantReason::LinkSecretMissing.as_str(),
             "deleted",
         );
         let now = samples::present();
@@ -259,7 +261,7 @@ mod tests {
             &mut grant,
             ACTIVE,
             false,
-            reasons::RENEWAL_STOPPED,
+            GrantReason::RenewalStopped.as_str(),
             "the flow is suspended",
         );
         assert_eq!(
@@ -272,7 +274,13 @@ mod tests {
     fn a_link_that_has_ended_is_not_printed() {
         let mut grant = samples::active();
         let (message, late) = ("the loan ends too soon", at("2026-11-24T13:45:00Z"));
-        samples::say(&mut grant, ACTIVE, false, reasons::NO_TIME_LEFT, message);
+        samples::say(
+            &mut grant,
+            ACTIVE,
+            false,
+            GrantReason::NoTimeForAnotherLink.as_str(),
+            message,
+        );
         assert_eq!(next(&grant, late), Next::Wait { after: 1 });
         assert!(stopped(&grant).ends_with(message));
     }
@@ -284,13 +292,16 @@ mod tests {
             &mut grant,
             ACTIVE,
             false,
-            reasons::LINKS_LOST,
+            GrantReason::LinksLost.as_str(),
             "three were lost",
         );
         assert!(matches!(
             next(&grant, samples::present()),
             Next::Renew { .. }
         ));
-        assert_eq!(arrived(&grant, 1, Some(reasons::LINKS_LOST)), None);
+        assert_eq!(
+            arrived(&grant, 1, Some(GrantReason::LinksLost.as_str())),
+            None
+        );
     }
 }

@@ -27,18 +27,29 @@ impl<'a> Conditions<'a> {
     }
 
     /// Sets whether a condition holds, the reason, and what to do. The last call for a type wins.
-    pub fn say(&mut self, type_: &str, holds: bool, reason: &str, message: impl Into<String>) {
+    pub fn say(
+        &mut self,
+        type_: &str,
+        holds: bool,
+        reason: impl AsRef<str>,
+        message: impl Into<String>,
+    ) {
         self.put(
             type_,
             if holds { "True" } else { "False" },
-            reason,
+            reason.as_ref(),
             message.into(),
         );
     }
 
     /// Sets a condition to unknown, with the reason.
-    pub fn say_unknown(&mut self, type_: &str, reason: &str, message: impl Into<String>) {
-        self.put(type_, "Unknown", reason, message.into());
+    pub fn say_unknown(
+        &mut self,
+        type_: &str,
+        reason: impl AsRef<str>,
+        message: impl Into<String>,
+    ) {
+        self.put(type_, "Unknown", reason.as_ref(), message.into());
     }
 
     /// Repeats a previous condition of the same generation.

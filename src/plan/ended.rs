@@ -10,7 +10,7 @@ use super::approval;
 use super::effect::{Effect, Plan};
 use super::leftover::Leftover;
 use super::observed::Observed;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::record::is_of_a_loan;
 use super::status;
 use super::terms::Agreement;
@@ -44,7 +44,7 @@ pub fn is_settled(grant: &AccessGrant, decisions: &[Arc<AccessDecision>], now: T
     let link_stays = status
         .conditions
         .iter()
-        .any(|c| c.type_ == STALLED && c.reason == reasons::LINK_SECRET_STAYS);
+        .any(|c| c.type_ == STALLED && c.reason == GrantReason::LinkSecretStays);
     status.phase == Some(Phase::Ended)
         && status.ended_at.is_some()
         && is_over

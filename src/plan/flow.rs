@@ -14,7 +14,7 @@ use crate::api::{
 use super::alike::Alike;
 use super::items::{item_matches, missing_exclude};
 use super::observed::{Observed, Usage};
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::selection::{is_among, namespace_matches};
 use super::terms::{Agreement, Objection, Subject, agree};
 use super::timeframe::{Opening, opening};
@@ -59,7 +59,7 @@ pub fn misspelt_for(
             "{}; have one of the two spellings corrected",
             alike.compared()
         );
-        Some(not_chosen(flow, &Objection::new(reasons::NO_FLOW, why)))
+        Some(not_chosen(flow, &Objection::new(GrantReason::NoFlow, why)))
     });
     misspelt.take(SHOWN).collect()
 }
@@ -106,7 +106,7 @@ pub fn choose(
                     "flow {:?} covers the request and takes precedence",
                     name(flow)
                 );
-                let spare = Objection::new(reasons::FLOW_CHOSEN, message);
+                let spare = Objection::new(GrantReason::FlowChosen, message);
                 let later = flows.iter().skip(index + 1);
                 considered.extend(later.map(|later| not_chosen(later, &spare)));
                 considered.truncate(SHOWN);
@@ -128,7 +128,7 @@ pub fn choose(
     }
     let none = || {
         Objection::new(
-            reasons::NO_FLOW,
+            GrantReason::NoFlow,
             "no flow lets you request items from this namespace",
         )
     };
@@ -143,7 +143,7 @@ pub fn choose(
 pub fn full_for(status: &AccessGrantStatus) -> Option<Vec<&str>> {
     let considered = &status.considered_flows;
     let is_full = |flow: &&ConsideredFlow| {
-        let said = flow.reason.strip_prefix(reasons::LIMIT_REACHED);
+        let said = flow.reason.strip_prefix(GrantReason::LimitReached.as_str());
         said.is_some_and(|rest| rest.starts_with(':'))
     };
     let full = considered.iter().filter(is_full);
@@ -162,9 +162,9 @@ fn not_chosen(flow: &AccessFlow, why: &Objection) -> ConsideredFlow {
 /// final refusal.
 fn closeness(lends: bool, objection: &Objection) -> u8 {
     match objection.reason {
-        reasons::NO_FLOW_COVERS => u8::from(lends),
-        reasons::LIMIT_REACHED => 4,
-        reasons::OUTSIDE_TIMEFRAME => 3,
+        GrantReason::NoFlowCoversRequest => u8::from(lends),
+        GrantReason::LimitReached => 4,
+        GrantReason::OutsideTimeframe => 3,
         _ => 2,
     }
 }
@@ -181,16 +181,19 @@ fn covers(
 ) -> Result<Agreement, Objection> {
     let reject = |reason, message: String| Err(Objection { reason, message });
     if flow.spec.suspend {
-        return reject(reasons::NO_FLOW_COVERS, "the flow is suspended".into());
+        return reject(
+            GrantReason::NoFlowCoversRequest,
+            "the flow is suspended".into(),
+        );
     }
     if !item_matches(&flow.spec.items, subject.vault, subject.item) {
         return reject(
-            reasons::NO_FLOW_COVERS,
+            GrantReason::NoFlowCoversRequest,
             "the flow does not lend this item".into(),
         );
     }
     if let Some(why) = too_few_approvals(flow, subject.integration) {
-        return reject(reasons::NO_FLOW_COVERS, why);
+        return reject(GrantReason::NoFlowCoversRequest, why);
     }
     let integration = seen.integration.as_ref();
     let inventory = integration.and_then(|integration| integration.inventory.as_ref());
@@ -199,7 +202,7 @@ fn covers(
         let message = "one of the flow's exclude rules names a vault that the integration does not \
                        lend from, so the flow lends nothing until the rule is corrected; contact \
                        the flow's maintainer";
-        return reject(reasons::NO_FLOW_COVERS, message.into());
+        return reject(GrantReason::NoFlowCoversRequest, message.into());
     }
     let agreement = agree(subject, flow)?;
     if let Some(frame) = &flow.spec.timeframe {
@@ -208,17 +211,17 @@ fn covers(
             Opening::Closed { opens: Some(opens) } => {
                 let message =
                     format!("the flow's timeframe is closed until {opens:.0}; request again then");
-                return reject(reasons::OUTSIDE_TIMEFRAME, message);
+                return reject(GrantReason::OutsideTimeframe, message);
             }
             Opening::Closed { opens: None } => {
                 return reject(
-                    reasons::OUTSIDE_TIMEFRAME,
+                    GrantReason::OutsideTimeframe,
                     "the flow's timeframe never opens".into(),
                 );
             }
             Opening::Invalid(why) => {
                 return reject(
-                    reasons::NO_FLOW_COVERS,
+                    GrantReason::NoFlowCoversRequest,
                     format!("the flow's timeframe is invalid: {why}"),
                 );
             }
@@ -231,7 +234,7 @@ fn covers(
         .and_then(|uid| seen.usage.get(uid));
     let usage = usage.copied().unwrap_or_default();
     match over_limit(flow.spec.limits, usage, now) {
-        Some(message) => reject(reasons::LIMIT_REACHED, message),
+        Some(message) => reject(GrantReason::LimitReached, message),
         None => Ok(agreement),
     }
 }

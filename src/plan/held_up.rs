@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::api::{AccessGrant, ConsideredFlow, CountedDecision, Decision, IgnoredDecision, Phase};
 
 use super::effect::Plan;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::resolve::{Hold, Kind};
 use super::status::{self, Approved, RequestState};
 use super::terms::Agreement;
@@ -39,7 +39,7 @@ pub(super) fn waiting(
         phase: Phase::Pending,
         accepted: Ok(()),
         approved,
-        not_active: (reasons::NOT_APPROVED, UNAPPROVED.into()),
+        not_active: (GrantReason::NotApproved, UNAPPROVED.into()),
         stalled: false,
         considered: covered.considered,
         agreement: Some(&covered.agreement),
@@ -57,8 +57,8 @@ pub(super) fn denied(
     now: Timestamp,
 ) -> Plan {
     let (reason, what) = match decision.decision {
-        Decision::Revoke => (reasons::REVOKED, "withdrawn"),
-        Decision::Deny | Decision::Approve => (reasons::DENIED, "denied"),
+        Decision::Revoke => (GrantReason::Revoked, "withdrawn"),
+        Decision::Deny | Decision::Approve => (GrantReason::Denied, "denied"),
     };
     let why = decision.reason.as_ref();
     let why = why.map_or(String::new(), |why| format!(": {why}"));
@@ -103,9 +103,9 @@ pub(super) fn lapse(
 ) -> Plan {
     let state = RequestState {
         phase: Phase::Lapsed,
-        accepted: Err((reasons::LAPSED, message)),
+        accepted: Err((GrantReason::Lapsed, message)),
         approved,
-        not_active: (reasons::NOT_STARTED, NOT_GRANTED.into()),
+        not_active: (GrantReason::NotStarted, NOT_GRANTED.into()),
         stalled: true,
         considered: covered.considered,
         agreement: Some(&covered.agreement),
@@ -144,8 +144,8 @@ pub(super) fn held(
     let state = RequestState {
         phase,
         accepted: Err((hold.reason, hold.message)),
-        approved: Approved::No(reasons::NOT_APPROVED, unapproved.into()),
-        not_active: (reasons::NOT_STARTED, NOT_GRANTED.into()),
+        approved: Approved::No(GrantReason::NotApproved, unapproved.into()),
+        not_active: (GrantReason::NotStarted, NOT_GRANTED.into()),
         stalled: hold.kind != Kind::Waits,
         considered,
         agreement: None,

@@ -12,7 +12,7 @@ use super::flow::open_to;
 use super::observed::Observed;
 use super::over::final_since;
 use super::patience::later;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::resolve::{Hold, Kind};
 
 /// For each request of a requester that may wait for approval, this many may wait in line.
@@ -50,7 +50,7 @@ impl Standing {
             return Self::Gone;
         }
         let mut accepted = status.conditions.iter().filter(|c| c.type_ == ACCEPTED);
-        let no_place = accepted.any(|c| c.reason == reasons::LIMIT_REACHED);
+        let no_place = accepted.any(|c| c.reason == GrantReason::LimitReached);
         let is_on_its_way = matches!(phase, Phase::Pending | Phase::Issuing);
         match is_on_its_way && status.terms.is_some() && !no_place {
             true => Self::HasPlace,
@@ -88,7 +88,7 @@ pub(super) fn room(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Room
             "you already have {most} or more pending requests, five times the number that may wait \
              for approval: delete those that you do not need, then request again"
         );
-        let hold = Hold::new(Kind::Final, reasons::TOO_MANY_REQUESTS, message);
+        let hold = Hold::new(Kind::Final, GrantReason::TooManyRequests, message);
         return Room::None(hold);
     }
     let before = ahead.in_line.saturating_add(ahead.new);

@@ -14,7 +14,7 @@ use super::links::{Links, end_of};
 use super::next_link::{Next, is_here, next_link, no_place};
 use super::observed::{LinkSeen, Observed};
 use super::people::{first_blocked, is_blocked};
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::retry::Failure;
 use super::status::{self, LoanState};
 use super::terms::Agreement;
@@ -208,7 +208,7 @@ fn state(
     let active = match (current, opens) {
         (Some(_), Some(_)) if here => Ok(()),
         (Some(_), Some(_)) => Err(hindered.unwrap_or((
-            reasons::LINK_SECRET_MISSING,
+            GrantReason::LinkSecretMissing,
             format!(
                 "somebody deleted the Secret with the link; request another link with the \
                      annotation {RENEW_ANNOTATION}"
@@ -216,22 +216,23 @@ fn state(
         ))),
         (Some(_), None) => Err(hindered.unwrap_or_else(|| match links.lifetime(now) {
             Some(_) => (
-                reasons::LINK_ENDED,
+                GrantReason::LinkEnded,
                 format!(
                     "the link has ended; request the next one with the annotation \
                          {RENEW_ANNOTATION}"
                 ),
             ),
             None => (
-                reasons::NO_TIME_LEFT,
+                GrantReason::NoTimeForAnotherLink,
                 "the link has ended, and too little time remains for \
                  another one"
                     .into(),
             ),
         })),
-        (None, _) => {
-            Err(hindered.unwrap_or((reasons::ISSUING, "the first link is being issued".into())))
-        }
+        (None, _) => Err(hindered.unwrap_or((
+            GrantReason::Issuing,
+            "the first link is being issued".into(),
+        ))),
     };
     LoanState {
         unconfirmed: word.refuted(),

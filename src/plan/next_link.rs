@@ -9,7 +9,7 @@ use super::first_link::gives_up_at;
 use super::leftover::kept;
 use super::links::{Links, MOST_LOST, RENEWAL_MARGIN, RENEWED_AFTER, answered_by, end_of};
 use super::observed::{LinkSeen, Observed};
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::retry;
 use super::terms::{Agreement, link_ceiling, sendable};
 use super::vetting::{Vetted, fits, vet};
@@ -26,12 +26,12 @@ pub(super) enum Next {
     /// The link has to wait.
     Waits {
         until: Timestamp,
-        why: (&'static str, String),
+        why: (GrantReason, String),
         stalled: bool,
     },
     /// The link is wanted but not issued.
     Stopped {
-        why: (&'static str, String),
+        why: (GrantReason, String),
         stalled: bool,
     },
 }
@@ -56,12 +56,12 @@ pub(super) fn next_link(
         stalled,
     };
     if let (None, Some(why)) = (links.granted_at(), &seen.boundary.broken) {
-        return stopped(reasons::BOUNDARY_NOT_IN_FORCE, why, false);
+        return stopped(GrantReason::BoundaryNotInForce, why, false);
     }
     if let Some((reason, message)) = standstill(seen, record) {
         let renewal = links.current().is_some();
         let reason = if renewal {
-            reasons::RENEWAL_STOPPED
+            GrantReason::RenewalStopped
         } else {
             reason
         };
@@ -69,14 +69,14 @@ pub(super) fn next_link(
     }
     if let Err(objection) = fits(seen, record, grant) {
         let reason = match links.current() {
-            Some(_) => reasons::RENEWAL_STOPPED,
+            Some(_) => GrantReason::RenewalStopped,
             None => objection.reason,
         };
         return stopped(reason, &objection.message, true);
     }
     if links.is_full() {
         let message = "the record of this loan can hold no more links; request another loan";
-        return stopped(reasons::RENEWAL_STOPPED, message, false);
+        return stopped(GrantReason::RenewalStopped, message, false);
     }
     if let Err(objection) = sendable(&record.spec.terms.recipients) {
         return stopped(objection.reason, &objection.message, true);
@@ -84,7 +84,7 @@ pub(super) fn next_link(
     if links.lost_in_a_row(links.current().and(asked)) >= MOST_LOST {
         let message = "three links in a row were lost between the operator and 1Password; check \
                        the network and 1Password's status, then request again";
-        return stopped(reasons::LINKS_LOST, message, true);
+        return stopped(GrantReason::LinksLost, message, true);
     }
     if let Some(why) = no_place(seen, record) {
         return Next::Stopped { why, stalled: true };
@@ -98,7 +98,7 @@ pub(super) fn next_link(
     }
     if let Some(until) = throttled(seen).filter(|until| *until > now) {
         let why = (
-            reasons::THROTTLED,
+            GrantReason::OnePasswordThrottled,
             format!("1Password's request limit is reached; next try at {until:.0}"),
         );
         return Next::Waits {
@@ -124,7 +124,7 @@ pub(super) fn next_link(
         return Next::Waits {
             until: gives_up,
             why: (
-                reasons::LAPSED,
+                GrantReason::Lapsed,
                 "too little time remains to start the loan".into(),
             ),
             stalled: false,
@@ -132,7 +132,7 @@ pub(super) fn next_link(
     }
     let Some(lifetime) = links.lifetime(now) else {
         let message = "too little time remains for another link: the shortest link lifetime is 1h";
-        return stopped(reasons::NO_TIME_LEFT, message, false);
+        return stopped(GrantReason::NoTimeForAnotherLink, message, false);
     };
     // The integration's maximum may have been lowered since the terms were agreed.
     let lifetime = match &seen.integration {
@@ -222,12 +222,12 @@ pub(super) fn is_here(seen: &Observed, link: &LinkRecord) -> bool {
 }
 
 /// The reason why no link can be put into its Secret.
-pub(super) fn no_place(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, String)> {
+pub(super) fn no_place(seen: &Observed, record: &AccessRecord) -> Option<(GrantReason, String)> {
     match seen.link {
         LinkSeen::Foreign => Some(retry::taken()),
         LinkSeen::Kept => {
             let secret = seen.secret_of(&record.spec.grant.uid);
-            Some((reasons::LINK_SECRET_STAYS, kept(&secret)))
+            Some((GrantReason::LinkSecretStays, kept(&secret)))
         }
         LinkSeen::OutOfReach => Some(retry::out_of_reach(&seen.links_namespace)),
         LinkSeen::Absent | LinkSeen::Present { .. } => None,
@@ -239,41 +239,41 @@ fn throttled(seen: &Observed) -> Option<Timestamp> {
 }
 
 /// The reason why this integration or this flow issues no more links.
-fn standstill(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, &'static str)> {
+fn standstill(seen: &Observed, record: &AccessRecord) -> Option<(GrantReason, &'static str)> {
     if seen.unserved {
         let message = "this Keyloan installation no longer serves the integration's namespace; no \
                        further link is issued";
-        return Some((reasons::INTEGRATION_NOT_FOUND, message));
+        return Some((GrantReason::IntegrationNotFound, message));
     }
     let terms = &record.spec.terms;
     let Some(integration) = &seen.integration else {
         let message = "the integration no longer exists; no further link is issued";
-        return Some((reasons::INTEGRATION_NOT_FOUND, message));
+        return Some((GrantReason::IntegrationNotFound, message));
     };
     if integration.object.metadata.uid.as_ref() != Some(&terms.integration.uid) {
         let message = "the integration was replaced by another one; request again";
-        return Some((reasons::INTEGRATION_NOT_FOUND, message));
+        return Some((GrantReason::IntegrationNotFound, message));
     }
     let status = integration.object.status.as_ref();
     let account = status.and_then(|status| status.account.as_ref());
     if account.is_some_and(|account| *account != terms.account) {
         let message = "the integration's token belongs to another 1Password account than the one \
                        that this loan is from; no further link is issued, request again";
-        return Some((reasons::ACCOUNT_CHANGED, message));
+        return Some((GrantReason::AccountChanged, message));
     }
     if integration.object.spec.suspend {
         let message = "the integration is suspended; no further link is issued";
-        return Some((reasons::INTEGRATION_SUSPENDED, message));
+        return Some((GrantReason::IntegrationSuspended, message));
     }
     let mut flows = seen.flows.iter();
     // If a loan could be renewed without its flow, deleting a suspended flow would undo the
     // suspension.
     let Some(flow) = flows.find(|f| f.metadata.uid.as_ref() == Some(&terms.flow.uid)) else {
         let message = "the loan's flow no longer exists; no further link is issued";
-        return Some((reasons::FLOW_NOT_FOUND, message));
+        return Some((GrantReason::FlowNotFound, message));
     };
     let message = "the flow is suspended; no further link is issued";
     flow.spec
         .suspend
-        .then_some((reasons::FLOW_SUSPENDED, message))
+        .then_some((GrantReason::FlowSuspended, message))
 }

@@ -9,7 +9,7 @@ use super::effect::{Effect, Plan};
 use super::links::latest_end;
 use super::observed::Observed;
 use super::patience::later;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 
 /// How long a failed request is kept.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
@@ -21,15 +21,9 @@ const TURNED_AWAY_KEPT_FOR: SignedDuration = SignedDuration::from_hours(1);
 pub fn final_since(status: &AccessGrantStatus) -> Option<Timestamp> {
     let condition = |kind| status.conditions.iter().find(|c| c.type_ == kind);
     let accepted = condition(ACCEPTED)?;
-    let for_good = [
-        reasons::OUTSIDE_TIMEFRAME,
-        reasons::RECORD_MISSING,
-        reasons::IDENTITY_UNVERIFIED,
-        reasons::TOO_MANY_REQUESTS,
-    ];
     let over = match status.phase? {
         Phase::Denied | Phase::Lapsed => true,
-        Phase::Failed => for_good.contains(&accepted.reason.as_str()),
+        Phase::Failed => GrantReason::of(accepted).is_some_and(GrantReason::is_for_good),
         Phase::Pending | Phase::Issuing | Phase::Active | Phase::Ending | Phase::Ended => false,
     };
     let since = condition(crate::api::STALLED).unwrap_or(accepted);
@@ -42,7 +36,7 @@ pub fn is_turned_away(grant: &AccessGrant) -> bool {
     let status = grant.status.as_ref();
     let mut conditions = status.into_iter().flat_map(|s| &s.conditions);
     status.and_then(|s| s.phase) == Some(Phase::Failed)
-        && conditions.any(|c| c.type_ == ACCEPTED && c.reason == reasons::TOO_MANY_REQUESTS)
+        && conditions.any(|c| c.type_ == ACCEPTED && c.reason == GrantReason::TooManyRequests)
 }
 
 /// The time until which a request that was turned away is kept. Its `notAfter` does not extend

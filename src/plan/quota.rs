@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{AccountPlan, IntegrationLimits};
 
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 
 /// The number of buckets of each window.
 const BUCKETS: i64 = 24;
@@ -157,7 +157,7 @@ pub struct Wait {
     /// The end of the wait.
     pub until: Timestamp,
     /// The reason.
-    pub reason: &'static str,
+    pub reason: GrantReason,
     /// One sentence.
     pub message: String,
 }
@@ -168,7 +168,7 @@ impl Budget {
         let until = self.own_from.filter(|from| *from > now)?;
         Some(Wait {
             until,
-            reason: reasons::REQUESTER_SHARE_USED,
+            reason: GrantReason::RequesterShareUsed,
             message: format!(
                 "you have used up your share of this integration's requests to 1Password \
                  (limits.requesterShare); next try at {until:.0}"
@@ -181,7 +181,7 @@ impl Budget {
         let kept = self.first_links_from.filter(|from| *from > now);
         let kept = kept.map(|until| Wait {
             until,
-            reason: reasons::KEPT_FOR_RENEWALS,
+            reason: GrantReason::KeptForRenewals,
             message: format!(
                 "the remaining requests of this integration to 1Password are reserved for renewals \
                  (limits.renewalShare); next try at {until:.0}"
@@ -378,11 +378,11 @@ mod tests {
         };
         let waits = |wait: Option<Wait>| wait.map(|wait| (wait.until, wait.reason));
         let now = minute(0);
-        let own = Some((minute(5), "RequesterShareUsed"));
+        let own = Some((minute(5), GrantReason::RequesterShareUsed));
         assert_eq!(waits(budget.renewal(now)), own);
         assert_eq!(
             waits(budget.first_link(now)),
-            Some((minute(7), "KeptForRenewals"))
+            Some((minute(7), GrantReason::KeptForRenewals))
         );
         assert_eq!(waits(budget.first_link(minute(7))), None);
         let kept_only = Budget {

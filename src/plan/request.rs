@@ -15,7 +15,7 @@ use super::links::answered_by;
 use super::observed::{LinkSeen, Observed};
 use super::over::{clean_up, final_since, has_been_lent, heed_nothing_more, last_known_residual};
 use super::patience::{approval_until, patience, starts_until};
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::resolve::{Hold, Kind, look_up_and_agree};
 use super::retry::{self, Failure};
 use super::status::{Approved, RequestState};
@@ -111,7 +111,7 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     match look_up_and_agree(seen, grant, now, &mut considered) {
         Ok(agreement) => agreed(seen, grant, agreement, considered, now),
         Err(mut hold) => {
-            let waits_for_its_time = [reasons::LIMIT_REACHED, reasons::OUTSIDE_TIMEFRAME];
+            let waits_for_its_time = [GrantReason::LimitReached, GrantReason::OutsideTimeframe];
             if hold.kind == Kind::Waits && waits_for_its_time.contains(&hold.reason) {
                 let next = [next_place(seen, now), next_opening(seen, now)];
                 hold.wake = next.into_iter().flatten().min();
@@ -148,7 +148,7 @@ fn record_missing(grant: &AccessGrant, left: &str, now: Timestamp) -> Plan {
          again{}{left}",
         may_open(residual)
     );
-    let gone = Hold::new(Kind::Final, reasons::RECORD_MISSING, message);
+    let gone = Hold::new(Kind::Final, GrantReason::RecordMissing, message);
     let mut plan = held(grant, gone, Vec::new(), None, now);
     if let Some(status) = &mut plan.status {
         status.residual_until = residual.map(Time);
@@ -169,7 +169,7 @@ fn record_missing_and_link_left(
         "the record of this loan is missing, and {left}{}",
         may_open(residual)
     );
-    let stays = Hold::new(Kind::Fails, reasons::LINK_SECRET_STAYS, message);
+    let stays = Hold::new(Kind::Fails, GrantReason::LinkSecretStays, message);
     let mut plan = held(grant, stays, Vec::new(), retry_at, now);
     if let Some(status) = &mut plan.status {
         status.record = grant.metadata.uid.clone();
@@ -197,7 +197,7 @@ fn lapsed(grant: &AccessGrant, limit: Timestamp, now: Timestamp) -> Hold {
         }
         _ => format!("the request could not be granted by {limit:.0}; request again"),
     };
-    Hold::new(Kind::Lapsed, reasons::LAPSED, message)
+    Hold::new(Kind::Lapsed, GrantReason::Lapsed, message)
 }
 
 /// A flow covers the request: its approvers decide now.
@@ -247,7 +247,7 @@ fn agreed(
         },
         Standing::Waiting(_) | Standing::Unverified if now >= until => {
             let message = format!("the request was not approved by {until:.0}; request again");
-            let approved = Approved::No(reasons::NOT_APPROVED, UNAPPROVED.into());
+            let approved = Approved::No(GrantReason::NotApproved, UNAPPROVED.into());
             lapse(grant, message, covered, approved, now)
         }
         Standing::Unverified => {
@@ -289,7 +289,10 @@ fn grantable(
         phase: Phase::Issuing,
         accepted: Ok(()),
         approved: Approved::Yes,
-        not_active: (reasons::ISSUING, "the first link is being issued".into()),
+        not_active: (
+            GrantReason::Issuing,
+            "the first link is being issued".into(),
+        ),
         stalled: false,
         considered,
         agreement: Some(&agreement),
@@ -336,7 +339,7 @@ fn grantable(
         })));
     } else {
         state.not_active = (
-            reasons::LAPSED,
+            GrantReason::Lapsed,
             "too little time remains to start the loan".into(),
         );
     }

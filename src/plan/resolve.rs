@@ -17,7 +17,7 @@ use super::items::{Selection, lends_from, resolved};
 use super::observed::{IntegrationSeen, Observed};
 use super::people::{blocked_by, first_blocked, is_blocked};
 use super::quota::Budget;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::retry::Attempt;
 use super::selection::is_known;
 use super::terms::{Agreement, Subject};
@@ -36,7 +36,7 @@ pub(super) fn look_up_and_agree(
     considered: &mut Vec<ConsideredFlow>,
 ) -> Result<Agreement, Hold> {
     let found = look_up(seen, grant, now).inspect_err(|hold| {
-        if let (reasons::NO_FLOW, Some(requester)) = (hold.reason, &grant.spec.requester) {
+        if let (GrantReason::NoFlow, Some(requester)) = (hold.reason, &grant.spec.requester) {
             *considered = misspelt_for(seen, grant, requester);
         }
     })?;
@@ -47,9 +47,9 @@ pub(super) fn look_up_and_agree(
             _ if is_not_known(seen) => Kind::Waits,
             // A request that was made in time waits for the next opening; all others are refused at
             // once.
-            reasons::OUTSIDE_TIMEFRAME if was_covered(grant) => Kind::Waits,
-            reasons::OUTSIDE_TIMEFRAME => Kind::Final,
-            reasons::LIMIT_REACHED => Kind::Waits,
+            GrantReason::OutsideTimeframe if was_covered(grant) => Kind::Waits,
+            GrantReason::OutsideTimeframe => Kind::Final,
+            GrantReason::LimitReached => Kind::Waits,
             _ => Kind::Fails,
         };
         Hold::new(kind, objection.reason, objection.message)
@@ -85,7 +85,7 @@ pub(super) fn look_up<'a>(
 ) -> Result<Found<'a>, Hold> {
     let requester = grant.spec.requester.as_ref().ok_or_else(|| {
         Hold::fails(
-            reasons::REQUESTER_UNKNOWN,
+            GrantReason::RequesterUnknown,
             "the request does not identify its requester; install Keyloan's admission policies, \
              then delete the request and create it again",
         )
@@ -94,13 +94,13 @@ pub(super) fn look_up<'a>(
         let name = &grant.spec.integration.name.0;
         let message =
             format!("OnePasswordIntegration {name:?} was not found; check its name and namespace");
-        Hold::fails(reasons::INTEGRATION_NOT_FOUND, message).unless_just_made(grant, now)
+        Hold::fails(GrantReason::IntegrationNotFound, message).unless_just_made(grant, now)
     })?;
     let flows = open_to(seen, grant, requester);
     if flows.is_empty() && is_not_known(seen) {
         let message = "flows of this integration select namespaces by label, and the labels of \
                        your namespace are not known yet";
-        return Err(Hold::waits(reasons::NO_FLOW, message));
+        return Err(Hold::waits(GrantReason::NoFlow, message));
     }
     if flows.is_empty() {
         let only = grant
@@ -118,12 +118,12 @@ pub(super) fn look_up<'a>(
             "no flow{only} of this integration lets you request items from this namespace; ask the \
              integration's owners for one{misspelt}"
         );
-        return Err(Hold::fails(reasons::NO_FLOW, message).unless_just_made(grant, now));
+        return Err(Hold::fails(GrantReason::NoFlow, message).unless_just_made(grant, now));
     }
     check_integration(integration, grant, requester, now)?;
     let inventory = integration.inventory.as_ref().ok_or_else(|| {
         Hold::waits(
-            reasons::INTEGRATION_NOT_READY,
+            GrantReason::IntegrationNotReady,
             "the integration's vaults have not been listed yet",
         )
     })?;
@@ -161,7 +161,7 @@ fn check_integration(
     let blocked = blocked_by(&seen.object);
     if is_blocked(requester, blocked) {
         return Err(Hold::fails(
-            reasons::BLOCKED,
+            GrantReason::Blocked,
             "the integration's owners have blocked you",
         ));
     }
@@ -170,11 +170,11 @@ fn check_integration(
         let message = format!(
             "the integration's owners have blocked {address}; request again without this recipient"
         );
-        return Err(Hold::fails(reasons::BLOCKED, message));
+        return Err(Hold::fails(GrantReason::Blocked, message));
     }
     if spec.suspend {
         return Err(Hold::waits(
-            reasons::INTEGRATION_SUSPENDED,
+            GrantReason::IntegrationSuspended,
             "the integration is suspended; no new loan starts",
         ));
     }
@@ -182,7 +182,7 @@ fn check_integration(
         let message = format!("1Password's request limit is reached; next try at {until:.0}");
         return Err(Hold {
             wake: Some(until),
-            ..Hold::waits(reasons::THROTTLED, message)
+            ..Hold::waits(GrantReason::OnePasswordThrottled, message)
         });
     }
     let conditions = seen
@@ -194,11 +194,11 @@ fn check_integration(
         Some(ready) if ready.status == "True" => Ok(()),
         Some(ready) => {
             let message = format!("the integration is not ready: {}", ready.reason);
-            Err(Hold::waits(reasons::INTEGRATION_NOT_READY, message))
+            Err(Hold::waits(GrantReason::IntegrationNotReady, message))
         }
         None => {
             let message = "the operator has not checked the integration yet";
-            Err(Hold::waits(reasons::INTEGRATION_NOT_READY, message))
+            Err(Hold::waits(GrantReason::IntegrationNotReady, message))
         }
     }
 }
@@ -229,14 +229,14 @@ fn look_up_vault<'a>(
                 "none of the flows available to you cover vault {name:?}{}",
                 other_vaults(&grant.spec.item, &titles)
             );
-            Err(Hold::fails(reasons::VAULT_NOT_ALLOWED, message))
+            Err(Hold::fails(GrantReason::VaultNotAllowed, message))
         }
         Lookup::Several(ids) => {
             let message = format!(
                 "several vaults are titled {name:?}; request by id: {}",
                 listed(&ids)
             );
-            Err(Hold::fails(reasons::VAULT_AMBIGUOUS, message))
+            Err(Hold::fails(GrantReason::VaultAmbiguous, message))
         }
     }
 }
@@ -290,7 +290,7 @@ fn look_up_item<'a>(
         Lookup::One(item) if item.active => return Ok(item),
         Lookup::One(_) => {
             let message = format!("item {item_name:?} is archived in 1Password; restore it there");
-            Hold::fails(reasons::ITEM_ARCHIVED, message)
+            Hold::fails(GrantReason::ItemArchived, message)
         }
         Lookup::None => {
             let lent = vault
@@ -303,7 +303,7 @@ fn look_up_item<'a>(
                 vault.title,
                 close(near(item_name, lent.map(|item| item.title.as_str())))
             );
-            Hold::fails(reasons::ITEM_NOT_FOUND, message)
+            Hold::fails(GrantReason::ItemNotFound, message)
         }
         Lookup::Several(ids) => {
             let message = format!(
@@ -311,7 +311,7 @@ fn look_up_item<'a>(
                 vault.title,
                 listed(&ids)
             );
-            Hold::fails(reasons::ITEM_AMBIGUOUS, message)
+            Hold::fails(GrantReason::ItemAmbiguous, message)
         }
     };
     // The inventory of the vault may be old. List it once before refusing, but not again for the
@@ -331,7 +331,7 @@ fn look_up_item<'a>(
         );
         return Err(Hold {
             wake: Some(from),
-            ..Hold::waits(reasons::LOOKING_FOR_ITEM, message)
+            ..Hold::waits(GrantReason::LookingForItem, message)
         });
     }
     let effect = Effect::ListVault {
@@ -341,7 +341,7 @@ fn look_up_item<'a>(
     Err(Hold {
         effect: Some(Box::new(effect)),
         ..Hold::waits(
-            reasons::LOOKING_FOR_ITEM,
+            GrantReason::LookingForItem,
             "looking for the item in 1Password",
         )
     })
@@ -360,7 +360,7 @@ fn listed(ids: &[String]) -> String {
 #[derive(Debug)]
 pub(super) struct Hold {
     pub(super) kind: Kind,
-    pub(super) reason: &'static str,
+    pub(super) reason: GrantReason,
     pub(super) message: String,
     pub(super) effect: Option<Box<Effect>>,
     pub(super) wake: Option<Timestamp>,
@@ -379,7 +379,7 @@ pub(super) enum Kind {
 }
 
 impl Hold {
-    pub(super) fn new(kind: Kind, reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(kind: Kind, reason: GrantReason, message: impl Into<String>) -> Self {
         Self {
             kind,
             reason,
@@ -389,13 +389,13 @@ impl Hold {
         }
     }
 
-    fn waits(reason: &'static str, message: impl Into<String>) -> Self {
+    fn waits(reason: GrantReason, message: impl Into<String>) -> Self {
         Self::new(Kind::Waits, reason, message)
     }
 
     /// Nothing new is approved or issued while the API server does not verify people's identities.
     pub(super) fn boundary(why: &str) -> Self {
-        Self::waits(reasons::BOUNDARY_NOT_IN_FORCE, why)
+        Self::waits(GrantReason::BoundaryNotInForce, why)
     }
 
     /// An effect that has just failed waits for its retry time.
@@ -423,7 +423,7 @@ impl Hold {
         }
     }
 
-    fn fails(reason: &'static str, message: impl Into<String>) -> Self {
+    fn fails(reason: GrantReason, message: impl Into<String>) -> Self {
         Self::new(Kind::Fails, reason, message)
     }
 

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 
 /// The last attempt to issue a link of one loan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,67 +132,71 @@ impl Attempt {
     }
 
     /// The reason and message for the status.
-    pub fn explain(&self) -> (&'static str, String) {
+    pub fn explain(&self) -> (GrantReason, String) {
         let at = self.retry_at();
         match &self.failure {
             Failure::Unauthorized => (
-                reasons::UNAUTHORIZED,
+                GrantReason::OnePasswordUnauthorized,
                 "1Password refused the integration's token; put a valid one into its Secret".into(),
             ),
             Failure::Forbidden => (
-                reasons::FORBIDDEN,
+                GrantReason::OnePasswordForbidden,
                 format!(
                     "1Password does not let this service account share the item; give it \
                      permission to read and share in the vault. Next try at {at:.0}"
                 ),
             ),
             Failure::NotFound => (
-                reasons::GONE,
+                GrantReason::OnePasswordItemGone,
                 format!(
                     "1Password no longer has this item, or the service account cannot see it. Next \
                      try at {at:.0}"
                 ),
             ),
             Failure::Archived => (
-                reasons::ITEM_ARCHIVED,
+                GrantReason::ItemArchived,
                 format!("the item is archived in 1Password; restore it there. Next try at {at:.0}"),
             ),
             Failure::RateLimited { .. } => (
-                reasons::THROTTLED,
+                GrantReason::OnePasswordThrottled,
                 format!("1Password's request limit is reached; next try at {at:.0}"),
             ),
             Failure::Refused => (
-                reasons::REFUSED,
+                GrantReason::RefusedByPolicy,
                 "1Password refused this link: its sharing policy does not allow these recipients, \
                  this lifetime or this kind of item. Change the policy in 1Password, or request \
                  something else"
                     .into(),
             ),
             Failure::OpensOnce => (
-                reasons::VIEW_ONCE_REQUIRED,
+                GrantReason::ViewOnceRequired,
                 "1Password's sharing policy allows single-view links only: request again with \
                  viewOnce: true through a flow that allows it, or have the policy changed"
                     .into(),
             ),
             Failure::Unavailable => (
-                reasons::UNAVAILABLE,
+                GrantReason::OnePasswordUnavailable,
                 format!(
                     "1Password cannot be reached or did not answer as expected; next try at {at:.0}"
                 ),
             ),
-            Failure::NotShareable(why) => (reasons::REFUSED, format!("{why}. Next try at {at:.0}")),
-            Failure::Unanswered(why) => {
-                (reasons::UNAVAILABLE, format!("{why}. Next try at {at:.0}"))
-            }
+            Failure::NotShareable(why) => (
+                GrantReason::RefusedByPolicy,
+                format!("{why}. Next try at {at:.0}"),
+            ),
+            Failure::Unanswered(why) => (
+                GrantReason::OnePasswordUnavailable,
+                format!("{why}. Next try at {at:.0}"),
+            ),
             Failure::NotKept(why) => (
-                reasons::LINK_NOT_KEPT,
+                GrantReason::LinkNotKept,
                 format!(
                     "1Password issued a link, but the API server did not accept the Secret for it \
                      ({why}). Next try at {at:.0}"
                 ),
             ),
             Failure::NoPlace { why, .. } => (
-                reasons::NO_PLACE_FOR_LINK,
+                GrantReason::NoPlaceForLink,
                 format!(
                     "the operator could not store the link's objects in the cluster, so it issued \
                      no link: cannot {why}. Change the quota, policy, webhook or permission that \
@@ -200,7 +204,7 @@ impl Attempt {
                 ),
             ),
             Failure::NoRecord { why, .. } => (
-                reasons::RECORD_REFUSED,
+                GrantReason::RecordRefused,
                 format!(
                     "the operator could not write the loan's record, so it issued no link: cannot \
                      {why}. Change the quota, policy, webhook or permission that this names. Next \
@@ -208,16 +212,16 @@ impl Attempt {
                 ),
             ),
             Failure::ItemDiffers => (
-                reasons::ITEM_DIFFERS,
+                GrantReason::ItemDiffers,
                 "the item has changed since it was looked up; the operator looks it up again"
                     .into(),
             ),
             Failure::ItemChanged => (
-                reasons::ITEM_DIFFERS,
+                GrantReason::ItemDiffers,
                 "the item has changed in 1Password since it was lent".into(),
             ),
             Failure::LimitReached => (
-                reasons::LIMIT_REACHED,
+                GrantReason::LimitReached,
                 format!("you have reached this flow's limit of active loans; next try at {at:.0}"),
             ),
             Failure::SecretTaken => taken(),
@@ -232,17 +236,17 @@ pub(super) fn doubling(count: u32, first: i64, most: i64) -> i64 {
 }
 
 /// The text about a Secret with the link's name that is not the loan's.
-pub fn taken() -> (&'static str, String) {
+pub fn taken() -> (GrantReason, String) {
     let message = "another Secret with the link's name exists and does not belong to this loan; \
                    delete it";
-    (reasons::LINK_SECRET_TAKEN, message.into())
+    (GrantReason::LinkSecretTaken, message.into())
 }
 
 /// The text if the operator cannot read the links namespace.
-pub fn out_of_reach(links_namespace: &str) -> (&'static str, String) {
+pub fn out_of_reach(links_namespace: &str) -> (GrantReason, String) {
     let message = format!(
         "the operator cannot read Secrets in namespace {links_namespace}, where it keeps links: \
          the namespace or the operator's permissions there are missing. Reinstall the keyloan chart"
     );
-    (reasons::NO_PLACE_FOR_LINK, message)
+    (GrantReason::NoPlaceForLink, message)
 }

@@ -12,11 +12,11 @@ use super::conditions::{self, Conditions};
 use super::effect::Note;
 use super::leftover::Leftover;
 use super::links::Links;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::terms::Agreement;
 
 /// A reason and a message.
-pub type Why = (&'static str, String);
+pub type Why = (GrantReason, String);
 
 /// The approval state of a request.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub enum Approved {
     /// Approvals are missing; the sentence names them.
     Waits(String),
     /// The request is not approved: reason and message.
-    No(&'static str, String),
+    No(GrantReason, String),
 }
 
 /// The state of a request without a record.
@@ -71,7 +71,7 @@ pub fn of_request(
         Approved::Yes => approved(&mut conditions, &state.decisions),
         Approved::Waits(sentence) => {
             let message = format!("waiting for {sentence}");
-            conditions.say(APPROVED, false, reasons::WAITING_FOR_APPROVAL, message);
+            conditions.say(APPROVED, false, GrantReason::WaitingForApproval, message);
             waiting_for = Some(sentence);
         }
         Approved::No(reason, message) => conditions.say(APPROVED, false, reason, message),
@@ -81,7 +81,7 @@ pub fn of_request(
     conditions.say(
         ENDED,
         false,
-        reasons::NOT_STARTED,
+        GrantReason::NotStarted,
         "the loan has not started",
     );
     if state.stalled {
@@ -144,12 +144,12 @@ pub fn of_loan(
         Ok(()) => conditions.say(
             ACTIVE,
             true,
-            reasons::LINK_ISSUED,
+            GrantReason::LinkIssued,
             "the link opens for its recipients",
         ),
         Err((reason, message)) => conditions.say(ACTIVE, false, reason, message),
     }
-    conditions.say(ENDED, false, reasons::RUNNING, "the loan has not ended");
+    conditions.say(ENDED, false, GrantReason::Running, "the loan has not ended");
     if let (true, Err((reason, message))) = (state.stalled, &state.active) {
         conditions.say(STALLED, true, reason, message);
     }
@@ -194,7 +194,7 @@ pub fn of_ended(
     };
     let (reason, what) = match end.reason {
         EndReason::NotIssued if Links::of(&record.spec).was_refused() => (
-            reasons::NOT_ISSUED,
+            GrantReason::NotIssued,
             "1Password refused the link: the account's sharing policy or the service account's \
              permissions do not allow it. Change that in 1Password, or request something else",
         ),
@@ -215,7 +215,7 @@ pub fn of_ended(
                  change the item's secret in 1Password",
                 until.0
             );
-            conditions.say(ENDED, false, reasons::LINK_MAY_OPEN, message);
+            conditions.say(ENDED, false, GrantReason::LinkMayStillOpen, message);
         }
         None => conditions.say(ENDED, true, reason, format!("{what}{stays}")),
     }
@@ -228,7 +228,7 @@ pub fn of_ended(
         ..
     } = left
     {
-        conditions.say(STALLED, true, reasons::LINK_SECRET_STAYS, message);
+        conditions.say(STALLED, true, GrantReason::LinkSecretStays, message);
     }
     let phase = match (failed, residual) {
         (_, Some(_)) => Phase::Ending,
@@ -252,7 +252,7 @@ pub fn of_failed_pass(grant: &AccessGrant, why: &str, now: Timestamp) -> AccessG
     let others = before(grant).iter().filter(|c| c.type_ != STALLED);
     others.for_each(|c| conditions.say(&c.type_, c.status == "True", &c.reason, &c.message));
     let message = format!("{why}. Remove the cause; the operator keeps retrying");
-    conditions.say(STALLED, true, reasons::WRITE_REFUSED, message);
+    conditions.say(STALLED, true, GrantReason::WriteRefused, message);
     AccessGrantStatus {
         observed_generation: grant.metadata.generation,
         conditions: conditions.done(),
@@ -268,25 +268,25 @@ fn because(record: &AccessRecord, by: &str) -> String {
     reason.map_or(String::new(), |reason| format!(": {reason}"))
 }
 
-fn ending(reason: EndReason) -> (&'static str, &'static str) {
+fn ending(reason: EndReason) -> (GrantReason, &'static str) {
     match reason {
-        EndReason::Expired => ("Expired", "the loan's time is over"),
-        EndReason::Revoked => ("Revoked", "the loan was revoked"),
-        EndReason::Deleted => ("Deleted", "the grant was deleted"),
+        EndReason::Expired => (GrantReason::Expired, "the loan's time is over"),
+        EndReason::Revoked => (GrantReason::Revoked, "the loan was revoked"),
+        EndReason::Deleted => (GrantReason::Deleted, "the grant was deleted"),
         EndReason::ItemChanged => (
-            "ItemChanged",
+            GrantReason::ItemChanged,
             "the item was changed in 1Password; request again for the new version",
         ),
         EndReason::Blocked => (
-            "Blocked",
+            GrantReason::Blocked,
             "the integration's owners have blocked the requester or a recipient",
         ),
-        EndReason::LinkEnded => ("LinkEnded", "the loan's only link has ended"),
+        EndReason::LinkEnded => (GrantReason::LinkEnded, "the loan's only link has ended"),
         EndReason::NotIssued => (
-            "NotIssued",
+            GrantReason::NotIssued,
             "no link could be issued; remove the cause, then request again",
         ),
-        EndReason::Denied => (reasons::DENIED, "the request was denied"),
+        EndReason::Denied => (GrantReason::Denied, "the request was denied"),
     }
 }
 
@@ -347,7 +347,7 @@ fn agreed(
 
 fn accepted(conditions: &mut Conditions<'_>, flow: &str) {
     let message = format!("flow {flow:?} covers the request");
-    conditions.say(ACCEPTED, true, reasons::FLOW_CHOSEN, message);
+    conditions.say(ACCEPTED, true, GrantReason::FlowChosen, message);
 }
 
 fn approved(conditions: &mut Conditions<'_>, decisions: &[CountedDecision]) {
@@ -355,10 +355,10 @@ fn approved(conditions: &mut Conditions<'_>, decisions: &[CountedDecision]) {
     let by: Vec<_> = approvals.map(approval).collect();
     if by.is_empty() {
         let message = "the flow does not require approval";
-        conditions.say(APPROVED, true, reasons::AUTOMATIC, message);
+        conditions.say(APPROVED, true, GrantReason::ApprovedAutomatically, message);
     } else {
         let message = format!("approved by {}", by.join(", "));
-        conditions.say(APPROVED, true, reasons::APPROVED, message);
+        conditions.say(APPROVED, true, GrantReason::Approved, message);
     }
 }
 
@@ -384,8 +384,11 @@ pub fn notes(grant: &AccessGrant, after: &AccessGrantStatus) -> Vec<Note> {
         .collect();
     let mut notes = conditions::notes(before(grant), &interesting, |c| c.type_ == STALLED);
     // The chosen flow, and that it requires no approval, are obvious once more has happened.
-    let goes_without_saying =
-        |note: &Note| [reasons::FLOW_CHOSEN, reasons::AUTOMATIC].contains(&note.reason.as_str());
+    let goes_without_saying = |note: &Note| {
+        [GrantReason::FlowChosen, GrantReason::ApprovedAutomatically]
+            .iter()
+            .any(|obvious| note.reason == *obvious)
+    };
     if !notes.iter().all(goes_without_saying) {
         notes.retain(|note| !goes_without_saying(note));
     }

@@ -12,7 +12,7 @@ use super::approval;
 use super::digest::digest;
 use super::inventory::ItemSeen;
 use super::people::blocked_by;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 
 /// Everything that a record contains about a loan from its first day on.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,14 +68,14 @@ pub struct Subject<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Objection {
     /// The reason.
-    pub reason: &'static str,
+    pub reason: GrantReason,
     /// One sentence.
     pub message: String,
 }
 
 impl Objection {
     /// An objection with a reason of its own.
-    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(reason: GrantReason, message: impl Into<String>) -> Self {
         Self {
             reason,
             message: message.into(),
@@ -83,7 +83,7 @@ impl Objection {
     }
 
     fn rules(message: impl Into<String>) -> Self {
-        Self::new(reasons::NO_FLOW_COVERS, message)
+        Self::new(GrantReason::NoFlowCoversRequest, message)
     }
 }
 
@@ -217,7 +217,7 @@ fn recipients(
         (_, Some(own)) => vec![own.clone()],
         _ => {
             return Err(Objection::new(
-                reasons::NO_RECIPIENT,
+                GrantReason::NoRecipient,
                 no_recipient(requester, rule),
             ));
         }
@@ -229,7 +229,7 @@ fn recipients(
             let message = format!(
                 "the flow sends links only to the requester's own address, not to {address}"
             );
-            return Err(Objection::new(reasons::RECIPIENT_NOT_ALLOWED, message));
+            return Err(Objection::new(GrantReason::RecipientNotAllowed, message));
         }
     }
     within_domains(&asked, requester, integration)?;
@@ -250,7 +250,7 @@ pub(super) fn within_domains(
     };
     match recipients.iter().find(|address| !is_allowed(address)) {
         Some(other) => Err(Objection::new(
-            reasons::RECIPIENT_NOT_ALLOWED,
+            GrantReason::RecipientNotAllowed,
             format!("the integration does not send links to {other}: see its recipientDomains"),
         )),
         None => Ok(()),
@@ -276,7 +276,7 @@ fn no_recipient(requester: &Identity, rule: RecipientRule) -> String {
 pub fn sendable(recipients: &[Email]) -> Result<(), Objection> {
     if recipients.is_empty() {
         return Err(Objection::new(
-            reasons::NO_RECIPIENT,
+            GrantReason::NoRecipient,
             "the link has no recipients",
         ));
     }
@@ -290,7 +290,7 @@ pub fn sendable(recipients: &[Email]) -> Result<(), Objection> {
     };
     match recipients.iter().find(|address| !is_address(address)) {
         Some(other) => Err(Objection::new(
-            reasons::RECIPIENT_NOT_ALLOWED,
+            GrantReason::RecipientNotAllowed,
             format!("{:?} is not an e-mail address", other.0),
         )),
         None => Ok(()),

@@ -11,7 +11,7 @@ use super::effect::Note;
 use super::flow::too_few_approvals;
 use super::inventory::Inventory;
 use super::items::missing_exclude;
-use super::reasons::flow as reasons;
+use super::reasons::FlowReason;
 use super::timeframe::{Opening, opening};
 
 /// The result for one flow.
@@ -43,13 +43,13 @@ pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Pl
     let mut said = Conditions::new(before, generation, now);
     let trouble = trouble(flow, lender, now);
     // While an exclude rule has no vault, matching items are not necessarily lent.
-    let keeps_all = matches!(trouble, Some((reasons::EXCLUDE_NAMES_NO_VAULT, _)));
+    let keeps_all = matches!(trouble, Some((FlowReason::ExcludeNamesNoVault, _)));
     match trouble {
         Some((reason, message)) => said.say(api::READY, false, reason, message),
         None => said.say(
             api::READY,
             true,
-            reasons::VALID,
+            FlowReason::Valid,
             "Requests can use this flow.",
         ),
     }
@@ -62,14 +62,19 @@ pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Pl
         }
     });
     let conditions = said.done();
-    let unremarkable = [reasons::VALID, reasons::NOT_LISTED, reasons::RULES_MATCH];
+    let unremarkable = [
+        FlowReason::Valid,
+        FlowReason::NotListedYet,
+        FlowReason::RulesMatch,
+    ];
     let warns = |condition: &api::Condition| {
-        condition.reason != reasons::SUSPENDED && !unremarkable.contains(&condition.reason.as_str())
+        condition.reason != FlowReason::Suspended
+            && !FlowReason::of(condition).is_some_and(|reason| unremarkable.contains(&reason))
     };
     let mut notes = conditions::notes(before, &conditions, warns);
     // An obvious change: it precedes Ready or comes with it.
     notes.retain(|note| {
-        ![reasons::NOT_LISTED, reasons::RULES_MATCH].contains(&note.reason.as_str())
+        note.reason != FlowReason::NotListedYet && note.reason != FlowReason::RulesMatch
     });
     Plan {
         status: AccessFlowStatus {
@@ -98,7 +103,7 @@ fn say_what_matches(
         });
         let Some(before) = before.filter(|_| lender.is_some()) else {
             let message = "The vaults of the integration have not been listed yet.";
-            said.say_unknown(api::MATCHES_ITEMS, reasons::NOT_LISTED, message);
+            said.say_unknown(api::MATCHES_ITEMS, FlowReason::NotListedYet, message);
             return None;
         };
         said.say_again(before);
@@ -107,13 +112,13 @@ fn say_what_matches(
     let found = coverage(&flow.spec.items, inventory, allowed);
     let (holds, reason, message) = if !found.idle.is_empty() {
         let message = format!("In spec.items, {}.", together(&found.idle));
-        (false, reasons::RULE_MATCHES_NOTHING, message)
+        (false, FlowReason::RuleMatchesNothing, message)
     } else if !found.doubtful.is_empty() {
         let message = format!("In spec.items, {}.", together(&found.doubtful));
-        (true, reasons::WILDCARD_IN_TITLE, message)
+        (true, FlowReason::WildcardInTitle, message)
     } else {
         let message = "Every rule of spec.items has a match.";
-        (true, reasons::RULES_MATCH, message.to_owned())
+        (true, FlowReason::RulesMatch, message.to_owned())
     };
     said.say(api::MATCHES_ITEMS, holds, reason, message);
     Some(found.lends)
@@ -123,24 +128,24 @@ fn trouble(
     flow: &AccessFlow,
     lender: Option<Lender<'_>>,
     now: Timestamp,
-) -> Option<(&'static str, String)> {
+) -> Option<(FlowReason, String)> {
     let spec = &flow.spec;
     if let Some(problem) = duration_problem(flow) {
-        return Some((reasons::INVALID_DURATION, problem));
+        return Some((FlowReason::InvalidDuration, problem));
     }
     if let Some(Opening::Invalid(why)) = spec.timeframe.as_ref().map(|frame| opening(frame, now)) {
         let message = format!(
             "The timeframe is invalid, so no request can use this flow: {why}. Write times as \
              09:00 or 24:00, and time zones as Europe/Berlin."
         );
-        return Some((reasons::INVALID_TIMEFRAME, message));
+        return Some((FlowReason::InvalidTimeframe, message));
     }
     if let Some(problem) = spec.namespaces.selector.as_ref().and_then(selector_problem) {
         let message = format!(
             "spec.namespaces.selector is invalid and matches no namespace: \
              {problem}."
         );
-        return Some((reasons::INVALID_SELECTOR, message));
+        return Some((FlowReason::InvalidSelector, message));
     }
     let Some(lender) = lender else {
         let message = format!(
@@ -148,14 +153,14 @@ fn trouble(
              spec.integration.",
             spec.integration.0
         );
-        return Some((reasons::INTEGRATION_NOT_FOUND, message));
+        return Some((FlowReason::IntegrationNotFound, message));
     };
     if let Some(why) = too_few_approvals(flow, lender.object) {
         let message = format!(
             "The flow lends nothing: {why}. Require more approvals in the flow, or have the \
              integration's owners lower their minimum."
         );
-        return Some((reasons::TOO_FEW_APPROVALS, message));
+        return Some((FlowReason::TooFewApprovals, message));
     }
     let missing = lender
         .inventory
@@ -166,11 +171,11 @@ fn trouble(
              Items that the rule is meant to exclude could be lent, so the flow lends nothing. \
              Correct the rule, or remove it."
         );
-        return Some((reasons::EXCLUDE_NAMES_NO_VAULT, message));
+        return Some((FlowReason::ExcludeNamesNoVault, message));
     }
     let message = "The flow is suspended: set spec.suspend to false to use it.";
     spec.suspend
-        .then(|| (reasons::SUSPENDED, message.to_owned()))
+        .then(|| (FlowReason::Suspended, message.to_owned()))
 }
 
 fn duration_problem(flow: &AccessFlow) -> Option<String> {

@@ -17,7 +17,7 @@ use super::items::item_matches;
 use super::links::Links;
 use super::observed::Observed;
 use super::patience::approval_until;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::resolve::{Hold, Kind, look_up};
 use super::terms::{Agreement, Objection, agree, within_domains};
 use super::titles::has_form_of_id;
@@ -47,7 +47,7 @@ pub(super) fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
                        which verify its requester; delete it and request again";
         return Vouched::No(Hold::new(
             Kind::Final,
-            reasons::IDENTITY_UNVERIFIED,
+            GrantReason::IdentityUnverified,
             message,
         ));
     }
@@ -77,7 +77,7 @@ pub(super) fn fits(
                 username.map_or("somebody unknown", String::as_str)
             ),
         };
-        Objection::new(reasons::TERMS_NOT_CONFIRMED, message)
+        Objection::new(GrantReason::TermsNotConfirmed, message)
     })?;
     let Some(integration) = &seen.integration else {
         return Ok(());
@@ -97,7 +97,7 @@ pub(super) fn fits(
             "the integration no longer lends from vault {:?}: see its spec.vaults",
             terms.vault.title
         );
-        return Err(Objection::new(reasons::VAULT_NOT_ALLOWED, message));
+        return Err(Objection::new(GrantReason::VaultNotAllowed, message));
     }
     Ok(())
 }
@@ -119,7 +119,7 @@ pub(super) enum Vetted {
     AfterACheck,
     /// The loan was not agreed or approved, or this cannot be determined now.
     Not {
-        reason: &'static str,
+        reason: GrantReason,
         message: String,
         stalled: bool,
     },
@@ -180,7 +180,7 @@ pub(super) fn vet_word(
     let told = told(grant).filter(|_| is_over && is_told_ended(grant));
     // The refutation stays in the status after the loan is over: flows change, and decisions are
     // deleted.
-    if let Some(told) = told.filter(|told| told.reason == reasons::TERMS_NOT_CONFIRMED) {
+    if let Some(told) = told.filter(|told| told.reason == GrantReason::TermsNotConfirmed) {
         return Vetted::held(differs(&told.message));
     }
     let vetted = match (vet(seen, record, grant, now), &seen.boundary.broken) {
@@ -281,12 +281,12 @@ fn confirmed(
 }
 
 fn differs(message: impl Into<String>) -> Hold {
-    Hold::new(Kind::Fails, reasons::TERMS_NOT_CONFIRMED, message)
+    Hold::new(Kind::Fails, GrantReason::TermsNotConfirmed, message)
 }
 
 impl Vetted {
     /// The reason why the loan was not agreed and approved, if so.
-    pub(super) fn refuted(self) -> Option<(&'static str, String)> {
+    pub(super) fn refuted(self) -> Option<(GrantReason, String)> {
         match self {
             Self::Not {
                 reason, message, ..

@@ -68,7 +68,7 @@ impl Memory {
                     count: 1,
                 };
                 let (reason, message) = attempt.explain();
-                tracing::warn!(reason, message, "could not issue a link");
+                tracing::warn!(%reason, message, "could not issue a link");
             }
             r.attempt = outcome.err().map(|failure| Attempt {
                 at,

@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::api::{ACCEPTED, AccessGrant, AccessGrantStatus};
 use crate::cluster::{Rank, rank_of};
 use crate::plan::flow::full_for;
-use crate::plan::reasons::grant::LIMIT_REACHED;
+use crate::plan::reasons::GrantReason;
 
 use super::key::LoanKey;
 
@@ -136,5 +136,5 @@ impl Lines {
 
 fn waits(status: &AccessGrantStatus) -> bool {
     let mut conditions = status.conditions.iter();
-    conditions.any(|c| c.type_ == ACCEPTED && c.reason == LIMIT_REACHED)
+    conditions.any(|c| c.type_ == ACCEPTED && c.reason == GrantReason::LimitReached)
 }

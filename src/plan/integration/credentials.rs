@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::plan::reasons::integration as reasons;
+use crate::plan::reasons::IntegrationReason;
 
 use super::schedule::{EXPIRY_WARNING, expires_at};
 use super::seen::{FailureKind, Observed, TokenSeen};
@@ -15,42 +15,48 @@ pub(super) fn credentials(seen: &Observed<'_>, now: Timestamp) -> Verdict {
     }
     match &seen.session.failure {
         Some(failure) if failure.kind == FailureKind::Rejected => {
-            no(reasons::TOKEN_REJECTED, &failure.message)
+            no(IntegrationReason::TokenRejected, &failure.message)
         }
         Some(failure) if failure.kind == FailureKind::Forbidden => {
-            no(reasons::SIGN_IN_FORBIDDEN, with_next_try(failure))
+            no(IntegrationReason::SignInForbidden, with_next_try(failure))
         }
         _ if seen.session.accepted => accepted(seen, now),
         Some(failure) => unknown(reason_of(failure.kind), with_next_try(failure)),
         None if seen.integration.spec.suspend => unknown(
-            reasons::SUSPENDED,
+            IntegrationReason::Suspended,
             "The token is not used while the integration is suspended.",
         ),
         None if seen.session.throttled_until.is_some() => unknown(
-            reasons::RATE_LIMITED,
+            IntegrationReason::RateLimited,
             "1Password asked the operator to wait before it signs in.",
         ),
-        None => unknown(reasons::SIGNING_IN, "The token has not been used yet."),
+        None => unknown(
+            IntegrationReason::SigningIn,
+            "The token has not been used yet.",
+        ),
     }
 }
 
 fn accepted(seen: &Observed<'_>, now: Timestamp) -> Verdict {
     match expires_at(seen.integration) {
         Some(at) if at <= now => yes(
-            reasons::TOKEN_PAST_EXPIRY,
+            IntegrationReason::TokenPastExpiry,
             format!(
                 "The token should have expired at {at:.0}, but 1Password still accepts it. Put a \
                  new token into the Secret and update expiresAt."
             ),
         ),
         Some(at) if at.duration_since(now) <= EXPIRY_WARNING => yes(
-            reasons::TOKEN_EXPIRES_SOON,
+            IntegrationReason::TokenExpiresSoon,
             format!(
                 "The token expires at {at:.0}. Put a new token into the Secret before then and \
                  update expiresAt."
             ),
         ),
-        _ => yes(reasons::TOKEN_ACCEPTED, "1Password accepts the token."),
+        _ => yes(
+            IntegrationReason::TokenAccepted,
+            "1Password accepts the token.",
+        ),
     }
 }
 
@@ -59,12 +65,12 @@ fn token_problem(token: &TokenSeen) -> Option<Verdict> {
     Some(match token {
         TokenSeen::Usable { .. } => return None,
         TokenSeen::NotConfigured => no(
-            reasons::SECRET_MISSING,
+            IntegrationReason::SecretMissing,
             "The integration names no Secret for its token: set \
              spec.auth.serviceAccountToken.secretRef.",
         ),
         TokenSeen::Missing { secret } => no(
-            reasons::SECRET_MISSING,
+            IntegrationReason::SecretMissing,
             format!(
                 "Secret {secret} does not exist in this namespace. Create it with the token, \
                  label it keyloan.dev/secret=token, and set its label keyloan.dev/integration to \
@@ -72,7 +78,7 @@ fn token_problem(token: &TokenSeen) -> Option<Verdict> {
             ),
         ),
         TokenSeen::NotLabelled { secret } => no(
-            reasons::SECRET_NOT_LABELLED,
+            IntegrationReason::SecretNotLabelled,
             format!(
                 "Secret {secret} is not labeled as a token Secret, so the operator does not \
                  read it. Label it keyloan.dev/secret=token, and set its label \
@@ -83,7 +89,7 @@ fn token_problem(token: &TokenSeen) -> Option<Verdict> {
             secret,
             names: Some(names),
         } => no(
-            reasons::SECRET_OF_ANOTHER,
+            IntegrationReason::SecretOfAnotherIntegration,
             format!(
                 "Secret {secret} belongs to integration {names}, so the operator does not read \
                  it. Give this integration a Secret of its own."
@@ -93,18 +99,18 @@ fn token_problem(token: &TokenSeen) -> Option<Verdict> {
             secret,
             names: None,
         } => no(
-            reasons::SECRET_OF_ANOTHER,
+            IntegrationReason::SecretOfAnotherIntegration,
             format!(
                 "Secret {secret} does not name its integration, so the operator does not read \
                  it. Set its label keyloan.dev/integration to the name of this integration."
             ),
         ),
         TokenSeen::Unreadable { secret, error } => no(
-            reasons::SECRET_UNREADABLE,
+            IntegrationReason::SecretUnreadable,
             format!("The operator could not read Secret {secret} and keeps trying: {error}."),
         ),
         TokenSeen::KeyMissing { secret, key, keys } => no(
-            reasons::KEY_MISSING,
+            IntegrationReason::KeyMissing,
             format!(
                 "Secret {secret} has no key {key} (it has: {}). Put the token under that key, \
                  or name another key in secretRef.key.",
@@ -115,7 +121,7 @@ fn token_problem(token: &TokenSeen) -> Option<Verdict> {
                 }
             ),
         ),
-        TokenSeen::Malformed(why) => no(reasons::TOKEN_MALFORMED, sentence(why)),
-        TokenSeen::ForeignOrigin(why) => no(reasons::FOREIGN_ORIGIN, sentence(why)),
+        TokenSeen::Malformed(why) => no(IntegrationReason::TokenMalformed, sentence(why)),
+        TokenSeen::ForeignOrigin(why) => no(IntegrationReason::ForeignOrigin, sentence(why)),
     })
 }

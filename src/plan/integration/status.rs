@@ -7,7 +7,7 @@ use crate::api::{
 };
 use crate::plan::conditions::Conditions;
 use crate::plan::inventory::{Inventory, PolicySeen};
-use crate::plan::reasons::integration as reasons;
+use crate::plan::reasons::IntegrationReason;
 
 use super::credentials::credentials;
 use super::seen::{Findings, Observed, TokenSeen};
@@ -127,7 +127,7 @@ fn discovered(seen: &Observed<'_>) -> Verdict {
     }
     if inventory.vaults.is_empty() {
         return no(
-            reasons::NO_VAULT,
+            IntegrationReason::NoVault,
             "The service account cannot read any vault. Give it access to a vault in 1Password. \
              The operator notices at the next discovery, or at once when the Secret or spec.vaults \
              change.",
@@ -136,7 +136,7 @@ fn discovered(seen: &Observed<'_>) -> Verdict {
     let items: usize = inventory.vaults.iter().map(|vault| vault.items.len()).sum();
     let vaults = inventory.vaults.len();
     yes(
-        reasons::DISCOVERED,
+        IntegrationReason::Discovered,
         format!("Vaults: {vaults}, items: {items}."),
     )
 }
@@ -144,27 +144,27 @@ fn discovered(seen: &Observed<'_>) -> Verdict {
 fn not_discovered(seen: &Observed<'_>) -> Verdict {
     if !matches!(seen.token, TokenSeen::Usable { .. }) {
         return unknown(
-            reasons::TOKEN_UNUSABLE,
+            IntegrationReason::TokenUnusable,
             "The vaults cannot be listed without a usable token.",
         );
     }
     match &seen.session.failure {
         Some(failure) => no(reason_of(failure.kind), with_next_try(failure)),
         None if seen.integration.spec.suspend => unknown(
-            reasons::SUSPENDED,
+            IntegrationReason::Suspended,
             "The vaults are not listed while the integration is suspended.",
         ),
         None if seen.session.throttled_until.is_some() => no(
-            reasons::RATE_LIMITED,
+            IntegrationReason::RateLimited,
             "1Password asked the operator to wait before it lists the vaults.",
         ),
         None if seen.room_from.is_some() => no(
-            reasons::QUOTA_LOW,
+            IntegrationReason::QuotaLow,
             "The account's request limits are nearly used up. The operator lists the vaults when \
              there is room again.",
         ),
         None => no(
-            reasons::DISCOVERING,
+            IntegrationReason::Discovering,
             "The vaults are being listed for the first time.",
         ),
     }
@@ -173,7 +173,7 @@ fn not_discovered(seen: &Observed<'_>) -> Verdict {
 fn finding(findings: &Findings) -> Option<Verdict> {
     if let Some((title, ids)) = findings.ambiguous.first() {
         return Some(no(
-            reasons::VAULT_AMBIGUOUS,
+            IntegrationReason::VaultAmbiguous,
             format!(
                 "Several vaults are titled {title:?}, so the integration lends from none of them. \
                  Name one by its id in spec.vaults ({}).",
@@ -183,7 +183,7 @@ fn finding(findings: &Findings) -> Option<Verdict> {
     }
     if !findings.missing.is_empty() {
         return Some(no(
-            reasons::VAULT_NOT_FOUND,
+            IntegrationReason::VaultNotFound,
             format!(
                 "The service account cannot see {}: correct spec.vaults, or give the service \
                  account access in 1Password.",
@@ -193,7 +193,7 @@ fn finding(findings: &Findings) -> Option<Verdict> {
     }
     if !findings.unreadable.is_empty() {
         return Some(no(
-            reasons::VAULT_UNREADABLE,
+            IntegrationReason::VaultUnreadable,
             format!(
                 "1Password does not let the service account list {}: give it permission to read \
                  items there.",
@@ -220,7 +220,7 @@ fn shareable(seen: &Observed<'_>) -> Verdict {
         (_, Some(policy)) if policy.named_people => {
             let lifetime = policy.max_lifetime;
             yes(
-                reasons::SHARING_ALLOWED,
+                IntegrationReason::SharingAllowed,
                 format!(
                     "Items can be shared with people named by e-mail address, for at most \
                      {lifetime}."
@@ -228,22 +228,22 @@ fn shareable(seen: &Observed<'_>) -> Verdict {
             )
         }
         (_, Some(_)) => no(
-            reasons::NAMED_PEOPLE_NOT_ALLOWED,
+            IntegrationReason::NamedPeopleNotAllowed,
             "The 1Password account's sharing policy does not allow links for people named by \
              e-mail address. An administrator of the account can change the policy.",
         ),
         (Some(_), None) if forbidden => no(
-            reasons::SHARING_FORBIDDEN,
+            IntegrationReason::SharingForbidden,
             "1Password does not let the service account share items: give it permission to share \
              in its vaults.",
         ),
         (Some(_), None) => unknown(
-            reasons::NO_ITEM,
+            IntegrationReason::NoItem,
             "The vaults have no item yet for which the operator could read the account's sharing \
              policy.",
         ),
         (None, None) => unknown(
-            reasons::DISCOVERING,
+            IntegrationReason::Discovering,
             "The sharing policy is known after the first discovery.",
         ),
     }
@@ -252,14 +252,14 @@ fn shareable(seen: &Observed<'_>) -> Verdict {
 fn throttled(seen: &Observed<'_>, now: Timestamp) -> Verdict {
     match seen.session.throttled_until.filter(|until| *until > now) {
         Some(until) => yes(
-            reasons::RATE_LIMITED,
+            IntegrationReason::RateLimited,
             format!(
                 "1Password's request limit is reached: the operator sends nothing before \
                      {until:.0}."
             ),
         ),
         None => no(
-            reasons::NOT_THROTTLED,
+            IntegrationReason::NotThrottled,
             "1Password does not ask the operator to wait.",
         ),
     }
@@ -268,11 +268,11 @@ fn throttled(seen: &Observed<'_>, now: Timestamp) -> Verdict {
 fn guarded(seen: &Observed<'_>) -> Verdict {
     match &seen.unguarded {
         None => yes(
-            reasons::BOUNDARY_IN_FORCE,
+            IntegrationReason::BoundaryInForce,
             "The admission policies are in force: they verify requesters and approvers.",
         ),
         Some(why) => no(
-            reasons::BOUNDARY_NOT_IN_FORCE,
+            IntegrationReason::BoundaryNotInForce,
             format!(
                 "{} Until then, nothing new is approved or issued; running loans continue and end \
                  on time.",
@@ -294,7 +294,7 @@ fn ready(
     }
     if seen.integration.spec.suspend {
         return no(
-            reasons::SUSPENDED,
+            IntegrationReason::Suspended,
             "The integration is suspended: set spec.suspend to false to use it.",
         );
     }
@@ -317,7 +317,7 @@ fn ready(
         .filter(|skew| skew.abs() > SKEW_TOLERANCE)
     {
         Some(skew) => yes(
-            reasons::CLOCK_SKEW,
+            IntegrationReason::ClockSkew,
             format!(
                 "Items can be lent, but 1Password's clock is {} s {} the operator's, and links end \
                  by 1Password's clock. Check the time on this cluster's nodes.",
@@ -329,39 +329,39 @@ fn ready(
                 },
             ),
         ),
-        None => yes(reasons::READY, "Items can be lent."),
+        None => yes(IntegrationReason::Ready, "Items can be lent."),
     }
 }
 
 /// Whether a condition may require a person to act.
 pub(super) fn is_warning(condition: &Condition) -> bool {
     let expected = [
-        reasons::READY,
-        reasons::TOKEN_ACCEPTED,
-        reasons::DISCOVERED,
-        reasons::SHARING_ALLOWED,
-        reasons::NOT_THROTTLED,
-        reasons::BOUNDARY_IN_FORCE,
-        reasons::SUSPENDED,
+        IntegrationReason::Ready,
+        IntegrationReason::TokenAccepted,
+        IntegrationReason::Discovered,
+        IntegrationReason::SharingAllowed,
+        IntegrationReason::NotThrottled,
+        IntegrationReason::BoundaryInForce,
+        IntegrationReason::Suspended,
     ];
-    !expected.contains(&condition.reason.as_str())
+    !IntegrationReason::of(condition).is_some_and(|reason| expected.contains(&reason))
 }
 
 /// A condition that only says that something has not happened yet, or that all is normal, is not
 /// worth an event.
 pub(super) fn is_worth_an_event(reason: &str) -> bool {
     let silent = [
-        reasons::SIGNING_IN,
-        reasons::DISCOVERING,
-        reasons::TOKEN_UNUSABLE,
-        reasons::TOKEN_ACCEPTED,
-        reasons::DISCOVERED,
-        reasons::SHARING_ALLOWED,
-        reasons::NOT_THROTTLED,
-        reasons::BOUNDARY_IN_FORCE,
-        reasons::NO_ITEM,
+        IntegrationReason::SigningIn,
+        IntegrationReason::Discovering,
+        IntegrationReason::TokenUnusable,
+        IntegrationReason::TokenAccepted,
+        IntegrationReason::Discovered,
+        IntegrationReason::SharingAllowed,
+        IntegrationReason::NotThrottled,
+        IntegrationReason::BoundaryInForce,
+        IntegrationReason::NoItem,
     ];
-    !silent.contains(&reason)
+    !silent.iter().any(|silent| silent.as_str() == reason)
 }
 
 fn vaults(inventory: &Inventory) -> Vec<VaultStatus> {
