@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::api::ObjectMeta;
+use kube::core::ObjectMeta;
 
 use crate::api::{
     AccessFlow, AccessGrant, AccessGrantStatus, ApprovalMode, ConsideredFlow, FlowLimits, Identity,

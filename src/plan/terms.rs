@@ -164,7 +164,7 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
 }
 
 /// An object's namespace, name and uid.
-pub fn identity(meta: &kube::api::ObjectMeta) -> ObjectIdentity {
+pub fn identity(meta: &kube::core::ObjectMeta) -> ObjectIdentity {
     ObjectIdentity {
         namespace: meta.namespace.clone().unwrap_or_default(),
         name: meta.name.clone().unwrap_or_default(),

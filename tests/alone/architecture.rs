@@ -1,7 +1,8 @@
-//! What ARCHITECTURE.md says of the rooms of `src/`: which may know which, and who alone knows HTTP, Kubernetes and time.
+//! What ARCHITECTURE.md says of the rooms of `src/`: which may know which, who alone knows HTTP, Kubernetes and time, and what is built without what.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use keyloan_shape::Shape;
 
@@ -138,6 +139,35 @@ fn decisions_are_pure() {
         }
     }
     assert_eq!(impure, [""; 0]);
+}
+
+#[test]
+fn the_plugin_is_built_without_the_operator_and_the_desk_without_both() {
+    let plugin = crates(&["--features", "plugin"]);
+    for operators in ["wasmtime", "axum", "reqwest"] {
+        assert!(!plugin.contains(operators), "{operators}");
+    }
+    let desk = crates(&[]);
+    for shells in ["tokio", "hyper", "kube-client", "clap"] {
+        assert!(plugin.contains(shells), "{shells}");
+        assert!(!desk.contains(shells), "{shells}");
+    }
+}
+
+/// The crates that are built into this one with these features.
+fn crates(features: &[&str]) -> BTreeSet<String> {
+    let line = "tree --locked --offline --package keyloan --no-default-features --edges normal --prefix none";
+    let output = Command::new(env!("CARGO"))
+        .args(line.split(' '))
+        .args(features)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let lines = String::from_utf8(output.stdout).expect("text");
+    let names = lines.lines().filter_map(|line| line.split(' ').next());
+    names.map(str::to_owned).collect()
 }
 
 /// The code of a room, without comments, by its path in `src/`.
