@@ -21,7 +21,7 @@ const TRIES: ConstantBuilder = ConstantBuilder::new()
 pub enum ClaimError {
     /// Another install keeps its links there.
     #[error(
-        "the namespace {namespace} holds the links of the install {holder:?}, and this is the install {install:?}: set --links-namespace (the chart's links.namespace) to a namespace of its own. If {holder:?} was uninstalled for good and all its loans have ended, delete the Lease {namespace}/{LINKS_LEASE}"
+        "namespace {namespace} already holds the links of install {holder:?}, and this is install {install:?}: set --links-namespace (chart value links.namespace) to a namespace that no other install uses. If {holder:?} was uninstalled permanently and all its loans have ended, delete the Lease {namespace}/{LINKS_LEASE}"
     )]
     Held {
         /// The links namespace.
@@ -33,14 +33,14 @@ pub enum ClaimError {
     },
     /// The namespace does not exist.
     #[error(
-        "the namespace {namespace}, which is to hold links, does not exist: create it, or have the chart create it (links.create: true), or name another one with --links-namespace (the chart's links.namespace)"
+        "the links namespace {namespace} does not exist: create it, let the chart create it (links.create: true), or set --links-namespace (chart value links.namespace) to an existing one"
     )]
     NoNamespace {
         /// The links namespace.
         namespace: String,
     },
     /// The API server refuses, or does not answer.
-    #[error("cannot find out which install keeps its links in the namespace {namespace}: {error}")]
+    #[error("cannot determine which install owns the links namespace {namespace}: {error}")]
     Api {
         /// The links namespace.
         namespace: String,

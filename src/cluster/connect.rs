@@ -58,7 +58,7 @@ pub enum ConnectError {
     #[error("{0}")]
     Flags(&'static str),
     /// What the flags say leads nowhere.
-    #[error("cannot go where the flags say: {0}")]
+    #[error("cannot use the cluster that the flags name: {0}")]
     Said(KubeconfigProblem),
     /// Neither a kubeconfig nor a pod's ServiceAccount.
     #[error(
@@ -69,7 +69,7 @@ pub enum ConnectError {
     #[error("you are not signed in to the cluster: {0}")]
     SignIn(String),
     /// The configuration makes no client.
-    #[error("cannot make a client of the Kubernetes API: {0}")]
+    #[error("cannot create a Kubernetes client: {0}")]
     Client(kube::Error),
 }
 

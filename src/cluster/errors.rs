@@ -145,7 +145,7 @@ fn withheld(error: &kube::Error) -> String {
         }
         kube::Error::Api(status) => status.code.to_string(),
         kube::Error::Service(_) | kube::Error::HyperError(_) => error.to_string(),
-        _ => "its answer cannot be read".to_owned(),
+        _ => "its response cannot be read".to_owned(),
     }
 }
 
@@ -156,7 +156,7 @@ fn refuser(error: &kube::Error) -> Option<String> {
         (
             "Internal error occurred: failed calling webhook \"",
             '"',
-            "the admission webhook, which cannot be called,",
+            "the unreachable admission webhook",
         ),
         (
             "ValidatingAdmissionPolicy '",
@@ -213,20 +213,20 @@ impl fmt::Display for ApiErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound => f.write_str("it does not exist"),
-            Self::AlreadyExists => f.write_str("it exists already"),
+            Self::AlreadyExists => f.write_str("it already exists"),
             Self::InTheWay => f.write_str(
-                "one of its name is there that is not Keyloan's and that a finalizer keeps; take the finalizer off",
+                "an object with this name exists, is not managed by Keyloan and is blocked by a finalizer; remove the finalizer",
             ),
             Self::Conflict => f.write_str("it has changed in the meantime"),
             Self::Forbidden(why) => {
                 write!(
                     f,
-                    "the API server forbids it: {why}; are the operator's roles installed?"
+                    "the API server denied it: {why}; check that the operator's roles are installed"
                 )
             }
-            Self::Invalid(why) => write!(f, "the API server refuses it: {why}"),
+            Self::Invalid(why) => write!(f, "the API server rejected it: {why}"),
             Self::Timeout => f.write_str("the API server did not answer in time"),
-            Self::Unavailable(why) => write!(f, "the API server is not available: {why}"),
+            Self::Unavailable(why) => write!(f, "the API server is unavailable: {why}"),
         }
     }
 }
@@ -238,18 +238,18 @@ pub(super) fn sign_in_failed(error: &AuthError) -> String {
             let said = String::from_utf8_lossy(&out.stderr);
             let last = said.lines().rev().find(|line| !line.trim().is_empty());
             let last: String = last
-                .unwrap_or("it says nothing")
+                .unwrap_or("it printed no error")
                 .trim()
                 .chars()
                 .take(300)
                 .collect();
             format!(
-                "the kubeconfig's command {cmd:?}, which signs you in, failed ({}): {last}",
+                "the kubeconfig's sign-in command {cmd:?} failed ({}): {last}",
                 out.status
             )
         }
         AuthError::AuthExecStart(error) => {
-            format!("the kubeconfig's command, which signs you in, cannot be run: {error}")
+            format!("cannot run the kubeconfig's sign-in command: {error}")
         }
         other => other.to_string(),
     }
@@ -307,7 +307,7 @@ mod tests {
     )]
     #[case::webhook_down(
         "Internal error occurred: failed calling webhook \"down.example.com\": failed to call webhook: PLANTED",
-        "which cannot be called, down.example.com"
+        "the unreachable admission webhook down.example.com"
     )]
     #[case::policy(
         "secrets \"keyloan-link-u\" is forbidden: ValidatingAdmissionPolicy 'team-labels' with binding 'b' denied request: PLANTED",

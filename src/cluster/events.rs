@@ -78,7 +78,7 @@ impl Events {
                 in_mind += 1;
                 if let Err(error) = publish_by(current.clone()).await {
                     own.metrics.event_failed();
-                    tracing::warn!(%error, "an event was not published; nothing else depends on it");
+                    tracing::warn!(%error, "could not publish an event; nothing else depends on it");
                 }
             }
             Ok::<(), std::convert::Infallible>(())
@@ -111,7 +111,7 @@ impl Events {
             if !self.is_said.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     waiting = MOST_WAITING,
-                    "too many events wait to be published: some are dropped until these have been"
+                    "too many events are waiting to be published; dropping new ones until the queue is empty"
                 );
             }
         }

@@ -49,11 +49,11 @@ pub enum KubeconfigProblem {
     Unreadable(#[from] KubeconfigError),
     /// Nothing says where to go.
     #[error(
-        "no context is current: choose one with `kubectl config use-context NAME` or --context"
+        "no current context is set: choose one with `kubectl config use-context NAME` or --context"
     )]
     NoContext,
     /// Something is named that is not in it.
-    #[error("it has no {what} {name:?}; `kubectl config view` shows what there is")]
+    #[error("it defines no {what} {name:?}; `kubectl config view` lists what it defines")]
     Missing {
         /// What is named.
         what: &'static str,
@@ -62,17 +62,17 @@ pub enum KubeconfigProblem {
     },
     /// The cluster has no address.
     #[error(
-        "its cluster {0:?} has no server: set one with `kubectl config set-cluster`, or pass --server"
+        "the cluster {0:?} has no server: set one with `kubectl config set-cluster`, or pass --server"
     )]
     NoServer(String),
     /// The address of the cluster is none.
-    #[error("the server {server:?} is no address, such as https://api.example.com:6443")]
+    #[error("the server {server:?} is not a valid URL, such as https://api.example.com:6443")]
     Server {
         /// What is said.
         server: String,
     },
     /// The certificates cannot be read.
-    #[error("the certificate authority cannot be read: {0}")]
+    #[error("cannot read the certificate authority: {0}")]
     Authority(rustls::pki_types::pem::Error),
     /// Two flags contradict each other.
     #[error("{0}")]
@@ -233,12 +233,12 @@ impl Overrides {
             .is_some_and(|name| !name.is_empty());
         if !somebody && (self.impersonate_uid.is_some() || !self.impersonate_groups.is_empty()) {
             return Err(KubeconfigProblem::Contradiction(
-                "--as-group and --as-uid say more of somebody whom --as names: pass --as, too",
+                "--as-group and --as-uid require --as: pass --as, too",
             ));
         }
         if self.insecure_skip_tls_verify && self.certificate_authority.is_some() {
             return Err(KubeconfigProblem::Contradiction(
-                "--insecure-skip-tls-verify trusts any certificate, and --certificate-authority does not: pass one of them",
+                "--insecure-skip-tls-verify and --certificate-authority contradict each other: pass one of them",
             ));
         }
         Ok(())
@@ -425,7 +425,7 @@ users:
             (told(|said| said.user = Some("x".into())), "no user \"x\""),
             (
                 told(|said| said.server = Some("https://".into())),
-                "is no address",
+                "is not a valid URL",
             ),
             (
                 told(|said| said.impersonate_groups = vec!["ops".into()]),

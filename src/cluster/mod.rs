@@ -243,7 +243,7 @@ impl Cluster {
         if namespaces.is_err() {
             tracing::warn!(
                 waited = ?NAMESPACES_WITHIN,
-                "the namespaces are not known: until they are, flows that select by label let nobody ask"
+                "the namespaces are not listed yet; until they are, flows that select namespaces by label accept no requests"
             );
         }
     }

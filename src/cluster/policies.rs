@@ -74,7 +74,12 @@ impl Policies {
         let reads = keys.into_iter().map(|key| self.read_one(key));
         let reading = stream::iter(reads).buffer_unordered(AT_A_TIME);
         let read = tokio::time::timeout(TIMEOUT, reading.try_collect::<Vec<_>>()).await;
-        let read = read.unwrap_or_else(|_| Err(failed("each policy", ApiErrorKind::Timeout)))?;
+        let read = read.unwrap_or_else(|_| {
+            Err(failed(
+                "the admission policies".into(),
+                ApiErrorKind::Timeout,
+            ))
+        })?;
         Ok(read.into_iter().flatten().collect())
     }
 
@@ -82,7 +87,12 @@ impl Policies {
         let policies = api(&self.client, key.0);
         let read = || async {
             let object = policies.get_opt(&key.1).await;
-            object.map_err(|error| failed(&key.1, ApiErrorKind::of(&error, Disclosure::Message)))
+            object.map_err(|error| {
+                failed(
+                    format!("the admission policy {}", key.1),
+                    ApiErrorKind::of(&error, Disclosure::Message),
+                )
+            })
         };
         let object = with_retries(read).await?;
         Ok(object.map(|object| (key, policy_seen(object))))
@@ -130,10 +140,10 @@ impl Policies {
     }
 }
 
-fn failed(name: &str, kind: ApiErrorKind) -> ApiError {
+fn failed(object: String, kind: ApiErrorKind) -> ApiError {
     ApiError {
         verb: "get",
-        object: format!("the admission policy {name}"),
+        object,
         kind,
     }
 }

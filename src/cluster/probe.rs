@@ -114,7 +114,8 @@ fn grant(namespace: &str, own: &Identity, now: Timestamp) -> AccessGrant {
             recipients: None,
             view_once: None,
             justification: Some(
-                "a dry run by which the operator sees that the admission policies act".into(),
+                "a dry run by which the operator checks that the admission policies are enforced"
+                    .into(),
             ),
             flow: None,
             not_after: Some(Time(void)),

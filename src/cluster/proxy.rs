@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 /// A proxy that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot use the proxy that {named_by} names: {why}, such as http://proxy.example.com:3128")]
+#[error("cannot use the proxy from {named_by}: {why}, such as http://proxy.example.com:3128")]
 pub struct ProxyError {
     /// What names it.
     named_by: &'static str,
@@ -139,7 +139,7 @@ fn usable(named_by: &'static str, proxy: Option<Uri>) -> Result<Uri, ProxyError>
         Some("socks5h") => "socks5".to_owned(),
         _ => {
             return Err(error(
-                "it must be a URL whose scheme is http, https or socks5",
+                "it must be a URL with the scheme http, https or socks5",
             ));
         }
     };

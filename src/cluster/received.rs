@@ -32,7 +32,7 @@ pub(super) struct Received<K> {
 
 /// An object that cannot be decoded: it counts as not there.
 #[derive(Debug, thiserror::Error)]
-#[error("{key} cannot be read ({why}), so it counts as not there: mend it, or delete it")]
+#[error("cannot decode {key} ({why}); Keyloan ignores it: fix or delete it")]
 pub(super) struct Undecodable {
     pub(super) key: Key,
     pub(super) why: String,
@@ -109,7 +109,7 @@ impl<'de, K: Watched> Visitor<'de> for ReceivedVisitor<K> {
     type Value = Received<K>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of Kubernetes")
+        f.write_str("a Kubernetes object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Received<K>, A::Error> {
@@ -225,7 +225,7 @@ impl MetaReceived {
         match text?.parse() {
             Ok(time) => Some(Time(time)),
             Err(_) => {
-                self.doubt(format!("metadata.{member} is no time"));
+                self.doubt(format!("metadata.{member} is not a valid time"));
                 None
             }
         }
@@ -233,9 +233,7 @@ impl MetaReceived {
 
     fn texts(&mut self, member: &str, texts: Option<Texts>) -> Option<Texts> {
         if texts.is_none() {
-            self.doubt(format!(
-                "metadata.{member} are more than {LARGEST_TEXTS} bytes"
-            ));
+            self.doubt(format!("metadata.{member} exceeds {LARGEST_TEXTS} bytes"));
         }
         texts.filter(|texts| !texts.is_empty())
     }
@@ -263,7 +261,7 @@ impl<'de> Visitor<'de> for TextsSeed {
     type Value = Option<Texts>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("texts by name")
+        f.write_str("a map of strings")
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
@@ -369,7 +367,7 @@ mod tests {
             .to_string();
         assert_eq!(
             doubted,
-            "ns/a cannot be read (metadata.labels are more than 16384 bytes), so it counts as not there: mend it, or delete it"
+            "cannot decode ns/a (metadata.labels exceeds 16384 bytes); Keyloan ignores it: fix or delete it"
         );
     }
 

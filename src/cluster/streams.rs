@@ -71,7 +71,10 @@ pub(super) fn follow<K>(
                         tracing::warn!(kind, "{undecodable}");
                     }
                     if feed.went_back() {
-                        tracing::warn!(kind, "the API server's versions have gone back, as after a restore of etcd: everything is listed anew");
+                        tracing::warn!(
+                            kind,
+                            "resourceVersion went backwards (etcd restore?); relisting"
+                        );
                         events = anew();
                     }
                 }
@@ -125,13 +128,13 @@ fn is_out_of_reach(error: &watcher::Error) -> bool {
 
 fn report_out_of_reach(kind: &str, namespace: &str, error: &watcher::Error, failing: bool) {
     if failing {
-        tracing::debug!(kind, namespace, %error, "still out of reach");
+        tracing::debug!(kind, namespace, %error, "cannot access this namespace yet");
     } else {
         tracing::warn!(
             kind,
             namespace,
             %error,
-            "out of reach: the operator reads no token and keeps no link in this namespace until it exists and the operator has its rights there"
+            "cannot access this namespace: the operator reads no tokens and stores no links there until the namespace exists and the operator has its rights in it"
         );
     }
 }
@@ -139,17 +142,17 @@ fn report_out_of_reach(kind: &str, namespace: &str, error: &watcher::Error, fail
 /// The first failure in a row is worth a warning; that a watch ends now and then is not worth a word.
 fn report(kind: &str, error: &watcher::Error, failing: bool) {
     if failing {
-        tracing::debug!(kind, %error, "the watch still fails");
+        tracing::debug!(kind, %error, "the watch is still failing");
     } else if matches!(
         error,
         watcher::Error::WatchFailed(_) | watcher::Error::WatchError(_)
     ) {
-        tracing::info!(kind, %error, "the watch was interrupted and is resumed");
+        tracing::info!(kind, %error, "watch interrupted; resuming");
     } else {
         tracing::warn!(
             kind,
             %error,
-            "cannot watch; retrying. Are the custom resource definitions and the operator's roles installed?"
+            "cannot watch; retrying. Check that the CustomResourceDefinitions and the operator's roles are installed"
         );
     }
 }

@@ -49,7 +49,7 @@ fn template(mut file: File) -> Result<(String, String), ManifestError> {
     if text.contains(PLACEHOLDER) {
         return Err(ManifestError::Build {
             what: format!("the chart template {}", file.name),
-            why: "it has a value that no chart value stands for".into(),
+            why: "no chart value replaces one of its placeholders".into(),
         });
     }
     if mutating {

@@ -79,9 +79,8 @@ fn say_in_words(schema: &mut Value) -> Result<(), String> {
 
 fn replace(members: &mut Map<String, Value>, pattern: &str) -> Result<(), String> {
     let form = FORMS.iter().find(|(known, _)| *known == pattern);
-    let (_, sentence) = form.ok_or_else(|| {
-        format!("the pattern {pattern} has no sentence in api::FORMS that shows a right value")
-    })?;
+    let (_, sentence) =
+        form.ok_or_else(|| format!("api::FORMS has no message for the pattern {pattern}"))?;
     // The API server's own check of a format would speak before the rule, and CEL would see a time in place of the text.
     members.remove("format");
     let matches = format!("self.matches(r\"{pattern}\")");

@@ -4,7 +4,9 @@
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// A typed object could not be turned into JSON, or had not the expected form.
-    #[error("cannot build the manifest of {what}: {why}; this is a defect, please report it")]
+    #[error(
+        "cannot build the manifest of {what}: {why}; this is a bug in Keyloan, please report it"
+    )]
     Build {
         /// The object.
         what: String,
@@ -12,7 +14,7 @@ pub enum ManifestError {
         why: String,
     },
     /// An object could not be written as YAML.
-    #[error("cannot write {file} as YAML: {source}; this is a defect, please report it")]
+    #[error("cannot write {file} as YAML: {source}; this is a bug in Keyloan, please report it")]
     Serialise {
         /// The file.
         file: String,
@@ -20,7 +22,7 @@ pub enum ManifestError {
         source: serde_saphyr::ser::Error,
     },
     /// A file could not be written.
-    #[error("cannot write {path}: {source}; check that the folder exists and is yours to write")]
+    #[error("cannot write {path}: {source}; check that the folder exists and is writable")]
     Write {
         /// The file.
         path: String,

@@ -108,7 +108,7 @@ async fn listen(
 /// to lead is ready, too.
 async fn ready(State(shown): State<Health>) -> impl IntoResponse {
     let unsynced = shown.cluster.unsynced();
-    let reading = (!unsynced.is_empty()).then(|| format!("still reading: {}", unsynced.join(", ")));
+    let reading = (!unsynced.is_empty()).then(|| format!("still syncing: {}", unsynced.join(", ")));
     // What is broken may be why something cannot be read.
     let problems: Vec<_> = shown
         .boundary

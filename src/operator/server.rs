@@ -68,7 +68,7 @@ async fn serve_within(
             // The connection has gone again.
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
-                tracing::debug!(%error, "cannot take a connection in");
+                tracing::debug!(%error, "cannot accept a connection");
                 tokio::time::sleep(WITHOUT_DESCRIPTORS).await;
             }
         }

@@ -63,7 +63,7 @@ pub enum StartError {
 enum PassesEnded {
     #[error(transparent)]
     Panicked(#[from] PassPanicked),
-    #[error("another replica has taken the lead: this one ends and may be started again")]
+    #[error("another replica has become the leader: this replica exits and can be restarted")]
     Deposed,
 }
 
@@ -192,7 +192,7 @@ pub async fn start_with(
     let stopping = tasks.clone();
     tasks.keep("controllers", async move {
         cluster.synced().await;
-        tracing::info!(install = %cluster.install, "all objects are known");
+        tracing::info!(install = %cluster.install, "all watches are synced");
         // Nothing is said to be unguarded only because nobody has looked yet.
         boundary.looked().await;
         let until_stopped = async move {

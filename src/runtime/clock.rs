@@ -75,7 +75,7 @@ impl Clock {
             if !announced && jumped(wall_now.duration_since(wall), monotonic_now - monotonic) {
                 tracing::warn!(
                     by_seconds = (wall_now.duration_since(wall)).as_secs(),
-                    "the wall clock has jumped: all deadlines are looked at again"
+                    "the wall clock jumped; checking all deadlines again"
                 );
                 self.announce_jump();
                 jumps.mark_unchanged();

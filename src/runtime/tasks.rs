@@ -140,12 +140,12 @@ impl Supervisor {
             Err(_) => finishes_after_failure_within,
         };
         if !ended(&mut finished, within).await {
-            tracing::warn!("some work was not finished in time and is abandoned");
+            tracing::warn!("some work did not finish in time; abandoning it");
         }
         stop.send_replace(Stage::Stops);
         drop(running);
         if !ended(&mut at_rest, SHUTDOWN_GRACE).await {
-            tracing::warn!("some tasks did not come to rest in time and are abandoned");
+            tracing::warn!("some tasks did not stop in time; abandoning them");
         }
         outcome
     }

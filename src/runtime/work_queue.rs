@@ -37,7 +37,7 @@ struct Shared<K> {
 
 /// A pass panicked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a pass of the {0} controller panicked; where, the log says")]
+#[error("a pass of the {0} controller panicked; see the log for the location")]
 pub struct PassPanicked(&'static str);
 
 impl<K> Clone for WorkQueue<K> {

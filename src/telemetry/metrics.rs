@@ -85,25 +85,25 @@ impl Metrics {
             passes: registered(
                 r,
                 "passes",
-                "Passes over objects, by how they ended",
+                "Reconciliation passes, by outcome",
                 Family::default(),
             ),
             api_calls: registered(
                 r,
                 "api_calls",
-                "Calls of the Kubernetes API",
+                "Calls to the Kubernetes API",
                 Family::default(),
             ),
             watch_errors: registered(
                 r,
                 "watch_errors",
-                "Interruptions of watches",
+                "Watch interruptions, and objects that could not be decoded",
                 Family::default(),
             ),
             events_failed: registered(
                 r,
                 "events_failed",
-                "Events that were not published",
+                "Kubernetes events that could not be published",
                 Counter::default(),
             ),
             requests: registered(
@@ -115,13 +115,13 @@ impl Metrics {
             call_seconds: registered(
                 r,
                 "onepassword_call_seconds",
-                "How long calls to 1Password took, waiting for earlier ones included",
+                "Duration of calls to 1Password, including the wait for earlier calls",
                 Family::new_with_constructor(seconds),
             ),
             quota_used: registered(
                 r,
                 "onepassword_quota_used_ratio",
-                "The largest estimated share of a request limit that is used up, of all accounts or tokens",
+                "Largest estimated used share of a request limit, over all accounts or tokens",
                 Family::default(),
             ),
             integrations: registered(
@@ -133,13 +133,13 @@ impl Metrics {
             boundary_in_force: registered(
                 r,
                 "boundary_in_force",
-                "1 while the admission policies guard who asks and who decides, else 0",
+                "1 while the admission policies are in force, else 0",
                 Gauge::default(),
             ),
             boundary_checks: registered(
                 r,
                 "boundary_checks",
-                "Dry runs that show whether the admission policies act, by what they have shown",
+                "Admission-policy probe results, by outcome",
                 Family::default(),
             ),
             registry,

@@ -186,6 +186,6 @@ mod tests {
             ..PersonAccess::default()
         };
         let told = config(&access).unwrap_err().to_string();
-        assert!(told.contains("idle: no context is current"), "{told}");
+        assert!(told.contains("idle: no current context is set"), "{told}");
     }
 }

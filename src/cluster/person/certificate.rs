@@ -40,7 +40,7 @@ impl OwnCertificate {
     /// What somebody whom the API server does not know has to hear of it.
     pub(super) fn told(self) -> String {
         format!(
-            "the client certificate of your kubeconfig is valid until {}",
+            "the client certificate in your kubeconfig is valid until {}",
             self.until
         )
     }

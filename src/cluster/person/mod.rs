@@ -101,11 +101,11 @@ impl Person {
     pub async fn server_version(&self) -> Result<ServerVersion, CallError> {
         let call = self.client.apiserver_version();
         let info = self
-            .bounded("ask", "the API server's version", call)
+            .bounded("read", "the API server's version", call)
             .await?;
         let group_version = format!("{GROUP}/{VERSION}");
         let call = self.client.list_api_group_resources(&group_version);
-        let keyloan = match self.bounded("ask", "for Keyloan's kinds", call).await {
+        let keyloan = match self.bounded("look up", "Keyloan's kinds", call).await {
             Ok(_) => true,
             Err(error) if is_unknown(&error.refused) => false,
             Err(error) => return Err(error),

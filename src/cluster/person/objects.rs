@@ -117,7 +117,7 @@ impl Person {
         let unreadable = || CallError {
             verb: "read",
             object: object.clone(),
-            refused: Refused::Unavailable("it holds no link".into()),
+            refused: Refused::Unavailable("it contains no link".into()),
         };
         Ok(Link {
             url: text("url").ok_or_else(unreadable)?.into(),

@@ -152,13 +152,13 @@ fn distrust(error: &(dyn std::error::Error + 'static)) -> Option<String> {
             "it has expired".to_owned()
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "it is not valid yet: look at this machine's clock".to_owned()
+            "it is not valid yet: check this machine's clock".to_owned()
         }
         CertificateError::UnknownIssuer => {
-            "no certificate authority that the kubeconfig trusts has signed it".to_owned()
+            "it is not signed by a certificate authority that the kubeconfig trusts".to_owned()
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "it is for another name than the server's: pass --tls-server-name, or correct the server's address".to_owned()
+            "it was issued for a different server name: pass --tls-server-name, or correct the server's address".to_owned()
         }
         other => other.to_string(),
     })

@@ -21,9 +21,10 @@ pub fn status(boundary: &Boundary) -> Policy {
         variables: vec![boundary.operators_variable()],
         rules: vec![Rule {
             expression: "request.userInfo.username in variables.operators".into(),
-            message: "keyloan-status: only Keyloan's operator writes status; change the spec, or \
-                      decide with an AccessDecision, and the status will follow"
-                .into(),
+            message:
+                "keyloan-status: only Keyloan's operator can write status; change the spec or \
+                      create an AccessDecision, and the operator updates the status"
+                    .into(),
             message_expression: None,
         }],
     }
@@ -44,8 +45,8 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
             rules: vec![
                 no_new_finalizers(),
                 no_new_owners(
-                    "keyloan-records: nothing may own a record, because it outlives what it is \
-                     about: leave metadata.ownerReferences out",
+                    "keyloan-records: a record cannot have owners, because it outlives the request that \
+                     it describes: leave metadata.ownerReferences out",
                 ),
                 Rule {
                     // Who migrates or re-encrypts what is stored writes each object as it is. Garbage collection takes its own
@@ -55,8 +56,8 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
                                  && (variables.sameMetadata || variables.isFreed\n\
                                  || request.userInfo.username in variables.deleters))"
                         .into(),
-                    message: "keyloan-records: only Keyloan's operator writes records; make an \
-                              AccessGrant to ask for an item, or an AccessDecision to decide"
+                    message: "keyloan-records: only Keyloan's operator can write records; create an \
+                              AccessGrant to request an item, or an AccessDecision to decide"
                         .into(),
                     message_expression: None,
                 },
@@ -72,8 +73,8 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
                 expression: "request.userInfo.username in variables.operators\n\
                              || request.userInfo.username in variables.deleters"
                     .into(),
-                message: "keyloan-records: decisions and records stay until Keyloan's operator \
-                          deletes them; an approval cannot be taken back, but an AccessDecision \
+                message: "keyloan-records: only Keyloan's operator can delete decisions and records; \
+                          you cannot withdraw an approval, but an AccessDecision \
                           with decision: Revoke ends the whole request or loan"
                     .into(),
                 message_expression: None,
@@ -91,8 +92,8 @@ pub fn metadata() -> Vec<Policy> {
             "!has(object.metadata.managedFields) || object.metadata.managedFields.all(entry,\n\
                      !has(entry.time) || string(entry.time).matches('^2[0-9]{3}-'))"
                 .into(),
-        message: "keyloan-metadata: the times in metadata.managedFields must be of this \
-                  millennium; leave metadata.managedFields to the API server"
+        message: "keyloan-metadata: the times in metadata.managedFields must be in the years \
+                  2000 to 2999; leave metadata.managedFields to the API server"
             .into(),
         message_expression: None,
     };
@@ -141,13 +142,13 @@ pub fn token() -> Policy {
                          || authorizer.group('').resource('secrets').namespace(request.namespace)\
                          .name(variables.secret).check('get').allowed()"
                 .into(),
-            message: "keyloan-token: who creates or changes an integration must be allowed to get \
-                      the Secret with its token; ask for that right, or ask somebody who has it"
+            message: "keyloan-token: to create or change an integration, you must be allowed to get \
+                      the Secret with its token; ask for that right, or ask someone who has it"
                 .into(),
             message_expression: Some(
-                "'keyloan-token: who creates or changes an integration must be allowed to get the Secret '\n\
+                "'keyloan-token: to create or change an integration, you must be allowed to get the Secret '\n\
                  + 'with its token: ask for the right to get the Secret \"' + variables.secret\n\
-                 + '\" in the namespace \"' + request.namespace + '\", or ask somebody who has it'"
+                 + '\" in namespace \"' + request.namespace + '\", or ask someone who has it'"
                     .into(),
             ),
         }],

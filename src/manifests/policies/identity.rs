@@ -39,9 +39,10 @@ pub fn validating(boundary: &Boundary) -> Vec<Policy> {
     grant.rules.push(Rule {
         // Nor in a dry run: by this refusal the operator sees that the policy acts, also where its name has been stamped.
         expression: "!(request.userInfo.username in variables.operators)".into(),
-        message: "keyloan-identity: Keyloan's operator borrows nothing itself: ask under your own \
-                  name"
-            .into(),
+        message:
+            "keyloan-identity: Keyloan's operator cannot request items: make the request as the \
+                  person who needs the item"
+                .into(),
         message_expression: None,
     });
     grant.rules.push(Rule {
@@ -51,26 +52,28 @@ pub fn validating(boundary: &Boundary) -> Vec<Policy> {
             .into(),
         message: format!(
             "keyloan-identity: {END_TOLD} ServiceAccounts and of all others whose e-mail address \
-             this cluster does not know, because a tool may make the same request again at any \
-             time: set it to the time after which the request is void, such as \
-             2027-01-31T12:00:00Z. If you are a person, the values email and emailDomain of the \
-             chart keyloan-crds say how your address is found"
+             this cluster does not know, because a tool may repeat a request at any time: set it \
+             to the time after which the request is void, such as 2027-01-31T12:00:00Z. If you \
+             are a person, check the values email and emailDomain of the chart keyloan-crds, \
+             which determine your address"
         ),
         message_expression: None,
     });
     let mut decision = signed_by_its_maker(&DECISION, boundary);
     decision.rules.push(Rule {
         expression: "!(request.userInfo.username in variables.operators)".into(),
-        message: "keyloan-identity: Keyloan's operator decides nothing itself: a person has to \
-                  make this decision, under their own name"
-            .into(),
+        message:
+            "keyloan-identity: Keyloan's operator cannot decide on requests: a person must make \
+                  this decision as themselves"
+                .into(),
         message_expression: None,
     });
     decision.rules.push(Rule {
         expression: "!variables.isServiceAccount".into(),
-        message: "keyloan-identity: ServiceAccounts never decide: a person has to make this \
-                  decision, under their own name"
-            .into(),
+        message:
+            "keyloan-identity: ServiceAccounts cannot decide on requests: a person must make this \
+                  decision as themselves"
+                .into(),
         message_expression: None,
     });
     decision.rules.push(Rule {
@@ -79,7 +82,7 @@ pub fn validating(boundary: &Boundary) -> Vec<Policy> {
             may_revoke("object.spec.grant")
         ),
         message: "keyloan-identity: spec.mayRevoke claims the verb 'revoke' on this grant, which \
-                  you do not hold: leave it out, or ask for that right"
+                  you do not have: leave it out, or ask for that right"
             .into(),
         message_expression: None,
     });
@@ -118,9 +121,9 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
             Rule {
                 expression: format!("variables.groups.size() <= {MOST_GROUPS}"),
                 message: format!(
-                    "keyloan-identity: you are in more than {MOST_GROUPS} groups, which is more \
-                     than an identity holds: have your identity provider send only the groups \
-                     that this cluster uses"
+                    "keyloan-identity: you are in more than {MOST_GROUPS} groups, which is the \
+                     limit of an identity: configure your identity provider to send only the \
+                     groups that this cluster uses"
                 ),
                 message_expression: None,
             },
@@ -141,14 +144,14 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
                              variables.groups.all(g, g in variables.claimedGroups)"
                     .into(),
                 message: format!(
-                    "keyloan-identity: spec.{field}.groups must be your own groups, all of them, \
-                     without those of the system (system:...)"
+                    "keyloan-identity: spec.{field}.groups must list all your groups, except \
+                     system groups (system:...)"
                 ),
                 message_expression: Some(format!(
-                    "'keyloan-identity: spec.{field}.groups must be your own groups, all of them, '\n\
-                     + 'without those of the system (system:...): '\n\
+                    "'keyloan-identity: spec.{field}.groups must list all your groups, '\n\
+                     + 'except system groups (system:...): '\n\
                      + (variables.groups.size() == 0\n\
-                     ? 'you are in none, leave it out'\n\
+                     ? 'you are in none, so leave it out'\n\
                      : 'set it to [\"' + variables.groups.join('\", \"') + '\"]')"
                 )),
             },
@@ -158,12 +161,12 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
                      [object.spec.{field}.email] : [])"
                 ),
                 message: format!(
-                    "keyloan-identity: spec.{field}.email must be the address that this cluster \
-                     knows you by"
+                    "keyloan-identity: spec.{field}.email must be your address in this \
+                     cluster"
                 ),
                 message_expression: Some(format!(
                     "variables.emails.size() == 0\n\
-                     ? 'keyloan-identity: spec.{field}.email must be left out: this cluster knows no address of yours'\n\
+                     ? 'keyloan-identity: spec.{field}.email must be left out: this cluster does not know your address'\n\
                      : 'keyloan-identity: spec.{field}.{ADDRESS_TOLD}\"' + variables.emails[0] + '\"'"
                 )),
             },
@@ -187,9 +190,9 @@ fn deletion_of_grants(boundary: &Boundary) -> Policy {
                 may_revoke("oldObject.metadata.name")
             ),
             message:
-                "keyloan-identity: only its requester, or who holds the verb 'revoke' on it, can \
-                      delete a grant; to end somebody else's loan, make an AccessDecision with \
-                      decision: Revoke"
+                "keyloan-identity: only the requester, or someone with the verb 'revoke' on the \
+                      grant, can delete a grant; to end another person's loan, create an \
+                      AccessDecision with decision: Revoke"
                     .into(),
             message_expression: None,
         }],

@@ -40,8 +40,8 @@ const SECRETS: Kind = Kind {
             && has(object.metadata.labels) && variables.secretLabel in object.metadata.labels\n\
             && object.metadata.labels[variables.secretLabel] == 'link'\n\
             && (!has(object.data) || object.data.all(key, key in variables.linkKeys))",
-    only: "keyloan-link: Keyloan's operator writes no Secret but those of links, in its own links namespace: write other \
-           Secrets under your own name",
+    only: "keyloan-link: Keyloan's operator can write only the Secrets of links, in its own links namespace: write other \
+           Secrets as another user",
 };
 
 const ROLES: Kind = Kind {
@@ -66,8 +66,8 @@ const ROLE_BINDINGS: Kind = Kind {
     only: RIGHT_TO_ONE_LINK,
 };
 
-const RIGHT_TO_ONE_LINK: &str = "keyloan-link: Keyloan's operator gives nobody any right but the one to get the Secret of one \
-                                 link, in its own links namespace: give other rights under your own name";
+const RIGHT_TO_ONE_LINK: &str = "keyloan-link: Keyloan's operator can grant only the right to get the Secret of one link, in \
+                                 its own links namespace: grant other rights as another user";
 
 fn written(boundary: &Boundary, kind: &Kind) -> Policy {
     let mut variables = vec![
@@ -96,8 +96,8 @@ fn written(boundary: &Boundary, kind: &Kind) -> Policy {
                      || !object.metadata.name.startsWith('{LINK_PREFIX}') || variables.isUnchanged"
                 ),
                 message: format!(
-                    "keyloan-link: only Keyloan's operator writes what is named {LINK_PREFIX}... in a links namespace: choose \
-                     another name, or delete it if it should go"
+                    "keyloan-link: only Keyloan's operator can write objects named {LINK_PREFIX}... in a links namespace: \
+                     choose another name, or delete the object if you no longer need it"
                 ),
                 message_expression: None,
             },
@@ -121,8 +121,8 @@ fn bindings(boundary: &Boundary) -> Policy {
                      subject.kind == 'ServiceAccount' && has(subject.namespace)\n\
                      && (request.namespace + '/system:serviceaccount:' + subject.namespace + ':' + subject.name) in variables.links))"
             .into(),
-        message: "keyloan-link: this namespace holds the links of loans, and only Keyloan's operator lets people read them: \
-                  exclude the namespace from the tool that binds roles in it, or bind the role elsewhere"
+        message: "keyloan-link: this namespace holds the links of loans, and only Keyloan's operator can let people read them: \
+                  exclude the namespace from the tool that binds roles in it, or bind the role in another namespace"
             .into(),
         message_expression: None,
     });
@@ -144,8 +144,8 @@ fn deletion(boundary: &Boundary) -> Policy {
         rules: vec![Rule {
             expression: "!variables.isOperator || variables.isLink".into(),
             message: format!(
-                "keyloan-link: Keyloan's operator deletes no Secret, Role or RoleBinding but those named {LINK_PREFIX}... in \
-                 its own links namespace: delete others under your own name"
+                "keyloan-link: Keyloan's operator can delete only Secrets, Roles and RoleBindings named {LINK_PREFIX}... in \
+                 its own links namespace: delete others as another user"
             ),
             message_expression: None,
         }],
@@ -161,8 +161,8 @@ fn cluster_rights(boundary: &Boundary) -> Policy {
         variables: vec![boundary.operators_variable()],
         rules: vec![Rule {
             expression: "!(request.userInfo.username in variables.operators)".into(),
-            message: "keyloan-link: Keyloan's operator gives nobody rights in the whole cluster: \
-                      give them under your own name"
+            message: "keyloan-link: Keyloan's operator cannot grant rights in the whole cluster: \
+                      grant them as another user"
                 .into(),
             message_expression: None,
         }],

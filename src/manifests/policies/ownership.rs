@@ -64,8 +64,8 @@ fn grants(boundary: &Boundary) -> Policy {
                              || variables.isRequester"
                         .into(),
                 message: format!(
-                    "keyloan-ownership: only its requester can ask for the next link of a loan: \
-                     leave the annotation {RENEW_ANNOTATION} as it is"
+                    "keyloan-ownership: only the requester can ask for the next link of a loan: \
+                     leave the annotation {RENEW_ANNOTATION} unchanged"
                 ),
                 message_expression: None,
             },
@@ -76,9 +76,9 @@ fn grants(boundary: &Boundary) -> Policy {
                     may_revoke("oldObject.metadata.name")
                 ),
                 message:
-                    "keyloan-ownership: only its requester, or who holds the verb 'revoke' on \
-                          it, can change the metadata of a grant: leave its labels, annotations, \
-                          owners, finalizers and managed fields as they are"
+                    "keyloan-ownership: only the requester, or someone with the verb 'revoke' on \
+                          the grant, can change the metadata of a grant: leave its labels, \
+                          annotations, owners, finalizers and managed fields unchanged"
                         .into(),
                 message_expression: None,
             },
@@ -97,8 +97,8 @@ fn decisions(boundary: &Boundary) -> Policy {
             no_new_finalizers(),
             is_small(),
             no_new_owners(
-                "keyloan-ownership: nothing may own a decision, because it outlives the request \
-                 that it is about: leave metadata.ownerReferences out",
+                "keyloan-ownership: a decision cannot have owners, because it outlives its \
+                 request: leave metadata.ownerReferences out",
             ),
             Rule {
                 expression:
@@ -107,7 +107,7 @@ fn decisions(boundary: &Boundary) -> Policy {
                         .into(),
                 message:
                     "keyloan-ownership: nobody can change the metadata of a decision: leave its \
-                          labels, annotations, owners, finalizers and managed fields as they are"
+                          labels, annotations, owners, finalizers and managed fields unchanged"
                         .into(),
                 message_expression: None,
             },
@@ -169,9 +169,10 @@ pub(super) fn no_new_finalizers() -> Rule {
         expression: "!has(object.metadata.finalizers)\n\
              || object.metadata.finalizers.all(f, f in variables.finalizersBefore)"
             .into(),
-        message: "keyloan-ownership: leave metadata.finalizers out: nothing may keep a request, a \
-                  decision or a record that is over"
-            .into(),
+        message:
+            "keyloan-ownership: leave metadata.finalizers out: a finalizer must not block the \
+                  deletion of a request, a decision or a record"
+                .into(),
         message_expression: None,
     }
 }
@@ -193,8 +194,8 @@ fn is_small() -> Rule {
              && (variables.sameMetadata || variables.isMachinery))"
             .into(),
         message: format!(
-            "keyloan-ownership: metadata is too large: keep labels, annotations, owners and \
-             finalizers to {MOST_ENTRIES} of each and to {LARGEST_METADATA} characters in all"
+            "keyloan-ownership: metadata is too large: use at most {MOST_ENTRIES} labels, \
+             annotations, owners and finalizers each, and {LARGEST_METADATA} characters in total"
         ),
         message_expression: None,
     }
