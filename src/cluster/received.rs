@@ -1,7 +1,9 @@
-//! Objects as the API server tells of them, by a watch, a list or an answer: of their metadata only what is kept is decoded, and what cannot be decoded hides nothing else.
+//! Objects as the API server sends them: in watches, lists and responses. Only the metadata that is
+//! kept is decoded, and an object that cannot be decoded hides no other one.
 //!
-//! Whoever may write an object could otherwise write something into it that no client can read, such as a time of the year 9999, and so
-//! have a whole list go unread, or a change of this object.
+//! Otherwise a person who may write an object could put something into it that no client can parse,
+//! such as a time in the year 9999, and so keep the operator from reading a whole list, or a change
+//! of this object.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,18 +21,19 @@ use serde::{Deserialize, de};
 use super::key::Key;
 use super::metadata_filter::{MetadataFilter, Part, Watched};
 
-/// Labels that are kept of one object are no more than this together: the API server bounds none of them but each by itself, and whoever
-/// may label a namespace could label it a hundred thousand times. One that is labelled more is taken for unknown.
+/// The largest total size of the labels kept of one object: the API server bounds only each single
+/// label, and a person who may label a namespace could add a hundred thousand labels. An object
+/// with more labels is treated as undecodable.
 const LARGEST_TEXTS: usize = 16 * 1024;
 
-/// An object as it was told of.
+/// An object as received.
 #[derive(Clone, Debug)]
 pub(super) struct Received<K> {
     meta: ObjectMeta,
     content: Result<K, String>,
 }
 
-/// An object that cannot be decoded: it counts as not there.
+/// An object that cannot be decoded: it is treated as missing.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot decode {key} ({why}); Keyloan ignores it: fix or delete it")]
 pub(super) struct Undecodable {
@@ -44,7 +47,7 @@ impl<K: Watched> Received<K> {
         self.content.is_ok()
     }
 
-    /// The object, without what is not kept of its metadata.
+    /// The object with its filtered metadata.
     pub(super) fn decoded(self) -> Result<K, Undecodable> {
         let Self { meta, content } = self;
         match content {
@@ -63,7 +66,7 @@ impl<K: Watched> Received<K> {
     }
 }
 
-/// Like the kind itself.
+/// The same as the kind itself.
 impl<K: Watched> Resource for Received<K> {
     type DynamicType = ();
     type Scope = K::Scope;
@@ -137,7 +140,7 @@ impl<'de, K: Watched> Visitor<'de> for ReceivedVisitor<K> {
     }
 }
 
-/// Takes a value as text, whatever it is: whether it can be decoded is not known yet.
+/// Copies a value of any type as text: whether it can be decoded is not known yet.
 struct TextSeed<'a>(&'a mut Vec<u8>);
 
 impl<'de> DeserializeSeed<'de> for TextSeed<'_> {
@@ -149,12 +152,12 @@ impl<'de> DeserializeSeed<'de> for TextSeed<'_> {
     }
 }
 
-/// It may quote what somebody wrote.
+/// The error may quote what somebody wrote.
 fn in_short(error: serde_json::Error) -> String {
     error.to_string().chars().take(200).collect()
 }
 
-/// Metadata, and what could not be read of it.
+/// Metadata, and the first problem in it.
 #[derive(Default)]
 struct MetaReceived {
     meta: ObjectMeta,
@@ -246,7 +249,7 @@ impl MetaReceived {
 /// Labels or annotations.
 type Texts = BTreeMap<String, String>;
 
-/// Decodes those that are kept; `None` if they are too large.
+/// Decodes the texts that are kept; `None` if they are too large.
 struct TextsSeed(MetadataFilter, Part);
 
 impl<'de> DeserializeSeed<'de> for TextsSeed {
@@ -309,7 +312,7 @@ mod tests {
 
     type NamespaceMark = PartialObjectMeta<Namespace>;
 
-    /// An object as full as its people can make it.
+    /// An object as large as people can make it.
     fn fat(spec: &Value) -> Value {
         let many = |size: usize| -> Map<String, Value> {
             (0..20_000)

@@ -1,16 +1,16 @@
-//! Why manifests cannot be made or written.
+//! Why manifests cannot be generated or written.
 
-/// Why the manifests could not be made or written.
+/// Why manifests could not be generated or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// A typed object could not be turned into JSON, or had not the expected form.
+    /// A typed object could not be converted to JSON, or had an unexpected form.
     #[error(
         "cannot build the manifest of {what}: {why}; this is a bug in Keyloan, please report it"
     )]
     Build {
         /// The object.
         what: String,
-        /// What was wrong.
+        /// What went wrong.
         why: String,
     },
     /// An object could not be written as YAML.
@@ -18,7 +18,7 @@ pub enum ManifestError {
     Serialise {
         /// The file.
         file: String,
-        /// The serialiser's own words.
+        /// The serializer's error.
         source: serde_saphyr::ser::Error,
     },
     /// A file could not be written.
@@ -26,7 +26,7 @@ pub enum ManifestError {
     Write {
         /// The file.
         path: String,
-        /// The system's own words.
+        /// The system's error.
         source: std::io::Error,
     },
 }

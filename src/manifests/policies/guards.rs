@@ -1,4 +1,4 @@
-//! What only the operator may write, who may point an integration at a token, and what no object may hold.
+//! Guards status, records, tokens and metadata: who may write them, and what they may contain.
 
 use super::{
     boundary::Boundary,
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::api::SECRET_LABEL;
 
-/// Only the operator writes status: it is what people and programs take as its word.
+/// Only the operator writes status, because people and programs trust it as the operator's word.
 pub fn status(boundary: &Boundary) -> Policy {
     Policy {
         name: "keyloan-status",
@@ -30,7 +30,8 @@ pub fn status(boundary: &Boundary) -> Policy {
     }
 }
 
-/// Only the operator writes records; and nobody else deletes what happened, nor has the garbage collector do it.
+/// Only the operator writes records. Nobody else deletes them, directly or through the garbage
+/// collector.
 pub fn records(boundary: &Boundary) -> Vec<Policy> {
     let who = || vec![boundary.operators_variable(), boundary.deleters_variable()];
     let mut writing = who();
@@ -49,8 +50,8 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
                      it describes: leave metadata.ownerReferences out",
                 ),
                 Rule {
-                    // Who migrates or re-encrypts what is stored writes each object as it is. Garbage collection takes its own
-                    // finalizer off, and owners that are gone.
+                    // Tools that migrate or re-encrypt stored objects write each object unchanged.
+                    // The garbage collector removes its own finalizer, and owners that are gone.
                     expression: "request.userInfo.username in variables.operators\n\
                                  || (request.operation == 'UPDATE' && object.spec == oldObject.spec\n\
                                  && (variables.sameMetadata || variables.isFreed\n\
@@ -83,9 +84,9 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
     ]
 }
 
-/// Every object has to stay readable: one that is not would hide the whole list that it is in from
-/// the operator. All times are the API server's own or bounded by the schemas, but for these: whoever
-/// writes an object may claim any time in its `managedFields`, even one that no client can hold.
+/// Every object has to stay readable: an unreadable one would hide the whole list that contains it
+/// from the operator. The API server sets all other times, or the schemas bound them, but a client
+/// may claim any time in an object's `managedFields`, even one that no client can parse.
 pub fn metadata() -> Vec<Policy> {
     let rule = || Rule {
         expression:
@@ -123,7 +124,7 @@ pub fn metadata() -> Vec<Policy> {
     ]
 }
 
-/// Who points an integration at a token must be allowed to read that token anyway.
+/// A person who points an integration at a token must be allowed to read that token anyway.
 pub fn token() -> Policy {
     Policy {
         name: "keyloan-token",

@@ -1,5 +1,5 @@
-//! The objects that carry links are the operator's own, in its links namespace; it writes and deletes nothing else there, and gives
-//! nobody any right but the one to read one link.
+//! Only the operator writes the objects that carry links, in its links namespace. It writes and
+//! deletes nothing else there, and grants only the right to read one link.
 
 use super::{
     boundary::Boundary,
@@ -9,7 +9,8 @@ use crate::api::{LINK_KEYS, LINK_PREFIX, LINK_TYPE, SECRET_LABEL};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// Refuse link objects by others, any other object by the operator, and every other binding in a links namespace.
+/// Refuses link objects of others, other objects of the operator, and all other bindings in a links
+/// namespace.
 pub fn policies(boundary: &Boundary) -> Vec<Policy> {
     vec![
         written(boundary, &SECRETS),
@@ -20,15 +21,15 @@ pub fn policies(boundary: &Boundary) -> Vec<Policy> {
     ]
 }
 
-/// One kind of the objects that carry a link.
+/// One kind of link object.
 struct Kind {
     policy: &'static str,
     scope: &'static [(&'static str, &'static [&'static str])],
-    /// What must not change when somebody else stores the object again.
+    /// The fields that must not change when somebody else writes the object.
     content: &'static [&'static str],
-    /// What the operator's own has to look like, besides its name and namespace.
+    /// The required content of the operator's own object, besides its name and namespace.
     shape: &'static str,
-    /// The refusal of any other one by the operator.
+    /// The refusal of any other object of the operator.
     only: &'static str,
 }
 
@@ -111,8 +112,8 @@ fn written(boundary: &Boundary, kind: &Kind) -> Policy {
     }
 }
 
-/// Besides the operator's own, only bindings that name none but the operator: those of its chart. Tools that bind a role in each new
-/// namespace would otherwise let a team read every link.
+/// Allows the operator's own bindings, and those that name only the operator: its chart's.
+/// Otherwise tools that bind a role in each new namespace would let a team read every link.
 fn bindings(boundary: &Boundary) -> Policy {
     let mut policy = written(boundary, &ROLE_BINDINGS);
     policy.rules.push(Rule {
@@ -173,12 +174,12 @@ fn is_operator() -> String {
     "request.userInfo.username in variables.operators".into()
 }
 
-/// Some operator's: the entries are `NAMESPACE/USERNAME`.
+/// The links namespace of any operator: entries are `NAMESPACE/USERNAME`.
 fn is_links_namespace() -> String {
     "variables.links.exists(entry, entry.startsWith(request.namespace + '/'))".into()
 }
 
-/// Whether an object has the name of a link and is where this very operator keeps its own.
+/// Whether an object has a link's name and is in this operator's own links namespace.
 fn is_link(object: &str) -> String {
     format!(
         "(request.namespace + '/' + request.userInfo.username) in variables.links\n\
@@ -186,8 +187,8 @@ fn is_link(object: &str) -> String {
     )
 }
 
-/// Garbage collection updates metadata, and who re-encrypts what is stored writes each object as it is. What has been deleted
-/// may lose the finalizers that others have put there.
+/// The garbage collector updates metadata, and tools that re-encrypt stored objects write each
+/// object unchanged. A deleted object may lose finalizers that others have added.
 fn unchanged(content: &[&str]) -> Vec<(&'static str, String)> {
     let all_same = |members: &[&str]| -> String {
         let members: Vec<_> = members.iter().map(|member| same(member)).collect();

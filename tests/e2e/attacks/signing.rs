@@ -76,7 +76,11 @@ pub async fn forged_decisions(scene: &Scene) {
             identity_of("bob"),
             "spec.approver.username must be your own username",
         ),
-        ("bob", both, "spec.approver.groups must list all your groups"),
+        (
+            "bob",
+            both,
+            "spec.approver.groups must list all your groups",
+        ),
         (
             "bob",
             without_address,
