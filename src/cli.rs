@@ -1,4 +1,4 @@
-//! What the `keyloan` command can be asked to do.
+//! The `keyloan` command's arguments.
 
 use std::path::PathBuf;
 
@@ -25,21 +25,22 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct ManifestsArgs {
-    /// The folder to write to.
+    /// The folder to write the manifests to.
     #[arg(long, default_value = "crds")]
     dir: PathBuf,
-    /// A username under which the operator runs, and the namespace in which it keeps links, if not the usual ones, such as
-    /// system:serviceaccount:keyloan-system:keyloan=keyloan-system-links; repeat it for more.
+    /// An operator's username and its links namespace, if they differ from the defaults, such as
+    /// system:serviceaccount:keyloan-system:keyloan=keyloan-system-links. Repeatable.
     #[arg(long = "operator", value_name = "USERNAME=NAMESPACE", value_parser = operator)]
     operators: Vec<Operator>,
-    /// A CEL expression over request.userInfo that yields a person's e-mail address, if the
-    /// username is not it; empty for none.
+    /// A CEL expression over request.userInfo that returns a person's e-mail address, if that is not
+    /// the username. If it is empty, nobody has an address.
     #[arg(long, value_name = "CEL")]
     email: Option<String>,
-    /// The domain of the addresses of people whose username is a bare name.
+    /// The e-mail domain of people for whom the expression returns a name without a domain.
     #[arg(long, value_name = "DOMAIN")]
     email_domain: Option<String>,
-    /// Write the templates of the chart in this folder instead, such as charts/keyloan-crds: its values say what differs.
+    /// Write the templates of the chart in this folder instead, such as charts/keyloan-crds. The chart's values replace the other
+    /// options.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["dir", "operators", "email", "email_domain"])]
     chart: Option<PathBuf>,
 }
@@ -66,12 +67,12 @@ fn operator(text: &str) -> Result<Operator, String> {
                 links_namespace: namespace.to_owned(),
             })
         }
-        _ => Err("write it as USERNAME=NAMESPACE, with the namespace in which it keeps links, such as system:serviceaccount:keyloan-system:keyloan=keyloan-system-links".to_owned()),
+        _ => Err("expected USERNAME=NAMESPACE with the operator's links namespace, such as system:serviceaccount:keyloan-system:keyloan=keyloan-system-links".to_owned()),
     }
 }
 
 impl Cli {
-    /// Do what was asked for.
+    /// Runs the command.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Run(args) => run(*args),

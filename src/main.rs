@@ -1,4 +1,4 @@
-//! The `keyloan` command: reads its arguments and runs what they ask for.
+//! The `keyloan` command: parses its arguments and runs them.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ mod run;
 
 #[allow(
     clippy::print_stderr,
-    reason = "the last word of a command that failed"
+    reason = "a command that fails reports its error here"
 )]
 fn main() -> ExitCode {
     match cli::Cli::parse().run() {

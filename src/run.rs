@@ -17,23 +17,24 @@ use keyloan::telemetry::{LogFormat, LogSettings, start_logging};
 use nix::sys::resource::{Resource, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A call that takes longer could give a link that opens for longer than its record says: see `plan::links::CALL_TIMEOUT`.
+/// A longer call could create a link that outlives the end in its record: see `plan::links::CALL_TIMEOUT`.
 const LONGEST_CALL: u64 = 45;
 /// The operator mostly waits.
 const MOST_THREADS: usize = 4;
-/// For names to be looked up.
+/// They look up host names.
 const MOST_BLOCKING_THREADS: usize = 16;
 
-/// Each setting is a flag and an environment variable.
+/// The operator's settings. Each is a flag and an environment variable.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The kubeconfig file; without, KUBECONFIG or ~/.kube/config, and if there is none, the pod's ServiceAccount.
+    /// The kubeconfig file. Default: KUBECONFIG or ~/.kube/config; if neither exists, the pod's ServiceAccount.
     #[arg(long, env = "KEYLOAN_KUBECONFIG", value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// 1Password's SDK core, compiled for this machine: `cargo xtask core --compile FILE` writes it.
+    /// 1Password's SDK core, compiled for this machine with `cargo xtask core --compile FILE`.
     #[arg(long, env = "KEYLOAN_CORE", value_name = "FILE")]
     core: PathBuf,
-    /// Let tokens lead to this origin besides https on 1password.com, .ca and .eu, such as https://1password.example:8443. Repeatable.
+    /// Accept tokens for this origin in addition to https on 1password.com, .ca and .eu, such as https://1password.example:8443.
+    /// Repeatable.
     #[arg(
         long = "allow-origin",
         env = "KEYLOAN_ALLOW_ORIGIN",
@@ -41,7 +42,8 @@ pub struct RunArgs {
         value_delimiter = ','
     )]
     allow_origins: Vec<Origin>,
-    /// A namespace of integrations, flows and records. The operator serves these alone, and reads Secrets there: the tokens. Repeatable.
+    /// A namespace with integrations, flows and records. The operator serves only these namespaces, and reads the token Secrets in
+    /// them. Repeatable.
     #[arg(
         long,
         env = "KEYLOAN_INTEGRATION_NAMESPACES",
@@ -50,7 +52,7 @@ pub struct RunArgs {
         default_value = "keyloan"
     )]
     integration_namespaces: Vec<String>,
-    /// The one namespace in which the operator keeps the Secrets with links, and writes Secrets at all.
+    /// The namespace for the Secrets with links. The operator writes Secrets in no other namespace.
     #[arg(
         long,
         env = "KEYLOAN_LINKS_NAMESPACE",
@@ -58,7 +60,7 @@ pub struct RunArgs {
         default_value = "keyloan-system-links"
     )]
     links_namespace: String,
-    /// This install's name, which tells what it makes from what others in the same cluster make.
+    /// The name of this install. It distinguishes this install's objects from those of other installs in the cluster.
     #[arg(
         long,
         env = "KEYLOAN_INSTALL",
@@ -67,7 +69,7 @@ pub struct RunArgs {
         value_parser = label_value
     )]
     install: String,
-    /// A label of each Secret, Role and RoleBinding that carries a link, such as one that the cluster's policies ask for. Repeatable.
+    /// A label for each link's Secret, Role and RoleBinding, such as one that the cluster's policies require. Repeatable.
     #[arg(
         long = "link-label",
         env = "KEYLOAN_LINK_LABELS",
@@ -76,10 +78,10 @@ pub struct RunArgs {
         value_parser = label
     )]
     link_labels: Vec<(String, String)>,
-    /// What an earlier version had instead.
+    /// A flag of an earlier version.
     #[arg(long, env = "KEYLOAN_NAMESPACES", hide = true, value_parser = removed)]
     namespaces: Option<String>,
-    /// Where to serve /livez and /readyz. [::] stands for every address, of IPv4 too.
+    /// The address for /livez and /readyz. [::] means all addresses, including IPv4.
     #[arg(
         long,
         env = "KEYLOAN_LISTEN",
@@ -87,16 +89,16 @@ pub struct RunArgs {
         default_value = "[::]:8080"
     )]
     listen: SocketAddr,
-    /// Where to serve /metrics, such as [::]:8081; without, they are not served.
+    /// The address for /metrics, such as [::]:8081. By default, metrics are not served.
     #[arg(long, env = "KEYLOAN_LISTEN_METRICS", value_name = "ADDRESS")]
     listen_metrics: Option<SocketAddr>,
-    /// Lead only while holding this lease, so that several replicas can run; without, this one leads at once.
+    /// Lead only while holding this lease, so that several replicas can run. By default, this replica leads at once.
     #[arg(long, env = "KEYLOAN_LEASE", value_name = "NAMESPACE/NAME", value_parser = lease)]
     lease: Option<(String, String)>,
-    /// This replica's name in the lease, which no other one has: the pod's name.
+    /// This replica's unique name in the lease, such as the pod's name.
     #[arg(long, env = "HOSTNAME", value_name = "NAME")]
     identity: Option<String>,
-    /// How log lines look.
+    /// The format of log lines.
     #[arg(
         long,
         env = "KEYLOAN_LOG_FORMAT",
@@ -104,7 +106,7 @@ pub struct RunArgs {
         default_value = "text"
     )]
     log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, trace, or directives such as info,keyloan=debug.
+    /// The log level: error, warn, info, debug or trace; or directives such as info,keyloan=debug.
     #[arg(
         long,
         env = "KEYLOAN_LOG_LEVEL",
@@ -112,8 +114,8 @@ pub struct RunArgs {
         default_value = "info"
     )]
     log_level: String,
-    /// Seconds that one call to 1Password may take, its sign-in and waiting for earlier calls included; 45 at the most, because until when a
-    /// link may open is reckoned with that.
+    /// The timeout of one call to 1Password in seconds, including its sign-in and the wait for earlier calls. The maximum is 45, because
+    /// the computed end of a link allows for no longer call.
     #[arg(
         long,
         env = "KEYLOAN_CALL_TIMEOUT",
@@ -122,7 +124,7 @@ pub struct RunArgs {
         value_parser = clap::value_parser!(u64).range(1..=LONGEST_CALL)
     )]
     call_timeout: u64,
-    /// Seconds that one request to 1Password may take.
+    /// The timeout of one HTTP request to 1Password in seconds.
     #[arg(
         long,
         env = "KEYLOAN_REQUEST_TIMEOUT",
@@ -130,7 +132,7 @@ pub struct RunArgs {
         default_value_t = 20
     )]
     request_timeout: u64,
-    /// Seconds after which an unused client is dropped, which frees its memory; the next call signs in again.
+    /// Seconds after which the operator drops an unused client to free its memory. The next call signs in again.
     #[arg(
         long,
         env = "KEYLOAN_IDLE_TIMEOUT",
@@ -138,7 +140,7 @@ pub struct RunArgs {
         default_value_t = 600
     )]
     idle_timeout: u64,
-    /// The largest answer of 1Password that is read, in MiB; the sandbox has 64 MiB for all that it works on.
+    /// The maximum size of a response from 1Password in MiB. The sandbox has 64 MiB for everything it works on.
     #[arg(
         long,
         env = "KEYLOAN_MAX_RESPONSE",
@@ -149,27 +151,27 @@ pub struct RunArgs {
     max_response: u8,
 }
 
-/// Runs the operator until it is told to stop, or cannot go on.
+/// Runs the operator until a signal stops it or it fails.
 pub fn run(args: RunArgs) -> anyhow::Result<()> {
     let (format, level) = (args.log_format, args.log_level.clone());
     start_logging(&LogSettings { format, level })?;
-    // Tokens and items pass through this process's memory; a crash must not put that on a disk.
-    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot switch core dumps off")?;
+    // Tokens and items pass through this process's memory; a crash must not write them to a disk.
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).context("cannot disable core dumps")?;
     install_tls();
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        // Each thread has memory of its own: a large node must not make it more.
+        // Each thread has memory of its own, so a large node must not start more of them.
         .worker_threads(cores.min(MOST_THREADS))
         .max_blocking_threads(MOST_BLOCKING_THREADS)
         .enable_all()
         .build()
-        .context("cannot start threads")?;
+        .context("cannot start the async runtime")?;
     runtime.block_on(serve(args.settings()))
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let mut operator = start(settings).await?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), health = ?operator.health_address(), metrics = ?operator.metrics_address(), "started");
     tokio::select! {
@@ -187,7 +189,7 @@ impl RunArgs {
             identity, lease, ..
         } = self;
         let identity = identity.unwrap_or_else(|| format!("keyloan-{}", std::process::id()));
-        // An environment variable that is empty names none.
+        // An empty environment variable names no namespace.
         let mut served: BTreeSet<String> = self.integration_namespaces.into_iter().collect();
         served.remove("");
         let install = Install {
@@ -226,11 +228,11 @@ impl RunArgs {
 fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), label_value(value)?)),
-        _ => Err("write it as KEY=VALUE".to_owned()),
+        _ => Err("expected KEY=VALUE".to_owned()),
     }
 }
 
-/// What Kubernetes takes as the value of a label.
+/// Checks a text as the value of a label.
 fn label_value(text: &str) -> Result<String, String> {
     let is_end = |c: char| c.is_ascii_alphanumeric();
     let is_value = text.len() <= 63
@@ -239,14 +241,14 @@ fn label_value(text: &str) -> Result<String, String> {
         && text.chars().all(|c| is_end(c) || "-_.".contains(c));
     match is_value {
         true => Ok(text.to_owned()),
-        false => Err("write at most 63 letters, digits, dashes, underscores and dots, and a letter or digit first and last".to_owned()),
+        false => Err("use at most 63 letters, digits, dashes, underscores and dots; start and end with a letter or digit".to_owned()),
     }
 }
 
 fn removed(text: &str) -> Result<String, String> {
     match text.is_empty() {
         true => Ok(String::new()),
-        false => Err("it is gone: links are kept in one namespace of their own now (--links-namespace), and tokens are read in the namespaces of the integrations (--integration-namespaces). Name those, and remove this".to_owned()),
+        false => Err("this flag was removed: the operator now stores links in one namespace (--links-namespace) and reads tokens in the integrations' namespaces (--integration-namespaces). Set those flags and remove this one".to_owned()),
     }
 }
 
@@ -255,7 +257,7 @@ fn lease(text: &str) -> Result<(String, String), String> {
         Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() => {
             Ok((namespace.to_owned(), name.to_owned()))
         }
-        _ => Err("write it as NAMESPACE/NAME".to_owned()),
+        _ => Err("expected NAMESPACE/NAME".to_owned()),
     }
 }
 
@@ -312,7 +314,7 @@ mod tests {
     #[test]
     fn a_pod_is_given_the_time_that_a_planned_stop_takes() {
         let deployment = include_str!("../charts/keyloan/templates/deployment.yaml");
-        // What was begun, the tasks, the lease.
+        // Time to finish work, to stop the tasks, and to release the lease.
         let besides = STOPS_WITHIN.as_secs();
         let grace = format!(
             "terminationGracePeriodSeconds: {{{{ add (.Values.onepassword.callTimeout | int64) {besides} }}}}"
@@ -323,7 +325,7 @@ mod tests {
     #[test]
     fn no_call_can_be_given_more_time_than_the_schedule_of_links_reckons_with() {
         let longest = Duration::from_secs(LONGEST_CALL);
-        // From the time that an intent bears, it has to be written before the call is made.
+        // The intent has to be written, after the time that it bears, before the call begins.
         assert!(API_TIMEOUT + longest < CALL_TIMEOUT.unsigned_abs());
 
         let schema = include_str!("../charts/keyloan/values.schema.json");

@@ -1,8 +1,9 @@
-//! The objects of one kind, as far as they are known: what the watch has told, and what we wrote ourselves since.
+//! The known objects of one kind: from watches, and from our own writes.
 //!
-//! A watch lags behind. An answer to a call of ours is taken in at once, and what the watch tells later counts only
-//! if it is newer: so nobody acts on something older than our own last write. An answer can be late, too: an object that
-//! has ended meanwhile does not come back by it.
+//! A watch lags behind. The cache takes the response to our own call at once, and accepts a later
+//! event of the watch only if it is newer, so nobody acts on a state that is older than our own
+//! last write. Responses can be late, too: they do not bring back an object that has been deleted
+//! in the meantime.
 
 mod archive;
 mod known;
@@ -29,15 +30,16 @@ type Subscriber<K> = Box<dyn Fn(&K) + Send + Sync>;
 pub struct Cache<K> {
     known: RwLock<Known<K>>,
     keeps: MetadataFilter,
-    /// Drops what nobody looks at of an object.
+    /// Drops the parts of an object that nobody reads.
     thin: fn(&mut K),
     visits: Visits,
     subscribers: RwLock<Vec<Subscriber<K>>>,
-    /// How many streams have not told everything yet.
+    /// How many streams have not listed all their objects yet.
     pending: watch::Sender<usize>,
 }
 
-/// How many objects were looked at: tests count what a pass costs, since time tells nothing on a busy machine.
+/// How many objects were visited. Tests use this to measure the cost of a pass, because time says
+/// nothing on a busy machine.
 #[derive(Default)]
 struct Visits(#[cfg(test)] std::sync::atomic::AtomicUsize);
 
@@ -50,20 +52,22 @@ impl Visits {
 
 #[cfg(test)]
 impl<K: Resource> Cache<K> {
-    /// How many objects were looked at so far.
+    /// How many objects have been visited so far.
     pub(crate) fn visited(&self) -> usize {
         self.visits.0.load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 
-/// A call of ours about one object, from before it is sent until it is answered or given up.
+/// One call of ours about one object, from before it is sent until its response arrives or it is
+/// given up.
 pub(super) struct PendingCall<'a, K: Resource> {
     cache: &'a Cache<K>,
     key: Key,
 }
 
 impl<K: Resource> Cache<K> {
-    /// An empty one that so many streams will feed, of objects with these marks, of whose metadata it keeps so much.
+    /// An empty cache that this many streams will feed; `marks` indexes its objects, and `keeps`
+    /// filters their metadata.
     pub(super) fn new(streams: usize, marks: Marks<K>, keeps: MetadataFilter) -> Self {
         Self {
             known: RwLock::new(Known::new(marks)),
@@ -75,34 +79,34 @@ impl<K: Resource> Cache<K> {
         }
     }
 
-    /// The same, which drops of each object what this does.
+    /// Drops with `thin` the parts of each object that nobody reads.
     pub(super) fn thinned(mut self, thin: fn(&mut K)) -> Self {
         self.thin = thin;
         self
     }
 
-    /// The same, which knows no more of history than that it is there.
+    /// Keeps only the existence of objects that are history.
     pub(super) fn archiving(self, is_history: IsHistory<K>) -> Self {
         self.write().is_history = is_history;
         self
     }
 
-    /// Whether an object is there of which no more is known: it is history.
+    /// Whether an object exists of which the cache keeps nothing else, because it is history.
     pub fn is_history(&self, key: &Key) -> bool {
         self.read().archive.version(key).is_some()
     }
 
-    /// Forgets what an object says if it has become history; says whether it has.
+    /// Archives an object that has become history; returns whether it has.
     pub fn archive(&self, key: &Key) -> bool {
         self.write().archive(key)
     }
 
-    /// The history whose time is over: it is to be read, and looked at.
+    /// The archived objects whose retention is over; somebody has to read and check them.
     pub fn due_history(&self, now: Timestamp) -> Vec<Key> {
         self.read().archive.due(now)
     }
 
-    /// The object of this key.
+    /// The object with this key.
     pub fn get(&self, key: &Key) -> Option<Arc<K>> {
         self.visits.one();
         self.read().objects.get(key).cloned()
@@ -128,7 +132,7 @@ impl<K: Resource> Cache<K> {
         having.cloned().collect()
     }
 
-    /// Of all objects with this mark those of each person that are the newest, so many at the most.
+    /// The newest objects with this mark, at most `most` of each person.
     pub fn newest(&self, mark: &Mark, most: usize) -> Vec<Arc<K>> {
         let known = self.read();
         let newest = known.index.of(mark).flat_map(|found| found.newest(most));
@@ -136,7 +140,8 @@ impl<K: Resource> Cache<K> {
         newest.cloned().collect()
     }
 
-    /// What the objects of one partition with this mark come to, those before this rank or all.
+    /// The counts of the objects in one partition of this mark: of those before this rank, or of
+    /// all.
     pub fn queue_counts(&self, mark: &Mark, partition: &str, before: Option<&Rank>) -> QueueCounts {
         let known = self.read();
         let found = known.index.of(mark).next();
@@ -145,7 +150,8 @@ impl<K: Resource> Cache<K> {
         })
     }
 
-    /// Tells of each place that the loans of one partition with this mark take: whose it is, and by which flow.
+    /// Reports each place that the loans in one partition of this mark take: who holds it, and by
+    /// which flow.
     pub fn places(&self, mark: &Mark, partition: &str, mut told: impl FnMut(&Key, u64, Place)) {
         let known = self.read();
         for (key, flow, place) in known
@@ -169,7 +175,8 @@ impl<K: Resource> Cache<K> {
         self.select(|object| object.meta().namespace.as_deref() == Some(namespace))
     }
 
-    /// Has `notice` called, from now on, with every object that appears, changes or goes (then as it was last).
+    /// Calls `notice` from now on with every object that appears, changes or disappears (then in
+    /// its last known state).
     pub fn subscribe(&self, notice: impl Fn(&K) + Send + Sync + 'static) {
         let mut subscribers = self
             .subscribers
@@ -178,12 +185,12 @@ impl<K: Resource> Cache<K> {
         subscribers.push(Box::new(notice));
     }
 
-    /// Whether every stream has told everything once.
+    /// Whether every stream has listed all its objects once.
     pub fn is_synced(&self) -> bool {
         *self.pending.borrow() == 0
     }
 
-    /// Waits until every stream has told everything once.
+    /// Waits until every stream has listed all its objects once.
     pub async fn synced(&self) {
         // The sender lives as long as self.
         self.pending
@@ -193,28 +200,29 @@ impl<K: Resource> Cache<K> {
             .ok();
     }
 
-    /// A stream begins to list its objects, `again` if its listing before came to nothing.
+    /// A stream begins to list its objects, `again` if its previous listing failed.
     pub(super) fn begin_listing(&self, scope: Option<&str>, again: bool) {
         self.write().begin_listing(scope, again);
     }
 
-    /// Takes an object into a listing.
+    /// Adds an object to a listing.
     pub(super) fn list(&self, listing: &mut Listing<K>, mut object: K) {
         self.prune(&mut object);
         self.read().list(listing, object);
     }
 
-    /// Takes in all that a stream has listed; returns what is to be told of.
+    /// Takes in everything that a stream has listed; returns the objects to report to the
+    /// subscribers.
     pub(super) fn end_listing(&self, scope: Option<&str>, listing: Listing<K>) -> Vec<Arc<K>> {
         self.write().end_listing(scope, listing)
     }
 
-    /// A stream has told everything once.
+    /// A stream has listed all its objects once.
     pub(super) fn stream_synced(&self) {
         self.pending.send_modify(|pending| *pending -= 1);
     }
 
-    /// Takes in an object as a watch tells of it.
+    /// Takes in an object that a watch reports.
     pub(super) fn take(&self, mut object: K) {
         self.prune(&mut object);
         let object = Arc::new(object);
@@ -224,25 +232,26 @@ impl<K: Resource> Cache<K> {
         }
     }
 
-    /// Takes in that an object has ended, as a watch tells of it.
+    /// Takes in that an object was deleted, as a watch reports it.
     pub(super) fn end(&self, object: &impl Resource) {
         let gone = self.write().end(object);
         gone.iter().for_each(|object| self.tell(object));
     }
 
-    /// To be called before the API server is asked about an object, or told: what comes in until it answers is compared with the answer.
+    /// Call this before a call about an object is sent: the cache compares the response with
+    /// everything that arrives in the meantime.
     pub(super) fn begin_call(&self, key: Key) -> PendingCall<'_, K> {
         self.write().begin_call(&key);
         PendingCall { cache: self, key }
     }
 
-    /// Takes in that we deleted the object of this uid.
+    /// Takes in that we deleted the object with this uid.
     pub(super) fn forget(&self, key: &Key, uid: &str) {
         let gone = self.write().forget(key, uid);
         gone.iter().for_each(|object| self.tell(object));
     }
 
-    /// Tells all subscribers of an object.
+    /// Reports an object to all subscribers.
     pub(super) fn tell(&self, object: &K) {
         let subscribers = self
             .subscribers
@@ -271,12 +280,12 @@ impl<K: Resource> PendingCall<'_, K> {
         self.answered(object, true)
     }
 
-    /// Takes in an object as we changed it. One that is known no more has ended since.
+    /// Takes in an object that we changed. If it is no longer known, it has been deleted since.
     pub(super) fn changed(self, object: K) -> Arc<K> {
         self.answered(object, false)
     }
 
-    /// Takes in that there is no such object.
+    /// Takes in that the object does not exist.
     pub(super) fn missed(self) {
         let gone = self.cache.write().miss(&self.key);
         gone.iter().for_each(|object| self.cache.tell(object));

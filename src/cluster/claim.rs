@@ -1,4 +1,5 @@
-//! One install for each links namespace: a Lease there says which, and it is held for good.
+//! Each links namespace belongs to one install. A Lease in it names the install, and is held
+//! permanently.
 
 use std::time::Duration;
 
@@ -11,17 +12,17 @@ use super::{Cluster, Key};
 
 /// The Lease's name.
 pub const LINKS_LEASE: &str = "keyloan-links";
-/// An API server that does not answer, or that learns of our rights only now, is asked again so often.
+/// How often to ask an API server again that does not answer or does not know our rights yet.
 const TRIES: ConstantBuilder = ConstantBuilder::new()
     .with_delay(Duration::from_secs(1))
     .with_max_times(10);
 
-/// Why this install cannot keep links in its links namespace.
+/// Why this install cannot store links in its links namespace.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
-    /// Another install keeps its links there.
+    /// Another install stores its links there.
     #[error(
-        "the namespace {namespace} holds the links of the install {holder:?}, and this is the install {install:?}: set --links-namespace (the chart's links.namespace) to a namespace of its own. If {holder:?} was uninstalled for good and all its loans have ended, delete the Lease {namespace}/{LINKS_LEASE}"
+        "namespace {namespace} already holds the links of install {holder:?}, and this is install {install:?}: set --links-namespace (chart value links.namespace) to a namespace that no other install uses. If {holder:?} was uninstalled permanently and all its loans have ended, delete the Lease {namespace}/{LINKS_LEASE}"
     )]
     Held {
         /// The links namespace.
@@ -33,14 +34,14 @@ pub enum ClaimError {
     },
     /// The namespace does not exist.
     #[error(
-        "the namespace {namespace}, which is to hold links, does not exist: create it, or have the chart create it (links.create: true), or name another one with --links-namespace (the chart's links.namespace)"
+        "the links namespace {namespace} does not exist: create it, let the chart create it (links.create: true), or set --links-namespace (chart value links.namespace) to an existing one"
     )]
     NoNamespace {
         /// The links namespace.
         namespace: String,
     },
     /// The API server refuses, or does not answer.
-    #[error("cannot find out which install keeps its links in the namespace {namespace}: {error}")]
+    #[error("cannot determine which install owns the links namespace {namespace}: {error}")]
     Api {
         /// The links namespace.
         namespace: String,
@@ -80,12 +81,13 @@ impl Cluster {
         let key = Key::new(&self.install.links_namespace, LINKS_LEASE);
         match self.verbs.get::<Lease, _>(&key).await? {
             Some(lease) => Ok(lease),
-            // If another replica, or another install, is faster, the next look tells.
+            // If another replica or install is faster, the next read shows that.
             None => self.verbs.create(&self.own_claim()).await,
         }
     }
 
-    /// Where the namespace is missing, so is the Role in it, and the API server speaks of that alone.
+    /// If the namespace is missing, so is the Role in it, and the API server reports only the
+    /// missing right.
     async fn why(&self, error: ApiError) -> ClaimError {
         let namespace = self.install.links_namespace.clone();
         let is_missing = match error.kind {

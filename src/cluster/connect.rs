@@ -1,4 +1,4 @@
-//! Connecting to the API server: with a kubeconfig, or from within the cluster.
+//! Connects to the API server: with a kubeconfig, or from within the cluster.
 
 use std::env;
 use std::path::PathBuf;
@@ -17,28 +17,29 @@ use super::errors::sign_in_failed;
 use super::kubeconfig::{self, KubeconfigProblem, Overrides, UnusableKubeconfig};
 use super::streams::WATCHED_FOR;
 
-/// Making a connection takes no longer.
+/// The timeout for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A connection on which an answer is due and nothing has come for so long is given up: while a list or the begin of a watch is waited
-/// for, nothing else would notice that the API server is gone. In a watch in which nothing happens, the API server says nothing until it
-/// ends it, and 5 s later kube's own guard gives it up, which is to come first.
+/// The client gives up a connection that owes a response and has sent nothing for this long:
+/// without that, nothing would notice a dead API server while a list, or the start of a watch, is
+/// pending. A watch without events is silent until the API server ends it; 5 s later kube's own
+/// guard gives it up. That has to happen first.
 const SILENT_FOR: Duration = Duration::from_secs(WATCHED_FOR as u64 + 10);
 
-/// By what name the API server's logs know the operator.
+/// The operator's name in the API server's logs.
 const USER_AGENT: &str = concat!("keyloan/", env!("CARGO_PKG_VERSION"));
 
 /// How to reach the API server.
 #[derive(Clone, Debug, Default)]
 pub enum KubeAccess {
-    /// As `KUBECONFIG` or `~/.kube/config` says, else as the pod's own ServiceAccount.
+    /// With `KUBECONFIG` or `~/.kube/config`, or else as the pod's own ServiceAccount.
     #[default]
     Infer,
-    /// As this file says.
+    /// With this file.
     Kubeconfig(PathBuf),
 }
 
-/// Why there is no client.
+/// Why a client could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The file is not usable.
@@ -57,31 +58,33 @@ pub enum ConnectError {
     /// The flags contradict each other.
     #[error("{0}")]
     Flags(&'static str),
-    /// What the flags say leads nowhere.
-    #[error("cannot go where the flags say: {0}")]
+    /// The flags name no usable cluster.
+    #[error("cannot use the cluster that the flags name: {0}")]
     Said(KubeconfigProblem),
-    /// Neither a kubeconfig nor a pod's ServiceAccount.
+    /// There is neither a kubeconfig nor a pod's ServiceAccount.
     #[error(
         "found neither a kubeconfig nor a pod's ServiceAccount: set KUBECONFIG or pass --kubeconfig ({0})"
     )]
     Infer(kube::config::InClusterError),
-    /// The credentials cannot be had.
+    /// Signing in failed.
     #[error("you are not signed in to the cluster: {0}")]
     SignIn(String),
-    /// The configuration makes no client.
-    #[error("cannot make a client of the Kubernetes API: {0}")]
+    /// The configuration is not usable.
+    #[error("cannot create a Kubernetes client: {0}")]
     Client(kube::Error),
 }
 
-/// Installs the one TLS provider of the process, before anything connects. Doing it again changes nothing.
+/// Installs the process's TLS provider. Call it before anything connects; further calls change
+/// nothing.
 pub fn install_tls() {
-    // An error says that there is a provider already.
+    // An error means that a provider is already installed.
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .ok();
 }
 
-/// Makes the operator's client. What an overloaded API server turns away is put again when it says, within the call's own time.
+/// Creates the operator's client. It retries calls that an overloaded API server turns away, when
+/// the API server says, within the call's timeout.
 pub async fn connect(access: &KubeAccess) -> Result<Client, ConnectError> {
     let named = match access {
         KubeAccess::Infer => None,
@@ -100,7 +103,7 @@ pub async fn connect(access: &KubeAccess) -> Result<Client, ConnectError> {
     client(config, USER_AGENT)
 }
 
-/// Makes a client that the API server's logs know by this name.
+/// Creates a client with this name in the API server's logs.
 pub(super) fn client(mut config: Config, user_agent: &str) -> Result<Client, ConnectError> {
     if let (Ok(name), Ok(value)) = ("user-agent".parse(), user_agent.parse()) {
         config.headers.push((name, value));
@@ -116,7 +119,7 @@ pub(super) fn client(mut config: Config, user_agent: &str) -> Result<Client, Con
     })
 }
 
-/// With what name and password a SOCKS proxy is to be asked, if with any.
+/// The name and password for a SOCKS proxy, if it has any.
 fn socks_credentials(config: &Config) -> Option<(String, String)> {
     let proxy = config.proxy_url.as_ref()?;
     let (userinfo, _) = proxy.authority()?.as_str().rsplit_once('@')?;
@@ -125,7 +128,8 @@ fn socks_credentials(config: &Config) -> Option<(String, String)> {
     (proxy.scheme_str() == Some("socks5")).then(|| (decoded(name), decoded(password)))
 }
 
-/// The same client as kube (5.0) makes, but for the credentials, which that does not pass to a SOCKS proxy.
+/// Creates the client that kube (5.0) would, with the credentials, which kube does not pass to a
+/// SOCKS proxy.
 fn through_socks(config: &Config, (name, password): (String, String)) -> kube::Result<Client> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
@@ -152,12 +156,12 @@ fn through_socks(config: &Config, (name, password): (String, String)) -> kube::R
 fn bounded(mut config: Config) -> Config {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(SILENT_FOR);
-    // How long a connection had nothing to do before a call does not count against that call.
+    // The idle time of a connection before a call does not count against that call.
     config.reset_reader_on_write = true;
     config
 }
 
-/// The same client, which gives up a call whose answer does not begin within this time.
+/// The same client, with a timeout for the start of each response.
 pub(super) fn with_call_timeout(client: Client, timeout: Duration) -> Client {
     let namespace = client.default_namespace().to_owned();
     let service = tower::service_fn(move |request: http::Request<Body>| {
@@ -177,11 +181,12 @@ mod tests {
     use kube::Api;
     use kube::api::{ListParams, WatchParams};
 
-    /// Long enough for any machine; nothing here waits for it to pass.
+    /// Long enough for any machine; no test waits this long.
     const AT_THE_LATEST: Duration = Duration::from_secs(60);
     const SOON: Duration = Duration::from_millis(100);
 
-    /// An API server that takes connections and answers nothing: the system takes them for whoever does not ask.
+    /// An API server that accepts connections and never answers. The system accepts them for a
+    /// listener that does not.
     fn silent() -> (std::net::TcpListener, Config) {
         install_tls();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -216,7 +221,7 @@ mod tests {
     #[test]
     fn a_watch_in_which_nothing_happens_is_not_given_up() {
         let watched_for = super::super::streams::watching().timeout.expect("a bound");
-        // Kube's guard, and a little for the way.
+        // Kube's guard, and a margin.
         let guarded_for = Duration::from_secs(watched_for.into()) + Duration::from_secs(5);
         assert!(SILENT_FOR > guarded_for);
     }

@@ -1,4 +1,5 @@
-//! What can go wrong in a call of the Kubernetes API, sorted by what it means to a controller; and calls that are made again because of it.
+//! Errors of Kubernetes API calls, classified by what they mean to a controller; and calls that are
+//! retried because of them.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use backon::{ExponentialBuilder, Retryable};
 use kube::client::AuthError;
 use kube::core::Status;
 
-/// A call that fails is made so often more at most, where it is made again at once.
+/// How often at most a failed call is retried at once.
 const TIMES: usize = 3;
 /// The first wait; the next ones are longer.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -16,36 +17,37 @@ const FIRST_WAIT: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot {verb} {object}: {kind}")]
 pub struct ApiError {
-    /// What was tried.
+    /// The verb.
     pub verb: &'static str,
     /// The kind, namespace and name.
     pub object: String,
-    /// What came of it.
+    /// What went wrong.
     pub kind: ApiErrorKind,
 }
 
-/// What came of a failed call.
+/// What went wrong in a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApiErrorKind {
-    /// There is no such object (or namespace).
+    /// The object or its namespace does not exist.
     NotFound,
-    /// There is one of this name already.
+    /// An object with this name already exists.
     AlreadyExists,
-    /// One of this name that is not ours was deleted, and somebody's finalizer keeps it.
+    /// An object with this name that is not ours was deleted, and somebody's finalizer blocks that.
     InTheWay,
-    /// The object is another version, or another object, than was thought.
+    /// The object has another version or identity than expected.
     Conflict,
-    /// The operator lacks the right, or an admission policy refuses.
+    /// The operator lacks a right, or an admission policy refuses.
     Forbidden(String),
-    /// The API server refuses the object as it is.
+    /// The API server rejects the object.
     Invalid(String),
-    /// No answer in time.
+    /// No response in time.
     Timeout,
-    /// No answer, or one that says to try later.
+    /// No response, or one that asks to retry later.
     Unavailable(String),
 }
 
-/// What an error of the client means, whoever made the call: no other place knows the API server's codes.
+/// What an error of the client means, for all callers: no other place knows the API server's status
+/// codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ErrorClass {
     NotFound,
@@ -54,9 +56,9 @@ pub(super) enum ErrorClass {
     Unauthenticated,
     Forbidden,
     Invalid,
-    /// The client does not understand the answer.
+    /// The client cannot parse the response.
     Unreadable,
-    /// No answer, or one that says to try later.
+    /// No response, or one that asks to retry later.
     Unavailable,
 }
 
@@ -82,20 +84,21 @@ impl ErrorClass {
     }
 }
 
-/// How much of the API server's words an error repeats.
+/// How much of the API server's message an error repeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Disclosure {
-    /// All of them.
+    /// The whole message.
     Message,
-    /// Only code and reason: a message may come from a webhook that echoes the object, and an answer that cannot be read may
-    /// be quoted in what is wrong with it.
+    /// Only the code and the reason: a webhook's message may quote the object, and a parse error
+    /// may quote the response.
     CodeAndReason,
-    /// As [`Disclosure::CodeAndReason`], and who refuses: the webhook, policy or quota, as the API server itself names it.
+    /// The same as [`Disclosure::CodeAndReason`], and the name of the webhook, policy or quota that
+    /// refuses, as the API server gives it.
     Refuser,
 }
 
 impl ApiErrorKind {
-    /// Sorts an error of the client.
+    /// Classifies an error of the client.
     pub(super) fn of(error: &kube::Error, disclosure: Disclosure) -> Self {
         let why = match disclosure {
             Disclosure::Message => quoted(error),
@@ -115,7 +118,7 @@ impl ApiErrorKind {
         }
     }
 
-    /// The word for it in metrics.
+    /// The label in metrics.
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::NotFound => "not_found",
@@ -139,24 +142,25 @@ fn quoted(error: &kube::Error) -> String {
 
 fn withheld(error: &kube::Error) -> String {
     match error {
-        // The reason is one of a few words, unless a webhook has put something else there.
+        // The reason is one of a few words, unless a webhook has set another text.
         kube::Error::Api(status) if is_word(&status.reason) => {
             format!("{} {}", status.code, status.reason)
         }
         kube::Error::Api(status) => status.code.to_string(),
         kube::Error::Service(_) | kube::Error::HyperError(_) => error.to_string(),
-        _ => "its answer cannot be read".to_owned(),
+        _ => "its response cannot be read".to_owned(),
     }
 }
 
-/// Who refuses, by the words with which the API server begins. What follows them may be somebody else's.
+/// The name of the webhook, policy or quota that refuses, from the beginning of the API server's
+/// message. The rest of the message may be somebody else's.
 fn refuser(error: &kube::Error) -> Option<String> {
     const BEGINNINGS: [(&str, char, &str); 4] = [
         ("admission webhook \"", '"', "the admission webhook"),
         (
             "Internal error occurred: failed calling webhook \"",
             '"',
-            "the admission webhook, which cannot be called,",
+            "the unreachable admission webhook",
         ),
         (
             "ValidatingAdmissionPolicy '",
@@ -168,7 +172,7 @@ fn refuser(error: &kube::Error) -> Option<String> {
     let kube::Error::Api(status) = error else {
         return None;
     };
-    // Of what is forbidden, the object comes first: `secrets "name" is forbidden: ...`.
+    // A message about a forbidden call begins with the object: `secrets "name" is forbidden: ...`.
     let said = status.message.split_once(" is forbidden: ");
     let said = match said {
         Some((object, said)) if object.len() < 400 && !object.contains('\n') => said,
@@ -184,23 +188,25 @@ fn refuser(error: &kube::Error) -> Option<String> {
     })
 }
 
-/// Whether it looks like a reason, as `AlreadyExists`, and nothing that could be a secret.
+/// Whether a text looks like a reason, such as `AlreadyExists`, and cannot be a secret.
 fn is_word(reason: &str) -> bool {
     (1..=32).contains(&reason.len()) && reason.chars().all(|c| c.is_ascii_alphabetic())
 }
 
 impl ApiErrorKind {
-    /// Whether it is somebody's refusal, which stands until a person changes something. No answer is none.
+    /// Whether this is a refusal, which stands until a person changes something. A missing response
+    /// is not.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Forbidden(_) | Self::Invalid(_) | Self::InTheWay)
     }
 
-    /// Whether it may pass by itself: there was no answer, or one that says to try later.
+    /// Whether the error may pass by itself: there was no response, or one that asks to retry
+    /// later.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Timeout | Self::Unavailable(_))
     }
 
-    /// What was said, and nothing of our own.
+    /// The API server's own message.
     pub fn quote(&self) -> String {
         match self {
             Self::Forbidden(why) | Self::Invalid(why) | Self::Unavailable(why) => why.clone(),
@@ -213,50 +219,52 @@ impl fmt::Display for ApiErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotFound => f.write_str("it does not exist"),
-            Self::AlreadyExists => f.write_str("it exists already"),
+            Self::AlreadyExists => f.write_str("it already exists"),
             Self::InTheWay => f.write_str(
-                "one of its name is there that is not Keyloan's and that a finalizer keeps; take the finalizer off",
+                "an object with this name exists, is not managed by Keyloan and is blocked by a finalizer; remove the finalizer",
             ),
             Self::Conflict => f.write_str("it has changed in the meantime"),
             Self::Forbidden(why) => {
                 write!(
                     f,
-                    "the API server forbids it: {why}; are the operator's roles installed?"
+                    "the API server denied it: {why}; check that the operator's roles are installed"
                 )
             }
-            Self::Invalid(why) => write!(f, "the API server refuses it: {why}"),
+            Self::Invalid(why) => write!(f, "the API server rejected it: {why}"),
             Self::Timeout => f.write_str("the API server did not answer in time"),
-            Self::Unavailable(why) => write!(f, "the API server is not available: {why}"),
+            Self::Unavailable(why) => write!(f, "the API server is unavailable: {why}"),
         }
     }
 }
 
-/// Why somebody could not sign in. Of a command that failed only what it says to people is quoted: what it prints to programs may be a token.
+/// Why signing in failed. It quotes only the standard error of a failed command: the standard
+/// output may be a token.
 pub(super) fn sign_in_failed(error: &AuthError) -> String {
     match error {
         AuthError::AuthExecRun { cmd, out } => {
             let said = String::from_utf8_lossy(&out.stderr);
             let last = said.lines().rev().find(|line| !line.trim().is_empty());
             let last: String = last
-                .unwrap_or("it says nothing")
+                .unwrap_or("it printed no error")
                 .trim()
                 .chars()
                 .take(300)
                 .collect();
             format!(
-                "the kubeconfig's command {cmd:?}, which signs you in, failed ({}): {last}",
+                "the kubeconfig's sign-in command {cmd:?} failed ({}): {last}",
                 out.status
             )
         }
         AuthError::AuthExecStart(error) => {
-            format!("the kubeconfig's command, which signs you in, cannot be run: {error}")
+            format!("cannot run the kubeconfig's sign-in command: {error}")
         }
         other => other.to_string(),
     }
 }
 
-/// Makes a call, and makes it again where it failed by nobody's refusal: where one thing takes many calls, one that fails would have all of them
-/// made again, and 1Password asked once more. One that has used up its time is not made again. Twice must be as good as once.
+/// Makes a call, and retries it unless it was refused or timed out. Use it where one task takes
+/// many calls: if one of them failed, the task would repeat all of them and ask 1Password again.
+/// The call must be idempotent.
 pub async fn with_retries<T, F>(call: impl FnMut() -> F) -> Result<T, ApiError>
 where
     F: Future<Output = Result<T, ApiError>>,
@@ -307,7 +315,7 @@ mod tests {
     )]
     #[case::webhook_down(
         "Internal error occurred: failed calling webhook \"down.example.com\": failed to call webhook: PLANTED",
-        "which cannot be called, down.example.com"
+        "the unreachable admission webhook down.example.com"
     )]
     #[case::policy(
         "secrets \"keyloan-link-u\" is forbidden: ValidatingAdmissionPolicy 'team-labels' with binding 'b' denied request: PLANTED",

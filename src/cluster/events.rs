@@ -1,4 +1,5 @@
-//! Events: what people see in `kubectl describe`. They are sent aside: a slow or failed event never holds up a pass.
+//! Events: what people see in `kubectl describe`. They are published in the background, so a slow
+//! or failed event never delays a pass.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,35 +15,35 @@ use tokio::sync::mpsc;
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
-/// So many events may wait to be sent; more are dropped and counted.
+/// How many events may wait to be published; the operator drops and counts more.
 const MOST_WAITING: usize = 1000;
-/// So many that were sent are kept in mind: one that is the same again is counted in the one that is there. Each new one is compared with
-/// all of them.
+/// How many published events are kept in memory: a repeated event increases the count of the first
+/// one. Each new event is compared with all of them.
 const MOST_IN_MIND: usize = 256;
 
 /// Something to tell people about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
-    /// Whether somebody may have to do something.
+    /// Whether somebody may have to act.
     pub warning: bool,
-    /// Why, in one word: the reason of a condition.
+    /// The reason in one word: the reason of a condition.
     pub reason: String,
-    /// What was being done, in one word.
+    /// The action in one word.
     pub action: &'static str,
     /// What happened and what to do; cut after 1,024 bytes.
     pub note: String,
 }
 
-/// An event that waits to be sent.
+/// An event that waits to be published.
 type Waiting =
     Box<dyn FnOnce(Arc<EventRecorder>) -> BoxFuture<'static, Result<(), PublishError>> + Send>;
 
-/// Sends events in the name of one controller.
+/// Publishes events on behalf of one controller.
 #[derive(Clone)]
 pub struct Events {
     waiting: mpsc::Sender<Waiting>,
     metrics: Arc<Metrics>,
-    /// It has been said that some are dropped.
+    /// A warning about dropped events has been logged.
     is_said: Arc<AtomicBool>,
 }
 
@@ -67,7 +68,7 @@ impl Events {
         let own = events.clone();
         tasks.keep(format!("events of the {controller} controller"), async move {
             let (mut current, mut in_mind) = (recorder(), 0);
-            // `own` holds a sender, so there is always one.
+            // `own` holds a sender, so the channel never closes.
             while let Some(publish_by) = waiting.recv().await {
                 if waiting.is_empty() {
                     own.is_said.store(false, Ordering::Relaxed);
@@ -78,7 +79,7 @@ impl Events {
                 in_mind += 1;
                 if let Err(error) = publish_by(current.clone()).await {
                     own.metrics.event_failed();
-                    tracing::warn!(%error, "an event was not published; nothing else depends on it");
+                    tracing::warn!(%error, "could not publish an event; nothing else depends on it");
                 }
             }
             Ok::<(), std::convert::Infallible>(())
@@ -86,7 +87,7 @@ impl Events {
         events
     }
 
-    /// Tells people something about an object.
+    /// Publishes an event about an object.
     pub fn publish<K>(&self, about: &K, notice: Notice)
     where
         K: Resource<DynamicType = ()> + Send + Sync + 'static,
@@ -111,7 +112,7 @@ impl Events {
             if !self.is_said.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     waiting = MOST_WAITING,
-                    "too many events wait to be published: some are dropped until these have been"
+                    "too many events are waiting to be published; dropping new ones until the queue is empty"
                 );
             }
         }

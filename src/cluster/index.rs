@@ -1,7 +1,8 @@
-//! What objects can be found by besides their names: without it, each pass would look through all objects of a kind.
+//! Finds objects by what they have in common: without an index, each pass would look through all
+//! objects of a kind.
 //!
-//! The objects with a mark are kept in order, each person's by themselves, so that a pass can look at the first or the newest few however
-//! many there are.
+//! The objects with a mark are kept in order, in a partition for each person, so that a pass can
+//! read the first or the newest few of any number.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -19,44 +20,44 @@ use crate::plan::over::is_turned_away;
 /// Something that objects have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Mark {
-    /// Loans that were asked for by this person, by username.
+    /// The loans of this requester, by username.
     Requester(String),
-    /// Requests of this person, by username, that have a place by a flow's limits.
+    /// The requests of this person, by username, that have a place within a flow's limits.
     WithPlace(String),
-    /// Requests of this person, by username, that have none.
+    /// The requests of this person, by username, that have no place.
     InLine(String),
-    /// They are in this namespace.
+    /// The objects in this namespace.
     Namespace(String),
-    /// They name the grant of this name, or a former one.
+    /// The objects that name a grant with this name, including a former one.
     GrantNamed(Key),
-    /// They are about the grant of this uid.
+    /// The objects about the grant with this uid.
     GrantUid(String),
-    /// They are the records of what was denied to somebody who has this name or address.
+    /// The records of requests that were denied to a person with this name or address.
     DeniedTo(String),
-    /// They were made in this namespace by whoever has this name there.
+    /// The decisions in this namespace of the approver with this username.
     DecidedBy(Key),
 }
 
 /// An object's place among those with a mark.
 pub(super) struct Marked {
     mark: Mark,
-    /// Those of one partition are in order among themselves.
+    /// The objects of one partition are ordered among themselves.
     partition: String,
     rank: Rank,
     tally: Tally,
 }
 
-/// What stands for a flow's uid in [`QueueCounts`](super::QueueCounts).
+/// A flow's uid in [`QueueCounts`](super::QueueCounts).
 pub fn flow_mark(uid: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     uid.hash(&mut hasher);
     hasher.finish()
 }
 
-/// The marks of a kind's objects.
+/// Computes the marks of a kind's objects.
 pub(super) type Marks<K> = fn(&K) -> Vec<Marked>;
 
-/// Which objects have which mark.
+/// The objects by mark.
 pub(super) struct Index<K> {
     marks: Marks<K>,
     partitions: HashMap<Mark, Partitions<K>>,
@@ -112,12 +113,12 @@ impl<K> Index<K> {
     }
 }
 
-/// Objects that are found by their names only.
+/// Objects that are found only by name.
 pub(super) fn unmarked<K>(_: &K) -> Vec<Marked> {
     Vec::new()
 }
 
-/// In one partition, by when they were made.
+/// In the only partition, by creation time.
 pub(super) fn marked(mark: Mark, object: &impl ResourceExt, tie: Option<String>) -> Marked {
     Marked {
         mark,
@@ -133,19 +134,19 @@ fn rank(object: &impl ResourceExt, tie: Option<String>) -> Rank {
     (second, tie.unwrap_or_default())
 }
 
-/// Where a request stands among those of its partition.
+/// A request's rank in its partition.
 pub fn rank_of(grant: &AccessGrant) -> Rank {
     rank(grant, grant.uid())
 }
 
-/// The namespace of the integration that is asked, which is the partition of a request.
+/// The namespace of the requested integration, which is a request's partition.
 pub fn ledger_of(grant: &AccessGrant) -> &str {
     let named = grant.spec.integration.namespace.as_deref();
     let own = grant.metadata.namespace.as_deref();
     named.or(own).unwrap_or_default()
 }
 
-/// What was turned away is found by its name only: it is not looked at when something changes.
+/// A denied request is found only by name: no change triggers a pass over it.
 pub(super) fn of_grant(grant: &AccessGrant) -> Vec<Marked> {
     if is_turned_away(grant) {
         return Vec::new();
@@ -178,7 +179,8 @@ fn tally(grant: &AccessGrant, standing: Standing) -> Tally {
     }
 }
 
-/// Each person's decisions of each kind are by themselves, so that none of them hides those of somebody else, nor a Deny behind Approves.
+/// Each person's decisions of each kind have a partition of their own, so that they hide neither
+/// another person's decisions, nor Approves a Deny.
 pub(super) fn of_decision(decision: &AccessDecision) -> Vec<Marked> {
     let namespace = decision.namespace().unwrap_or_default();
     let mark = Mark::GrantNamed(Key::new(namespace, &decision.spec.grant));
@@ -199,7 +201,7 @@ pub(super) fn of_decision(decision: &AccessDecision) -> Vec<Marked> {
     ]
 }
 
-/// What decisions of the same maker in the same namespace have in common.
+/// The mark of all decisions by the same person in the same namespace.
 pub fn decided_by(decision: &AccessDecision) -> Mark {
     let namespace = decision.namespace().unwrap_or_default();
     let by = decision.spec.approver.as_ref();
@@ -207,7 +209,7 @@ pub fn decided_by(decision: &AccessDecision) -> Mark {
     Mark::DecidedBy(Key::new(namespace, by))
 }
 
-/// What the records of all that was denied to a person have in common: one of these.
+/// The marks of the records of everything that was denied to a person: each record has one of them.
 pub fn denied_to(person: &Identity) -> Vec<Mark> {
     let address = person.email.as_ref().map(|email| email.0.as_str());
     let names = std::iter::once(person.username.as_str()).chain(address);
@@ -215,7 +217,7 @@ pub fn denied_to(person: &Identity) -> Vec<Mark> {
     names.into_iter().map(Mark::DeniedTo).collect()
 }
 
-/// The record of what was denied is found by other marks than a loan's: it takes no place.
+/// The record of a denied request has other marks than a loan: it takes no place.
 pub(super) fn of_record(record: &AccessRecord) -> Vec<Marked> {
     let spec = &record.spec;
     let about = marked(Mark::GrantUid(spec.grant.uid.clone()), record, None);
@@ -239,7 +241,7 @@ pub(super) fn of_record(record: &AccessRecord) -> Vec<Marked> {
     vec![lent, about]
 }
 
-/// Keeps of a request that was turned away what it takes to delete it in time.
+/// Keeps of a denied request only what is needed to delete it in time.
 pub(super) fn thin(grant: &mut AccessGrant) {
     if !is_turned_away(grant) {
         return;

@@ -1,4 +1,4 @@
-//! This install of Keyloan: what tells it from others in the cluster, and the namespaces in which it may touch Secrets.
+//! This install of Keyloan: its name, and the namespaces in which it may touch Secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -6,16 +6,19 @@ use std::fmt;
 use super::key::Key;
 use crate::api::link_name;
 
-/// One install. Several in a cluster serve different namespaces, and leave each other's alone.
+/// One install. Several installs in a cluster serve different namespaces and leave each other's
+/// alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Install {
-    /// Its name: the value of the label [`INSTALL_LABEL`](crate::api::INSTALL_LABEL) on all that it makes.
+    /// Its name: the value of the label [`INSTALL_LABEL`](crate::api::INSTALL_LABEL) on all objects
+    /// that it creates.
     pub name: String,
-    /// The one namespace in which it keeps links: it reads and writes Secrets there.
+    /// The namespace of its links: the only one in which it writes Secrets.
     pub links_namespace: String,
     /// The namespaces of the integrations that it serves: it reads their tokens there.
     pub integration_namespaces: BTreeSet<String>,
-    /// More labels of all that it makes in the links namespace, such as those that a cluster's policies ask for.
+    /// Further labels for all objects in the links namespace, such as those that a cluster's
+    /// policies require.
     pub link_labels: BTreeMap<String, String>,
 }
 
@@ -31,12 +34,12 @@ impl Default for Install {
 }
 
 impl Install {
-    /// Whether it serves the integrations of this namespace.
+    /// Whether this install serves the integrations in this namespace.
     pub fn serves(&self, namespace: &str) -> bool {
         self.integration_namespaces.contains(namespace)
     }
 
-    /// The Secret, Role and RoleBinding that carry the link of the grant with this uid.
+    /// The Secret, Role and RoleBinding with the link of the grant with this uid.
     pub fn link(&self, grant_uid: &str) -> Key {
         Key::new(&self.links_namespace, link_name(grant_uid))
     }

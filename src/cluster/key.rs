@@ -1,4 +1,4 @@
-//! What tells an object from others, and one version of it from another.
+//! The identity of an object, and of one of its versions.
 
 use std::fmt;
 
@@ -7,14 +7,14 @@ use kube::{Resource, ResourceExt as _};
 /// An object's namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
-    /// Its namespace; empty for kinds without.
+    /// Its namespace; empty for kinds without namespaces.
     pub namespace: String,
     /// Its name.
     pub name: String,
 }
 
 impl Key {
-    /// Of an object in a namespace.
+    /// The key of an object in a namespace.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),
@@ -22,12 +22,12 @@ impl Key {
         }
     }
 
-    /// Of an object of a kind without namespaces.
+    /// The key of an object whose kind has no namespaces.
     pub fn cluster_wide(name: impl Into<String>) -> Self {
         Self::new("", name)
     }
 
-    /// Of this object.
+    /// The key of this object.
     pub fn of(object: &impl Resource) -> Self {
         Self::new(object.namespace().unwrap_or_default(), object.name_any())
     }
@@ -43,7 +43,8 @@ impl fmt::Display for Key {
     }
 }
 
-/// Resource versions are decimal numbers that grow (since Kubernetes 1.35 by contract, before that in fact).
+/// Resource versions are growing decimal numbers (since Kubernetes 1.35 by contract, before that in
+/// practice).
 pub(super) fn version(object: &impl Resource) -> u128 {
     object
         .meta()

@@ -1,4 +1,5 @@
-//! One of our kinds: its known objects and the verbs, joined so that a write of ours is known at once.
+//! One of our kinds: its known objects together with the verbs, so that a write of ours is known at
+//! once.
 
 use std::fmt::Debug;
 use std::ops::Deref;
@@ -16,7 +17,7 @@ use super::metadata_filter::Watched;
 use super::received::Received;
 use super::verbs::{Deleted, Namespaced, Verbs};
 
-/// All that the operator knows of a kind, and can do to its objects. Reads like its [`Cache`].
+/// The known objects of a kind, and what the operator can do to them. Reads like its [`Cache`].
 pub struct Kind<K> {
     cache: Arc<Cache<K>>,
     verbs: Verbs,
@@ -31,7 +32,7 @@ impl<K> Deref for Kind<K> {
 }
 
 impl<K: Namespaced + Watched> Kind<K> {
-    /// With nothing known yet but what this cache will be fed.
+    /// Starts with an empty cache.
     pub(super) fn new(verbs: Verbs, cache: Cache<K>) -> Self {
         Self {
             cache: Arc::new(cache),
@@ -39,7 +40,7 @@ impl<K: Namespaced + Watched> Kind<K> {
         }
     }
 
-    /// The same, for what must not wait behind everything else; see [`Verbs::urgent`].
+    /// The same, for calls that must not wait behind all others; see [`Verbs::urgent`].
     pub fn urgent(&self) -> Self {
         Self {
             cache: self.cache.clone(),
@@ -51,14 +52,15 @@ impl<K: Namespaced + Watched> Kind<K> {
         &self.cache
     }
 
-    /// Creates an object; [`ApiErrorKind::AlreadyExists`](super::ApiErrorKind::AlreadyExists) if there is one of that name.
+    /// Creates an object; [`ApiErrorKind::AlreadyExists`](super::ApiErrorKind::AlreadyExists) if
+    /// the name is taken.
     pub async fn create(&self, object: &K) -> Result<Arc<K>, ApiError> {
         let call = self.cache.begin_call(Key::of(object));
         let made = self.verbs.create(object).await?;
         Ok(call.found(decoded("create", made)?))
     }
 
-    /// Reads an object from the API server itself.
+    /// Reads an object from the API server.
     pub async fn live(&self, key: &Key) -> Result<Option<Arc<K>>, ApiError> {
         let call = self.cache.begin_call(key.clone());
         match self.verbs.get::<K, _>(key).await? {
@@ -70,14 +72,14 @@ impl<K: Namespaced + Watched> Kind<K> {
         }
     }
 
-    /// Changes an object if it is still as it was seen; see [`Verbs::swap`].
+    /// Changes an object if it still has the version that was seen; see [`Verbs::swap`].
     pub async fn swap(&self, seen: &K, change: Value) -> Result<Arc<K>, ApiError> {
         let call = self.cache.begin_call(Key::of(seen));
         let changed = self.verbs.swap(seen, change).await?;
         Ok(call.changed(decoded("patch", changed)?))
     }
 
-    /// Writes a status where it differs; see [`Verbs::patch_status`]. Says whether it did.
+    /// Writes a status if it differs; see [`Verbs::patch_status`]. Returns whether it did.
     pub async fn patch_status(&self, seen: &K, status: &K::Status) -> Result<bool, ApiError>
     where
         K: HasStatus,
@@ -91,7 +93,7 @@ impl<K: Namespaced + Watched> Kind<K> {
         Ok(true)
     }
 
-    /// Deletes this very object, and no later one of the same name.
+    /// Deletes this object, but no later one with the same name.
     pub async fn delete(&self, object: &K) -> Result<(), ApiError> {
         let (key, uid) = (Key::of(object), object.uid().unwrap_or_default());
         if self.verbs.delete::<K>(&key, &uid).await? == Deleted::Gone {
@@ -101,7 +103,7 @@ impl<K: Namespaced + Watched> Kind<K> {
     }
 }
 
-/// An object as the API server answered with it, read as the watch reads it.
+/// Decodes an object from a response as the watch does.
 fn decoded<K: Watched>(verb: &'static str, told: Received<K>) -> Result<K, ApiError> {
     told.decoded().map_err(|undecodable| ApiError {
         verb,

@@ -1,6 +1,7 @@
-//! A kubeconfig made into what a client needs, with the flags by which kubectl lets people change it.
+//! Turns a kubeconfig, and kubectl's flags that override it, into the configuration of a client.
 //!
-//! kube's own way reads the environment's proxy settings on the way, and fails on those that it does not know.
+//! kube's own function also reads the proxy settings of the environment, and fails on those that it
+//! does not support.
 
 use std::env;
 use std::ffi::OsStr;
@@ -14,7 +15,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use super::proxy::{Environment, ProxyError};
 
-/// What somebody says instead of the kubeconfig; each as kubectl's flag of that name.
+/// What replaces values of the kubeconfig; each field is kubectl's flag of that name.
 #[derive(Clone, Default)]
 pub struct Overrides {
     /// `--context`
@@ -41,38 +42,38 @@ pub struct Overrides {
     pub impersonate_groups: Vec<String>,
 }
 
-/// Why a kubeconfig, with what was said instead of it, leads nowhere.
+/// Why a kubeconfig with its overrides is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum KubeconfigProblem {
     /// It cannot be read.
     #[error(transparent)]
     Unreadable(#[from] KubeconfigError),
-    /// Nothing says where to go.
+    /// Nothing names a cluster.
     #[error(
-        "no context is current: choose one with `kubectl config use-context NAME` or --context"
+        "no current context is set: choose one with `kubectl config use-context NAME` or --context"
     )]
     NoContext,
-    /// Something is named that is not in it.
-    #[error("it has no {what} {name:?}; `kubectl config view` shows what there is")]
+    /// It names something that it does not define.
+    #[error("it defines no {what} {name:?}; `kubectl config view` lists what it defines")]
     Missing {
-        /// What is named.
+        /// What it names.
         what: &'static str,
         /// Its name.
         name: String,
     },
     /// The cluster has no address.
     #[error(
-        "its cluster {0:?} has no server: set one with `kubectl config set-cluster`, or pass --server"
+        "the cluster {0:?} has no server: set one with `kubectl config set-cluster`, or pass --server"
     )]
     NoServer(String),
-    /// The address of the cluster is none.
-    #[error("the server {server:?} is no address, such as https://api.example.com:6443")]
+    /// The cluster's address is not a URL.
+    #[error("the server {server:?} is not a valid URL, such as https://api.example.com:6443")]
     Server {
-        /// What is said.
+        /// The address.
         server: String,
     },
     /// The certificates cannot be read.
-    #[error("the certificate authority cannot be read: {0}")]
+    #[error("cannot read the certificate authority: {0}")]
     Authority(rustls::pki_types::pem::Error),
     /// Two flags contradict each other.
     #[error("{0}")]
@@ -82,13 +83,13 @@ pub enum KubeconfigProblem {
     Proxy(#[from] ProxyError),
 }
 
-/// A kubeconfig that is not usable, or several that are merged.
+/// A kubeconfig that is not usable, or several merged ones.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot use the kubeconfig {path}: {error}", path = path.display())]
 pub struct UnusableKubeconfig {
-    /// The file, or all of them.
+    /// The file, or all files.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// Why it is not usable.
     pub error: KubeconfigProblem,
 }
 
@@ -105,8 +106,8 @@ impl UnusableKubeconfig {
     }
 }
 
-/// The kubeconfigs to read: the one that is named, else those that KUBECONFIG lists, else the one at home. Only where there is none of
-/// them, this may be a pod.
+/// The kubeconfigs to read: the named file, or else those in KUBECONFIG, or else the one in the
+/// home directory. Only if there is none, this process may be a pod.
 pub(super) fn files(
     named: Option<&Path>,
     set: Option<&OsStr>,
@@ -121,12 +122,12 @@ pub(super) fn files(
         return Some(listed);
     }
     let own = home.map(|home| home.join(".kube").join("config"));
-    // One that cannot be looked at is there: reading it says why.
+    // Reading a file that cannot be examined reports why.
     let own = own.filter(|path| path.try_exists().unwrap_or(true));
     own.map(|own| vec![own])
 }
 
-/// Reads and merges them. As for kubectl, some of a list may be missing; but not all.
+/// Reads and merges the files. As in kubectl, some files of a list may be missing, but not all.
 pub(super) fn read(files: &[PathBuf]) -> Result<Kubeconfig, UnusableKubeconfig> {
     let mut merged: Option<Kubeconfig> = None;
     let mut missing = None;
@@ -142,7 +143,7 @@ pub(super) fn read(files: &[PathBuf]) -> Result<Kubeconfig, UnusableKubeconfig> 
             }
             read => read.map_err(failed)?,
         };
-        // What an earlier file says holds.
+        // Earlier files take precedence.
         merged = Some(match merged {
             Some(earlier) => earlier.merge(next).map_err(failed)?,
             None => next,
@@ -158,7 +159,7 @@ fn is_missing(error: &KubeconfigError) -> bool {
     matches!(error, KubeconfigError::ReadConfig(error, _) if error.kind() == ErrorKind::NotFound)
 }
 
-/// Makes the configuration of a client.
+/// Creates the configuration of a client.
 pub(super) fn config(
     kubeconfig: Kubeconfig,
     said: &Overrides,
@@ -193,7 +194,7 @@ pub(super) fn config(
         Some(name) => match users.find(|user| user.name == *name) {
             Some(found) => found.auth_info.unwrap_or_default(),
             None if said.user.is_some() => return Err(missing("user", name)),
-            // kubectl takes somebody without credentials for nobody, too.
+            // kubectl, too, treats an undefined user as one without credentials.
             None => AuthInfo::default(),
         },
         None => AuthInfo::default(),
@@ -233,12 +234,12 @@ impl Overrides {
             .is_some_and(|name| !name.is_empty());
         if !somebody && (self.impersonate_uid.is_some() || !self.impersonate_groups.is_empty()) {
             return Err(KubeconfigProblem::Contradiction(
-                "--as-group and --as-uid say more of somebody whom --as names: pass --as, too",
+                "--as-group and --as-uid require --as: pass --as, too",
             ));
         }
         if self.insecure_skip_tls_verify && self.certificate_authority.is_some() {
             return Err(KubeconfigProblem::Contradiction(
-                "--insecure-skip-tls-verify trusts any certificate, and --certificate-authority does not: pass one of them",
+                "--insecure-skip-tls-verify and --certificate-authority contradict each other: pass one of them",
             ));
         }
         Ok(())
@@ -268,7 +269,7 @@ impl Overrides {
 
     fn of_user(&self, user: AuthInfo, cluster: &Cluster) -> Result<AuthInfo, KubeconfigProblem> {
         let mut user = match &self.token {
-            // Whoever passes a token does not want to sign in another way; a certificate does no harm beside it.
+            // A token replaces every other way to sign in; a certificate beside it does no harm.
             Some(token) => AuthInfo {
                 token: Some(token.clone().into()),
                 client_certificate: user.client_certificate,
@@ -296,7 +297,8 @@ impl Overrides {
     }
 }
 
-/// The address of an API server. One without a scheme is taken as kubectl takes it: where certificates come into play, it is HTTPS.
+/// The URL of an API server. As in kubectl, a URL without a scheme means HTTPS if certificates are
+/// configured.
 fn address(server: &str, has_tls: bool) -> Result<http::Uri, KubeconfigProblem> {
     let with_scheme = match (server.contains("://"), has_tls) {
         (true, _) => server.to_owned(),
@@ -425,7 +427,7 @@ users:
             (told(|said| said.user = Some("x".into())), "no user \"x\""),
             (
                 told(|said| said.server = Some("https://".into())),
-                "is no address",
+                "is not a valid URL",
             ),
             (
                 told(|said| said.impersonate_groups = vec!["ops".into()]),

@@ -1,8 +1,8 @@
-//! The three objects that carry a link, all in the install's links namespace: the Secret with the URL, and the Role and RoleBinding that let
-//! just the requester read it.
+//! The three objects of a link, all in the install's links namespace: the Secret with the URL, and
+//! the Role and RoleBinding that let only the requester read it.
 //!
-//! The Role is made first and owns the other two. What a later pass needs to know of a link stands in the Secret's annotations, which can be
-//! watched without reading its data.
+//! The Role is created first and owns the other two. The Secret's annotations hold what later
+//! passes need to know about the link, so that they can watch it without reading its data.
 
 use std::collections::BTreeMap;
 
@@ -26,30 +26,31 @@ const SEQUENCE: &str = "keyloan.dev/sequence";
 const ISSUED_AT: &str = "keyloan.dev/issued-at";
 const EXPIRES_AT: &str = "keyloan.dev/expires-at";
 const ITEM_VERSION: &str = "keyloan.dev/item-version";
-/// What a link's Secret says of it besides its data.
+/// What a link's Secret says about the link besides its data.
 pub(super) const ANNOTATIONS: [&str; 4] = [SEQUENCE, ISSUED_AT, EXPIRES_AT, ITEM_VERSION];
 
-/// Labels by which common backup tools leave an object out: a backup would keep the URL beyond the loan.
-/// Velero: <https://velero.io/docs/main/resource-filtering/>, "velero.io/exclude-from-backup".
+/// Labels with which common backup tools skip an object: a backup would keep the URL after the
+/// loan. Velero: <https://velero.io/docs/main/resource-filtering/>,
+/// "velero.io/exclude-from-backup".
 const NOT_BACKED_UP: [(&str, &str); 1] = [("velero.io/exclude-from-backup", "true")];
 
-/// What the Secret says of its link besides the URL.
+/// What the Secret says about its link besides the URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkFacts {
-    /// Which link of the loan.
+    /// The link's number within the loan.
     pub sequence: u32,
-    /// When the answer with it arrived.
+    /// When the response with the link arrived.
     pub issued_at: Timestamp,
-    /// Until when it opens.
+    /// When the link expires.
     pub expires_at: Timestamp,
     /// The item's version.
     pub item_version: u32,
-    /// How to use what was lent.
+    /// How to use the lent item.
     pub access_details: Option<AccessDetails>,
 }
 
-/// What stands in the place of a URL where it is tried whether there is a place for one: as long as those that 1Password makes, and nothing
-/// that opens.
+/// Replaces the URL when the operator tries whether a link can be stored: as long as 1Password's
+/// URLs, and without any meaning.
 pub const NO_URL: &str = "-----------------------------------------------------------------------------------------------------------------";
 
 /// The Secret with a loan's first link.
@@ -76,7 +77,7 @@ pub fn secret(
     })
 }
 
-/// The patch that puts another link into the Secret with this uid.
+/// The patch that stores another link in the Secret with this uid.
 pub fn secret_patch(
     grant_uid: &str,
     role_uid: &str,
@@ -85,12 +86,12 @@ pub fn secret_patch(
     facts: &LinkFacts,
 ) -> Wiped<Value> {
     let (annotations, data) = contents(url, facts);
-    // The Role may have been made again since.
+    // The Role may have been created again since.
     let owners = [role_reference(grant_uid, role_uid)];
     let mut patch = json!({ "metadata": {
         "uid": secret_uid, "annotations": annotations, "ownerReferences": owners,
     } });
-    // Moved: `json!` would leave a copy behind.
+    // Moved, because `json!` would leave a copy behind.
     let data = data
         .into_iter()
         .map(|(key, text)| (key, Value::String(text)));
@@ -121,7 +122,7 @@ fn contents(url: &str, facts: &LinkFacts) -> (BTreeMap<String, String>, BTreeMap
     )
 }
 
-/// The Role that allows to read one link's Secret and nothing else.
+/// The Role that allows reading one link's Secret and nothing else.
 pub fn role(install: &Install, grant_uid: &str) -> Role {
     Role {
         metadata: meta(install, grant_uid),
@@ -156,19 +157,20 @@ pub fn role_binding(
     }
 }
 
-/// Whether a Role that is there is just the one that is wanted: owned by nobody, with this rule and no other.
+/// Whether an existing Role is exactly the wanted one: without owners, with this rule and no other.
 pub fn is_same_role(there: &Role, wanted: &Role) -> bool {
     is_same(&there.metadata, &wanted.metadata) && there.rules == wanted.rules
 }
 
-/// Whether a RoleBinding that is there is just the one that is wanted.
+/// Whether an existing RoleBinding is exactly the wanted one.
 pub fn is_same_binding(there: &RoleBinding, wanted: &RoleBinding) -> bool {
     is_same(&there.metadata, &wanted.metadata)
         && there.role_ref == wanted.role_ref
         && there.subjects == wanted.subjects
 }
 
-/// One that another object owns goes with that one, too early; one without our labels the sweep does not find.
+/// An object with another owner is deleted together with it, too early; the sweep does not find an
+/// object without our labels.
 fn is_same(there: &ObjectMeta, wanted: &ObjectMeta) -> bool {
     let owners = |meta: &ObjectMeta| meta.owner_references.clone().unwrap_or_default();
     let label = |key: &str| there.labels.as_ref().and_then(|labels| labels.get(key));
@@ -198,7 +200,7 @@ fn subject(username: &str) -> Subject {
     }
 }
 
-/// Whether an object is one of those that carry the link of the grant with this uid, as this install makes them.
+/// Whether this install made an object for the link of the grant with this uid.
 pub fn is_ours(meta: &ObjectMeta, install: &Install, grant_uid: &str) -> bool {
     let has = |key: &str, value: &str| {
         let labels = meta.labels.as_ref();
@@ -211,23 +213,24 @@ pub fn is_ours(meta: &ObjectMeta, install: &Install, grant_uid: &str) -> bool {
         && has(INSTALL_LABEL, &install.name)
 }
 
-/// The uid of the grant whose link an object carries, if this install made it.
+/// The uid of the grant whose link an object carries, if this install made the object.
 pub fn grant_uid<'a>(meta: &'a ObjectMeta, install: &Install) -> Option<&'a str> {
     let uid = meta.labels.as_ref()?.get(GRANT_UID_LABEL)?;
     is_ours(meta, install, uid).then_some(uid)
 }
 
-/// What selects all that this install makes to carry links.
+/// The label selector of all link objects of this install.
 pub fn selector(install: &Install) -> String {
     format!("{SECRET_LABEL}=link,{INSTALL_LABEL}={}", install.name)
 }
 
-/// What a Secret of the link's name is to the grant with this uid, by its metadata alone.
+/// What a Secret with the link's name is to the grant with this uid, according to its metadata.
 pub fn seen(meta: &ObjectMeta, install: &Install, grant_uid: &str) -> LinkSeen {
     if !is_ours(meta, install, grant_uid) {
         return LinkSeen::Foreign;
     }
-    // One that is on its way out is out of our hands: somebody's finalizer must not keep the loan from ending.
+    // The operator can do nothing about a Secret that is being deleted: somebody's finalizer must
+    // not keep the loan from ending.
     if meta.deletion_timestamp.is_some() {
         return LinkSeen::Kept;
     }
@@ -235,7 +238,7 @@ pub fn seen(meta: &ObjectMeta, install: &Install, grant_uid: &str) -> LinkSeen {
     let time = |key| annotation(key).and_then(|t| t.parse::<Timestamp>().ok());
     let number = |key| annotation(key).and_then(|n| n.parse::<u32>().ok());
     LinkSeen::Present {
-        // A Secret of ours whose annotations somebody has spoilt holds no link that is known.
+        // If somebody has changed the annotations of our Secret, no link is known to be in it.
         sequence: number(SEQUENCE).unwrap_or(0),
         issued_at: time(ISSUED_AT).unwrap_or(Timestamp::UNIX_EPOCH),
         item_version: number(ITEM_VERSION).unwrap_or(0),

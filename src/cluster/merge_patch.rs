@@ -1,8 +1,9 @@
-//! JSON merge patches (RFC 7386) that turn one value into another, and nothing more than needed.
+//! JSON merge patches (RFC 7386) with the difference between two values.
 
 use serde_json::{Map, Value};
 
-/// The merge patch that turns `from` into `to`; `None` if they are the same. Lists are replaced as a whole.
+/// The merge patch that turns `from` into `to`; `None` if they are equal. Lists are replaced as a
+/// whole.
 pub(super) fn between(from: &Value, to: &Value) -> Option<Value> {
     match (from, to) {
         _ if from == to => None,

@@ -1,7 +1,8 @@
-//! What is kept of an object's metadata: what somebody looks at, and nothing that people can make large.
+//! The metadata that a cache keeps of an object: only what somebody reads, and nothing that people
+//! can make large.
 //!
-//! Whoever may create a request may put hundreds of kilobytes into its annotations, labels and owners, as often as they like. What was
-//! pruned is never written back as a whole.
+//! A person who may create a request may put hundreds of kilobytes into its annotations, labels and
+//! owners, as often as they like. Never write a filtered object back as a whole.
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -17,12 +18,12 @@ use crate::api::{
     INTEGRATION_LABEL, OnePasswordIntegration, RENEW_ANNOTATION, SECRET_LABEL,
 };
 
-/// No annotation that anybody looks at is longer: they are times and numbers.
+/// The longest annotation that anybody reads: a time or a number.
 const LONGEST: usize = 128;
-/// No name is longer.
+/// The longest name.
 const LONGEST_NAME: usize = 253;
 
-/// What is kept besides the names, versions and times that tell an object from others.
+/// What is kept besides names, versions and times.
 #[derive(Clone, Copy, Debug)]
 pub struct MetadataFilter {
     labels: Labels,
@@ -36,7 +37,7 @@ enum Labels {
     These(&'static [&'static str]),
 }
 
-/// A part of the metadata that holds texts by name.
+/// A part of the metadata that maps names to texts.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Part {
     /// The labels.
@@ -46,13 +47,13 @@ pub(super) enum Part {
 }
 
 impl MetadataFilter {
-    /// Of our own kinds.
+    /// For our own kinds.
     pub(super) const OURS: Self = Self {
         labels: Labels::These(&[]),
         annotations: &[RENEW_ANNOTATION],
         owners: false,
     };
-    /// Of Secrets, and of what carries a link with them.
+    /// For Secrets and the other link objects.
     pub(super) const SECRETS: Self = Self {
         labels: Labels::These(&[
             SECRET_LABEL,
@@ -63,14 +64,14 @@ impl MetadataFilter {
         annotations: &link_objects::ANNOTATIONS,
         owners: true,
     };
-    /// Of namespaces: flows select them by any label.
+    /// For namespaces: flows select them by any label.
     pub(super) const NAMESPACES: Self = Self {
         labels: Labels::All,
         annotations: &[],
         owners: false,
     };
 
-    /// Whether a text of this name is kept.
+    /// Whether the text with this name is kept.
     pub(super) fn wants(self, part: Part, key: &str) -> bool {
         match (part, self.labels) {
             (Part::Labels, Labels::All) => true,
@@ -79,7 +80,8 @@ impl MetadataFilter {
         }
     }
 
-    /// Whether a text is one that somebody looks at. The API server bounds labels by itself.
+    /// Whether a text is short enough to be one that somebody reads. The API server bounds labels
+    /// itself.
     pub(super) fn fits(self, part: Part, value: &str) -> bool {
         matches!(part, Part::Labels) || value.len() <= LONGEST
     }
@@ -89,7 +91,7 @@ impl MetadataFilter {
         self.owners
     }
 
-    /// Of the owners, a grant is kept. Of others the API server takes names of a megabyte.
+    /// Only grants are kept as owners. The API server accepts owners with names of a megabyte.
     pub(super) fn keeps_owner(owner: &OwnerReference) -> bool {
         owner.kind == AccessGrant::kind(&())
             && owner.name.len() <= LONGEST_NAME
@@ -98,7 +100,7 @@ impl MetadataFilter {
                 .all(|text| text.len() <= LONGEST)
     }
 
-    /// Drops the rest.
+    /// Drops everything else.
     pub(super) fn prune(self, object: &mut impl Resource) {
         let all = std::mem::take(object.meta_mut());
         let mut annotations = all.annotations.unwrap_or_default();
@@ -127,9 +129,9 @@ impl MetadataFilter {
     }
 }
 
-/// A kind of whose metadata only so much is kept.
+/// A kind with filtered metadata.
 pub trait Watched: Resource<DynamicType = ()> + DeserializeOwned {
-    /// What is kept of its metadata.
+    /// The filter for its metadata.
     const FILTER: MetadataFilter;
 }
 
@@ -167,7 +169,7 @@ mod tests {
     use kube::ResourceExt as _;
     use serde_json::{Value, json};
 
-    /// An object of which each part that people write is there.
+    /// An object in which each part that people can write is set.
     fn full<K: DeserializeOwned>(spec: &Value) -> K {
         let object = json!({
             "metadata": {
@@ -204,7 +206,7 @@ mod tests {
         serde_json::to_value(object.meta()).expect("JSON")
     }
 
-    /// What tells an object from others, and some more.
+    /// The identity of an object, and some more.
     fn with(more: &Value) -> Value {
         let mut meta = json!({
             "name": "a", "namespace": "ns", "uid": "u", "resourceVersion": "7", "generation": 2,

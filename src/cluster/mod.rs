@@ -1,12 +1,13 @@
 //! The Kubernetes cluster: the only place that makes clients and `Api`s.
 //!
-//! * `connect`: a client whose every call is bounded in time; `install`: where it may touch Secrets; `claim`: that no other install
-//!   keeps its links there.
+//! * `connect` makes a client that bounds the time of each call; `install` says where it may touch
+//!   Secrets; `claim` checks that no other install uses the links namespace.
 //! * `cache`: the objects that are known, from watches and from our own writes. `streams` feeds it, `received` decodes objects,
 //!   `metadata_filter` drops metadata that nobody reads, and `index` finds objects by what they have in common, in order (`partition`).
-//! * `verbs`: what can be written, and read live; `kinds` joins both for each of our kinds.
+//! * `verbs`: writes and live reads; `kinds` combines them with a cache for each of our kinds.
 //! * `events`: what people see in `kubectl describe`.
-//! * `policies`: the admission policies that guard all of it, and what is kept of them; [`probe`] sees whether they act.
+//! * `policies`: our admission policies and what the operator stores about them; [`probe`] checks
+//!   that they are enforced.
 //! * [`link_objects`]: the Secret, Role and RoleBinding that carry a link.
 //! * [`person`]: the cluster as one person sees it, for the plugin.
 
@@ -69,24 +70,26 @@ pub use policies::{Kept, Policies};
 pub use verbs::{API_TIMEOUT, Deleted, Namespaced, Verbs};
 pub use wiped::{Wipe, Wiped};
 
-/// A leader that has not renewed its lease for so long leads no more: after a crash, another one takes over that much later.
+/// A leader that has not renewed its lease for this long is no longer the leader. After a crash,
+/// another replica takes over that much later.
 const LEASE_DURATION: Duration = Duration::from_secs(10);
-/// A leader that cannot renew its lease for so long gives up.
+/// A leader that cannot renew its lease for this long gives up.
 const RENEWED_WITHIN: Duration = Duration::from_secs(7);
-/// The lease is renewed, and by the others looked at, so often: after a planned stop another one takes over that much later at most.
+/// The leader renews the lease, and the others check it, at this interval. After a planned stop,
+/// another replica takes over within it.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
-/// No call about the lease takes longer.
+/// The timeout of each call about the lease.
 const LEASE_CALL_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The namespaces are waited for so long at a start.
+/// How long a start waits for the namespaces.
 const NAMESPACES_WITHIN: Duration = Duration::from_secs(30);
 
-/// What is known of a Secret of ours without reading it: labels, annotations, version.
+/// The metadata of one of our Secrets: labels, annotations, version. The Secret itself is not read.
 pub type SecretMetadata = PartialObjectMeta<Secret>;
 
 #[cfg(test)]
 impl Cluster {
-    /// One whose API server never answers: all that is known of it is what a test makes known.
+    /// A cluster whose API server never answers. It knows only what a test makes known.
     pub(crate) fn out_of_touch() -> Self {
         let never = tower::service_fn(|_: http::Request<kube::client::Body>| {
             std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
@@ -101,7 +104,7 @@ impl Cluster {
     }
 }
 
-/// What the operator sees of the cluster, and can do to it.
+/// What the operator knows about the cluster and can do in it.
 pub struct Cluster {
     /// The integrations.
     pub integrations: Kind<OnePasswordIntegration>,
@@ -113,21 +116,22 @@ pub struct Cluster {
     pub decisions: Kind<AccessDecision>,
     /// The records.
     pub records: Kind<AccessRecord>,
-    /// The Secrets that carry our label, their contents excepted.
+    /// The Secrets with our label, without their contents.
     pub secrets: Arc<Cache<SecretMetadata>>,
     /// The namespaces' names and labels.
     pub namespaces: Arc<Cache<PartialObjectMeta<Namespace>>>,
-    /// The admission policies; changes are told once [`Cluster::follow_policies`] has been called.
+    /// The admission policies; they report changes after [`Cluster::follow_policies`] has been
+    /// called.
     pub policies: Arc<Policies>,
-    /// Verbs for kinds that are not kept: Secrets, Roles, RoleBindings.
+    /// Verbs for kinds without a cache: Secrets, Roles, RoleBindings.
     pub verbs: Verbs,
-    /// Where the operator may touch Secrets, and as whose.
+    /// Where the operator may touch Secrets, and for which install.
     pub install: Install,
     client: Client,
 }
 
 impl Cluster {
-    /// With nothing known yet: [`Cluster::follow`] starts the watches.
+    /// Starts empty: [`Cluster::follow`] starts the watches.
     pub fn new(client: Client, install: Install, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let verbs = Verbs::new(client.clone(), metrics);
         let secret_streams = install.integration_namespaces.len() + 1;
@@ -137,7 +141,8 @@ impl Cluster {
             MetadataFilter::SECRETS,
         ));
         let (links, of_install) = (secrets.clone(), install.clone());
-        // A link whose Secret is still there is to be deleted, and told of.
+        // While the Secret of an ended loan still exists, the operator has to delete it and report
+        // that.
         let is_history = move |record: &AccessRecord| {
             let link = of_install.link(&record.spec.grant.uid);
             let until = history_until(record, clock.now());
@@ -161,7 +166,7 @@ impl Cluster {
         }
     }
 
-    /// Starts the watches, each with a back-off of its own. Subscribe before.
+    /// Starts the watches, each with its own back-off. Subscribe first.
     pub fn follow(&self, tasks: &Tasks) {
         self.follow_kind(&self.integrations, tasks);
         self.follow_kind(&self.flows, tasks);
@@ -189,7 +194,7 @@ impl Cluster {
         secrets(&self.install.links_namespace, "link");
     }
 
-    /// Starts the watches of admission policies and their bindings, for changes of those that are `ours`.
+    /// Starts to watch the admission policies and bindings for changes of those that are `ours`.
     pub fn follow_policies(
         &self,
         ours: impl Fn(&PolicyKey) -> bool + Clone + Send + Sync + 'static,
@@ -205,12 +210,12 @@ impl Cluster {
         streams::follow(api, streams::watching(), cache, None, metrics, tasks);
     }
 
-    /// Whether every watch has told everything once.
+    /// Whether every watch has listed its objects once.
     pub fn is_synced(&self) -> bool {
         self.unsynced().is_empty()
     }
 
-    /// The kinds whose watches have not told everything yet.
+    /// The kinds whose watches have not listed their objects yet.
     pub fn unsynced(&self) -> Vec<&'static str> {
         [
             (
@@ -230,8 +235,9 @@ impl Cluster {
         .collect()
     }
 
-    /// Waits until every watch has told everything once. For the namespaces not for long: flows that select by their labels select none
-    /// that is not known, and nothing that anybody writes into one of them is to keep loans from ending.
+    /// Waits until every watch has listed its objects once. It waits only briefly for the
+    /// namespaces: a flow that selects namespaces by label selects no unknown one, and a namespace
+    /// that cannot be listed must not keep loans from ending.
     pub async fn synced(&self) {
         self.integrations.cache().synced().await;
         self.flows.cache().synced().await;
@@ -243,12 +249,12 @@ impl Cluster {
         if namespaces.is_err() {
             tracing::warn!(
                 waited = ?NAMESPACES_WITHIN,
-                "the namespaces are not known: until they are, flows that select by label let nobody ask"
+                "the namespaces are not listed yet; until they are, flows that select namespaces by label accept no requests"
             );
         }
     }
 
-    /// A namespace's labels; none where it is not known.
+    /// A namespace's labels; none if the namespace is unknown.
     pub fn namespace_labels(&self, namespace: &str) -> BTreeMap<String, String> {
         let known = self.namespaces.get(&Key::cluster_wide(namespace));
         known
@@ -256,19 +262,20 @@ impl Cluster {
             .unwrap_or_default()
     }
 
-    /// Events in the name of one controller.
+    /// Publishes events on behalf of one controller.
     pub fn events(&self, controller: &str, tasks: &Tasks) -> Events {
         Events::start(self.client.clone(), controller, self.verbs.metrics(), tasks)
     }
 
-    /// A lease by which one of several replicas becomes the leader.
+    /// The lease that decides which replica leads.
     pub fn election(
         &self,
         namespace: &str,
         lease: &str,
         identity: &str,
     ) -> k8s_controller::LeaderElection {
-        // Who waits for the lease asks for it without a bound of its own. One lost answer is not to cost the lead.
+        // The library waits for the lease without a timeout of its own. One lost response must not
+        // cost the leadership.
         let client = connect::with_call_timeout(self.client.clone(), LEASE_CALL_TIMEOUT);
         k8s_controller::LeaderElection::new(client, namespace, lease, identity)
             .with_lease_duration(LEASE_DURATION)

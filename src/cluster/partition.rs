@@ -1,4 +1,5 @@
-//! One partition of an index: its objects in order, and what is counted of them, kept up so that no look counts thousands.
+//! One partition of an index: its objects in order, with running counts, so that no look has to
+//! count thousands.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -6,24 +7,25 @@ use std::sync::Arc;
 use super::key::Key;
 use crate::plan::observed::Place;
 
-/// When an object was made, in seconds, and what tells it from others of that second.
+/// When an object was created, in seconds, and what orders objects of the same second.
 pub type Rank = (i64, String);
 
 /// What is counted of an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
-    /// Of a request that waits for a decision: its flow, by [`flow_mark`](super::flow_mark).
+    /// Of a request that waits for a decision: its flow, as [`flow_mark`](super::flow_mark).
     pub waits_by: Option<u64>,
-    /// Of a request: nobody has looked at it yet.
+    /// Of a request: the operator has not processed it yet.
     pub is_new: bool,
-    /// Of a loan: the place that it takes by its flow, by [`flow_mark`](super::flow_mark).
+    /// Of a loan: the place that it takes within the limits of its flow, as
+    /// [`flow_mark`](super::flow_mark).
     pub place: Option<(u64, Place)>,
 }
 
-/// What some objects come to.
+/// The counts of some objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueCounts {
-    /// At how many nobody has looked yet.
+    /// How many have not been processed yet.
     pub new: u32,
     /// How many others there are.
     pub known: u32,
@@ -68,7 +70,7 @@ pub(super) struct Entry<K> {
     pub object: Arc<K>,
 }
 
-/// The partitions of one mark. Most marks have one object alone, which then takes no more than itself.
+/// The partitions of one mark. Most marks have only one object, which then needs no map.
 pub(super) struct Partitions<K> {
     only: Option<(String, Entry<K>)>,
     more: BTreeMap<String, Partition<K>>,
@@ -113,13 +115,13 @@ impl<K> Partitions<K> {
         self.only.is_none() && self.more.is_empty()
     }
 
-    /// Those of each partition from the oldest on.
+    /// The objects of each partition, the oldest first.
     pub(super) fn objects(&self) -> impl Iterator<Item = &Arc<K>> {
         let only = self.only.iter().map(|(_, only)| &only.object);
         only.chain(self.more.values().flat_map(Partition::objects))
     }
 
-    /// So many of each partition, the newest.
+    /// The newest objects of each partition, at most `most` of each.
     pub(super) fn newest(&self, most: usize) -> impl Iterator<Item = &Arc<K>> {
         let only = self.only.iter().map(|(_, only)| &only.object).take(most);
         only.chain(
@@ -129,7 +131,7 @@ impl<K> Partitions<K> {
         )
     }
 
-    /// The places that the loans of one partition take, and whose they are.
+    /// The places that the loans of one partition take, and who holds them.
     pub(super) fn places(&self, partition: &str) -> impl Iterator<Item = (&Key, u64, Place)> {
         let only = self.only.iter().filter(move |(of, _)| of == partition);
         let only = only.map(|(_, only)| (&*only.key, only.tally));
@@ -140,7 +142,7 @@ impl<K> Partitions<K> {
             .filter_map(|(key, tally)| tally.place.map(|(flow, place)| (key, flow, place)))
     }
 
-    /// What the objects of one partition come to, those before this rank or all.
+    /// The counts of the objects of one partition: of those before this rank, or of all.
     pub(super) fn queue_counts(
         &self,
         partition: &str,
@@ -200,12 +202,12 @@ impl<K> Partition<K> {
         self.objects.is_empty()
     }
 
-    /// From the oldest on.
+    /// The oldest first.
     fn objects(&self) -> impl DoubleEndedIterator<Item = &Arc<K>> {
         self.objects.values().map(|(_, object)| object)
     }
 
-    /// What those before this rank come to: counted from whichever end is nearer to it.
+    /// The counts of the objects before this rank, counted from the nearer end.
     fn before(&self, rank: &Rank, mut visit: impl FnMut()) -> QueueCounts {
         let (mut before, mut all_but_later) = (QueueCounts::default(), self.all.clone());
         let (mut oldest, mut newest) = (self.objects.iter(), self.objects.iter().rev());

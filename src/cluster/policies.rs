@@ -1,5 +1,5 @@
-//! The admission policies of ours that are in the cluster, and their bindings: read when they are asked for, watched so that somebody
-//! asks, and what is kept of them.
+//! Our admission policies and bindings in the cluster: reads them, watches them for changes, and
+//! stores what was seen of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,13 +23,15 @@ use crate::plan::boundary::{Memory, PoliciesSeen, PolicyKey, PolicyKind, PolicyS
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
-/// Whether the API server has learnt of a kind that it did not have is asked so often: it may have been upgraded.
+/// How often to ask whether the API server now knows a kind that it lacked: it may have been
+/// upgraded.
 const ABSENT_FOR: Duration = Duration::from_secs(600);
-/// Reading takes no longer.
+/// The timeout for reading them all.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// So many are read at a time.
+/// How many are read at the same time.
 const AT_A_TIME: usize = 8;
-/// The ConfigMap that keeps what was seen, and its only key. RBAC alone guards it, because it tells whether the policies did their duty.
+/// The ConfigMap that stores what was seen, and its only key. Only RBAC guards it, because it tells
+/// whether the policies were enforced.
 const KEPT: &str = "keyloan-boundary";
 const SEEN: &str = "seen.json";
 
@@ -40,16 +42,17 @@ pub struct Policies {
     changes: watch::Sender<()>,
 }
 
-/// What is kept of the policies, and in which version of its object.
+/// What is stored about the policies, and the version of the ConfigMap.
 #[derive(Debug)]
 pub struct Kept {
-    /// It; `None` if there is nothing that can be read.
+    /// The stored memory; `None` if there is none that can be read.
     pub memory: Option<Memory>,
     version: Option<String>,
 }
 
 impl Kept {
-    /// Whether nothing was ever kept here: an object that cannot be read, or that was emptied, is there.
+    /// Whether nothing was ever stored here. A ConfigMap that is unreadable or was emptied does
+    /// exist.
     pub fn is_first(&self) -> bool {
         self.version.is_none()
     }
@@ -64,17 +67,22 @@ impl Policies {
         }
     }
 
-    /// Tells whenever one of them may have changed.
+    /// Reports whenever one of them may have changed.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 
-    /// Reads these from the API server itself; of those that are not there, nothing.
+    /// Reads these from the API server; leaves out those that do not exist.
     pub async fn read(&self, keys: Vec<PolicyKey>) -> Result<PoliciesSeen, ApiError> {
         let reads = keys.into_iter().map(|key| self.read_one(key));
         let reading = stream::iter(reads).buffer_unordered(AT_A_TIME);
         let read = tokio::time::timeout(TIMEOUT, reading.try_collect::<Vec<_>>()).await;
-        let read = read.unwrap_or_else(|_| Err(failed("each policy", ApiErrorKind::Timeout)))?;
+        let read = read.unwrap_or_else(|_| {
+            Err(failed(
+                "the admission policies".into(),
+                ApiErrorKind::Timeout,
+            ))
+        })?;
         Ok(read.into_iter().flatten().collect())
     }
 
@@ -82,13 +90,18 @@ impl Policies {
         let policies = api(&self.client, key.0);
         let read = || async {
             let object = policies.get_opt(&key.1).await;
-            object.map_err(|error| failed(&key.1, ApiErrorKind::of(&error, Disclosure::Message)))
+            object.map_err(|error| {
+                failed(
+                    format!("the admission policy {}", key.1),
+                    ApiErrorKind::of(&error, Disclosure::Message),
+                )
+            })
         };
         let object = with_retries(read).await?;
         Ok(object.map(|object| (key, policy_seen(object))))
     }
 
-    /// What is kept of them in this namespace.
+    /// Reads what is stored in this namespace.
     pub async fn kept(&self, namespace: &str) -> Result<Kept, ApiError> {
         let key = Key::new(namespace, KEPT);
         let object = self
@@ -103,7 +116,8 @@ impl Policies {
         })
     }
 
-    /// Keeps this in its stead, if nobody else has written it since; else [`ApiErrorKind::Conflict`].
+    /// Replaces what is stored, unless somebody else has written it since; then
+    /// [`ApiErrorKind::Conflict`].
     pub async fn keep(
         &self,
         namespace: &str,
@@ -130,10 +144,10 @@ impl Policies {
     }
 }
 
-fn failed(name: &str, kind: ApiErrorKind) -> ApiError {
+fn failed(object: String, kind: ApiErrorKind) -> ApiError {
     ApiError {
         verb: "get",
-        object: format!("the admission policy {name}"),
+        object,
         kind,
     }
 }
@@ -156,7 +170,7 @@ pub(super) fn follow(
                 let is_ours = |object: &DynamicObject| ours(&(kind, object.name_any()));
                 let may_be_news = match &event {
                     Ok(Event::Apply(object) | Event::Delete(object)) => is_ours(object),
-                    // A listing may have missed what was there in between.
+                    // A new listing may hide a change during the interruption.
                     Ok(Event::InitDone) => true,
                     Ok(Event::Init | Event::InitApply(_)) | Err(_) => false,
                 };
@@ -178,7 +192,7 @@ pub(super) fn follow(
     }
 }
 
-/// As they are stored: our own types would not show a member that is newer than they are.
+/// As stored: our own types would drop fields that are newer than they are.
 fn api(client: &Client, kind: PolicyKind) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind.name());
     Api::all_with(client.clone(), &ApiResource::from_gvk(&kind))

@@ -1,4 +1,5 @@
-//! Two questions to the API server: who are we to it, and does it refuse us a request under a false name?
+//! Two questions to the API server: who are we, and does it refuse a request from us under a false
+//! name?
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
@@ -12,15 +13,15 @@ use crate::api::{
 };
 use crate::plan::boundary::ProbeAnswer;
 
-/// Not the operator's name, nor anybody's.
+/// A username that belongs to nobody.
 const FALSE_NAME: &str = "keyloan:nobody";
 
 /// Who the operator is to the API server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnIdentity {
-    /// The username, and the groups without those of the system.
+    /// The username, and the groups without the system's.
     pub identity: Identity,
-    /// The API server's time when it answered, if it said so.
+    /// The API server's time in the response, if given.
     pub at: Option<Timestamp>,
 }
 
@@ -59,8 +60,9 @@ pub async fn who_am_i(verbs: &Verbs) -> Result<OwnIdentity, ApiError> {
     })
 }
 
-/// Has the API server say, in a dry run, what it would make of a grant that is honest in all but its requester's username: our
-/// policy refuses that, and where another one writes the true name into it first, it refuses the operator, who borrows nothing.
+/// Dry-runs a grant that is correct except for its requester's username. Our policy refuses that
+/// username. If a mutating policy first replaces it with the true name, our policy refuses the
+/// operator, which cannot request items.
 pub async fn probe_false_identity(
     verbs: &Verbs,
     namespace: &str,
@@ -86,7 +88,7 @@ pub async fn probe_false_identity(
 }
 
 fn grant(namespace: &str, own: &Identity, now: Timestamp) -> AccessGrant {
-    // Nothing is stored; were it, it would be void at once.
+    // A dry run stores nothing; if the grant were stored, it would be void at once.
     let void = now
         .saturating_sub(SignedDuration::from_hours(1))
         .unwrap_or(now);
@@ -114,7 +116,8 @@ fn grant(namespace: &str, own: &Identity, now: Timestamp) -> AccessGrant {
             recipients: None,
             view_once: None,
             justification: Some(
-                "a dry run by which the operator sees that the admission policies act".into(),
+                "a dry run by which the operator checks that the admission policies are enforced"
+                    .into(),
             ),
             flow: None,
             not_after: Some(Time(void)),

@@ -1,7 +1,9 @@
-//! Through which proxy the API server is reached: as kubectl would, by the kubeconfig's `proxy-url`, else by the environment.
+//! The proxy to the API server, as kubectl would choose it: from the kubeconfig's `proxy-url`, or
+//! else from the environment.
 //!
-//! The rules are those of Go's `golang.org/x/net/http/httpproxy`, which kubectl is made with; kube (5.0) compares NO_PROXY with the proxy's
-//! own address instead of the cluster's, and refuses everyday forms of it. No message shows a proxy's address: it may hold a password.
+//! The rules are those of Go's `golang.org/x/net/http/httpproxy`, which kubectl uses. kube (5.0)
+//! compares NO_PROXY with the proxy's own address instead of the cluster's, and rejects common
+//! forms of it. No message shows a proxy's address, because it may contain a password.
 
 use std::env;
 use std::net::IpAddr;
@@ -11,15 +13,15 @@ use ipnet::IpNet;
 
 /// A proxy that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot use the proxy that {named_by} names: {why}, such as http://proxy.example.com:3128")]
+#[error("cannot use the proxy from {named_by}: {why}, such as http://proxy.example.com:3128")]
 pub struct ProxyError {
-    /// What names it.
+    /// Where the proxy comes from.
     named_by: &'static str,
-    /// What is wrong with it.
+    /// Why it cannot be used.
     why: &'static str,
 }
 
-/// What an environment says of proxies.
+/// The proxy settings of an environment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Environment {
     https: Option<(&'static str, String)>,
@@ -28,7 +30,7 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// What this process's own says.
+    /// The settings of this process's environment.
     pub(super) fn of_process() -> Self {
         Self::of(|name| env::var(name).ok())
     }
@@ -47,7 +49,8 @@ impl Environment {
         }
     }
 
-    /// The proxy to a cluster: the one that its kubeconfig names, else the environment's, unless the cluster is exempt from that.
+    /// The proxy to a cluster: the one in its kubeconfig, or else the environment's, unless the
+    /// cluster is exempt from it.
     pub(super) fn to(&self, cluster: &Uri, named: Option<&str>) -> Result<Option<Uri>, ProxyError> {
         if let Some(named) = named.filter(|named| !named.is_empty()) {
             return usable("the kubeconfig's proxy-url", named.parse().ok()).map(Some);
@@ -83,8 +86,8 @@ impl Environment {
     }
 }
 
-/// Whether one entry of NO_PROXY exempts a host: `*`, an address, a network, a domain with or without its leading dot or `*.`; the
-/// last three with a port, too. What is none of these exempts nothing.
+/// Whether one entry of NO_PROXY exempts a host: `*`, an address, a network, or a domain with or
+/// without a leading dot or `*.`; the last three also with a port. Any other entry exempts nothing.
 fn is_exempt_by(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> bool {
     if entry == "*" {
         return true;
@@ -93,7 +96,7 @@ fn is_exempt_by(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> 
         return address.is_some_and(|address| network.contains(&address));
     }
     let (named, of_port) = match entry.rsplit_once(':') {
-        // More colons are an IPv6 address without a port.
+        // More colons mean an IPv6 address without a port.
         Some((named, of_port)) if !named.contains(':') || named.ends_with(']') => {
             (named, Some(of_port))
         }
@@ -121,7 +124,7 @@ fn is_exempt_by(entry: &str, host: &str, address: Option<IpAddr>, port: u16) -> 
     }
 }
 
-/// A value of the environment; what has no scheme is an HTTP proxy.
+/// Parses a value of the environment; without a scheme, it is an HTTP proxy.
 fn with_scheme(value: &str) -> Option<Uri> {
     let value = match value.contains("://") {
         true => value.to_owned(),
@@ -135,11 +138,11 @@ fn usable(named_by: &'static str, proxy: Option<Uri>) -> Result<Uri, ProxyError>
     let proxy = proxy.ok_or_else(|| error("it must be a URL"))?;
     let scheme = match proxy.scheme_str() {
         Some(scheme @ ("http" | "https" | "socks5")) => scheme.to_owned(),
-        // Names are resolved by the proxy with either of them.
+        // The proxy resolves names with either of them.
         Some("socks5h") => "socks5".to_owned(),
         _ => {
             return Err(error(
-                "it must be a URL whose scheme is http, https or socks5",
+                "it must be a URL with the scheme http, https or socks5",
             ));
         }
     };

@@ -1,7 +1,9 @@
-//! Objects as the API server tells of them, by a watch, a list or an answer: of their metadata only what is kept is decoded, and what cannot be decoded hides nothing else.
+//! Objects as the API server sends them: in watches, lists and responses. Only the metadata that is
+//! kept is decoded, and an object that cannot be decoded hides no other one.
 //!
-//! Whoever may write an object could otherwise write something into it that no client can read, such as a time of the year 9999, and so
-//! have a whole list go unread, or a change of this object.
+//! Otherwise a person who may write an object could put something into it that no client can parse,
+//! such as a time in the year 9999, and so keep the operator from reading a whole list, or a change
+//! of this object.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,20 +21,21 @@ use serde::{Deserialize, de};
 use super::key::Key;
 use super::metadata_filter::{MetadataFilter, Part, Watched};
 
-/// Labels that are kept of one object are no more than this together: the API server bounds none of them but each by itself, and whoever
-/// may label a namespace could label it a hundred thousand times. One that is labelled more is taken for unknown.
+/// The largest total size of the labels kept of one object: the API server bounds only each single
+/// label, and a person who may label a namespace could add a hundred thousand labels. An object
+/// with more labels is treated as undecodable.
 const LARGEST_TEXTS: usize = 16 * 1024;
 
-/// An object as it was told of.
+/// An object as received.
 #[derive(Clone, Debug)]
 pub(super) struct Received<K> {
     meta: ObjectMeta,
     content: Result<K, String>,
 }
 
-/// An object that cannot be decoded: it counts as not there.
+/// An object that cannot be decoded: it is treated as missing.
 #[derive(Debug, thiserror::Error)]
-#[error("{key} cannot be read ({why}), so it counts as not there: mend it, or delete it")]
+#[error("cannot decode {key} ({why}); Keyloan ignores it: fix or delete it")]
 pub(super) struct Undecodable {
     pub(super) key: Key,
     pub(super) why: String,
@@ -44,7 +47,7 @@ impl<K: Watched> Received<K> {
         self.content.is_ok()
     }
 
-    /// The object, without what is not kept of its metadata.
+    /// The object with its filtered metadata.
     pub(super) fn decoded(self) -> Result<K, Undecodable> {
         let Self { meta, content } = self;
         match content {
@@ -63,7 +66,7 @@ impl<K: Watched> Received<K> {
     }
 }
 
-/// Like the kind itself.
+/// The same as the kind itself.
 impl<K: Watched> Resource for Received<K> {
     type DynamicType = ();
     type Scope = K::Scope;
@@ -109,7 +112,7 @@ impl<'de, K: Watched> Visitor<'de> for ReceivedVisitor<K> {
     type Value = Received<K>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of Kubernetes")
+        f.write_str("a Kubernetes object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Received<K>, A::Error> {
@@ -137,7 +140,7 @@ impl<'de, K: Watched> Visitor<'de> for ReceivedVisitor<K> {
     }
 }
 
-/// Takes a value as text, whatever it is: whether it can be decoded is not known yet.
+/// Copies a value of any type as text: whether it can be decoded is not known yet.
 struct TextSeed<'a>(&'a mut Vec<u8>);
 
 impl<'de> DeserializeSeed<'de> for TextSeed<'_> {
@@ -149,12 +152,12 @@ impl<'de> DeserializeSeed<'de> for TextSeed<'_> {
     }
 }
 
-/// It may quote what somebody wrote.
+/// The error may quote what somebody wrote.
 fn in_short(error: serde_json::Error) -> String {
     error.to_string().chars().take(200).collect()
 }
 
-/// Metadata, and what could not be read of it.
+/// Metadata, and the first problem in it.
 #[derive(Default)]
 struct MetaReceived {
     meta: ObjectMeta,
@@ -225,7 +228,7 @@ impl MetaReceived {
         match text?.parse() {
             Ok(time) => Some(Time(time)),
             Err(_) => {
-                self.doubt(format!("metadata.{member} is no time"));
+                self.doubt(format!("metadata.{member} is not a valid time"));
                 None
             }
         }
@@ -233,9 +236,7 @@ impl MetaReceived {
 
     fn texts(&mut self, member: &str, texts: Option<Texts>) -> Option<Texts> {
         if texts.is_none() {
-            self.doubt(format!(
-                "metadata.{member} are more than {LARGEST_TEXTS} bytes"
-            ));
+            self.doubt(format!("metadata.{member} exceeds {LARGEST_TEXTS} bytes"));
         }
         texts.filter(|texts| !texts.is_empty())
     }
@@ -248,7 +249,7 @@ impl MetaReceived {
 /// Labels or annotations.
 type Texts = BTreeMap<String, String>;
 
-/// Decodes those that are kept; `None` if they are too large.
+/// Decodes the texts that are kept; `None` if they are too large.
 struct TextsSeed(MetadataFilter, Part);
 
 impl<'de> DeserializeSeed<'de> for TextsSeed {
@@ -263,7 +264,7 @@ impl<'de> Visitor<'de> for TextsSeed {
     type Value = Option<Texts>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("texts by name")
+        f.write_str("a map of strings")
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
@@ -311,7 +312,7 @@ mod tests {
 
     type NamespaceMark = PartialObjectMeta<Namespace>;
 
-    /// An object as full as its people can make it.
+    /// An object as large as people can make it.
     fn fat(spec: &Value) -> Value {
         let many = |size: usize| -> Map<String, Value> {
             (0..20_000)
@@ -369,7 +370,7 @@ mod tests {
             .to_string();
         assert_eq!(
             doubted,
-            "ns/a cannot be read (metadata.labels are more than 16384 bytes), so it counts as not there: mend it, or delete it"
+            "cannot decode ns/a (metadata.labels exceeds 16384 bytes); Keyloan ignores it: fix or delete it"
         );
     }
 

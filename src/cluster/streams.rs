@@ -1,4 +1,4 @@
-//! Streams: one supervised watch each, with a back-off of its own, and its way into a cache.
+//! Streams: one supervised watch each, with its own back-off, and its way into a cache.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -18,26 +18,30 @@ use super::received::{Received, Undecodable};
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
-/// The API server ends a watch after so many seconds, and it is begun anew where it was. Within a few seconds more kube gives up one of
-/// which nothing comes any more: so that is how long an API server that dies silently can keep a change from being seen.
+/// The API server ends a watch after this many seconds, and the watch resumes where it ended. A few
+/// seconds later, kube gives up a silent watch. So an API server that dies silently can hide a
+/// change for this long.
 pub(super) const WATCHED_FOR: u32 = 120;
-/// So many objects are listed at a time: of the largest that the API server takes (1.5 MB), they still fit into the operator's memory.
+/// How many objects one page of a list holds: even if each is as large as the API server accepts
+/// (1.5 MB), a page fits into the operator's memory.
 ///
-/// They are listed, not streamed (`sendInitialEvents`): kube begins such a stream with whatever the API server has in its cache, and a
-/// leader that has just begun to lead must not act on what was.
+/// The operator lists objects instead of streaming them (`sendInitialEvents`): kube begins such a
+/// stream with the API server's cache, and a new leader must not act on outdated objects.
 const LISTED_AT_A_TIME: u32 = 50;
 
-/// A namespace that is out of reach is tried again after so long: somebody has to do something first.
+/// How long to wait before the operator tries an inaccessible namespace again: somebody has to act
+/// first.
 const SLOWLY: Duration = Duration::from_secs(60);
 
-/// How everything is watched.
+/// The settings of all watches.
 pub(super) fn watching() -> watcher::Config {
     watcher::Config::default()
         .timeout(WATCHED_FOR)
         .page_size(LISTED_AT_A_TIME)
 }
 
-/// Follows the objects of an `Api` (those of one namespace if it has a `scope`) into a cache, until the operator stops.
+/// Follows the objects of an `Api` (those of one namespace if it has a `scope`) into a cache, until
+/// the operator stops.
 pub(super) fn follow<K>(
     api: Api<Received<K>>,
     config: watcher::Config,
@@ -71,7 +75,10 @@ pub(super) fn follow<K>(
                         tracing::warn!(kind, "{undecodable}");
                     }
                     if feed.went_back() {
-                        tracing::warn!(kind, "the API server's versions have gone back, as after a restore of etcd: everything is listed anew");
+                        tracing::warn!(
+                            kind,
+                            "resourceVersion went backwards (etcd restore?); relisting"
+                        );
                         events = anew();
                     }
                 }
@@ -79,7 +86,7 @@ pub(super) fn follow<K>(
                     metrics.watch_error(&kind);
                     let again = std::mem::replace(&mut failing, true);
                     match scope.as_ref().filter(|_| is_out_of_reach(&error)) {
-                        // One namespace that is gone must not keep the operator from serving the others.
+                        // One missing namespace must not keep the operator from serving the others.
                         Some(namespace) => {
                             report_out_of_reach(&kind, namespace, &error, again);
                             feed.count_as_told();
@@ -100,17 +107,19 @@ pub(super) fn follow<K>(
     });
 }
 
-/// Whether an event shows that a watch works. What a listing begins with does not: it may fail at any page, and would be tried again at once.
+/// Whether an event shows that a watch works. The start of a listing does not: the listing may fail
+/// at any page, and would be retried at once.
 pub(super) fn goes_on<K>(event: &Event<K>) -> bool {
     !matches!(event, Event::Init | Event::InitApply(_))
 }
 
-/// Whether something was told that was not understood: a watch that goes on would never tell it again.
+/// Whether an event could not be parsed. A resumed watch would never send it again.
 fn is_unread(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::WatchFailed(error) if ErrorClass::of(error) == ErrorClass::Unreadable)
 }
 
-/// Whether the API server says that there is no such namespace, or that the operator has no rights in it.
+/// Whether the API server reports that the namespace does not exist, or that the operator has no
+/// rights in it.
 fn is_out_of_reach(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
@@ -125,31 +134,31 @@ fn is_out_of_reach(error: &watcher::Error) -> bool {
 
 fn report_out_of_reach(kind: &str, namespace: &str, error: &watcher::Error, failing: bool) {
     if failing {
-        tracing::debug!(kind, namespace, %error, "still out of reach");
+        tracing::debug!(kind, namespace, %error, "cannot access this namespace yet");
     } else {
         tracing::warn!(
             kind,
             namespace,
             %error,
-            "out of reach: the operator reads no token and keeps no link in this namespace until it exists and the operator has its rights there"
+            "cannot access this namespace: the operator reads no tokens and stores no links there until the namespace exists and the operator has its rights in it"
         );
     }
 }
 
-/// The first failure in a row is worth a warning; that a watch ends now and then is not worth a word.
+/// The first failure in a row is worth a warning. Watches end now and then, which is not.
 fn report(kind: &str, error: &watcher::Error, failing: bool) {
     if failing {
-        tracing::debug!(kind, %error, "the watch still fails");
+        tracing::debug!(kind, %error, "the watch is still failing");
     } else if matches!(
         error,
         watcher::Error::WatchFailed(_) | watcher::Error::WatchError(_)
     ) {
-        tracing::info!(kind, %error, "the watch was interrupted and is resumed");
+        tracing::info!(kind, %error, "watch interrupted; resuming");
     } else {
         tracing::warn!(
             kind,
             %error,
-            "cannot watch; retrying. Are the custom resource definitions and the operator's roles installed?"
+            "cannot watch; retrying. Check that the CustomResourceDefinitions and the operator's roles are installed"
         );
     }
 }
@@ -159,7 +168,7 @@ pub(super) struct Feed<K> {
     cache: Arc<Cache<K>>,
     scope: Option<String>,
     listing: Option<Listing<K>>,
-    /// The latest version that was told of since the listing began.
+    /// The latest version seen since the listing began.
     told_at: u128,
     went_back: bool,
     synced: bool,
@@ -177,7 +186,8 @@ impl<K: Watched> Feed<K> {
         }
     }
 
-    /// Takes in what the watch has told. What cannot be decoded counts as not there, whatever was known of it.
+    /// Takes in an event of the watch. An object that cannot be decoded is treated as missing,
+    /// whatever was known of it.
     pub(super) fn take(&mut self, event: Event<Received<K>>) -> Result<(), Undecodable> {
         match event {
             Event::Init => {
@@ -208,8 +218,8 @@ impl<K: Watched> Feed<K> {
         Ok(())
     }
 
-    /// Whether the watch has told of something older than before: etcd was restored, and what was told until then need not be so. Only
-    /// a listing tells what there is.
+    /// Whether the watch has sent an older version than before: etcd was restored, and the known
+    /// objects may be wrong. Only a new listing shows what exists.
     pub(super) fn went_back(&self) -> bool {
         self.went_back
     }
@@ -219,7 +229,7 @@ impl<K: Watched> Feed<K> {
         self.told_at = self.told_at.max(version(told));
     }
 
-    /// All has been told that can be, for now.
+    /// Nothing more can be listed for now.
     pub(super) fn count_as_told(&mut self) {
         if !self.synced {
             self.synced = true;
@@ -240,7 +250,7 @@ mod tests {
     use super::*;
 
     impl<K: Watched> Cache<K> {
-        /// Takes an object in, as from a watch.
+        /// Takes in an object as from a watch.
         pub(crate) fn learn(self: &Arc<Self>, object: K) {
             let event = Event::Apply(object.into());
             let mut feed = Feed::new(self.clone(), None);

@@ -1,4 +1,4 @@
-//! What the operator does to objects: few verbs, each bounded in time and counted.
+//! What the operator does to objects: a few verbs, each with a timeout and a count.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -24,19 +24,19 @@ use super::metadata_filter::Watched;
 use super::received::Received;
 use crate::telemetry::{ApiCall, Metrics};
 
-/// No call takes longer once it has its turn.
+/// The timeout of a call once it has its turn.
 pub const API_TIMEOUT: Duration = Duration::from_secs(10);
-/// Has the API server answer with an object's metadata alone.
+/// Asks the API server to respond with an object's metadata only.
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-/// So many calls are under way at a time.
+/// How many calls may be in progress at the same time.
 const AT_A_TIME: usize = 16;
-/// So many more that must not wait behind those.
+/// How many urgent calls may be in progress beside them.
 const URGENT_AT_A_TIME: usize = 8;
 
-/// So many objects are listed at a time.
+/// How many objects one page of a list holds.
 const LISTED_AT_A_TIME: u32 = 500;
 
-/// Any object in a namespace that the operator can handle.
+/// Any namespaced object that the operator can handle.
 pub trait Namespaced:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
@@ -61,7 +61,7 @@ impl<K> Namespaced for K where
 {
 }
 
-/// How much may be repeated of what the API server says of objects of a kind.
+/// How much of the API server's messages about objects of a kind may be repeated.
 fn disclosure_of<K: Resource<DynamicType = ()>>() -> Disclosure {
     match (&*K::group(&()), &*K::kind(&())) {
         ("", "Secret") => Disclosure::CodeAndReason,
@@ -69,16 +69,16 @@ fn disclosure_of<K: Resource<DynamicType = ()>>() -> Disclosure {
     }
 }
 
-/// What came of a deletion.
+/// The result of a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deleted {
-    /// It is gone, or was before.
+    /// The object is gone, or did not exist.
     Gone,
-    /// It goes once its finalizers are done.
+    /// The object disappears once its finalizers are done.
     Going,
 }
 
-/// All that is read of an answer where nobody looks at the object.
+/// All that is read of a response when nobody needs the object.
 #[derive(Deserialize)]
 struct Receipt {
     metadata: ReceiptMeta,
@@ -120,7 +120,7 @@ fn to_patch<K: Namespaced>(
     built(path::<K>(key).patch(&key.name, &parameters, &Patch::Merge(change)))
 }
 
-/// The same request, to be answered with the object's metadata alone.
+/// The same request, for a response with the object's metadata only.
 fn of_metadata(
     request: kube::Result<http::Request<Vec<u8>>>,
 ) -> kube::Result<http::Request<Vec<u8>>> {
@@ -130,7 +130,7 @@ fn of_metadata(
     Ok(request)
 }
 
-/// The verbs. Clones share the same client and bounds.
+/// The verbs. Clones share the client and its bounds.
 #[derive(Clone)]
 pub struct Verbs {
     client: Client,
@@ -149,7 +149,8 @@ impl Verbs {
         }
     }
 
-    /// The same, for what must not wait behind everything else: handing over a link that has been made, and ending a loan.
+    /// The same, for calls that must not wait behind all others: delivering an issued link, and
+    /// ending a loan.
     pub fn urgent(&self) -> Self {
         Self {
             turns: self.urgent.clone(),
@@ -161,7 +162,7 @@ impl Verbs {
         self.metrics.clone()
     }
 
-    /// Creates an object, which is read as the API server has made it.
+    /// Creates an object and returns it as the API server stored it.
     pub async fn create<K: Namespaced, A: DeserializeOwned>(
         &self,
         object: &K,
@@ -171,7 +172,8 @@ impl Verbs {
         self.bounded::<K, _>("create", &key, call).await
     }
 
-    /// Creates an object, or has it say what this one says; if this one names a version, only if it is still that.
+    /// Creates or replaces an object by server-side apply; if it names a version, only if that is
+    /// the current one.
     pub async fn apply<K: Namespaced>(&self, object: &K) -> Result<K, ApiError> {
         let key = Key::of(object);
         let api = self.api::<K>(&key);
@@ -181,8 +183,8 @@ impl Verbs {
             .await
     }
 
-    /// Has the API server say what would become of a new object, which it does not store. The object must hold nothing secret: what is
-    /// said of it is repeated, also of a Secret.
+    /// Dry-runs the creation of an object. The object must contain no secret: the result repeats
+    /// the API server's message, even for a Secret.
     pub async fn dry_run<K: Namespaced>(&self, object: &K) -> Result<(), ApiError> {
         let key = Key::of(object);
         let call = self.send::<IgnoredAny>(of_metadata(to_create(object, true)));
@@ -191,8 +193,8 @@ impl Verbs {
             .map(drop)
     }
 
-    /// Has the API server say what would become of an object by a change that holds nothing secret, which it does not store. The object
-    /// may hold something, and whoever refuses may quote that: so only who refuses is repeated.
+    /// Dry-runs a change that contains no secret. The changed object may contain one, and a refusal
+    /// may quote it, so the result names only the refuser.
     pub async fn dry_run_patch<K: Namespaced>(
         &self,
         key: &Key,
@@ -204,7 +206,7 @@ impl Verbs {
             .map(drop)
     }
 
-    /// Puts a question that is put by creating an object, which is not stored either.
+    /// Asks a question by creating a review object, which is not stored.
     pub async fn review<K>(&self, question: &K) -> Result<K, ApiError>
     where
         K: Resource<DynamicType = (), Scope = ClusterResourceScope>
@@ -219,7 +221,7 @@ impl Verbs {
             .await
     }
 
-    /// Creates an object, and is told its uid: of a Secret, nothing secret comes back.
+    /// Creates an object and returns its uid. The response contains no secret, even for a Secret.
     pub async fn create_unread<K: Namespaced>(&self, object: &K) -> Result<String, ApiError> {
         let key = Key::of(object);
         let call = self.send::<Receipt>(of_metadata(to_create(object, false)));
@@ -227,7 +229,7 @@ impl Verbs {
         Ok(receipt.metadata.uid)
     }
 
-    /// Reads how the API server describes the kinds of a group; `None` if it has none.
+    /// Reads the API server's schemas of an API group; `None` if it does not have the group.
     pub async fn schemas(&self, group: &str, version: &str) -> Result<Option<Value>, ApiError> {
         let path = format!("/openapi/v3/apis/{group}");
         let call = async {
@@ -250,7 +252,7 @@ impl Verbs {
         }
     }
 
-    /// Reads an object from the API server itself; `None` if it does not exist.
+    /// Reads an object from the API server; `None` if it does not exist.
     pub async fn get<K: Namespaced, A: DeserializeOwned>(
         &self,
         key: &Key,
@@ -266,7 +268,8 @@ impl Verbs {
         self.bounded::<K, _>("get", key, call).await
     }
 
-    /// Reads an object's metadata from the API server itself: of a Secret, nothing secret.
+    /// Reads an object's metadata from the API server. The response contains no secret, even for a
+    /// Secret.
     pub async fn get_metadata<K: Namespaced>(
         &self,
         key: &Key,
@@ -276,8 +279,9 @@ impl Verbs {
             .await
     }
 
-    /// One page of the objects of a kind in a namespace that this selects, by what is kept of their metadata: of a Secret, nothing secret.
-    /// With it comes what the next page is asked for by, if there is one.
+    /// Reads one page of the filtered metadata of the objects that the selector matches in a
+    /// namespace, with the token of the next page, if there is one. The response contains no
+    /// secret, even for Secrets.
     pub async fn page_of_metadata<K: Namespaced>(
         &self,
         namespace: &str,
@@ -295,7 +299,7 @@ impl Verbs {
         let request = built(path::<K>(&key).list_metadata(&parameters));
         let call = self.send::<ObjectList<Received<PartialObjectMeta<K>>>>(request);
         let page = self.bounded::<K, _>("list", &key, call).await?;
-        // What cannot be read is not ours: we write nothing of that kind.
+        // An object that cannot be decoded is not ours: we write nothing like that.
         let read = page
             .items
             .into_iter()
@@ -304,7 +308,7 @@ impl Verbs {
         Ok((read.collect(), next))
     }
 
-    /// Whether there is a namespace of this name.
+    /// Whether a namespace with this name exists.
     pub async fn has_namespace(&self, name: &str) -> Result<bool, ApiError> {
         let api: Api<Namespace> = Api::all(self.client.clone());
         let named = ListParams::default().fields(&format!("metadata.name={name}"));
@@ -314,7 +318,8 @@ impl Verbs {
         Ok(!found.items.is_empty())
     }
 
-    /// Changes an object by a merge patch if it is still the version that `seen` is; else [`ApiErrorKind::Conflict`].
+    /// Changes an object with a merge patch if it still has the version of `seen`; otherwise
+    /// [`ApiErrorKind::Conflict`].
     pub async fn swap<K: Namespaced, A: DeserializeOwned>(
         &self,
         seen: &K,
@@ -327,8 +332,9 @@ impl Verbs {
         self.bounded::<K, _>("patch", &key, call).await
     }
 
-    /// Changes an object by a merge patch, whatever its version is, and is told nothing of it: of a Secret, nothing secret comes back.
-    /// Put the uid into the patch to hit no later namesake.
+    /// Changes any version of an object with a merge patch. The response contains no secret, even
+    /// for a Secret. Put the uid into the patch, so that it cannot change a later object with the
+    /// same name.
     pub async fn patch_unread<K: Namespaced>(
         &self,
         key: &Key,
@@ -338,9 +344,10 @@ impl Verbs {
         self.bounded::<K, _>("patch", key, call).await.map(drop)
     }
 
-    /// Writes a status where it differs from the one that `seen` has; `None` if it does not.
+    /// Writes a status if it differs from that of `seen`; `None` if it does not.
     ///
-    /// Only the differences are written, and only into this very object, not into a later one of the same name.
+    /// The patch contains only the differences, and changes only this object, not a later one with
+    /// the same name.
     pub async fn patch_status<K, A: DeserializeOwned>(
         &self,
         seen: &K,
@@ -373,7 +380,7 @@ impl Verbs {
             .map(Some)
     }
 
-    /// Deletes the object of this uid, and no other one of the same name.
+    /// Deletes the object with this uid, but no other one with the same name.
     pub async fn delete<K: Namespaced>(&self, key: &Key, uid: &str) -> Result<Deleted, ApiError> {
         let this_one = Preconditions {
             uid: Some(uid.to_owned()),
@@ -397,7 +404,7 @@ impl Verbs {
                 });
                 Ok(if going { Deleted::Going } else { Deleted::Gone })
             }
-            // A conflict means that there is another one of that name: ours is gone.
+            // A conflict means that another object has the name: ours is gone.
             Err(ApiError {
                 kind: ApiErrorKind::NotFound | ApiErrorKind::Conflict,
                 ..
@@ -406,7 +413,7 @@ impl Verbs {
         }
     }
 
-    /// Unlike the client's own way, this says nothing of what is in an answer that cannot be read.
+    /// Unlike the client's own function, an error does not quote a response that cannot be parsed.
     async fn send<A: DeserializeOwned>(
         &self,
         request: kube::Result<http::Request<Vec<u8>>>,
@@ -436,7 +443,8 @@ impl Verbs {
         disclosure: Disclosure,
         call: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, ApiError> {
-        // The semaphore is never closed. On a busy machine many may wait for long: that is no failure of the call.
+        // The semaphore is never closed. On a busy machine many calls may wait long for a turn,
+        // which is no failure of the call.
         let turn = self.turns.acquire().await.ok();
         let outcome = match tokio::time::timeout(API_TIMEOUT, call).await {
             Ok(answer) => answer.map_err(|error| ApiErrorKind::of(&error, disclosure)),

@@ -1,6 +1,7 @@
-//! Objects with a link's URL in them, which overwrite it when they go.
+//! Objects with a link's URL, which overwrite it when they are dropped.
 //!
-//! That goes as far as our own copies. What the client writes of an object into its request is freed as it is.
+//! This covers only our own copies. The client frees the body of its request without overwriting
+//! it.
 
 use std::ops::Deref;
 
@@ -8,12 +9,12 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::Value;
 use zeroize::Zeroize as _;
 
-/// An object to be written, which cannot be shown and whose texts are overwritten when it goes.
+/// An object to write. It cannot be printed, and overwrites its texts when it is dropped.
 pub struct Wiped<T: Wipe>(T);
 
-/// What can overwrite the secrets in it.
+/// Can overwrite the secrets in it.
 pub trait Wipe {
-    /// Does it.
+    /// Overwrites them.
     fn wipe(&mut self);
 }
 

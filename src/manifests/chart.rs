@@ -1,7 +1,8 @@
-//! The templates of the chart `keyloan-crds`: the same objects as in `crds/`, with the chart's values where installations differ.
+//! The templates of the chart `keyloan-crds`: the objects of `crds/`, with the chart's values where
+//! installations differ.
 //!
-//! All of them are kept when the chart is uninstalled: without its kinds a cluster forgets every record, and without
-//! its policies nothing guards what is left.
+//! Helm keeps all of them when the chart is uninstalled: without its kinds, a cluster loses every
+//! record, and without its policies, nothing guards the remaining objects.
 
 use std::path::Path;
 
@@ -11,13 +12,13 @@ use super::error::ManifestError;
 use super::files::{File, files, write_file};
 use super::policies::{Boundary, EMAIL_VARIABLES, USERNAME_VARIABLES};
 
-/// What stands for a value until the text is written. No CEL expression has such a word in it.
+/// Marks a chart value until the text is written. No CEL expression contains this word.
 const PLACEHOLDER: &str = "KEYLOAN_CHART_VALUE_";
 
-/// Whether the mutating policies are to be installed; the chart's `_values.tpl` decides.
+/// Renders the mutating policies only if the chart's `_values.tpl` says so.
 const IF_MUTATING: &str = "{{- if include \"keyloan-crds.mutating\" . }}\n";
 
-/// The names and texts of the templates that are generated.
+/// The names and texts of the generated templates.
 pub fn templates() -> Result<Vec<(String, String)>, ManifestError> {
     files(&Boundary::default())?
         .into_iter()
@@ -25,7 +26,7 @@ pub fn templates() -> Result<Vec<(String, String)>, ManifestError> {
         .collect()
 }
 
-/// Write all templates into the folder of the chart.
+/// Writes all templates into the folder of the chart.
 pub fn write_templates(chart: &Path) -> Result<(), ManifestError> {
     for (name, text) in templates()? {
         write_file(&chart.join("templates"), &name, &text)?;
@@ -42,14 +43,14 @@ fn template(mut file: File) -> Result<(String, String), ManifestError> {
     }
     let mut text = file.to_yaml()?.replace("{{", "{{ \"{{\" }}");
     for name in installation_variables() {
-        // JSON, which is YAML, too: whatever the value is, it stays one text.
+        // JSON is valid YAML: any value stays one string.
         let value = format!("{{{{ include \"keyloan-crds.{name}\" . | toJson }}}}");
         text = text.replace(&placeholder(name), &value);
     }
     if text.contains(PLACEHOLDER) {
         return Err(ManifestError::Build {
             what: format!("the chart template {}", file.name),
-            why: "it has a value that no chart value stands for".into(),
+            why: "no chart value replaces one of its placeholders".into(),
         });
     }
     if mutating {
@@ -58,7 +59,7 @@ fn template(mut file: File) -> Result<(String, String), ManifestError> {
     Ok((file.name, text))
 }
 
-/// Put a placeholder where a policy holds what belongs to an installation.
+/// Puts a placeholder in each expression that belongs to an installation.
 fn mark_values(object: &mut Value) {
     let variables = object
         .pointer_mut("/spec/variables")
@@ -71,12 +72,12 @@ fn mark_values(object: &mut Value) {
     }
 }
 
-/// Ended, because one name is the beginning of another.
+/// The final underscore tells a name from a longer one with the same beginning.
 fn placeholder(name: &str) -> String {
     format!("{PLACEHOLDER}{name}_")
 }
 
-/// The variables of the policies that hold what belongs to an installation; the chart's values are called so, too.
+/// The policies' variables that belong to an installation; the chart's values have the same names.
 fn installation_variables() -> impl Iterator<Item = &'static str> {
     USERNAME_VARIABLES.into_iter().chain(EMAIL_VARIABLES)
 }

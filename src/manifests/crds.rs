@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions of the five kinds, made from the types in `api`.
+//! The CustomResourceDefinitions of the five kinds, generated from the types in `api`.
 
 use kube::CustomResourceExt;
 use serde_json::{Map, Number, Value, json};
@@ -10,8 +10,8 @@ use crate::api::{
 
 /// The definitions, each with the plural name of its kind.
 ///
-/// What the derive macros cannot say is added here: the status of an object that nobody has looked
-/// at, bounds that keep every accepted object readable, and how lists merge.
+/// Adds what the derive macros cannot express: the status of an object before its first pass,
+/// bounds that keep every accepted object readable, and how lists merge.
 pub fn crds() -> Result<Vec<(String, Value)>, ManifestError> {
     [
         OnePasswordIntegration::crd(),
@@ -39,7 +39,8 @@ pub fn crds() -> Result<Vec<(String, Value)>, ManifestError> {
     .collect()
 }
 
-/// Complete what only the top of a schema has: the kind's description and the default of its status.
+/// Completes what only the root of a schema has: the kind's description and the default of its
+/// status.
 fn complete_root(root: &mut Value) {
     if let Some(description) = root.pointer("/properties/spec/description").cloned() {
         root["description"] = description;
@@ -47,17 +48,17 @@ fn complete_root(root: &mut Value) {
     if let Some(members) = root.as_object_mut() {
         members.remove("title");
     }
-    // Without it, tools that wait for an object take one that nobody has looked at for done.
+    // Without it, tools that wait for an object treat a new one as done.
     if let Some(status) = root.pointer_mut("/properties/status") {
         status["default"] = json!({ "observedGeneration": -1 });
     }
 }
 
-/// Patterns become CEL rules with a sentence: what the API server says of a pattern is the pattern, which tells nobody what to write.
-/// Puts the sentence of each pattern, in a schema and everything below it, in the pattern's place.
+/// Replaces each pattern in a schema and everything below it with a CEL rule and its message: the
+/// API server's own message shows only the pattern, which does not explain what to write.
 ///
-/// The other rules of such a value speak only where its form is right, so that people read one sentence at a time. Fails on a pattern
-/// that has no sentence.
+/// The other rules of the value apply only if it matches the pattern, so that people read one
+/// message at a time. Fails on a pattern without a message.
 fn say_in_words(schema: &mut Value) -> Result<(), String> {
     let Some(members) = schema.as_object_mut() else {
         return Ok(());
@@ -79,10 +80,10 @@ fn say_in_words(schema: &mut Value) -> Result<(), String> {
 
 fn replace(members: &mut Map<String, Value>, pattern: &str) -> Result<(), String> {
     let form = FORMS.iter().find(|(known, _)| *known == pattern);
-    let (_, sentence) = form.ok_or_else(|| {
-        format!("the pattern {pattern} has no sentence in api::FORMS that shows a right value")
-    })?;
-    // The API server's own check of a format would speak before the rule, and CEL would see a time in place of the text.
+    let (_, sentence) =
+        form.ok_or_else(|| format!("api::FORMS has no message for the pattern {pattern}"))?;
+    // The API server would check the format before the rule, and CEL would see a time instead of a
+    // string.
     members.remove("format");
     let matches = format!("self.matches(r\"{pattern}\")");
     let mut rules = vec![json!({ "rule": matches, "message": sentence })];
@@ -103,12 +104,12 @@ fn as_list(value: Value) -> Vec<Value> {
     }
 }
 
-/// Complete a schema and everything below it.
+/// Completes a schema and everything below it.
 fn complete(schema: &mut Value) {
     let Some(members) = schema.as_object_mut() else {
         return;
     };
-    // An absent field says it all; a null beside it would be a second way to say the same.
+    // An absent field and a null would mean the same.
     members.remove("nullable");
     if members.get("format").and_then(Value::as_str) == Some("uint32") {
         bound_to_u32(members);
@@ -133,15 +134,15 @@ fn complete(schema: &mut Value) {
     }
 }
 
-/// The API server knows no `uint32`; and one object with a larger number, once accepted, could not
-/// be read by the operator, nor the list that it is in.
+/// The API server does not know `uint32`. If it accepted a larger number, the operator could not
+/// read the object, nor any list that contains it.
 fn bound_to_u32(members: &mut Map<String, Value>) {
     members.insert("format".into(), "int64".into());
     members.entry("minimum").or_insert_with(|| json!(0));
     members.entry("maximum").or_insert_with(|| json!(u32::MAX));
 }
 
-/// `1.0` is `1`.
+/// Writes `1.0` as `1`.
 fn write_as_integer(members: &mut Map<String, Value>, bound: &str) {
     if let Some(value) = members.get_mut(bound)
         && let Some(number) = value.as_f64()

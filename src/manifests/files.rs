@@ -1,4 +1,4 @@
-//! The files in `crds/`: YAML text that is the same on every machine and in every build.
+//! The files in `crds/`: YAML that is the same on every machine and in every build.
 
 use std::path::Path;
 
@@ -15,12 +15,12 @@ const ORIGIN: &str = "# Written by `keyloan manifests`; change the code, not thi
 pub struct File {
     /// The name of the file, without a folder.
     pub name: String,
-    /// The objects in it, in the order in which they are to be applied.
+    /// The objects in it, in the order to apply them.
     pub objects: Vec<Value>,
 }
 
 impl File {
-    /// What the file holds, as YAML, with a first line that says where it comes from.
+    /// The file's content as YAML, with a first line that names its origin.
     pub fn to_yaml(&self) -> Result<String, ManifestError> {
         documents(&self.objects).map_err(|source| ManifestError::Serialise {
             file: self.name.clone(),
@@ -29,7 +29,7 @@ impl File {
     }
 }
 
-/// All files, in the order in which they are to be applied: kinds first, then the policies over them.
+/// All files, in the order to apply them: first the kinds, then the policies for them.
 pub fn files(boundary: &Boundary) -> Result<Vec<File>, ManifestError> {
     let mut files = Vec::new();
     for (name, crd) in crds()? {
@@ -53,7 +53,7 @@ pub fn files(boundary: &Boundary) -> Result<Vec<File>, ManifestError> {
     Ok(files)
 }
 
-/// Write all files into a folder, which is made if need be.
+/// Writes all files into a folder, and creates it if needed.
 pub fn write(folder: &Path, boundary: &Boundary) -> Result<(), ManifestError> {
     for file in files(boundary)? {
         write_file(folder, &file.name, &file.to_yaml()?)?;
@@ -71,7 +71,7 @@ pub(super) fn write_file(folder: &Path, name: &str, text: &str) -> Result<(), Ma
     std::fs::write(&path, text).map_err(write_error(&path))
 }
 
-/// The objects as one YAML file: a document each, keys in alphabetical order.
+/// The objects as one YAML file: one document each, with sorted keys.
 fn documents(objects: &[Value]) -> Result<String, serde_saphyr::ser::Error> {
     let options = serde_saphyr::ser_options! { folded_wrap_chars: 100 };
     let mut text = String::from(ORIGIN);
@@ -87,7 +87,7 @@ fn documents(objects: &[Value]) -> Result<String, serde_saphyr::ser::Error> {
 
 /// The same value with the keys of every object in alphabetical order.
 ///
-/// serde_json keeps that order by itself unless some crate of the build turns its `preserve_order` on.
+/// serde_json does that itself, unless some crate of the build enables its `preserve_order`.
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(members) => {

@@ -1,6 +1,7 @@
-//! The manifests that a cluster needs before the operator can run: the CRDs and the admission policies.
+//! The manifests that a cluster needs before the operator can run: the CRDs and the admission
+//! policies.
 //!
-//! `keyloan manifests` writes them to `crds/`, where they are committed:
+//! `keyloan manifests` writes them to `crds/`, which is committed:
 //!
 //! ```
 //! use keyloan::manifests::{Boundary, files};

@@ -1,4 +1,5 @@
-//! Health and metrics over HTTP, each on a port of its own: `/livez` and `/readyz` are for the kubelet, `/metrics` for Prometheus.
+//! Health and metrics over HTTP, each on its own port: `/livez` and `/readyz` for the kubelet,
+//! `/metrics` for Prometheus.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +26,7 @@ struct Health {
     boundary: Arc<Boundary>,
 }
 
-/// Nothing can be served there.
+/// The address cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address} for {what}: {error}; choose another address with {setting}")]
 pub struct ListenError {
@@ -35,7 +36,7 @@ pub struct ListenError {
     error: io::Error,
 }
 
-/// Serves health until the operator stops; says where (a port of 0 lets the system choose one).
+/// Serves health until the operator stops; returns the address (the system chooses a port for 0).
 pub(super) async fn serve(
     address: SocketAddr,
     cluster: Arc<Cluster>,
@@ -54,7 +55,7 @@ pub(super) async fn serve(
     listen(address, what, routes, tasks).await
 }
 
-/// The same for metrics.
+/// Serves metrics in the same way.
 pub(super) async fn serve_metrics(
     address: SocketAddr,
     metrics: Arc<Metrics>,
@@ -71,8 +72,8 @@ pub(super) async fn serve_metrics(
     listen(address, what, routes, tasks).await
 }
 
-/// What is served on a port, for which setting, and to how many at a time: each may make the operator hold an answer, and those with
-/// metrics are the larger ones.
+/// What a port serves, the flag that sets it, and the maximum number of connections: for each one,
+/// the operator may hold a response, and those with metrics are larger.
 struct Served {
     what: &'static str,
     setting: &'static str,
@@ -104,12 +105,12 @@ async fn listen(
     Ok(bound)
 }
 
-/// Ready once every watch has told everything, and while the admission policies are in force. A replica that waits for its turn
-/// to lead is ready, too.
+/// Ready once every watch has listed its objects, and while the admission policies are in force. A
+/// replica that waits to lead is ready, too.
 async fn ready(State(shown): State<Health>) -> impl IntoResponse {
     let unsynced = shown.cluster.unsynced();
-    let reading = (!unsynced.is_empty()).then(|| format!("still reading: {}", unsynced.join(", ")));
-    // What is broken may be why something cannot be read.
+    let reading = (!unsynced.is_empty()).then(|| format!("still syncing: {}", unsynced.join(", ")));
+    // A broken boundary may be why something cannot be read.
     let problems: Vec<_> = shown
         .boundary
         .seen()

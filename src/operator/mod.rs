@@ -1,7 +1,8 @@
-//! The operator, put together: its settings, how all of it is started, who leads, its health.
+//! The operator as a whole: its settings, its start, leader election and health.
 //!
-//! [`start`] runs an operator within any process, so that tests need no other one; the `keyloan run` command adds
-//! arguments, logs and signals. [`start_with`] is for programs that bring a 1Password of their own.
+//! [`start`] runs an operator within any process, so tests need no other process; the `keyloan run`
+//! command adds arguments, logs and signals. [`start_with`] is for programs with their own
+//! 1Password.
 
 mod health;
 mod server;

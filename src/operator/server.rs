@@ -1,7 +1,9 @@
-//! An HTTP server for probes and scrapers that strangers cannot fill: bounded in connections, time and memory.
+//! An HTTP server for probes and scrapers that strangers cannot exhaust: it bounds connections,
+//! time and memory.
 //!
-//! Every pod may be able to open connections and to leave them there. So one that comes is always taken in, and the oldest has to go for
-//! it if there are many: a probe is answered within milliseconds, long before it is the oldest.
+//! Every pod may be able to open connections and leave them idle. The server accepts each new
+//! connection and closes the oldest one if there are too many: it answers a probe within
+//! milliseconds, long before the probe's connection is the oldest.
 
 use std::convert::Infallible;
 use std::io;
@@ -15,16 +17,16 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-/// A request's head has to be there so soon.
+/// The time limit for a request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
-/// A connection is over so soon, whatever becomes of it. It is for one request.
+/// The time limit for a connection, which serves one request.
 const OVER_WITHIN: Duration = Duration::from_secs(15);
-/// Of a request's head, no more is kept.
+/// The size limit for a request's head.
 const LARGEST_HEAD: usize = 16 * 1024;
-/// While the process has no file descriptor left, others have to give one back.
+/// How long to wait when the process has no file descriptor left.
 const WITHOUT_DESCRIPTORS: Duration = Duration::from_millis(200);
 
-/// What one server holds, and for how long.
+/// The limits of one server.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     connections: usize,
@@ -32,7 +34,8 @@ struct Bounds {
     over_within: Duration,
 }
 
-/// Listens. Every address of IPv6 is every one of IPv4, too; a machine without IPv6 has only these.
+/// Listens. The unspecified IPv6 address includes all IPv4 addresses; a machine without IPv6 has
+/// only those.
 pub(super) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Err(_) if address.ip() == Ipv6Addr::UNSPECIFIED => {
@@ -42,7 +45,7 @@ pub(super) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// Answers whoever connects, until it is dropped; holds so many connections at a time.
+/// Answers requests until it is dropped; holds at most this many connections.
 pub(super) async fn serve(
     listener: TcpListener,
     connections: usize,
@@ -65,10 +68,10 @@ async fn serve_within(
     loop {
         match listener.accept().await {
             Ok((stream, _)) => connections.add(answer(bounds, stream, routes.clone())),
-            // The connection has gone again.
+            // The client has already closed the connection.
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
-                tracing::debug!(%error, "cannot take a connection in");
+                tracing::debug!(%error, "cannot accept a connection");
                 tokio::time::sleep(WITHOUT_DESCRIPTORS).await;
             }
         }
@@ -91,13 +94,13 @@ async fn answer(bounds: Bounds, stream: TcpStream, routes: Router) {
         .max_buf_size(LARGEST_HEAD)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    // Whoever does not get an answer has asked wrongly, or too slowly, or is gone.
+    // A client without a response has sent a bad or slow request, or is gone.
     tokio::time::timeout(bounds.over_within, connection)
         .await
         .ok();
 }
 
-/// The connections that are open, the oldest first.
+/// The open connections, the oldest first.
 struct Connections {
     tasks: JoinSet<()>,
     in_order: Vec<AbortHandle>,
@@ -130,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    /// Long enough for any machine; nothing here waits for it to pass.
+    /// Long enough for any machine; no test waits this long.
     const AT_THE_LATEST: Duration = Duration::from_secs(60);
     const PATIENT: Bounds = Bounds {
         connections: 8,
@@ -152,7 +155,7 @@ mod tests {
         stream
     }
 
-    /// All that comes until the server closes; that it was reset counts as closed.
+    /// Everything until the server closes the connection; a reset counts as closed.
     async fn rest_of(mut stream: TcpStream) -> String {
         let mut said = Vec::new();
         let read = tokio::time::timeout(AT_THE_LATEST, stream.read_to_end(&mut said)).await;
@@ -189,7 +192,7 @@ mod tests {
             idle.push(connected(address, b"").await);
         }
         assert!(livez(address).await.ends_with("\r\n\r\nok"));
-        // The oldest had to go, and no more are held than may be.
+        // The oldest connections were closed, to stay within the limit.
         for stream in idle.drain(..40) {
             assert_eq!(rest_of(stream).await, "");
         }
@@ -224,10 +227,10 @@ mod tests {
         let mut stream = connected(address, b"GET /livez HTTP/1.1\r\nhost: x\r\n").await;
         let line = [b"x-a: ".as_slice(), &[b'a'; 4_000], b"\r\n"].concat();
         let mut sent = 0;
-        // Buffers of the system take some of it after the server has closed.
+        // The system's buffers accept some of it after the server has closed the connection.
         while stream.write_all(&line).await.is_ok() {
             sent += line.len();
-            assert!(sent < 64 << 20, "it is read on and on");
+            assert!(sent < 64 << 20, "the server never stops reading");
         }
         assert!(livez(address).await.contains("200 OK"), "others are served");
     }

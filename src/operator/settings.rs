@@ -1,4 +1,4 @@
-//! What an operator can be told when it is started.
+//! The settings of an operator.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,37 +16,37 @@ pub struct Settings {
     pub kube: KubeAccess,
     /// The compiled SDK core.
     pub core: PathBuf,
-    /// The bounds that each account at 1Password is held to.
+    /// The bounds for each 1Password account.
     pub core_options: CoreOptions,
-    /// Where tokens may lead besides 1Password's own domains.
+    /// The origins that tokens may point to besides 1Password's own domains.
     pub allowed_origins: AllowedOrigins,
-    /// Where health is served; nowhere without.
+    /// The address for health; by default, health is not served.
     pub listen: Option<SocketAddr>,
-    /// Where metrics are served; nowhere without.
+    /// The address for metrics; by default, metrics are not served.
     pub listen_metrics: Option<SocketAddr>,
-    /// Where the operator may touch Secrets, and as whose.
+    /// Where the operator may touch Secrets, and for which install.
     pub install: Install,
-    /// How one of several replicas becomes the leader; without, this one is.
+    /// How a replica becomes the leader; by default, this one leads.
     pub election: Option<Election>,
     /// The time.
     pub clock: Clock,
-    /// The admission policies that count as in force; those of this release without.
+    /// The admission policies that count as in force; by default, those of this release.
     pub policies: Option<Releases>,
 }
 
-/// A lease that the leader holds.
+/// The leader's lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Election {
     /// The lease's namespace: the operator's own.
     pub namespace: String,
     /// The lease's name.
     pub lease: String,
-    /// This replica's name: the pod's.
+    /// This replica's name: that of the pod.
     pub identity: String,
 }
 
 impl Settings {
-    /// The usual ones, with this compiled core.
+    /// The default settings, with this compiled core.
     pub fn new(core: impl Into<PathBuf>) -> Self {
         Self {
             kube: KubeAccess::default(),

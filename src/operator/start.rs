@@ -1,4 +1,4 @@
-//! The operator, put together: connects, watches, serves health, and has the controllers pass over their objects.
+//! Starts the operator: connects, watches, serves health, and runs the controllers' passes.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -26,13 +26,13 @@ use crate::onepassword::core::{ArtifactError, CoreAccounts, CoreError, artifact}
 use crate::runtime::{Class, PassPanicked, Supervisor, TaskError, Tasks, Urgency, WorkQueue};
 use crate::telemetry::Metrics;
 
-/// What was counted is kept, and the lease given back, within so long each.
+/// The timeouts for storing the counts, and for releasing the lease.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Besides its call to 1Password, a link takes no longer from its intent to its end: unless the API server is out of reach, and then
-/// waiting longer helps little.
+/// The longest time from a link's intent to its end, besides the call to 1Password. It is longer
+/// only while the API server is unreachable, and then waiting longer helps little.
 const FINISHES_WITHIN: Duration = Duration::from_secs(25);
-/// A planned stop takes no longer, besides a call to 1Password that is under way.
+/// The longest time of a planned stop, besides a 1Password call in progress.
 pub const STOPS_WITHIN: Duration = Duration::from_secs(40);
 
 /// Why the operator could not be started.
@@ -47,10 +47,10 @@ pub enum StartError {
     /// The API server cannot be reached.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// There is no place to keep links in.
+    /// The links namespace cannot be used.
     #[error(transparent)]
     Claim(#[from] ClaimError),
-    /// The admission policies that this release ships cannot be made.
+    /// The admission policies of this release cannot be generated.
     #[error(transparent)]
     Manifests(#[from] ManifestError),
     /// Health or metrics cannot be served.
@@ -63,11 +63,11 @@ pub enum StartError {
 enum PassesEnded {
     #[error(transparent)]
     Panicked(#[from] PassPanicked),
-    #[error("another replica has taken the lead: this one ends and may be started again")]
+    #[error("another replica has become the leader: this replica exits and can be restarted")]
     Deposed,
 }
 
-/// An operator that runs. Dropping it ends it as a crash would, whatever it is doing.
+/// A running operator. Dropping it has the effect of a crash.
 #[derive(Debug)]
 pub struct Running {
     health: Option<SocketAddr>,
@@ -77,12 +77,12 @@ pub struct Running {
 }
 
 impl Running {
-    /// Where health is served.
+    /// The address that serves health.
     pub fn health_address(&self) -> Option<SocketAddr> {
         self.health
     }
 
-    /// Where metrics are served.
+    /// The address that serves metrics.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics
     }
@@ -91,12 +91,12 @@ impl Running {
     pub async fn failed(&mut self) -> TaskError {
         match (&mut self.supervision).await {
             Ok(Err(error)) => error,
-            // It cannot end by itself without an error: only `stop` can do that, and that consumes it.
+            // Without an error, it ends only through `stop`, which consumes it.
             Ok(Ok(())) | Err(_) => TaskError::Ended("supervisor".to_owned()),
         }
     }
 
-    /// Stops the operator and waits until it is at rest.
+    /// Stops the operator and waits until it has stopped.
     pub async fn stop(mut self) -> Result<(), TaskError> {
         self.shutdown.take();
         (&mut self.supervision)
@@ -111,7 +111,8 @@ impl Drop for Running {
     }
 }
 
-/// Starts an operator. It needs a TLS provider to be installed for the process, as [`crate::cluster::install_tls`] does.
+/// Starts an operator. The process needs a TLS provider, such as the one that
+/// [`crate::cluster::install_tls`] installs.
 pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let core = artifact::load(&settings.core)?;
     let clock = settings.clock.clone();
@@ -120,7 +121,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     start_with(settings, Arc::new(accounts)).await
 }
 
-/// Starts an operator that reaches 1Password by these accounts, and not by the core.
+/// Starts an operator with these accounts instead of the core.
 pub async fn start_with(
     settings: Settings,
     accounts: Arc<dyn Accounts>,
@@ -131,7 +132,8 @@ pub async fn start_with(
 
     let supervisor = Supervisor::new()
         .finishing_within(settings.core_options.call_timeout + FINISHES_WITHIN)
-        // The lease is lost while the API server is away; a link that is held until it is back may still be handed over.
+        // The lease expires while the API server is unreachable; the operator may still deliver an
+        // issued link once the API server is back.
         .finishing_after_failure_within(settings.core_options.call_timeout + LINK_HELD_FOR);
     let tasks = supervisor.tasks();
     let cluster = Arc::new(Cluster::new(
@@ -161,7 +163,7 @@ pub async fn start_with(
         clock.clone(),
         metrics.clone(),
     )?;
-    // On the heap: it is large, and moved about.
+    // Boxed, because the future is large and is moved around.
     let controllers = Box::pin(prepare(
         &settings,
         cluster.clone(),
@@ -192,13 +194,14 @@ pub async fn start_with(
     let stopping = tasks.clone();
     tasks.keep("controllers", async move {
         cluster.synced().await;
-        tracing::info!(install = %cluster.install, "all objects are known");
-        // Nothing is said to be unguarded only because nobody has looked yet.
+        tracing::info!(install = %cluster.install, "all watches are synced");
+        // Nothing is reported as unguarded just because the boundary has not been checked yet.
         boundary.looked().await;
         let until_stopped = async move {
             tokio::select! {
                 ended = controllers => ended,
-                // Nothing more is begun. The lease is kept until what was begun is finished, and given up then.
+                // Nothing new begins. The replica keeps the lease until its work in progress is
+                // done, and then releases it.
                 () = stopping.stopping() => std::future::pending().await,
             }
         };
@@ -212,17 +215,17 @@ pub async fn start_with(
 
     let (shutdown, stopped) = oneshot::channel::<()>();
     let supervision = tokio::spawn(async move {
-        // Sent or dropped: both mean stop.
+        // Both a message and a closed channel mean stop.
         let shutdown = async move { drop(stopped.await) };
         let outcome = supervisor.run(shutdown).await;
         if outcome.is_ok() {
-            // Whoever leads next reads it first.
+            // The next leader reads the counts first.
             tokio::time::timeout(RELEASE_TIMEOUT, quota_store.save_last())
                 .await
                 .ok();
         }
         if let Some(election) = election {
-            // Another replica need not wait until the lease has run out.
+            // Another replica then does not have to wait until the lease expires.
             tokio::time::timeout(RELEASE_TIMEOUT, election.release())
                 .await
                 .ok();
@@ -237,7 +240,8 @@ pub async fn start_with(
     })
 }
 
-/// Sets the controllers up, and subscribes them to what they depend on; the result runs their passes.
+/// Sets up the controllers and subscribes them to their dependencies; the returned future runs
+/// their passes.
 fn prepare(
     settings: &Settings,
     cluster: Arc<Cluster>,

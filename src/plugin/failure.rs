@@ -166,7 +166,7 @@ mod tests {
         let failure = Failure::from(ConnectError::Kubeconfig(unusable));
         assert_eq!(
             failure.message,
-            "cannot use the kubeconfig /home/alice/.kube/config: no context is current: choose one with `kubectl config use-context NAME` or --context"
+            "cannot use the kubeconfig /home/alice/.kube/config: no current context is set: choose one with `kubectl config use-context NAME` or --context"
         );
         assert!(
             failure

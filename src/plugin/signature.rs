@@ -104,7 +104,7 @@ mod tests {
         let email = Email("o'hara@example.com".into());
         assert_eq!(told(&Refused::Policy(words.clone())), Some(email));
         assert_eq!(told(&Refused::NoRight(words)), None);
-        let none = "keyloan-identity: spec.requester.email must be left out: this cluster knows no address of yours";
+        let none = "keyloan-identity: spec.requester.email must be left out: this cluster does not know your address";
         assert_eq!(told(&Refused::Policy(none.into())), None);
     }
 

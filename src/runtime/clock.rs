@@ -1,7 +1,7 @@
-//! The operator's clock: the only place that asks for the time.
+//! The operator's clock: the only place that reads the time.
 //!
-//! Deadlines are wall-clock times, so the wall clock is watched: when it jumps (a node that was suspended, a clock that
-//! was set), whoever waits looks again at once.
+//! Deadlines are wall-clock times, so the clock watches for jumps: after a suspended node or a
+//! changed clock, everything that waits is checked at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
-/// How often the wall clock is compared with the monotonic one.
+/// How often to compare the wall clock with the monotonic one.
 const COMPARED_EVERY: Duration = Duration::from_secs(5);
-/// The two may part by so much between two comparisons; more is a jump.
+/// The largest difference between two comparisons that is not a jump.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 
 /// The time. Clones are the same clock.
@@ -21,7 +21,7 @@ pub struct Clock(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    /// Milliseconds by which this clock is ahead of the system's.
+    /// How many milliseconds this clock is ahead of the system's.
     ahead: AtomicI64,
     jumps: watch::Sender<u64>,
 }
@@ -35,7 +35,7 @@ impl Clock {
         }))
     }
 
-    /// The present.
+    /// The current time.
     #[allow(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn now(&self) -> Timestamp {
         let ahead = SignedDuration::from_millis(self.0.ahead.load(Ordering::SeqCst));
@@ -44,13 +44,14 @@ impl Clock {
             .unwrap_or(Timestamp::MAX)
     }
 
-    /// A point in time that only serves to measure how long something takes.
+    /// A point in time for measuring durations.
     #[allow(clippy::disallowed_methods, reason = "this is the one place")]
     pub fn stopwatch(&self) -> Instant {
         Instant::now()
     }
 
-    /// Moves this clock against the system's, as if somebody had set it: for tests of what happens hours later.
+    /// Moves this clock against the system's, as if somebody had set it. Tests use it to see what
+    /// happens hours later.
     pub fn advance(&self, by: SignedDuration) {
         let milliseconds = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.0.ahead.fetch_add(milliseconds, Ordering::SeqCst);
@@ -75,7 +76,7 @@ impl Clock {
             if !announced && jumped(wall_now.duration_since(wall), monotonic_now - monotonic) {
                 tracing::warn!(
                     by_seconds = (wall_now.duration_since(wall)).as_secs(),
-                    "the wall clock has jumped: all deadlines are looked at again"
+                    "the wall clock jumped; checking all deadlines again"
                 );
                 self.announce_jump();
                 jumps.mark_unchanged();
@@ -89,7 +90,7 @@ impl Clock {
     }
 }
 
-/// Whether the wall clock went another way than the time that has passed.
+/// Whether the wall clock differs from the elapsed time.
 fn jumped(by_the_wall: SignedDuration, passed: Duration) -> bool {
     let passed = SignedDuration::try_from(passed).unwrap_or(SignedDuration::MAX);
     by_the_wall.saturating_sub(passed).abs() > TOLERANCE

@@ -1,8 +1,9 @@
-//! A line in which turns go round by owner: whoever has much in it waits behind whoever has little.
+//! A queue that serves its owners in rotation: an owner with many entries waits behind one with
+//! few.
 
 use std::collections::{HashMap, VecDeque};
 
-/// What waits, each thing its owner's. Each owner's own comes first in, first out.
+/// Entries that wait, each with an owner. Each owner's entries are served first in, first out.
 #[derive(Debug)]
 pub struct FairQueue<T> {
     owners: VecDeque<String>,
@@ -19,7 +20,7 @@ impl<T> Default for FairQueue<T> {
 }
 
 impl<T> FairQueue<T> {
-    /// Puts something at the end of what its owner has in the line.
+    /// Adds an entry behind the others of its owner.
     pub fn push(&mut self, owner: &str, what: T) {
         match self.waiting.get_mut(owner) {
             Some(of_them) => of_them.push_back(what),
@@ -31,7 +32,7 @@ impl<T> FairQueue<T> {
         }
     }
 
-    /// What is next; its owner goes to the end of the round.
+    /// Removes the next entry; its owner moves to the end of the rotation.
     pub fn pop(&mut self) -> Option<T> {
         let owner = self.owners.pop_front()?;
         let of_them = self.waiting.get_mut(&owner)?;
@@ -43,7 +44,7 @@ impl<T> FairQueue<T> {
         next
     }
 
-    /// Whether nothing waits.
+    /// Whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.owners.is_empty()
     }

@@ -1,4 +1,5 @@
-//! What the rooms above run on: the clock, supervised tasks, passes over objects.
+//! The base of the operator's other rooms: the clock, supervised tasks, and the work queue of
+//! passes over objects.
 
 mod clock;
 mod fair_queue;

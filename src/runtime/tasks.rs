@@ -1,4 +1,4 @@
-//! Supervision: every task is watched, and one that ends unexpectedly or panics ends the whole operator with a clear error.
+//! Supervision: if a task ends unexpectedly or panics, the whole operator ends with a clear error.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -9,26 +9,26 @@ use futures::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
-/// At shutdown, tasks get so long to come to rest.
+/// How long a shutdown waits for tasks to stop.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
-/// What is not to be left half done is waited for so long in the end, unless a supervisor was told otherwise.
+/// How long a shutdown waits for work that must not be interrupted, by default.
 const FINISHES_WITHIN: Duration = Duration::from_secs(60);
 
-/// Why the operator cannot go on.
+/// Why the operator cannot continue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TaskError {
-    /// A task that should run for ever has returned.
+    /// A task that should never end has ended.
     #[error("the task \"{0}\" ended unexpectedly: this is a bug in Keyloan, please report it")]
     Ended(String),
-    /// A task could not go on.
+    /// A task failed.
     #[error("the task \"{name}\" failed: {error}")]
     Failed {
         /// The task's name.
         name: String,
-        /// What happened.
+        /// The error.
         error: String,
     },
-    /// A task panicked; where, the log says.
+    /// A task panicked; the log has the location.
     #[error("the task \"{0}\" panicked: this is a bug in Keyloan, please report it with the log")]
     Panicked(String),
 }
@@ -38,22 +38,22 @@ pub enum TaskError {
 pub struct Tasks {
     failures: mpsc::UnboundedSender<TaskError>,
     stop: watch::Receiver<Stage>,
-    /// Each task holds a sender while it runs: the supervisor's receiver ends with the last one.
+    /// Each running task holds a sender: the supervisor's receiver ends with the last one.
     running: mpsc::WeakSender<()>,
-    /// The same, for what is not to be left half done.
+    /// The same for work that must not be interrupted.
     finishing: mpsc::WeakSender<()>,
 }
 
-/// How far a shutdown has got.
+/// The progress of a shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
     Runs,
-    /// Nothing is begun that is not to be left half done.
+    /// No new work begins that must not be interrupted.
     Finishes,
     Stops,
 }
 
-/// Ends what its [`Tasks`] have started.
+/// Stops the tasks that its [`Tasks`] started.
 #[derive(Debug)]
 pub struct Supervisor {
     tasks: Tasks,
@@ -68,7 +68,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// With no tasks yet.
+    /// Starts without tasks.
     pub fn new() -> Self {
         let (failures, failed) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(Stage::Runs);
@@ -93,25 +93,25 @@ impl Supervisor {
         }
     }
 
-    /// The same, which waits so long at shutdown for what is not to be left half done.
+    /// Sets how long a shutdown waits for work that must not be interrupted.
     pub fn finishing_within(mut self, time: Duration) -> Self {
         self.finishes_within = time;
         self
     }
 
-    /// The same, which waits so long after a failure: nobody has told the operator to hurry then.
+    /// Sets how long a shutdown after a failure waits: nobody has asked the operator to hurry then.
     pub fn finishing_after_failure_within(mut self, time: Duration) -> Self {
         self.finishes_after_failure_within = time;
         self
     }
 
-    /// To start tasks with.
+    /// The handle for starting tasks.
     pub fn tasks(&self) -> Tasks {
         self.tasks.clone()
     }
 
-    /// Lets the tasks run until `shutdown` is complete or one of them fails; then waits for what is not to be left half done, stops all the
-    /// others and waits until they are at rest.
+    /// Runs the tasks until `shutdown` completes or one of them fails. Then waits for work that
+    /// must not be interrupted, stops all other tasks and waits until they have stopped.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), TaskError> {
         let Self {
             tasks,
@@ -129,7 +129,7 @@ impl Supervisor {
             () = shutdown => Ok(()),
             failure = failures.recv() => match failure {
                 Some(failure) => Err(failure),
-                // No task is left that could report anything, and nobody can start another one.
+                // No task remains that could fail, and nobody can start another one.
                 None => Ok(()),
             },
         };
@@ -140,18 +140,18 @@ impl Supervisor {
             Err(_) => finishes_after_failure_within,
         };
         if !ended(&mut finished, within).await {
-            tracing::warn!("some work was not finished in time and is abandoned");
+            tracing::warn!("some work did not finish in time; abandoning it");
         }
         stop.send_replace(Stage::Stops);
         drop(running);
         if !ended(&mut at_rest, SHUTDOWN_GRACE).await {
-            tracing::warn!("some tasks did not come to rest in time and are abandoned");
+            tracing::warn!("some tasks did not stop in time; abandoning them");
         }
         outcome
     }
 }
 
-/// Waits until nobody holds a sender any more; says whether that came within this time.
+/// Waits until nobody holds a sender any longer; returns whether that happened in time.
 async fn ended(senders: &mut mpsc::Receiver<()>, within: Duration) -> bool {
     tokio::time::timeout(within, senders.recv()).await.is_ok()
 }
@@ -163,7 +163,7 @@ impl Default for Supervisor {
 }
 
 impl Tasks {
-    /// Starts a task that should run until the operator is stopped: that it returns is a failure.
+    /// Starts a task that should run until the operator stops. Returning is a failure.
     pub fn keep<E: Display>(
         &self,
         name: impl Into<String>,
@@ -182,7 +182,7 @@ impl Tasks {
         });
     }
 
-    /// Starts a task that comes to an end by itself, and may be aborted. Only a panic is a failure.
+    /// Starts a task that ends by itself and may be aborted. Only a panic is a failure.
     pub fn run(
         &self,
         name: impl Into<String>,
@@ -194,8 +194,9 @@ impl Tasks {
         })
     }
 
-    /// Does what is not to be left half done: it goes on also when whoever waits for it is gone, and a shutdown waits for it for a while.
-    /// `None` if it was not begun, because the operator stops, was not ended in time, or panicked.
+    /// Runs work that must not be interrupted: it continues when its caller is dropped, and a
+    /// shutdown waits for it for a while. Returns `None` if the operator was stopping and the work
+    /// did not begin, did not finish in time, or panicked.
     pub async fn finish<T: Send + 'static>(
         &self,
         name: impl Into<String>,
@@ -221,7 +222,7 @@ impl Tasks {
     /// Waits until the operator begins to stop.
     pub async fn stopping(&self) {
         let mut stop = self.stop.clone();
-        // The supervisor holds the sender until all is over.
+        // The supervisor holds the sender until the end.
         stop.wait_for(|stage| *stage > Stage::Runs).await.ok();
     }
 
@@ -236,7 +237,7 @@ impl Tasks {
             running,
             ..
         } = self.clone();
-        // Without a sender to hold, the operator is shutting down and nothing new begins.
+        // If there is no sender left, the operator is shutting down, and no new task begins.
         let running = running.upgrade();
         if running.is_none() {
             return tokio::spawn(async {}).abort_handle();
@@ -248,7 +249,7 @@ impl Tasks {
             };
             let failure = outcome.unwrap_or(Some(TaskError::Panicked(name)));
             if let Some(failure) = failure {
-                // Nobody listens any more once the operator is shutting down.
+                // The receiver is gone once the operator is shutting down.
                 failures.send(failure).ok();
             }
             drop(running);
@@ -317,7 +318,7 @@ mod tests {
         let passes = tasks.clone();
         let pass = tokio::spawn(async move { passes.finish("link", work).await });
         has_begun.await.expect("it has begun");
-        // Whoever waits for it is gone.
+        // The caller is gone.
         pass.abort();
         let stopping = tokio::spawn(supervisor.run(async {}));
         tasks.stopping().await;

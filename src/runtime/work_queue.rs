@@ -1,8 +1,10 @@
-//! Passes: looks at one object after the other, never twice at the same one at a time, again when something changed or when it is time.
+//! The work queue of a controller's passes. A pass reconciles one object; an object never has two
+//! passes at the same time, and has another one when something changed or when it is due.
 //!
-//! So many passes are under way at a time, the most urgent first. One that waits for something slow steps aside and holds up no other
-//! object. Unlike kube's controller, this also looks at objects that are gone, follows the wall clock, has those wait that can wait, and
-//! ends the operator when a pass panics instead of falling silent.
+//! A limited number of passes run at the same time, the most urgent first. A pass that waits for
+//! something slow releases its slot and delays no other object. Unlike kube's controller, this
+//! queue also covers objects that are gone, follows the wall clock, defers passes that can wait,
+//! and ends the operator when a pass panics instead of falling silent.
 
 mod pass;
 mod queue;
@@ -24,7 +26,7 @@ use queue::{AT_LEAST_EVERY, Queue};
 
 pub use pass::{Class, Outcome, Urgency};
 
-/// The objects of one controller that are to be looked at. Clones are the same queue.
+/// The objects of one controller that need a pass. Clones are the same queue.
 pub struct WorkQueue<K>(Arc<Shared<K>>);
 
 struct Shared<K> {
@@ -37,7 +39,7 @@ struct Shared<K> {
 
 /// A pass panicked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a pass of the {0} controller panicked; where, the log says")]
+#[error("a pass of the {0} controller panicked; see the log for the location")]
 pub struct PassPanicked(&'static str);
 
 impl<K> Clone for WorkQueue<K> {
@@ -47,7 +49,7 @@ impl<K> Clone for WorkQueue<K> {
 }
 
 impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> WorkQueue<K> {
-    /// An empty queue of the controller of this name.
+    /// An empty queue for the controller with this name.
     pub fn new(name: &'static str, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let (queue, added) = (Mutex::new(Queue::new()), Notify::new());
         Self(Arc::new(Shared {
@@ -59,28 +61,29 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> WorkQueue<K> {
         }))
     }
 
-    /// Asks for a pass over this object, soon. Asking several times before the pass begins asks for one; asking before the passes
-    /// [run](Self::run) for none.
+    /// Requests a pass over this object. Several requests before the pass begins cause one pass; a
+    /// request before the queue [runs](Self::run) causes none.
     pub fn enqueue(&self, key: K) {
         self.lock().enqueue(key);
         self.0.added.notify_one();
     }
 
-    /// The same, for what was waited for and has come: it is not to wait behind those that have just come.
+    /// Requests a pass for something that was waited for and is now possible: it does not wait
+    /// behind new objects.
     pub fn resume(&self, key: K) {
         self.lock().resume(key);
         self.0.added.notify_one();
     }
 
-    /// For the pass over this object that is under way, when it begins to wait for something slow: from here on it takes no other's place.
-    /// What it waits for has to be bounded by something else.
+    /// Call this in the current pass over this object before it waits for something slow: from then
+    /// on it takes no slot. Something else has to bound the wait.
     pub fn release_slot(&self, key: &K) {
         self.lock().release_slot(key);
         self.0.added.notify_one();
     }
 
-    /// For the pass over this object that is under way: waits until another one is asked for. What was asked for since the pass
-    /// began counts, too; once each.
+    /// Waits in the current pass over this object until another pass is requested. A request since
+    /// the pass began counts, too; each one once.
     pub async fn requeued(&self, key: &K) {
         let told = self.lock().notify_of(key);
         match told {
@@ -89,8 +92,8 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> WorkQueue<K> {
         }
     }
 
-    /// Runs the passes, first over all that there is then, each as urgent as `classify` says when it is asked for; returns only when one
-    /// of them panics.
+    /// Runs the passes, first over all existing objects. `classify` sets the urgency of each pass
+    /// when it is requested. Returns only when a pass panics.
     pub async fn run<I, F, P>(
         self,
         all: impl FnOnce() -> I,
@@ -103,7 +106,7 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> WorkQueue<K> {
         P: Future<Output = Outcome> + Send + 'static,
     {
         self.lock().classify = Some(Box::new(classify));
-        // What comes while this is looked up is asked for already.
+        // Objects that appear during this lookup are requested already.
         all().into_iter().for_each(|key| self.enqueue(key));
         let mut passing: JoinSet<(K, Outcome)> = JoinSet::new();
         let mut jumps = self.0.clock.jumps();

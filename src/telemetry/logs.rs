@@ -1,4 +1,4 @@
-//! Logs: one line for each thing that happened, as text for people or as JSON for machines, on standard error.
+//! Logs: one line for each event, as text or JSON, on standard error.
 
 use std::io;
 use std::str::FromStr as _;
@@ -7,46 +7,46 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// What is logged, and how.
+/// The settings of logging.
 #[derive(Clone, Debug, Default)]
 pub struct LogSettings {
-    /// How lines look.
+    /// The format of lines.
     pub format: LogFormat,
-    /// A level, or directives as `info,keyloan::controllers=debug`.
+    /// A level, or directives such as `info,keyloan::controllers=debug`.
     pub level: String,
 }
 
-/// Why logging could not be started.
+/// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The level is none.
+    /// The level is invalid.
     #[error(
-        "{level:?} is no log level: write error, warn, info, debug or trace, or directives such as info,keyloan=debug ({error})"
+        "invalid log level {level:?}: use error, warn, info, debug or trace, or directives such as info,keyloan=debug ({error})"
     )]
     Level {
-        /// What was given.
+        /// The invalid text.
         level: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         error: tracing_subscriber::filter::ParseError,
     },
-    /// Somebody else logs already.
-    #[error("logging was started twice: {0}")]
+    /// Logging is already set up.
+    #[error("logging is already set up: {0}")]
     Twice(#[from] TryInitError),
 }
 
 /// Starts logging for the whole process, panics included.
 ///
-/// Of a panic only the place is logged: its message may quote a value.
+/// Only the location of a panic is logged, because its message may quote a value.
 pub fn start_logging(settings: &LogSettings) -> Result<(), LogError> {
     let level = if settings.level.is_empty() {
         "info"
@@ -57,7 +57,7 @@ pub fn start_logging(settings: &LogSettings) -> Result<(), LogError> {
         level: level.to_owned(),
         error,
     })?;
-    // kube's client quotes an answer that it cannot read, and an answer may be a Secret.
+    // The Kubernetes client quotes responses that it cannot parse, and a response may be a Secret.
     let silence = "kube_client::client=off".parse().ok();
     let filter = silence.into_iter().fold(filter, EnvFilter::add_directive);
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);

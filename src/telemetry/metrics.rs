@@ -1,4 +1,5 @@
-//! Metrics in the OpenMetrics format. No label holds an object's name: names are many, and they tell who borrows what.
+//! Metrics in the OpenMetrics format. No label contains an object's name: there are many names, and
+//! they reveal who borrows what.
 
 use std::sync::atomic::AtomicU64;
 
@@ -9,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
-/// Everything that is counted.
+/// All metrics.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -25,14 +26,14 @@ pub struct Metrics {
     boundary_checks: Family<OutcomeLabels, Counter>,
 }
 
-/// One call of the Kubernetes API, for counting.
+/// One call of the Kubernetes API.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ApiCall {
     /// `create`, `dry-run`, `get`, `patch`, `write the status of`, `delete`.
     pub verb: &'static str,
     /// The object's kind.
     pub kind: String,
-    /// `ok`, or what went wrong.
+    /// `ok`, or the kind of error.
     pub outcome: &'static str,
 }
 
@@ -76,7 +77,7 @@ struct StateLabels {
 }
 
 impl Metrics {
-    /// With everything at zero.
+    /// All metrics at zero.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("keyloan");
         let seconds: fn() -> Histogram = || Histogram::new(exponential_buckets(0.005, 2.0, 14));
@@ -85,25 +86,25 @@ impl Metrics {
             passes: registered(
                 r,
                 "passes",
-                "Passes over objects, by how they ended",
+                "Reconciliation passes, by outcome",
                 Family::default(),
             ),
             api_calls: registered(
                 r,
                 "api_calls",
-                "Calls of the Kubernetes API",
+                "Calls to the Kubernetes API",
                 Family::default(),
             ),
             watch_errors: registered(
                 r,
                 "watch_errors",
-                "Interruptions of watches",
+                "Watch interruptions, and objects that could not be decoded",
                 Family::default(),
             ),
             events_failed: registered(
                 r,
                 "events_failed",
-                "Events that were not published",
+                "Kubernetes events that could not be published",
                 Counter::default(),
             ),
             requests: registered(
@@ -115,13 +116,13 @@ impl Metrics {
             call_seconds: registered(
                 r,
                 "onepassword_call_seconds",
-                "How long calls to 1Password took, waiting for earlier ones included",
+                "Duration of calls to 1Password, including the wait for earlier calls",
                 Family::new_with_constructor(seconds),
             ),
             quota_used: registered(
                 r,
                 "onepassword_quota_used_ratio",
-                "The largest estimated share of a request limit that is used up, of all accounts or tokens",
+                "Largest estimated used share of a request limit, over all accounts or tokens",
                 Family::default(),
             ),
             integrations: registered(
@@ -133,20 +134,20 @@ impl Metrics {
             boundary_in_force: registered(
                 r,
                 "boundary_in_force",
-                "1 while the admission policies guard who asks and who decides, else 0",
+                "1 while the admission policies are in force, else 0",
                 Gauge::default(),
             ),
             boundary_checks: registered(
                 r,
                 "boundary_checks",
-                "Dry runs that show whether the admission policies act, by what they have shown",
+                "Admission-policy probe results, by outcome",
                 Family::default(),
             ),
             registry,
         }
     }
 
-    /// All of it, as text.
+    /// The metrics as text.
     pub fn encode(&self) -> String {
         let mut page = String::new();
         // Writing to a String cannot fail.
@@ -154,7 +155,7 @@ impl Metrics {
         page
     }
 
-    /// A pass has ended.
+    /// Counts a pass.
     pub fn pass(&self, controller: &'static str, outcome: &'static str) {
         self.passes
             .get_or_create(&PassLabels {
@@ -164,12 +165,12 @@ impl Metrics {
             .inc();
     }
 
-    /// The Kubernetes API was called.
+    /// Counts a call of the Kubernetes API.
     pub fn api_call(&self, call: ApiCall) {
         self.api_calls.get_or_create(&call).inc();
     }
 
-    /// A watch was interrupted.
+    /// Counts an interrupted watch.
     pub fn watch_error(&self, kind: &str) {
         self.watch_errors
             .get_or_create(&KindLabels {
@@ -178,12 +179,12 @@ impl Metrics {
             .inc();
     }
 
-    /// An event was not published.
+    /// Counts an event that was not published.
     pub fn event_failed(&self) {
         self.events_failed.inc();
     }
 
-    /// A request went to 1Password; `outcome` is its status, or why there was none.
+    /// Counts a request to 1Password; `outcome` is its status, or why there was none.
     pub fn onepassword_request(&self, method: &'static str, route: &'static str, outcome: String) {
         self.requests
             .get_or_create(&RequestLabels {
@@ -194,21 +195,21 @@ impl Metrics {
             .inc();
     }
 
-    /// A call to 1Password has ended.
+    /// Records a call to 1Password.
     pub fn onepassword_call(&self, call: &'static str, outcome: &'static str, seconds: f64) {
         self.call_seconds
             .get_or_create(&CallLabels { call, outcome })
             .observe(seconds);
     }
 
-    /// The largest estimated share of a limit (`hour_reads`, `hour_writes` or `day`) that is used up.
+    /// Sets the largest estimated used share of a limit (`hour_reads`, `hour_writes` or `day`).
     pub fn quota_used(&self, limit: &'static str, ratio: f64) {
         self.quota_used
             .get_or_create(&QuotaLabels { limit })
             .set(ratio);
     }
 
-    /// So many integrations are ready, and so many are not.
+    /// Sets how many integrations are ready, and how many are not.
     pub fn integrations(&self, ready: i64, not_ready: i64) {
         self.integrations
             .get_or_create(&StateLabels { ready: "true" })
@@ -218,12 +219,12 @@ impl Metrics {
             .set(not_ready);
     }
 
-    /// Whether the admission policies guard who asks and who decides.
+    /// Sets whether the admission policies are in force.
     pub fn boundary_in_force(&self, in_force: bool) {
         self.boundary_in_force.set(i64::from(in_force));
     }
 
-    /// A dry run has shown whether they act: `guarded`, `open` or `unknown`.
+    /// Counts a probe of the admission policies: `guarded`, `open` or `unknown`.
     pub fn boundary_check(&self, outcome: &'static str) {
         self.boundary_checks
             .get_or_create(&OutcomeLabels { outcome })

@@ -43,7 +43,7 @@ async fn what_it_cannot_start_with_is_said_in_one_line() {
     assert!(says.contains("is not an origin"), "{says}");
     let (code, says) = refused(&["run", "--core", "x", "--log-level", "loud=loud"]).await;
     assert_eq!(code, Some(1));
-    assert!(says.contains("is no log level"), "{says}");
+    assert!(says.contains("invalid log level"), "{says}");
     let (code, says) = refused(&["run", "--core", "x", "--namespaces", "team-a"]).await;
     assert_eq!(code, Some(2));
     assert!(says.contains("--links-namespace"), "{says}");

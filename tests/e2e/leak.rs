@@ -134,7 +134,7 @@ async fn a_whole_run_shows_no_token_no_item_and_no_link() {
     world.until_integration("prod", "True").await;
     let mut output = operator.stop().await;
     assert!(
-        output.contains("all objects are known"),
+        output.contains("all watches are synced"),
         "the output is the operator's:\n{output}"
     );
     assert!(

@@ -75,7 +75,7 @@ fn an_item_is_lent_from_nothing_and_no_link_is_shown() {
         "mallory writes bob's name into it: refused (403)",
         "cannot patch resource \"accessdecisions\"",
         "mallory deletes alice's request: refused by Keyloan's policy (403)",
-        "denied request: keyloan-identity: only its requester, or who holds the verb 'revoke' on it, can delete a grant",
+        "denied request: keyloan-identity: only the requester, or someone with the verb 'revoke' on the grant, can delete a grant",
         "this person is in none of the groups that approve the request",
         "mallory, given the link, cannot open it",
         "alice@example.com borrowed db password; Revoked by bob@example.com",

@@ -1,4 +1,5 @@
-//! History: a cache keeps of such an object only that it exists, its version, and until when it is history.
+//! The archive: of an object that is history, a cache keeps only its existence, its version and
+//! when its retention ends.
 
 use std::collections::HashMap;
 
@@ -6,10 +7,12 @@ use jiff::Timestamp;
 
 use crate::cluster::key::Key;
 
-/// Until when an object is history, as things are now; `None` if somebody has to look at it.
+/// When the retention of an object ends if it is history now; `None` if somebody still has to look
+/// at it.
 pub type IsHistory<K> = Box<dyn Fn(&K) -> Option<Timestamp> + Send + Sync>;
 
-/// The objects. There may be a hundred thousand, so each takes a few dozen bytes: their names are uids.
+/// The archived objects. There may be a hundred thousand, so each takes only a few dozen bytes:
+/// their names are uids.
 #[derive(Default)]
 pub(super) struct Archive(HashMap<String, HashMap<u128, Archived>>);
 
@@ -20,7 +23,7 @@ struct Archived {
 }
 
 impl Archive {
-    /// Puts an object on it as of this version; says whether it is one that can be put there.
+    /// Archives an object at this version; returns whether it can be archived.
     pub(super) fn put(&mut self, key: &Key, version: u128, until: Timestamp) -> bool {
         let (Some(number), Ok(version)) = (number(&key.name), u64::try_from(version)) else {
             return false;
@@ -39,13 +42,13 @@ impl Archive {
         true
     }
 
-    /// As of which version an object is on it.
+    /// The version of an archived object.
     pub(super) fn version(&self, key: &Key) -> Option<u128> {
         let put = self.0.get(&key.namespace)?.get(&number(&key.name)?)?;
         Some(put.version.into())
     }
 
-    /// Takes an object off it; says whether it was there.
+    /// Removes an object; returns whether it was archived.
     pub(super) fn remove(&mut self, key: &Key) -> bool {
         let in_it = self.0.get_mut(&key.namespace);
         in_it
@@ -53,7 +56,7 @@ impl Archive {
             .is_some_and(|(in_it, number)| in_it.remove(&number).is_some())
     }
 
-    /// Takes over what another one says of a namespace, or of all.
+    /// Replaces the content for one namespace, or for all, with that of another archive.
     pub(super) fn replace(&mut self, scope: Option<&str>, mut by: Self) {
         match scope {
             None => *self = by,
@@ -65,7 +68,7 @@ impl Archive {
         }
     }
 
-    /// The objects whose time is over.
+    /// The objects whose retention is over.
     pub(super) fn due(&self, now: Timestamp) -> Vec<Key> {
         let mut keys = Vec::new();
         for (namespace, in_it) in &self.0 {
@@ -75,14 +78,15 @@ impl Archive {
         keys
     }
 
-    /// How many there are.
+    /// How many objects are archived.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.0.values().map(HashMap::len).sum()
     }
 }
 
-/// The number that a uid is; `None` for a name that the API server would not write as a uid.
+/// The number that a uid encodes; `None` for a name that the API server would not generate as a
+/// uid.
 fn number(uid: &str) -> Option<u128> {
     let parts: Vec<&str> = uid.split('-').collect();
     let is_one = parts.iter().map(|part| part.len()).eq([8, 4, 4, 4, 12]);

@@ -1,4 +1,5 @@
-//! Tests: the cache forgets what history says, never takes it for gone, and brings it back when somebody has to look at it.
+//! Tests: the cache archives history, never takes it for deleted, and brings it back when somebody
+//! has to look at it.
 
 use super::tests::{key, object, seen, tell, wrote};
 use super::*;

@@ -1,4 +1,4 @@
-//! What a cache knows, and what it keeps in mind to tell late news from new ones.
+//! The content of a cache, and what it needs to tell outdated reports from new ones.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,24 +9,24 @@ use super::archive::{Archive, IsHistory};
 use crate::cluster::index::{Index, Marks};
 use crate::cluster::key::{Key, version};
 
-/// The objects; and, each for as long as it is needed, what tells late news from new ones.
+/// The objects, and for as long as needed, what tells outdated reports from new ones.
 pub(super) struct Known<K> {
     pub(super) objects: HashMap<Arc<Key>, Arc<K>>,
     pub(super) index: Index<K>,
-    /// What is to count as history; nothing does by default.
+    /// Decides what is history; nothing is by default.
     pub(super) is_history: IsHistory<K>,
     pub(super) archive: Archive,
-    /// The uids of objects that we deleted and whose end the watch has not told yet.
+    /// The uids of objects that we deleted and that the watch has not reported as deleted yet.
     deleted: HashMap<Key, String>,
-    /// How many listings are under way.
+    /// How many listings are in progress.
     listings: usize,
-    /// What was answered since a listing began: it need not be in that list.
+    /// The objects that responses contained since a listing began; the list may lack them.
     answered: HashSet<Key>,
-    /// The objects about which calls of ours are under way.
+    /// The objects with calls of ours in progress.
     asked: HashMap<Key, Asked>,
 }
 
-/// What a listing has told so far.
+/// What a listing has returned so far.
 pub(in crate::cluster) struct Listing<K> {
     objects: HashMap<Key, Arc<K>>,
     archive: Archive,
@@ -45,7 +45,7 @@ impl<K> Default for Listing<K> {
 }
 
 impl<K: Resource> Known<K> {
-    /// Takes an object into a listing.
+    /// Adds an object to a listing.
     pub(super) fn list(&self, listing: &mut Listing<K>, object: K) {
         let (key, version) = (Key::of(&object), version(&object));
         listing.listed_at = listing.listed_at.max(version);
@@ -56,13 +56,13 @@ impl<K: Resource> Known<K> {
     }
 }
 
-/// What came in about an object since the first of the calls about it began.
+/// What arrived about an object since the first of its calls in progress began.
 #[derive(Default)]
 struct Asked {
     calls: usize,
-    /// Whether anything did.
+    /// Whether anything arrived.
     news: bool,
-    /// The last version at which one of its name is known to have ended.
+    /// The last version at which an object of this name is known to have been deleted.
     ended: Option<u128>,
 }
 
@@ -80,7 +80,7 @@ impl<K: Resource> Known<K> {
         }
     }
 
-    /// Forgets what an object says if it has become history; says whether it has.
+    /// Archives an object that has become history; returns whether it has.
     pub(super) fn archive(&mut self, key: &Key) -> bool {
         let Some(object) = self.objects.get(key).cloned() else {
             return false;
@@ -94,13 +94,13 @@ impl<K: Resource> Known<K> {
         is_archived
     }
 
-    /// Whether this very object is known, as whatever version.
+    /// Whether this object is known, in any version.
     pub(super) fn has(&self, key: &Key, object: &K) -> bool {
         let known = self.objects.get(key);
         known.is_some_and(|known| known.meta().uid == object.meta().uid)
     }
 
-    /// Takes an object in unless a newer one is known; says whether it was news.
+    /// Takes in an object unless a newer version is known; returns whether it was news.
     pub(super) fn take(&mut self, key: Key, object: Arc<K>) -> bool {
         let ended = self
             .deleted
@@ -114,7 +114,7 @@ impl<K: Resource> Known<K> {
         self.put(key, object)
     }
 
-    /// Takes an object in, whatever is known; says whether it was news.
+    /// Takes in an object, whatever is known; returns whether it was news.
     fn put(&mut self, key: Key, object: Arc<K>) -> bool {
         self.deleted.remove(&key);
         self.note(&key, None);
@@ -123,7 +123,7 @@ impl<K: Resource> Known<K> {
         if let Some(until) = (self.is_history)(&object)
             && self.archive.put(&key, version(object.as_ref()), until)
         {
-            // What has just become history may have to be said somewhere.
+            // Subscribers may have to report that it has just become history.
             return before.is_some();
         }
         let is_news = was_history
@@ -149,7 +149,7 @@ impl<K: Resource> Known<K> {
         Some(object)
     }
 
-    /// Takes in that an object has ended, as the watch has told it; returns what was known of it.
+    /// Takes in that the watch reports an object as deleted; returns its last known state.
     pub(super) fn end(&mut self, object: &impl Resource) -> Option<Arc<K>> {
         let key = Key::of(object);
         let uid = object.meta().uid.as_deref().unwrap_or_default();
@@ -169,7 +169,8 @@ impl<K: Resource> Known<K> {
         if is_over { self.remove(&key) } else { None }
     }
 
-    /// Takes in that we deleted the object of this uid; returns what was known of it. If nothing was, its end has been told.
+    /// Takes in that we deleted the object with this uid; returns its last known state. If there
+    /// was none, the watch has already reported the deletion.
     pub(super) fn forget(&mut self, key: &Key, uid: &str) -> Option<Arc<K>> {
         self.objects
             .get(key)
@@ -191,10 +192,10 @@ impl<K: Resource> Known<K> {
         }
     }
 
-    /// Takes in what a call was answered; says whether it was news.
+    /// Takes in the response to a call; returns whether it was news.
     ///
-    /// If nothing else came in since it began, the answer is the truth, whatever is known: resource versions go back when etcd is
-    /// restored. Else the newer one counts.
+    /// If nothing else arrived since the call began, the response is the truth, whatever is known:
+    /// resource versions go back when etcd is restored. Otherwise the newer version wins.
     pub(super) fn answer(&mut self, key: Key, object: Arc<K>) -> bool {
         let asked = self.asked.get(&key);
         let ended = asked.and_then(|asked| asked.ended);
@@ -212,7 +213,7 @@ impl<K: Resource> Known<K> {
         }
     }
 
-    /// Takes in that a call was answered with there being no such object; returns what was known of it.
+    /// Takes in the response that an object does not exist; returns its last known state.
     pub(super) fn miss(&mut self, key: &Key) -> Option<Arc<K>> {
         self.asked.get(key).filter(|asked| !asked.news)?;
         self.archive.remove(key);
@@ -227,14 +228,16 @@ impl<K: Resource> Known<K> {
         }
     }
 
-    /// A listing begins, `again` if the one before came to nothing: what was answered until now is older than its list.
+    /// A listing begins, `again` if the previous one failed: all responses until now are older than
+    /// its list.
     pub(super) fn begin_listing(&mut self, scope: Option<&str>, again: bool) {
         self.listings += usize::from(!again);
         self.answered.retain(|key| !in_scope(scope, key));
         self.deleted.retain(|key, _| !in_scope(scope, key));
     }
 
-    /// Takes in all that is there; returns what is news, and what is gone as it was last.
+    /// Takes in a complete list; returns the objects that are news, and the last known state of
+    /// those that are gone.
     pub(super) fn end_listing(&mut self, scope: Option<&str>, listing: Listing<K>) -> Vec<Arc<K>> {
         let Listing {
             objects: listing,
@@ -267,7 +270,8 @@ impl<K: Resource> Known<K> {
             self.archive.remove(key);
         }
         for (key, object) in listing {
-            // The list is the truth, whatever is known, but for what was answered or deleted while it was made.
+            // The list is the truth, whatever is known, except for objects that we wrote or deleted
+            // while it was made.
             let disputed = self.answered.contains(&key) || self.deleted.contains_key(&key);
             let is_news = if disputed {
                 self.take(key, object.clone())
@@ -283,7 +287,7 @@ impl<K: Resource> Known<K> {
         news
     }
 
-    /// Whether nothing is kept in mind but the objects.
+    /// Whether nothing but the objects is stored.
     #[cfg(test)]
     pub(super) fn is_at_rest(&self) -> bool {
         self.deleted.is_empty() && self.answered.is_empty() && self.asked.is_empty()

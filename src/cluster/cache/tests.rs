@@ -1,4 +1,4 @@
-//! What is known after watches, lists and our own writes, in each order.
+//! The content of the cache after watches, lists and our own writes, in each order.
 
 use super::*;
 use crate::cluster::index::{Marked, marked};
@@ -39,7 +39,7 @@ fn having(cache: &Cache<ConfigMap>, color: &str) -> Vec<String> {
     names
 }
 
-/// As if we had written it, and been answered at once.
+/// Acts as if we had written it and had the response at once.
 pub(super) fn wrote(cache: &Cache<ConfigMap>, object: ConfigMap) {
     cache.begin_call(Key::of(&object)).found(object);
 }
@@ -48,7 +48,7 @@ pub(super) fn key(name: &str) -> Key {
     Key::new("ns", name)
 }
 
-/// As a watch does.
+/// Acts like a watch.
 pub(super) fn tell(feed: &mut Feed<ConfigMap>, event: Event<ConfigMap>) {
     let told = match event {
         Event::Init => Event::Init,
@@ -173,7 +173,11 @@ fn objects_are_found_by_their_marks_as_long_as_they_are_there_and_have_them() {
     assert_eq!(having(&cache, "blue"), ["a"], "somebody deleted it");
     tell(&mut feed, Event::Init);
     tell(&mut feed, Event::InitDone);
-    assert_eq!(having(&cache, "blue"), [""; 0], "it is in the list no more");
+    assert_eq!(
+        having(&cache, "blue"),
+        [""; 0],
+        "it is no longer in the list"
+    );
     assert!(cache.write().index.is_empty(), "nothing is left behind");
 }
 
@@ -240,7 +244,7 @@ fn a_late_answer_brings_nothing_back_that_has_ended() {
     tell(&mut feed, Event::Init);
     tell(&mut feed, Event::InitDone);
     changing.changed(object("c", "u3", 8));
-    assert_eq!(seen(&cache, "c"), None, "it was in the list no more");
+    assert_eq!(seen(&cache, "c"), None, "it was no longer in the list");
     assert_eq!(
         *told.lock().expect("fine"),
         ["a@1", "a@1", "b@4", "b@4", "c@7", "c@7"]
@@ -276,7 +280,7 @@ fn an_answer_that_was_overtaken_by_something_newer_does_not_count() {
 }
 
 #[test]
-fn what_a_read_does_not_find_is_known_no_more() {
+fn what_a_read_does_not_find_is_no_longer_known() {
     let (cache, mut feed, told) = synced();
     tell(&mut feed, Event::Apply(object("a", "u1", 1)));
     cache.begin_call(key("a")).missed();
@@ -309,7 +313,7 @@ fn nothing_is_kept_in_mind_longer_than_it_is_needed() {
     cache.forget(&key("d"), "u4");
     assert!(!cache.write().is_at_rest());
     tell(&mut feed, Event::Init);
-    assert!(cache.write().is_at_rest(), "the list is made anew");
+    assert!(cache.write().is_at_rest(), "the list is made again");
     wrote(&cache, object("c", "u3", 7));
     tell(&mut feed, Event::InitDone);
     assert!(cache.write().is_at_rest(), "the list is complete");
@@ -378,7 +382,7 @@ fn what_the_api_server_says_counts_also_if_its_versions_have_gone_back() {
 }
 
 #[test]
-fn a_watch_that_tells_of_something_older_than_before_has_to_be_begun_anew() {
+fn a_watch_that_tells_of_something_older_than_before_has_to_begin_again() {
     let (_, mut feed, _) = synced();
     tell(&mut feed, Event::Apply(object("a", "u1", 7)));
     tell(&mut feed, Event::Apply(object("b", "u2", 9)));
@@ -398,7 +402,8 @@ fn a_watch_that_tells_of_something_older_than_before_has_to_be_begun_anew() {
     assert!(feed.went_back());
 }
 
-/// Else who writes something that no client can read into an object would have it believed to be as it was.
+/// Otherwise a person who writes something undecodable into an object would freeze its last known
+/// state.
 #[test]
 fn what_cannot_be_decoded_is_not_believed_to_be_as_it_was() {
     let odd = |version: &str| {

@@ -1,4 +1,5 @@
-//! How a person gets into the cluster: the kubeconfig, context and namespace that kubectl would use, too.
+//! A person's access to the cluster: through the kubeconfig, context and namespace that kubectl
+//! would use, too.
 
 use std::env;
 use std::ffi::OsStr;
@@ -13,27 +14,27 @@ use super::{Person, TIMEOUT};
 use crate::cluster::connect::{self, ConnectError};
 use crate::cluster::kubeconfig::{self, KubeconfigProblem, Overrides, UnusableKubeconfig};
 
-/// By what name the API server's logs know this program.
+/// This program's name in the API server's logs.
 const USER_AGENT: &str = concat!("kubectl-keyloan/", env!("CARGO_PKG_VERSION"));
 
-/// What a person says about where to go; each has kubectl's default.
+/// A person's choice of cluster; each field has kubectl's default.
 #[derive(Clone, Default)]
 pub struct PersonAccess {
     /// The kubeconfig file.
     pub kubeconfig: Option<PathBuf>,
     /// The namespace.
     pub namespace: Option<String>,
-    /// For how long one call is waited for; `None`: as long as usual.
+    /// The timeout of one call; `None` for the default.
     pub request_timeout: Option<Duration>,
-    /// What is said instead of the kubeconfig.
+    /// The flags that override the kubeconfig.
     pub overrides: Overrides,
 }
 
 impl Person {
-    /// Makes a client for a person; nothing is asked of the API server yet.
+    /// Creates a client for a person, without calling the API server yet.
     pub async fn connect(access: &PersonAccess) -> Result<Self, ConnectError> {
         let mut config = config(access)?;
-        // Whoever waits reads at once why it is turned away.
+        // A person who waits wants to see a refusal at once.
         config.default_retry = false;
         let namespace = access.namespace.clone();
         Ok(Self {
@@ -61,7 +62,7 @@ fn config(access: &PersonAccess) -> Result<Config, ConnectError> {
                 error => failed(error, &files),
             })?;
             if access.kubeconfig.is_none() && said.context.is_none() {
-                // As kube does it where nothing is said.
+                // As kube does without overrides.
                 config.apply_debug_overrides();
             }
             Ok(config)
@@ -74,7 +75,7 @@ fn config(access: &PersonAccess) -> Result<Config, ConnectError> {
     }
 }
 
-/// The kubeconfigs to read. Whoever asks for a context means one of a kubeconfig.
+/// The kubeconfigs to read. A context always belongs to a kubeconfig.
 fn files(
     access: &PersonAccess,
     set: Option<&OsStr>,
@@ -186,6 +187,6 @@ mod tests {
             ..PersonAccess::default()
         };
         let told = config(&access).unwrap_err().to_string();
-        assert!(told.contains("idle: no context is current"), "{told}");
+        assert!(told.contains("idle: no current context is set"), "{told}");
     }
 }

@@ -1,4 +1,5 @@
-//! A person's own client certificate: until when it is valid, which the API server does not say when it refuses one.
+//! A person's client certificate: when it expires. The API server does not say that when it refuses
+//! one.
 
 use std::fs;
 
@@ -11,14 +12,15 @@ use rustls::pki_types::pem::PemObject as _;
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
-/// A client certificate of a kubeconfig.
+/// A client certificate in a kubeconfig.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OwnCertificate {
     until: Timestamp,
 }
 
 impl OwnCertificate {
-    /// The one that somebody signs in with, if any and if it can be read: what cannot, the client complains about.
+    /// The certificate that a person signs in with, if there is one that can be read. The client
+    /// reports an unreadable one.
     pub(super) fn of(who: &AuthInfo) -> Option<Self> {
         let pem = match (&who.client_certificate_data, &who.client_certificate) {
             (Some(data), _) => STANDARD.decode(data.trim()).ok()?,
@@ -37,10 +39,10 @@ impl OwnCertificate {
         Some(Self { until })
     }
 
-    /// What somebody whom the API server does not know has to hear of it.
+    /// What a person needs to know about it when the API server does not recognize them.
     pub(super) fn told(self) -> String {
         format!(
-            "the client certificate of your kubeconfig is valid until {}",
+            "the client certificate in your kubeconfig is valid until {}",
             self.until
         )
     }
@@ -50,7 +52,7 @@ impl OwnCertificate {
 mod tests {
     use super::*;
 
-    /// Made by `openssl req -x509 -newkey ed25519 -nodes -subj /CN=alice -days 1`.
+    /// Created with `openssl req -x509 -newkey ed25519 -nodes -subj /CN=alice -days 1`.
     const PEM: &str = include_str!("certificate_of_alice.pem");
 
     #[test]

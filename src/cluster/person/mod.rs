@@ -1,6 +1,7 @@
-//! The cluster as one person sees it: through their own kubeconfig, with their own rights and nobody else's.
+//! The cluster as one person sees it: with their own kubeconfig and their own rights.
 //!
-//! What the operator needs (caches, back-off, metrics) is of no use to a command that makes a few calls and ends.
+//! A command that makes a few calls and ends does not need the operator's caches, back-off and
+//! metrics.
 
 mod access;
 mod certificate;
@@ -24,24 +25,24 @@ pub use access::PersonAccess;
 pub use objects::{Change, Link, Scope};
 pub use refused::{CallError, Refused};
 
-/// No call takes longer, unless the person says so.
+/// The default timeout of a call.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One person's way into the cluster.
+/// One person's access to the cluster.
 #[derive(Clone)]
 pub struct Person {
     client: Client,
     namespace: String,
-    /// No call takes longer.
+    /// The timeout of a call.
     timeout: Duration,
-    /// What the person signs in with, if it is a certificate.
+    /// The client certificate that the person signs in with, if any.
     certificate: Option<OwnCertificate>,
 }
 
-/// What the API server says of itself.
+/// What the API server says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerVersion {
-    /// Of Kubernetes, such as `v1.37.2`.
+    /// The version of Kubernetes, such as `v1.37.2`.
     pub kubernetes: String,
     /// Whether Keyloan's kinds are installed.
     pub keyloan: bool,
@@ -53,7 +54,8 @@ impl Person {
         &self.namespace
     }
 
-    /// Who the API server takes this person for, without the groups of the system (`system:...`), which say nothing of a person.
+    /// Who this person is to the API server, without the system's groups (`system:...`), which say
+    /// nothing about a person.
     pub async fn identity(&self) -> Result<Identity, CallError> {
         let api: Api<SelfSubjectReview> = Api::all(self.client.clone());
         let (parameters, review) = (PostParams::default(), SelfSubjectReview::default());
@@ -68,7 +70,7 @@ impl Person {
         })
     }
 
-    /// Whether this person holds a verb on one object.
+    /// Whether this person may use a verb on one object.
     pub async fn may<K: Namespaced>(
         &self,
         verb: &str,
@@ -97,15 +99,15 @@ impl Person {
         Ok(answer.status.is_some_and(|s| s.allowed))
     }
 
-    /// What runs there.
+    /// The versions of Kubernetes and Keyloan.
     pub async fn server_version(&self) -> Result<ServerVersion, CallError> {
         let call = self.client.apiserver_version();
         let info = self
-            .bounded("ask", "the API server's version", call)
+            .bounded("read", "the API server's version", call)
             .await?;
         let group_version = format!("{GROUP}/{VERSION}");
         let call = self.client.list_api_group_resources(&group_version);
-        let keyloan = match self.bounded("ask", "for Keyloan's kinds", call).await {
+        let keyloan = match self.bounded("look up", "Keyloan's kinds", call).await {
             Ok(_) => true,
             Err(error) if is_unknown(&error.refused) => false,
             Err(error) => return Err(error),
@@ -148,8 +150,9 @@ impl Person {
     }
 }
 
-/// The groups that an identity names, as the admission policy counts them. Of more than an identity holds none is sent: then the
-/// policy's refusal says what is wrong, and not the schema's.
+/// The groups of an identity, as the admission policy counts them. If there are more than an
+/// identity may hold, none is sent: then the policy's message explains the problem, instead of the
+/// schema's.
 fn named(groups: Vec<String>) -> Vec<PrincipalName> {
     let own = groups.into_iter().filter(|group| {
         let length = group.chars().count();
@@ -162,12 +165,12 @@ fn named(groups: Vec<String>) -> Vec<PrincipalName> {
     own
 }
 
-/// Whether the API server answers that there is no such thing; any other trouble says nothing about that.
+/// Whether the API server reports that there is no such thing; other errors say nothing about that.
 fn is_unknown(refused: &Refused) -> bool {
     matches!(refused, Refused::NotFound | Refused::NotInstalled)
 }
 
-/// How an object is called in messages: `AccessGrant team-a/alice-db`.
+/// The name of an object in messages: `AccessGrant team-a/alice-db`.
 fn called<K: Resource<DynamicType = ()>>(namespace: &str, name: &str) -> String {
     format!("{} {namespace}/{name}", K::kind(&()))
 }

@@ -12,49 +12,49 @@ use serde_json::json;
 use super::{CallError, Person, Refused, called};
 use crate::cluster::{Namespaced, streams};
 
-/// Under this name the API server keeps who set a field.
+/// The API server records this name for the fields that a call sets.
 const FIELD_MANAGER: &str = "kubectl-keyloan";
 
-/// Where to look.
+/// The namespaces to look in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// In one namespace.
+    /// One namespace.
     Namespace(String),
-    /// In all of them.
+    /// All namespaces.
     All,
 }
 
-/// Something that happened to the objects of a watch.
+/// A change of the watched objects.
 #[derive(Clone, Debug)]
 pub enum Change<K> {
-    /// It is there, or has changed.
+    /// The object exists, or has changed.
     Seen(K),
-    /// It is gone.
+    /// The object is gone.
     Gone(K),
-    /// All that is there has been told.
+    /// All existing objects have been reported.
     AllSeen,
 }
 
-/// What a link's Secret holds.
+/// The content of a link's Secret.
 #[derive(Debug)]
 pub struct Link {
-    /// The share link; its URL carries the key.
+    /// The link. Its URL contains the key.
     pub url: SecretString,
-    /// Which link of the loan it is, from 1.
+    /// The link's number within the loan, from 1.
     pub sequence: u32,
-    /// How to use what was lent.
+    /// How to use the lent item.
     pub access_details: Option<String>,
 }
 
 impl Person {
-    /// One object.
+    /// Reads one object.
     pub async fn get<K: Namespaced>(&self, namespace: &str, name: &str) -> Result<K, CallError> {
         let api = self.api::<K>(namespace);
         self.bounded("read", called::<K>(namespace, name), api.get(name))
             .await
     }
 
-    /// One object as it is stored, fields that this version does not know included.
+    /// Reads one object as stored, including fields that this version does not know.
     pub async fn get_as_stored<K: Namespaced>(
         &self,
         namespace: &str,
@@ -67,7 +67,7 @@ impl Person {
             .await
     }
 
-    /// The objects of a scope that a field selector (none, if empty) chooses.
+    /// Lists the objects in a scope that a field selector matches (all, if it is empty).
     pub async fn list<K: Namespaced>(
         &self,
         scope: &Scope,
@@ -79,7 +79,8 @@ impl Person {
         Ok(listed.await?.items)
     }
 
-    /// The same, and every change from then on. It ends only by an error that does not pass by itself.
+    /// Lists the same objects and then watches them. The stream ends only with an error that does
+    /// not pass by itself.
     pub fn watch<K: Namespaced>(
         &self,
         scope: &Scope,
@@ -102,7 +103,7 @@ impl Person {
         })
     }
 
-    /// Reads the link from the Secret of this name, which only the borrower may read.
+    /// Reads the link from the Secret with this name, which only the borrower may read.
     pub async fn link(&self, namespace: &str, secret: &str) -> Result<Link, CallError> {
         let api = self.api::<Secret>(namespace);
         let object = called::<Secret>(namespace, secret);
@@ -117,7 +118,7 @@ impl Person {
         let unreadable = || CallError {
             verb: "read",
             object: object.clone(),
-            refused: Refused::Unavailable("it holds no link".into()),
+            refused: Refused::Unavailable("it contains no link".into()),
         };
         Ok(Link {
             url: text("url").ok_or_else(unreadable)?.into(),
@@ -126,7 +127,8 @@ impl Person {
         })
     }
 
-    /// Creates an object, by its name or by one that the API server makes up from `generateName`.
+    /// Creates an object, with its name or with one that the API server generates from
+    /// `generateName`.
     pub async fn create<K: Namespaced>(&self, namespace: &str, object: &K) -> Result<K, CallError> {
         let parameters = PostParams {
             field_manager: Some(FIELD_MANAGER.into()),
@@ -140,7 +142,7 @@ impl Person {
             .await
     }
 
-    /// Sets an annotation on the object of this uid, and on no later one of its name.
+    /// Sets an annotation on the object with this uid, but not on a later one with the same name.
     pub async fn annotate<K: Namespaced>(
         &self,
         (namespace, name, uid): (&str, &str, &str),
@@ -167,7 +169,7 @@ impl Person {
     }
 }
 
-/// What is no use to try again. Everything else passes, or the caller's patience ends.
+/// Errors that a retry cannot fix. All others pass, or the caller's timeout ends the wait.
 fn lasting(error: watcher::Error, object: &str) -> Option<CallError> {
     let (watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error)) =
         error

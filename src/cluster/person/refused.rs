@@ -1,4 +1,4 @@
-//! Why a person's call came to nothing, sorted by what the person can do about it.
+//! Why a person's call failed, classified by what the person can do about it.
 
 use kube::client::AuthError;
 use kube::core::Status;
@@ -6,48 +6,48 @@ use rustls::CertificateError;
 
 use crate::cluster::errors::{ErrorClass, sign_in_failed};
 
-/// A call that a person made in vain. The plugin says it in words, with what to do next.
+/// A person's call that failed. The plugin turns it into a message with the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallError {
-    /// What was tried.
+    /// The verb.
     pub verb: &'static str,
-    /// With what: kind, namespace and name.
+    /// The kind, namespace and name of the object.
     pub object: String,
-    /// What came of it.
+    /// What went wrong.
     pub refused: Refused,
 }
 
-/// What came of a call in vain.
+/// What went wrong in a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// There is no such object.
+    /// The object does not exist.
     NotFound,
-    /// There is no such namespace.
+    /// The namespace does not exist.
     NoNamespace(String),
     /// The API server does not know the kind: Keyloan is not installed.
     NotInstalled,
-    /// There is one of this name already.
+    /// An object with this name already exists.
     AlreadyExists,
-    /// It is another version, or another object, than was thought.
+    /// The object has another version or identity than expected.
     Conflict,
-    /// The API server does not know who this is.
+    /// The API server does not recognize the person.
     NotSignedIn(String),
-    /// The person lacks the right; the API server's words.
+    /// The person lacks the right; with the API server's message.
     NoRight(String),
-    /// An admission policy refuses; its own words.
+    /// An admission policy refuses; with its message.
     Policy(String),
-    /// The object breaks rules of its kind; one sentence for each.
+    /// The object breaks rules of its kind; with one sentence for each.
     Invalid(Vec<String>),
-    /// No answer in time.
+    /// No response in time.
     Timeout,
-    /// The API server's certificate is not one to trust; why.
+    /// The API server's certificate is not trusted; with the reason.
     Untrusted(String),
-    /// No answer, or none that is understood.
+    /// No response, or none that can be parsed.
     Unavailable(String),
 }
 
 impl Refused {
-    /// Sorts an error of the client.
+    /// Classifies an error of the client.
     pub(super) fn of(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::by(*status),
@@ -58,7 +58,8 @@ impl Refused {
         }
     }
 
-    /// Sorts an error below HTTP, where signing in may fail, too: some credentials are fetched with the first call.
+    /// Classifies an error below HTTP. Signing in may fail there, too: some credentials are fetched
+    /// with the first call.
     fn unanswered(error: &(dyn std::error::Error + 'static)) -> Self {
         let mut causes = std::iter::successors(Some(error), |error| error.source());
         let signed_in = causes
@@ -71,7 +72,7 @@ impl Refused {
         distrusted.map_or_else(|| Self::Unavailable(innermost(error)), Self::Untrusted)
     }
 
-    /// Sorts an answer of the API server.
+    /// Classifies a response of the API server.
     pub(super) fn by(status: Status) -> Self {
         let kind = status.details.as_ref().map_or("", |d| d.kind.as_str());
         let message = status.message.clone();
@@ -101,7 +102,7 @@ impl Refused {
     }
 }
 
-/// With these words the API server introduces those of an admission policy.
+/// The API server puts these words before the message of an admission policy.
 const DENIED: &str = "denied request: ";
 
 fn words_of_policy(message: &str) -> String {
@@ -111,15 +112,16 @@ fn words_of_policy(message: &str) -> String {
     words.to_owned()
 }
 
-/// The API server joins all complaints into one line that repeats the object; its causes are what a person can read.
+/// The API server joins all violations into one line that repeats the object; its causes are
+/// readable.
 fn complaints(status: &Status) -> Vec<String> {
-    // One of these says only that there may be more to say.
+    // This cause says only that there may be more violations.
     let is_complaint =
         |message: &str| !message.starts_with("some validation rules were not checked");
     let causes = status.details.iter().flat_map(|d| &d.causes);
     let causes = causes.filter(|cause| is_complaint(&cause.message));
     let one = |field: &str, message: &str| {
-        // "Invalid value: <the object>: <what is wrong>"
+        // "Invalid value: <the object>: <the violation>"
         let words = message.strip_prefix("Invalid value: ").unwrap_or(message);
         match field {
             "" | "<nil>" | "spec" => words.to_owned(),
@@ -134,9 +136,9 @@ fn complaints(status: &Status) -> Vec<String> {
     found
 }
 
-/// Why a certificate of the API server is not trusted, if that is the error.
+/// Why the API server's certificate is not trusted, if that is the error.
 fn distrust(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    // An I/O error shows what it wraps to nobody who only asks for its source.
+    // An I/O error does not return the wrapped error as its source.
     let wrapped = error
         .downcast_ref::<std::io::Error>()
         .and_then(std::io::Error::get_ref);
@@ -152,19 +154,19 @@ fn distrust(error: &(dyn std::error::Error + 'static)) -> Option<String> {
             "it has expired".to_owned()
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "it is not valid yet: look at this machine's clock".to_owned()
+            "it is not valid yet: check this machine's clock".to_owned()
         }
         CertificateError::UnknownIssuer => {
-            "no certificate authority that the kubeconfig trusts has signed it".to_owned()
+            "it is not signed by a certificate authority that the kubeconfig trusts".to_owned()
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "it is for another name than the server's: pass --tls-server-name, or correct the server's address".to_owned()
+            "it was issued for a different server name: pass --tls-server-name, or correct the server's address".to_owned()
         }
         other => other.to_string(),
     })
 }
 
-/// What lies at the bottom says what happened; what is above it says only that something did.
+/// The innermost error says what happened; the outer ones only say that something did.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {

@@ -1,41 +1,44 @@
-//! What the policies have to know of the installation and of the cluster.
+//! What the policies need to know about the installation and the cluster.
 
 use super::policy::{list_literal, string_literal};
 
-/// What belongs to an installation.
+/// The settings of an installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Boundary {
-    /// Who runs the operator, and where it keeps links: one for each install in the cluster.
+    /// The operators and their links namespaces: one for each install in the cluster.
     pub operators: Vec<Operator>,
-    /// The usernames under which the cluster's own controllers delete: garbage collection and the
-    /// end of a namespace. Were they refused, namespaces would never end.
+    /// The usernames of the cluster's own controllers that delete objects: the garbage collector
+    /// and the namespace controller. If the policies refused them, deleted namespaces would never
+    /// disappear.
     pub deleters: Vec<String>,
-    /// A CEL expression over `request.userInfo` that yields the person's e-mail address, or a bare
-    /// name if there is an `email_domain`. What is neither counts as no address, and so does an empty
-    /// expression. One that reads a field which may be absent has to test that with `has()`.
+    /// A CEL expression over `request.userInfo` that returns the person's e-mail address, or a bare
+    /// name if there is an `email_domain`. Any other result counts as no address, and so does an
+    /// empty expression. An expression that reads a field which may be absent has to test that with
+    /// `has()`.
     pub email: String,
-    /// The domain of the addresses of those for whom the expression yields a bare name: `alice` is
-    /// then `alice@DOMAIN`. Without it, bare names are no addresses.
+    /// The domain for bare names that the expression returns: `alice` then means `alice@DOMAIN`.
+    /// Without a domain, bare names are no addresses.
     pub email_domain: Option<String>,
 }
 
-/// An operator, as the policies know it.
+/// An operator as the policies know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operator {
-    /// The username under which it runs, that of its ServiceAccount.
+    /// Its username: that of its ServiceAccount.
     pub username: String,
-    /// The one namespace in which it keeps links.
+    /// The one namespace in which it stores links.
     pub links_namespace: String,
 }
 
 impl Operator {
-    /// How the policies write that this operator keeps its links in this namespace: `NAMESPACE/USERNAME`.
+    /// The policies' entry for this operator and its links namespace: `NAMESPACE/USERNAME`.
     pub fn link_entry(&self) -> String {
         link_entry(&self.links_namespace, &self.username)
     }
 }
 
-/// How the policies write that an operator keeps its links in a namespace. A namespace has no slash in its name.
+/// The policies' entry for an operator and its links namespace. The name of a namespace contains no
+/// slash.
 pub fn link_entry(links_namespace: &str, username: &str) -> String {
     format!("{links_namespace}/{username}")
 }
@@ -49,7 +52,7 @@ impl Default for Operator {
     }
 }
 
-/// Of whom the username as a whole is an address, unless it is that of a cloud's service account, such as
+/// Returns the username as the address, unless it is that of a cloud service account, such as
 /// `builder@project.iam.gserviceaccount.com`: nobody reads mail there.
 const USERNAME_OF_A_PERSON: &str = "request.userInfo.username.lowerAscii().matches('@.*serviceaccount') ? '' : request.userInfo.username";
 
@@ -60,7 +63,8 @@ impl Default for Boundary {
             deleters: vec![
                 "system:serviceaccount:kube-system:generic-garbage-collector".into(),
                 "system:serviceaccount:kube-system:namespace-controller".into(),
-                // Both of them, where the controller manager runs without --use-service-account-credentials.
+                // The username of both, if the controller manager runs without
+                // --use-service-account-credentials.
                 "system:kube-controller-manager".into(),
             ],
             email: USERNAME_OF_A_PERSON.into(),
@@ -69,11 +73,12 @@ impl Default for Boundary {
     }
 }
 
-/// The variables of the policies that hold usernames which belong to an installation, as a list of plain texts.
+/// The policies' variables with usernames of an installation, as lists of plain texts.
 pub const USERNAME_VARIABLES: [&str; 3] = ["operators", "deleters", LINKS_VARIABLE];
-/// The one of them that says where each operator keeps its links: see [`link_entry`].
+/// The one of them with the operators' links namespaces: see [`link_entry`].
 pub const LINKS_VARIABLE: &str = "links";
-/// The variables of the policies that hold an expression which belongs to an installation. Nothing else differs between two.
+/// The policies' variables with CEL expressions of an installation. Nothing else differs between
+/// installations.
 pub const EMAIL_VARIABLES: [&str; 2] = ["email", "emailDomain"];
 
 impl Boundary {

@@ -1,4 +1,4 @@
-//! What only the operator may write, who may point an integration at a token, and what no object may hold.
+//! Guards status, records, tokens and metadata: who may write them, and what they may contain.
 
 use super::{
     boundary::Boundary,
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::api::SECRET_LABEL;
 
-/// Only the operator writes status: it is what people and programs take as its word.
+/// Only the operator writes status, because people and programs trust it as the operator's word.
 pub fn status(boundary: &Boundary) -> Policy {
     Policy {
         name: "keyloan-status",
@@ -21,15 +21,17 @@ pub fn status(boundary: &Boundary) -> Policy {
         variables: vec![boundary.operators_variable()],
         rules: vec![Rule {
             expression: "request.userInfo.username in variables.operators".into(),
-            message: "keyloan-status: only Keyloan's operator writes status; change the spec, or \
-                      decide with an AccessDecision, and the status will follow"
-                .into(),
+            message:
+                "keyloan-status: only Keyloan's operator can write status; change the spec or \
+                      create an AccessDecision, and the operator updates the status"
+                    .into(),
             message_expression: None,
         }],
     }
 }
 
-/// Only the operator writes records; and nobody else deletes what happened, nor has the garbage collector do it.
+/// Only the operator writes records. Nobody else deletes them, directly or through the garbage
+/// collector.
 pub fn records(boundary: &Boundary) -> Vec<Policy> {
     let who = || vec![boundary.operators_variable(), boundary.deleters_variable()];
     let mut writing = who();
@@ -44,19 +46,19 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
             rules: vec![
                 no_new_finalizers(),
                 no_new_owners(
-                    "keyloan-records: nothing may own a record, because it outlives what it is \
-                     about: leave metadata.ownerReferences out",
+                    "keyloan-records: a record cannot have owners, because it outlives the request that \
+                     it describes: leave metadata.ownerReferences out",
                 ),
                 Rule {
-                    // Who migrates or re-encrypts what is stored writes each object as it is. Garbage collection takes its own
-                    // finalizer off, and owners that are gone.
+                    // Tools that migrate or re-encrypt stored objects write each object unchanged.
+                    // The garbage collector removes its own finalizer, and owners that are gone.
                     expression: "request.userInfo.username in variables.operators\n\
                                  || (request.operation == 'UPDATE' && object.spec == oldObject.spec\n\
                                  && (variables.sameMetadata || variables.isFreed\n\
                                  || request.userInfo.username in variables.deleters))"
                         .into(),
-                    message: "keyloan-records: only Keyloan's operator writes records; make an \
-                              AccessGrant to ask for an item, or an AccessDecision to decide"
+                    message: "keyloan-records: only Keyloan's operator can write records; create an \
+                              AccessGrant to request an item, or an AccessDecision to decide"
                         .into(),
                     message_expression: None,
                 },
@@ -72,8 +74,8 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
                 expression: "request.userInfo.username in variables.operators\n\
                              || request.userInfo.username in variables.deleters"
                     .into(),
-                message: "keyloan-records: decisions and records stay until Keyloan's operator \
-                          deletes them; an approval cannot be taken back, but an AccessDecision \
+                message: "keyloan-records: only Keyloan's operator can delete decisions and records; \
+                          you cannot withdraw an approval, but an AccessDecision \
                           with decision: Revoke ends the whole request or loan"
                     .into(),
                 message_expression: None,
@@ -82,17 +84,17 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
     ]
 }
 
-/// Every object has to stay readable: one that is not would hide the whole list that it is in from
-/// the operator. All times are the API server's own or bounded by the schemas, but for these: whoever
-/// writes an object may claim any time in its `managedFields`, even one that no client can hold.
+/// Every object has to stay readable: an unreadable one would hide the whole list that contains it
+/// from the operator. The API server sets all other times, or the schemas bound them, but a client
+/// may claim any time in an object's `managedFields`, even one that no client can parse.
 pub fn metadata() -> Vec<Policy> {
     let rule = || Rule {
         expression:
             "!has(object.metadata.managedFields) || object.metadata.managedFields.all(entry,\n\
                      !has(entry.time) || string(entry.time).matches('^2[0-9]{3}-'))"
                 .into(),
-        message: "keyloan-metadata: the times in metadata.managedFields must be of this \
-                  millennium; leave metadata.managedFields to the API server"
+        message: "keyloan-metadata: the times in metadata.managedFields must be in the years \
+                  2000 to 2999; leave metadata.managedFields to the API server"
             .into(),
         message_expression: None,
     };
@@ -122,7 +124,7 @@ pub fn metadata() -> Vec<Policy> {
     ]
 }
 
-/// Who points an integration at a token must be allowed to read that token anyway.
+/// A person who points an integration at a token must be allowed to read that token anyway.
 pub fn token() -> Policy {
     Policy {
         name: "keyloan-token",
@@ -141,13 +143,13 @@ pub fn token() -> Policy {
                          || authorizer.group('').resource('secrets').namespace(request.namespace)\
                          .name(variables.secret).check('get').allowed()"
                 .into(),
-            message: "keyloan-token: who creates or changes an integration must be allowed to get \
-                      the Secret with its token; ask for that right, or ask somebody who has it"
+            message: "keyloan-token: to create or change an integration, you must be allowed to get \
+                      the Secret with its token; ask for that right, or ask someone who has it"
                 .into(),
             message_expression: Some(
-                "'keyloan-token: who creates or changes an integration must be allowed to get the Secret '\n\
+                "'keyloan-token: to create or change an integration, you must be allowed to get the Secret '\n\
                  + 'with its token: ask for the right to get the Secret \"' + variables.secret\n\
-                 + '\" in the namespace \"' + request.namespace + '\", or ask somebody who has it'"
+                 + '\" in namespace \"' + request.namespace + '\", or ask someone who has it'"
                     .into(),
             ),
         }],

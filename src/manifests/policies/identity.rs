@@ -1,4 +1,4 @@
-//! Who made a grant or a decision: stamped into the object, and refused where it is false.
+//! The maker of a grant or a decision: stamped into the object, and refused if it is false.
 
 use serde_json::{Value, json};
 
@@ -10,15 +10,15 @@ use crate::api::{
     ADDRESS_TOLD, EMAIL_PATTERN, END_TOLD, GROUP, LONGEST_GROUP, MOST_GROUPS, VERSION,
 };
 
-/// Where an object says who made it.
+/// The field of an object that names its maker.
 struct Signature {
     policy: &'static str,
     resource: &'static [&'static str],
-    /// The member of the spec, an `api::Identity`.
+    /// The field of the spec, an `api::Identity`.
     field: &'static str,
 }
 
-/// The validating policies that refuse a false name.
+/// The validating policies that refuse a false identity.
 pub const IDENTITY_POLICIES: [&str; 2] = ["keyloan-grant-identity", "keyloan-decision-identity"];
 
 const GRANT: Signature = Signature {
@@ -33,44 +33,49 @@ const DECISION: Signature = Signature {
     field: "approver",
 };
 
-/// Refuse a grant or a decision that names anybody but the one who makes it, and deletion of a grant by others.
+/// Refuses grants and decisions that do not name their maker, and the deletion of a grant by
+/// others.
 pub fn validating(boundary: &Boundary) -> Vec<Policy> {
     let mut grant = signed_by_its_maker(&GRANT, boundary);
     grant.rules.push(Rule {
-        // Nor in a dry run: by this refusal the operator sees that the policy acts, also where its name has been stamped.
+        // Dry runs are refused as well: the operator learns from this refusal that the policy is
+        // enforced, even if its name has been stamped.
         expression: "!(request.userInfo.username in variables.operators)".into(),
-        message: "keyloan-identity: Keyloan's operator borrows nothing itself: ask under your own \
-                  name"
-            .into(),
+        message:
+            "keyloan-identity: Keyloan's operator cannot request items: make the request as the \
+                  person who needs the item"
+                .into(),
         message_expression: None,
     });
     grant.rules.push(Rule {
-        // Whoever has no mailbox of their own is a machine, however it signs in.
+        // A user without a mailbox is a machine, however it signs in.
         expression: "has(object.spec.notAfter)\n\
                      || (variables.emails.size() > 0 && !variables.isServiceAccount)"
             .into(),
         message: format!(
             "keyloan-identity: {END_TOLD} ServiceAccounts and of all others whose e-mail address \
-             this cluster does not know, because a tool may make the same request again at any \
-             time: set it to the time after which the request is void, such as \
-             2027-01-31T12:00:00Z. If you are a person, the values email and emailDomain of the \
-             chart keyloan-crds say how your address is found"
+             this cluster does not know, because a tool may repeat a request at any time: set it \
+             to the time after which the request is void, such as 2027-01-31T12:00:00Z. If you \
+             are a person, check the values email and emailDomain of the chart keyloan-crds, \
+             which determine your address"
         ),
         message_expression: None,
     });
     let mut decision = signed_by_its_maker(&DECISION, boundary);
     decision.rules.push(Rule {
         expression: "!(request.userInfo.username in variables.operators)".into(),
-        message: "keyloan-identity: Keyloan's operator decides nothing itself: a person has to \
-                  make this decision, under their own name"
-            .into(),
+        message:
+            "keyloan-identity: Keyloan's operator cannot decide on requests: a person must make \
+                  this decision as themselves"
+                .into(),
         message_expression: None,
     });
     decision.rules.push(Rule {
         expression: "!variables.isServiceAccount".into(),
-        message: "keyloan-identity: ServiceAccounts never decide: a person has to make this \
-                  decision, under their own name"
-            .into(),
+        message:
+            "keyloan-identity: ServiceAccounts cannot decide on requests: a person must make this \
+                  decision as themselves"
+                .into(),
         message_expression: None,
     });
     decision.rules.push(Rule {
@@ -79,14 +84,14 @@ pub fn validating(boundary: &Boundary) -> Vec<Policy> {
             may_revoke("object.spec.grant")
         ),
         message: "keyloan-identity: spec.mayRevoke claims the verb 'revoke' on this grant, which \
-                  you do not hold: leave it out, or ask for that right"
+                  you do not have: leave it out, or ask for that right"
             .into(),
         message_expression: None,
     });
     vec![grant, decision, deletion_of_grants(boundary)]
 }
 
-/// Write who makes a grant or a decision into it, whatever it says; and keep that when it is updated.
+/// Writes the maker into a grant or a decision, whatever it says, and preserves that in updates.
 pub fn mutating(boundary: &Boundary) -> Vec<Value> {
     [GRANT, DECISION]
         .iter()
@@ -114,13 +119,14 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
         conditions: vec![],
         variables,
         rules: vec![
-            // First, because the checks of so many groups would cost more than the API server allows.
+            // This rule comes first, because checking this many groups would exceed the API
+            // server's cost limit.
             Rule {
                 expression: format!("variables.groups.size() <= {MOST_GROUPS}"),
                 message: format!(
-                    "keyloan-identity: you are in more than {MOST_GROUPS} groups, which is more \
-                     than an identity holds: have your identity provider send only the groups \
-                     that this cluster uses"
+                    "keyloan-identity: you are in more than {MOST_GROUPS} groups, which is the \
+                     limit of an identity: configure your identity provider to send only the \
+                     groups that this cluster uses"
                 ),
                 message_expression: None,
             },
@@ -141,14 +147,14 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
                              variables.groups.all(g, g in variables.claimedGroups)"
                     .into(),
                 message: format!(
-                    "keyloan-identity: spec.{field}.groups must be your own groups, all of them, \
-                     without those of the system (system:...)"
+                    "keyloan-identity: spec.{field}.groups must list all your groups, except \
+                     system groups (system:...)"
                 ),
                 message_expression: Some(format!(
-                    "'keyloan-identity: spec.{field}.groups must be your own groups, all of them, '\n\
-                     + 'without those of the system (system:...): '\n\
+                    "'keyloan-identity: spec.{field}.groups must list all your groups, '\n\
+                     + 'except system groups (system:...): '\n\
                      + (variables.groups.size() == 0\n\
-                     ? 'you are in none, leave it out'\n\
+                     ? 'you are in none, so leave it out'\n\
                      : 'set it to [\"' + variables.groups.join('\", \"') + '\"]')"
                 )),
             },
@@ -158,12 +164,12 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
                      [object.spec.{field}.email] : [])"
                 ),
                 message: format!(
-                    "keyloan-identity: spec.{field}.email must be the address that this cluster \
-                     knows you by"
+                    "keyloan-identity: spec.{field}.email must be your address in this \
+                     cluster"
                 ),
                 message_expression: Some(format!(
                     "variables.emails.size() == 0\n\
-                     ? 'keyloan-identity: spec.{field}.email must be left out: this cluster knows no address of yours'\n\
+                     ? 'keyloan-identity: spec.{field}.email must be left out: this cluster does not know your address'\n\
                      : 'keyloan-identity: spec.{field}.{ADDRESS_TOLD}\"' + variables.emails[0] + '\"'"
                 )),
             },
@@ -187,16 +193,16 @@ fn deletion_of_grants(boundary: &Boundary) -> Policy {
                 may_revoke("oldObject.metadata.name")
             ),
             message:
-                "keyloan-identity: only its requester, or who holds the verb 'revoke' on it, can \
-                      delete a grant; to end somebody else's loan, make an AccessDecision with \
-                      decision: Revoke"
+                "keyloan-identity: only the requester, or someone with the verb 'revoke' on the \
+                      grant, can delete a grant; to end another person's loan, create an \
+                      AccessDecision with decision: Revoke"
                     .into(),
             message_expression: None,
         }],
     }
 }
 
-/// Whether who makes the request holds the verb `revoke` on the grant that a CEL expression names.
+/// Whether the caller has the verb `revoke` on the grant that a CEL expression names.
 pub(super) fn may_revoke(grant: &str) -> String {
     format!(
         "authorizer.group('{GROUP}').resource('accessgrants').namespace(request.namespace)\
@@ -210,7 +216,8 @@ fn stamp(signature: &Signature, boundary: &Boundary) -> [Value; 2] {
         .into_iter()
         .map(|(name, expression)| json!({ "name": name, "expression": expression }))
         .collect();
-    // More than the schema takes are left out, so that the validating policy says what is wrong, and not the schema.
+    // Leaves out more groups than the schema accepts, so that the validating policy reports the
+    // problem, instead of the schema.
     variables.push(json!({
         "name": "stampedGroups",
         "expression": format!("variables.groups.size() <= {MOST_GROUPS} ? variables.groups : []"),
@@ -228,7 +235,7 @@ fn stamp(signature: &Signature, boundary: &Boundary) -> [Value; 2] {
     let mut patch =
         format!("[JSONPatch{{op: 'add', path: '/spec/{field}', value: variables.identity}}]");
     if signature.policy == DECISION.policy {
-        // None or one; what does not apply is taken out.
+        // A list of none or one. A field that does not apply is removed.
         variables.push(json!({
             "name": "mayRevoke",
             "expression": format!(
@@ -263,7 +270,7 @@ fn stamp(signature: &Signature, boundary: &Boundary) -> [Value; 2] {
                     "scope": "*",
                 }],
             },
-            // What has no spec is refused by the schema, with a better message than a patch can give.
+            // The schema refuses an object without a spec with a better message than a patch could.
             "matchConditions": [{
                 "name": "there-is-something-to-sign",
                 "expression": format!(
@@ -271,12 +278,13 @@ fn stamp(signature: &Signature, boundary: &Boundary) -> [Value; 2] {
                 ),
             }],
             "variables": variables,
-            // A JSON patch replaces the whole member; an apply configuration would merge forged groups with real ones.
+            // A JSON patch replaces the whole field; an apply configuration would merge forged
+            // groups with real ones.
             "mutations": [{
                 "patchType": "JSONPatch",
                 "jsonPatch": { "expression": patch },
             }],
-            // Stamp again after whatever other policies and webhooks have changed.
+            // Stamps again after changes by other policies and webhooks.
             "reinvocationPolicy": "IfNeeded",
         },
     });
@@ -289,10 +297,10 @@ fn stamp(signature: &Signature, boundary: &Boundary) -> [Value; 2] {
     [policy, binding]
 }
 
-/// What the API server knows of the one who makes the request.
+/// What the API server knows about the caller.
 fn identity_variables(boundary: &Boundary) -> Vec<(&'static str, String)> {
     let [email, domain] = boundary.email_variables();
-    // What may stand before the @: the beginning of the pattern.
+    // What may precede the @: the beginning of the pattern.
     let bare = EMAIL_PATTERN.split('@').next().unwrap_or_default();
     vec![
         (
@@ -304,7 +312,7 @@ fn identity_variables(boundary: &Boundary) -> Vec<(&'static str, String)> {
         ),
         email,
         domain,
-        // None or one: an optional value in a form that every rule can read.
+        // A list of none or one: an optional value in a form that every rule can read.
         (
             "emails",
             format!(

@@ -1,5 +1,5 @@
-//! The objects that carry links are the operator's own, in its links namespace; it writes and deletes nothing else there, and gives
-//! nobody any right but the one to read one link.
+//! Only the operator writes the objects that carry links, in its links namespace. It writes and
+//! deletes nothing else there, and grants only the right to read one link.
 
 use super::{
     boundary::Boundary,
@@ -9,7 +9,8 @@ use crate::api::{LINK_KEYS, LINK_PREFIX, LINK_TYPE, SECRET_LABEL};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
-/// Refuse link objects by others, any other object by the operator, and every other binding in a links namespace.
+/// Refuses link objects of others, other objects of the operator, and all other bindings in a links
+/// namespace.
 pub fn policies(boundary: &Boundary) -> Vec<Policy> {
     vec![
         written(boundary, &SECRETS),
@@ -20,15 +21,15 @@ pub fn policies(boundary: &Boundary) -> Vec<Policy> {
     ]
 }
 
-/// One kind of the objects that carry a link.
+/// One kind of link object.
 struct Kind {
     policy: &'static str,
     scope: &'static [(&'static str, &'static [&'static str])],
-    /// What must not change when somebody else stores the object again.
+    /// The fields that must not change when somebody else writes the object.
     content: &'static [&'static str],
-    /// What the operator's own has to look like, besides its name and namespace.
+    /// The required content of the operator's own object, besides its name and namespace.
     shape: &'static str,
-    /// The refusal of any other one by the operator.
+    /// The refusal of any other object of the operator.
     only: &'static str,
 }
 
@@ -40,8 +41,8 @@ const SECRETS: Kind = Kind {
             && has(object.metadata.labels) && variables.secretLabel in object.metadata.labels\n\
             && object.metadata.labels[variables.secretLabel] == 'link'\n\
             && (!has(object.data) || object.data.all(key, key in variables.linkKeys))",
-    only: "keyloan-link: Keyloan's operator writes no Secret but those of links, in its own links namespace: write other \
-           Secrets under your own name",
+    only: "keyloan-link: Keyloan's operator can write only the Secrets of links, in its own links namespace: write other \
+           Secrets as another user",
 };
 
 const ROLES: Kind = Kind {
@@ -66,8 +67,8 @@ const ROLE_BINDINGS: Kind = Kind {
     only: RIGHT_TO_ONE_LINK,
 };
 
-const RIGHT_TO_ONE_LINK: &str = "keyloan-link: Keyloan's operator gives nobody any right but the one to get the Secret of one \
-                                 link, in its own links namespace: give other rights under your own name";
+const RIGHT_TO_ONE_LINK: &str = "keyloan-link: Keyloan's operator can grant only the right to get the Secret of one link, in \
+                                 its own links namespace: grant other rights as another user";
 
 fn written(boundary: &Boundary, kind: &Kind) -> Policy {
     let mut variables = vec![
@@ -96,8 +97,8 @@ fn written(boundary: &Boundary, kind: &Kind) -> Policy {
                      || !object.metadata.name.startsWith('{LINK_PREFIX}') || variables.isUnchanged"
                 ),
                 message: format!(
-                    "keyloan-link: only Keyloan's operator writes what is named {LINK_PREFIX}... in a links namespace: choose \
-                     another name, or delete it if it should go"
+                    "keyloan-link: only Keyloan's operator can write objects named {LINK_PREFIX}... in a links namespace: \
+                     choose another name, or delete the object if you no longer need it"
                 ),
                 message_expression: None,
             },
@@ -111,8 +112,8 @@ fn written(boundary: &Boundary, kind: &Kind) -> Policy {
     }
 }
 
-/// Besides the operator's own, only bindings that name none but the operator: those of its chart. Tools that bind a role in each new
-/// namespace would otherwise let a team read every link.
+/// Allows the operator's own bindings, and those that name only the operator: its chart's.
+/// Otherwise tools that bind a role in each new namespace would let a team read every link.
 fn bindings(boundary: &Boundary) -> Policy {
     let mut policy = written(boundary, &ROLE_BINDINGS);
     policy.rules.push(Rule {
@@ -121,8 +122,8 @@ fn bindings(boundary: &Boundary) -> Policy {
                      subject.kind == 'ServiceAccount' && has(subject.namespace)\n\
                      && (request.namespace + '/system:serviceaccount:' + subject.namespace + ':' + subject.name) in variables.links))"
             .into(),
-        message: "keyloan-link: this namespace holds the links of loans, and only Keyloan's operator lets people read them: \
-                  exclude the namespace from the tool that binds roles in it, or bind the role elsewhere"
+        message: "keyloan-link: this namespace holds the links of loans, and only Keyloan's operator can let people read them: \
+                  exclude the namespace from the tool that binds roles in it, or bind the role in another namespace"
             .into(),
         message_expression: None,
     });
@@ -144,8 +145,8 @@ fn deletion(boundary: &Boundary) -> Policy {
         rules: vec![Rule {
             expression: "!variables.isOperator || variables.isLink".into(),
             message: format!(
-                "keyloan-link: Keyloan's operator deletes no Secret, Role or RoleBinding but those named {LINK_PREFIX}... in \
-                 its own links namespace: delete others under your own name"
+                "keyloan-link: Keyloan's operator can delete only Secrets, Roles and RoleBindings named {LINK_PREFIX}... in \
+                 its own links namespace: delete others as another user"
             ),
             message_expression: None,
         }],
@@ -161,8 +162,8 @@ fn cluster_rights(boundary: &Boundary) -> Policy {
         variables: vec![boundary.operators_variable()],
         rules: vec![Rule {
             expression: "!(request.userInfo.username in variables.operators)".into(),
-            message: "keyloan-link: Keyloan's operator gives nobody rights in the whole cluster: \
-                      give them under your own name"
+            message: "keyloan-link: Keyloan's operator cannot grant rights in the whole cluster: \
+                      grant them as another user"
                 .into(),
             message_expression: None,
         }],
@@ -173,12 +174,12 @@ fn is_operator() -> String {
     "request.userInfo.username in variables.operators".into()
 }
 
-/// Some operator's: the entries are `NAMESPACE/USERNAME`.
+/// The links namespace of any operator: entries are `NAMESPACE/USERNAME`.
 fn is_links_namespace() -> String {
     "variables.links.exists(entry, entry.startsWith(request.namespace + '/'))".into()
 }
 
-/// Whether an object has the name of a link and is where this very operator keeps its own.
+/// Whether an object has a link's name and is in this operator's own links namespace.
 fn is_link(object: &str) -> String {
     format!(
         "(request.namespace + '/' + request.userInfo.username) in variables.links\n\
@@ -186,8 +187,8 @@ fn is_link(object: &str) -> String {
     )
 }
 
-/// Garbage collection updates metadata, and who re-encrypts what is stored writes each object as it is. What has been deleted
-/// may lose the finalizers that others have put there.
+/// The garbage collector updates metadata, and tools that re-encrypt stored objects write each
+/// object unchanged. A deleted object may lose finalizers that others have added.
 fn unchanged(content: &[&str]) -> Vec<(&'static str, String)> {
     let all_same = |members: &[&str]| -> String {
         let members: Vec<_> = members.iter().map(|member| same(member)).collect();

@@ -1,5 +1,5 @@
-//! The admission policies: who asked and who decided is what the API server saw, and only the
-//! operator writes what it vouches for.
+//! The admission policies: requests and decisions name the user whom the API server saw, and only
+//! the operator writes what it vouches for.
 //!
 //! Every refusal begins with a prefix that names the policy's concern and never changes, so that
 //! people and the operator can tell it from other refusals.
@@ -21,7 +21,7 @@ pub use boundary::{
 };
 pub use identity::IDENTITY_POLICIES;
 
-/// The validating policies with their bindings, each group with the concern that names its file.
+/// The validating policies with their bindings, grouped by the concern that names their file.
 pub fn validating_policies(
     boundary: &Boundary,
 ) -> Result<Vec<(&'static str, Vec<Value>)>, ManifestError> {
@@ -45,25 +45,29 @@ pub fn validating_policies(
     .collect()
 }
 
-/// The mutating policies with their bindings, for clusters that know them (Kubernetes 1.36 and later).
+/// The mutating policies with their bindings, for clusters that support them (Kubernetes 1.36 and
+/// later).
 ///
-/// Without them nothing is less safe: people then write their own identity, and the validating
+/// A cluster without them is no less safe: people then write their own identity, and the validating
 /// policies refuse a false one.
 pub fn mutating_policies(boundary: &Boundary) -> Vec<(&'static str, Vec<Value>)> {
     vec![("identity", identity::mutating(boundary))]
 }
 
-/// The policies and bindings that count as in force: those of this release, and those that it may meet while it is upgraded.
+/// The policies and bindings that count as in force: those of this release, and those that it may
+/// find during an upgrade.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Releases {
     /// This release's.
     pub current: Vec<Value>,
-    /// Those of the release before, if there is one: the charts may be upgraded in any order, and nothing is lost in between.
+    /// Those of the previous release, if there is one: the charts may be upgraded in any order,
+    /// without any loss in between.
     pub earlier: Vec<Vec<Value>>,
 }
 
 impl Releases {
-    /// Those that this binary knows. Nothing was released before; with the next release, put the policies of this one here.
+    /// The releases that this binary knows. None was released before; with the next release, add
+    /// the policies of this one here.
     pub fn known() -> Result<Self, ManifestError> {
         let boundary = Boundary::default();
         let validating = validating_policies(&boundary)?;

@@ -1,7 +1,8 @@
-//! The metadata of a grant is its requester's to change, that of a decision and of a record nobody's; and none of it can be large.
+//! Only the requester may change a grant's metadata, and nobody may change that of a decision or a
+//! record. None of it may be large.
 //!
-//! A foreign owner lets the garbage collector delete an object, a finalizer keeps one that should go, and an object that is full of
-//! labels has no room left for its status.
+//! A foreign owner lets the garbage collector delete an object, a finalizer blocks its deletion,
+//! and an object full of labels has no room left for its status.
 
 use super::{
     boundary::Boundary,
@@ -10,21 +11,24 @@ use super::{
 };
 use crate::api::RENEW_ANNOTATION;
 
-/// The labels, annotations, owners and finalizers of an object that people make, in characters. What else is in such an object is bounded
-/// by its schema, so that its status always finds room in the 1.5 MB that the API server takes.
+/// The largest total size of the labels, annotations, owners and finalizers of an object that
+/// people create, in characters. The schema bounds the rest of the object, so that its status
+/// always fits into the 1.5 MB that the API server accepts.
 const LARGEST_METADATA: usize = 16 * 1024;
-/// So many labels, annotations, owners and finalizers each. Their sizes are only added up where there are no more: the API server bounds
-/// what an expression may cost.
+/// The largest number of labels, annotations, owners and finalizers each. Their sizes are added up
+/// only below this number, because the API server bounds the cost of an expression.
 const MOST_ENTRIES: usize = 64;
-/// So many entries may there be in the managed fields of an object after somebody else has written it as it is, as one does who applies a
-/// whole folder; its requester's own entries always find room beyond them.
+/// The largest number of entries in an object's managed fields after somebody else has written it
+/// unchanged, such as a person who applies a whole folder. The requester's own entries always find
+/// room beyond them.
 const MOST_MANAGERS: usize = 16;
-/// And so many characters.
+/// The largest total size of these entries, in characters.
 const LARGEST_MANAGERS: usize = 32 * 1024;
-/// What `kubectl apply` writes: the object itself. The API server bounds all annotations together.
+/// `kubectl apply` stores the object itself in it. The API server bounds the total size of
+/// annotations.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// What there is of metadata that people write.
+/// The metadata that people write.
 const METADATA: [&str; 4] = [
     "metadata.labels",
     "metadata.annotations",
@@ -32,7 +36,7 @@ const METADATA: [&str; 4] = [
     "metadata.finalizers",
 ];
 
-/// Refuse changes of what others own.
+/// Refuses changes of other people's metadata.
 pub fn policies(boundary: &Boundary) -> Vec<Policy> {
     vec![grants(boundary), decisions(boundary)]
 }
@@ -64,8 +68,8 @@ fn grants(boundary: &Boundary) -> Policy {
                              || variables.isRequester"
                         .into(),
                 message: format!(
-                    "keyloan-ownership: only its requester can ask for the next link of a loan: \
-                     leave the annotation {RENEW_ANNOTATION} as it is"
+                    "keyloan-ownership: only the requester can ask for the next link of a loan: \
+                     leave the annotation {RENEW_ANNOTATION} unchanged"
                 ),
                 message_expression: None,
             },
@@ -76,9 +80,9 @@ fn grants(boundary: &Boundary) -> Policy {
                     may_revoke("oldObject.metadata.name")
                 ),
                 message:
-                    "keyloan-ownership: only its requester, or who holds the verb 'revoke' on \
-                          it, can change the metadata of a grant: leave its labels, annotations, \
-                          owners, finalizers and managed fields as they are"
+                    "keyloan-ownership: only the requester, or someone with the verb 'revoke' on \
+                          the grant, can change the metadata of a grant: leave its labels, \
+                          annotations, owners, finalizers and managed fields unchanged"
                         .into(),
                 message_expression: None,
             },
@@ -97,8 +101,8 @@ fn decisions(boundary: &Boundary) -> Policy {
             no_new_finalizers(),
             is_small(),
             no_new_owners(
-                "keyloan-ownership: nothing may own a decision, because it outlives the request \
-                 that it is about: leave metadata.ownerReferences out",
+                "keyloan-ownership: a decision cannot have owners, because it outlives its \
+                 request: leave metadata.ownerReferences out",
             ),
             Rule {
                 expression:
@@ -107,7 +111,7 @@ fn decisions(boundary: &Boundary) -> Policy {
                         .into(),
                 message:
                     "keyloan-ownership: nobody can change the metadata of a decision: leave its \
-                          labels, annotations, owners, finalizers and managed fields as they are"
+                          labels, annotations, owners, finalizers and managed fields unchanged"
                         .into(),
                 message_expression: None,
             },
@@ -134,8 +138,8 @@ fn variables(boundary: &Boundary) -> Vec<(&'static str, String)> {
     variables
 }
 
-/// Variables that say what a write leaves as it was: `sameMetadata`; `isFreed` (it only takes finalizers off what has been deleted); and
-/// what there was before, `ownersBefore` and `finalizersBefore`.
+/// Variables about an unchanged write: `sameMetadata`; `isFreed` (it only removes finalizers from a
+/// deleted object); and the earlier values, `ownersBefore` and `finalizersBefore`.
 pub(super) fn written_as_it_is() -> Vec<(&'static str, String)> {
     let all_same = |members: &[&str]| -> String {
         let members: Vec<_> = members.iter().map(|member| same(member)).collect();
@@ -163,15 +167,17 @@ pub(super) fn written_as_it_is() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Whoever keeps an object keeps its namespace. Foreground deletion and the like are put there by the API server itself.
+/// An object that is kept keeps its namespace. The API server itself adds the finalizers of
+/// foreground deletion and the like.
 pub(super) fn no_new_finalizers() -> Rule {
     Rule {
         expression: "!has(object.metadata.finalizers)\n\
              || object.metadata.finalizers.all(f, f in variables.finalizersBefore)"
             .into(),
-        message: "keyloan-ownership: leave metadata.finalizers out: nothing may keep a request, a \
-                  decision or a record that is over"
-            .into(),
+        message:
+            "keyloan-ownership: leave metadata.finalizers out: a finalizer must not block the \
+                  deletion of a request, a decision or a record"
+                .into(),
         message_expression: None,
     }
 }
@@ -186,15 +192,15 @@ pub(super) fn no_new_owners(message: &str) -> Rule {
     }
 }
 
-/// What was larger before this rule may stay as it is, and be taken off.
+/// Metadata that exceeded the limits before this rule may stay unchanged, and may be removed.
 fn is_small() -> Rule {
     Rule {
         expression: "variables.isSmall || (request.operation == 'UPDATE'\n\
              && (variables.sameMetadata || variables.isMachinery))"
             .into(),
         message: format!(
-            "keyloan-ownership: metadata is too large: keep labels, annotations, owners and \
-             finalizers to {MOST_ENTRIES} of each and to {LARGEST_METADATA} characters in all"
+            "keyloan-ownership: metadata is too large: use at most {MOST_ENTRIES} labels, \
+             annotations, owners and finalizers each, and {LARGEST_METADATA} characters in total"
         ),
         message_expression: None,
     }
@@ -231,7 +237,7 @@ fn small_metadata() -> String {
     )
 }
 
-/// Who writes an object as it is could still claim any managed fields.
+/// Otherwise an unchanged write could still claim any managed fields.
 fn few_managers() -> String {
     let known = "object.metadata.managedFields.all(m, has(oldObject.metadata.managedFields)\n\
          && oldObject.metadata.managedFields.exists(o, o.manager == m.manager\n\
@@ -243,7 +249,7 @@ fn few_managers() -> String {
     )
 }
 
-/// The wish for another link, in a form that can be compared where there is none.
+/// The request for the next link, in a form that can be compared if there is none.
 fn annotation(object: &str) -> String {
     format!(
         "has({object}.metadata.annotations) && '{RENEW_ANNOTATION}' in {object}.metadata.annotations\n\

@@ -1,4 +1,4 @@
-//! The form that all validating policies share: bound to the whole cluster, failing closed.
+//! The form of all validating policies: they apply to the whole cluster, and fail closed.
 
 use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
@@ -16,40 +16,40 @@ use crate::manifests::error::ManifestError;
 pub struct Policy {
     /// The name of the policy and of its binding.
     pub name: &'static str,
-    /// What it is asked about.
+    /// The objects that it checks.
     pub scope: Scope,
-    /// On which operations.
+    /// The operations that it checks.
     pub operations: &'static [&'static str],
-    /// What else has to hold for the policy to be asked, by name. These cannot read the variables.
+    /// Further conditions for the check, by name. They cannot read the variables.
     pub conditions: Vec<(&'static str, String)>,
-    /// Expressions that the rules share, by name.
+    /// Expressions for the rules, by name.
     pub variables: Vec<(&'static str, String)>,
-    /// What has to hold.
+    /// The rules.
     pub rules: Vec<Rule>,
 }
 
-/// Which objects a policy is asked about.
+/// The objects that a policy checks.
 pub enum Scope {
-    /// These of our resources, such as `accessgrants` or `accessgrants/status`.
+    /// These resources of ours, such as `accessgrants` or `accessgrants/status`.
     Ours(&'static [&'static str]),
-    /// These of Kubernetes' own resources, of version v1, by API group.
+    /// These resources of Kubernetes, of version v1, by API group.
     Kubernetes(&'static [(&'static str, &'static [&'static str])]),
-    /// Secrets that carry this label, or did.
+    /// Secrets that have or had this label.
     SecretsWithLabel(&'static str),
 }
 
-/// One thing that has to hold.
+/// One rule.
 pub struct Rule {
     /// The CEL expression.
     pub expression: String,
-    /// The refusal: what is wrong and what to do.
+    /// The refusal: what is wrong, and what to do.
     pub message: String,
-    /// A CEL expression that yields a better refusal.
+    /// A CEL expression that returns a more precise refusal.
     pub message_expression: Option<String>,
 }
 
 impl Policy {
-    /// The policy and its binding as the API server takes them.
+    /// The policy and its binding as Kubernetes objects.
     pub fn with_binding(&self) -> Result<Vec<Value>, ManifestError> {
         let build = |error: serde_json::Error| ManifestError::Build {
             what: self.name.into(),
@@ -120,7 +120,8 @@ impl Scope {
             }]),
             ..Default::default()
         };
-        // As the API server stores it, defaults included: what is compared with the cluster is equal, and not only alike.
+        // Includes the API server's defaults, so that the operator can compare it with the stored
+        // object for equality.
         MatchResources {
             match_policy: Some("Equivalent".into()),
             namespace_selector: Some(LabelSelector::default()),
@@ -160,7 +161,7 @@ fn texts(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).into()).collect()
 }
 
-/// A CEL expression: a member of the object, such as `metadata.finalizers`, is as it was, or absent as it was.
+/// A CEL expression: a field, such as `metadata.finalizers`, is unchanged or still absent.
 pub fn same(member: &str) -> String {
     let of = |object| format!("(has({object}.{member}) ? [{object}.{member}] : [])");
     format!("{} == {}", of("object"), of("oldObject"))

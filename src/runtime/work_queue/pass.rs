@@ -1,42 +1,43 @@
-//! One pass: how urgent it is, whose, and how it ends.
+//! One pass: its urgency, its owner, and its outcome.
 
 use jiff::Timestamp;
 
-/// How urgent a pass is: the first is the most urgent.
+/// The urgency of a pass, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Urgency {
-    /// Something is to end.
+    /// Something has to end.
     Ending,
-    /// Something was begun that cannot be taken back.
+    /// Something irreversible has begun.
     HandOver,
-    /// Something that runs is to go on.
+    /// Something that runs has to continue.
     Renewal,
-    /// What was begun with goes on.
+    /// Work in progress continues.
     Begun,
-    /// Somebody asks for something.
+    /// Somebody requests something.
     Request,
-    /// Nothing is due: the object is only looked at now and then.
+    /// Nothing is due: a routine check of the object.
     Routine,
 }
 
 impl Urgency {
-    /// Whether there are places for it that others do not take.
+    /// Whether it may use slots that others may not.
     pub(super) fn cannot_wait(self) -> bool {
         self <= Self::HandOver
     }
 }
 
-/// How urgent an object's pass is, and whose it is: passes of the same urgency go round by owner.
+/// The urgency and the owner of an object's pass. Passes of the same urgency serve their owners in
+/// rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Class {
-    /// How urgent.
+    /// The urgency.
     pub urgency: Urgency,
-    /// Whose.
+    /// The owner.
     pub owner: String,
 }
 
 impl Class {
-    /// Of this urgency, and of nobody in particular.
+    /// With this urgency, and without an owner.
     pub fn of(urgency: Urgency) -> Self {
         Self {
             urgency,
@@ -52,18 +53,18 @@ impl Class {
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Something was done: the world is another one, look again at once.
+    /// The pass changed something: run another one at once.
     Applied,
-    /// Nothing to do until then, or until something changes.
+    /// Nothing to do until this time, or until something changes.
     Waiting(Option<Timestamp>),
-    /// It could not be done; look again after a while.
+    /// The pass failed; retry after a while.
     Failed,
     /// The object is gone and nothing is left to do: forget it.
     Gone,
 }
 
 impl Outcome {
-    /// The word for it in metrics.
+    /// The label in metrics.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Applied => "applied",

@@ -1,4 +1,5 @@
-//! Which object's pass begins next: the most urgent first, those of one urgency round by owner, and only so many at a time.
+//! Decides which object's pass begins next: the most urgent first, those of the same urgency in
+//! rotation by owner, and only a limited number at the same time.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -11,65 +12,70 @@ use tokio::sync::Notify;
 use super::pass::{Class, Outcome, Urgency};
 use crate::runtime::FairQueue;
 
-/// Each object is looked at again after so long at the latest, most of them somewhat earlier: never all at once.
+/// The longest time between two passes over an object. Most passes come somewhat earlier, so that
+/// they never all begin at once.
 pub(super) const AT_LEAST_EVERY: SignedDuration = SignedDuration::from_mins(10);
-/// By up to so much earlier.
+/// How much earlier at most.
 const SPREAD: SignedDuration = SignedDuration::from_mins(2);
-/// A failed pass is repeated after so long, then after twice as long, and so on.
+/// The first wait after a failed pass; the wait doubles with each further failure.
 const FIRST_RETRY: SignedDuration = SignedDuration::from_secs(1);
-/// So many passes in a row may do something; then something is wrong, and the object has to wait as if they had failed.
+/// How many passes in a row may change something. After that, something is wrong, and the object
+/// waits as if its pass had failed.
 pub(super) const MOST_IN_A_ROW: u32 = 20;
-/// A failed pass is repeated after so long at the latest.
+/// The longest wait after a failed pass.
 const LAST_RETRY: SignedDuration = SignedDuration::from_mins(5);
-/// So many passes are under way at a time: what they do is mostly to wait for the API server, which takes no more calls at a time.
+/// How many passes run at the same time: they mostly wait for the API server, and the operator makes
+/// no more calls to it at the same time.
 const AT_A_TIME: usize = 16;
-/// So many more, of those that cannot wait.
+/// How many more may run if they cannot wait.
 const URGENT_AT_A_TIME: usize = 8;
 
-/// Says how urgent an object's pass is, and whose it is.
+/// Returns the urgency and the owner of an object's pass.
 pub(super) type Classify<K> = Box<dyn Fn(&K) -> Class + Send + Sync>;
 
 pub(super) struct Queue<K> {
-    /// Before its passes run, nothing is kept of what is asked for: a replica that waits for its turn would gather all that ever was.
+    /// Until the passes run, the queue drops all requests: a replica that waits to lead would
+    /// otherwise collect every object that ever changed.
     pub(super) classify: Option<Classify<K>>,
     ready: BTreeMap<Urgency, FairQueue<K>>,
-    /// What is in `ready`, or is to be once its present pass has ended.
+    /// The objects in `ready`, and those that will be there once their current pass has ended.
     queued: HashMap<K, Queued>,
     passing: HashMap<K, Passing>,
-    /// How many of those that pass count.
+    /// How many of the current passes occupy a slot.
     busy: usize,
     wakes: HashMap<K, Wake>,
     due: BTreeMap<Timestamp, HashSet<K>>,
     failures: HashMap<K, u32>,
-    /// How many passes in a row have done something.
+    /// How many passes in a row have changed something.
     applied: HashMap<K, u32>,
     spread: RandomState,
 }
 
-/// How an object stands in the lines.
+/// The entries of an object in the queues.
 #[derive(Default)]
 struct Queued {
-    /// `None` if it has had its pass, and is in lines only because it was asked for more urgently.
+    /// `None` if it has had its pass, and the remaining entries are left over from less urgent
+    /// requests.
     urgency: Option<Urgency>,
-    /// The lines that hold it.
+    /// The queues that contain it.
     lines: BTreeSet<Urgency>,
 }
 
-/// A pass that is under way.
+/// A pass in progress.
 #[derive(Default)]
 struct Passing {
-    /// Its object is asked for again.
+    /// Another pass over its object has been requested.
     again: Option<Class>,
-    /// Tells it so.
+    /// Notifies the pass of that.
     requeued: Arc<Notify>,
-    /// It waits for something slow, and its place is another's.
+    /// It waits for something slow and has released its slot.
     has_released_slot: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Wake {
     at: Timestamp,
-    /// Nothing is due then; the object is only not to be forgotten.
+    /// Nothing is due then; it only keeps the object from being forgotten.
     routine: bool,
 }
 
@@ -95,7 +101,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
-    /// What was begun with an object goes on.
+    /// Requests a pass for work in progress.
     pub(super) fn resume(&mut self, key: K) {
         if let Some(mut class) = self.classify.as_ref().map(|classify| classify(&key)) {
             class.urgency = class.urgency.min(Urgency::Begun);
@@ -127,14 +133,14 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         waiting.into_iter().for_each(|key| self.enqueue(key));
     }
 
-    /// Who tells a pass that is under way that its object is asked for again.
+    /// The notification of a pass in progress that another pass over its object is requested.
     pub(super) fn notify_of(&self, key: &K) -> Option<Arc<Notify>> {
         self.passing
             .get(key)
             .map(|passing| passing.requeued.clone())
     }
 
-    /// What is to begin now, and when something else will be due.
+    /// The passes to begin now, and when the next one is due.
     pub(super) fn take(&mut self, now: Timestamp) -> (Vec<K>, Option<Timestamp>) {
         while let Some(entry) = self.due.first_entry().filter(|entry| *entry.key() <= now) {
             for key in entry.remove() {
@@ -154,7 +160,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         (begin, self.due.first_key_value().map(|(at, _)| *at))
     }
 
-    /// What is next, if there is a place for it.
+    /// The next object, if a slot is free for it.
     fn pop(&mut self) -> Option<K> {
         for (urgency, line) in &mut self.ready {
             let places = match urgency.cannot_wait() {
@@ -180,7 +186,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         None
     }
 
-    /// A pass waits for something slow: another may begin in its place.
+    /// A pass waits for something slow: another one may use its slot.
     pub(super) fn release_slot(&mut self, key: &K) {
         if let Some(passing) = self.passing.get_mut(key)
             && !std::mem::replace(&mut passing.has_released_slot, true)
@@ -218,13 +224,13 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             }
             Outcome::Gone => {}
         }
-        // Asked for during the pass: only now it may begin.
+        // A pass that was requested during this one may only begin now.
         if let Some(class) = passed.again {
             self.put(key, class);
         }
     }
 
-    /// Some time before that.
+    /// Some time before `latest`.
     fn with_jitter(&self, key: &K, latest: Timestamp) -> Timestamp {
         let of_spread = self.spread.hash_one((key, latest.as_second()));
         let earlier = SPREAD.as_millis().unsigned_abs().max(1);
@@ -233,7 +239,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         earlier.unwrap_or(latest)
     }
 
-    /// A plan that never comes to rest would go round as fast as it can, and may ask 1Password each time.
+    /// A plan that never settles would loop at full speed, and might call 1Password each time.
     fn unless_looping(&mut self, key: &K, outcome: Outcome) -> Outcome {
         if outcome != Outcome::Applied {
             self.applied.remove(key);
@@ -268,7 +274,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
 #[cfg(test)]
 impl<K: Clone + Eq + Hash> Queue<K> {
-    /// Whether nothing is left of any object.
+    /// Whether nothing is stored of any object.
     pub(super) fn holds_nothing(&self) -> bool {
         let lines_are_empty = self.ready.values().all(FairQueue::is_empty);
         let maps_are_empty = self.queued.is_empty()

@@ -21,7 +21,7 @@ pub async fn a_service_account_asks_with_an_end_and_never_decides(b: &Boundary) 
     let decision = signed(unsigned_decision("pipeline-denies"), signature);
     assert_refused(
         b.pipeline.dry_run(&decision).await,
-        "keyloan-identity: ServiceAccounts never decide",
+        "keyloan-identity: ServiceAccounts cannot decide on requests",
     );
 }
 
@@ -79,7 +79,7 @@ pub async fn only_the_operator_writes_status(b: &Boundary) {
             ] {
                 assert_refused(
                     answer,
-                    "keyloan-status: only Keyloan's operator writes status",
+                    "keyloan-status: only Keyloan's operator can write status",
                 );
             }
             // The main resource takes no status at all.
@@ -92,7 +92,7 @@ pub async fn only_the_operator_writes_status(b: &Boundary) {
 }
 
 pub async fn only_the_operator_writes_records(b: &Boundary) {
-    const MESSAGE: &str = "keyloan-records: only Keyloan's operator writes records";
+    const MESSAGE: &str = "keyloan-records: only Keyloan's operator can write records";
     let stored = b.operator.create(&record("kept")).await.unwrap();
     let end = json!({ "spec": { "residualUntil": "2026-11-23T13:00:00Z" } });
     let label = json!({ "metadata": { "labels": { "a": "b" } } });
@@ -110,9 +110,9 @@ pub async fn only_the_operator_writes_records(b: &Boundary) {
 /// Tools that migrate or re-encrypt stored objects write each of them in this way; RBAC decides who
 /// may do so.
 pub async fn a_write_of_a_record_that_changes_nothing_passes(b: &Boundary) {
-    const NO_OWNERS: &str = "keyloan-records: nothing may own a record";
+    const NO_OWNERS: &str = "keyloan-records: a record cannot have owners";
     const NO_FINALIZERS: &str = "keyloan-ownership: leave metadata.finalizers out";
-    const OTHERS: &str = "keyloan-records: only Keyloan's operator writes records";
+    const OTHERS: &str = "keyloan-records: only Keyloan's operator can write records";
     let named =
         json!({ "metadata": { "labels": { "kept": "yes" }, "annotations": { "note": "kept" } } });
     let object = merged(record("written-again"), &named);
@@ -169,7 +169,8 @@ pub async fn a_write_that_changes_nothing_passes(b: &Boundary) {
 }
 
 pub async fn decisions_and_records_stay(b: &Boundary) {
-    const MESSAGE: &str = "keyloan-records: decisions and records stay";
+    const MESSAGE: &str =
+        "keyloan-records: only Keyloan's operator can delete decisions and records";
     let decision = bobs_decision("stays");
     b.bob.create(&decision).await.unwrap();
     b.operator.create(&record("stays")).await.unwrap();
@@ -193,7 +194,7 @@ pub async fn the_operator_asks_for_nothing_and_decides_nothing(b: &Boundary) {
     ] {
         assert_refused(
             answer,
-            "keyloan-identity: Keyloan's operator borrows nothing itself",
+            "keyloan-identity: Keyloan's operator cannot request items",
         );
     }
     b.alice
@@ -208,7 +209,7 @@ pub async fn the_operator_asks_for_nothing_and_decides_nothing(b: &Boundary) {
     ] {
         assert_refused(
             answer,
-            "keyloan-identity: Keyloan's operator decides nothing itself",
+            "keyloan-identity: Keyloan's operator cannot decide on requests",
         );
     }
     b.bob
@@ -231,13 +232,13 @@ pub async fn nobody_deletes_by_the_dozen_what_they_cannot_delete_alone(b: &Bound
     for person in [&b.mallory, &b.bob] {
         assert_refused(
             person.delete_collection(&grant).await,
-            "keyloan-identity: only its requester",
+            "keyloan-identity: only the requester",
         );
     }
     for person in [&b.mallory, &b.bob, &b.admin] {
         assert_refused(
             person.delete_collection(&decision).await,
-            "keyloan-records: decisions and records stay",
+            "keyloan-records: only Keyloan's operator can delete decisions and records",
         );
     }
     b.alice.delete_collection(&grant).await.unwrap();
@@ -248,7 +249,7 @@ pub async fn nobody_deletes_by_the_dozen_what_they_cannot_delete_alone(b: &Bound
 }
 
 pub async fn only_those_entitled_delete_a_grant(b: &Boundary) {
-    const MESSAGE: &str = "keyloan-identity: only its requester, or who holds the verb 'revoke' on it, can delete a grant";
+    const MESSAGE: &str = "keyloan-identity: only the requester, or someone with the verb 'revoke' on the grant, can delete a grant";
     let grant = alices_grant("deleted");
     b.alice.create(&grant).await.unwrap();
     for person in [&b.bob, &b.mallory, &b.pipeline] {
@@ -279,7 +280,7 @@ pub async fn only_those_entitled_delete_a_grant(b: &Boundary) {
 }
 
 pub async fn an_integration_needs_the_right_to_read_its_token(b: &Boundary) {
-    const MESSAGE: &str = "keyloan-token: who creates or changes an integration must be allowed to get the \
+    const MESSAGE: &str = "keyloan-token: to create or change an integration, you must be allowed to get the \
                            Secret with its token: ask for the right to get the Secret \"op-token\" in the \
                            namespace \"default\"";
     let borrowed = integration("on-anothers-token");

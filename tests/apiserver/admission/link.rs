@@ -11,7 +11,7 @@ const UID: &str = "0c1f6a52-6d0b-4b9e-9a53-1f2d3c4b5a69";
 const RBAC: &str = "rbac.authorization.k8s.io";
 /// Where the operator of these policies keeps links.
 pub const LINKS: &str = "keyloan-system-links";
-const NOT_A_LINK: &str = "keyloan-link: Keyloan's operator writes no Secret but those of links, in its own links namespace";
+const NOT_A_LINK: &str = "keyloan-link: Keyloan's operator can write only the Secrets of links, in its own links namespace";
 
 fn name_of(uid: &str) -> String {
     format!("keyloan-link-{uid}")
@@ -51,9 +51,9 @@ fn link(uid: &str) -> [Value; 3] {
     [link_secret(uid), link_role(uid), link_binding(uid)]
 }
 
-const NAMED: &str = "keyloan-link: only Keyloan's operator writes what is named keyloan-link-... in a links namespace";
-const RIGHT_TO_ONE: &str = "keyloan-link: Keyloan's operator gives nobody any right but the one to get the Secret of one link, in its own links namespace";
-const NOT_FOR_OTHERS: &str = "keyloan-link: this namespace holds the links of loans, and only Keyloan's operator lets people read them";
+const NAMED: &str = "keyloan-link: only Keyloan's operator can write objects named keyloan-link-... in a links namespace";
+const RIGHT_TO_ONE: &str = "keyloan-link: Keyloan's operator can grant only the right to get the Secret of one link, in its own links namespace";
+const NOT_FOR_OTHERS: &str = "keyloan-link: this namespace holds the links of loans, and only Keyloan's operator can let people read them";
 
 /// The same object in another namespace.
 fn in_namespace(object: Value, namespace: &str) -> Value {
@@ -220,7 +220,7 @@ pub async fn the_operator_writes_no_secret_but_those_of_links(b: &Boundary) {
 }
 
 pub async fn the_operator_deletes_nothing_but_links(b: &Boundary) {
-    const MESSAGE: &str = "keyloan-link: Keyloan's operator deletes no Secret, Role or RoleBinding but those named keyloan-link-... in its own links namespace";
+    const MESSAGE: &str = "keyloan-link: Keyloan's operator can delete only Secrets, Roles and RoleBindings named keyloan-link-... in its own links namespace";
     for object in link(UID) {
         let elsewhere = in_namespace(object.clone(), "default");
         let mut others = vec![elsewhere];
@@ -309,7 +309,7 @@ pub async fn the_operator_gives_no_right_but_the_one_to_a_link(b: &Boundary) {
         };
         assert_refused(
             b.operator.create(&object).await,
-            "keyloan-link: Keyloan's operator gives nobody rights in the whole cluster",
+            "keyloan-link: Keyloan's operator cannot grant rights in the whole cluster",
         );
         b.admin.dry_run(&object).await.unwrap();
     }

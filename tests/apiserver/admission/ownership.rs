@@ -33,7 +33,7 @@ fn finalizer() -> Value {
 
 pub async fn the_metadata_of_a_grant_is_not_for_others_to_change(b: &Boundary) {
     const MESSAGE: &str =
-        "keyloan-ownership: only its requester, or who holds the verb 'revoke' on it";
+        "keyloan-ownership: only the requester, or someone with the verb 'revoke' on the grant";
     let owner = b.alice.create(&alices_grant("owner")).await.unwrap();
     let grant = alices_grant("tied");
     b.alice.create(&grant).await.unwrap();
@@ -61,7 +61,7 @@ pub async fn the_metadata_of_a_grant_is_not_for_others_to_change(b: &Boundary) {
 /// As in `kubectl get -o yaml | kubectl replace -f -`; but who writes nothing must not leave a megabyte behind.
 pub async fn a_write_that_changes_nothing_leaves_nothing_large(b: &Boundary) {
     const MESSAGES: [&str; 2] = [
-        "keyloan-ownership: only its requester, or who holds the verb 'revoke' on it",
+        "keyloan-ownership: only the requester, or someone with the verb 'revoke' on the grant",
         "keyloan-ownership: nobody can change the metadata of a decision",
     ];
     let made = [
@@ -85,7 +85,7 @@ pub async fn a_write_that_changes_nothing_leaves_nothing_large(b: &Boundary) {
 }
 
 pub async fn a_decision_is_owned_by_nothing_and_stays_as_it_is(b: &Boundary) {
-    const MADE: &str = "keyloan-ownership: nothing may own a decision";
+    const MADE: &str = "keyloan-ownership: a decision cannot have owners";
     const LATER: &str = "keyloan-ownership: nobody can change the metadata of a decision";
     let grant = b.alice.create(&alices_grant("decided")).await.unwrap();
     let names_it = json!({ "spec": { "grant": "decided", "grantUid": grant["metadata"]["uid"] } });
@@ -179,7 +179,7 @@ pub async fn metadata_is_small(b: &Boundary) {
 
 pub async fn only_the_borrower_asks_for_the_next_link(b: &Boundary) {
     const MESSAGE: &str =
-        "keyloan-ownership: only its requester can ask for the next link of a loan";
+        "keyloan-ownership: only the requester can ask for the next link of a loan";
     let wish = |time: Value| json!({ "metadata": { "annotations": { "keyloan.dev/renew-requested-at": time } } });
     let grant = alices_grant("renewed");
     b.alice.create(&grant).await.unwrap();

@@ -123,7 +123,7 @@ pub async fn a_false_signature_is_refused(b: &Boundary) {
     for object in both("false") {
         let field = signature_of(&object);
         let message = format!(
-            "keyloan-identity: spec.{field}.email must be left out: this cluster knows no address of yours"
+            "keyloan-identity: spec.{field}.email must be left out: this cluster does not know your address"
         );
         let claimed = with_an_end(signed(object, claim.clone()));
         assert_refused(nameless.dry_run(&claimed).await, &message);
@@ -171,7 +171,7 @@ pub async fn who_is_in_900_groups_can_ask(b: &Boundary) {
     let mut lie = truth;
     lie["groups"].as_array_mut().unwrap().pop();
     let lying = signed(unsigned_grant("joiner"), lie);
-    let message = "keyloan-identity: spec.requester.groups must be your own groups";
+    let message = "keyloan-identity: spec.requester.groups must list all your groups";
     assert_refused(joiner.dry_run(&lying).await, message);
 }
 
@@ -236,7 +236,7 @@ pub async fn nobody_claims_to_hold_the_verb_revoke(b: &Boundary) {
     };
     assert_refused(
         b.alice.dry_run(&revokes(alice(), json!(true))).await,
-        "keyloan-identity: spec.mayRevoke claims the verb 'revoke' on this grant, which you do not hold",
+        "keyloan-identity: spec.mayRevoke claims the verb 'revoke' on this grant, which you do not have",
     );
     for honest in [json!(null), json!(false)] {
         b.alice.dry_run(&revokes(alice(), honest)).await.unwrap();

@@ -172,7 +172,7 @@ pub async fn the_email_comes_from_where_the_cluster_keeps_it(b: &Boundary) {
     }
     assert_refused(
         b.operator.dry_run(&unsigned_grant("addressed")).await,
-        "keyloan-identity: Keyloan's operator borrows nothing itself",
+        "keyloan-identity: Keyloan's operator cannot request items",
     );
 
     // An impersonated member is in lower case, whatever is asked for.
@@ -191,7 +191,7 @@ pub async fn the_email_comes_from_where_the_cluster_keeps_it(b: &Boundary) {
     for _ in 0..200 {
         let answer = b.operator.dry_run(&unsigned_grant("addressed")).await;
         said = answer.unwrap_err().0.message.clone();
-        if !said.contains("borrows nothing") {
+        if !said.contains("cannot request items") {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

@@ -55,7 +55,7 @@ pub async fn approvals_that_do_not_count(scene: &Scene) {
     let name = format!("system:serviceaccount:{TEAM}:bot");
     decision["spec"]["approver"] = json!({ "username": name });
     let made = create(scene.service_account("bot").await, decision).await;
-    refused(made, "ServiceAccounts cannot decide");
+    refused(made, "ServiceAccounts cannot decide on requests");
     scene.is_lent(&grant).await;
 }
 
@@ -129,7 +129,7 @@ pub async fn after_a_denial(scene: &Scene) {
     for who in ["alice", "carol", "admin"] {
         refused(
             scene.delete(who, &denial).await,
-            "keyloan-records: decisions and records stay",
+            "keyloan-records: only Keyloan's operator can delete decisions and records",
         );
     }
     let denied = |g: &AccessGrant| condition(g, STALLED).is_some_and(|c| c.reason == "Denied");

@@ -15,12 +15,12 @@ pub async fn forged_requests(scene: &Scene) {
         (
             "groups",
             json!(["engineering", "security"]),
-            "spec.requester.groups must be your own groups",
+            "spec.requester.groups must list all your groups",
         ),
         (
             "groups",
             json!([]),
-            "spec.requester.groups must be your own groups",
+            "spec.requester.groups must list all your groups",
         ),
         (
             "email",
@@ -76,7 +76,11 @@ pub async fn forged_decisions(scene: &Scene) {
             identity_of("bob"),
             "spec.approver.username must be your own username",
         ),
-        ("bob", both, "spec.approver.groups must be your own groups"),
+        (
+            "bob",
+            both,
+            "spec.approver.groups must list all your groups",
+        ),
         (
             "bob",
             without_address,

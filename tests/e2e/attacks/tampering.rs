@@ -29,7 +29,7 @@ pub async fn decisions(scene: &Scene) {
     for who in ["bob", "mallory"] {
         refused(
             scene.delete(who, &decision).await,
-            "keyloan-records: decisions and records stay",
+            "keyloan-records: only Keyloan's operator can delete decisions and records",
         );
     }
     scene.is_lent(&grant).await;
@@ -86,7 +86,7 @@ pub async fn grants(scene: &Scene) {
     for who in ["mallory", "bob"] {
         refused(
             scene.delete(who, &grant).await,
-            "keyloan-identity: only its requester",
+            "keyloan-identity: only the requester",
         );
     }
     let owner = json!([{ "apiVersion": "v1", "kind": "ConfigMap", "name": "gone", "uid": "gone" }]);
@@ -131,7 +131,7 @@ pub async fn what_the_operator_writes(scene: &Scene) {
         let message = written.map_err(said).expect_err("the attack succeeded");
         // Alice has no right to it at all; the administrator has every right, and is refused by the policy.
         let why = if who == "admin" {
-            "keyloan-status: only Keyloan's operator writes status"
+            "keyloan-status: only Keyloan's operator can write status"
         } else {
             "cannot patch"
         };
@@ -145,11 +145,11 @@ pub async fn what_the_operator_writes(scene: &Scene) {
     let shortened = json!({ "spec": { "residualUntil": null } });
     refused(
         scene.patch("admin", &record, shortened).await,
-        "keyloan-records: only Keyloan's operator writes records",
+        "keyloan-records: only Keyloan's operator can write records",
     );
     refused(
         scene.delete("admin", &record).await,
-        "keyloan-records: decisions and records stay",
+        "keyloan-records: only Keyloan's operator can delete decisions and records",
     );
 }
 

@@ -228,7 +228,7 @@ async fn without_the_namespace_no_operator_runs(installed: &mut Installed) {
     gone.expect("it goes").unwrap();
     let said = installed.start_in_vain().await;
     assert!(
-        said.contains("the namespace keyloan-system-links, which is to hold links, does not exist")
+        said.contains("the links namespace keyloan-system-links does not exist")
             && said.contains("links.create"),
         "{said}"
     );

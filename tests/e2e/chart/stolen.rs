@@ -107,8 +107,8 @@ const LINK: &str = "keyloan-link-0b54a15c-0000-4000-8000-000000000000";
 const ANOTHER: &str = "keyloan-link-0b54a15c-0000-4000-8000-000000000001";
 
 /// Who refuses: the policies, or Kubernetes' own guard against those who would give more than they have.
-const NOT_A_LINK: &str = "keyloan-link: Keyloan's operator writes no Secret but those of links";
-const RIGHT_TO_ONE: &str = "keyloan-link: Keyloan's operator gives nobody any right but the one";
+const NOT_A_LINK: &str = "keyloan-link: Keyloan's operator can write only the Secrets of links";
+const RIGHT_TO_ONE: &str = "keyloan-link: Keyloan's operator can grant only the right";
 const ESCALATES: &str = "attempting to grant RBAC permissions not currently held";
 
 /// Among the links it can write a link, and let one person read it: nothing that mints a token, nothing that gives more.

@@ -60,7 +60,7 @@ pub async fn proxies_are_taken_as_kubectl_takes_them(world: &World) {
     for (value, says) in [
         (
             "ftp://user:s3cret@127.0.0.1:9",
-            "the proxy that HTTPS_PROXY names",
+            "the proxy from HTTPS_PROXY",
         ),
         ("http://user:s3cret@127.0.0.1:9", "not available"),
         ("socks5://user:s3cret@127.0.0.1:9", "not available"),

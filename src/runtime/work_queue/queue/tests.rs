@@ -1,4 +1,4 @@
-//! The queue by tables and properties: time is what a test says it is.
+//! Tests the queue with tables and properties; each test sets the time.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// One that runs, in which everything is a request.
+/// A running queue in which every pass is a request.
 fn queue() -> Queue<&'static str> {
     classified(|_| Class::of(Urgency::Request))
 }
@@ -129,7 +129,7 @@ fn what_need_not_be_on_time_is_never_all_due_at_once() {
     assert!(in_each_minute.values().all(|count| *count < 700));
 }
 
-/// Its first letter says how urgent it is, its second one whose it is.
+/// The first letter is the urgency, the second one the owner.
 fn by_name(key: &&'static str) -> Class {
     let urgency = match &key[..1] {
         "e" => Urgency::Ending,
@@ -164,7 +164,7 @@ fn only_so_many_pass_at_a_time_and_what_cannot_wait_has_places_of_its_own() {
     (100..150).for_each(|n| queue.enqueue(n));
     let urgent = Vec::from_iter(100..100 + URGENT_AT_A_TIME);
     assert_eq!(queue.take(at(0)).0, urgent);
-    // Who waits for something slow gives its place away, once.
+    // A pass that waits for something slow releases its slot, once.
     queue.release_slot(&100);
     queue.release_slot(&100);
     assert_eq!(queue.take(at(0)).0, [100 + URGENT_AT_A_TIME]);
@@ -203,7 +203,7 @@ fn what_becomes_more_urgent_does_not_wait_in_its_line_and_has_one_pass() {
     assert!(queue.holds_nothing());
 }
 
-/// What happens to a queue of a few objects.
+/// What happens to a queue with a few objects.
 #[derive(Clone, Debug)]
 enum Step {
     Ask(usize),
@@ -233,7 +233,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 proptest! {
-    /// Whatever happens: never two passes over one object, what is asked for gets its pass, and only so many are under way.
+    /// Invariants: an object never has two passes at the same time, every requested pass runs, and
+    /// the number of running passes is limited.
     #[test]
     fn nothing_is_lost_and_nothing_passes_twice_at_a_time(steps in steps()) {
         let mut queue = classified(|n: &usize| Class {
@@ -267,7 +268,7 @@ proptest! {
             prop_assert_eq!(queue.busy, busy);
             prop_assert!(busy <= AT_A_TIME + URGENT_AT_A_TIME);
         }
-        // In the end all that was asked for has its pass, and nothing of what has gone is kept.
+        // In the end, every requested pass has run, and nothing is stored of gone objects.
         for n in passing.into_keys() {
             queue.end(n, Outcome::Gone, now);
         }
@@ -285,7 +286,7 @@ proptest! {
         prop_assert!(queue.holds_nothing());
     }
 
-    /// Objects that change all the time leave the others their passes.
+    /// Objects that change all the time do not starve the others.
     #[test]
     fn who_keeps_changing_starves_nobody(others in 1_usize..60, busy in 1_usize..60) {
         let mut queue = classified(|n: &usize| Class {

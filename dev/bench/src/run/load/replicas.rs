@@ -13,7 +13,7 @@ use crate::run::ground::Ground;
 /// The lease that the leader holds.
 const LEASE: &str = "keyloan";
 /// A replica that knows all objects can take the lead at any time; it says so in its log.
-const KNOWS_ALL: &str = "all objects are known";
+const KNOWS_ALL: &str = "all watches are synced";
 /// A replica has started within this time, whatever it has to list.
 const STARTED_WITHIN: Duration = Duration::from_secs(180);
 
