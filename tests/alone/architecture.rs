@@ -6,6 +6,8 @@ use std::process::Command;
 
 use keyloan_shape::Shape;
 
+use crate::source::{Piece, pieces};
+
 /// Each room, and the rooms that it may know besides itself.
 const KNOWS: [(&str, &[&str]); 11] = [
     ("api", &[]),
@@ -170,7 +172,7 @@ fn crates(features: &[&str]) -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
-/// The code of a room, without comments, by its path in `src/`.
+/// The code of a room, without comments and strings, by its path in `src/`.
 fn sources(room: &str) -> Vec<(String, String)> {
     let src = src();
     let mut folders = vec![src.join(room)];
@@ -191,11 +193,12 @@ fn sources(room: &str) -> Vec<(String, String)> {
 
 fn code(path: &Path) -> String {
     let text = std::fs::read_to_string(path).expect("readable");
-    let lines = text.lines().map(|line| match line.find("//") {
-        Some(comment) => &line[..comment],
-        None => line,
+    let pieces = pieces(&text).into_iter();
+    let code = pieces.filter_map(|(_, piece)| match piece {
+        Piece::Code(code) => Some(code),
+        Piece::Comment(_) | Piece::Literal(_) => None,
     });
-    lines.collect::<Vec<_>>().join("\n")
+    code.collect()
 }
 
 fn folders() -> BTreeSet<String> {

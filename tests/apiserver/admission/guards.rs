@@ -281,8 +281,8 @@ pub async fn only_those_entitled_delete_a_grant(b: &Boundary) {
 
 pub async fn an_integration_needs_the_right_to_read_its_token(b: &Boundary) {
     const MESSAGE: &str = "keyloan-token: to create or change an integration, you must be allowed to get the \
-                           Secret with its token: ask for the right to get the Secret \"op-token\" in the \
-                           namespace \"default\"";
+                           Secret with its token: ask for the right to get the Secret \"op-token\" in \
+                           namespace \"default\", or ask someone who has it";
     let borrowed = integration("on-anothers-token");
     assert_refused(b.mallory.create(&borrowed).await, MESSAGE);
     assert_refused(b.mallory.apply(&borrowed, "mallory").await, MESSAGE);

@@ -382,7 +382,7 @@ fn crd(kind: &str) -> Value {
 }
 
 fn full_objects() -> Vec<Value> {
-    yaml_files("tests/apiserver_schema/full")
+    yaml_files("tests/apiserver/schema/full")
         .into_iter()
         .map(|(_, object)| object)
         .collect()
