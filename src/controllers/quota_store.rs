@@ -17,7 +17,7 @@ use crate::cluster::{ApiError, ApiErrorKind, Cluster, Key};
 use crate::runtime::Clock;
 
 /// The ConfigMap's name. It has one key.
-const KEPT: &str = "keyloan-quota_store";
+const KEPT: &str = "keyloan-usage";
 const COUNTS: &str = "counts.json";
 /// The minimum interval between writes while the operator runs.
 const AT_MOST_EVERY: Duration = Duration::from_secs(60);
