@@ -1,13 +1,13 @@
-//! What a person can do next, and why something else cannot be done.
+//! What a person can do next, and why something cannot be done.
 
 /// Something to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Ask for an item.
+    /// Request an item.
     Request,
-    /// Wait for the link of the grant of this name, and open it.
+    /// Get the link of the grant of this name, and wait for it if necessary.
     Open(String),
-    /// Read why the grant of this name is where it is.
+    /// Read the state of the grant of this name.
     Explain(String),
     /// End the loan of this name.
     Revoke(String),
@@ -16,23 +16,23 @@ pub enum Action {
 /// Why something cannot be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// What is in the way, of what.
+    /// What prevents it, on which object.
     pub message: String,
-    /// What to do instead.
+    /// What to do next.
     pub next: Option<Advice>,
 }
 
-/// What to do next, and what for.
+/// An action, and its purpose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advice {
-    /// What it is good for, as `see more`.
+    /// The purpose, after "to": `see why`.
     pub to: &'static str,
-    /// What to do.
+    /// The action.
     pub action: Action,
 }
 
 impl Refusal {
-    /// With nothing to do instead.
+    /// A refusal without advice.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -40,7 +40,7 @@ impl Refusal {
         }
     }
 
-    /// Adds what to do instead.
+    /// Adds what to do next.
     pub fn next(self, to: &'static str, action: Action) -> Self {
         Self {
             next: Some(Advice { to, action }),

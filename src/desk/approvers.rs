@@ -1,4 +1,5 @@
-//! Who may decide about what, as far as a person's own groups and a grant's status tell. The operator has the last word.
+//! Who may decide about a grant, as far as the person's groups and the grant's status show. The
+//! operator has the last word.
 
 use crate::api::{
     APPROVED, AccessDecision, AccessGrant, AccessGrantStatus, AgreedApproval, AgreedGroup,
@@ -9,7 +10,8 @@ use crate::plan::selection::is_one_of;
 
 use super::standing::holds;
 
-/// A person as the operator may know them. The address that the cluster finds is not known here; most clusters take a username that is one.
+/// A person as the operator probably knows them. The address that the cluster derives is not known
+/// here; most clusters use the username if it is an address.
 fn as_known(me: &Identity) -> Identity {
     let address = Mailbox::named(&me.username).map(|_| Email(me.username.to_ascii_lowercase()));
     Identity {
@@ -25,12 +27,12 @@ fn named(username: &str) -> Identity {
     }
 }
 
-/// The approval that a grant's terms ask for, once they are known.
+/// The approval that a grant's terms require. `None` before the terms are known.
 pub fn approval(grant: &AccessGrant) -> Option<&AgreedApproval> {
     grant.status.as_ref()?.terms.as_ref()?.approval.as_ref()
 }
 
-/// The approver groups of a grant's terms to which a person belongs.
+/// The approver groups of a grant that a person belongs to.
 pub fn groups_of<'a>(me: &Identity, grant: &'a AccessGrant) -> Vec<&'a AgreedGroup> {
     let groups = approval(grant).map_or(&[][..], |approval| &approval.groups);
     let me = as_known(me);
@@ -38,12 +40,12 @@ pub fn groups_of<'a>(me: &Identity, grant: &'a AccessGrant) -> Vec<&'a AgreedGro
     groups.iter().filter(mine).collect()
 }
 
-/// Whether a rule names this person, or a group of theirs.
+/// Whether a rule names this person or one of their groups.
 pub fn is_named(me: &Identity, named: &AgreedPerson) -> bool {
     is_one_of(std::slice::from_ref(named), &as_known(me))
 }
 
-/// Whether a person asked for the loan, or would get its links: such a person never decides.
+/// Whether a person is the requester or a recipient, who cannot approve.
 pub fn is_party(me: &Identity, grant: &AccessGrant) -> bool {
     let requester = grant.spec.requester.as_ref();
     let asked = requester.is_some_and(|requester| same_person(me, requester));
@@ -51,13 +53,13 @@ pub fn is_party(me: &Identity, grant: &AccessGrant) -> bool {
     asked || terms.is_some_and(|terms| receives(me, &terms.recipients))
 }
 
-/// Whether a request waits for people's approval.
+/// Whether a request waits for approval.
 pub fn waits_for_approval(grant: &AccessGrant) -> bool {
     let phase = grant.status.as_ref().and_then(|status| status.phase);
     approval(grant).is_some() && !holds(grant, APPROVED) && phase == Some(Phase::Pending)
 }
 
-/// Whether a request waits for this very person's decision.
+/// Whether a request waits for this person's decision.
 pub fn waits_for(me: &Identity, grant: &AccessGrant, decisions: &[AccessDecision]) -> bool {
     waits_for_approval(grant)
         && !is_party(me, grant)
@@ -65,7 +67,8 @@ pub fn waits_for(me: &Identity, grant: &AccessGrant, decisions: &[AccessDecision
         && !has_decided(me, grant, decisions)
 }
 
-/// Whether a person's decision stands: it was counted, or was made about these very terms and is still to be looked at.
+/// Whether a person has decided: their decision counts, or it is about the current terms and the
+/// operator has not looked at it yet.
 fn has_decided(me: &Identity, grant: &AccessGrant, decisions: &[AccessDecision]) -> bool {
     let Some(status) = &grant.status else {
         return false;
@@ -91,20 +94,18 @@ fn has_decided(me: &Identity, grant: &AccessGrant, decisions: &[AccessDecision])
     counted || decisions.iter().any(|d| mine(&d))
 }
 
-/// Why the operator may not count this person's approval.
+/// Why this person's approval probably does not count.
 pub fn doubt(me: &Identity, grant: &AccessGrant) -> Option<String> {
     if is_party(me, grant) {
-        return Some(
-            "you asked for this item, or would get its link; somebody else has to approve".into(),
-        );
+        return Some("you are the requester or a recipient; somebody else has to approve".into());
     }
     groups_of(me, grant)
         .is_empty()
-        .then(|| format!("{} is in none of the groups that decide", me.username))
+        .then(|| format!("{} is in none of the approver groups", me.username))
 }
 
-/// How many of a group have agreed.
-pub fn agreed(group: &AgreedGroup, status: &AccessGrantStatus) -> usize {
+/// The number of approvals that count for a group.
+pub fn approvals_of(group: &AgreedGroup, status: &AccessGrantStatus) -> usize {
     let of_this_group = status
         .decisions
         .iter()
@@ -112,8 +113,8 @@ pub fn agreed(group: &AgreedGroup, status: &AccessGrantStatus) -> usize {
     of_this_group.count()
 }
 
-/// Who of a group is not known to be left out: of those whom the rules name, who asks, who receives the link and who has approved already
-/// cannot approve.
+/// The named people of a group who can still approve, as far as known: not the requester, the
+/// recipients, or people who have approved already.
 pub fn can_still_approve<'a>(
     group: &'a AgreedGroup,
     grant: &AccessGrant,
@@ -154,7 +155,7 @@ mod tests {
         assert!(
             doubt(&samples::erin(), &waiting)
                 .unwrap()
-                .contains("none of the groups")
+                .contains("none of the approver groups")
         );
     }
 

@@ -1,4 +1,4 @@
-//! Decisions: whether one can be made about a grant, the object, and what becomes of it.
+//! Decisions: whether one can be made about a grant, the object to create, and the outcome.
 
 use kube::ResourceExt as _;
 use kube::core::ObjectMeta;
@@ -11,21 +11,21 @@ use crate::plan::over::final_since;
 
 use super::action::{Action, Refusal};
 use super::approvers::{approval, waits_for_approval};
-use super::standing::{is_over, where_it_is};
+use super::standing::{because, is_over, state};
 
-/// What a person decides besides yes or no.
+/// The details of a decision.
 #[derive(Clone, Debug, Default)]
 pub struct Particulars {
-    /// Why.
+    /// The reason.
     pub reason: Option<String>,
-    /// For how long at the most.
+    /// The longest loan that the approver agrees to.
     pub max_duration: Option<Span>,
-    /// That the approver holds the verb `revoke`.
+    /// The claim that the approver holds the verb `revoke`.
     pub may_revoke: Option<bool>,
 }
 
-/// Whether there is something that this decision approves, refuses or ends. A request that has failed is weighed by nobody, but can be
-/// taken back.
+/// Whether this decision can be made about a grant. A failed request cannot be approved or denied,
+/// but its requester can revoke it while it may still recover.
 pub fn can_be_made(decision: Decision, grant: &AccessGrant) -> Result<(), Refusal> {
     let name = grant.name_any();
     let has_begun = || {
@@ -35,29 +35,27 @@ pub fn can_be_made(decision: Decision, grant: &AccessGrant) -> Result<(), Refusa
     let refusal = match decision {
         Decision::Approve if has_terms_to_approve(grant) => return Ok(()),
         Decision::Approve => {
-            let message = format!("{name} does not wait for approval. {}", where_it_is(grant));
-            Refusal::new(message).next("see more", Action::Explain(name))
+            let message = format!("{name} is not waiting for approval. It {}", state(grant));
+            Refusal::new(message).next("see its state", Action::Explain(name))
         }
         Decision::Revoke if may_recover(grant) => return Ok(()),
-        _ if is_over(grant) => {
-            Refusal::new(format!("{name} is over already. {}", where_it_is(grant)))
+        _ if is_over(grant) => Refusal::new(because(format_args!("{name} is already over"), grant)),
+        Decision::Deny if has_begun() => {
+            Refusal::new(format!("{name} is a running loan, which cannot be denied"))
+                .next("end it", Action::Revoke(name))
         }
-        Decision::Deny if has_begun() => Refusal::new(format!(
-            "{name} is a loan that runs: it is too late to deny it"
-        ))
-        .next("end it", Action::Revoke(name)),
         Decision::Deny | Decision::Revoke => return Ok(()),
     };
     Err(refusal)
 }
 
-/// An approval is about terms: there have to be some, and they have to wait for it.
+/// An approval needs terms, which have to be waiting for it.
 fn has_terms_to_approve(grant: &AccessGrant) -> bool {
     let status = grant.status.as_ref();
     waits_for_approval(grant) && status.is_some_and(|s| s.digest.is_some())
 }
 
-/// Whether a request that has failed is granted after all once its cause is mended.
+/// Whether a failed request can still be granted once its cause is fixed.
 fn may_recover(grant: &AccessGrant) -> bool {
     grant.status.as_ref().is_some_and(|status| {
         let failed = status.phase == Some(Phase::Failed);
@@ -65,13 +63,14 @@ fn may_recover(grant: &AccessGrant) -> bool {
     })
 }
 
-/// Whether approvers have to say why.
+/// Whether the flow requires a reason of approvers.
 pub fn asks_for_a_reason(grant: &AccessGrant) -> bool {
     approval(grant).is_some_and(|approval| approval.reason == Requirement::Required)
 }
 
-/// The object. It has no owner: it stays when its request is deleted, and so does what was said. Who decides is written into it even where
-/// the cluster stamps it: on others, the policy demands it.
+/// The object to create. It has no owner, so that the decision stays when its request is deleted.
+/// It names its approver even though most clusters stamp it: the policies of other clusters demand
+/// it.
 pub fn draft(
     me: Identity,
     grant: &AccessGrant,
@@ -100,16 +99,16 @@ pub fn draft(
     }
 }
 
-/// Whether a decision counts.
+/// The outcome of a decision.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It counts; what has come of it.
+    /// The decision counts, or the grant is over anyway. The grant's state in words.
     Counted(String),
-    /// It has no effect; why.
+    /// The decision has no effect, for this reason.
     Ignored(String),
 }
 
-/// What became of a decision, once it is known.
+/// The outcome of a decision. `None` while the operator has not counted it.
 pub fn outcome(grant: &AccessGrant, made: &AccessDecision) -> Option<Outcome> {
     let status = grant.status.as_ref()?;
     let name = made.name_any();
@@ -121,17 +120,19 @@ pub fn outcome(grant: &AccessGrant, made: &AccessDecision) -> Option<Outcome> {
     if !has_counted(status, made) && !ended {
         return None;
     }
-    let name = grant.name_any();
-    let now = where_it_is(grant);
-    let stands = if is_over(grant) {
-        format!("{name} is over. {now}")
-    } else {
-        format!("It counts. {name}: {now}")
+    let (name, state) = (grant.name_any(), state(grant));
+    let recorded = match made.spec.decision {
+        Decision::Approve => "Approval recorded.",
+        Decision::Deny => "Denial recorded.",
+        Decision::Revoke => "Revocation recorded.",
     };
-    Some(Outcome::Counted(stands))
+    Some(Outcome::Counted(match has_counted(status, made) {
+        true => format!("{recorded} {name} {state}"),
+        false => format!("{name} {state}"),
+    }))
 }
 
-/// Whether a status counts this very decision, and not just an earlier one of the same person. It names none of them.
+/// Whether a status counts this decision, and not only an earlier one of the same person.
 pub fn has_counted(status: &AccessGrantStatus, made: &AccessDecision) -> bool {
     let spec = &made.spec;
     let by = spec.approver.as_ref().map(|by| &by.username);
@@ -167,11 +168,13 @@ mod tests {
         let refused = can_be_approved(&samples::active()).unwrap_err();
         assert_eq!(
             refused.message,
-            "alice-db does not wait for approval. Active"
+            "alice-db is not waiting for approval. It is active."
         );
         let refused = can_be_approved(&samples::new()).unwrap_err();
         assert!(
-            refused.message.ends_with("nobody has looked at it yet"),
+            refused
+                .message
+                .ends_with("has not been looked at by the operator yet."),
             "{refused:?}"
         );
     }
@@ -252,7 +255,10 @@ mod tests {
         let Some(Outcome::Counted(told)) = outcome(&grant, &approval) else {
             panic!("it counts");
         };
-        assert!(told.starts_with("It counts. alice-db: Pending"), "{told}");
+        assert!(
+            told.starts_with("Approval recorded. alice-db is pending"),
+            "{told}"
+        );
     }
 
     #[rstest::rstest]

@@ -1,4 +1,4 @@
-//! Why a request or loan is where it is, and who can do something about it.
+//! The explanation of a grant: its state, the causes, and who can decide.
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -8,14 +8,14 @@ use crate::api::{
 };
 use crate::plan::alike::Alike;
 
-use super::approvers::{agreed, approval, can_still_approve, is_named, waits_for_approval};
+use super::approvers::{approval, approvals_of, can_still_approve, is_named, waits_for_approval};
 use super::decision::has_counted;
-use super::standing::where_it_is;
+use super::standing::phase_and_cause;
 use super::terms;
 use super::text::{Text, facts, sections, table_unless_empty};
-use super::times::{lasts, when};
+use super::times::{for_another, opens, when};
 
-/// All that is known of a grant, below its headings. Where it is not known who asks, nothing is said of them.
+/// Explains a grant to a person. Without `me`, the section about the person is left out.
 pub fn explained(
     grant: &AccessGrant,
     decisions: &[AccessDecision],
@@ -24,18 +24,18 @@ pub fn explained(
 ) -> Text {
     let status = grant.status.clone().unwrap_or_default();
     sections([
-        ("", where_it_is(grant).into()),
+        ("", phase_and_cause(grant).into()),
         ("Request", terms::shown(grant, now)),
         ("Conditions", conditions(&status, now)),
         ("Flows", flows(&status)),
-        ("Who decides", who_decides(grant, &status)),
-        (
-            "You",
-            me.map(|me| who_you_are(me, grant)).unwrap_or_default(),
-        ),
+        ("Approvers", approvers(grant, &status)),
+        ("You", me.map(|me| you(me, grant)).unwrap_or_default()),
         ("Decisions", counted(&status, now)),
         ("Decisions without effect", ignored(&status)),
-        ("Decisions not looked at yet", open(&status, decisions, now)),
+        (
+            "Decisions not counted yet",
+            uncounted(&status, decisions, now),
+        ),
         ("Loan", loan(&status, now)),
     ])
 }
@@ -65,19 +65,19 @@ fn flows(status: &AccessGrantStatus) -> Text {
     facts(chosen.chain(others))
 }
 
-/// Each group, how many of it have agreed, and who of it can still decide.
-fn who_decides(grant: &AccessGrant, status: &AccessGrantStatus) -> Text {
+/// The approver groups, the number of approvals of each, and who can still approve.
+fn approvers(grant: &AccessGrant, status: &AccessGrantStatus) -> Text {
     let Some(approval) = approval(grant) else {
         return Text::default();
     };
     let how = match approval.mode {
-        ApprovalMode::AnyOf => "any one of these groups",
-        ApprovalMode::AllOf | ApprovalMode::None => "all of these groups",
+        ApprovalMode::AnyOf => "One of these groups",
+        ApprovalMode::AllOf | ApprovalMode::None => "All of these groups",
     };
     let waits = waits_for_approval(grant);
     let rows = approval.groups.iter().map(|group| {
-        let agreed = agreed(group, status);
-        let still = waits && agreed < usize::try_from(group.required).unwrap_or(usize::MAX);
+        let approvals = approvals_of(group, status);
+        let still = waits && approvals < usize::try_from(group.required).unwrap_or(usize::MAX);
         let left = match still {
             true => can_still_approve(group, grant, status),
             false => Vec::new(),
@@ -85,29 +85,31 @@ fn who_decides(grant: &AccessGrant, status: &AccessGrantStatus) -> Text {
         let left: Vec<_> = left.into_iter().map(terms::person).collect();
         vec![
             group.name.clone(),
-            format!("{agreed} of {}", group.required),
+            format!("{approvals} of {}", group.required),
             left.join(" or "),
         ]
     });
-    let groups = table_unless_empty(&["GROUP", "AGREED", "CAN STILL DECIDE"], rows);
+    let groups = table_unless_empty(&["GROUP", "APPROVALS", "CAN STILL APPROVE"], rows);
     let owners: Vec<_> = status
         .terms
         .iter()
         .flat_map(|t| &t.owners)
         .map(terms::person)
         .collect();
-    let who_decides = Text::from(format!("{how}, within {}", approval.timeout)).and(groups);
+    let approvers =
+        Text::from(format!("{how} must approve within {}.", approval.timeout)).and(groups);
     match owners.is_empty() {
-        true => who_decides,
-        false => who_decides.and(format!(
-            "the integration's owners can end it: {}",
+        true => approvers,
+        false => approvers.and(format!(
+            "The integration's owners can revoke: {}",
             owners.join(", ")
         )),
     }
 }
 
-/// Who asks for the explanation, beside those whom the flow names: names in another spelling are pointed at.
-fn who_you_are(me: &Identity, grant: &AccessGrant) -> Text {
+/// The person's identity, with a note on each approver group that names the person in another
+/// spelling.
+fn you(me: &Identity, grant: &AccessGrant) -> Text {
     let groups: Vec<_> = me.groups.iter().map(|group| group.0.as_str()).collect();
     let own = facts([
         ("Username", me.username.clone()),
@@ -125,7 +127,7 @@ fn who_you_are(me: &Identity, grant: &AccessGrant) -> Text {
         let alike = names.filter_map(|named| Alike::of(named.kind, &named.name, me));
         alike.map(|alike| {
             format!(
-                "You are not in the approver group {}: {}. If they are the same, have the flow corrected.",
+                "You are not in the approver group {}: {}. If both names mean the same, have the flow corrected.",
                 group.name,
                 alike.compared()
             )
@@ -140,7 +142,7 @@ fn counted(status: &AccessGrantStatus, now: Timestamp) -> Text {
         vec![
             d.user.clone(),
             match most {
-                Some(most) => format!("{:?}, for {most} at the most", d.decision),
+                Some(most) => format!("{:?}, for at most {most}", d.decision),
                 None => format!("{:?}", d.decision),
             },
             d.group.clone().unwrap_or_default(),
@@ -148,7 +150,7 @@ fn counted(status: &AccessGrantStatus, now: Timestamp) -> Text {
             d.reason.clone().unwrap_or_default(),
         ]
     });
-    table_unless_empty(&["WHO", "DECISION", "FOR GROUP", "WHEN", "REASON"], rows)
+    table_unless_empty(&["USER", "DECISION", "GROUP", "WHEN", "REASON"], rows)
 }
 
 fn ignored(status: &AccessGrantStatus) -> Text {
@@ -156,19 +158,19 @@ fn ignored(status: &AccessGrantStatus) -> Text {
         .ignored_decisions
         .iter()
         .map(|d| vec![d.name.clone(), d.user.clone(), d.reason.clone()]);
-    table_unless_empty(&["NAME", "WHO", "WHY"], rows)
+    table_unless_empty(&["NAME", "USER", "WHY"], rows)
 }
 
-/// Decisions of which the status says nothing: the operator has yet to look at them.
-fn open(status: &AccessGrantStatus, decisions: &[AccessDecision], now: Timestamp) -> Text {
-    let open = decisions.iter().filter(|d| {
+/// Decisions that the operator has not counted yet: the status does not mention them.
+fn uncounted(status: &AccessGrantStatus, decisions: &[AccessDecision], now: Timestamp) -> Text {
+    let uncounted = decisions.iter().filter(|d| {
         let ignored = status
             .ignored_decisions
             .iter()
             .any(|i| i.name == d.name_any());
         !ignored && !has_counted(status, d)
     });
-    let rows = open.map(|d| {
+    let rows = uncounted.map(|d| {
         let by = d.spec.approver.as_ref();
         let made = d.creation_timestamp();
         vec![
@@ -178,41 +180,41 @@ fn open(status: &AccessGrantStatus, decisions: &[AccessDecision], now: Timestamp
             made.map_or_else(String::new, |t| when(t.0, now)),
         ]
     });
-    table_unless_empty(&["NAME", "WHO", "DECISION", "WHEN"], rows)
+    table_unless_empty(&["NAME", "USER", "DECISION", "WHEN"], rows)
 }
 
-/// The loan's times, its link, and until when anything of it may open.
+/// The loan's times, its link, and until when a link may still open.
 fn loan(status: &AccessGrantStatus, now: Timestamp) -> Text {
     let time = |at: &Option<Time>| at.as_ref().map_or_else(String::new, |t| when(t.0, now));
     let link = status.link.as_ref();
     let number = |l: &LinkStatus| {
-        let (issued, opens) = (when(l.issued_at.0, now), lasts(l.expires_at.0, now));
-        format!("number {}, issued {issued}, opens {opens}", l.sequence)
+        let (issued, opens) = (when(l.issued_at.0, now), opens(l.expires_at.0, now));
+        format!("number {}, issued {issued}, {opens}", l.sequence)
     };
-    let began = ("Began", time(&status.granted_at));
+    let started = ("Started", time(&status.granted_at));
     if status.ended_at.is_some() {
         let residual = status.residual_until.as_ref().filter(|t| t.0 > now);
         let may_open = residual.map(|t| {
             format!(
-                "{}: a link that was handed out cannot be taken back; to cut it off now, change the secret itself",
-                lasts(t.0, now)
+                "A link may still open {}. Links cannot be taken back: to cut off access now, change the item's secret in 1Password.",
+                for_another(t.0, now)
             )
         });
         return facts([
-            began,
+            started,
             ("Ended", time(&status.ended_at)),
-            ("May open", may_open.unwrap_or_default()),
+            ("Residual", may_open.unwrap_or_default()),
             ("Record", status.record.clone().unwrap_or_default()),
         ]);
     }
     let details = status.access_details.as_ref().map(|a| a.0.as_str());
     let link = [
-        began,
+        started,
         ("Ends", time(&status.expires_at)),
         ("Link", link.map(number).unwrap_or_default()),
         (
-            "Lies in",
-            link.map_or_else(String::new, |l| format!("Secret {}", l.secret_ref)),
+            "Secret",
+            link.map_or_else(String::new, |l| l.secret_ref.to_string()),
         ),
     ];
     let record = ("Record", status.record.clone().unwrap_or_default());
@@ -235,11 +237,11 @@ mod tests {
         let status = samples::half_approved().status.unwrap();
         let mut by_carol = samples::approval_by(samples::bob());
         by_carol.spec.approver.as_mut().unwrap().username = "carol@example.com".into();
-        let still_open = open(&status, from_ref(&by_carol), samples::present());
-        assert!(!still_open.is_empty(), "she made it after the first one");
+        let left = uncounted(&status, from_ref(&by_carol), samples::present());
+        assert!(!left.is_empty(), "she made it after the first one");
         by_carol.spec.reason = status.decisions[1].reason.clone();
         by_carol.metadata.creation_timestamp = Some(status.decisions[1].at.clone());
-        let still_open = open(&status, from_ref(&by_carol), samples::present());
-        assert!(still_open.is_empty(), "it is the first one");
+        let left = uncounted(&status, from_ref(&by_carol), samples::present());
+        assert!(left.is_empty(), "it is the first one");
     }
 }

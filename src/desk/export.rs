@@ -1,21 +1,22 @@
-//! Integrations and flows as code: what of them a person would have written, in the forms that Helm and Terraform read.
+//! Integrations and flows as code: the parts that a person would have written, as data for Helm and
+//! Terraform.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// What of an object's metadata a person writes.
+/// The metadata that a person writes.
 const WRITTEN: [&str; 4] = ["name", "namespace", "labels", "annotations"];
 
-/// By what tools keep their own notes in annotations.
+/// The prefixes of annotations that tools write.
 const TOOLS: [&str; 3] = [
     "kubectl.kubernetes.io/last-applied-configuration",
     "meta.helm.sh/",
     "argocd.argoproj.io/",
 ];
 
-/// A stored object without status, server fields and tools' notes.
+/// A stored object without status, server fields and tools' annotations.
 pub fn clean(mut object: Value) -> Value {
     if let Some(members) = object.as_object_mut() {
         members.remove("status");
@@ -40,20 +41,21 @@ fn clean_metadata(metadata: &mut Map<String, Value>) {
     }
 }
 
-/// The Secret in which an integration's token lies.
+/// The Secret that holds an integration's token.
 pub fn token_secret(object: &Value) -> Option<&str> {
     object
         .pointer("/spec/auth/serviceAccountToken/secretRef/name")?
         .as_str()
 }
 
-/// Values for a Helm chart that takes a list of this name: each entry has the metadata and the spec of an object.
+/// Values for a Helm chart: a list of this name, whose entries have the metadata and the spec of an
+/// object.
 pub fn helm_values(list: &str, objects: &[Value]) -> impl Serialize {
     let entries: Vec<_> = objects.iter().map(HelmEntry::of).collect();
     BTreeMap::from([(list, entries)])
 }
 
-/// In the order in which people write it.
+/// The fields in the order in which people write them.
 #[derive(Serialize)]
 struct HelmEntry<'a> {
     name: &'a Value,
@@ -78,7 +80,7 @@ impl<'a> HelmEntry<'a> {
     }
 }
 
-/// A file `.tf.json` with a resource of the type `kubernetes_manifest` for each object.
+/// A `.tf.json` file with a resource of type `kubernetes_manifest` for each object.
 pub fn terraform_json(objects: &[Value]) -> Value {
     let resources = objects.iter().map(|object| {
         let resource = json!({ "manifest": escaped(object.clone()) });
@@ -88,7 +90,8 @@ pub fn terraform_json(objects: &[Value]) -> Value {
     json!({ "resource": { "kubernetes_manifest": resources } })
 }
 
-/// A text that Terraform would read as another one: what escapes a template by its own wish cannot be escaped once more without doubt.
+/// A text in the object that Terraform would misread: one that contains an escape sequence of its
+/// own, which cannot be escaped once more.
 pub fn misread_by_terraform(value: &Value) -> Option<&str> {
     match value {
         Value::String(text) => {
@@ -100,7 +103,7 @@ pub fn misread_by_terraform(value: &Value) -> Option<&str> {
     }
 }
 
-/// In JSON, too, Terraform takes each text for a template, but for what is doubled.
+/// Terraform reads each text in JSON as a template, unless its markers are doubled.
 fn escaped(value: Value) -> Value {
     match value {
         Value::String(text) => text.replace("${", "$${").replace("%{", "%%{").into(),
@@ -115,7 +118,8 @@ fn escaped(value: Value) -> Value {
     }
 }
 
-/// The kind and the name as one word, another one for each name: letters, digits, hyphens, and underscores for full stops.
+/// The kind and the name as a resource label: letters, digits, hyphens, and underscores for all
+/// else.
 pub fn terraform_label(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_lowercase();
     let label = format!(

@@ -1,4 +1,5 @@
-//! A loan's link: what to do about it, whether the one that is waited for has come, and what to know before it is opened.
+//! A loan's link: what to do to get one that opens, whether an expected link has arrived, and what
+//! to know before opening it.
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
@@ -8,34 +9,35 @@ use crate::plan::links::RENEWAL_MARGIN;
 use crate::plan::reasons::GrantReason;
 
 use super::action::{Action, Refusal};
-use super::standing::{condition, holds, is_over, where_it_is};
+use super::standing::{because, condition, holds, is_over};
 use super::terms;
 use super::text::{Text, facts};
-use super::times::{lasts, when};
+use super::times::{opens as opens_until, when};
 
-/// The operator needs some of a loan's last time for a link that opens for an hour.
+/// A loan with less time left gets no further link: a link opens for at least an hour, and the
+/// operator needs a moment to issue it.
 const SHORTEST: SignedDuration = SignedDuration::from_mins(62);
 
-/// What to do about a loan's link.
+/// What to do to get a link that opens.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
-    /// The link opens: print it.
-    Print,
-    /// There will be one after this one; none yet is 0.
+    /// The current link opens: show it.
+    Show,
+    /// Wait for a link with a higher number.
     Wait {
-        /// The number of the current link.
+        /// The number of the current link; 0 if there is none yet.
         after: u32,
     },
-    /// Ask for the next one, as of this time.
+    /// Ask for the next link, as of this time.
     Renew {
-        /// By the operator's clock, as far as it is known.
+        /// The time by the operator's clock, as far as it is known.
         at: Timestamp,
     },
-    /// There will be no more.
+    /// The loan is over: there is no further link.
     Over,
 }
 
-/// Looks at a loan's link.
+/// Decides what to do to get a link that opens.
 pub fn next(grant: &AccessGrant, now: Timestamp) -> Next {
     if is_over(grant) {
         return Next::Over;
@@ -47,7 +49,7 @@ pub fn next(grant: &AccessGrant, now: Timestamp) -> Next {
     let renews = terms.is_some_and(|t| !t.view_once && t.renewal == Renewal::OnRequest);
     let reason = condition(grant, ACTIVE).and_then(GrantReason::of);
     let Some(link) = &status.link else {
-        // Somebody deleted its Secret; or the operator is at work.
+        // Either somebody deleted the link's Secret, or the operator is still working.
         let again = matches!(
             reason,
             Some(GrantReason::LinkSecretMissing | GrantReason::LinksLost)
@@ -58,14 +60,14 @@ pub fn next(grant: &AccessGrant, now: Timestamp) -> Next {
         };
     };
     let end = link.expires_at.0;
-    // The operator's clock counts: where it says that the link opens no more, it does not.
+    // The operator's clock decides: if it says that the link has ended, the link has ended.
     if opens(grant, now) {
         let loan_end = status.expires_at.as_ref();
         let time_left = loan_end.is_some_and(|at| at.0.duration_since(now) > SHORTEST);
         let about_to_end = end.duration_since(now) < RENEWAL_MARGIN;
         return match about_to_end && renews && time_left {
             true => Next::Renew { at: now },
-            false => Next::Print,
+            false => Next::Show,
         };
     }
     let can_be_asked_for = matches!(
@@ -80,24 +82,25 @@ pub fn next(grant: &AccessGrant, now: Timestamp) -> Next {
     }
 }
 
-/// Whether the current link opens, by the operator's word and by our clock.
+/// Whether the current link opens, according to the operator and to our clock.
 pub fn opens(grant: &AccessGrant, now: Timestamp) -> bool {
     let link = grant.status.as_ref().and_then(|s| s.link.as_ref());
     link.is_some_and(|l| l.expires_at.0 > now) && holds(grant, ACTIVE)
 }
 
-/// What has come for somebody who waits for a link.
+/// What ends the wait for a link.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Arrival {
-    /// The grant with the link.
+    /// The link has arrived, in this grant.
     Link(Box<AccessGrant>),
     /// The loan is over.
     Over(Refusal),
-    /// The loan runs on without another link.
+    /// The loan continues, but gets no further link.
     Stopped(Refusal),
 }
 
-/// What has come after this link. What was known before is no news.
+/// What has happened since the link with the number `after`. A reason that was `known` before does
+/// not end the wait.
 pub fn arrived(grant: &AccessGrant, after: u32, known: Option<&str>) -> Option<Arrival> {
     if is_over(grant) {
         return Some(Arrival::Over(over(grant)));
@@ -117,35 +120,35 @@ pub fn arrived(grant: &AccessGrant, after: u32, known: Option<&str>) -> Option<A
     let news = stopped && known != Some(&condition.reason);
     news.then(|| {
         Arrival::Stopped(Refusal::new(format!(
-            "{} gets no other link: {}",
+            "{} gets no further link: {}",
             grant.name_any(),
             condition.message
         )))
     })
 }
 
-/// There is no link any more.
+/// The loan is over and has no link.
 pub fn over(grant: &AccessGrant) -> Refusal {
-    let message = format!("{} has no link. {}", grant.name_any(), where_it_is(grant));
-    Refusal::new(message).next("ask again", Action::Request)
+    let message = because(format_args!("{} has no link", grant.name_any()), grant);
+    Refusal::new(message).next("request the item again", Action::Request)
 }
 
-/// Only the requester reads a link, which is not a matter of asking for a role.
+/// Somebody else tried to read the link. No role helps: only the requester can read it.
 pub fn not_yours(grant: &AccessGrant) -> Refusal {
     let requester = grant.spec.requester.as_ref();
-    let whose = requester.map_or("whoever asked", |who| &who.username);
-    let message = format!("the link of {} is for {whose} alone", grant.name_any());
-    Refusal::new(message).next("ask for the item yourself", Action::Request)
+    let requester = requester.map_or("the requester", |who| &who.username);
+    let message = format!("only {requester} can read the link of {}", grant.name_any());
+    Refusal::new(message).next("request the item yourself", Action::Request)
 }
 
-/// What to know about a link before one opens it.
+/// What to know about a link before opening it.
 pub fn about(grant: &AccessGrant, access_details: Option<&str>, now: Timestamp) -> Text {
     let status = grant.status.as_ref();
     let terms = status.and_then(|s| s.terms.as_ref());
     let recipients = terms.iter().flat_map(|t| &t.recipients);
     let recipients: Vec<_> = recipients.map(ToString::to_string).collect();
     let once = match terms.is_some_and(|t| t.view_once) {
-        true => "have a place ready for what you see",
+        true => "have a place ready for the secret before you open the link",
         false => "",
     };
     let time = |at: Option<&Time>, shown: fn(Timestamp, Timestamp) -> String| {
@@ -154,9 +157,9 @@ pub fn about(grant: &AccessGrant, access_details: Option<&str>, now: Timestamp) 
     let link = status.and_then(|s| s.link.as_ref());
     let known = [
         ("Item", terms::item(grant)),
-        ("Opens for", recipients.join(", ")),
-        ("Opens", time(link.map(|l| &l.expires_at), lasts)),
-        ("Only once", once.to_owned()),
+        ("Recipients", recipients.join(", ")),
+        ("Link", time(link.map(|l| &l.expires_at), opens_until)),
+        ("Opens once", once.to_owned()),
         (
             "Loan ends",
             time(status.and_then(|s| s.expires_at.as_ref()), when),
@@ -183,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_link_that_opens_for_a_while_is_printed() {
-        assert_eq!(next(&samples::active(), samples::present()), Next::Print);
+        assert_eq!(next(&samples::active(), samples::present()), Next::Show);
     }
 
     #[test]
@@ -197,7 +200,7 @@ mod tests {
         let mut grant = samples::active();
         let status = grant.status.as_mut().unwrap();
         status.expires_at = Some(Time(at("2026-11-24T12:00:00Z")));
-        assert_eq!(next(&grant, at("2026-11-24T11:25:00Z")), Next::Print);
+        assert_eq!(next(&grant, at("2026-11-24T11:25:00Z")), Next::Show);
     }
 
     #[test]
@@ -205,7 +208,7 @@ mod tests {
         let mut grant = samples::active();
         let status = grant.status.as_mut().unwrap();
         status.terms.as_mut().unwrap().renewal = Renewal::Never;
-        assert_eq!(next(&grant, at("2026-11-24T11:25:00Z")), Next::Print);
+        assert_eq!(next(&grant, at("2026-11-24T11:25:00Z")), Next::Show);
     }
 
     #[test]
@@ -266,7 +269,7 @@ mod tests {
         );
         assert_eq!(
             stopped(&grant),
-            "alice-db gets no other link: the flow is suspended"
+            "alice-db gets no further link: the flow is suspended"
         );
     }
 

@@ -1,4 +1,5 @@
-//! Lists of requests and loans: which ones somebody looks at, a row for each, and what of a change is news.
+//! Lists of requests and loans: which grants belong to a list, a row for each, and what a change
+//! means.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -9,22 +10,23 @@ use kube::ResourceExt as _;
 use crate::api::{AccessDecision, AccessGrant, Identity};
 
 use super::approvers::waits_for;
-use super::standing::{where_it_is, why_and_until_when};
+use super::standing::{cause_or_end, state};
 use super::terms;
 use super::times::age;
 
-/// Whose requests somebody looks at.
+/// Whose requests and loans a list shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whose {
-    /// One's own.
+    /// The person's own.
     Own,
-    /// Those that wait for one's decision.
+    /// The requests that wait for the person's decision.
     ForMe,
-    /// All people's.
+    /// Everyone's.
     Everyones,
 }
 
-/// Whether a grant is one of those that somebody looks at. It is told one's own from others beforehand.
+/// Whether a list shows a grant. For [`Whose::Own`], the API server has selected the grants
+/// already.
 pub fn is_wanted(
     whose: Whose,
     me: &Identity,
@@ -34,7 +36,7 @@ pub fn is_wanted(
     whose != Whose::ForMe || waits_for(me, grant, decisions)
 }
 
-/// Sorts grants as people read them: the youngest first.
+/// Sorts grants, the newest first.
 pub fn sort(grants: &mut [AccessGrant]) {
     grants.sort_by_key(|g| {
         let made = g.creation_timestamp().map(|t| t.0);
@@ -42,28 +44,28 @@ pub fn sort(grants: &mut [AccessGrant]) {
     });
 }
 
-/// What a list tells of a grant. What is not known is empty.
+/// The row of a grant in a list. Unknown values are empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Where it is.
+    /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// The username of who asks.
+    /// The requester's username.
     pub requester: String,
     /// The item and its vault.
     pub item: String,
-    /// How far it is.
+    /// Its phase.
     pub phase: String,
-    /// How long ago it was made.
+    /// Its age.
     pub age: String,
     /// The integration.
     pub integration: String,
-    /// The flow that was chosen.
+    /// The chosen flow.
     pub flow: String,
-    /// How long the loan lasts or is to last.
+    /// The duration of the loan.
     pub duration: String,
-    /// Why it is in this phase, or until when.
+    /// The cause of its phase, or the time at which it ends.
     pub standing: String,
 }
 
@@ -85,42 +87,42 @@ impl Row {
             integration: spec.integration.name.0.clone(),
             flow: status.and_then(|s| s.flow.clone()).unwrap_or_default(),
             duration: duration.map_or_else(String::new, |d| d.0.clone()),
-            standing: why_and_until_when(grant, now),
+            standing: cause_or_end(grant, now),
         }
     }
 }
 
-/// A list that goes on: what has been seen, by uid, and what of it has been listed.
+/// A list that is watched: the known grants by uid, and which of them are listed.
 #[derive(Default)]
 pub struct Watched {
     known: BTreeMap<String, AccessGrant>,
     listed: BTreeSet<String>,
 }
 
-/// What a change means to who watches the list.
+/// What a change means for the list.
 #[derive(Debug, PartialEq, Eq)]
 pub enum News {
-    /// Nothing: the grant is none of this list's.
+    /// Nothing: the list does not show the grant.
     None,
-    /// The grant's row is another one now.
+    /// The grant has a new row.
     Row,
     /// The grant has left the list.
     Left,
 }
 
 impl Watched {
-    /// Whether a grant is another than it was.
+    /// Remembers a grant. Returns whether it is new or has changed.
     pub fn see(&mut self, grant: &AccessGrant) -> bool {
         let before = self.known.insert(uid(grant), grant.clone());
         before.is_none_or(|before| before != *grant)
     }
 
-    /// All that has been seen.
+    /// The known grants.
     pub fn known(&self) -> impl Iterator<Item = &AccessGrant> {
         self.known.values()
     }
 
-    /// Lists a grant if it is wanted, and no longer if it is not.
+    /// Lists a grant if it is wanted, and otherwise removes it from the list.
     pub fn list(&mut self, grant: &AccessGrant, wanted: bool) -> News {
         match wanted {
             true => {
@@ -132,13 +134,13 @@ impl Watched {
         }
     }
 
-    /// Whether a grant that is gone was listed.
+    /// Forgets a deleted grant. Returns whether it was listed.
     pub fn forget(&mut self, grant: &AccessGrant) -> bool {
         self.known.remove(&uid(grant));
         self.listed.remove(&uid(grant))
     }
 
-    /// The rows of what is listed, and this grant's as the last one.
+    /// The rows of the listed grants, with this grant's row as the last one.
     pub fn rows_up_to(&self, grant: &AccessGrant, now: Timestamp) -> Vec<Row> {
         let listed = |(uid, other): &(&String, &AccessGrant)| {
             self.listed.contains(*uid) && other.uid() != grant.uid()
@@ -153,11 +155,11 @@ fn uid(grant: &AccessGrant) -> String {
     grant.uid().unwrap_or_default()
 }
 
-/// A grant has left the list. Only who looks at what waits for their decision sees that.
+/// Says that a grant has left the list, which happens only in [`Whose::ForMe`].
 pub fn left(called: impl Display, grant: &AccessGrant) -> String {
     format!(
-        "{called} no longer waits for your decision. {}",
-        where_it_is(grant)
+        "{called} no longer waits for your decision. It {}",
+        state(grant)
     )
 }
 
@@ -211,7 +213,7 @@ mod tests {
         assert!(!watched.forget(&denied), "nobody waits for it");
         assert_eq!(
             left(denied.name_any(), &denied),
-            "alice-root no longer waits for your decision. Denied: bob@example.com said no: use the replica"
+            "alice-root no longer waits for your decision. It is over: bob@example.com said no: use the replica."
         );
     }
 }

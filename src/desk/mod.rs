@@ -1,7 +1,8 @@
-//! The desk: what a person sees of requests, loans and decisions, and what they may do about them.
+//! The desk: what a person sees of requests, loans and decisions, and what the person may do.
 //!
-//! It is pure and knows no way to show anything: it returns text as structure ([`text`]) and what can be done as data ([`action`]). Whoever
-//! shows it (so far `kubectl keyloan`) makes the calls, lays the text out, and turns actions into commands.
+//! It is pure and independent of any user interface: it returns structured text ([`text`]) and
+//! actions as data ([`action`]). The user interface, so far only `kubectl keyloan`, makes the
+//! calls, lays out the text, and turns actions into commands.
 
 pub mod action;
 pub mod approvers;

@@ -1,4 +1,4 @@
-//! Grants at each point of their way, and people: what the tests of this folder look at.
+//! Sample grants in each phase, decisions and people, for tests.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ pub fn alice() -> Identity {
     person("alice@example.com", &["engineering"])
 }
 
-/// Is in both groups that decide.
+/// Is in both approver groups.
 pub fn bob() -> Identity {
     person("bob@example.com", &["platform-owners", "security"])
 }
@@ -34,12 +34,12 @@ fn person(username: &str, groups: &[&str]) -> Identity {
     }
 }
 
-/// Just created: nobody has looked at it.
+/// Just created: the operator has not looked at it.
 pub fn new() -> AccessGrant {
     grant("alice-new", json!({ "observedGeneration": -1 }))
 }
 
-/// Waits for two groups.
+/// Waits for the approval of two groups.
 pub fn waiting() -> AccessGrant {
     let approval = json!({
         "mode": "AllOf",
@@ -56,7 +56,8 @@ pub fn waiting() -> AccessGrant {
     status["waitingFor"] = json!(
         "1 approval from group \"platform\" (any member of platform-owners), and 2 approvals from group \"security\" (any member of security or carol@example.com), due 2026-11-25T10:48:00Z"
     );
-    status["consideredFlows"] = json!([{ "name": "nightly", "reason": "it lends for 1h at the most, and 4h are asked for" }]);
+    status["consideredFlows"] =
+        json!([{ "name": "nightly", "reason": "it lends for at most 1h, and 4h are requested" }]);
     let mut grant = grant("alice-db", status);
     say(
         &mut grant,
@@ -75,7 +76,7 @@ pub fn waiting() -> AccessGrant {
     grant
 }
 
-/// Waits still for one more of one group; one decision had no effect.
+/// Waits for one more approval of one group; one decision had no effect.
 pub fn half_approved() -> AccessGrant {
     let mut grant = waiting();
     let status = grant.status.as_mut().unwrap();
@@ -92,13 +93,13 @@ pub fn half_approved() -> AccessGrant {
     status.decisions = vec![by_dave, by_carol];
     let ignored = json!([{
         "name": "alice-db-approve-9", "user": "alice@example.com",
-        "reason": "who asks for an item does not approve it",
+        "reason": "requesters cannot approve their own requests",
     }]);
     status.ignored_decisions = serde_json::from_value(ignored).unwrap();
     grant
 }
 
-/// A loan that runs, with its first link.
+/// A running loan with its first link.
 pub fn active() -> AccessGrant {
     let mut status = status("Active", terms(None));
     status["grantedAt"] = json!("2026-11-24T10:30:00Z");
@@ -145,7 +146,7 @@ pub fn ending() -> AccessGrant {
     grant
 }
 
-/// Waits again, after others of its kind were refused.
+/// Waits for approval, after earlier requests were denied.
 pub fn waiting_again() -> AccessGrant {
     let mut grant = waiting();
     let earlier = json!([
@@ -157,7 +158,7 @@ pub fn waiting_again() -> AccessGrant {
     grant
 }
 
-/// Refused by somebody who decides.
+/// Denied by an approver.
 pub fn denied() -> AccessGrant {
     let mut grant = waiting();
     grant.metadata.name = Some("alice-root".into());
@@ -174,17 +175,17 @@ pub fn denied() -> AccessGrant {
     grant
 }
 
-/// One of each, and somebody else's.
+/// One grant in each phase.
 pub fn all() -> Vec<AccessGrant> {
     let mut ended = ending();
     ended.metadata.name = Some("alice-old".into());
     vec![active(), waiting_for_bob(), denied(), ended, new()]
 }
 
-/// Denied, by people and about a request that write whatever could mislead who reads it.
+/// A denied request with decisions, whose texts try to mislead the reader.
 pub fn hostile() -> (AccessGrant, Vec<AccessDecision>) {
     let forged = format!(
-        "lag{:200}For            1h{:100}\n\nDecisions\n  WHO  DECISION\n\u{1b}[1A\rBy  bob@example.com",
+        "lag{:200}Duration       1h{:100}\n\nDecisions\n  USER  DECISION\n\u{1b}[1A\rRequester  bob@example.com",
         "", ""
     );
     let mut grant = half_approved();
@@ -220,7 +221,7 @@ pub fn counted(user: &str, decision: Decision) -> CountedDecision {
     }
 }
 
-/// An approval of the request that waits, which the operator has not looked at.
+/// An approval of the waiting request, which the operator has not counted yet.
 pub fn approval_by(who: Identity) -> AccessDecision {
     let decision = json!({
         "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessDecision",

@@ -1,4 +1,4 @@
-//! What a request is about, as people read it before they decide.
+//! A request and its terms, as people read them before they decide.
 
 use jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -11,7 +11,7 @@ use crate::api::{
 use super::text::{Fact, Text, facts};
 use super::times::when;
 
-/// The request and, once they are known, the terms of the loan.
+/// The request and, once they are known, its terms.
 pub fn shown(grant: &AccessGrant, now: Timestamp) -> Text {
     let said = asked(grant, now).into_iter().chain(agreed(grant));
     facts(said)
@@ -24,9 +24,9 @@ fn asked(grant: &AccessGrant, now: Timestamp) -> Vec<Fact> {
     let by = spec.requester.as_ref();
     vec![
         ("Request", format!("{} in {namespace}", grant.name_any())),
-        ("Made", made.map_or_else(String::new, |t| when(t.0, now))),
+        ("Created", made.map_or_else(String::new, |t| when(t.0, now))),
         (
-            "By",
+            "Requester",
             by.map_or_else(String::new, |who| {
                 let groups: Vec<_> = who.groups.iter().map(|g| g.0.as_str()).collect();
                 match groups.is_empty() {
@@ -60,32 +60,28 @@ fn agreed(grant: &AccessGrant) -> Vec<Fact> {
         let spec = &grant.spec;
         let asked = |name, what: Option<String>| (name, what.unwrap_or_default());
         return vec![
-            asked("For", spec.duration.as_ref().map(|d| d.0.clone())),
-            asked("Links to", spec.recipients.as_ref().map(|r| listed(r))),
+            asked("Duration", spec.duration.as_ref().map(|d| d.0.clone())),
+            asked("Recipients", spec.recipients.as_ref().map(|r| listed(r))),
         ];
     };
     let at_most = terms.link_lifetime;
     let each = match (terms.view_once, terms.renewal) {
-        (true, _) => "opens just once, and the loan ends with it".to_owned(),
-        (false, Renewal::Never) => {
-            format!("opens for {at_most} at the most, and there is no other")
-        }
-        (false, Renewal::OnRequest) => {
-            format!("opens for {at_most} at the most; another one on request")
-        }
+        (true, _) => "opens once; the loan ends with it".to_owned(),
+        (false, Renewal::Never) => format!("opens for at most {at_most}, without renewal"),
+        (false, Renewal::OnRequest) => format!("opens for at most {at_most}; renewed on request"),
     };
     vec![
         ("Flow", terms.flow.name.clone()),
-        ("For", duration(grant, &terms.duration)),
-        ("Links to", listed(&terms.recipients)),
+        ("Duration", duration(grant, &terms.duration)),
+        ("Recipients", listed(&terms.recipients)),
         ("Each link", each),
         ("Owner", terms.resource_owner.clone().unwrap_or_default()),
         (
-            "Needs",
+            "Approval",
             terms.approval.as_ref().map_or_else(String::new, needs),
         ),
         (
-            "Waits for",
+            "Waiting for",
             status
                 .and_then(|s| s.waiting_for.clone())
                 .unwrap_or_default(),
@@ -93,14 +89,14 @@ fn agreed(grant: &AccessGrant) -> Vec<Fact> {
     ]
 }
 
-/// What came of earlier requests of the same person for the same item.
+/// The outcomes of earlier requests of the same person for the same item.
 fn asked_before(grant: &AccessGrant, now: Timestamp) -> String {
     let earlier = grant.status.iter().flat_map(|s| &s.earlier_denials);
     let told = earlier.map(|denial| format!("{:?} {}", denial.outcome, when(denial.at.0, now)));
     told.collect::<Vec<_>>().join(", ")
 }
 
-/// The duration that was agreed, and what approvers have made of it.
+/// The agreed duration, or the shorter one of an approver.
 fn duration(grant: &AccessGrant, agreed: &Span) -> String {
     let decisions = grant.status.iter().flat_map(|s| &s.decisions);
     let shortest = decisions
@@ -109,12 +105,12 @@ fn duration(grant: &AccessGrant, agreed: &Span) -> String {
         .filter(|most| most.parse() < agreed.parse())
         .min_by_key(|most| most.parse());
     match shortest {
-        Some(most) => format!("{most}, shortened from {agreed} on approval"),
+        Some(most) => format!("{most}, shortened from {agreed} by an approver"),
         None => agreed.0.clone(),
     }
 }
 
-/// The item by its title, and the vault.
+/// The item's title and its vault's.
 pub fn item(grant: &AccessGrant) -> String {
     let terms = grant.status.as_ref().and_then(|s| s.terms.as_ref());
     let (item, vault) = match terms {
@@ -124,7 +120,7 @@ pub fn item(grant: &AccessGrant) -> String {
     format!("{item} (vault {vault})")
 }
 
-/// What the platform team says of how to use an item: it may have several lines.
+/// The access details, which may have several lines.
 pub fn access(details: Option<&str>) -> Vec<Fact> {
     let lines = details.iter().flat_map(|details| details.lines());
     let facts = lines.enumerate().map(|(number, line)| match number {
@@ -134,31 +130,31 @@ pub fn access(details: Option<&str>) -> Vec<Fact> {
     facts.collect()
 }
 
-/// Whose approval is needed, in one sentence.
+/// The required approvals in one sentence.
 fn needs(approval: &AgreedApproval) -> String {
     let groups: Vec<_> = approval.groups.iter().map(needed).collect();
     let joined = match approval.mode {
         ApprovalMode::AnyOf => groups.join(", or "),
         ApprovalMode::AllOf | ApprovalMode::None => groups.join(", and "),
     };
-    format!("{joined}; within {}", approval.timeout)
+    format!("{joined}, within {}", approval.timeout)
 }
 
 fn needed(group: &AgreedGroup) -> String {
     let who: Vec<_> = group.approvers.iter().map(person).collect();
     format!(
-        "{} of {} ({})",
+        "{} from group {:?} ({})",
         group.required,
         group.name,
         who.join(" or ")
     )
 }
 
-/// `anyone in security`, or the username.
+/// `any member of security`, or the username.
 pub fn person(person: &AgreedPerson) -> String {
     match person.kind {
         PersonKind::User => person.name.clone(),
-        PersonKind::Group => format!("anyone in {}", person.name),
+        PersonKind::Group => format!("any member of {}", person.name),
     }
 }
 

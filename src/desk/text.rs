@@ -1,12 +1,13 @@
-//! Something to read, as structure: sentences, facts and tables, below headings where there are several.
+//! Structured text: sentences, facts, tables and sections, for a user interface to lay out.
 //!
-//! Each sentence and cell is made [`visible`]: other people's words are in their place, and nowhere else, whoever shows them.
+//! Each sentence and cell is made [`visible`], so that text by other people cannot imitate ours in
+//! any user interface.
 
 use std::fmt::Arguments;
 
 use super::visible::visible;
 
-/// Something to read.
+/// A text for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text {
     parts: Vec<Part>,
@@ -17,22 +18,22 @@ pub struct Text {
 pub enum Part {
     /// One sentence.
     Sentence(String),
-    /// Facts: each one's name, and beside it what is to be said.
+    /// Facts: each a name and a value.
     Facts(Vec<[String; 2]>),
     /// Rows below their heading.
     Table {
-        /// The columns' names.
+        /// The names of the columns.
         heading: Vec<String>,
-        /// As many cells each.
+        /// The cells of each row.
         rows: Vec<Vec<String>>,
     },
-    /// Another text below its own heading.
+    /// A text with its heading.
     Section(String, Text),
-    /// Here something new begins.
+    /// An empty line.
     Gap,
 }
 
-/// A fact with its name; one of which nothing is known is empty.
+/// The name of a fact and its value, which is empty if unknown.
 pub type Fact = (&'static str, String);
 
 /// A table.
@@ -44,7 +45,7 @@ pub fn table(heading: &[&str], rows: Vec<Vec<String>>) -> Text {
     })
 }
 
-/// A table, or nothing to read where it has no rows.
+/// A table, or an empty text if there are no rows.
 pub fn table_unless_empty(heading: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Text {
     let rows: Vec<_> = rows.collect();
     match rows.is_empty() {
@@ -53,7 +54,7 @@ pub fn table_unless_empty(heading: &[&str], rows: impl Iterator<Item = Vec<Strin
     }
 }
 
-/// Facts, without those of which nothing is known.
+/// Facts, without those whose value is empty.
 pub fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> Text {
     let known = facts.into_iter().filter(|(_, what)| !what.is_empty());
     let facts: Vec<_> = known
@@ -65,7 +66,7 @@ pub fn facts<'a>(facts: impl IntoIterator<Item = (&'a str, String)>) -> Text {
     }
 }
 
-/// Texts below their headings, without those that are empty.
+/// Texts with their headings, without the empty ones.
 pub fn sections<'a>(sections: impl IntoIterator<Item = (&'a str, Text)>) -> Text {
     let known = sections.into_iter().filter(|(_, text)| !text.is_empty());
     let sections = known.map(|(heading, text)| match heading {
@@ -76,23 +77,23 @@ pub fn sections<'a>(sections: impl IntoIterator<Item = (&'a str, Text)>) -> Text
 }
 
 impl Text {
-    /// Its parts, from the first to the last.
+    /// Its parts, in their order.
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// The other text below this one.
+    /// Appends another text.
     pub fn and(mut self, other: impl Into<Text>) -> Self {
         self.parts.extend(other.into().parts);
         self
     }
 
-    /// The other text below this one, after a gap.
+    /// Appends another text after an empty line.
     pub fn and_apart(self, other: impl Into<Text>) -> Self {
         self.and(Part::Gap).and(other)
     }
 
-    /// Whether there is nothing to read.
+    /// Whether it has no parts.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }

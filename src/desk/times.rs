@@ -1,11 +1,13 @@
-//! Times as people read them: how far away, and when.
+//! Times for people: the distance from now and the date.
+
+use std::fmt::Display;
 
 use jiff::{SignedDuration, Timestamp, Unit};
 
 /// `in 3h 10m (2026-11-24 14:00 UTC)`, or `10m ago (...)`.
 pub fn when(at: Timestamp, now: Timestamp) -> String {
     let away = at.duration_since(now);
-    let date = at.strftime("%Y-%m-%d %H:%M UTC");
+    let date = date(at);
     if away.abs() < SignedDuration::from_mins(1) {
         return format!("now ({date})");
     }
@@ -17,18 +19,27 @@ pub fn when(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// `for another 30m (until 2026-11-24 11:30 UTC)`, or `no more since 10m (...)`.
-pub fn lasts(until: Timestamp, now: Timestamp) -> String {
-    let left = until.duration_since(now);
-    let date = until.strftime("%Y-%m-%d %H:%M UTC");
-    if left.is_positive() {
-        format!("for another {} (until {date})", span(to_the_minute(left)))
-    } else {
-        format!("no more since {} ({date})", span(to_the_minute(left.abs())))
-    }
+/// `for another 30m (until 2026-11-24 11:30 UTC)`.
+pub fn for_another(until: Timestamp, now: Timestamp) -> String {
+    let left = span(to_the_minute(until.duration_since(now)));
+    format!("for another {left} (until {})", date(until))
 }
 
-/// Who asks for 4h reads 4h, not 3h 59m. Below a minute seconds count.
+/// `opens for another 30m (until 2026-11-24 11:30 UTC)`, or `ended 10m ago (...)`.
+pub fn opens(until: Timestamp, now: Timestamp) -> String {
+    if until > now {
+        return format!("opens {}", for_another(until, now));
+    }
+    let past = span(to_the_minute(now.duration_since(until)));
+    format!("ended {past} ago ({})", date(until))
+}
+
+fn date(at: Timestamp) -> impl Display {
+    at.strftime("%Y-%m-%d %H:%M UTC")
+}
+
+/// Rounds to the minute, so that a fresh loan of 4h shows 4h and not 3h 59m. Below a minute,
+/// seconds count.
 fn to_the_minute(duration: SignedDuration) -> SignedDuration {
     match duration.abs() < SignedDuration::from_mins(1) {
         true => duration,
@@ -46,7 +57,7 @@ fn span(duration: SignedDuration) -> String {
         (seconds % 60, "s"),
     ];
     let first = parts.iter().position(|(n, _)| *n > 0).unwrap_or(3);
-    // Seconds matter only where there are no minutes.
+    // Seconds matter only below a minute.
     let last = (first + 2).min(if first < 3 { 3 } else { 4 });
     let shown = parts[first..last]
         .iter()
@@ -58,7 +69,7 @@ fn span(duration: SignedDuration) -> String {
         .join(" ")
 }
 
-/// How old something is, for a column.
+/// The age of an object, for a column.
 pub fn age(since: Option<Timestamp>, now: Timestamp) -> String {
     since.map_or_else(String::new, |since| {
         let age = span(now.duration_since(since));
@@ -83,11 +94,14 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case("2026-11-24T11:20:00Z", "for another 30m (until 2026-11-24 11:20 UTC)")]
-    #[case("2026-11-24T10:49:15Z", "no more since 45s (2026-11-24 10:49 UTC)")]
+    #[case(
+        "2026-11-24T11:20:00Z",
+        "opens for another 30m (until 2026-11-24 11:20 UTC)"
+    )]
+    #[case("2026-11-24T10:49:15Z", "ended 45s ago (2026-11-24 10:49 UTC)")]
     fn what_opens_is_told_with_its_end(#[case] until: &str, #[case] told: &str) {
         let now = "2026-11-24T10:50:00Z".parse().unwrap();
-        assert_eq!(lasts(until.parse().unwrap(), now), told);
+        assert_eq!(opens(until.parse().unwrap(), now), told);
     }
 
     #[rstest::rstest]

@@ -1,7 +1,7 @@
-//! Text that other people wrote, made safe to show: nobody rewrites what an approver reads by what they ask for.
+//! Makes text by other people safe to show: a request cannot change what its approver reads.
 
-/// The text as one line: what steers a terminal is written out (`\u{1b}`), the end of a line becomes `⏎`, and of blanks in a row
-/// one is left.
+/// The text as one line: characters that control a terminal are written out (`\u{1b}`), the end of
+/// a line becomes `⏎`, and several blanks become one.
 pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut gap = None;
@@ -23,8 +23,9 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
-/// Whether a character is for the terminal or the reader's eye rather than to be read: control characters, marks of direction, and
-/// what joins others or shows nothing. The non-joiner of Persian words is none of these: it has no width anywhere.
+/// Whether a character changes how text is shown instead of being read: control characters, marks
+/// of direction, joiners, and invisible characters. The non-joiner of Persian words is not
+/// included: it has no width anywhere.
 pub fn steers(c: char) -> bool {
     let unseen = matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200d}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -32,7 +33,7 @@ pub fn steers(c: char) -> bool {
     unseen || c.is_control()
 }
 
-/// Blanks of any width, ends of lines, and letters that look like a blank.
+/// Blanks of any width, line ends, and letters that look like a blank.
 fn is_blank(c: char) -> bool {
     let looks_blank = matches!(
         c,

@@ -8,24 +8,24 @@ use jiff::SignedDuration;
 use crate::api::Span;
 use crate::cluster::person::Scope;
 
-/// Which grant.
+/// The grant that a command is about.
 #[derive(Debug, Args)]
 pub struct GrantName {
-    /// The AccessGrant's name.
+    /// The name of the AccessGrant.
     #[arg(value_name = "NAME")]
     pub name: String,
 }
 
-/// In which namespaces.
+/// The namespaces that a command searches.
 #[derive(Debug, Args)]
 pub struct Namespaces {
-    /// Look in all namespaces.
+    /// Search all namespaces.
     #[arg(long, short = 'A')]
     pub all_namespaces: bool,
 }
 
 impl Namespaces {
-    /// All, or the person's own.
+    /// All namespaces, or only this one.
     pub fn scope(&self, own: &str) -> Scope {
         if self.all_namespaces {
             Scope::All
@@ -35,21 +35,21 @@ impl Namespaces {
     }
 }
 
-/// The duration of a loan: `4h`, `90m`, `1d12h`, `2w`, `2h0m0s`.
+/// Parses the duration of a loan: `4h`, `90m`, `1d12h`, `2w`, `2h0m0s`.
 pub fn span(text: &str) -> Result<Span, String> {
     let span = Span(text.to_owned());
     match span.parse() {
         Some(duration) if duration >= SignedDuration::from_hours(1) => Ok(span),
-        Some(_) => Err("the shortest loan is 1h, the shortest life of a 1Password link".into()),
-        None => Err("write it in whole weeks, days, hours, minutes and seconds, such as 4h, 90m, 1d12h, 2w or 2h0m0s".into()),
+        Some(_) => Err("the minimum duration is 1h, the shortest lifetime of a 1Password link".into()),
+        None => Err("use whole weeks, days, hours, minutes and seconds, such as 4h, 90m, 1d12h, 2w or 2h0m0s".into()),
     }
 }
 
-/// How long to wait: `30s`, `10m`, `1h30m`.
-pub fn patience(text: &str) -> Result<Duration, String> {
+/// Parses how long to wait: `30s`, `10m`, `1h30m`.
+pub fn timeout(text: &str) -> Result<Duration, String> {
     let duration: SignedDuration = text
         .parse()
-        .map_err(|_| "write it in hours, minutes and seconds, such as 30s or 10m".to_owned())?;
+        .map_err(|_| "use hours, minutes and seconds, such as 30s or 10m".to_owned())?;
     Duration::try_from(duration).map_err(|_| "it cannot be negative".into())
 }
 
@@ -59,9 +59,9 @@ mod tests {
 
     #[rstest::rstest]
     #[case("4h", Ok(Span("4h".into())))]
-    #[case("30m", Err("the shortest loan is 1h, the shortest life of a 1Password link".into()))]
+    #[case("30m", Err("the minimum duration is 1h, the shortest lifetime of a 1Password link".into()))]
     #[case("2h0m0s", Ok(Span("2h0m0s".into())))]
-    #[case("a while", Err("write it in whole weeks, days, hours, minutes and seconds, such as 4h, 90m, 1d12h, 2w or 2h0m0s".into()))]
+    #[case("a while", Err("use whole weeks, days, hours, minutes and seconds, such as 4h, 90m, 1d12h, 2w or 2h0m0s".into()))]
     fn a_loan_lasts_an_hour_or_more(#[case] text: &str, #[case] parsed: Result<Span, String>) {
         assert_eq!(span(text), parsed);
     }
@@ -72,10 +72,10 @@ mod tests {
     #[case("0s", Some(0))]
     #[case("-1m", None)]
     #[case("soon", None)]
-    fn patience_is_told_in_seconds_minutes_and_hours(
+    fn a_timeout_is_given_in_seconds_minutes_and_hours(
         #[case] text: &str,
         #[case] seconds: Option<u64>,
     ) {
-        assert_eq!(patience(text).ok().map(|d| d.as_secs()), seconds);
+        assert_eq!(timeout(text).ok().map(|d| d.as_secs()), seconds);
     }
 }

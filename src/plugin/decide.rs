@@ -1,4 +1,5 @@
-//! `kubectl keyloan approve`, `deny` and `revoke`: making a decision, and waiting until it has been counted.
+//! `kubectl keyloan approve`, `deny` and `revoke`: making a decision and waiting until the operator
+//! has counted it.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::desk::decision::{Outcome, Particulars, asks_for_a_reason, can_be_made
 use crate::desk::terms;
 use crate::desk::text::{Part, Text};
 
-use super::arguments::{GrantName, patience, span};
+use super::arguments::{GrantName, span, timeout};
 use super::failure::{Exit, Failure};
 use super::output::{Format, print_object, remark, say};
 use super::prompts;
@@ -19,40 +20,40 @@ use super::session::Session;
 use super::signature;
 use super::waiting::{Waited, until};
 
-/// What all decisions take.
+/// Arguments of every decision.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub struct Arguments {
     #[command(flatten)]
     grant: GrantName,
-    /// Why: the requester reads it, too.
+    /// The reason for your decision. The requester can read it.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Do not wait until the decision has been counted.
+    /// Do not wait until the operator has counted the decision.
     #[arg(long)]
     no_wait: bool,
-    /// How long to wait for that.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = patience)]
+    /// How long to wait until the operator has counted the decision.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = timeout)]
     timeout: Duration,
-    /// Print the decision for programs.
+    /// Print the AccessDecision in this format.
     #[arg(long, short, value_name = "FORMAT")]
     output: Option<Format>,
 }
 
-/// Agree to a request, to the very terms that are shown.
+/// Approve a request on the terms that are shown.
 #[derive(Debug, clap::Args)]
 pub struct ApproveArguments {
     #[command(flatten)]
     decision: Arguments,
-    /// Do not ask whether you are sure.
+    /// Do not ask for confirmation.
     #[arg(long, short)]
     yes: bool,
-    /// Approve for no longer than this, such as 2h.
+    /// Approve for at most this long, such as 2h.
     #[arg(long, value_name = "DURATION", value_parser = span)]
     max_duration: Option<Span>,
 }
 
-/// Agrees to a request, after its terms were seen.
+/// Shows the terms of a request and approves them.
 pub async fn approve(session: &Session, arguments: ApproveArguments) -> Result<Exit, Failure> {
     let common = &arguments.decision;
     let grant = decidable(session, Decision::Approve, common).await?;
@@ -67,18 +68,18 @@ pub async fn approve(session: &Session, arguments: ApproveArguments) -> Result<E
     }
     let reason = match &common.reason {
         None if asks_for_a_reason(&grant) => {
-            let otherwise = "pass --reason: this flow asks approvers for one";
+            let otherwise = "pass --reason, which this flow requires of approvers";
             Some(prompts::ask("Reason", otherwise)?)
         }
         given => given.clone(),
     };
     if !arguments.yes {
         let question = match &arguments.max_duration {
-            Some(most) => format!("Approve, for {most} at the most?"),
+            Some(most) => format!("Approve for at most {most}?"),
             None => "Approve?".into(),
         };
-        if !prompts::confirm(&question, "pass --yes to approve these terms unasked")? {
-            remark("Nothing was decided.");
+        if !prompts::confirm(&question, "pass --yes to approve without confirmation")? {
+            remark("No decision was made.");
             return Ok(Exit::Done);
         }
     }
@@ -90,7 +91,7 @@ pub async fn approve(session: &Session, arguments: ApproveArguments) -> Result<E
     decide(session, me, &grant, Decision::Approve, particulars, common).await
 }
 
-/// Refuses a request; it ends with that.
+/// Denies a request, which ends it.
 pub async fn deny(session: &Session, arguments: Arguments) -> Result<Exit, Failure> {
     let grant = decidable(session, Decision::Deny, &arguments).await?;
     let me = session.me().await?;
@@ -101,11 +102,11 @@ pub async fn deny(session: &Session, arguments: Arguments) -> Result<Exit, Failu
     decide(session, me, &grant, Decision::Deny, particulars, &arguments).await
 }
 
-/// Ends a loan, one's own or somebody else's.
+/// Revokes a request or loan.
 pub async fn revoke(session: &Session, arguments: Arguments) -> Result<Exit, Failure> {
     let grant = decidable(session, Decision::Revoke, &arguments).await?;
     let me = session.me().await?;
-    // Said only where it is true: a false claim is refused. Who cannot be asked has no such right.
+    // The admission policy rejects a false claim. If the review fails, claim nothing.
     let holds_verb = session
         .person
         .may::<AccessGrant>("revoke", session.namespace(), &grant.name_any())
@@ -127,7 +128,7 @@ pub async fn revoke(session: &Session, arguments: Arguments) -> Result<Exit, Fai
     .await
 }
 
-/// The request or loan, if it can be decided about.
+/// Reads a grant and checks that this decision can be made about it.
 async fn decidable(
     session: &Session,
     decision: Decision,
@@ -138,7 +139,8 @@ async fn decidable(
     Ok(grant)
 }
 
-/// Makes a decision in a person's name, waits until it has been counted, and says so.
+/// Creates a decision in the person's name, waits until the operator has counted it, and reports
+/// the outcome.
 async fn decide(
     session: &Session,
     me: Identity,
@@ -152,7 +154,7 @@ async fn decide(
     if let Some(format) = arguments.output {
         print_object(&made, format)?;
     } else {
-        say(format_args!("Recorded as {}.", made.name_any()))?;
+        say(format_args!("Created AccessDecision {}.", made.name_any()))?;
     }
     if arguments.no_wait {
         return Ok(Exit::Done);
@@ -167,24 +169,24 @@ async fn decide(
             Ok(Exit::Done)
         }
         Waited::There(Outcome::Ignored(why)) => Err(Failure::new(format!(
-            "the decision {} has no effect: {why}",
+            "decision {} has no effect: {why}",
             made.name_any()
         ))),
-        // A request that was taken back needs no decision any more; a loan that was deleted is over.
+        // A deleted request or loan is over, which is what revoking is for.
         Waited::Gone if decision == Decision::Revoke => Ok(Exit::Done),
         Waited::Gone => Err(Failure::new(format!(
-            "{} has been deleted",
+            "{} was deleted before the decision counted",
             grant.name_any()
         ))),
         Waited::TimedOut => {
             let failure = Failure::new(format!(
-                "the decision {} stands, but has not been counted in time",
+                "timed out: decision {} stands, but the operator has not counted it yet",
                 made.name_any()
             ));
-            let look = session.hints.command(&Action::Explain(grant.name_any()));
+            let explain = Action::Explain(grant.name_any());
             Err(Failure {
                 exit: Exit::TimedOut,
-                ..failure.next(format!("see whether it counts: {look}"))
+                ..failure.next(session.hints.next("see whether it counts", &explain))
             })
         }
     }
@@ -224,6 +226,7 @@ mod tests {
         let lines = lines(&shown(&grant, samples::present()), Some(60));
         insta::assert_snapshot!(lines.join("\n"));
         let begins = |word: &str| lines.iter().filter(|l| l.starts_with(word)).count();
-        assert_eq!((begins("For "), begins("By "), begins("Needs ")), (1, 1, 1));
+        let lines_of_ours = ["Duration ", "Requester ", "Approval "].map(begins);
+        assert_eq!(lines_of_ours, [1, 1, 1]);
     }
 }

@@ -1,4 +1,4 @@
-//! `kubectl keyloan explain`: why a request or loan is where it is, and who can do something about it.
+//! `kubectl keyloan explain`: the state of a request or loan, its causes, and who can decide.
 
 use kube::ResourceExt as _;
 use serde_json::json;
@@ -11,13 +11,13 @@ use super::failure::{Exit, Failure};
 use super::output::{Structured, print_value, say};
 use super::session::Session;
 
-/// Say why a request or loan is where it is: its conditions, the flows that were considered, who can still decide, the decisions and
-/// the links.
+/// Explain the state of a request or loan: its conditions, the flows that were considered, who can
+/// still decide, the decisions and the link.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
     grant: GrantName,
-    /// Print the grant and its decisions for programs.
+    /// Print the grant and its decisions in this format.
     #[arg(long, short, value_name = "FORMAT")]
     output: Option<Structured>,
 }
@@ -35,7 +35,7 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
             print_value(&both, format)?;
         }
         None => {
-            // Who one is only helps to understand the rest.
+            // The explanation is useful without the person's identity, too.
             let me = session.me().await.ok();
             say(explained(&grant, &decisions, me.as_ref(), session.now()))?;
         }
@@ -118,7 +118,7 @@ mod tests {
             "Request",
             "Conditions",
             "Flows",
-            "Who decides",
+            "Approvers",
             "You",
             "Decisions",
         ];

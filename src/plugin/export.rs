@@ -1,4 +1,5 @@
-//! `kubectl keyloan export`: integrations and flows as code, for who began by hand and goes on in Git.
+//! `kubectl keyloan export`: integrations and flows as code, for moving what was made by hand to
+//! Git.
 
 use clap::ValueEnum;
 use hcl::expr::{Object, ObjectKey};
@@ -17,18 +18,19 @@ use super::failure::{Exit, Failure};
 use super::output::{Structured, document, list, put, remark, yaml};
 use super::session::Session;
 
-/// Print an integration or a flow as code, without what the cluster adds. Tokens are never part of it.
+/// Print integrations or flows as code, without the fields that the cluster adds. Tokens are never
+/// included.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// What to print.
+    /// The kind to export.
     kind: Exported,
-    /// Which ones.
+    /// The names of the objects.
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
-    /// As which code.
+    /// The kind of code to print.
     #[arg(long, value_name = "FORMAT", default_value = "manifest")]
     format: Form,
-    /// Write that code as JSON or YAML; without, as YAML, and Terraform in its own language.
+    /// Print JSON or YAML. Defaults to YAML, and to HCL for Terraform.
     #[arg(long, short, value_name = "FORMAT")]
     output: Option<Structured>,
 }
@@ -43,12 +45,12 @@ enum Exported {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Form {
-    /// Manifests.
+    /// Kubernetes manifests.
     #[value(alias = "yaml")]
     Manifest,
-    /// Values for a Helm chart: a list `integrations` or `flows`.
+    /// Values for a Helm chart: a list named `integrations` or `flows`.
     Helm,
-    /// Resources of the type kubernetes_manifest.
+    /// Terraform resources of type kubernetes_manifest.
     Terraform,
 }
 
@@ -70,25 +72,26 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
     put(written(arguments.kind, form, output, &objects)?.trim_end())?;
     for secret in objects.iter().filter_map(token_secret) {
         remark(format_args!(
-            "note: the Secret {secret} with the token is not part of this; keep it out of Git"
+            "note: the export does not include the Secret {secret}, which holds the token; keep it out of Git"
         ));
     }
     Ok(Exit::Done)
 }
 
-/// `kubectl keyloan list` shows requests, and no rules.
+/// A missing object: `kubectl keyloan list` does not list integrations and flows, so this names the
+/// command that does.
 fn unread(error: CallError) -> Failure {
     let is_missing = error.refused == Refused::NotFound;
     let failure = Failure::from(error);
     match is_missing {
         true => failure.next(
-            "`kubectl get onepasswordintegrations,accessflows -A` shows all; name another namespace with -n",
+            "Run `kubectl get onepasswordintegrations,accessflows -A` to list all, or pass -n to use another namespace.",
         ),
         false => failure,
     }
 }
 
-/// The object as a person would have written it.
+/// The stored object as a person would have written it.
 fn as_written(stored: DynamicObject) -> Result<Value, Failure> {
     let stored = serde_json::to_value(stored);
     stored
@@ -113,15 +116,14 @@ fn written(
             document(&helm_values(list, objects), structured)
         }
         (Form::Terraform, Some(Structured::Yaml)) => Err(Failure::usage(
-            "Terraform reads no YAML: leave out -o yaml, or pass -o json for a file .tf.json",
+            "Terraform does not read YAML: omit -o yaml, or pass -o json for a .tf.json file",
         )),
         (Form::Terraform, output) => {
             if let Some(text) = objects.iter().find_map(misread_by_terraform) {
                 let failure = Failure::new(format!(
-                    "cannot write this as Terraform: it would take a part of {text:?} for an escape"
+                    "cannot export to Terraform: it would read a part of {text:?} as an escape sequence"
                 ));
-                return Err(failure
-                    .next("write that text in another way, or export without --format terraform"));
+                return Err(failure.next("Change that text, or export without --format terraform."));
             }
             match output {
                 Some(structured) => document(&terraform_json(objects), structured),
@@ -131,7 +133,7 @@ fn written(
     }
 }
 
-/// As YAML a document each, as JSON one object, or a list of them.
+/// In YAML one document for each object; in JSON one object or a `List`.
 fn manifests(objects: &[Value], structured: Structured) -> Result<String, Failure> {
     match (structured, objects) {
         (Structured::Json, [object]) => document(object, structured),
@@ -143,7 +145,7 @@ fn manifests(objects: &[Value], structured: Structured) -> Result<String, Failur
     }
 }
 
-/// Resources in Terraform's own language.
+/// Resources in HCL, Terraform's own language.
 fn terraform(objects: &[Value]) -> Result<String, Failure> {
     let blocks = objects.iter().map(|object| {
         Block::builder("resource")
@@ -154,14 +156,13 @@ fn terraform(objects: &[Value]) -> Result<String, Failure> {
     });
     let body = Body::builder().add_blocks(blocks).build();
     let mut formatter = Formatter::builder().prefer_ident_keys(true).build_vec();
-    let unwritable =
-        |error: String| Failure::new(format!("cannot write this as Terraform: {error}"));
+    let unwritable = |error: String| Failure::new(format!("cannot export to Terraform: {error}"));
     body.format(&mut formatter)
         .map_err(|error| unwritable(error.to_string()))?;
     String::from_utf8(formatter.into_inner()).map_err(|error| unwritable(error.to_string()))
 }
 
-/// Text becomes a string, never a template: what looks like one is escaped when it is written.
+/// Text becomes a string, never a template: the formatter escapes what looks like one.
 fn expression(value: &Value) -> Expression {
     match value {
         Value::Null => Expression::Null,
@@ -240,12 +241,12 @@ status:
         .next
         .unwrap();
         assert!(
-            next.starts_with("`kubectl get onepasswordintegrations,accessflows -A`"),
+            next.contains("`kubectl get onepasswordintegrations,accessflows -A`"),
             "{next}"
         );
     }
 
-    /// What Helm, HCL or YAML could take for more than a text.
+    /// Text that Helm, HCL or YAML could read as something else.
     fn hostile() -> Value {
         let mut flow = flow();
         let templates = "{{ .Values.x }} ${a} %{b} $ % {c} $$ %%";

@@ -1,11 +1,12 @@
-//! Commands that a person is told to run next. They go where this run went: without its flags they could hit another loan of that name.
+//! Commands for a person to run next. They repeat the flags of this run: without them, they could
+//! reach another loan of the same name.
 
 use crate::cluster::person::PersonAccess;
 use crate::desk::action::{Action, Advice, Refusal};
 
 use super::failure::{Exit, Failure};
 
-/// Where this run was told to go, as flags of the next one.
+/// The flags with which the next command reaches the same cluster and namespace.
 #[derive(Clone, Debug, Default)]
 pub struct Hints {
     namespace: String,
@@ -13,8 +14,8 @@ pub struct Hints {
 }
 
 impl Hints {
-    /// The flags that were given. What the kubeconfig says by itself, it says the next time, too. A token is not repeated: what is printed
-    /// may be read by others.
+    /// The flags of this run. The kubeconfig's own settings apply to the next run anyway. A token
+    /// is not repeated, because others may read the output.
     pub fn of(access: &PersonAccess) -> Self {
         let kubeconfig = access.kubeconfig.as_ref();
         let kubeconfig = kubeconfig.map(|path| path.display().to_string());
@@ -44,7 +45,7 @@ impl Hints {
         }
     }
 
-    /// The command for an action, about the same namespace: `kubectl keyloan open db -n team-a`.
+    /// The command for an action in the same namespace: `kubectl keyloan open db -n team-a`.
     pub fn command(&self, action: &Action) -> String {
         let words = match action {
             Action::Request => "request".to_owned(),
@@ -55,14 +56,19 @@ impl Hints {
         format!("kubectl keyloan {words}{}{}", self.namespace, self.cluster)
     }
 
-    /// The command that lists what is in all namespaces of the same cluster.
+    /// The command that lists the person's requests in all namespaces of the same cluster.
     pub fn list_everywhere(&self) -> String {
         format!("kubectl keyloan list -A{}", self.cluster)
     }
 
-    /// A refusal as the end of a command.
+    /// Advice to run the command for an action.
+    pub fn next(&self, to: &str, action: &Action) -> String {
+        format!("To {to}, run `{}`.", self.command(action))
+    }
+
+    /// The failure of a command that is refused.
     pub fn failure(&self, exit: Exit, refusal: Refusal) -> Failure {
-        let next = |Advice { to, action }| format!("{to} with `{}`", self.command(&action));
+        let next = |Advice { to, action }| self.next(to, &action);
         Failure {
             exit,
             message: refusal.message,
@@ -75,7 +81,7 @@ fn flag(name: &str, value: Option<&str>) -> String {
     value.map_or_else(String::new, |value| format!(" {name} {}", quoted(value)))
 }
 
-/// A word as a shell has to be given it.
+/// A word, quoted for a shell if necessary.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+,".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {

@@ -1,4 +1,5 @@
-//! The flags by which people say where to go and as whom: kubectl's own, with kubectl's meaning.
+//! The flags that select the cluster, the namespace and the identity, with kubectl's names and
+//! meanings.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,63 +7,63 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::arguments::patience;
+use super::arguments::timeout;
 use crate::cluster::Overrides;
 use crate::cluster::person::PersonAccess;
 
-/// From this level on, kubectl tells each call to the API server; so does this program.
-const TELLS_CALLS: u8 = 6;
+/// The verbosity from which kubectl, and so this program, logs each call of the API server.
+const LOGS_CALLS: u8 = 6;
 
-/// Where to go and as whom, as with kubectl.
+/// The cluster, the namespace and the identity to use.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct KubectlFlags {
-    /// The kubeconfig file; without, KUBECONFIG or ~/.kube/config.
+    /// The kubeconfig file. Defaults to KUBECONFIG or ~/.kube/config.
     #[arg(long, global = true, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// A context of the kubeconfig; without, its current one.
+    /// The kubeconfig context to use. Defaults to the current context.
     #[arg(long, global = true, value_name = "NAME")]
     context: Option<String>,
-    /// A cluster of the kubeconfig; without, that of the context.
+    /// The kubeconfig cluster to use. Defaults to the context's cluster.
     #[arg(long, global = true, value_name = "NAME")]
     cluster: Option<String>,
-    /// A user of the kubeconfig; without, that of the context.
+    /// The kubeconfig user to use. Defaults to the context's user.
     #[arg(long, global = true, value_name = "NAME")]
     user: Option<String>,
-    /// The namespace; without, that of the context.
+    /// The namespace to use. Defaults to the context's namespace.
     #[arg(long, short, global = true, value_name = "NAMESPACE")]
     namespace: Option<String>,
     /// The address of the API server.
     #[arg(long, short, global = true, value_name = "URL")]
     server: Option<String>,
-    /// A bearer token to sign in with.
+    /// The bearer token to sign in with.
     #[arg(long, global = true, value_name = "TOKEN")]
     token: Option<Token>,
-    /// Act as this user.
+    /// Impersonate this user.
     #[arg(long = "as", global = true, value_name = "USERNAME")]
     impersonate: Option<String>,
-    /// Act as a member of this group. Repeatable.
+    /// Impersonate a member of this group. Repeatable.
     #[arg(long = "as-group", global = true, value_name = "GROUP")]
     impersonate_groups: Vec<String>,
-    /// Act as the user with this UID.
+    /// Impersonate the user with this UID.
     #[arg(long = "as-uid", global = true, value_name = "UID")]
     impersonate_uid: Option<String>,
-    /// A file with the certificates of the authority that signs the API server's.
+    /// A file with the CA certificates that verify the API server's certificate.
     #[arg(long, global = true, value_name = "FILE")]
     certificate_authority: Option<String>,
-    /// The name that the API server's certificate has to be for.
+    /// The server name to expect in the API server's certificate.
     #[arg(long, global = true, value_name = "NAME")]
     tls_server_name: Option<String>,
-    /// Trust any certificate of the API server. What is sent can be read and changed on the way.
+    /// Do not verify the API server's certificate. Others can then read and change the traffic.
     #[arg(long, global = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", default_value = "false", hide_default_value = true, hide_possible_values = true, require_equals = true, value_name = "true")]
     insecure_skip_tls_verify: bool,
-    /// How long to wait for each answer of the API server, such as 30s; 0 waits for as long as it takes.
+    /// How long to wait for each answer of the API server, such as 30s. 0 means no timeout.
     #[arg(long, global = true, value_name = "DURATION", value_parser = request_timeout)]
     request_timeout: Option<Duration>,
-    /// Nothing is cached: taken because kubectl takes it.
+    /// Accepted because kubectl accepts it. Nothing is cached.
     #[arg(long, global = true, value_name = "FOLDER", hide = true)]
     cache_dir: Option<PathBuf>,
-    /// How much to tell of what is done: from 6 on, each call to the API server.
+    /// The log level. From 6 on, each call of the API server is logged.
     #[arg(
         short,
         long = "v",
@@ -74,7 +75,7 @@ pub struct KubectlFlags {
     verbosity: u8,
 }
 
-/// A secret that no message shows.
+/// A bearer token, which `Debug` does not show.
 #[derive(Clone)]
 struct Token(String);
 
@@ -91,9 +92,9 @@ impl fmt::Debug for Token {
 }
 
 impl KubectlFlags {
-    /// Whether each call to the API server is to be told.
-    pub fn tells_calls(&self) -> bool {
-        self.verbosity >= TELLS_CALLS
+    /// Whether each call of the API server is logged.
+    pub fn logs_calls(&self) -> bool {
+        self.verbosity >= LOGS_CALLS
     }
 }
 
@@ -120,13 +121,13 @@ impl From<&KubectlFlags> for PersonAccess {
     }
 }
 
-/// kubectl's form of a time-out: a number is one of seconds, and 0 means none.
+/// Parses a timeout in kubectl's form: a bare number is in seconds, and 0 means no timeout.
 fn request_timeout(text: &str) -> Result<Duration, String> {
     let given = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => patience(text)?,
+        Err(_) => timeout(text)?,
     };
-    // So long that nobody waits for its end.
+    // Longer than anyone waits.
     let forever = Duration::from_secs(365 * 24 * 60 * 60);
     Ok(if given.is_zero() { forever } else { given })
 }
@@ -190,7 +191,7 @@ mod tests {
     fn a_token_is_shown_nowhere() {
         let line = Line::parse_from(["keyloan", "--token=s3cret", "-v", "6"]);
         assert!(!format!("{line:?}").contains("s3cret"));
-        assert!(line.access.tells_calls());
+        assert!(line.access.logs_calls());
     }
 
     #[rstest::rstest]

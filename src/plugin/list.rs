@@ -1,4 +1,5 @@
-//! `kubectl keyloan list`: one's own requests and loans, or those that wait for one's decision; once, or with each change until Ctrl-C.
+//! `kubectl keyloan list`: a person's own requests and loans, everyone's, or those that wait for
+//! the person's decision; once, or with each change until Ctrl-C.
 
 use std::pin::pin;
 
@@ -16,21 +17,21 @@ use super::failure::{Exit, Failure};
 use super::output::{Format, objects, print_object, remark, say, say_last_row};
 use super::session::Session;
 
-/// List your requests and loans, or those that wait for your decision.
+/// List your requests and loans, or the requests that wait for your decision.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
     namespaces: Namespaces,
-    /// Those that wait for your decision, whoever made them.
+    /// List the requests that wait for your decision.
     #[arg(long, conflicts_with = "everyone")]
     for_me: bool,
-    /// Those of all people.
+    /// List everyone's requests and loans.
     #[arg(long)]
     everyone: bool,
-    /// Go on, and print what changes, until Ctrl-C.
+    /// Keep running and print each change, until Ctrl-C.
     #[arg(long, short)]
     watch: bool,
-    /// Print more columns, or print for programs.
+    /// Print more columns, or print in this format.
     #[arg(long, short, value_name = "FORMAT")]
     output: Option<ListFormat>,
 }
@@ -39,11 +40,11 @@ pub struct Arguments {
 enum ListFormat {
     /// A table with more columns.
     Wide,
-    /// A list as JSON.
+    /// A JSON list.
     Json,
-    /// A list as YAML.
+    /// A YAML list.
     Yaml,
-    /// Just the names.
+    /// Only the names.
     Name,
 }
 
@@ -137,7 +138,7 @@ fn rows(grants: &[AccessGrant], session: &Session) -> Vec<Row> {
     grants.iter().map(|grant| Row::of(grant, now)).collect()
 }
 
-/// What is listed, and how.
+/// The grants to list, and the columns.
 struct View {
     me: Identity,
     scope: Scope,
@@ -146,7 +147,7 @@ struct View {
 }
 
 impl View {
-    /// The API server itself leaves out other people's requests.
+    /// The field selector, with which the API server leaves out other people's requests.
     fn fields(&self) -> String {
         match self.whose {
             Whose::Own => format!("spec.requester.username={}", escaped(&self.me.username)),
@@ -158,7 +159,7 @@ impl View {
         list::is_wanted(self.whose, &self.me, grant, decisions)
     }
 
-    /// Those that are wanted, as people read them.
+    /// The grants to list, in their order.
     fn chosen(&self, grants: Vec<AccessGrant>, decisions: &[AccessDecision]) -> Vec<AccessGrant> {
         let wanted = |grant: &AccessGrant| self.wants(grant, decisions);
         let mut chosen: Vec<_> = grants.into_iter().filter(wanted).collect();
@@ -195,18 +196,20 @@ impl View {
 
     fn nothing(&self) -> String {
         let place = match &self.scope {
-            Scope::Namespace(namespace) => format!("in {namespace}; -A looks in all namespaces"),
+            Scope::Namespace(namespace) => {
+                format!("in {namespace}. Use -A to search all namespaces")
+            }
             Scope::All => "in any namespace".into(),
         };
         match self.whose {
-            Whose::ForMe => format!("Nothing waits for your decision {place}."),
+            Whose::ForMe => format!("No requests wait for your decision {place}."),
             Whose::Everyones => format!("There are no requests {place}."),
             Whose::Own => format!("You have no requests {place}."),
         }
     }
 }
 
-/// A value in a field selector, in which these three have a meaning; as the `EscapeValue` of Kubernetes' `fields` package does it.
+/// Escapes a value for a field selector, like `EscapeValue` of Kubernetes' `fields` package.
 fn escaped(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());
     for c in value.chars() {
@@ -218,7 +221,7 @@ fn escaped(value: &str) -> String {
     escaped
 }
 
-/// The decisions that people made; they matter only to whoever decides.
+/// The decisions about the listed grants, needed only for the requests that wait for one.
 async fn decisions(session: &Session, view: &View) -> Result<Vec<AccessDecision>, Failure> {
     match view.whose {
         Whose::ForMe => session.decisions(&view.scope, "").await,

@@ -1,8 +1,9 @@
-//! `kubectl keyloan`: what people who ask and decide do without writing YAML.
+//! `kubectl keyloan`: requesting items, deciding and opening links without writing YAML.
 //!
-//! It has no rights of its own and no server of its own: each command is a few calls with the person's kubeconfig. What people see and may
-//! do is decided by [`desk`](crate::desk). One file for each command, and the rooms that they share: `arguments`, `kubectl_flags`, `session`,
-//! `signature`, `waiting`, `prompts`, `output`, `hints`, `failure`.
+//! The plugin has no rights and no server of its own: each command makes a few calls with the
+//! person's kubeconfig. [`desk`](crate::desk) decides what people see and may do. Each command has
+//! one file; they share `arguments`, `kubectl_flags`, `session`, `signature`, `waiting`, `prompts`,
+//! `output`, `hints` and `failure`.
 
 mod arguments;
 mod completion;
@@ -35,13 +36,13 @@ use session::Session;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
+  0  success
   1  error: the message says what happened and what to do next
-  2  wrong usage: an argument is wrong, or missing with no terminal to ask
+  2  usage error: an argument is invalid, or it is missing and there is no terminal to ask on
   3  the request was denied, has lapsed, failed or ended
   4  timed out while waiting; the request or decision stands";
 
-/// Borrow items of 1Password, decide about others' requests, and see how loans stand.
+/// Borrow 1Password items, decide about other people's requests, and check on loans.
 #[derive(Debug, Parser)]
 #[command(name = "kubectl-keyloan", bin_name = "kubectl keyloan", version, after_help = EXIT_CODES)]
 #[command(disable_version_flag = true, subcommand_required = true)]
@@ -54,34 +55,35 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Ask for an item, and wait until its link is there.
+    /// Request an item and wait for its link.
     Request(Box<request::Arguments>),
-    /// List your requests and loans, or those that wait for your decision.
+    /// List your requests and loans, or the requests that wait for your decision.
     #[command(visible_alias = "ls")]
     List(list::Arguments),
-    /// Agree to a request, to its very terms.
+    /// Approve a request on its current terms.
     Approve(decide::ApproveArguments),
-    /// Refuse a request.
+    /// Deny a request.
     ///
-    /// One refusal ends it.
+    /// One denial ends the request.
     Deny(decide::Arguments),
-    /// End a loan, or a request.
+    /// End a loan or a request.
     ///
-    /// The requester may, whoever decides about it, the integration's owners, and whoever holds the verb revoke.
+    /// The requester, the approvers, the integration's owners, and anyone who holds the verb
+    /// `revoke` on the grant can revoke.
     Revoke(decide::Arguments),
-    /// Print the link of a loan; where it has ended, ask for the next one and wait for it.
+    /// Print the link of a loan. If the link has ended, ask for the next one and wait for it.
     Open(open::Arguments),
-    /// Say why a request or loan is where it is.
+    /// Explain the state of a request or loan.
     Explain(explain::Arguments),
-    /// Print integrations or flows as code: YAML, Helm values or Terraform.
+    /// Print integrations or flows as YAML, Helm values or Terraform.
     Export(export::Arguments),
-    /// Print the script that completes this command in a shell.
+    /// Print the completion script for a shell.
     Completion(completion::Arguments),
     /// Print the versions of this command and of the cluster.
     Version(version::Arguments),
 }
 
-/// The whole program: reads its arguments, does what they ask for, and says how it went by its exit code.
+/// Runs the program with the process's arguments and returns its exit code.
 pub fn main() -> ExitCode {
     let completed = completion::answered(std::env::args_os(), Arguments::command);
     let exit = completed.unwrap_or_else(asked);
@@ -108,8 +110,8 @@ async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     if let Command::Completion(arguments) = &arguments.command {
         return completion::run(arguments, Arguments::command());
     }
-    if arguments.access.tells_calls() {
-        // The calls alone: what kube tells of its own could quote an answer, which may be a Secret.
+    if arguments.access.logs_calls() {
+        // Only our own lines: kube's could quote an answer, which may be a Secret.
         let filter = tracing_subscriber::EnvFilter::new("keyloan=debug");
         let lines = tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
@@ -133,7 +135,7 @@ async fn with_cluster(session: &Session, command: Command) -> Result<Exit, Failu
         Command::Open(arguments) => open::run(session, &arguments).await,
         Command::Explain(arguments) => explain::run(session, &arguments).await,
         Command::Export(arguments) => export::run(session, &arguments).await,
-        // These can do without; see above.
+        // Handled above: these work without a cluster.
         Command::Version(_) | Command::Completion(_) => Ok(Exit::Done),
     }
 }

@@ -1,4 +1,5 @@
-//! `kubectl keyloan open`: print the link of a loan; where it has ended, ask for the next one and wait for it.
+//! `kubectl keyloan open`: print the link of a loan. If the link has ended, ask for the next one
+//! and wait for it.
 
 use std::time::Duration;
 
@@ -17,59 +18,60 @@ use crate::desk::standing::condition;
 use crate::desk::text::Text;
 use crate::desk::visible::visible;
 
-use super::arguments::{GrantName, patience};
+use super::arguments::{GrantName, timeout};
 use super::failure::{Exit, Failure};
 use super::output::{Structured, print_value, put, remark, say};
 use super::session::Session;
 use super::waiting::{Waited, until};
 
-/// How long to wait for the next link where the current one opens still.
-const PATIENCE_WITH_A_LINK: Duration = Duration::from_secs(20);
+/// How long to wait for the next link while the current one still opens.
+const TIMEOUT_WITH_A_LINK: Duration = Duration::from_secs(20);
 
-/// So often, and for so long, a requester's right to read the link is waited for.
+/// How often to retry while the API server does not know the requester's right yet: 10 s in total.
 const UNTIL_ALLOWED: ConstantBuilder = ConstantBuilder::new()
     .with_delay(Duration::from_millis(200))
     .with_max_times(50);
 
-/// Print the link of a loan. Where it has ended or is about to, and the loan goes on, ask for the next one and wait for it.
+/// Print the link of a loan. If the link has ended or is about to end, and the loan has not ended,
+/// ask for the next link and wait for it.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(flatten)]
     grant: GrantName,
     /// How long to wait for a link.
-    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = patience)]
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = timeout)]
     timeout: Duration,
-    /// Print for programs.
+    /// Print in this format.
     #[arg(long, short, value_name = "FORMAT")]
     output: Option<LinkFormat>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum LinkFormat {
-    /// The link and what is known of it, as JSON.
+    /// The link and its details as JSON.
     Json,
-    /// The link and what is known of it, as YAML.
+    /// The link and its details as YAML.
     Yaml,
-    /// Just the link.
+    /// Only the link.
     Url,
 }
 
 pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failure> {
     let grant = session.grant(&arguments.grant.name).await?;
     let grant = match next(&grant, session.now()) {
-        Next::Print => grant,
+        Next::Show => grant,
         Next::Over => return Err(session.hints.failure(Exit::Refused, over(&grant))),
         Next::Wait { after } => wait(session, &grant, (after, None), arguments.timeout).await?,
         Next::Renew { at } => {
             let opens_still = opens(&grant, session.now());
-            let patience = match opens_still {
-                true => arguments.timeout.min(PATIENCE_WITH_A_LINK),
+            let timeout = match opens_still {
+                true => arguments.timeout.min(TIMEOUT_WITH_A_LINK),
                 false => arguments.timeout,
             };
-            match renew(session, &grant, at, patience).await {
+            match renew(session, &grant, at, timeout).await {
                 Err(failure) if opens_still => {
                     remark(format_args!(
-                        "note: {}; this is the current one",
+                        "note: {}; printing the current link",
                         failure.message
                     ));
                     grant
@@ -88,7 +90,8 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// Reads the link. The API server learns of the requester's right a moment after it was given, so a requester is not turned away at once.
+/// Reads the link. The API server learns of the requester's right a moment after the operator has
+/// given it, so the requester's call is retried.
 async fn read(session: &Session, grant: &AccessGrant) -> Result<Link, CallError> {
     let secret = grant.status.as_ref().and_then(|s| s.link.as_ref());
     let Some(secret) = secret.map(|link| link.secret_ref.clone()) else {
@@ -119,7 +122,7 @@ async fn renew(
     session: &Session,
     grant: &AccessGrant,
     at: Timestamp,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<AccessGrant, Failure> {
     let (namespace, name) = (session.namespace(), grant.name_any());
     let uid = grant.uid().unwrap_or_default();
@@ -131,28 +134,28 @@ async fn renew(
         .person
         .annotate(object, RENEW_ANNOTATION, &at)
         .await?;
-    remark("Asked for the next link.");
+    remark("Requested the next link.");
     let current = grant.status.as_ref().and_then(|s| s.link.as_ref());
     let known = condition(grant, ACTIVE).map(|c| c.reason.as_str());
     wait(
         session,
         &asked,
         (current.map_or(0, |l| l.sequence), known),
-        patience,
+        timeout,
     )
     .await
 }
 
-/// Waits for a link after this one, and for news after what is known.
+/// Waits for a link with a higher number, or for a reason other than `known` why there is none.
 async fn wait(
     session: &Session,
     grant: &AccessGrant,
     (after, known): (u32, Option<&str>),
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<AccessGrant, Failure> {
     let name = grant.name_any();
     let news = |seen: &AccessGrant| arrived(seen, after, known);
-    match until(session, grant, patience, news).await? {
+    match until(session, grant, timeout, news).await? {
         Waited::There(Arrival::Link(grant)) => Ok(*grant),
         Waited::There(Arrival::Over(refusal)) => Err(session.hints.failure(Exit::Refused, refusal)),
         Waited::There(Arrival::Stopped(refusal)) => {
@@ -163,11 +166,11 @@ async fn wait(
             ..Failure::new(format!("{name} was deleted"))
         }),
         Waited::TimedOut => {
-            let failure = Failure::new(format!("{name} has no link yet"));
-            let explain = session.hints.command(&Action::Explain(name));
+            let failure = Failure::new(format!("timed out: {name} has no link yet"));
+            let explain = Action::Explain(name);
             Err(Failure {
                 exit: Exit::TimedOut,
-                ..failure.next(format!("see what it waits for: {explain}"))
+                ..failure.next(session.hints.next("see what it waits for", &explain))
             })
         }
     }
@@ -186,7 +189,7 @@ fn print(
         Some(LinkFormat::Json) => print_value(&for_programs(grant, link), Structured::Json)?,
         Some(LinkFormat::Yaml) => print_value(&for_programs(grant, link), Structured::Yaml)?,
         None => {
-            // Never broken, so that it can be clicked.
+            // Not wrapped, so that a terminal can open it.
             put(visible(url))?;
             say(Text::default().and_apart(about(grant, link.access_details.as_deref(), now)))?;
         }

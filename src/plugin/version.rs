@@ -1,4 +1,5 @@
-//! `kubectl keyloan version`: of this command, of the cluster, and whether Keyloan's kinds are there.
+//! `kubectl keyloan version`: the versions of this command and of the cluster, and whether Keyloan
+//! is installed.
 
 use serde_json::json;
 
@@ -12,7 +13,7 @@ use super::session::Session;
 /// Print the versions of this command and of the cluster.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Print for programs.
+    /// Print in this format.
     #[arg(long, short, value_name = "FORMAT")]
     output: Option<Structured>,
 }
@@ -44,9 +45,9 @@ pub async fn run(
             let mut told = vec![("kubectl-keyloan", own.to_owned())];
             if let Ok(server) = server {
                 let installed = if server.keyloan {
-                    "is installed"
+                    "installed"
                 } else {
-                    "is not installed"
+                    "not installed"
                 };
                 told.push(("Kubernetes", server.kubernetes.clone()));
                 told.push((&api, installed.to_owned()));

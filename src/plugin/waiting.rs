@@ -1,4 +1,4 @@
-//! Waiting for a grant to get somewhere, with one line that says where it is.
+//! Waiting for a grant to reach a state, with one line that shows its current state.
 
 use std::io::IsTerminal as _;
 use std::pin::pin;
@@ -10,32 +10,32 @@ use kube::ResourceExt as _;
 
 use crate::api::AccessGrant;
 use crate::cluster::person::{Change, Scope};
-use crate::desk::standing::where_it_is;
+use crate::desk::standing::phase_and_cause;
 use crate::desk::visible::visible;
 
 use super::failure::Failure;
 use super::output::remark;
 use super::session::Session;
 
-/// How often the line moves while nothing happens.
+/// How often the spinner moves.
 const TICK: Duration = Duration::from_millis(120);
 
-/// How waiting ended.
+/// The result of waiting.
 #[derive(Debug)]
 pub enum Waited<T> {
-    /// It got there.
+    /// The state was reached.
     There(T),
-    /// It was deleted, or another one has its name now.
+    /// The grant was deleted, or another one has its name.
     Gone,
-    /// It did not get there in time.
+    /// The state was not reached in time.
     TimedOut,
 }
 
-/// Waits until a grant is as it should be, or the patience is over.
+/// Waits until `wanted` returns a value for the grant, at most for `timeout`.
 pub async fn until<T>(
     session: &Session,
     grant: &AccessGrant,
-    patience: Duration,
+    timeout: Duration,
     wanted: impl Fn(&AccessGrant) -> Option<T>,
 ) -> Result<Waited<T>, Failure> {
     let namespace = grant.namespace().unwrap_or_default();
@@ -52,7 +52,7 @@ pub async fn until<T>(
                     if let Some(there) = wanted(&now) {
                         return Ok(Waited::There(there));
                     }
-                    progress.say(&where_it_is(&now));
+                    progress.say(&phase_and_cause(&now));
                 }
                 Change::AllSeen if seen => {}
                 Change::Seen(_) | Change::Gone(_) | Change::AllSeen => return Ok(Waited::Gone),
@@ -60,13 +60,13 @@ pub async fn until<T>(
         }
         Ok(Waited::TimedOut)
     };
-    match tokio::time::timeout(patience, follow).await {
+    match tokio::time::timeout(timeout, follow).await {
         Ok(ended) => ended,
         Err(_) => Ok(Waited::TimedOut),
     }
 }
 
-/// One moving line on a terminal; elsewhere a line for each thing that happens.
+/// One line with a spinner on a terminal; elsewhere a line for each change.
 struct Progress {
     line: ProgressBar,
     terminal: bool,

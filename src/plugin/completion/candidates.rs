@@ -1,14 +1,14 @@
-//! What can follow the words that somebody has typed: commands, options and the values that they take.
+//! The words that can follow a command line: commands, options and their values.
 //!
-//! In the form of kubectl's completion, which is cobra's: a line for each candidate, with a tab before what is said about it, and in the
-//! last line a number that tells the shell what to do besides.
+//! In the format of kubectl's completion, which is cobra's: a line for each candidate, with a tab
+//! before its description, and a last line with a directive for the shell.
 
 use clap::{Arg, Command, ValueHint};
 
-/// `ShellCompDirectiveDefault`: where there are no candidates, the shell offers files.
+/// `ShellCompDirectiveDefault`: without candidates, the shell offers files.
 const FILES: &str = ":0";
 
-/// `ShellCompDirectiveNoFileComp`: there is nothing but the candidates.
+/// `ShellCompDirectiveNoFileComp`: the shell offers only the candidates.
 const NO_FILES: &str = ":4";
 
 /// Completes the last word, which may be empty.
@@ -36,7 +36,8 @@ pub fn complete(mut program: Command, words: &[String]) -> String {
 
 type Candidate = (String, Option<String>);
 
-/// Where a word stands: in which command, after which option that takes it, or after how many others.
+/// The position of a word: its command, the option whose value it is, or its number among the
+/// positional arguments.
 struct Place<'a> {
     command: &'a Command,
     option: Option<&'a Arg>,
@@ -75,7 +76,7 @@ impl<'a> Place<'a> {
             };
         }
         if word.starts_with('-') && word.len() > 1 {
-            let option = self.option_that_goes_on(word);
+            let option = self.option_before_value(word);
             return Self { option, ..self };
         }
         match self.command.find_subcommand(word) {
@@ -92,8 +93,9 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The option whose value is the next word: `--namespace` or `-n`, and none where the value is in the word already.
-    fn option_that_goes_on(&self, word: &str) -> Option<&'a Arg> {
+    /// The option whose value is the next word, such as `--namespace` or `-n`. `None` if the word
+    /// contains the value already.
+    fn option_before_value(&self, word: &str) -> Option<&'a Arg> {
         match word.strip_prefix("--") {
             Some(long) => self.option(|arg| arg.get_long() == Some(long)),
             None => {
@@ -111,7 +113,7 @@ impl<'a> Place<'a> {
         options.find(|arg| is_it(arg))
     }
 
-    /// What can stand here, and whether the shell may offer files.
+    /// The candidates for this position, and whether the shell may offer files.
     fn candidates(&self, typed: &str) -> (Vec<Candidate>, bool) {
         if let Some(option) = self.option {
             return values(option, "");
@@ -150,7 +152,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The values that an argument takes, and whether it is a file.
+/// The possible values of an argument, and whether it is a file.
 fn values(arg: &Arg, prefix: &str) -> (Vec<Candidate>, bool) {
     let possible = arg.get_possible_values();
     let values = possible.iter().filter(|value| !value.is_hide_set());
@@ -207,7 +209,7 @@ mod tests {
     fn each_command_is_offered_with_what_it_does() {
         let lines = complete(Arguments::command(), &[String::new()]);
         assert!(
-            lines.contains("request\tAsk for an item, and wait until its link is there\n"),
+            lines.contains("request\tRequest an item and wait for its link\n"),
             "{lines}"
         );
         assert!(!lines.contains("__complete"), "{lines}");

@@ -1,22 +1,24 @@
-//! Text in lines that are no wider than the terminal, as kubectl prints them: rows of cells, in columns two blanks apart.
+//! Lays out text in lines that fit the terminal: rows of cells in columns two blanks apart, as in
+//! kubectl's tables.
 
 use unicode_width::UnicodeWidthChar as _;
 
 use crate::desk::text::{Part, Text};
 
-/// Between two columns.
+/// The blanks between two columns.
 const GAP: usize = 2;
 
-/// A column is made no narrower than this.
+/// The minimum width of a column.
 const NARROWEST: usize = 6;
 
-/// So far a line that goes on in the first column is indented: only what begins a row stands at the edge.
+/// The indentation of wrapped lines in the first column, so that only the start of a row is at the
+/// edge.
 const HANG: usize = 2;
 
-/// So far what is below a heading is indented.
+/// The indentation below a heading.
 const INDENT: usize = 2;
 
-/// A text's lines, none wider than this.
+/// The lines of a text, none wider than `width`.
 pub fn lines(text: &Text, width: Option<usize>) -> Vec<String> {
     let of = |part: &Part| match part {
         Part::Sentence(sentence) => row_lines(&[std::slice::from_ref(sentence)], 0, width),
@@ -43,7 +45,7 @@ pub fn last_row(table: &Text, width: Option<usize>) -> Vec<String> {
     }
 }
 
-/// A text's lines, further to the right.
+/// The lines of a text, indented.
 pub fn indented(text: &Text, by: usize, width: Option<usize>) -> Vec<String> {
     let lines = lines(text, width.map(|width| width.saturating_sub(by)));
     let indented = |line: &String| format!("{:by$}{line}", "");
@@ -55,8 +57,8 @@ fn table_rows<'a>(heading: &'a [String], rows: &'a [Vec<String>]) -> Vec<&'a [St
     [heading].into_iter().chain(rows).collect()
 }
 
-/// The lines of rows, from one of them on; those before it count for the columns' widths. Where the width is bounded, cells that are
-/// too long go on below, in their own column.
+/// The lines of the rows from index `from` on. The rows before it only count for the columns'
+/// widths. A cell that is too long is wrapped in its own column.
 fn row_lines(rows: &[&[String]], from: usize, width: Option<usize>) -> Vec<String> {
     let mut widths = widths(rows);
     if let Some(width) = width {
@@ -74,7 +76,7 @@ fn widths(rows: &[&[String]]) -> Vec<usize> {
         .collect()
 }
 
-/// Takes from the widest column what is too much.
+/// Narrows the widest columns until the row fits.
 fn fit(widths: &mut [usize], width: usize) {
     loop {
         let gaps = GAP * widths.len().saturating_sub(1);
@@ -111,7 +113,7 @@ fn wrapped_row(row: &[String], widths: &[usize]) -> Vec<String> {
     (0..height).map(line).collect()
 }
 
-/// The text in lines of this width, at least one; it breaks between words where it can.
+/// The text in lines of this width, at least one; broken between words where possible.
 fn wrapped(text: &str, width: usize, hang: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let (mut used, mut begun) = (0, false);
@@ -144,7 +146,8 @@ fn push(lines: &mut [String], c: char) {
     }
 }
 
-/// How many columns a text takes at the most: what a terminal may draw as one sign counts as its parts.
+/// The upper bound of a text's width in terminal columns: of a sign that is made of several
+/// characters, each counts.
 fn measure(text: &str) -> usize {
     text.chars().map(measure_one).sum()
 }

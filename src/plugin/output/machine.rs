@@ -1,4 +1,4 @@
-//! What programs read: objects as JSON, YAML or names, as kubectl prints them.
+//! Output for programs: objects as JSON, YAML or names, as kubectl prints them.
 
 use clap::ValueEnum;
 use kube::{Resource, ResourceExt};
@@ -10,28 +10,28 @@ use crate::api::GROUP;
 use crate::desk::visible::steers;
 use crate::plugin::failure::Failure;
 
-/// A form for programs.
+/// An output format for objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// The object as JSON.
+    /// JSON.
     Json,
-    /// The object as YAML.
+    /// YAML.
     Yaml,
-    /// Just its name, as kubectl takes it.
+    /// Only the name, in the form that kubectl accepts.
     Name,
 }
 
-/// A form in which values are written as a whole.
+/// An output format for values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Structured {
-    /// As JSON.
+    /// JSON.
     Json,
-    /// As YAML.
+    /// YAML.
     Yaml,
 }
 
 impl Format {
-    /// The form of the whole object, unless only its name is printed.
+    /// The format of the whole object; `None` if only its name is printed.
     fn structured(self) -> Option<Structured> {
         match self {
             Self::Json => Some(Structured::Json),
@@ -52,7 +52,7 @@ where
     }
 }
 
-/// Prints objects; several as one `List`.
+/// Prints objects as one `List`, or their names.
 pub fn objects<K>(objects: &[K], format: Format) -> Result<(), Failure>
 where
     K: Resource<DynamicType = ()> + Serialize,
@@ -76,7 +76,7 @@ pub fn list(items: Vec<Value>) -> Value {
 
 /// A value as JSON or YAML text.
 pub fn document(value: &impl Serialize, structured: Structured) -> Result<String, Failure> {
-    let unprintable = |error: String| Failure::new(format!("cannot print the answer: {error}"));
+    let unprintable = |error: String| Failure::new(format!("cannot print the result: {error}"));
     match structured {
         Structured::Yaml => yaml(value),
         Structured::Json => {
@@ -86,7 +86,8 @@ pub fn document(value: &impl Serialize, structured: Structured) -> Result<String
     }
 }
 
-/// The same JSON with what steers a terminal written out: it is in strings only, but for the ends of lines between them.
+/// Escapes the characters that control a terminal. In JSON they occur only within strings, except
+/// for line ends.
 fn harmless(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {
@@ -104,7 +105,7 @@ fn harmless(json: &str) -> String {
 /// A value as YAML text.
 pub fn yaml(value: &impl Serialize) -> Result<String, Failure> {
     serde_saphyr::to_string(value)
-        .map_err(|error| Failure::new(format!("cannot print the answer as YAML: {error}")))
+        .map_err(|error| Failure::new(format!("cannot print the result as YAML: {error}")))
 }
 
 /// `accessgrant.keyloan.dev/alice-db`.
@@ -113,10 +114,10 @@ fn name<K: Resource<DynamicType = ()>>(object: &K) -> String {
     format!("{kind}.{GROUP}/{}", object.name_any())
 }
 
-/// kubectl leaves out `managedFields`, too: nobody reads them.
+/// The object without `managedFields`, which kubectl leaves out, too.
 fn cleaned(object: &impl Serialize) -> Result<Value, Failure> {
     let mut value = serde_json::to_value(object)
-        .map_err(|error| Failure::new(format!("cannot print the answer: {error}")))?;
+        .map_err(|error| Failure::new(format!("cannot print the result: {error}")))?;
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
     }
@@ -127,7 +128,7 @@ fn cleaned(object: &impl Serialize) -> Result<Value, Failure> {
 mod tests {
     use super::*;
 
-    /// What steers a terminal, ends values early, or looks like another kind of value.
+    /// Text that controls a terminal, ends values early, or looks like another kind of value.
     const HOSTILE: &[&str] = &[
         "\u{1b}[2K\u{9b}2K\u{202e}\u{200d}\u{e0041}\0\u{7f}",
         "line 1\r\nline 2\u{85}\u{2028}line 3\n\n",
