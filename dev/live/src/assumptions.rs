@@ -1,19 +1,19 @@
-//! What Keyloan, or the simulator it is tested with, assumes about 1Password and only a real account can settle.
+//! Keyloan's and its simulator's assumptions about 1Password that only a real account can confirm.
 //!
-//! docs/assumptions.md is written from this list, and a test compares the two.
+//! docs/assumptions.md is generated from this list, and a test compares the two.
 
 /// How an assumption can be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
-    /// This command looks at it, given a token.
+    /// This command checks it with a token.
     Token,
-    /// It needs an item to be named, too.
+    /// This command also needs an item.
     Item,
-    /// It needs a real share.
+    /// This command also needs to create a share.
     Share,
-    /// It needs a token that was revoked or rotated.
+    /// This command also needs a revoked or rotated token.
     RevokedToken,
-    /// A person has to look.
+    /// A person has to check it.
     ByHand,
 }
 
@@ -22,9 +22,9 @@ pub enum Check {
 pub struct Assumption {
     /// Its name, in tables.
     pub id: &'static str,
-    /// What is assumed.
+    /// The assumption.
     pub claim: &'static str,
-    /// What it means for Keyloan if it is otherwise.
+    /// The effect on Keyloan if it is wrong.
     pub otherwise: &'static str,
     /// How it can be checked.
     pub check: Check,
@@ -44,12 +44,12 @@ const fn assume(
     }
 }
 
-/// All of them; those that the command looks at come first.
+/// All assumptions; first those that the command checks.
 pub const ALL: &[Assumption] = &[
     assume(
         "sign-in",
         Check::Token,
-        "Signing in takes four requests, and no device has to be registered",
+        "Signing in takes four requests, and no device needs to be registered",
         "a loan on a fresh client costs more requests than counted",
     ),
     assume(
@@ -61,26 +61,26 @@ pub const ALL: &[Assumption] = &[
     assume(
         "item-list",
         Check::Token,
-        "The list of a vault's items is one request, however many there are",
-        "discovery costs more requests, or large vaults are seen in part",
+        "One request lists all items of a vault, regardless of their number",
+        "discovery costs more requests, or sees only a part of large vaults",
     ),
     assume(
         "routes",
         Check::Token,
         "The core uses only the routes that Keyloan knows",
-        "requests are counted under `other`, and errors classified less well",
+        "Keyloan counts requests under `other`, and classifies errors less precisely",
     ),
     assume(
         "status-ok",
         Check::Token,
-        "What succeeds is answered with 200",
-        "a success may be taken for a failure",
+        "1Password answers successful requests with 200",
+        "Keyloan may treat a success as a failure",
     ),
     assume(
         "date",
         Check::Token,
-        "Every answer has a `Date`",
-        "a wrong clock goes unnoticed",
+        "Every response has a `Date` header",
+        "Keyloan does not notice a wrong clock",
     ),
     assume(
         "clock",
@@ -91,26 +91,26 @@ pub const ALL: &[Assumption] = &[
     assume(
         "unknown-item",
         Check::Token,
-        "An item that does not exist is answered with 404",
-        "a deleted item is reported as something else",
+        "1Password answers 404 for an item that does not exist",
+        "Keyloan reports a deleted item as another error",
     ),
     assume(
         "unknown-vault",
         Check::Token,
-        "A vault that does not exist is answered with 404",
-        "a deleted vault is reported as something else",
+        "1Password answers 404 for a vault that does not exist",
+        "Keyloan reports a deleted vault as another error",
     ),
     assume(
         "policy",
         Check::Token,
         "A service account may read the share policy of an item that it can share, in one request",
-        "no link can be issued",
+        "Keyloan cannot issue links",
     ),
     assume(
         "policy-named",
         Check::Token,
         "The account's policy allows shares with people named by e-mail address",
-        "no link can be issued; that is the account's setting, not an error",
+        "Keyloan cannot issue links; that is a setting of the account, not an error",
     ),
     assume(
         "item",
@@ -121,121 +121,121 @@ pub const ALL: &[Assumption] = &[
     assume(
         "share",
         Check::Share,
-        "A share costs two requests: its recipients' check and its creation",
+        "A share costs two requests: one checks its recipients, one creates it",
         "a loan costs more requests than counted",
     ),
     assume(
         "share-url",
         Check::Share,
-        "A link is an https URL of 1Password's whose key stands behind the `#`",
-        "the link Secret holds something else than a link",
+        "A link is an https URL of 1Password with the key after the `#`",
+        "the link Secret does not contain a link",
     ),
     assume(
         "revoked-token",
         Check::RevokedToken,
-        "A revoked or rotated token is answered with 401 while signing in",
-        "such a token is not reported as `OnePasswordUnauthorized`",
+        "1Password answers 401 when a revoked or rotated token signs in",
+        "Keyloan does not report such a token as `OnePasswordUnauthorized`",
     ),
     assume(
         "revoked-session",
         Check::ByHand,
-        "When a token is revoked, the sessions that it opened end with 401 at their next request",
-        "a revoked token works on until its session ends",
+        "When a token is revoked, 1Password answers 401 to the next request of each session that it opened",
+        "a revoked token keeps working until its session ends",
     ),
     assume(
         "session-length",
         Check::ByHand,
-        "A session that idles for less than ten minutes lives on",
-        "calls cost four more requests for signing in again; nothing else changes",
+        "A session survives idle times of less than ten minutes",
+        "calls cost four more requests to sign in again; nothing else changes",
     ),
     assume(
         "server-proof",
         Check::ByHand,
         "Signing in works every time: the public value of the service always has an even number of hexadecimal digits",
-        "one sign-in in sixteen fails; it is tried again",
+        "one sign-in in sixteen fails, and Keyloan retries it",
     ),
     assume(
         "firewall",
         Check::ByHand,
-        "An address that the account's firewall rules shut out is answered with 403 while signing in",
-        "a firewall is reported as something else",
+        "1Password answers 403 when an address that the account's firewall rules block signs in",
+        "Keyloan reports a firewall as another error",
     ),
     assume(
         "no-read-right",
         Check::ByHand,
-        "A vault that exists but that the service account cannot read is answered with 403",
-        "it is reported as not found, or the other way round",
+        "1Password answers 403 for a vault that exists but that the service account cannot read",
+        "Keyloan reports it as not found, or the reverse",
     ),
     assume(
         "no-share-right",
         Check::ByHand,
-        "Without the right to share, reading the share policy is answered with 403 already",
+        "Without the right to share, 1Password already answers 403 when the share policy is read",
         "the refusal comes one request later",
     ),
     assume(
         "rate-limit",
         Check::ByHand,
-        "Beyond a request limit the answer is 429 and nothing was done",
-        "a throttled call is reported as something else, or a link is counted as refused that exists",
+        "Above a request limit, 1Password answers 429 and does nothing else",
+        "Keyloan reports a throttled call as another error, or records an existing link as refused",
     ),
     assume(
         "retry-after",
         Check::ByHand,
-        "A 429 carries `Retry-After`, in seconds or as a date, and asking again then succeeds",
-        "Keyloan waits by its own back-off, too long or too short",
+        "A 429 has a `Retry-After` header, in seconds or as a date, and a retry then succeeds",
+        "Keyloan uses its own back-off, which is too long or too short",
     ),
     assume(
         "quotas",
         Check::ByHand,
         "The limits are those that 1Password publishes per plan (per token and hour, per account and day), and sign-ins do not count",
-        "Keyloan's estimate is off; 429 remains the truth",
+        "Keyloan's estimate is wrong; 1Password's 429 still applies",
     ),
     assume(
         "refused-share",
         Check::ByHand,
-        "A 4xx to the creation of a share means that there is no share",
-        "a link may exist that the record calls refused",
+        "A 4xx response to the creation of a share means that no share exists",
+        "a link may exist that the record lists as refused",
     ),
     assume(
         "share-policy",
         Check::ByHand,
-        "A share that the account's policy forbids is answered with 400",
-        "such a refusal is reported as something else",
+        "1Password answers 400 for a share that the account's policy forbids",
+        "Keyloan reports such a refusal as another error",
     ),
     assume(
         "changed-item",
         Check::ByHand,
-        "Sharing a version of an item that is no longer the newest is answered with 409",
-        "a link with the old content is issued, or the answer is reported as something else",
+        "1Password answers 409 when an outdated version of an item is shared",
+        "Keyloan issues a link with the old content, or reports the response as another error",
     ),
     assume(
         "share-end",
         Check::ByHand,
-        "A link opens until its lifetime has passed since its creation by 1Password's clock, and not later",
+        "A link expires one lifetime after its creation, by 1Password's clock",
         "`residualUntil` is wrong",
     ),
     assume(
         "share-recipient",
         Check::ByHand,
-        "A link opens only for who proves to receive mail at the named address; a plus-address is another address, case does not matter",
-        "the boundary on which a loan rests is another one than described",
+        "A link opens only for people who prove that they receive mail at the named address; a plus-address is a different address, and case does not matter",
+        "the guarantee behind a loan differs from the documented one",
     ),
     assume(
         "view-once",
         Check::ByHand,
         "A view-once link shows the item once, and failed attempts do not count",
-        "a view-once loan can be seen more than once, or not at all",
+        "a view-once loan can be viewed more than once, or not at all",
     ),
     assume(
         "share-copy",
         Check::ByHand,
-        "A share is a copy: editing or deleting the item, or revoking the token, neither changes nor ends it",
-        "`residualUntil` is too careful",
+        "A share is a copy: it does not change or end when the item is edited or deleted, or the token is revoked",
+        "`residualUntil` is later than necessary",
     ),
     assume(
         "item-kinds",
         Check::ByHand,
-        "Items with sections, one-time passwords, SSH keys, files and documents can be shared like others",
+        "Items with sections, one-time passwords, SSH keys, files and documents can be shared like other items",
         "such a share fails, or lacks a part of the item",
     ),
     assume(
@@ -252,7 +252,7 @@ const TEXT: &str = include_str!("assumptions.md");
 /// The whole of docs/assumptions.md.
 pub fn markdown() -> String {
     let mut rows =
-        String::from("| | Assumed | If it is otherwise | Checked by |\n|---|---|---|---|\n");
+        String::from("| | Assumption | If it is wrong | Checked by |\n|---|---|---|---|\n");
     for assumption in ALL {
         rows += &format!(
             "| `{}` | {} | {} | {} |\n",
@@ -266,7 +266,7 @@ pub fn markdown() -> String {
 }
 
 impl Check {
-    /// What has to be given, or done.
+    /// What the check needs.
     pub fn words(self) -> &'static str {
         match self {
             Self::Token => "the command",

@@ -19,7 +19,7 @@ pub struct Credential {
     pub srp_x: BigUint,
     /// What keysets are wrapped with: `muk` in the token.
     pub master: SymmetricKey,
-    /// A revoked token signs in no more.
+    /// A revoked token can no longer sign in.
     pub revoked: bool,
     srp_x_bytes: [u8; 32],
     secret_key: String,

@@ -264,7 +264,7 @@ impl ServiceAccount {
             .is_some_and(|rights| rights.contains(&right))
     }
 
-    /// Replaces the credential: older tokens sign in no more, their sessions end.
+    /// Replaces the credential: older tokens can no longer sign in, and their sessions end.
     pub fn rotate(&mut self, seed: &Seed) {
         self.generation += 1;
         self.credential = Credential::new(seed, &self.uuid, self.generation);

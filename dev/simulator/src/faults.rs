@@ -1,4 +1,4 @@
-//! Faults that are ordered by the control API: what shall go wrong, on which route, how many times.
+//! Faults that the control API orders: what goes wrong, on which route, how many times.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub struct Fault {
     pub route: String,
     /// What goes wrong.
     pub kind: FaultKind,
-    /// For how many requests; `u32::MAX` is for ever.
+    /// For how many requests; `u32::MAX` means all.
     pub times: u32,
 }
 

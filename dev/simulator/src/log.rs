@@ -94,7 +94,7 @@ impl Log {
         &self.shown
     }
 
-    /// Begins anew.
+    /// Clears the log.
     pub fn reset(&mut self) {
         self.shown = RequestLog::default();
     }

@@ -99,7 +99,7 @@ impl Window {
             }
         };
         let left = length - now.duration_since(began);
-        // A second more, so that whoever waits exactly so long finds a new window.
+        // One second more, so that a client that waits exactly this long finds a new window.
         (self.used >= limit).then(|| left.as_secs().unsigned_abs() + 1)
     }
 }

@@ -118,7 +118,7 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Whoever drops a simulator counts on its port being closed by then. A runtime cannot be waited for inside
+            // A caller that drops a simulator relies on its port being closed. A runtime cannot be waited for inside
             // another one, so a thread does it; what has nothing to wait for but a calculation is not waited for long.
             let stopping = thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(2)));
             // An error would be a panic in there, which has been printed.

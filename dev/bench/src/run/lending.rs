@@ -152,7 +152,7 @@ impl Setting {
     /// Renewals of loans whose first link is gone, by one integration.
     pub async fn renew(&mut self, found: &mut Findings) -> Result<()> {
         let is_of_the_first = |loan: &&Loan| loan.integration == 1;
-        // The very first one was lent before the operator's restart, which has the sharing policy read anew.
+        // The very first one was lent before the operator's restart, after which the sharing policy is read again.
         let of_the_first = self.active.iter().filter(is_of_the_first).skip(1);
         let renewed: Vec<Loan> = of_the_first.take(self.scale.renewals).cloned().collect();
         self.ground.service.forget_requests().await?;
@@ -204,7 +204,7 @@ impl Setting {
         Ok(())
     }
 
-    /// Loans by clients that were dropped, because nobody needed them, and are built anew.
+    /// Loans by clients that were dropped, because nobody needed them, and are built again.
     pub async fn lend_on_rebuilt_clients(&mut self, found: &mut Findings) -> Result<()> {
         let (all, idle) = (self.scale.integrations, IDLE_SECONDS.to_string());
         self.progress.say(&format!(

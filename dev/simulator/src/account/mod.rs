@@ -94,11 +94,11 @@ pub enum AccountError {
     Malformed(String),
     /// An id that is not one.
     #[error(
-        "`{0}` is not an id: use 26 characters a-z, 2-7, the last one of a e i m q u y 4, or leave it out"
+        "`{0}` is not a valid id: use 26 characters a-z, 2-7, ending in one of a e i m q u y 4, or leave it out"
     )]
     BadId(String),
     /// Two things of one id or name.
-    #[error("`{0}` stands for two {1}; give each its own")]
+    #[error("two {1} have `{0}`; give each its own")]
     Duplicate(String, &'static str),
     /// Rights on a vault that is not there, or on a title that two vaults have.
     #[error(

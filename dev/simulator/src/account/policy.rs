@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SharePolicy {
-    /// No share lives longer.
+    /// The longest lifetime of a share.
     pub max_lifetime: Lifetime,
     /// What the apps propose.
     pub default_lifetime: Lifetime,
-    /// Shares to named recipients, or to whoever holds the link.
+    /// Shares to named recipients, or to anyone with the link.
     pub allowed_types: Vec<ShareType>,
     /// How recipients may be named.
     pub recipient_kinds: Vec<RecipientKind>,
@@ -20,7 +20,7 @@ pub struct SharePolicy {
     pub allowed_domains: Vec<String>,
     /// Recipients must be `users` of the account.
     pub members_only: bool,
-    /// Every share can be viewed so often at most.
+    /// How often each share can be viewed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_views: Option<u32>,
 }

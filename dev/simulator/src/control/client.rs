@@ -25,13 +25,13 @@ pub struct Control {
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// Not an origin such as `http://127.0.0.1:8080`.
-    #[error("`{0}` is not a simulator's origin; use what it prints behind ORIGIN=")]
+    #[error("`{0}` is not a simulator's origin; use the one that it prints after ORIGIN=")]
     BadOrigin(String),
     /// No or no sensible answer.
     #[error("the simulator does not answer: {0}; is it still running?")]
     Unreachable(#[from] reqwest::Error),
     /// The order names something that is not there, or makes no sense.
-    #[error("the simulator refuses with status {status}: {message}")]
+    #[error("the simulator refused with status {status}: {message}")]
     Refused {
         /// HTTP status.
         status: u16,
@@ -50,7 +50,7 @@ impl Control {
         if !origin.is_tuple() {
             return Err(bad());
         }
-        // A proxy from the environment has no business on the loopback.
+        // The environment's proxy must not handle the loopback.
         let client = reqwest::Client::builder().no_proxy().build()?;
         Ok(Self {
             origin: origin.ascii_serialization(),
@@ -72,7 +72,7 @@ impl Control {
             .token)
     }
 
-    /// Revokes the newest token: no sign-in any more, and its sessions end.
+    /// Revokes the newest token: it cannot sign in any longer, and its sessions end.
     pub async fn revoke_token(&self, service_account: &str) -> Result<()> {
         let path = ["service-accounts", service_account, "token"];
         self.order(self.request(Method::DELETE, &path)).await

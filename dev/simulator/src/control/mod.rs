@@ -18,10 +18,10 @@ pub struct ItemChanges {
     /// A new title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// All tags anew.
+    /// The new tags, which replace all others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
-    /// All fields anew.
+    /// The new fields, which replace all others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fields: Option<Vec<Field>>,
     /// New notes.

@@ -15,7 +15,7 @@ use crate::stopwatch::{self, Progress};
 
 /// Everybody may ask for items.
 const ENGINEERING: &str = "engineering";
-/// What the API server adds to the groups of whoever signs in.
+/// The group that the API server adds to everyone who signs in.
 const AUTHENTICATED: &str = "system:authenticated";
 
 /// People with a group of their own besides, who ask in one namespace.
@@ -86,7 +86,7 @@ impl Crowd {
         })
     }
 
-    /// Whoever has made a request asks for the next link.
+    /// The person who made a request asks for the next link.
     pub async fn ask_for_renewal(&self, asked: &Asked) -> Result<()> {
         let path = AccessGrant::url_path(&(), Some(self.namespace));
         let change = Patch::Merge(stage::renewal());

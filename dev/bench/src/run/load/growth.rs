@@ -24,7 +24,7 @@ const FIRST_PERSON: usize = 50_000;
 const ROUND: Duration = Duration::from_secs(62);
 
 impl Load {
-    /// Renews on and on, and reads the memory after each round.
+    /// Renews in rounds, and reads the memory after each round.
     pub(super) async fn grow(&mut self) -> Result<Section> {
         let (loans, rounds) = (self.scale.growth_loans, self.scale.growth_rounds);
         let mut section = Section::new(

@@ -113,7 +113,7 @@ pub async fn run(
             if let Err(error) = measured {
                 let said = load.replicas.as_ref().map(Replicas::last_words);
                 let said = said.unwrap_or_default();
-                measured = Err(error.context(format!("the leader's last words:\n{said}\n")));
+                measured = Err(error.context(format!("the end of the leader's log:\n{said}\n")));
             } else {
                 load.strike().await?;
             }
@@ -122,7 +122,7 @@ pub async fn run(
     sections.push(complaints::section(&heard.said, &heard.restless));
     let report = begun.report(progress.elapsed().as_secs(), sections);
     if measured.is_err() {
-        progress.say(&format!("what was found before it failed:\n{report}"));
+        progress.say(&format!("findings before the failure:\n{report}"));
     }
     measured.map(|()| report)
 }
@@ -269,7 +269,7 @@ impl Load {
         self.rest().await
     }
 
-    /// Waits until the operator has nothing left to do, for a while; that it works on and on is a finding, too. Fails if a replica has ended.
+    /// Waits for a while until the operator has nothing left to do. If it never rests, that is a finding, too. Fails if a replica has ended.
     async fn rest(&mut self) -> Result<()> {
         let began = stopwatch::now();
         let mut quiet = 0;
