@@ -1,4 +1,4 @@
-//! The simulator as a process of its own: `keyloan-simulator --account FILE`.
+//! The simulator as a separate process: `keyloan-simulator --account FILE`.
 
 use std::fs;
 use std::io::Write;

@@ -23,7 +23,7 @@ type Done = Result<StatusCode, Refusal>;
 
 const DONE: Done = Ok(StatusCode::NO_CONTENT);
 
-/// Everything under `/_control`.
+/// All routes under `/_control`.
 pub fn router(service: &Arc<Service>) -> Router {
     let control = Router::new()
         .route("/service-accounts", post(add_service_account))
