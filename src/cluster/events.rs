@@ -112,7 +112,7 @@ impl Events {
             if !self.is_said.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     waiting = MOST_WAITING,
-                    "too many events are waiting to be published; dropping new ones until the queue is empty"
+                    "too many events are waiting to be published; dropping new ones while the queue is full"
                 );
             }
         }

@@ -1,7 +1,7 @@
-//! When things became visible to a watcher: the link Secrets, and how the grants stand.
+//! When a watch shows the link Secrets and the state of the grants.
 //!
-//! Both the operator's loans and those of the raw-write floor are seen through the same watches, so both carry the same
-//! delay between a write and its event.
+//! The same watches show the operator's loans and those of the raw-write floor, so both have the
+//! same delay between a write and its event.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,28 +21,28 @@ use tokio::task::JoinSet;
 
 use crate::stopwatch;
 
-/// Nothing that is waited for should take longer.
+/// The timeout of every wait.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What the watches have shown. Clones show the same.
+/// What the watches have shown. Clones share it.
 #[derive(Clone)]
 pub struct Arrivals {
     seen: Arc<Mutex<HashMap<String, Seen>>>,
     changes: watch::Sender<()>,
 }
 
-/// What was seen of one grant.
+/// The observations of one grant.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// When its link Secret was first there.
+    /// When its link Secret first existed.
     pub secret: Option<Instant>,
     /// When it was first Active.
     pub active: Option<Instant>,
-    /// The link that the status tells of.
+    /// The link in its status.
     pub sequence: Option<u32>,
     /// Its phase.
     pub phase: Option<Phase>,
-    /// The conditions, for the message when nothing comes of it.
+    /// The conditions, for the error message.
     conditions: String,
 }
 
@@ -100,7 +100,7 @@ impl Arrivals {
     ) {
         let mut stream = std::pin::pin!(stream);
         while let Some(event) = stream.next().await {
-            // After an error the watcher goes on by itself; who waits in vain says so.
+            // After an error the watcher resumes by itself; a wait that times out reports it.
             let Ok(Event::Apply(object) | Event::InitApply(object)) = event else {
                 continue;
             };
@@ -112,7 +112,7 @@ impl Arrivals {
         }
     }
 
-    /// Waits until something can be said about the grant with this uid.
+    /// Waits until a condition holds for the grant with this uid.
     pub async fn wait<T>(
         &self,
         uid: &str,

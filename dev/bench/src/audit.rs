@@ -1,4 +1,4 @@
-//! The API server's audit log: who wrote what. Counts the writes of one user from one point in time to another.
+//! Counts the writes of one user between two points in the API server's audit log.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-/// Of what kinds the objects of a loan are.
+/// The kinds of a loan's objects.
 const OF_A_LOAN: [&str; 6] = [
     "accessrecords",
     "secrets",
@@ -18,14 +18,14 @@ const OF_A_LOAN: [&str; 6] = [
     "accessgrants/status",
 ];
 
-/// The verbs that write.
+/// The writing verbs.
 const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
 
 /// The log of a running API server.
 #[derive(Clone, Debug)]
 pub struct AuditLog {
     path: PathBuf,
-    /// Whose writes are counted.
+    /// The user whose writes are counted.
     user: String,
 }
 
@@ -33,18 +33,18 @@ pub struct AuditLog {
 #[derive(Clone, Copy, Debug)]
 pub struct Mark(u64);
 
-/// Writes by what was written, such as `create accessrecords`.
+/// Writes by verb and resource, such as `create accessrecords`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Writes {
     /// The loans' own objects.
     loans: BTreeMap<String, u64>,
     /// Events about the grants.
     events: u64,
-    /// Requests that were made only to see the admission policies refuse them: dry runs, which store nothing.
+    /// Probes of the admission policies: dry runs that the policies refuse.
     boundary_checks: u64,
-    /// Requests by which it was only tried whether a link's Secret could be written: dry runs, too.
+    /// Dry runs that try whether a link's Secret can be written.
     tried: u64,
-    /// Of the loans' writes, the ones that the API server refused, by status.
+    /// The loans' writes that the API server refused, by status.
     refused: BTreeMap<u16, u64>,
 }
 
@@ -92,12 +92,12 @@ impl Writes {
             Some(subresource) => format!("{}/{subresource}", object.resource),
             None => object.resource.clone(),
         };
-        // An event is named by its object, a dot, and the time.
+        // The name of an event is its object's name, a dot, and the time.
         let event_about = object.name.rsplit_once('.').map_or("", |(about, _)| about);
         if resource == "events" && objects.contains(event_about) {
             self.events += 1;
         } else if (entry.verb.as_str(), resource.as_str()) == ("create", "accessgrants") {
-            // The operator borrows nothing itself.
+            // The operator does not borrow.
             self.boundary_checks += 1;
         } else if entry.request_uri.contains("dryRun=") {
             self.tried += u64::from(objects.contains(&object.name));
@@ -145,7 +145,7 @@ struct ResponseStatus {
 }
 
 impl AuditLog {
-    /// The log in this file, as far as this user is concerned.
+    /// The entries of this user in the log file.
     pub fn new(path: PathBuf, user: impl Into<String>) -> Self {
         Self {
             path,
@@ -160,7 +160,7 @@ impl AuditLog {
         Ok(Mark(size.len()))
     }
 
-    /// The user's writes since then that the API server has answered; `objects` are the names of the loans' own objects.
+    /// The user's completed writes since then; `objects` are the names of the loans' own objects.
     pub fn writes_since(&self, mark: Mark, objects: &HashSet<String>) -> Result<Writes> {
         ensure!(
             mark.0 <= self.mark()?.0,
@@ -176,7 +176,7 @@ impl AuditLog {
 fn count(log: impl BufRead, user: &str, objects: &HashSet<String>) -> Result<Writes> {
     let mut writes = Writes::default();
     for line in log.split(b'\n') {
-        // The last line may be still in the making, the first one begin in its middle.
+        // The last line may be incomplete, and the first one may begin in its middle.
         let Ok(entry) = serde_json::from_slice::<Entry>(&line?) else {
             continue;
         };

@@ -1,7 +1,8 @@
-//! The floor: what a loan's objects cost when somebody just writes them, without looking at anything and without 1Password.
+//! The floor: the cost of only writing a loan's objects, without reads and without 1Password.
 //!
-//! One loan of the operator's is taken as the pattern. The floor repeats its writes with the operator's own identity, in
-//! the same order and with the same contents, only names and uids differ, and sees them arrive through the same watches.
+//! The pattern is one loan of the operator. The floor repeats its writes with the operator's
+//! identity, in the same order and with the same contents except for names and uids, and observes
+//! them through the same watches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,16 +25,17 @@ use crate::own_thread::OwnThread;
 use crate::stage::{self, PLATFORM, Stage, TEAM};
 use crate::stopwatch;
 
-/// Where the floor's requests and records are: deleted with everything in it. It is the name of the floor's install, too.
+/// The namespace of the floor's requests and records, which is deleted with everything in it, and
+/// the name of the floor's install.
 const FLOOR: &str = "floor";
 /// How long the deletion of all that may take.
 const DELETED_WITHIN: Duration = Duration::from_secs(300);
 
-/// Writes what the operator would write.
+/// Writes what the operator would.
 pub struct Floor {
     alice: Client,
     operator: Client,
-    /// What the operator's identity sends, and what it is answered, is dealt with by this thread.
+    /// The thread that sends and receives with the operator's identity.
     thread: OwnThread,
     arrivals: Arrivals,
     _watches: JoinSet<()>,
@@ -53,7 +55,7 @@ struct Pattern {
 }
 
 impl Floor {
-    /// Takes a loan of the operator's as the pattern. The operator must have been stopped.
+    /// Uses a loan of the operator as the pattern. The operator must be stopped.
     pub async fn new(
         stage: &Stage,
         operator: impl Future<Output = Result<Client>> + Send + 'static,
@@ -117,7 +119,7 @@ impl Floor {
 
     /// Deletes everything that the floor has written.
     pub async fn clear(self, admin: &Client) -> Result<()> {
-        // They own the Secrets and the RoleBindings.
+        // The Roles own the Secrets and the RoleBindings.
         let roles = Api::<Role>::namespaced(admin.clone(), LINKS_NAMESPACE);
         let of_floor = ListParams::default().labels(&format!("{INSTALL_LABEL}={FLOOR}"));
         roles
@@ -198,13 +200,13 @@ impl Pattern {
     }
 }
 
-/// An object as one that belongs to no install, so that nobody sweeps it away.
+/// Removes an object from its install, so that no operator sweeps it.
 fn of_floor(mut object: Value) -> Value {
     object["metadata"]["labels"][INSTALL_LABEL] = FLOOR.into();
     object
 }
 
-/// The record as it is before the link: all that is known of the link is that it is wanted.
+/// The record before the link exists: it contains only the intent.
 fn intent(mut record: Value) -> Value {
     let links = record["spec"]["links"].as_array_mut();
     for link in links.into_iter().flatten().filter_map(Value::as_object_mut) {

@@ -1,8 +1,9 @@
-//! What the host of 1Password's core costs, measured by the port itself: no Kubernetes, one account, one call at a time.
+//! The cost of hosting 1Password's core, measured at the port itself: without Kubernetes, with one
+//! account, one call at a time.
 //!
-//! A call's time is made of three parts that are measured, and a rest: the time that the service took (it says so), the
-//! processor time of the thread that runs the core and its host, and what remains: the way to the service and back, and
-//! waiting for a processor.
+//! A call's time consists of the service's time (which the service reports), the processor time of
+//! the thread that runs the core and its host, and a rest: the way to the service and back, and the
+//! wait for a processor.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use crate::stopwatch::{self, Progress};
 const CALLS: usize = 50;
 /// How often a client is built and signed in.
 const SIGN_INS: usize = 10;
-/// An id that cannot be one: the core says so without asking 1Password.
+/// An invalid id: the core rejects it without calling 1Password.
 const NO_ID: &str = "not an id";
 
 /// One kind of call, measured often.
@@ -47,7 +48,7 @@ pub fn measure(
 ) -> Result<Section> {
     progress.say("the core's host, by the port itself");
     let core = artifact::load(compiled)?;
-    // A thread and a runtime of its own: the thread's processor time is the calls'.
+    // A separate thread and runtime: the thread's processor time is that of the calls.
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -111,7 +112,7 @@ impl Host {
                 .call(&mut policy, account.share_policy(&vault, &item))
                 .await?;
             account.share(&fetched, &allowed, &terms).await.result?;
-            // The recipients are known by now: one request.
+            // The recipients have been checked by now: one request.
             self.call(&mut share, account.share(&fetched, &allowed, &terms))
                 .await?;
         }
@@ -182,7 +183,7 @@ impl Host {
         Ok(self.observe(measured, call).await?.result?)
     }
 
-    /// Measures a call that the core refuses by itself.
+    /// Measures a call that the core itself rejects.
     async fn refused(
         &self,
         measured: &mut Measured,
@@ -226,7 +227,7 @@ impl Measured {
         self.total.iter().copied().collect::<Latencies>().median()
     }
 
-    /// Where the time went, in one line.
+    /// The parts of the time, in one line.
     fn parts(&self) -> String {
         let median = |parts: &[Duration]| {
             milliseconds(parts.iter().copied().collect::<Latencies>().median())

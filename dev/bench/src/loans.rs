@@ -1,4 +1,4 @@
-//! Loans from the request on, each with the time until its link and until it is Active.
+//! Loans, each with the time from its request to its link and until it is Active.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct Loan {
     pub name: String,
     /// The grant's uid.
     pub uid: String,
-    /// The number of the integration that it is borrowed from.
+    /// The number of its integration.
     pub integration: usize,
     /// From sending the request until a watcher sees the link Secret.
     pub to_link: Duration,
@@ -27,7 +27,7 @@ pub struct Loan {
     pub to_active: Duration,
 }
 
-/// Loans that were made in one go.
+/// A batch of loans.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The loans.
@@ -55,13 +55,13 @@ impl Batch {
         self.loans.iter().map(|loan| loan.to_active).collect()
     }
 
-    /// Loans in a second.
+    /// Loans per second.
     pub fn rate(&self) -> f64 {
         self.loans.len() as f64 / self.took.as_secs_f64().max(f64::EPSILON)
     }
 }
 
-/// Makes loans, so many at a time.
+/// Makes loans, at most this many at the same time.
 pub async fn batch<L>(
     what: &str,
     numbers: std::ops::Range<usize>,

@@ -1,4 +1,4 @@
-//! `keyloan-bench`: measures Keyloan on real parts and prints each figure beside its aim.
+//! `keyloan-bench`: measures Keyloan with real components and prints each figure beside its aim.
 //!
 //! `cargo xtask bench` builds what is measured and starts this. docs/benchmarks.md says what the figures mean.
 
@@ -27,8 +27,9 @@ use run::Programs;
 use run::load::Part;
 use scale::{LoadScale, Scale};
 
-/// Measures Keyloan on a real API server and the real 1Password core, beside a simulated 1Password service. Takes about a
-/// quarter of an hour, with --load half an hour or more; says on standard error how far it has come.
+/// Measures Keyloan with a real API server, the real 1Password core and a simulated 1Password
+/// service. Takes about a quarter of an hour, or half an hour and more with --load; reports its
+/// progress on standard error.
 #[derive(Parser)]
 #[command(
     name = "cargo xtask bench",
@@ -39,24 +40,25 @@ use scale::{LoadScale, Scale};
 struct Arguments {
     #[command(subcommand)]
     role: Option<Role>,
-    /// Measures how the operator's cost grows with load and history, instead of what one loan costs.
+    /// Measure how the operator's cost grows with load and history, instead of the cost of one
+    /// loan.
     #[arg(long)]
     load: bool,
-    /// With --load, only these parts. Repeatable.
+    /// With --load, measure only these parts. Repeatable.
     #[arg(long, value_enum, value_name = "PART", requires = "load")]
     only: Vec<Part>,
-    /// Less of everything: not the figures to quote.
+    /// Measure less of everything. Do not quote these figures.
     #[arg(long)]
     quick: bool,
-    /// How to print the result.
+    /// The format of the result.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
 
-/// What the program is besides: it starts itself as that.
+/// The program's other role, in which it starts itself.
 #[derive(Subcommand)]
 enum Role {
-    /// The operator with a 1Password that answers at once.
+    /// The operator with a 1Password that responds at once.
     #[command(hide = true)]
     AtOnce(at_once::Arguments),
 }
@@ -79,7 +81,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // If standard error is gone, the exit code must do.
+            // If standard error is closed, only the exit code remains.
             let _ = writeln!(std::io::stderr(), "cargo xtask bench: {error:#}");
             ExitCode::FAILURE
         }

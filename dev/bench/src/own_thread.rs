@@ -1,4 +1,4 @@
-//! A thread with a runtime of its own: its processor time is that of what runs on it.
+//! A thread with its own runtime, to measure the processor time of what runs on it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// It ends when this is dropped.
+/// The thread ends when this is dropped.
 pub struct OwnThread {
     runtime: Handle,
     account: PathBuf,
@@ -31,7 +31,7 @@ impl OwnThread {
             match begun {
                 Ok((runtime, account)) => {
                     ready.send(Ok((runtime.handle().clone(), account))).ok();
-                    // Whether it is told or the other end is gone.
+                    // Both a message and a closed channel end it.
                     runtime.block_on(until).ok();
                 }
                 Err(error) => drop(ready.send(Err(error))),
@@ -45,7 +45,7 @@ impl OwnThread {
         })
     }
 
-    /// Has it run this.
+    /// Runs a task on the thread.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
@@ -53,7 +53,7 @@ impl OwnThread {
         self.runtime.spawn(work).await.context("it panicked")?
     }
 
-    /// How long it has had a processor.
+    /// Its processor time.
     pub fn processor_time(&self) -> Result<Duration> {
         let text = fs::read_to_string(&self.account)
             .with_context(|| format!("cannot read {}", self.account.display()))?;
@@ -61,9 +61,9 @@ impl OwnThread {
     }
 }
 
-/// How long this thread has had a processor.
+/// The processor time of this thread.
 pub fn processor_time() -> Result<Duration> {
-    // The kernel brings its account up to date when the thread lets go of the processor.
+    // The kernel updates this value when the thread yields the processor.
     thread::sleep(Duration::from_micros(1));
     let account = account()?;
     let text = fs::read_to_string(&account)
@@ -71,7 +71,7 @@ pub fn processor_time() -> Result<Duration> {
     had_a_processor(&text)
 }
 
-/// Where the kernel says how long this thread has had a processor (proc_pid_schedstat).
+/// The kernel's file with the processor time of this thread (proc_pid_schedstat).
 fn account() -> Result<PathBuf> {
     let thread = fs::read_link("/proc/thread-self")
         .context("cannot read /proc: processor time is measured on Linux only")?;

@@ -10,11 +10,11 @@ use anyhow::{Context, Result, bail};
 use keyloan_cluster::{Program, signal, wait_until};
 use tokio::task::JoinHandle;
 
-/// How long a process may take to stop when it is asked to.
+/// The time limit for a planned stop of a process.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// So much of a log is shown when its process ends by itself.
+/// How much of a log is shown when its process ends unexpectedly.
 const LAST_LINES: usize = 20;
-/// How often the memory is looked at for its peak.
+/// How often the memory is read to find its peak.
 const LOOKS_EVERY: Duration = Duration::from_millis(100);
 /// The length of the clock ticks in which the kernel tells programs their processor time: `USER_HZ` is 100 (proc_pid_stat(5)).
 const TICK: Duration = Duration::from_millis(10);
@@ -26,12 +26,12 @@ pub struct Process {
     program: Program,
 }
 
-/// What a process has in memory, in megabytes (10^6 bytes).
+/// The memory of a process, in megabytes (10^6 bytes).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
-    /// All that is resident: `VmRSS`.
+    /// The resident memory: `VmRSS`.
     pub resident: f64,
-    /// What of it is the process's own and backed by no file: `RssAnon`.
+    /// The part of it that no file backs: `RssAnon`.
     pub anonymous: f64,
 }
 
@@ -55,17 +55,17 @@ impl Process {
         }
     }
 
-    /// All that it has said.
+    /// Its whole log.
     pub fn said(&self) -> String {
         self.program.said()
     }
 
-    /// The end of what it has said.
+    /// The end of its log.
     pub fn last_words(&self) -> String {
         self.program.log_tail(LAST_LINES)
     }
 
-    /// What it has in memory now.
+    /// Its current memory.
     pub fn memory(&self) -> Result<Memory> {
         let id = self.program.id();
         let status = fs::read_to_string(format!("/proc/{id}/status"))
@@ -81,7 +81,7 @@ impl Process {
         processor_time(&stat).with_context(|| format!("{path} does not tell the processor time"))
     }
 
-    /// Follows its memory from now on.
+    /// Watches its memory from now on.
     pub fn follow_memory(&self) -> Peak {
         let highest = Arc::new(Mutex::new(0.0));
         let (path, noted) = (
@@ -89,7 +89,7 @@ impl Process {
             highest.clone(),
         );
         let looks = tokio::spawn(async move {
-            // Once the process has ended, there is nothing more to see.
+            // The process may have ended.
             while let Some(now) = fs::read_to_string(&path).ok().as_deref().and_then(memory) {
                 {
                     let mut highest = noted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,7 +108,7 @@ impl Process {
             .with_context(|| format!("cannot stop {}", self.name))
     }
 
-    /// Ends the process at once, as a crash would.
+    /// Kills the process, as a crash would.
     pub fn kill(&self) -> Result<()> {
         signal(self.program.id(), "KILL").with_context(|| format!("cannot kill {}", self.name))
     }
@@ -130,7 +130,7 @@ impl Process {
     }
 }
 
-/// The most memory that a process has had since it is followed.
+/// The peak memory of a process since it is watched.
 #[derive(Debug)]
 pub struct Peak {
     highest: Arc<Mutex<f64>>,
@@ -151,7 +151,8 @@ impl Drop for Peak {
 }
 
 fn processor_time(stat: &str) -> Option<Duration> {
-    // The name of the program may hold anything, blanks and brackets too. The state comes after it, as the third field.
+    // The name of the program may contain anything, including blanks and brackets. The state is the
+    // third field, after it.
     let (_, from_state) = stat.rsplit_once(')')?;
     let mut from_user_time = from_state.split_whitespace().skip(11);
     let (user, system): (u32, u32) = (

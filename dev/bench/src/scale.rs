@@ -2,31 +2,31 @@
 
 use std::time::Duration;
 
-/// Numbers of things, and times.
+/// Counts and times.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
-    /// Whether this is less than what the documented figures are measured at.
+    /// Whether this is less than the documented figures use.
     pub quick: bool,
     /// Loans one at a time, and again many at a time.
     pub loans: usize,
-    /// How many is many.
+    /// How many loans run at the same time.
     pub at_a_time: usize,
     /// Integrations.
     pub integrations: usize,
-    /// Loans that are active when memory is measured and silence is awaited.
+    /// Active loans while memory and silence are measured.
     pub active: usize,
     /// Renewals.
     pub renewals: usize,
     /// Rotations of one token.
     pub rotations: usize,
-    /// Loans that are ended in each of the ways.
+    /// Loans that end in each way.
     pub ended: usize,
-    /// How long not a single request may come.
+    /// How long no request may arrive.
     pub quiet: Duration,
 }
 
 impl Scale {
-    /// What the figures in the documentation are measured at.
+    /// The scale of the documented figures.
     pub const REAL: Self = Self {
         quick: false,
         loans: 500,
@@ -53,39 +53,41 @@ impl Scale {
     };
 }
 
-/// How much load there is in a run with `--load`.
+/// The load of a run with `--load`.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadScale {
-    /// Whether this is less than what the documented figures are measured at.
+    /// Whether this is less than the documented figures use.
     pub quick: bool,
-    /// Integrations. Each one's service account may share 1,000 times an hour, so that one would not do for the burst.
+    /// Integrations. One would not suffice for the burst, because each service account may share
+    /// 1,000 times an hour.
     pub integrations: usize,
-    /// Requests that come at once, each of another person; the loans that end at once later.
+    /// Simultaneous requests, each from a different person; these loans later end at the same time.
     pub burst: usize,
     /// Requests that wait for approval.
     pub waiting: usize,
-    /// The people who make them in the end.
+    /// The people who make them.
     pub people: usize,
-    /// So many of the first and of the last of them are compared.
+    /// How many of the first and of the last of them are compared.
     pub compared: usize,
     /// Records of loans that have ended.
     pub history: usize,
-    /// Times that the leader is told to stop while it lends.
+    /// How often the leader is stopped while it lends.
     pub stops: usize,
-    /// Loans that are being issued when the API server stops to answer, and for how long it does.
+    /// Loans in progress when the API server stops responding, and for how long it does not
+    /// respond.
     pub away_loans: usize,
     pub away: Duration,
     /// Loans that run at the same time.
     pub running: usize,
-    /// Of these, so many are revoked one by one.
+    /// How many of these are revoked one by one.
     pub revoked: usize,
-    /// Loans that get further links, to see whether memory grows with each, and how many times all of them get one.
+    /// Loans with further links, to see whether memory grows with each, and the number of rounds.
     pub growth_loans: usize,
     pub growth_rounds: u32,
 }
 
 impl LoadScale {
-    /// What the figures in the documentation are measured at.
+    /// The scale of the documented figures.
     pub const REAL: Self = Self {
         quick: false,
         integrations: 2,

@@ -1,4 +1,4 @@
-//! The simulated 1Password service, as a process of its own, without request limits.
+//! The simulated 1Password service as a separate process, without request limits.
 
 use std::fmt;
 use std::fs;
@@ -17,10 +17,10 @@ use crate::process::Process;
 pub const VAULT: &str = "Bench";
 /// How many items are in the vault.
 pub const ITEMS: usize = 20;
-/// How long the service may take to start.
+/// The time limit for the service's start.
 const STARTED_WITHIN: Duration = Duration::from_secs(30);
 
-/// The routes by which vaults and items are listed: discovery, which is counted apart.
+/// The routes that list vaults and items: discovery, which is counted separately.
 const LISTING: [&str; 2] = [
     "GET /api/v1/vaults",
     "GET /api/v1/vault/{vault}/items/overviews",
@@ -29,11 +29,11 @@ const LISTING: [&str; 2] = [
 /// A running service.
 pub struct Service {
     process: Process,
-    /// Steers it.
+    /// Controls it.
     pub control: Control,
 }
 
-/// Requests that were counted.
+/// Counted requests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Requests {
     /// All but those that list vaults and items.
@@ -51,7 +51,7 @@ impl fmt::Display for Requests {
 }
 
 impl Service {
-    /// Starts the service with so many service accounts, all of which may read and share all items.
+    /// Starts the service with this many service accounts, which may read and share all items.
     pub async fn start(program: &Path, folder: &Path, accounts: usize) -> Result<Self> {
         let file = folder.join("account.yaml");
         // JSON is YAML, too.
@@ -76,23 +76,24 @@ impl Service {
         Ok(self.control.token(&account_name(number)).await?)
     }
 
-    /// A new token of the service account with this number, from 1; the one before is refused from now on.
+    /// A new token of the service account with this number, from 1; the previous one is refused
+    /// from now on.
     pub async fn rotate_token(&self, number: usize) -> Result<String> {
         Ok(self.control.rotate_token(&account_name(number)).await?)
     }
 
-    /// Forgets the requests so far.
+    /// Clears the request log.
     pub async fn forget_requests(&self) -> Result<()> {
         Ok(self.control.reset_requests().await?)
     }
 
-    /// The requests since they were last forgotten.
+    /// The requests since the log was last cleared.
     pub async fn requests(&mut self) -> Result<Requests> {
         self.process.check()?;
         Ok(Requests::of(&self.control.requests().await?))
     }
 
-    /// How many shares it has made.
+    /// The number of shares it has created.
     pub async fn shares(&self) -> Result<usize> {
         Ok(self.control.shares().await?.len())
     }
@@ -125,12 +126,12 @@ impl Requests {
     }
 }
 
-/// The title of an item; any number will do.
+/// The title of an item, for any number.
 pub fn item_title(number: usize) -> String {
     format!("item {:02}", number % ITEMS)
 }
 
-/// What the service announces.
+/// The service's first line of output.
 fn origin(service: &Process) -> Option<String> {
     let said = service.said();
     let origin = said.lines().find_map(|line| line.strip_prefix("ORIGIN="));

@@ -1,4 +1,4 @@
-//! The cluster as the benchmark sets it up: integrations with their flows, and alice, who asks.
+//! The benchmark's cluster: integrations with their flows, and alice, the requester.
 
 use std::time::Duration;
 
@@ -22,21 +22,21 @@ use crate::arrivals::Arrivals;
 use crate::service::{Service, VAULT, item_title};
 use crate::stopwatch;
 
-/// Where integrations, flows and records are.
+/// The namespace of integrations, flows and records.
 pub const PLATFORM: &str = keyloan_cluster::INTEGRATION_NAMESPACE;
-/// Where people ask.
+/// The namespace of requests.
 pub const TEAM: &str = "team";
-/// How long the loans last, in hours: they end when the benchmark says so, not before.
+/// The duration of loans in hours: they end when the benchmark ends them, not before.
 pub const HOURS: i64 = 12;
 
-/// An integration is ready within this time.
+/// The time limit for an integration to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
-/// The cluster and who acts in it.
+/// The cluster and its users.
 pub struct Stage {
-    /// Who may do everything.
+    /// The admin.
     pub admin: Client,
-    /// Who asks.
+    /// The requester.
     pub alice: Client,
     /// What the watches show of the loans in [`TEAM`].
     pub arrivals: Arrivals,
@@ -44,9 +44,9 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Makes the namespaces, and lets alice's group ask in one of them.
+    /// Creates the namespaces, and allows alice's group to make requests in one of them.
     pub async fn set(admin: Client, alice: Client) -> Result<Self> {
-        // The platform's is there: the operator has its rights in it.
+        // The platform's namespace already exists: the operator has its rights in it.
         namespace(&admin, TEAM).await?;
         let mut watches = JoinSet::new();
         let arrivals = Arrivals::watch(&admin, TEAM, &mut watches);
@@ -58,7 +58,8 @@ impl Stage {
         })
     }
 
-    /// Connects integrations by number, each to a service account of its own, and waits until they are ready.
+    /// Creates integrations by number, each with its own service account, and waits until they are
+    /// ready.
     pub async fn integrate(
         &self,
         numbers: impl IntoIterator<Item = usize>,
@@ -91,7 +92,7 @@ impl Stage {
                     "auth": { "serviceAccountToken": { "secretRef": { "name": secret } } },
                     "plan": "Business",
                     "vaults": [VAULT],
-                    // Alice, who asks for all of it, is the only one here.
+                    // Alice makes all requests and is the only requester.
                     "limits": { "requesterShare": 100, "renewalShare": 0, "sharesPerMinute": 10_000 },
                 },
             }),
@@ -117,7 +118,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Adds a flow by which the people of a group may ask and which needs the approval of somebody else.
+    /// Adds a flow for the people of a group that needs the approval of somebody else.
     pub async fn add_flow_with_approval(&self, integration: usize, group: &str) -> Result<()> {
         create::<AccessFlow>(
             &self.admin,
@@ -185,7 +186,7 @@ impl Stage {
         }
     }
 
-    /// A request of alice's, by the number of the loan.
+    /// Alice's request for the loan with this number.
     pub fn request(number: usize, integration: usize) -> Value {
         json!({
             "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrant",
@@ -207,7 +208,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Deletes the link Secret of a loan of alice's, who asks for the next link.
+    /// Deletes the link Secret of alice's loan, and requests the next link.
     pub async fn ask_for_renewal(&self, grant: &str, uid: &str) -> Result<()> {
         self.delete_link(uid).await?;
         let grants = Api::<AccessGrant>::namespaced(self.alice.clone(), TEAM);
@@ -217,13 +218,13 @@ impl Stage {
         Ok(())
     }
 
-    /// Forbids alice to borrow from an integration, which ends what she has got from it.
+    /// Blocks alice in an integration, which ends her loans from it.
     pub async fn block_alice(&self, integration: usize) -> Result<()> {
         let alice = json!({ "kind": "User", "name": "alice@example.com" });
         self.block(integration, &alice).await
     }
 
-    /// Forbids the people of a group to borrow from an integration, which ends what they have got from it.
+    /// Blocks the people of a group in an integration, which ends their loans from it.
     pub async fn block_group(&self, integration: usize, group: &str) -> Result<()> {
         let group = json!({ "kind": "Group", "name": group });
         self.block(integration, &group).await
@@ -242,7 +243,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Has the admin, who may, end a loan by a decision.
+    /// Ends a loan with a decision of the admin, who may revoke it.
     pub async fn revoke(&self, namespace: &str, grant: &str, uid: &str) -> Result<()> {
         let decision = json!({
             "metadata": { "name": format!("revoke-{grant}") },
@@ -253,7 +254,7 @@ impl Stage {
             .map(drop)
     }
 
-    /// Has alice delete grants, eight at a time.
+    /// Deletes grants as alice, eight at a time.
     pub async fn delete(&self, grants: impl IntoIterator<Item = String>) -> Result<()> {
         let api = Api::<AccessGrant>::namespaced(self.alice.clone(), TEAM);
         let deletions = grants.into_iter().map(|name| {
@@ -268,12 +269,12 @@ impl Stage {
     }
 }
 
-/// The change of a request that asks for the next link.
+/// The patch that requests the next link.
 pub fn renewal() -> Value {
     json!({ "metadata": { "annotations": { RENEW_ANNOTATION: stopwatch::wall_clock().to_string() } } })
 }
 
-/// Makes a namespace in which alice's group may ask.
+/// Creates a namespace in which alice's group may make requests.
 pub async fn namespace(admin: &Client, name: &str) -> Result<()> {
     let namespaces = Api::<Namespace>::all(admin.clone());
     let object = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
@@ -322,7 +323,7 @@ where
     created.with_context(|| format!("cannot create {what}"))
 }
 
-/// The flow of an integration by which things are lent at once.
+/// The flow of an integration that lends without approval.
 pub fn flow_name(integration: usize) -> String {
     integration_name(integration)
 }

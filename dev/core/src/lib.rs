@@ -1,6 +1,6 @@
-//! Compiles the core: its WebAssembly checked against the pinned checksum, and written as a file that loads in a millisecond.
+//! Compiles the core: checks its WebAssembly against the pinned checksum, and writes a file that loads in a millisecond.
 //!
-//! The operator has no part of this: its core comes compiled, and a program that holds tokens needs no compiler.
+//! The operator does not contain this code: it loads the compiled core, and a program that holds tokens needs no compiler.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,7 +16,7 @@ use wasmtime::Engine;
 /// Why the core could not be compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
-    /// The WebAssembly was not there, or not the pinned one.
+    /// The WebAssembly is missing, or is not the pinned one.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
     /// A file could not be written.
@@ -28,17 +28,17 @@ pub enum CompileError {
         source: io::Error,
     },
     /// The compiler failed.
-    #[error("the core cannot be compiled: {0}")]
+    #[error("cannot compile the core: {0}")]
     Compiler(wasmtime::Error),
     /// The core could not be fetched.
     #[error(transparent)]
     Fetch(#[from] keyloan_cluster::CoreError),
-    /// There is no folder to keep it in.
+    /// There is no cache folder.
     #[error(transparent)]
     Cache(#[from] keyloan_cluster::CacheError),
 }
 
-/// The compiled core in the cache folder: fetched and compiled, unless one that fits is there.
+/// The compiled core in the cache folder; fetches and compiles it unless a matching one exists.
 pub async fn compiled_core() -> Result<PathBuf, CompileError> {
     let wasm = keyloan_cluster::core_wasm().await?;
     let cache = keyloan_cluster::cache_dir()?.join("compiled");
@@ -70,7 +70,7 @@ pub fn compile(wasm: &Path, out: &Path) -> Result<(), CompileError> {
     )
 }
 
-/// As the operator runs what is compiled, but for any processor of this kind, not just the one that compiles: images are built on
+/// The operator's own settings, for any processor of this architecture instead of only the one that compiles: images are built on
 /// one machine and run on others.
 fn compiler() -> wasmtime::Result<Engine> {
     let mut config = engine_config();
@@ -78,7 +78,7 @@ fn compiler() -> wasmtime::Result<Engine> {
     Engine::new(&config)
 }
 
-/// The compiled core in `cache`, compiled from `wasm` unless one that fits is there. Safe to be called by many processes at once.
+/// The compiled core in `cache`; compiles `wasm` unless a matching one exists. Several processes may call this at the same time.
 pub fn ensure(wasm: &Path, cache: &Path) -> Result<PathBuf, CompileError> {
     let write = |source| CompileError::Write {
         path: cache.to_owned(),
@@ -94,7 +94,7 @@ pub fn ensure(wasm: &Path, cache: &Path) -> Result<PathBuf, CompileError> {
     Ok(compiled)
 }
 
-/// Nobody ever sees half a file: a running operator may have the old one mapped.
+/// Replaces the file atomically: a running operator may have the old one mapped.
 fn write(path: &Path, content: &[u8]) -> Result<(), CompileError> {
     let failed = |source| CompileError::Write {
         path: path.to_owned(),
@@ -111,7 +111,7 @@ fn write(path: &Path, content: &[u8]) -> Result<(), CompileError> {
     Ok(())
 }
 
-/// Temporary files are for their owner alone; in an image, another user runs the operator.
+/// Only their owner can read temporary files; in an image, another user runs the operator.
 fn make_readable(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(fs::Permissions::from_mode(0o644))

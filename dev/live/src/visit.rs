@@ -1,4 +1,4 @@
-//! Asks 1Password, and writes down what came of each call.
+//! Calls 1Password and records the result of each call.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use keyloan::onepassword::{
 };
 use url::Url;
 
-/// At most so many vaults are listed, so that a look costs a handful of requests in a large account, too.
+/// The maximum number of vaults to list, so that a run costs few requests even in a large account.
 const LISTED_VAULTS: usize = 5;
 
-/// An id of the right shape that 1Password gave to nothing.
+/// A well-formed id that 1Password has not assigned.
 const NO_ID: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-/// What may be done beyond looking.
+/// What to do besides reading.
 #[derive(Debug, Default)]
 pub struct Wishes {
     /// An item to fetch: its vault and itself, by titles or ids.
     pub item: Option<(String, String)>,
-    /// Whom to share it with.
+    /// The recipients of a share.
     pub share_with: Option<Recipients>,
-    /// A token that was revoked or rotated.
+    /// A revoked or rotated token.
     pub revoked: Option<ServiceAccountToken>,
 }
 
@@ -49,7 +49,7 @@ pub enum Call {
     Revoked,
 }
 
-/// A call and what the host saw of it.
+/// A call and what the host observed.
 #[derive(Debug)]
 pub struct Observation {
     /// Which one.
@@ -58,16 +58,16 @@ pub struct Observation {
     pub exchanges: Vec<Exchange>,
     /// Why it failed, if it did.
     pub error: Option<CallError>,
-    /// When its answer was there, by this machine's clock.
+    /// When its response arrived, by this machine's clock.
     pub at: Timestamp,
 }
 
-/// All that was seen.
+/// All observations.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// The calls, in order.
     pub calls: Vec<Observation>,
-    /// The vaults and what they hold.
+    /// The vaults and their items.
     pub vaults: Vec<(Vault, Option<Vec<ItemOverview>>)>,
     /// Whether shares with named people are allowed, and the longest lifetime.
     pub policy: Option<(bool, ShareLifetime)>,
@@ -75,16 +75,16 @@ pub struct Seen {
     pub link: Option<Link>,
 }
 
-/// What may be told of a link.
+/// The printable parts of a link.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Link {
     /// `https`.
     pub scheme: String,
-    /// Where it leads.
+    /// Its host.
     pub host: String,
     /// The path.
     pub path: String,
-    /// How many characters stand behind the `#`.
+    /// The number of characters after the `#`.
     pub secret_length: usize,
 }
 
@@ -109,7 +109,7 @@ impl Seen {
     }
 }
 
-/// Makes the calls. What fails is written down, too; an error is a wish that cannot be fulfilled.
+/// Makes the calls, and records failures, too. An error means that a wish cannot be fulfilled.
 pub async fn visit(
     accounts: &dyn Accounts,
     token: ServiceAccountToken,
@@ -119,7 +119,7 @@ pub async fn visit(
     let account = accounts.connect(token.clone());
     look(&*account, &mut seen).await;
     if let Some((vault, item)) = &wishes.item {
-        // On a client of its own, so that the requests of a first loan can be counted.
+        // On a separate client, to count the requests of a first loan.
         let fresh = accounts.connect(token);
         let (vault, item) = find(&*account, &mut seen, vault, item).await?;
         lend(fresh, &mut seen, &vault, &item, wishes.share_with).await;
@@ -131,7 +131,7 @@ pub async fn visit(
     Ok(seen)
 }
 
-/// What changes nothing and fetches no field of an item.
+/// Calls that change nothing and fetch no field of an item.
 async fn look(account: &dyn OnePassword, seen: &mut Seen) {
     let Some(vaults) = seen.note(Call::Vaults, account.vaults().await) else {
         return;
@@ -163,7 +163,7 @@ async fn look(account: &dyn OnePassword, seen: &mut Seen) {
     }
 }
 
-/// The ids of what is meant.
+/// The ids of the named vault and item.
 async fn find(
     account: &dyn OnePassword,
     seen: &mut Seen,
@@ -181,7 +181,7 @@ async fn find(
         None => {
             let answer = account.items(&vault).await;
             seen.note(Call::Items, answer)
-                .context("the items of that vault cannot be listed")?
+                .context("cannot list the items of that vault")?
         }
     };
     let items = items.iter().map(|item| (&item.id.0, &item.title));
@@ -199,12 +199,12 @@ fn only_one<'a>(
         .collect();
     match found[..] {
         [id] => Ok(id.clone()),
-        [] => bail!("the service account sees no {what} `{wanted}`; give its title or its id"),
-        _ => bail!("several have the title `{wanted}`; give the {what}'s id instead: {found:?}"),
+        [] => bail!("the service account cannot see a {what} `{wanted}`; name its title or id"),
+        _ => bail!("several have the title `{wanted}`; use the {what}'s id instead: {found:?}"),
     }
 }
 
-/// What a loan does. Makes a link only if there are recipients.
+/// The calls of a loan. Creates a link only if there are recipients.
 async fn lend(
     account: Arc<dyn OnePassword>,
     seen: &mut Seen,

@@ -122,7 +122,7 @@ async fn what_differs_is_named_with_what_it_means() {
         line.starts_with("DIFFERS") && line.contains("429 (Retry-After 30 s)"),
         "{line}"
     );
-    assert!(text.contains("\nitem-list: it was assumed: "), "{text}");
+    assert!(text.contains("\nitem-list: Keyloan assumes: "), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! The shape of a crate, read from its source: which file knows which, and how large files and functions are.
 //!
-//! Tests within the files are left out. Names are followed to the file that defines them, through `use` and `pub use`; what a macro makes of
-//! its tokens is not seen, and neither are methods: whoever calls one has got its type from somewhere.
+//! Tests do not count. Names are followed through `use` and `pub use` to the file that defines them. The expansion of macros is not
+//! seen, and neither are methods: a caller has to name the type somewhere.
 
 mod circles;
 mod file;
@@ -24,7 +24,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Reads all files below a folder that has a `lib.rs`; `name` is the crate's, as its programs call it.
+    /// Reads all files below a folder with a `lib.rs`; `name` is the crate's name in its programs.
     pub fn read(src: &Path, name: &str) -> Result<Self> {
         let files = file::all(src)?;
         let modules = modules::Modules::of(&files, name);
@@ -35,12 +35,12 @@ impl Shape {
         Ok(Self { files, knows })
     }
 
-    /// The files that know each other in a circle, each circle as large as it is.
+    /// The circles of files that know each other, each as large as possible.
     pub fn circles(&self) -> Vec<BTreeSet<String>> {
         circles::of(&self.knows)
     }
 
-    /// How many lines of code each room has: each folder of the source, and the files beside them.
+    /// The size of each room: each folder of the source, and each file beside them.
     pub fn rooms(&self) -> BTreeMap<String, Room> {
         let mut rooms = BTreeMap::<String, Room>::new();
         for (path, file) in &self.files {
@@ -57,12 +57,12 @@ impl Shape {
 /// Files with fewer lines are small.
 pub const SMALL: usize = 120;
 
-/// What a room comes to.
+/// The size of a room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Room {
     /// How many files it has.
     pub files: usize,
-    /// How many of them are small.
+    /// How many of its files are small.
     pub small: usize,
     /// Their lines of code: without tests, comments and empty lines.
     pub lines: usize,

@@ -1,11 +1,11 @@
-//! Modules: which file is which, and to which file a path leads.
+//! Modules: maps files to modules, and paths to the files that define them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::file::{File, home};
 use super::uses::{Uses, Written};
 
-/// A path is followed over so many names at most: those that others pass on.
+/// How many re-exports a path may lead through.
 const HOPS: usize = 16;
 
 /// The modules of a crate, by their paths in it.
@@ -21,7 +21,7 @@ pub(crate) struct Modules {
 enum Leads<'a> {
     /// To this module, or to something in it.
     Here(&'a Written),
-    /// To what this is, seen from this module.
+    /// To this path, seen from this module.
     On(&'a Written, Written),
     /// Out of the crate.
     Out,
@@ -46,7 +46,7 @@ impl Modules {
     pub(crate) fn known_by(&self, path: &str) -> BTreeSet<String> {
         let (here, uses) = (module(path), &self.uses[path]);
         let own = uses.bound.iter();
-        // What is only passed on is known by whoever uses it.
+        // A file that only re-exports a name does not know it; its users do.
         let own = own.filter(|(name, _)| !uses.passed_on.contains(name) || uses.is_named(name));
         let bound = own.map(|(_, written)| written);
         let written = bound.chain(&uses.named).chain(&uses.all_of);
@@ -60,7 +60,7 @@ impl Modules {
         known
     }
 
-    /// The files of all that a module passes on.
+    /// The files of all names that a module re-exports.
     fn passed_on_by(&self, here: &Written, written: &Written) -> Vec<String> {
         let Some(path) = self.file_of(here, written) else {
             return Vec::new();
@@ -147,7 +147,7 @@ impl Modules {
 }
 
 impl Uses {
-    /// Whether the file itself names this.
+    /// Whether the file itself uses this name.
     fn is_named(&self, name: &str) -> bool {
         self.named
             .iter()
@@ -159,7 +159,7 @@ fn below(module: &Written, name: &str) -> Written {
     [&module[..], &[name.to_owned()]].concat()
 }
 
-/// The module that a file is. A program is one, too, to which no path leads.
+/// The module of a file. A program is a module that no path leads to.
 fn module(path: &str) -> Written {
     let is_root = matches!(path, "lib.rs");
     if is_root {

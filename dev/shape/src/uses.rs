@@ -1,4 +1,4 @@
-//! The paths that a file names: what its `use` declarations bind, and what it names in full.
+//! The paths in a file: those that its `use` declarations bind, and those that it writes in full.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ pub(crate) type Written = Vec<String>;
 /// What a file names.
 #[derive(Debug, Default)]
 pub(crate) struct Uses {
-    /// What each name stands for that a `use` declaration binds at the top of the file.
+    /// The path of each name that a `use` declaration binds at the top of the file.
     pub bound: BTreeMap<String, Written>,
-    /// Of these, what is there for others, too: the file itself need not use it.
+    /// The re-exported names among them: the file itself need not use them.
     pub passed_on: Vec<String>,
     /// What `use a::*` names.
     pub all_of: Vec<Written>,
-    /// What is named in the code, or used within a function.
+    /// The paths in the code, and those that functions `use`.
     pub named: Vec<Written>,
 }
 

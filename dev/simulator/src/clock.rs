@@ -1,4 +1,4 @@
-//! The simulator's own time: real time and an offset that the control API moves.
+//! The simulator's clock: real time plus an offset that the control API sets.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -11,8 +11,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The time that the service believes in.
-    // This tool has no other clock to take the real time from.
+    /// The service's time.
+    // The simulator has no other source of the real time.
     #[allow(clippy::disallowed_methods)]
     pub fn now(&self) -> Timestamp {
         let offset = SignedDuration::from_millis(self.offset_ms.load(Ordering::Relaxed));

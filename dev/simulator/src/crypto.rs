@@ -1,4 +1,5 @@
-//! Symmetric keys, the envelopes that everything encrypted travels in, and the derivations of sessions and shares.
+//! Symmetric keys, the envelopes for all encrypted data, and the key derivations of sessions and
+//! shares.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{digest, hkdf, hmac};
@@ -12,14 +13,14 @@ const GCM: &str = "A256GCM";
 /// The content type of every envelope.
 const CONTENT_TYPE: &str = "b5+jwk+json";
 
-/// Encrypted data as it travels.
+/// Encrypted data as sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Envelope {
     /// Always `b5+jwk+json`.
     pub cty: String,
     /// `A256GCM` or `RSA-OAEP`.
     pub enc: String,
-    /// Which key opens it.
+    /// The key that decrypts it.
     pub kid: String,
     /// 12 bytes, base64url; only with `A256GCM`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,7 +30,7 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// An envelope around something that RSA-OAEP encrypted.
+    /// An envelope for data encrypted with RSA-OAEP.
     pub fn rsa(kid: &str, data: &[u8]) -> Self {
         Self {
             cty: CONTENT_TYPE.into(),
@@ -41,7 +42,7 @@ impl Envelope {
     }
 }
 
-/// Why something cannot be sealed or opened.
+/// Why data cannot be encrypted or decrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CryptoError {
     /// The envelope names another key.
@@ -50,7 +51,7 @@ pub enum CryptoError {
     /// Not an AES-GCM envelope with a 12-byte iv and base64url data.
     #[error("the envelope is malformed")]
     Malformed,
-    /// The key does not fit, or the data was changed.
+    /// The key is wrong, or the data was changed.
     #[error("the envelope does not open with its key")]
     DoesNotOpen,
     /// The cryptographic library refused.
@@ -104,7 +105,7 @@ impl SymmetricKey {
         self.seal(value.to_string().as_bytes())
     }
 
-    /// Decrypts what was sealed with this very key.
+    /// Decrypts data that this key encrypted.
     pub fn open(&self, envelope: &Envelope) -> Result<Vec<u8>, CryptoError> {
         if envelope.kid != self.kid {
             return Err(CryptoError::OtherKey);
@@ -161,18 +162,18 @@ impl MacKey {
     }
 }
 
-/// All that follows from the secret behind the `#` of a share's URL.
+/// Everything derived from the secret after the `#` of a share's URL.
 pub struct ShareSecret {
     /// The share's id.
     pub uuid: String,
-    /// What the viewer shows to the service: base32 as well.
+    /// The token that the viewer sends to the service, also base32.
     pub token: String,
-    /// What the copy of the item is encrypted with; named by the share's id.
+    /// The key of the item's copy, named by the share's id.
     pub key: SymmetricKey,
 }
 
 impl ShareSecret {
-    /// Derives them, or `None` where the text is not a secret.
+    /// Derives them; `None` if the text is not a secret.
     pub fn derive(secret: &str) -> Option<Self> {
         let secret = from_base64url(secret).filter(|bytes| !bytes.is_empty())?;
         let id = uuid(expand(&secret, "share_item_uuid")?);

@@ -1,4 +1,5 @@
-//! The live account: vaults and items with their ids, keys and versions, service accounts with their rights.
+//! The current account: vaults and items with their ids, keys and versions, and service accounts
+//! with their rights.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,19 +13,19 @@ use crate::crypto::SymmetricKey;
 use crate::encoding::Seed;
 use crate::keyset::Keyset;
 
-/// Everything that the account's file described, as it is now.
+/// The current state of the account.
 pub struct Directory {
     /// The account's own address.
     pub domain: String,
-    /// Decides the request limits.
+    /// The plan, which determines the request limits.
     pub plan: Plan,
     /// The people.
     pub users: Vec<User>,
-    /// What may be shared.
+    /// The share policy.
     pub policy: SharePolicy,
     /// In the file's order.
     pub vaults: Vec<Vault>,
-    /// In the file's order; none is ever taken away.
+    /// In the file's order; none is ever removed.
     pub service_accounts: Vec<ServiceAccount>,
 }
 
@@ -36,13 +37,13 @@ pub struct Vault {
     pub title: String,
     /// Encrypts everything in the vault.
     pub key: SymmetricKey,
-    /// Grows with each change of an item.
+    /// Increases with each change of an item.
     pub content_version: u32,
     /// When the simulator was started.
     pub created_at: Timestamp,
     /// The last change of an item.
     pub updated_at: Timestamp,
-    /// In order.
+    /// In their order.
     pub items: Vec<Item>,
     made: usize,
 }
@@ -51,13 +52,13 @@ pub struct Vault {
 pub struct Item {
     /// 26 lower-case characters.
     pub id: String,
-    /// Grows with each change.
+    /// Increases with each change.
     pub version: u32,
-    /// When it came into being.
+    /// When it was created.
     pub created_at: Timestamp,
     /// The last change.
     pub updated_at: Timestamp,
-    /// All the rest.
+    /// The rest of the item.
     pub content: account::Item,
 }
 
@@ -71,9 +72,9 @@ pub struct ServiceAccount {
     pub email: String,
     /// Vault id -> rights.
     pub rights: BTreeMap<String, Vec<Right>>,
-    /// What its newest token stands for.
+    /// The content of its newest token.
     pub credential: Credential,
-    /// Made when first asked for: generating RSA keys is slow.
+    /// Generated on first use, because generating RSA keys is slow.
     pub keyset: Arc<OnceCell<Keyset>>,
     /// Protects the keyset's private half.
     pub keyset_key: SymmetricKey,
@@ -81,7 +82,7 @@ pub struct ServiceAccount {
 }
 
 impl Directory {
-    /// The directory of an account that was checked.
+    /// The directory of a checked account.
     pub fn new(account: Account, seed: &Seed, now: Timestamp) -> Self {
         let mut directory = Self {
             domain: account.domain,
@@ -100,7 +101,7 @@ impl Directory {
         directory
     }
 
-    /// Adds a service account, or replaces the rights of the one of that name.
+    /// Adds a service account, or replaces the rights of the one with this name.
     pub fn add_service_account(&mut self, account: account::ServiceAccount, seed: &Seed) {
         let rights = account
             .vaults
@@ -126,7 +127,7 @@ impl Directory {
             .find(|vault| vault.id.eq_ignore_ascii_case(id))
     }
 
-    /// A vault by id or by a title that only one has.
+    /// A vault by id, or by a unique title.
     pub fn resolve_vault(&self, named: &str) -> Option<&Vault> {
         self.vault(named).or_else(|| {
             let mut titled = self.vaults.iter().filter(|vault| vault.title == named);
@@ -134,7 +135,7 @@ impl Directory {
         })
     }
 
-    /// The same, to change it.
+    /// The same, mutable.
     pub fn resolve_vault_mut(&mut self, named: &str) -> Option<&mut Vault> {
         let id = self.resolve_vault(named)?.id.clone();
         self.vaults.iter_mut().find(|vault| vault.id == id)
@@ -147,7 +148,7 @@ impl Directory {
             .find(|account| account.name == name)
     }
 
-    /// The same, to change it.
+    /// The same, mutable.
     pub fn service_account_mut(&mut self, name: &str) -> Option<&mut ServiceAccount> {
         self.service_accounts
             .iter_mut()
@@ -186,7 +187,7 @@ impl Vault {
             .find(|item| item.id.eq_ignore_ascii_case(id))
     }
 
-    /// The place of an item, by id or by a title that only one has.
+    /// The index of an item, by id or by a unique title.
     pub fn resolve_item(&self, named: &str) -> Option<usize> {
         let by_id = self
             .items
@@ -257,14 +258,14 @@ impl ServiceAccount {
         }
     }
 
-    /// Whether it may do something in a vault.
+    /// Whether it has a right in a vault.
     pub fn may(&self, right: Right, vault: &str) -> bool {
         self.rights
             .get(vault)
             .is_some_and(|rights| rights.contains(&right))
     }
 
-    /// Replaces the credential: older tokens sign in no more, their sessions end.
+    /// Replaces the credential: older tokens can no longer sign in, and their sessions end.
     pub fn rotate(&mut self, seed: &Seed) {
         self.generation += 1;
         self.credential = Credential::new(seed, &self.uuid, self.generation);

@@ -1,14 +1,15 @@
-//! The texts of 1Password's wire: base32 ids, base64url values, and the random or seeded bytes behind them.
+//! The encodings of 1Password's protocol: base32 ids, base64url values, and the random or seeded
+//! bytes in them.
 
 use aws_lc_rs::hmac;
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
 
-/// Base64url without padding, as every binary value is written.
+/// Encodes a binary value as base64url without padding.
 pub fn base64url(bytes: &[u8]) -> String {
     BASE64URL_NOPAD.encode(bytes)
 }
 
-/// The bytes of unpadded base64url.
+/// Decodes unpadded base64url.
 pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
     BASE64URL_NOPAD.decode(text.as_bytes()).ok()
 }
@@ -25,7 +26,7 @@ pub fn is_uuid(text: &str) -> bool {
         .is_ok_and(|bytes| bytes.len() == 16)
 }
 
-/// Fresh bytes from the system.
+/// Random bytes from the system.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     if let Err(error) = getrandom::fill(&mut bytes) {
@@ -34,11 +35,12 @@ pub fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// Where ids, keys and tokens come from: the same seed and account make the same service again after a restart.
+/// The source of ids, keys and tokens: the same seed and account produce the same service after a
+/// restart.
 pub struct Seed(hmac::Key);
 
 impl Seed {
-    /// From a text, or fresh where there is none.
+    /// From a text, or random without one.
     pub fn new(text: Option<&str>) -> Self {
         let key = match text {
             Some(text) => hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()),

@@ -1,10 +1,10 @@
-//! Faults that are ordered by the control API: what shall go wrong, on which route, how many times.
+//! Faults that the control API orders: what goes wrong, on which route, how many times.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// An order for the next requests of a route.
+/// A fault for the next requests of a route.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
@@ -12,7 +12,7 @@ pub struct Fault {
     pub route: String,
     /// What goes wrong.
     pub kind: FaultKind,
-    /// For how many requests; `u32::MAX` is for ever.
+    /// For how many requests; `u32::MAX` means all.
     pub times: u32,
 }
 
@@ -35,49 +35,50 @@ impl Fault {
     deny_unknown_fields
 )]
 pub enum FaultKind {
-    /// An error answer; the request has no effect.
+    /// An error response; the request has no effect.
     Status {
         /// Any status from 200 to 599.
         status: u16,
         /// The text of the header `Retry-After`.
         retry_after: Option<String>,
     },
-    /// An error answer, though the request had its effect.
+    /// An error response, although the request had its effect.
     StatusAfterEffect {
         /// Any status from 200 to 599.
         status: u16,
     },
-    /// The true answer comes late.
+    /// The correct response comes late.
     Delay {
-        /// By so many milliseconds.
+        /// The delay in milliseconds.
         milliseconds: u64,
     },
-    /// No answer ever comes; the request has no effect.
+    /// No response comes; the request has no effect.
     Hang,
-    /// No answer ever comes, though the request had its effect.
+    /// No response comes, although the request had its effect.
     HangAfterEffect,
     /// The connection is reset; the request has no effect.
     ResetBeforeEffect,
-    /// The connection is reset, though the request had its effect.
+    /// The connection is reset, although the request had its effect.
     ResetAfterEffect,
-    /// Status 200 and a body that is no JSON, though the request had its effect.
+    /// Status 200 and a body that is not JSON, although the request had its effect.
     Garbage,
-    /// Status 200 and an endless-looking body, though the request had its effect.
+    /// Status 200 and a body without an obvious end, although the request had its effect.
     Oversized {
-        /// How long it is in the end.
+        /// Its total length.
         bytes: u64,
     },
-    /// Status 307; the request has no effect. Who follows it to the default place is seen in the request log.
+    /// Status 307; the request has no effect. The request log shows clients that follow it to the
+    /// default location.
     Redirect {
-        /// Where to; `/redirected` on the simulator itself where absent.
+        /// The location. Default: `/redirected` on the simulator.
         location: Option<String>,
     },
-    /// The session that the request names has ended.
+    /// The request's session has ended.
     ExpiredSession,
 }
 
 impl FaultKind {
-    /// An error answer without `Retry-After`.
+    /// An error response without `Retry-After`.
     pub fn status(status: u16) -> Self {
         Self::Status {
             status,
@@ -93,7 +94,7 @@ impl FaultKind {
         }
     }
 
-    /// A late answer.
+    /// A late response.
     pub fn delay(by: Duration) -> Self {
         Self::Delay {
             milliseconds: u64::try_from(by.as_millis()).unwrap_or(u64::MAX),
@@ -118,22 +119,22 @@ impl FaultKind {
     }
 }
 
-/// The orders that are not used up, in order.
+/// The remaining faults, in order.
 #[derive(Default)]
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// Adds an order.
+    /// Adds a fault.
     pub fn add(&mut self, fault: Fault) {
         self.0.push(fault);
     }
 
-    /// Drops all orders.
+    /// Drops all faults.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// What shall go wrong with a request of this route: the first order that fits, once.
+    /// Takes the first fault that matches a request of this route.
     pub fn take(&mut self, route: &str) -> Option<FaultKind> {
         let fits = |fault: &&mut Fault| fault.route == route || fault.route == "*";
         let fault = self.0.iter_mut().find(fits)?;

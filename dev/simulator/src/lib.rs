@@ -1,5 +1,5 @@
-//! A simulated 1Password service: it speaks the wire protocol that the official SDK core speaks, verifies all that the
-//! true one verifies, and can be told what shall go wrong.
+//! A simulated 1Password service. It speaks the wire protocol of the official SDK core, verifies everything that the real
+//! service verifies, and can inject faults.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,13 +13,13 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Inside, `gate` is what each request passes, `routes` answers it from `directory`, `session` and `share`;
-//! `control` steers all of it from outside and, with `recipient`, plays the one who opens a link.
-//! It listens on the loopback only, and holds nothing that is worth protecting.
+//! Each request passes through `gate`; `routes` answers it from `directory`, `session` and `share`. `control` steers the
+//! simulator from outside and, with `recipient`, plays the person who opens a link. The simulator listens only on the
+//! loopback, and contains nothing that needs protection.
 //!
-//! # What is assumed of the true service
+//! # Assumptions about the real service
 //!
-//! The protocol was learnt from the core, which says nothing about these; only an account at 1Password can settle them.
+//! The protocol is known from the core, which says nothing about the following; only a 1Password account can confirm it.
 //!
 //! * A session ends after half an hour without a request ([`Options::session_lifetime`]).
 //! * A revoked token is refused with 401, at `auth/start` and in sessions that it opened before.

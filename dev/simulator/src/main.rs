@@ -1,4 +1,4 @@
-//! The simulator as a process of its own: `keyloan-simulator --account FILE`.
+//! The simulator as a separate process: `keyloan-simulator --account FILE`.
 
 use std::fs;
 use std::io::Write;
@@ -25,16 +25,16 @@ struct Arguments {
 
 #[derive(Args)]
 struct Serve {
-    /// The account's YAML file; account.example.yaml shows all that it can say.
+    /// The account's YAML file; account.example.yaml shows every field.
     #[arg(long, value_name = "FILE", required = true)]
     account: Option<PathBuf>,
-    /// Where to listen; only loopback addresses are accepted.
+    /// The address to listen on; only loopback addresses are accepted.
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     listen: SocketAddr,
     /// Write each service account's token to DIR/<name>.token, readable by its owner only.
     #[arg(long, value_name = "DIR")]
     tokens_dir: Option<PathBuf>,
-    /// Make the same ids, keys and tokens at each start.
+    /// Generate the same ids, keys and tokens at each start.
     #[arg(long, value_name = "TEXT")]
     seed: Option<String>,
     /// Do not enforce the plan's request limits.
@@ -47,9 +47,9 @@ struct Serve {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Open a share's link on the simulator that it leads to, as its recipient, and print the item.
+    /// Open a share's link as its recipient, on the simulator that it points to, and print the item.
     Open {
-        /// The whole link, with what stands behind the #.
+        /// The whole link, including the part after the #.
         link: Url,
         /// The recipient's address.
         email: String,
@@ -61,7 +61,7 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // If standard error is gone, the exit code must do.
+            // If standard error is closed, only the exit code remains.
             let _ = writeln!(std::io::stderr(), "keyloan-simulator: {error:#}");
             ExitCode::FAILURE
         }

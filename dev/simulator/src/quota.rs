@@ -1,4 +1,5 @@
-//! Request limits: per token and hour, reads and writes apart; per account and day, all together.
+//! Request limits: per token and hour, separately for reads and writes; per account and day, for
+//! all requests.
 //!
 //! The numbers are those that 1Password publishes: <https://developer.1password.com/docs/service-accounts/rate-limits>.
 //! A window begins with the first request after the last one ended. The page does not say whether sign-ins count;
@@ -11,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::account::Plan;
 use crate::refusal::Refusal;
 
-/// What a request does.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Action {
@@ -31,7 +32,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// As published for a plan.
+    /// The published limits of a plan.
     pub fn of(plan: Plan) -> Self {
         let (reads_per_hour, writes_per_hour, requests_per_day) = match plan {
             Plan::Business => (10_000, 1_000, 50_000),
@@ -60,7 +61,7 @@ struct Window {
 }
 
 impl Quotas {
-    /// Counts a request of a token, or refuses it. What was refused does not count.
+    /// Counts a request of a token, or refuses it. Refused requests do not count.
     pub fn take(
         &mut self,
         token: &str,
@@ -89,7 +90,8 @@ impl Quotas {
 }
 
 impl Window {
-    /// How many seconds remain to be waited, if the limit is reached; begins a new window where the old one is over.
+    /// How many seconds to wait, if the limit is reached; begins a new window if the old one is
+    /// over.
     fn wait(&mut self, limit: u32, length: SignedDuration, now: Timestamp) -> Option<u64> {
         let began = match self.began {
             Some(began) if now.duration_since(began) < length => began,
@@ -99,7 +101,7 @@ impl Window {
             }
         };
         let left = length - now.duration_since(began);
-        // A second more, so that whoever waits exactly so long finds a new window.
+        // One second more, so that a client that waits exactly this long finds a new window.
         (self.used >= limit).then(|| left.as_secs().unsigned_abs() + 1)
     }
 }

@@ -1,4 +1,4 @@
-//! The recipient of a share: derives everything from the link, fetches the copy and decrypts it.
+//! The recipient of a share: derives the keys from the link, fetches the copy and decrypts it.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -12,14 +12,14 @@ use crate::routes::{View, Viewed};
 pub struct OpenedItem {
     /// The title.
     pub title: String,
-    /// What the item holds.
+    /// The item's fields.
     pub fields: Vec<OpenedField>,
     /// Free text.
     pub notes: String,
 }
 
 impl OpenedItem {
-    /// Whether this is the item of an account's file, all of it and nothing else; fields may come in any order.
+    /// Whether this is exactly the item of an account's file; fields may be in any order.
     pub fn is_all_of(&self, item: &Item) -> bool {
         let mut shown: Vec<_> = self.fields.iter().map(|f| (&*f.label, &*f.value)).collect();
         let mut kept: Vec<_> = item.fields.iter().map(|f| (&*f.label, &*f.value)).collect();
@@ -28,7 +28,7 @@ impl OpenedItem {
         self.title == item.title && self.notes == item.notes && shown == kept
     }
 
-    /// The value of the field of this label.
+    /// The value of the field with this label.
     pub fn value(&self, label: &str) -> Option<&str> {
         self.fields
             .iter()
@@ -40,7 +40,7 @@ impl OpenedItem {
 /// A field as the recipient sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenedField {
-    /// As people see it.
+    /// The label that people see.
     pub label: String,
     /// In plain text.
     pub value: String,
@@ -52,17 +52,17 @@ pub struct OpenedField {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the share does not open: {reason}")]
 pub struct Refusal {
-    /// Which of the ways it is.
+    /// The reason.
     pub reason: Reason,
 }
 
 /// Why a share does not open.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// The link is none of this simulator's: another origin, or no secret behind `#`.
+    /// The link is not one of this simulator's: it has another origin, or no secret after `#`.
     #[error("the link is not one of this simulator's share links")]
     NotALink,
-    /// No share of this id, or the token does not fit.
+    /// There is no share with this id, or the token is wrong.
     #[error("there is no such share")]
     Unknown,
     /// It is for another address.
@@ -71,10 +71,10 @@ pub enum Reason {
     /// Its time has passed.
     #[error("it has expired")]
     Expired,
-    /// It was viewed as often as it may be.
+    /// It has reached its maximum number of views.
     #[error("it was viewed as often as it may be")]
     UsedUp,
-    /// The copy does not decrypt with the key in the link, or is no item.
+    /// The copy does not decrypt with the key in the link, or is not an item.
     #[error("its content cannot be read: {0}")]
     Unreadable(String),
     /// No answer from the simulator.
@@ -88,7 +88,7 @@ impl From<Reason> for Refusal {
     }
 }
 
-/// Opens `link` on the service at `origin`, as the holder of `email`.
+/// Opens `link` on the service at `origin`, as the owner of `email`.
 pub async fn open(
     client: &reqwest::Client,
     origin: &str,

@@ -1,4 +1,5 @@
-//! How the service says no: a status and a reason for the developer's eyes. The core reads nothing but the status.
+//! Error responses of the service: a status, and a reason for developers. The core reads only the
+//! status.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -11,7 +12,7 @@ use crate::crypto::CryptoError;
 #[derive(Clone)]
 pub struct Why(pub String);
 
-/// An error answer.
+/// An error response.
 #[derive(Debug)]
 pub struct Refusal {
     status: StatusCode,
@@ -28,7 +29,7 @@ impl Refusal {
         }
     }
 
-    /// 400: the request makes no sense, or a policy forbids what it asks for.
+    /// 400: the request is invalid, or a policy forbids it.
     pub fn bad_request(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, reason)
     }
@@ -38,32 +39,32 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, reason)
     }
 
-    /// 403: known, but without the right.
+    /// 403: the caller lacks the right.
     pub fn forbidden(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, reason)
     }
 
-    /// 404: there is no such thing.
+    /// 404: it does not exist.
     pub fn not_found(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, reason)
     }
 
-    /// 409: it has changed in the meantime, or exists already.
+    /// 409: it has changed in the meantime, or already exists.
     pub fn conflict(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, reason)
     }
 
-    /// 410: it was there once.
+    /// 410: it no longer exists.
     pub fn gone(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::GONE, reason)
     }
 
-    /// 500: the simulator itself is at fault.
+    /// 500: an error of the simulator itself.
     pub fn internal(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, reason)
     }
 
-    /// 429, to be tried again after so many seconds.
+    /// 429, with the seconds until a retry.
     pub fn rate_limited(reason: impl Into<String>, retry_after: u64) -> Self {
         let retry_after = Some(retry_after);
         Self {
@@ -74,7 +75,8 @@ impl Refusal {
 }
 
 impl From<CryptoError> for Refusal {
-    /// Only for what the simulator itself seals: what clients send is refused with `bad_request`.
+    /// Only for the simulator's own encryption; invalid data from clients is refused with
+    /// `bad_request`.
     fn from(error: CryptoError) -> Self {
         Self::internal(error.to_string())
     }

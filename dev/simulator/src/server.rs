@@ -14,16 +14,17 @@ use crate::control::{self, Control, ControlError};
 use crate::service::Service;
 use crate::{gate, routes};
 
-/// How a simulator runs.
+/// The settings of a simulator.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to listen; must be on the loopback. Default: a free port of 127.0.0.1.
+    /// The address to listen on, which must be on the loopback. Default: a free port of 127.0.0.1.
     pub listen: SocketAddr,
     /// With a seed, the same account file gives the same ids, keys and tokens after a restart. Default: fresh ones.
     pub seed: Option<String>,
     /// Whether the plan's request limits are enforced. Default: yes.
     pub enforce_quotas: bool,
-    /// How long a session lasts without a request. The true service's value is not known. Default: half an hour.
+    /// How long a session lasts without a request. The real service's value is not known. Default:
+    /// half an hour.
     pub session_lifetime: Duration,
 }
 
@@ -41,33 +42,34 @@ impl Default for Options {
 /// Why a simulator does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// It must not be reachable from elsewhere.
+    /// The address is reachable from other machines.
     #[error("{0} is not on the loopback; listen on 127.0.0.1 or [::1]")]
     NotLoopback(SocketAddr),
-    /// The account makes no sense.
+    /// The account is invalid.
     #[error(transparent)]
     Account(#[from] AccountError),
-    /// The address is taken, or the system is out of something.
+    /// The address is in use, or the system lacks resources.
     #[error("cannot listen on {address}: {source}; use port 0 for a free one")]
     Listen {
         /// Where.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// No client for the control API.
+    /// The client for the control API could not be created.
     #[error(transparent)]
     Control(#[from] ControlError),
 }
 
-/// A running simulator. It stops, cutting its connections, when this is dropped.
+/// A running simulator. Dropping it stops it and closes its connections.
 pub struct Simulator {
     control: Control,
     runtime: Option<Runtime>,
 }
 
 impl Simulator {
-    /// Starts a simulator. It has threads of its own: it needs no runtime, and never slows that of a test.
+    /// Starts a simulator. It has its own threads, so it needs no runtime, and does not slow down
+    /// that of a test.
     pub fn start(account: Account, options: Options) -> Result<Self, StartError> {
         if !options.listen.ip().is_loopback() {
             return Err(StartError::NotLoopback(options.listen));
@@ -109,7 +111,7 @@ impl Simulator {
         self.control.origin().to_owned()
     }
 
-    /// The client that steers it.
+    /// The client that controls it.
     pub fn control(&self) -> Control {
         self.control.clone()
     }
@@ -118,10 +120,10 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Whoever drops a simulator counts on its port being closed by then. A runtime cannot be waited for inside
+            // A caller that drops a simulator relies on its port being closed. A runtime cannot be waited for inside
             // another one, so a thread does it; what has nothing to wait for but a calculation is not waited for long.
             let stopping = thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(2)));
-            // An error would be a panic in there, which has been printed.
+            // An error would be a panic in that thread, which has been printed.
             let _ = stopping.join();
         }
     }

@@ -1,4 +1,4 @@
-//! The server's side of SRP-6a as 1Password speaks it (`SRPg-4096`): 4096-bit group, SHA-256.
+//! The server's side of 1Password's SRP-6a (`SRPg-4096`): 4096-bit group, SHA-256.
 //!
 //! Sources of the formulas: 1Password's Security Design white paper, and its open `srp` package. What is padded to the
 //! group's 512 bytes and what is written as short as possible differs from term to term; the tests pin both.
@@ -33,27 +33,28 @@ static G: LazyLock<BigUint> = LazyLock::new(|| BigUint::from(5u8));
 static K: LazyLock<BigUint> =
     LazyLock::new(|| BigUint::from_bytes_be(&hash(&[&pad(&N), &pad(&G)])));
 
-/// What the server knows of someone who signs in.
+/// What the server knows about a client that signs in.
 pub struct Login<'a> {
     /// The second group of the secret key.
     pub account_key_uuid: &'a str,
     /// The address in the token.
     pub email: &'a str,
-    /// The salt that `auth/start` answered with.
+    /// The salt in the response to `auth/start`.
     pub salt: &'a [u8],
     /// The secret, as a number.
     pub x: &'a BigUint,
 }
 
-/// The outcome of the exchange of public values: all that the following two requests are held against.
+/// The result of the exchange of public values, which the following two requests are checked
+/// against.
 pub struct Handshake {
     /// B as hexadecimal digits, padded: the core refuses an odd number of them.
     pub server_public: String,
     /// The key of the session.
     pub session_key: [u8; 32],
-    /// What a client that knows x proves it with.
+    /// The proof of a client that knows x.
     pub client_proof: [u8; 32],
-    /// What the server proves itself with.
+    /// The server's own proof.
     pub server_proof: [u8; 32],
 }
 
@@ -61,7 +62,7 @@ impl Handshake {
     /// Answers the client's public value with `secret` as b. `None`: the value is not a usable hexadecimal number.
     pub fn answer(login: &Login<'_>, client_public: &str, secret: &[u8]) -> Option<Self> {
         let a = BigUint::parse_bytes(client_public.as_bytes(), 16)?;
-        // A multiple of N would make the session key known to anyone.
+        // A multiple of N would let anyone compute the session key.
         if &a % &*N == BigUint::ZERO {
             return None;
         }

@@ -1,7 +1,7 @@
-//! `cargo xtask`: builds the project's own commands (`dev/tasks`), and runs the one that was asked for.
+//! `cargo xtask`: builds the project's own commands (`dev/tasks`), and runs the requested one.
 //!
-//! Cargo builds a dependency once for each set of features. `cargo run --package` takes those that one package wants, and so
-//! everything would be built again for the next command. This program has no dependencies, and builds the commands with the
+//! Cargo builds a dependency once for each set of features. `cargo run --package` uses only one package's features, so
+//! the next command would build everything again. This program has no dependencies, and builds the commands with the
 //! features of the whole workspace, which are those of all other builds.
 
 use std::error::Error;
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .arg(workspace)
         .status()?;
     if !built.success() {
-        return Err(format!("the commands of dev/tasks could not be built: {built}").into());
+        return Err(format!("cannot build the commands of dev/tasks: {built}").into());
     }
     let commands = std::env::current_exe()?.with_file_name(COMMANDS);
     let failed = Command::new(&commands)

@@ -1,4 +1,4 @@
-//! Where the benchmark ran, as far as it matters for times.
+//! The machine that the benchmark ran on, as far as it affects times.
 
 use std::fmt;
 use std::fs;
@@ -15,14 +15,14 @@ pub struct Machine {
     pub cores: usize,
     /// The operating system.
     pub system: String,
-    /// The load average over a minute before the run: what else the machine did.
+    /// The load average over the minute before the run, from other work on the machine.
     pub load: String,
-    /// The same after the run, whose own part is in it.
+    /// The same after the run, including the run's own load.
     pub load_after: String,
 }
 
 impl Machine {
-    /// This one, now.
+    /// This machine, now.
     pub fn this() -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let processor = read("/proc/cpuinfo")

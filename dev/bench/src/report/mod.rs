@@ -1,4 +1,4 @@
-//! What was found: figures beside their aims, as a table for people or as JSON for machines.
+//! The report: figures beside their aims, as a table for people or as JSON for machines.
 
 mod machine;
 mod table;
@@ -13,9 +13,9 @@ pub use machine::Machine;
 pub struct Report {
     /// Keyloan's version.
     pub version: String,
-    /// How the run was started.
+    /// The command of the run.
     pub command: String,
-    /// Whether it was a short run, for development: its figures are not the ones to quote.
+    /// Whether it was a short run for development, whose figures are not to be quoted.
     pub quick: bool,
     /// When it began, in UTC.
     pub began: jiff::Timestamp,
@@ -23,7 +23,7 @@ pub struct Report {
     pub seconds: u64,
     /// Where it ran.
     pub machine: Machine,
-    /// What was found, by subject.
+    /// The findings, by subject.
     pub sections: Vec<Section>,
 }
 
@@ -33,7 +33,7 @@ pub struct Report {
 pub struct Section {
     /// The subject.
     pub title: &'static str,
-    /// What was done to find it, in a sentence or two.
+    /// The method, in a sentence or two.
     pub how: String,
     /// The figures.
     pub figures: Vec<Figure>,
@@ -45,22 +45,22 @@ pub struct Section {
 pub struct Figure {
     /// What was measured.
     pub what: String,
-    /// What came out.
+    /// The value.
     pub value: f64,
-    /// Of what.
+    /// The unit.
     pub unit: Unit,
-    /// It should not be more than this.
+    /// The largest value that meets the aim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aim: Option<f64>,
-    /// Whether it is not.
+    /// Whether the aim is met.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub met: Option<bool>,
-    /// What it is made of.
+    /// The parts of the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
-/// Of what a figure is.
+/// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Unit {
     /// Milliseconds.
@@ -71,7 +71,7 @@ pub enum Unit {
     /// Seconds.
     #[serde(rename = "s")]
     Seconds,
-    /// So many times as much.
+    /// A ratio.
     #[serde(rename = "ratio")]
     Ratio,
     /// Megabytes: 10^6 bytes.
@@ -89,10 +89,10 @@ pub enum Unit {
     /// Lines of a log.
     #[serde(rename = "lines")]
     Lines,
-    /// So many times.
+    /// A number of times.
     #[serde(rename = "times")]
     Times,
-    /// Loans in a second.
+    /// Loans per second.
     #[serde(rename = "loans/s")]
     LoansPerSecond,
 }
@@ -114,7 +114,7 @@ impl Section {
 }
 
 impl Figure {
-    /// A figure that nothing is aimed at for.
+    /// A figure without an aim.
     pub fn new(what: impl Into<String>, value: f64, unit: Unit) -> Self {
         Self {
             what: what.into(),
@@ -126,21 +126,21 @@ impl Figure {
         }
     }
 
-    /// The figure should be at most this.
+    /// Sets the aim: at most this.
     pub fn at_most(mut self, aim: f64) -> Self {
         self.aim = Some(aim);
         self.met = Some(self.value <= aim);
         self
     }
 
-    /// What it is made of.
+    /// The parts of the value.
     pub fn made_of(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 }
 
-/// A run whose report is yet to come: what it was started with, and when.
+/// A run in progress: its command and its start.
 pub struct Run {
     command: String,
     quick: bool,
@@ -149,7 +149,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Begins one, by this command.
+    /// Begins a run with this command.
     pub fn begin(command: &str, quick: bool) -> Self {
         Self {
             command: command.to_owned(),
@@ -159,7 +159,7 @@ impl Run {
         }
     }
 
-    /// Ends it, after so many seconds.
+    /// Ends it after this many seconds.
     pub fn report(self, seconds: u64, sections: Vec<Section>) -> Report {
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),

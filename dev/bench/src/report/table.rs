@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Figure, Report, Section, Unit};
 
-/// Explanations are broken at this width.
+/// The line width of explanations.
 const WIDTH: usize = 100;
 /// The columns of what was measured, of the value and of the aim.
 const COLUMNS: (usize, usize, usize) = (62, 14, 12);
@@ -96,7 +96,7 @@ fn written(value: f64, unit: Unit) -> String {
     }
 }
 
-/// A count, with decimals only where it has any.
+/// A count, with decimals only if it has any.
 fn plain(value: f64) -> String {
     if value.fract() == 0.0 {
         format!("{value:.0}")

@@ -1,4 +1,4 @@
-//! What the run has found so far, by subject.
+//! The findings of the run so far, by subject.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::process::Memory;
 use crate::report::{Figure, Section, Unit};
 use crate::scale::Scale;
 
-/// One section for each subject, in the order in which they are printed.
+/// One section for each subject, in the order of printing.
 pub struct Findings {
     /// Request to link, and the floor.
     pub latency: Section,
@@ -25,7 +25,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Nothing yet.
+    /// Starts empty.
     pub fn new(scale: &Scale) -> Self {
         let Scale {
             loans,
@@ -65,7 +65,7 @@ impl Findings {
         }
     }
 
-    /// All of it, to be printed.
+    /// All findings, for printing.
     pub fn sections(self) -> Vec<Section> {
         vec![
             self.latency,
@@ -107,7 +107,7 @@ impl Findings {
         );
     }
 
-    /// The operator's memory in a state; what is resident may have an aim.
+    /// The operator's memory in a state; the resident memory may have an aim.
     pub fn remember(&mut self, state: &str, memory: Memory, aim: Option<f64>) {
         let resident = Figure::new(format!("{state}: VmRSS"), memory.resident, Unit::Megabytes);
         self.memory.add(match aim {

@@ -19,7 +19,7 @@ const REQUESTS_WHEN_WARM: f64 = 4.0;
 const REQUESTS_PER_RENEWAL: f64 = 2.0;
 const WRITES_TO_ACTIVE: f64 = 6.0;
 
-/// An unused client is dropped after this time where clients are to be rebuilt.
+/// The idle timeout in the runs that rebuild clients.
 const IDLE_SECONDS: u64 = 3;
 
 /// The floor, at both speeds.
@@ -29,7 +29,7 @@ pub struct FloorBatches {
 }
 
 impl Setting {
-    /// One integration that shares once, then all of them, by an operator that has done nothing else: what they take in memory.
+    /// The memory of a fresh operator with one integration that shares once, then with all of them.
     pub async fn connect_all(&mut self, found: &mut Findings) -> Result<Loan> {
         self.progress.say("the operator with one integration");
         self.start_operator(&[])?;
@@ -97,7 +97,7 @@ impl Setting {
         Ok(first)
     }
 
-    /// Writes what loans consist of, without the operator.
+    /// Writes the objects of loans without the operator.
     pub async fn measure_floor(&mut self, pattern: &Loan) -> Result<FloorBatches> {
         self.stop_operator().await?;
         let floor = Floor::new(&self.ground.stage, self.ground.operators_client(), pattern).await?;
@@ -117,7 +117,7 @@ impl Setting {
         })
     }
 
-    /// The operator again: one loan after the other, by one integration.
+    /// The operator's loans, one after the other, with one integration.
     pub async fn lend_one_at_a_time(
         &mut self,
         floor: &FloorBatches,
@@ -152,7 +152,7 @@ impl Setting {
     /// Renewals of loans whose first link is gone, by one integration.
     pub async fn renew(&mut self, found: &mut Findings) -> Result<()> {
         let is_of_the_first = |loan: &&Loan| loan.integration == 1;
-        // The very first one was lent before the operator's restart, which has the sharing policy read anew.
+        // The very first one was lent before the operator's restart, after which the sharing policy is read again.
         let of_the_first = self.active.iter().filter(is_of_the_first).skip(1);
         let renewed: Vec<Loan> = of_the_first.take(self.scale.renewals).cloned().collect();
         self.ground.service.forget_requests().await?;
@@ -175,7 +175,7 @@ impl Setting {
         Ok(())
     }
 
-    /// Many requests at a time, to all integrations.
+    /// Many requests at the same time, to all integrations.
     pub async fn lend_many_at_a_time(
         &mut self,
         floor: &FloorBatches,
@@ -204,7 +204,7 @@ impl Setting {
         Ok(())
     }
 
-    /// Loans by clients that were dropped, because nobody needed them, and are built anew.
+    /// Loans by clients that were dropped, because nobody needed them, and are built again.
     pub async fn lend_on_rebuilt_clients(&mut self, found: &mut Findings) -> Result<()> {
         let (all, idle) = (self.scale.integrations, IDLE_SECONDS.to_string());
         self.progress.say(&format!(
@@ -228,13 +228,13 @@ impl Setting {
         Ok(())
     }
 
-    /// Waits until no client is left, and counts requests from then on.
+    /// Waits until all clients are dropped, and counts requests from then on.
     async fn until_clients_are_dropped(&mut self) -> Result<()> {
         tokio::time::sleep(Duration::from_secs(2 * IDLE_SECONDS)).await;
         self.ground.service.forget_requests().await
     }
 
-    /// Gets each of these loans its second link, one after the other.
+    /// Requests the second link of each of these loans, one after the other.
     async fn renew_each(&mut self, loans: &[Loan]) -> Result<()> {
         let count = self.progress.count("renewals", loans.len());
         for loan in loans {
@@ -276,7 +276,7 @@ impl Setting {
     }
 }
 
-/// The requests for each of so many, listing apart.
+/// The requests per loan, separately for listing.
 fn requests_for_each(what: &str, requests: &Requests, of: usize) -> Figure {
     let each = requests.lending as f64 / of as f64;
     Figure::new(what, each, Unit::Requests).made_of(requests.to_string())

@@ -1,4 +1,4 @@
-//! The run: what is measured, in which order.
+//! The run: the measurements and their order.
 
 mod ending;
 mod findings;
@@ -20,19 +20,19 @@ use crate::stopwatch::Progress;
 use findings::Findings;
 use setting::Setting;
 
-/// The programs that are measured.
+/// The measured programs.
 #[derive(Clone, Debug)]
 pub struct Programs {
     /// The operator.
     pub operator: PathBuf,
     /// The simulated 1Password service.
     pub simulator: PathBuf,
-    /// This one, which can be an operator itself.
+    /// This program, which can run as an operator itself.
     pub this: PathBuf,
 }
 
 impl Programs {
-    /// Those that were built together with this one.
+    /// The programs that were built together with this one.
     pub fn beside_this_one() -> Result<Self> {
         let this = std::env::current_exe().context("cannot tell where this program is")?;
         let beside = |name: &str| {

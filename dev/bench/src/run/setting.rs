@@ -1,4 +1,4 @@
-//! What a run of the first kind works on: one operator on its ground, and what it has lent.
+//! The state of a run without `--load`: one operator, its environment and its loans.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -14,18 +14,18 @@ use crate::process::{Memory, Process};
 use crate::scale::Scale;
 use crate::stopwatch::{self, Progress};
 
-/// Writes and requests that come late have come by then.
+/// How long to wait for late writes and requests.
 const SETTLED: Duration = Duration::from_secs(3);
-/// The discovery of all integrations after a start is over by then.
+/// The time limit for the discovery of all integrations after a start.
 const DISCOVERED_WITHIN: Duration = Duration::from_secs(180);
 /// Requests of one discovery that list something: the vaults, and the items of the one vault.
 const LISTINGS: u64 = 2;
 
-/// What a run runs on.
+/// The state of the run.
 pub struct Setting {
     /// How much is measured.
     pub scale: Scale,
-    /// Tells how far it is.
+    /// Reports the progress.
     pub progress: Progress,
     /// The cluster and 1Password.
     pub ground: Ground,
@@ -53,7 +53,7 @@ impl Setting {
         })
     }
 
-    /// Starts the operator, with further arguments.
+    /// Starts the operator with further arguments.
     pub fn start_operator(&mut self, arguments: &[&str]) -> Result<()> {
         self.operator = Some(self.ground.start_operator("operator", arguments)?);
         Ok(())
@@ -68,7 +68,7 @@ impl Setting {
             .await
     }
 
-    /// Starts the operator again and waits until it has discovered what all integrations offer.
+    /// Restarts the operator and waits until it has discovered all integrations.
     pub async fn restart_operator(&mut self, arguments: &[&str]) -> Result<()> {
         let integrations = self.scale.integrations as u64;
         if self.operator.is_some() {
@@ -97,19 +97,19 @@ impl Setting {
         }
     }
 
-    /// Numbers for so many new loans.
+    /// Numbers for this many new loans.
     pub fn next_numbers(&mut self, loans: usize) -> Range<usize> {
         let first = self.next;
         self.next += loans;
         first..self.next
     }
 
-    /// What the operator has in memory now.
+    /// The operator's current memory.
     pub fn memory(&self) -> Result<Memory> {
         self.operator()?.memory()
     }
 
-    /// Waits until what comes late has come; fails if one of the processes has ended.
+    /// Waits for late events; fails if one of the processes has ended.
     pub async fn settle(&mut self) -> Result<()> {
         tokio::time::sleep(SETTLED).await;
         self.check()
@@ -132,7 +132,7 @@ impl Setting {
     }
 }
 
-/// How the API server knows the operator.
+/// The operator's username.
 fn operators_name() -> String {
     format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_SERVICE_ACCOUNT}")
 }

@@ -1,4 +1,5 @@
-//! A restarted operator that has discovered everything: it asks 1Password for nothing until somebody asks for something.
+//! A restarted operator that has discovered everything: it sends no request to 1Password until
+//! somebody makes a request.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::loans;
 use crate::report::{Figure, Unit};
 use crate::stopwatch;
 
-/// Somebody who waits hears this often that the wait goes on.
+/// How often the progress of the wait is reported.
 const SAID_EVERY: Duration = Duration::from_secs(30);
 
 impl Setting {

@@ -1,4 +1,4 @@
-//! What vaults hold.
+//! The content of vaults.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,12 @@ use super::AccountError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Vault {
-    /// 26 base32 characters; made up where absent.
+    /// 26 base32 characters; generated if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Titles need not be unique.
     pub title: String,
-    /// What is in the vault.
+    /// The vault's items.
     #[serde(default)]
     pub items: Vec<Item>,
 }
@@ -24,33 +24,33 @@ pub struct Vault {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Item {
-    /// 26 base32 characters; made up where absent.
+    /// 26 base32 characters; generated if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Titles need not be unique.
     pub title: String,
-    /// What kind of item it is.
+    /// The item's category.
     #[serde(default)]
     pub category: Category,
     /// Tags, in order.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// Web addresses that the item belongs to.
+    /// The item's web addresses.
     #[serde(default)]
     pub urls: Vec<String>,
-    /// What the item holds.
+    /// The item's fields.
     #[serde(default)]
     pub fields: Vec<Field>,
     /// Free text.
     #[serde(default)]
     pub notes: String,
-    /// Archived items are listed as such and cannot be shared.
+    /// Archived items are listed as archived and cannot be shared.
     #[serde(default)]
     pub archived: bool,
 }
 
 impl Item {
-    /// The core refuses to share an item with two fields of one id.
+    /// The core refuses to share an item in which two fields have the same id.
     pub(crate) fn check(&self) -> Result<(), AccountError> {
         let mut ids = BTreeSet::new();
         match self
@@ -69,26 +69,26 @@ impl Item {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Field {
-    /// The label where absent.
+    /// Default: the label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// As people see it.
+    /// The label that people see.
     pub label: String,
     /// The value in plain text.
     pub value: String,
-    /// Whether it is shown or hidden.
+    /// Whether the value is shown or hidden.
     #[serde(default)]
     pub kind: FieldKind,
 }
 
 impl Field {
-    /// The id on the wire.
+    /// The id in the protocol.
     pub(crate) fn id(&self) -> &str {
         self.id.as_deref().unwrap_or(&self.label)
     }
 }
 
-/// Whether a field's value is shown or hidden at first sight.
+/// Whether a field's value is initially shown or hidden.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum FieldKind {
@@ -126,7 +126,7 @@ pub enum Category {
 }
 
 impl Category {
-    /// The number that stands for the category on the wire.
+    /// The category's number in the protocol.
     pub(crate) fn template(self) -> &'static str {
         match self {
             Self::Login => "001",

@@ -1,4 +1,5 @@
-//! The account that is simulated, as its YAML file describes it: people, vaults, items, share policy, service accounts.
+//! The simulated account as described by its YAML file: people, vaults, items, share policy,
+//! service accounts.
 //!
 //! `account.example.yaml` beside this package shows every field.
 
@@ -21,23 +22,23 @@ use crate::encoding::is_uuid;
 pub struct Account {
     /// The account's own address, such as `acme.1password.com`. Only shown: clients connect to the simulator.
     pub domain: String,
-    /// Decides the request limits.
+    /// The plan, which determines the request limits.
     pub plan: Plan,
-    /// The people of the account. With `policy.membersOnly` they alone can receive shares.
+    /// The people of the account. With `policy.membersOnly`, only they can receive shares.
     #[serde(default)]
     pub users: Vec<User>,
-    /// The vaults with all that is in them.
+    /// The vaults and their items.
     #[serde(default)]
     pub vaults: Vec<Vault>,
-    /// What may be shared with whom, and for how long.
+    /// The share policy.
     #[serde(default)]
     pub policy: SharePolicy,
-    /// Who can sign in with a token.
+    /// The service accounts, which sign in with tokens.
     #[serde(default)]
     pub service_accounts: Vec<ServiceAccount>,
 }
 
-/// The plans that 1Password publishes request limits for.
+/// The plans with published request limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Plan {
@@ -53,26 +54,26 @@ pub enum Plan {
 pub struct User {
     /// For the reader.
     pub name: String,
-    /// The address that a share can be made out to.
+    /// The address for shares.
     pub email: String,
 }
 
-/// A service account: it signs in with a token and has its rights vault by vault.
+/// A service account: it signs in with a token and has rights per vault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceAccount {
     /// Unique within the account.
     pub name: String,
-    /// Vault title or id -> what may be done there. A vault that is not named is out of reach.
+    /// The rights by vault title or id. The account cannot access any other vault.
     #[serde(default)]
     pub vaults: BTreeMap<String, Vec<Right>>,
 }
 
-/// What a service account may do in a vault.
+/// A right in a vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Right {
-    /// See the vault and read its items.
+    /// List the vault and read its items.
     Read,
     /// Create share links of its items.
     Share,
@@ -84,32 +85,32 @@ pub enum AccountError {
     /// The file is missing or cannot be read.
     #[error("cannot read the account file {path}: {source}; name a readable file")]
     Unreadable {
-        /// As given.
+        /// The given path.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Not YAML, an unknown field, or a missing one.
     #[error("the account file is not valid: {0}; compare it with account.example.yaml")]
     Malformed(String),
-    /// An id that is not one.
+    /// An invalid id.
     #[error(
-        "`{0}` is not an id: use 26 characters a-z, 2-7, the last one of a e i m q u y 4, or leave it out"
+        "`{0}` is not a valid id: use 26 characters a-z, 2-7, ending in one of a e i m q u y 4, or leave it out"
     )]
     BadId(String),
-    /// Two things of one id or name.
-    #[error("`{0}` stands for two {1}; give each its own")]
+    /// A duplicate id or name.
+    #[error("two {1} have `{0}`; give each its own")]
     Duplicate(String, &'static str),
-    /// Rights on a vault that is not there, or on a title that two vaults have.
+    /// A right in a vault that does not exist, or with an ambiguous title.
     #[error(
         "service account `{account}` names the vault `{vault}`, which {problem}; name a vault's title or id"
     )]
     BadVault {
         /// The service account.
         account: String,
-        /// What it names.
+        /// The named vault.
         vault: String,
-        /// Why it cannot be told which vault is meant.
+        /// Why the name is not usable.
         problem: &'static str,
     },
 }
@@ -132,7 +133,7 @@ impl Account {
         Ok(account)
     }
 
-    /// What YAML's shape cannot express: ids are ids and unique, rights name vaults that exist.
+    /// Checks that YAML cannot express: ids are valid and unique, and rights name existing vaults.
     pub(crate) fn check(&self) -> Result<(), AccountError> {
         let mut ids = BTreeSet::new();
         let items = self.vaults.iter().flat_map(|vault| &vault.items);

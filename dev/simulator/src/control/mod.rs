@@ -1,4 +1,5 @@
-//! The control API: what tests, the demo and the benchmark steer the simulator with. JSON under `/_control`.
+//! The control API, with which tests, the demo and the benchmark control the simulator: JSON under
+//! `/_control`.
 
 mod api;
 mod client;
@@ -11,23 +12,23 @@ pub use client::{Control, ControlError};
 
 use crate::account::{Field, ShareType};
 
-/// Changes to an item; what is absent stays as it is.
+/// Changes to an item; absent fields stay unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ItemChanges {
     /// A new title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// All tags anew.
+    /// The new tags, which replace all others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
-    /// All fields anew.
+    /// The new fields, which replace all others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fields: Option<Vec<Field>>,
     /// New notes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
-    /// Into the archive, or back.
+    /// Archives the item, or restores it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
 }
@@ -40,7 +41,7 @@ pub struct VaultSummary {
     pub id: String,
     /// Not unique.
     pub title: String,
-    /// In order.
+    /// In their order.
     pub items: Vec<ItemSummary>,
 }
 
@@ -52,11 +53,11 @@ pub struct ItemSummary {
     pub id: String,
     /// Not unique.
     pub title: String,
-    /// Grows with each change.
+    /// Increases with each change.
     pub version: u32,
-    /// The last change, in whole seconds.
+    /// When it was last changed, in whole seconds.
     pub updated_at: Timestamp,
-    /// Whether it is in the archive.
+    /// Whether it is archived.
     pub archived: bool,
 }
 
@@ -70,9 +71,9 @@ pub struct ShareSummary {
     pub vault: String,
     /// The item's id.
     pub item: String,
-    /// The item's version that was copied.
+    /// The copied version of the item.
     pub item_version: u32,
-    /// By whom.
+    /// The service account that created it.
     pub service_account: String,
     /// To recipients or to anyone.
     #[serde(rename = "type")]
@@ -83,9 +84,9 @@ pub struct ShareSummary {
     pub created_at: Timestamp,
     /// By the simulator's clock.
     pub expires_at: Timestamp,
-    /// How often it can be viewed.
+    /// The maximum number of views.
     pub max_views: Option<u32>,
-    /// How often it was viewed.
+    /// The number of views so far.
     pub views: u32,
 }
 

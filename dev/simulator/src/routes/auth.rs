@@ -1,4 +1,4 @@
-//! Signing in: four requests, of which the last is already encrypted.
+//! Signing in: four requests; the last one is already encrypted.
 
 use std::sync::Arc;
 
@@ -89,7 +89,7 @@ pub async fn exchange(
     Ok(Json(answer))
 }
 
-/// What is known of who signs in, apart from the state.
+/// What is known about the caller, besides the state.
 struct Known {
     account_key_uuid: String,
     email: String,

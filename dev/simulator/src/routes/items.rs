@@ -1,4 +1,4 @@
-//! Items: their overviews, and one with its details.
+//! Items: all overviews of a vault, and one item with its details.
 
 use std::sync::Arc;
 

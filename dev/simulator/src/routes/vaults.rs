@@ -75,7 +75,7 @@ fn shown(vault: &Vault, account: &ServiceAccount) -> Result<Value, Refusal> {
         "contentVersion": vault.content_version,
         "activeItemCount": active,
         "accessorsVersion": 1,
-        // The core acts on neither number: what may be done is answered with 403 where it may not.
+        // The core uses neither number: 403 tells it what is not allowed.
         "clientAccess": 0,
         "encAttrs": vault.key.seal_json(&attributes)?,
         "combinedAccess": {
@@ -92,7 +92,7 @@ fn shown(vault: &Vault, account: &ServiceAccount) -> Result<Value, Refusal> {
     }))
 }
 
-/// Sees to it that the caller's keyset is there, without holding up others meanwhile.
+/// Ensures that the caller's keyset exists, without blocking others meanwhile.
 async fn make_keyset(service: &Service, caller: &Caller) -> Result<(), Refusal> {
     let (cell, key) = {
         let state = service.state();

@@ -33,13 +33,13 @@ impl Token {
     }
 }
 
-/// What came back.
+/// The response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
     pub retry_after: Option<u64>,
     pub date: String,
-    /// Decrypted, where it was encrypted; null where it is no JSON.
+    /// Decrypted if it was encrypted; null if it is not JSON.
     pub body: Value,
 }
 

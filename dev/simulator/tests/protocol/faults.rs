@@ -1,4 +1,4 @@
-//! Everything that can be made to go wrong.
+//! All faults.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ async fn list_under(world: &World, core: &mut Core, kind: FaultKind) -> reqwest:
     core.send("GET", PATH, None).await
 }
 
-/// Orders a fault for the next share, creates one, and counts what has come of it.
+/// Orders a fault for the next share, creates one, and counts the shares.
 async fn shares_under(world: &World, kind: FaultKind) -> (reqwest::Result<Answer>, usize) {
     let mut core = world.signed_in("lender").await;
     let (draft, _) = core.draft(INFRA, PASSWORD, &["alice@example.com"]).await;

@@ -1,4 +1,4 @@
-//! The simulator as a process of its own.
+//! The simulator as a separate process.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};

@@ -1,4 +1,5 @@
-//! The API server does not answer for a while: links that were made meanwhile are held, and handed over once it is back.
+//! The API server does not respond for a while: the operator holds links issued meanwhile, and
+//! delivers them once it is back.
 
 use anyhow::{Context, Result};
 use keyloan::api::{AccessRecord, LinkOutcome};
@@ -12,7 +13,7 @@ use crate::stage::PLATFORM;
 use crate::stopwatch;
 
 impl Load {
-    /// Stops the API server in the middle of some loans, and lets it go on.
+    /// Pauses the API server in the middle of some loans, and continues it.
     pub(super) async fn lose_the_api_server(&mut self) -> Result<Section> {
         let (loans, away) = (self.scale.away_loans, self.scale.away);
         let mut section = Section::new(
@@ -58,7 +59,7 @@ impl Load {
         Ok(section)
     }
 
-    /// How many links of these loans were lost, as their records say.
+    /// How many links of these loans were lost, according to their records.
     pub(super) async fn lost_links(&self, uids: &[String]) -> Result<usize> {
         let records = Api::<AccessRecord>::namespaced(self.ground.stage.admin.clone(), PLATFORM);
         let mut lost = 0;
@@ -70,7 +71,7 @@ impl Load {
         Ok(lost)
     }
 
-    /// An operator that loses its lease ends, as its pod's container would, to be started again.
+    /// An operator that loses its lease ends; its pod would start it again.
     async fn replace_those_that_ended(&mut self) -> Result<()> {
         drop(self.take_replicas()?);
         self.start_replicas().await

@@ -1,4 +1,5 @@
-//! Many requests at once, each of another person, by a flow that lends without approval.
+//! Many requests at the same time, each from a different person, with a flow that needs no
+//! approval.
 
 use std::time::{Duration, Instant};
 
@@ -15,19 +16,22 @@ use crate::loans::{self, Batch};
 use crate::report::{Figure, Section, Unit};
 use crate::stopwatch;
 
-/// Aims, at most: in megabytes, and, where 1Password answers at once, in milliseconds and as a ratio to the floor.
+/// Upper limits: in megabytes; and, if 1Password responds at once, in milliseconds and as a ratio
+/// to the floor.
 const PEAK: f64 = 60.0;
 const OWN_MILLISECONDS: f64 = 3.0;
 const OWN_RATIO: f64 = 1.5;
-/// So many requests are being sent at a time: more than the operator takes up, fewer than the API server takes at once.
+/// How many requests are sent at the same time: more than the operator handles, fewer than the API
+/// server accepts.
 const SENT_AT_A_TIME: usize = 64;
-/// The floor writes so many loans at a time.
+/// How many loans the floor writes at the same time.
 const FLOOR_AT_A_TIME: usize = 16;
 /// Role, RoleBinding, record and Secret.
 const OBJECTS: usize = 4;
 
 impl Load {
-    /// Writes what the burst's loans consist of, without the operator; with the processor time of who writes it, for each loan.
+    /// Writes the objects of the burst's loans without the operator; measures the writer's
+    /// processor time per loan.
     pub(super) async fn measure_floor(&mut self) -> Result<(Batch, Duration)> {
         let lent = self.warm_up().await?;
         let pattern = lent.first().context("nothing was lent")?;
@@ -48,7 +52,7 @@ impl Load {
         Ok((batch, used / u32::try_from(self.scale.burst)?))
     }
 
-    /// The burst; what is returned is active.
+    /// Runs the burst; returns the active loans.
     pub(super) async fn burst(
         &mut self,
         (floor, floor_used): &(Batch, Duration),

@@ -1,10 +1,10 @@
-//! What the operators have warned of: a run under load should not have gone wrong without anybody noticing.
+//! The operators' warnings: a failure in a run under load must not go unnoticed.
 
 use std::collections::BTreeMap;
 
 use crate::report::{Figure, Section, Unit};
 
-/// So many kinds of warnings are shown.
+/// How many kinds of warnings are shown.
 const SHOWN: usize = 12;
 
 /// The warnings and errors in the operators' logs, the most frequent first.
@@ -27,7 +27,7 @@ pub fn section(said: &str, restless: &[String]) -> Section {
     section
 }
 
-/// How often each is there, without what differs from one time to the next.
+/// The frequency of each, without the parts that vary.
 fn complaints(said: &str) -> BTreeMap<String, usize> {
     let mut complaints = BTreeMap::new();
     for line in said.lines() {

@@ -1,4 +1,4 @@
-//! Many people who ask: one client of the admin's speaks for each of them, by impersonation.
+//! Many requesters: one client of the admin impersonates each of them.
 
 use std::time::Instant;
 
@@ -13,12 +13,12 @@ use serde_json::Value;
 use crate::stage;
 use crate::stopwatch::{self, Progress};
 
-/// Everybody may ask for items.
+/// Everyone may request items.
 const ENGINEERING: &str = "engineering";
-/// What the API server adds to the groups of whoever signs in.
+/// The group that the API server adds to everyone who signs in.
 const AUTHENTICATED: &str = "system:authenticated";
 
-/// People with a group of their own besides, who ask in one namespace.
+/// People with a further group, who ask in one namespace.
 pub struct Crowd {
     admin: Client,
     namespace: &'static str,
@@ -28,7 +28,7 @@ pub struct Crowd {
 /// A request that was made.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// The number of who has asked.
+    /// The requester's number.
     person: usize,
     /// The grant's name.
     pub name: String,
@@ -39,7 +39,7 @@ pub struct Asked {
 }
 
 impl Crowd {
-    /// People of this group who ask in this namespace.
+    /// The people of this group, who ask in this namespace.
     pub fn new(admin: &Client, namespace: &'static str, group: &'static str) -> Self {
         Self {
             admin: admin.clone(),
@@ -48,7 +48,7 @@ impl Crowd {
         }
     }
 
-    /// Makes requests: each is the number of a person, and what they ask for.
+    /// Makes requests; each has a person's number and the requested item.
     pub async fn ask(
         &self,
         requests: impl IntoIterator<Item = (usize, Value)>,
@@ -86,7 +86,7 @@ impl Crowd {
         })
     }
 
-    /// Whoever has made a request asks for the next link.
+    /// The person who made a request asks for the next link.
     pub async fn ask_for_renewal(&self, asked: &Asked) -> Result<()> {
         let path = AccessGrant::url_path(&(), Some(self.namespace));
         let change = Patch::Merge(stage::renewal());
@@ -94,7 +94,7 @@ impl Crowd {
         self.send(asked.person, asking).await.map(drop)
     }
 
-    /// Sends a request in somebody's name.
+    /// Sends a request as a person.
     async fn send(
         &self,
         person: usize,
@@ -110,12 +110,12 @@ impl Crowd {
     }
 }
 
-/// Somebody's user name, which is their address, too.
+/// A person's username, which is also their address.
 pub fn user(person: usize) -> String {
     format!("user-{person}@example.com")
 }
 
-/// The uids of these.
+/// The uids of these requests.
 pub fn uids(asked: &[Asked]) -> Vec<String> {
     asked.iter().map(|asked| asked.uid.clone()).collect()
 }

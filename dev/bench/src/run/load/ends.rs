@@ -1,4 +1,4 @@
-//! Many loans that end at once, and one that is revoked meanwhile.
+//! Many loans that end at the same time, and one that is revoked meanwhile.
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use crate::report::{Figure, Section, Unit};
 use crate::stage::TEAM;
 use crate::stopwatch;
 
-/// Aims, at most: in milliseconds, and as a ratio to the floor.
+/// Upper limits: in milliseconds, and as a ratio to the floor.
 const ONE_REVOKED: f64 = 1000.0;
 const ALL_ENDED: f64 = 3.0;
-/// The bare client deletes so many loans' objects at a time.
+/// How many loans' objects the bare client deletes at the same time.
 const AT_A_TIME: usize = 16;
 
 impl Load {
-    /// The burst's people are blocked, and one other loan is revoked at the same time.
+    /// Blocks the burst's people, and revokes one other loan at the same time.
     pub(super) async fn end_all(&mut self, lent: &[Asked]) -> Result<Section> {
         let loans = lent.len();
         let mut section = Section::new(
@@ -105,7 +105,7 @@ impl Load {
         Ok(section)
     }
 
-    /// How long it takes to delete as many links' Secrets and Roles, beside those that are there, with the operator's identity.
+    /// How long it takes to delete as many further Secrets and Roles with the operator's identity.
     async fn delete_bare(&mut self, count: usize) -> Result<Duration> {
         let pattern = self.lend().await?;
         self.take_replicas()?.stop().await?;

@@ -1,4 +1,4 @@
-//! Further links of the same loans, in rounds: whether each costs memory that stays.
+//! Further links of the same loans, in rounds, to see whether each costs permanent memory.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use crate::report::{Figure, Section, Unit};
 use crate::stage::PLATFORM;
 use crate::stopwatch;
 
-/// Aim, at most.
+/// The upper limit.
 const LAST_TO_FIRST: f64 = 1.05;
-/// So many requests are sent at a time.
+/// How many requests are sent at the same time.
 const SENT_AT_A_TIME: usize = 16;
-/// The numbers of those who ask begin here.
+/// The first number of the requesters.
 const FIRST_PERSON: usize = 50_000;
-/// A loan gets no two links in less than a minute.
+/// The shortest time between two links of a loan.
 const ROUND: Duration = Duration::from_secs(62);
 
 impl Load {
-    /// Renews on and on, and reads the memory after each round.
+    /// Renews in rounds, and reads the memory after each round.
     pub(super) async fn grow(&mut self) -> Result<Section> {
         let (loans, rounds) = (self.scale.growth_loans, self.scale.growth_rounds);
         let mut section = Section::new(
@@ -62,7 +62,7 @@ impl Load {
         Ok(section)
     }
 
-    /// Has each loan get its next link, which is the one with this number.
+    /// Requests the next link of each loan, the one with this number.
     async fn renew_all(&self, crowd: &Crowd, asked: &[Asked], number: u32) -> Result<()> {
         let began = stopwatch::now();
         let count = self.progress.count("further links", asked.len());

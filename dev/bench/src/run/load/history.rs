@@ -1,4 +1,4 @@
-//! Loans that have ended: what the operator keeps in memory of each record.
+//! The memory that the operator keeps for each record of an ended loan.
 
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt};
@@ -13,19 +13,19 @@ use super::{Load, PATIENCE, in_megabytes};
 use crate::report::{Figure, Section, Unit};
 use crate::stage::{self, PLATFORM, TEAM};
 
-/// Aim, at most.
+/// The upper limit.
 const BYTES_EACH: f64 = 600.0;
-/// So many records are written at a time.
+/// How many records are written at the same time.
 const AT_A_TIME: usize = 16;
-/// The records are of so many people.
+/// The number of people in the records.
 const PEOPLE: usize = 1000;
-/// The copies have ended so long before their pattern.
+/// How long before their pattern the copies have ended.
 const EARLIER: SignedDuration = SignedDuration::from_hours(48);
-/// Who borrowed the pattern.
+/// The borrower of the pattern.
 const ALICE: &str = "alice@example.com";
 
 impl Load {
-    /// Writes records of loans that have ended, as the operator would, with it running.
+    /// Writes records of ended loans, as the operator would, while it runs.
     pub(super) async fn remember_what_was(&mut self) -> Result<Section> {
         let records = self.scale.history;
         let mut section = Section::new(
@@ -74,7 +74,7 @@ impl Load {
         Ok(section)
     }
 
-    /// A loan of alice's, which she gives back: its record.
+    /// The record of a loan that alice returns.
     async fn an_ended_record(&mut self) -> Result<Value> {
         let loan = self.lend().await?;
         let stage = &self.ground.stage;
@@ -117,7 +117,7 @@ impl Load {
     }
 }
 
-/// Another loan's record, which differs where records of different people and grants do.
+/// The record of another loan, which differs as records of different people and grants do.
 fn copy(pattern: &Value, number: usize) -> Result<Value> {
     let old_uid = pattern["grant"]["uid"].as_str().context("no uid")?;
     let old_name = pattern["grant"]["name"].as_str().context("no name")?;

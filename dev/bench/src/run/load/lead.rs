@@ -1,4 +1,4 @@
-//! The leader ends, by a planned stop and by a crash: how soon the replica that stands by leads, and lends.
+//! The leader ends, by a planned stop and by a crash: how soon the standby leads, and lends.
 
 use anyhow::Result;
 
@@ -7,7 +7,7 @@ use crate::loans;
 use crate::report::Section;
 use crate::stopwatch;
 
-/// Aims, both: at most, in seconds.
+/// Both upper limits, in seconds.
 const STOPPED: f64 = 2.0;
 const KILLED: f64 = 13.0;
 
@@ -18,7 +18,7 @@ enum End {
 }
 
 impl Load {
-    /// Ends the leader in both ways; alice asks at the same moment.
+    /// Ends the leader in both ways; alice makes a request at the same moment.
     pub(super) async fn change_the_lead(&mut self) -> Result<Section> {
         let mut section = Section::new(
             "Lead",

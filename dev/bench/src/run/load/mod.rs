@@ -1,4 +1,5 @@
-//! The run with `--load`: how the operator's cost grows with what waits, runs and has ended.
+//! The run with `--load`: how the operator's cost grows with waiting requests, running loans and
+//! ended loans.
 
 mod away;
 mod burst;
@@ -31,28 +32,28 @@ use crate::stopwatch::{self, Progress};
 use replicas::{OnePassword, Replicas};
 use sightings::Sightings;
 
-/// Where the burst comes from, and its people's group.
+/// The namespace and the group of the burst's people.
 const BURST: &str = "burst";
-/// Where one person's requests wait, and where many people's do.
+/// The namespaces of one person's and of many people's waiting requests.
 const OF_ONE: &str = "waiting-one";
 const OF_MANY: &str = "waiting-many";
-/// Where things are asked for while the API server is away.
+/// The namespace of the requests while the API server does not respond.
 const AWAY: &str = "away";
-/// The group of those whose requests wait.
+/// The group of the people whose requests wait.
 const WAITING: &str = "waiting";
-/// Where the loans run of which there are many, and their people's group.
+/// The namespace and the group of the many running loans.
 const RUNNING: &str = "running";
-/// Where the loans are that get further links, and their people's group.
+/// The namespace and the group of the loans with further links.
 const GROWTH: &str = "growth";
 
-/// An operator with this much to do at rest has nothing left to do.
+/// The processor time of an operator that has nothing left to do.
 const AT_REST: Duration = Duration::from_millis(30);
-/// It is waited for so long that it comes to rest.
+/// How long to wait until it rests.
 const RESTS_WITHIN: Duration = Duration::from_secs(120);
-/// Whatever is waited for has come by then.
+/// The timeout of every wait.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// The load, and the operator that bears it.
+/// The load, and the operator under it.
 struct Load {
     scale: LoadScale,
     progress: Progress,
@@ -60,13 +61,13 @@ struct Load {
     ground: Ground,
     sightings: Sightings,
     replicas: Option<Replicas>,
-    /// When the operator did not come to rest.
+    /// When the operator did not rest.
     restless: Vec<String>,
     /// The number of the next request.
     next: usize,
 }
 
-/// What can be measured by itself.
+/// The parts that can be measured separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
     /// What is Keyloan's own: a burst, and one person's loans and waiting requests, with a 1Password that answers at once.
@@ -113,7 +114,7 @@ pub async fn run(
             if let Err(error) = measured {
                 let said = load.replicas.as_ref().map(Replicas::last_words);
                 let said = said.unwrap_or_default();
-                measured = Err(error.context(format!("the leader's last words:\n{said}\n")));
+                measured = Err(error.context(format!("the end of the leader's log:\n{said}\n")));
             } else {
                 load.strike().await?;
             }
@@ -122,12 +123,12 @@ pub async fn run(
     sections.push(complaints::section(&heard.said, &heard.restless));
     let report = begun.report(progress.elapsed().as_secs(), sections);
     if measured.is_err() {
-        progress.say(&format!("what was found before it failed:\n{report}"));
+        progress.say(&format!("findings before the failure:\n{report}"));
     }
     measured.map(|()| report)
 }
 
-/// What the operators said, and when they did not come to rest.
+/// The operators' logs, and when they did not rest.
 #[derive(Default)]
 struct Heard {
     said: String,
@@ -143,7 +144,7 @@ impl Heard {
 }
 
 impl Part {
-    /// The 1Password that it is measured with.
+    /// The 1Password of the measurement.
     fn with(self) -> OnePassword {
         match self {
             Self::Own | Self::Running | Self::Ends | Self::Growth => OnePassword::AtOnce,
@@ -191,7 +192,7 @@ impl Load {
         }
     }
 
-    /// With a 1Password that answers at once, which sets no limit to how much is lent in an hour.
+    /// With a 1Password that responds at once and has no hourly limit.
     async fn measure_its_own(&mut self, parts: &[Part], found: &mut Vec<Section>) -> Result<()> {
         let mut lent = Vec::new();
         if parts.contains(&Part::Own) || parts.contains(&Part::Ends) {
@@ -269,7 +270,7 @@ impl Load {
         self.rest().await
     }
 
-    /// Waits until the operator has nothing left to do, for a while; that it works on and on is a finding, too. Fails if a replica has ended.
+    /// Waits for a while until the operator has nothing left to do. If it never rests, that is a finding, too. Fails if a replica has ended.
     async fn rest(&mut self) -> Result<()> {
         let began = stopwatch::now();
         let mut quiet = 0;
@@ -291,7 +292,7 @@ impl Load {
         self.replicas.as_mut().map_or(Ok(()), Replicas::check)
     }
 
-    /// Waits until each of these is Active, and tells when it was, in their order.
+    /// Waits until each of these is Active; returns when each was, in their order.
     async fn until_active(&self, uids: &[String]) -> Result<Vec<Instant>> {
         let active = |seen: &sightings::Sighting| seen.active;
         self.sightings
@@ -309,13 +310,13 @@ impl Load {
         number % self.scale.integrations + 1
     }
 
-    /// What somebody asks for next, by the flow that needs nobody's approval.
+    /// A person's next request with the flow that needs no approval.
     fn next_request(&mut self) -> Value {
         let number = self.next_number();
         self.request_by(number, stage::flow_name(self.integration(number)))
     }
 
-    /// What somebody asks for next, by the flow that needs an approval.
+    /// A person's next request with the flow that needs an approval.
     fn next_request_for_approval(&mut self) -> Value {
         let number = self.next_number();
         self.request_by(number, stage::flow_with_approval(self.integration(number)))
@@ -360,12 +361,12 @@ fn per_second(count: usize, duration: Duration) -> f64 {
     count as f64 / duration.as_secs_f64().max(f64::EPSILON)
 }
 
-/// How many times as much.
+/// The ratio.
 fn ratio_of(one: f64, other: f64) -> f64 {
     one / other.max(f64::EPSILON)
 }
 
-/// How many times as long.
+/// The ratio of durations.
 fn ratio(one: Duration, other: Duration) -> f64 {
     one.as_secs_f64() / other.as_secs_f64().max(f64::EPSILON)
 }

@@ -1,4 +1,5 @@
-//! What one person's loans and requests cost, alone and beside very many others of theirs.
+//! The cost of one person's loans and requests, alone and beside very many others of the same
+//! person.
 
 use std::time::Duration;
 
@@ -9,17 +10,17 @@ use super::waiting::{FIRST_PERSON, LAST_TO_FIRST, PROCESSOR_MILLISECONDS, SETTLE
 use super::{Load, OF_ONE, WAITING, in_milliseconds, ratio};
 use crate::report::{Figure, Section, Unit};
 
-/// Aim, at most.
+/// The upper limit.
 const LOAN_MILLISECONDS: f64 = 3.0;
-/// Five times as many as each flow lets wait may be in line; a few less than that.
+/// Slightly fewer than the largest number of waiting requests: five times each flow's limit.
 const MAY_WAIT: usize = 4_500;
-/// So many loans are compared.
+/// How many loans are compared.
 const LOANS: usize = 100;
-/// So many requests are sent at a time.
+/// How many requests are sent at the same time.
 const SENT_AT_A_TIME: usize = 16;
 
 impl Load {
-    /// One person's loans and requests that wait.
+    /// One person's loans and waiting requests.
     pub(super) async fn measure_one_persons(&mut self) -> Result<Section> {
         let (all, compared) = (self.scale.waiting, self.scale.compared);
         let beside = all.min(MAY_WAIT);
@@ -37,7 +38,7 @@ impl Load {
         let loans_alone = self.lend_to_one().await?;
         let first = self.ask_and_wait(OF_ONE, 1, compared).await?;
         self.ask_and_wait(OF_ONE, 1, beside - compared).await?;
-        // What is still told of those that wait is no loan's cost.
+        // Remaining work for the waiting requests does not count for a loan.
         self.rest().await?;
         let loans_beside = self.lend_to_one().await?;
         let more = all.saturating_sub(beside + compared);
@@ -70,7 +71,8 @@ impl Load {
         Ok(section)
     }
 
-    /// One person borrows by the flow that needs nobody's approval; the operator's processor time for each loan.
+    /// One person borrows with the flow that needs no approval; returns the operator's processor
+    /// time per loan.
     async fn lend_to_one(&mut self) -> Result<Duration> {
         let used_before = self.replicas()?.processor_time()?;
         let requests: Vec<_> = (0..LOANS)

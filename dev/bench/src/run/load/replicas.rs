@@ -1,4 +1,4 @@
-//! Two replicas of the operator, of which one leads and one stands by.
+//! Two replicas of the operator: a leader and a standby.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use crate::run::ground::Ground;
 
 /// The lease that the leader holds.
 const LEASE: &str = "keyloan";
-/// A replica that knows all objects can take the lead at any time; it says so in its log.
+/// The log line of a replica whose watches are synced: it can lead at any time.
 const KNOWS_ALL: &str = "all watches are synced";
-/// A replica has started within this time, whatever it has to list.
+/// The time limit for the start of a replica, whatever it has to list.
 const STARTED_WITHIN: Duration = Duration::from_secs(180);
 
-/// Which 1Password an operator has.
+/// The 1Password of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnePassword {
-    /// The simulated service, by the real core.
+    /// The simulated service, through the real core.
     Simulated,
     /// One within the operator's process.
     AtOnce,
 }
 
-/// The operator, twice.
+/// The operator's two replicas.
 pub struct Replicas {
     onepassword: OnePassword,
     leader: Replica,
@@ -40,7 +40,7 @@ struct Replica {
 }
 
 impl Replicas {
-    /// Starts one, which takes the lead, and a second one, which stands by.
+    /// Starts one that leads, and a second one as the standby.
     pub async fn start(ground: &Ground, onepassword: OnePassword) -> Result<Self> {
         let mut replicas = Self::start_after(ground, onepassword, 0)?;
         replicas.until_complete(ground).await?;
@@ -57,7 +57,7 @@ impl Replicas {
         })
     }
 
-    /// Waits until the first one leads, and starts the one that stands by, if there is none.
+    /// Waits until the first one leads, and starts a standby if there is none.
     pub async fn until_complete(&mut self, ground: &Ground) -> Result<()> {
         self.leader.until_it_leads(&ground.stage.admin).await?;
         if self.standby.is_none() {
@@ -74,19 +74,19 @@ impl Replicas {
         self.leader.until_it_leads(&ground.stage.admin).await
     }
 
-    /// Waits until the first one knows all objects, whether it leads already or not.
+    /// Waits until the watches of the first one are synced, whether it leads or not.
     pub async fn until_leader_knows_all(&self) -> Result<()> {
         self.leader.until_it_knows_all().await
     }
 
-    /// Stops both and starts one, which need not wait for a lease, and does not wait for it.
+    /// Stops both and starts one that needs no lease, without waiting for it.
     pub async fn restart_one(self, ground: &Ground) -> Result<Self> {
         let (onepassword, started) = (self.onepassword, self.started);
         self.stop().await?;
         Self::start_after(ground, onepassword, started)
     }
 
-    /// The one that stands by leads from now on; what is returned is the leader until now, which has to be ended.
+    /// Makes the standby the leader; returns the former leader, which has to be ended.
     pub fn hand_over(&mut self) -> Result<Process> {
         let standby = self.standby.take().context("nobody stands by")?;
         Ok(std::mem::replace(&mut self.leader, standby).process)
@@ -94,7 +94,7 @@ impl Replicas {
 
     /// Stops both.
     pub async fn stop(self) -> Result<()> {
-        // The one that stands by first, so that nobody takes the lead in between.
+        // The standby first, so that it does not become the leader.
         if let Some(standby) = self.standby {
             standby.process.stop().await?;
         }
@@ -106,17 +106,17 @@ impl Replicas {
         self.leader.process.processor_time()
     }
 
-    /// What the leader has in memory now.
+    /// The leader's current memory.
     pub fn memory(&self) -> Result<Memory> {
         self.leader.process.memory()
     }
 
-    /// Follows the leader's memory from now on.
+    /// Watches the leader's memory from now on.
     pub fn follow_memory(&self) -> Peak {
         self.leader.process.follow_memory()
     }
 
-    /// The end of what the leader has said.
+    /// The end of the leader's log.
     pub fn last_words(&self) -> String {
         self.leader.process.last_words()
     }

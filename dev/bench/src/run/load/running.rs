@@ -1,4 +1,4 @@
-//! Many loans that run at the same time: their memory, a restart with them, and revocations in their midst.
+//! Many running loans: their memory, a restart with them, and revocations among them.
 
 use std::time::Duration;
 
@@ -16,21 +16,21 @@ use crate::report::{Figure, Section, Unit};
 use crate::stage::PLATFORM;
 use crate::stopwatch;
 
-/// Aims, at most.
+/// The upper limits.
 const MEGABYTES: f64 = 160.0;
 const RESTART_RATIO: f64 = 2.5;
 const REVOKED: f64 = 1000.0;
-/// So many requests are sent at a time.
+/// How many requests are sent at the same time.
 const SENT_AT_A_TIME: usize = 32;
-/// The people who borrow; each of them has as many loans as the next one.
+/// The number of borrowers; each has the same number of loans.
 const PEOPLE: usize = 1000;
-/// Their numbers begin here.
+/// Their first number.
 const FIRST_PERSON: usize = 100_000;
-/// So many objects are listed by one request.
+/// The number of objects on one page of a list.
 const PAGE: u32 = 500;
 
 impl Load {
-    /// Lends until so many loans run, of which there are some already.
+    /// Lends until this many loans run, including existing ones.
     pub(super) async fn run_many(&mut self, there_are: usize) -> Result<Section> {
         let (loans, revoked) = (self.scale.running, self.scale.revoked);
         let mut section = Section::new(
@@ -116,7 +116,7 @@ impl Load {
         Ok(())
     }
 
-    /// How long it takes to list what the operator lists.
+    /// How long it takes to list everything that the operator lists.
     async fn list_bare(&self) -> Result<Duration> {
         let client = self.ground.operators_client().await?;
         let grants = Api::<AccessGrant>::all(client.clone());
@@ -134,7 +134,7 @@ impl Load {
     }
 }
 
-/// Lists until there is no further page, and keeps nothing.
+/// Lists all pages, and keeps nothing.
 async fn all_pages<K: Clone>(
     list: impl AsyncFn(&ListParams) -> kube::Result<ObjectList<K>>,
 ) -> Result<()> {

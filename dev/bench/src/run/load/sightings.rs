@@ -1,4 +1,5 @@
-//! What watches show of many grants at once: cheaper than [`crate::arrivals`], where a waiter for each is woken by each event.
+//! What watches show of many grants: cheaper than [`crate::arrivals`], which wakes one waiter per
+//! grant for each event.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,17 +18,17 @@ use tokio::task::JoinSet;
 
 use crate::stopwatch;
 
-/// How often it is looked whether all has been seen; what was seen has its own time.
+/// How often to check whether everything was seen; each observation has its own time.
 const LOOKS_EVERY: Duration = Duration::from_millis(10);
 
-/// What was seen of one grant, and when first.
+/// The observations of one grant, with their first times.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sighting {
     /// It has a phase.
     pub phase: Option<Instant>,
     /// It is Active.
     pub active: Option<Instant>,
-    /// Its link Secret is there.
+    /// Its link Secret exists.
     pub link: Option<Instant>,
     /// Its link Secret has been deleted.
     pub link_gone: Option<Instant>,
@@ -61,7 +62,7 @@ impl Sightings {
         }
     }
 
-    /// Waits until something was seen of each of these, and tells when it was, in their order.
+    /// Waits until each of these was observed; returns the times, in their order.
     pub async fn all(
         &self,
         uids: &[String],
@@ -100,7 +101,7 @@ async fn follow_grants(
 ) {
     let mut grants = std::pin::pin!(grants);
     while let Some(event) = grants.next().await {
-        // After an error the watcher goes on by itself.
+        // After an error the watcher resumes by itself.
         let Ok(Event::Apply(grant) | Event::InitApply(grant)) = event else {
             continue;
         };

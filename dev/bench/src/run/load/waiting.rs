@@ -1,4 +1,4 @@
-//! Many requests that wait for an approval which nobody gives: of one person, then of many.
+//! Many requests that wait for an approval that nobody gives: of one person, then of many.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,21 +25,21 @@ pub(super) const LAST_TO_FIRST: f64 = 1.2;
 const PEAK: f64 = 100.0;
 const SECONDS_TO_LINK: f64 = 2.0;
 
-/// So many requests are sent at a time.
+/// How many requests are sent at the same time.
 const SENT_AT_A_TIME: usize = 16;
-/// Alice asks this often.
+/// How often alice makes a request.
 const ALICE_ASKS_EVERY: Duration = Duration::from_secs(2);
-/// What comes late has come by then.
+/// How long to wait for late events.
 pub(super) const SETTLED: Duration = Duration::from_secs(1);
-/// So long the operator is watched when nothing happens.
+/// How long the operator is watched while nothing happens.
 const AT_REST: Duration = Duration::from_secs(10);
-/// So many objects are listed by one request.
+/// The number of objects on one page of a list.
 const PAGE: u32 = 500;
-/// The numbers of those who wait begin here.
+/// The first number of the people who wait.
 pub(super) const FIRST_PERSON: usize = 10_000;
 
 impl Load {
-    /// All requests are one person's.
+    /// The requests of one person.
     pub(super) async fn let_one_persons_wait(&mut self, found: &mut Vec<Section>) -> Result<()> {
         let mut section = self.section("Waiting, of one person");
         let waited = self.let_wait(OF_ONE, 1, &mut section).await;
@@ -47,7 +47,7 @@ impl Load {
         waited
     }
 
-    /// All requests are those of many.
+    /// The requests of many people.
     pub(super) async fn let_many_peoples_wait(&mut self, found: &mut Vec<Section>) -> Result<()> {
         let (mut section, people) = (self.section("Waiting, of many people"), self.scale.people);
         let waited = self.let_wait(OF_MANY, people, &mut section).await;
@@ -71,7 +71,7 @@ impl Load {
         )
     }
 
-    /// Lets requests of so many people wait, and deletes them in the end.
+    /// Lets requests of this many people wait, and deletes them in the end.
     async fn let_wait(
         &mut self,
         namespace: &'static str,
@@ -143,7 +143,8 @@ impl Load {
         self.delete_all(namespace).await
     }
 
-    /// Asks for so many, and tells the operator's processor time for each until it has a status.
+    /// Makes this many requests; returns the operator's processor time for each until it has a
+    /// status.
     pub(super) async fn ask_and_wait(
         &mut self,
         namespace: &'static str,
@@ -177,7 +178,8 @@ impl Load {
         phases.await.map(drop)
     }
 
-    /// The same while alice asks now and then by the other flow; how long she waits for her links.
+    /// The same while alice sometimes makes requests with the other flow; returns how long she
+    /// waits for her links.
     async fn while_alice_asks(
         &mut self,
         namespace: &'static str,
@@ -187,7 +189,7 @@ impl Load {
         let asked: Vec<_> = (0..requests)
             .map(|n| (FIRST_PERSON + n % people, self.next_request_for_approval()))
             .collect();
-        // More than she can ask for meanwhile.
+        // More than she can request meanwhile.
         let first = self.next;
         self.next += PATIENCE.as_secs() as usize;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -212,7 +214,7 @@ impl Load {
         Ok(alice?.into_iter().collect())
     }
 
-    /// How the requests stand, by phase and reason.
+    /// The number of requests by phase and reason.
     async fn what_became(&self, namespace: &str) -> Result<String> {
         let grants = Api::<AccessGrant>::namespaced(self.ground.stage.admin.clone(), namespace);
         let mut became: BTreeMap<String, usize> = BTreeMap::new();
@@ -237,7 +239,7 @@ impl Load {
         Ok(became.join(", "))
     }
 
-    /// Restarts the operator with all that waits, while alice asks.
+    /// Restarts the operator with all waiting requests, while alice makes a request.
     async fn restart_under_load(&mut self, of: &str, section: &mut Section) -> Result<()> {
         self.progress
             .say("the operator restarts with all that waits");
