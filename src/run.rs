@@ -17,7 +17,7 @@ use keyloan::telemetry::{LogFormat, LogSettings, start_logging};
 use nix::sys::resource::{Resource, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A longer call could create a link that outlives the end in its record: see `plan::links::CALL_TIMEOUT`.
+/// A longer call could create a link that outlives the end in its record: see `plan::delivery::links::CALL_TIMEOUT`.
 const LONGEST_CALL: u64 = 45;
 /// The operator mostly waits.
 const MOST_THREADS: usize = 4;
@@ -267,7 +267,7 @@ mod tests {
     use clap::Parser as _;
     use keyloan::cluster::API_TIMEOUT;
     use keyloan::operator::STOPS_WITHIN;
-    use keyloan::plan::links::CALL_TIMEOUT;
+    use keyloan::plan::delivery::links::CALL_TIMEOUT;
 
     #[derive(clap::Parser)]
     struct Command {

@@ -13,9 +13,9 @@ use kube::ResourceExt;
 use super::key::Key;
 use super::partition::{Entry, Partitions, Rank, Tally};
 use crate::api::{AccessDecision, AccessGrant, AccessRecord, Decision, Identity, Phase};
-use crate::plan::in_line::Standing;
+use crate::plan::closed_request::is_turned_away;
 use crate::plan::observed::Place;
-use crate::plan::over::is_turned_away;
+use crate::plan::queue_position::QueuePosition;
 
 /// Something that objects have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -153,11 +153,11 @@ pub(super) fn of_grant(grant: &AccessGrant) -> Vec<Marked> {
     }
     let namespace = Mark::Namespace(grant.namespace().unwrap_or_default());
     let requester = grant.spec.requester.as_ref().map(|by| by.username.clone());
-    let standing = Standing::of(grant);
+    let standing = QueuePosition::of(grant);
     let stands = requester.and_then(|requester| match standing {
-        Standing::HasPlace => Some(Mark::WithPlace(requester)),
-        Standing::InLine | Standing::New => Some(Mark::InLine(requester)),
-        Standing::Gone => None,
+        QueuePosition::HasPlace => Some(Mark::WithPlace(requester)),
+        QueuePosition::InLine | QueuePosition::New => Some(Mark::InLine(requester)),
+        QueuePosition::Gone => None,
     });
     let stands = stands.map(|mark| Marked {
         partition: ledger_of(grant).to_owned(),
@@ -168,13 +168,13 @@ pub(super) fn of_grant(grant: &AccessGrant) -> Vec<Marked> {
     stands.into_iter().chain([here]).collect()
 }
 
-fn tally(grant: &AccessGrant, standing: Standing) -> Tally {
+fn tally(grant: &AccessGrant, standing: QueuePosition) -> Tally {
     let status = grant.status.as_ref();
     let pending = status.filter(|status| status.phase == Some(Phase::Pending));
     let terms = pending.and_then(|status| status.terms.as_ref());
     Tally {
         waits_by: terms.map(|terms| flow_mark(&terms.flow.uid)),
-        is_new: standing == Standing::New,
+        is_new: standing == QueuePosition::New,
         place: None,
     }
 }

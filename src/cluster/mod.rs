@@ -46,7 +46,7 @@ use crate::api::{
     AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration, SECRET_LABEL,
 };
 use crate::plan::boundary::PolicyKey;
-use crate::plan::ended::history_until;
+use crate::plan::ended_loan::history_until;
 use crate::runtime::{Clock, Tasks};
 use crate::telemetry::Metrics;
 

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::LinkLifetime;
 use crate::onepassword::{CallError, Problem, ShareLifetime, Stage};
-use crate::plan::retry::Failure;
+use crate::plan::delivery::failure::Failure;
 
 /// How long to wait if 1Password limits requests without saying for how long.
 const UNSAID_WAIT: SignedDuration = SignedDuration::from_mins(1);

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 
 use crate::api::{AccessDecision, AccessRecord};
 use crate::cluster::{Cluster, Key, Mark, decided_by};
-use crate::plan::ended::RETENTION;
+use crate::plan::ended_loan::RETENTION;
 use crate::runtime::{Clock, Outcome, WorkQueue};
 
 /// How long a decision is kept at least: the watch may report it before its request.

@@ -7,7 +7,7 @@ use crate::api::{
     AccessDecision, AccessDecisionSpec, AccessGrant, AccessGrantStatus, Decision, Identity, Phase,
     Requirement, Span,
 };
-use crate::plan::over::final_since;
+use crate::plan::closed_request::final_since;
 
 use super::action::{Action, Refusal};
 use super::approvers::{approval, waits_for_approval};

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
 use crate::api::{ACTIVE, AccessGrant, Renewal, Time};
-use crate::plan::links::RENEWAL_MARGIN;
+use crate::plan::delivery::links::RENEWAL_MARGIN;
 use crate::plan::reasons::GrantReason;
 
 use super::action::{Action, Refusal};

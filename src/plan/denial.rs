@@ -11,13 +11,13 @@ use crate::api::{
 };
 
 use super::approval;
+use super::closed_request::{clean_up, final_since, ignore_later_decisions};
+use super::delivery::orphaned_secret::OrphanedSecret;
 use super::effect::{Effect, Plan};
-use super::ended;
-use super::held_up::{Covered, denied};
-use super::leftover::Leftover;
+use super::ended_loan;
 use super::observed::Observed;
-use super::over::{clean_up, final_since, heed_nothing_more};
 use super::record;
+use super::request_outcome::{Covered, denied};
 use super::terms::Agreement;
 
 /// The number of one requester's denials that are recorded within 24 hours. Further ones are only
@@ -33,9 +33,9 @@ const SHOWN: usize = 5;
 /// are deleted on time.
 pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     let Some(grant) = seen.grant_of(record) else {
-        return ended::plan(seen, record, now);
+        return ended_loan::plan(seen, record, now);
     };
-    if Leftover::of(seen, &record.spec.grant.uid, now) == Leftover::Delete {
+    if OrphanedSecret::of(seen, &record.spec.grant.uid, now) == OrphanedSecret::Delete {
         return Plan {
             effect: Some(Effect::DeleteLink),
             ..Plan::default()
@@ -56,7 +56,7 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
         }
         (None, None) => Plan::default(),
     };
-    show_earlier(heed_nothing_more(plan, seen, grant, now), seen)
+    show_earlier(ignore_later_decisions(plan, seen, grant, now), seen)
 }
 
 /// Decides about a request that is gone and has no record. If it was denied, the denial is still

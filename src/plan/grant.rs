@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::effect::Plan;
 use super::observed::Observed;
 use super::record::About;
-use super::{denial, ended, loan, request};
+use super::{denial, ended_loan, loan, request};
 
 /// Decides about a loan. Without a record it is a request; with one, the record says how far the
 /// loan has got.
@@ -13,10 +13,10 @@ pub fn plan(seen: &Observed, now: Timestamp) -> Plan {
     match (&seen.grant, seen.record.as_deref().map(About::of)) {
         (_, Some(About::Denial(record))) => denial::plan(seen, record, now),
         (_, Some(About::Loan(record))) if record.spec.end.is_some() => {
-            ended::plan(seen, record, now)
+            ended_loan::plan(seen, record, now)
         }
         (_, Some(About::Loan(record))) => loan::plan(seen, record, now),
-        (Some(grant), None) if seen.history => ended::of_history(grant, now),
+        (Some(grant), None) if seen.history => ended_loan::of_history(grant, now),
         (None, None) if seen.history => Plan::default(),
         (Some(grant), None) => request::plan(seen, grant, now),
         (None, None) => denial::of_one_that_is_gone(seen, now),

@@ -7,15 +7,15 @@ use crate::api::{
 };
 
 use super::approval;
+use super::delivery::failure::Failure;
+use super::delivery::first_link::{finish, first_link_until, gives_up_at};
+use super::delivery::links::{Links, end_of};
+use super::delivery::next_link::{Next, is_here, next_link, no_place};
 use super::effect::{Effect, Plan};
-use super::first_link::{finish, first_link_until, gives_up_at};
 use super::inventory::Lookup;
-use super::links::{Links, end_of};
-use super::next_link::{Next, is_here, next_link, no_place};
 use super::observed::{LinkSeen, Observed};
 use super::people::{first_blocked, is_blocked};
 use super::reasons::GrantReason;
-use super::retry::Failure;
 use super::status::{self, LoanState};
 use super::terms::Agreement;
 use super::vetting::{Vetted, vet_word};
@@ -47,7 +47,7 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
         _ => None,
     };
     let counted = &record.spec.decisions;
-    let ignored = approval::unheeded(seen, grant, &agreement, counted, now);
+    let ignored = approval::ignored(seen, grant, &agreement, counted, now);
     let state = state(seen, record, &next, word, ignored, now);
     let status = status::of_loan(grant, record, state, now);
     // If another installation serves the namespace now, it reports the state of the loan; otherwise

@@ -11,12 +11,12 @@ use crate::api::{
 };
 
 use super::boundary::BoundarySeen;
+use super::delivery::failure::{Attempt, Undeleted};
+use super::delivery::links::Links;
 use super::inventory::Inventory;
-use super::links::Links;
 use super::people::blocked_by;
 use super::quota::Budget;
 use super::record::is_of_a_loan;
-use super::retry::{Attempt, Undeleted};
 
 /// The observed state of one loan.
 #[derive(Clone, Debug, Default)]

@@ -5,19 +5,21 @@ use jiff::Timestamp;
 use crate::api::{AccessGrant, ConsideredFlow, Phase, Time};
 
 use super::approval::{self, Standing, Weighed};
+use super::closed_request::{
+    clean_up, final_since, has_been_lent, ignore_later_decisions, last_known_residual,
+};
+use super::deadline::{approval_deadline, request_deadline, start_deadline};
+use super::delivery::failure::{self, Failure};
+use super::delivery::links::answered_by;
+use super::delivery::orphaned_secret::OrphanedSecret;
 use super::denial::{show_earlier, to_be_recorded};
 use super::effect::{Effect, IssueLink, Plan};
-use super::held_up::{Covered, UNAPPROVED, denied, held, lapse, show, waiting};
-use super::in_line::{Room, room};
 use super::inventory::Lookup;
-use super::leftover::Leftover;
-use super::links::answered_by;
 use super::observed::{LinkSeen, Observed};
-use super::over::{clean_up, final_since, has_been_lent, heed_nothing_more, last_known_residual};
-use super::patience::{approval_until, patience, starts_until};
+use super::queue_position::{Room, room};
 use super::reasons::GrantReason;
-use super::resolve::{Hold, Kind, look_up_and_agree};
-use super::retry::{self, Failure};
+use super::request_outcome::{Covered, UNAPPROVED, denied, held, lapse, show, waiting};
+use super::resolve::{Kind, RequestBlock, look_up_and_agree};
 use super::status::{Approved, RequestState};
 use super::terms::{Agreement, longest_within};
 use super::timeframe::{Opening, opening};
@@ -26,7 +28,7 @@ use super::vetting::{Vouched, vouched_for};
 /// Decides about a request.
 pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     show_earlier(
-        heed_nothing_more(decide(seen, grant, now), seen, grant, now),
+        ignore_later_decisions(decide(seen, grant, now), seen, grant, now),
         seen,
     )
 }
@@ -39,18 +41,18 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     let uid = grant.metadata.uid.as_deref().unwrap_or_default();
     // Keyloan's Secret exists without a record: the record was deleted, so nothing counts or ends
     // this link.
-    let left = match Leftover::of(seen, uid, now) {
-        Leftover::Delete => {
+    let left = match OrphanedSecret::of(seen, uid, now) {
+        OrphanedSecret::Delete => {
             return Plan {
                 effect: Some(Effect::DeleteLink),
                 ..Plan::default()
             };
         }
-        Leftover::Stays {
+        OrphanedSecret::Stays {
             message, retry_at, ..
         } => return record_missing_and_link_left(grant, message, retry_at, now),
-        Leftover::MayStay(message) => format!("; {message}"),
-        Leftover::Nothing => String::new(),
+        OrphanedSecret::MayStay(message) => format!("; {message}"),
+        OrphanedSecret::Nothing => String::new(),
     };
     if let Some(over_since) = grant.status.as_ref().and_then(final_since) {
         let plan = clean_up(grant, over_since, now);
@@ -80,8 +82,8 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
         }
         Room::None(hold) => return held(grant, hold, Vec::new(), None, now),
     }
-    let patience = patience(grant, now);
-    let or_lapsed = |hold: Hold| match now >= patience {
+    let patience = request_deadline(grant, now);
+    let or_lapsed = |hold: RequestBlock| match now >= patience {
         true => lapsed(grant, patience, now),
         false => hold,
     };
@@ -103,8 +105,8 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
         }
     }
     if seen.link == LinkSeen::OutOfReach {
-        let (reason, message) = retry::out_of_reach(&seen.links_namespace);
-        let hold = or_lapsed(Hold::new(Kind::Fails, reason, message));
+        let (reason, message) = failure::out_of_reach(&seen.links_namespace);
+        let hold = or_lapsed(RequestBlock::new(Kind::Fails, reason, message));
         return held(grant, hold, Vec::new(), Some(patience), now);
     }
     let mut considered = Vec::new();
@@ -148,7 +150,7 @@ fn record_missing(grant: &AccessGrant, left: &str, now: Timestamp) -> Plan {
          again{}{left}",
         may_open(residual)
     );
-    let gone = Hold::new(Kind::Final, GrantReason::RecordMissing, message);
+    let gone = RequestBlock::new(Kind::Final, GrantReason::RecordMissing, message);
     let mut plan = held(grant, gone, Vec::new(), None, now);
     if let Some(status) = &mut plan.status {
         status.residual_until = residual.map(Time);
@@ -169,7 +171,7 @@ fn record_missing_and_link_left(
         "the record of this loan is missing, and {left}{}",
         may_open(residual)
     );
-    let stays = Hold::new(Kind::Fails, GrantReason::LinkSecretStays, message);
+    let stays = RequestBlock::new(Kind::Fails, GrantReason::LinkSecretStays, message);
     let mut plan = held(grant, stays, Vec::new(), retry_at, now);
     if let Some(status) = &mut plan.status {
         status.record = grant.metadata.uid.clone();
@@ -187,7 +189,7 @@ fn may_open(residual: Option<Timestamp>) -> String {
     })
 }
 
-fn lapsed(grant: &AccessGrant, limit: Timestamp, now: Timestamp) -> Hold {
+fn lapsed(grant: &AccessGrant, limit: Timestamp, now: Timestamp) -> RequestBlock {
     let message = match &grant.spec.not_after {
         Some(at) if at.0 <= now => {
             format!(
@@ -197,7 +199,7 @@ fn lapsed(grant: &AccessGrant, limit: Timestamp, now: Timestamp) -> Hold {
         }
         _ => format!("the request could not be granted by {limit:.0}; request again"),
     };
-    Hold::new(Kind::Lapsed, GrantReason::Lapsed, message)
+    RequestBlock::new(Kind::Lapsed, GrantReason::Lapsed, message)
 }
 
 /// A flow covers the request: its approvers decide now.
@@ -212,17 +214,17 @@ fn agreed(
         let no = approval::revocation(&seen.decisions, &agreement, None);
         let decisions = Vec::from_iter(no.clone());
         let covered = Covered {
-            ignored: approval::unheeded(seen, grant, &agreement, &decisions, now),
+            ignored: approval::ignored(seen, grant, &agreement, &decisions, now),
             agreement,
             considered,
             decisions,
         };
         return match no {
             Some(decision) => denied(grant, decision, Some(covered), now),
-            None => grantable(seen, grant, covered, starts_until(grant, None, now), now),
+            None => grantable(seen, grant, covered, start_deadline(grant, None, now), now),
         };
     };
-    let until = approval_until(grant, approval, now);
+    let until = approval_deadline(grant, approval, now);
     let Weighed {
         standing,
         counted,
@@ -237,7 +239,7 @@ fn agreed(
     match standing {
         Standing::Denied(decision) => denied(grant, decision, Some(covered), now),
         Standing::Approved { at } => {
-            let lapses = starts_until(grant, Some(at), now);
+            let lapses = start_deadline(grant, Some(at), now);
             grantable(seen, grant, covered, lapses, now)
         }
         Standing::Unverified if seen.boundary.broken.is_none() => Plan {
@@ -252,7 +254,7 @@ fn agreed(
         }
         Standing::Unverified => {
             let why = seen.boundary.broken.clone().unwrap_or_default();
-            let hold = Hold::boundary(&why);
+            let hold = RequestBlock::boundary(&why);
             waiting(
                 grant,
                 covered,
@@ -305,11 +307,11 @@ fn grantable(
     let duration = approval::duration(&agreement.terms, &decisions);
     let lifetime = longest_within(duration, agreement.terms.link_lifetime);
     if let Some(why) = &seen.boundary.broken {
-        let hold = Hold::boundary(why);
+        let hold = RequestBlock::boundary(why);
         state.phase = Phase::Pending;
         state.not_active = (hold.reason, hold.message);
     } else if seen.link == LinkSeen::Foreign {
-        state.not_active = retry::taken();
+        state.not_active = failure::taken();
         state.stalled = true;
     } else if let Some(attempt) = seen.attempt.as_ref().filter(|a| a.retry_at() > now) {
         let (reason, message) = attempt.explain();

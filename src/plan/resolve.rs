@@ -10,6 +10,7 @@ use crate::api::{
     Resolved, TitleOrId,
 };
 
+use super::delivery::failure::Attempt;
 use super::effect::Effect;
 use super::flow::{choose, misspelt_for, open_to};
 use super::inventory::{Inventory, ItemSeen, Lookup, VaultSeen};
@@ -18,7 +19,6 @@ use super::observed::{IntegrationSeen, Observed};
 use super::people::{blocked_by, first_blocked, is_blocked};
 use super::quota::Budget;
 use super::reasons::GrantReason;
-use super::retry::Attempt;
 use super::selection::is_known;
 use super::terms::{Agreement, Subject};
 use super::titles::{near, quoted};
@@ -34,7 +34,7 @@ pub(super) fn look_up_and_agree(
     grant: &AccessGrant,
     now: Timestamp,
     considered: &mut Vec<ConsideredFlow>,
-) -> Result<Agreement, Hold> {
+) -> Result<Agreement, RequestBlock> {
     let found = look_up(seen, grant, now).inspect_err(|hold| {
         if let (GrantReason::NoFlow, Some(requester)) = (hold.reason, &grant.spec.requester) {
             *considered = misspelt_for(seen, grant, requester);
@@ -52,7 +52,7 @@ pub(super) fn look_up_and_agree(
             GrantReason::LimitReached => Kind::Waits,
             _ => Kind::Fails,
         };
-        Hold::new(kind, objection.reason, objection.message)
+        RequestBlock::new(kind, objection.reason, objection.message)
     })
 }
 
@@ -82,9 +82,9 @@ pub(super) fn look_up<'a>(
     seen: &'a Observed,
     grant: &'a AccessGrant,
     now: Timestamp,
-) -> Result<Found<'a>, Hold> {
+) -> Result<Found<'a>, RequestBlock> {
     let requester = grant.spec.requester.as_ref().ok_or_else(|| {
-        Hold::fails(
+        RequestBlock::fails(
             GrantReason::RequesterUnknown,
             "the request does not identify its requester; install Keyloan's admission policies, \
              then delete the request and create it again",
@@ -94,13 +94,13 @@ pub(super) fn look_up<'a>(
         let name = &grant.spec.integration.name.0;
         let message =
             format!("OnePasswordIntegration {name:?} was not found; check its name and namespace");
-        Hold::fails(GrantReason::IntegrationNotFound, message).unless_just_made(grant, now)
+        RequestBlock::fails(GrantReason::IntegrationNotFound, message).unless_just_made(grant, now)
     })?;
     let flows = open_to(seen, grant, requester);
     if flows.is_empty() && is_not_known(seen) {
         let message = "flows of this integration select namespaces by label, and the labels of \
                        your namespace are not known yet";
-        return Err(Hold::waits(GrantReason::NoFlow, message));
+        return Err(RequestBlock::waits(GrantReason::NoFlow, message));
     }
     if flows.is_empty() {
         let only = grant
@@ -118,11 +118,11 @@ pub(super) fn look_up<'a>(
             "no flow{only} of this integration lets you request items from this namespace; ask the \
              integration's owners for one{misspelt}"
         );
-        return Err(Hold::fails(GrantReason::NoFlow, message).unless_just_made(grant, now));
+        return Err(RequestBlock::fails(GrantReason::NoFlow, message).unless_just_made(grant, now));
     }
     check_integration(integration, grant, requester, now)?;
     let inventory = integration.inventory.as_ref().ok_or_else(|| {
-        Hold::waits(
+        RequestBlock::waits(
             GrantReason::IntegrationNotReady,
             "the integration's vaults have not been listed yet",
         )
@@ -156,11 +156,11 @@ fn check_integration(
     grant: &AccessGrant,
     requester: &Identity,
     now: Timestamp,
-) -> Result<(), Hold> {
+) -> Result<(), RequestBlock> {
     let spec = &seen.object.spec;
     let blocked = blocked_by(&seen.object);
     if is_blocked(requester, blocked) {
-        return Err(Hold::fails(
+        return Err(RequestBlock::fails(
             GrantReason::Blocked,
             "the integration's owners have blocked you",
         ));
@@ -170,19 +170,19 @@ fn check_integration(
         let message = format!(
             "the integration's owners have blocked {address}; request again without this recipient"
         );
-        return Err(Hold::fails(GrantReason::Blocked, message));
+        return Err(RequestBlock::fails(GrantReason::Blocked, message));
     }
     if spec.suspend {
-        return Err(Hold::waits(
+        return Err(RequestBlock::waits(
             GrantReason::IntegrationSuspended,
             "the integration is suspended; no new loan starts",
         ));
     }
     if let Some(until) = seen.throttled_until.filter(|until| *until > now) {
         let message = format!("1Password's request limit is reached; next try at {until:.0}");
-        return Err(Hold {
+        return Err(RequestBlock {
             wake: Some(until),
-            ..Hold::waits(GrantReason::OnePasswordThrottled, message)
+            ..RequestBlock::waits(GrantReason::OnePasswordThrottled, message)
         });
     }
     let conditions = seen
@@ -194,11 +194,17 @@ fn check_integration(
         Some(ready) if ready.status == "True" => Ok(()),
         Some(ready) => {
             let message = format!("the integration is not ready: {}", ready.reason);
-            Err(Hold::waits(GrantReason::IntegrationNotReady, message))
+            Err(RequestBlock::waits(
+                GrantReason::IntegrationNotReady,
+                message,
+            ))
         }
         None => {
             let message = "the operator has not checked the integration yet";
-            Err(Hold::waits(GrantReason::IntegrationNotReady, message))
+            Err(RequestBlock::waits(
+                GrantReason::IntegrationNotReady,
+                message,
+            ))
         }
     }
 }
@@ -211,7 +217,7 @@ fn look_up_vault<'a>(
     inventory: &'a Inventory,
     allowed: &[TitleOrId],
     flows: &[Arc<AccessFlow>],
-) -> Result<&'a VaultSeen, Hold> {
+) -> Result<&'a VaultSeen, RequestBlock> {
     let is_lent = |vault: &VaultSeen| {
         let vault = resolved(vault);
         flows
@@ -229,14 +235,14 @@ fn look_up_vault<'a>(
                 "none of the flows available to you cover vault {name:?}{}",
                 other_vaults(&grant.spec.item, &titles)
             );
-            Err(Hold::fails(GrantReason::VaultNotAllowed, message))
+            Err(RequestBlock::fails(GrantReason::VaultNotAllowed, message))
         }
         Lookup::Several(ids) => {
             let message = format!(
                 "several vaults are titled {name:?}; request by id: {}",
                 listed(&ids)
             );
-            Err(Hold::fails(GrantReason::VaultAmbiguous, message))
+            Err(RequestBlock::fails(GrantReason::VaultAmbiguous, message))
         }
     }
 }
@@ -278,7 +284,7 @@ fn look_up_item<'a>(
     vault: &'a VaultSeen,
     is_lent: impl Fn(&ItemSeen) -> bool,
     now: Timestamp,
-) -> Result<&'a ItemSeen, Hold> {
+) -> Result<&'a ItemSeen, RequestBlock> {
     let item_name = &grant.spec.item.item.0;
     let found = match vault.item(item_name) {
         Lookup::One(item) if item.active => return Ok(item),
@@ -290,7 +296,7 @@ fn look_up_item<'a>(
         Lookup::One(item) if item.active => return Ok(item),
         Lookup::One(_) => {
             let message = format!("item {item_name:?} is archived in 1Password; restore it there");
-            Hold::fails(GrantReason::ItemArchived, message)
+            RequestBlock::fails(GrantReason::ItemArchived, message)
         }
         Lookup::None => {
             let lent = vault
@@ -303,7 +309,7 @@ fn look_up_item<'a>(
                 vault.title,
                 close(near(item_name, lent.map(|item| item.title.as_str())))
             );
-            Hold::fails(GrantReason::ItemNotFound, message)
+            RequestBlock::fails(GrantReason::ItemNotFound, message)
         }
         Lookup::Several(ids) => {
             let message = format!(
@@ -311,7 +317,7 @@ fn look_up_item<'a>(
                 vault.title,
                 listed(&ids)
             );
-            Hold::fails(GrantReason::ItemAmbiguous, message)
+            RequestBlock::fails(GrantReason::ItemAmbiguous, message)
         }
     };
     // The inventory of the vault may be old. List it once before refusing, but not again for the
@@ -329,18 +335,18 @@ fn look_up_item<'a>(
             "the item is not known; the vault was just listed for another request and will be \
              listed again at {from:.0}"
         );
-        return Err(Hold {
+        return Err(RequestBlock {
             wake: Some(from),
-            ..Hold::waits(GrantReason::LookingForItem, message)
+            ..RequestBlock::waits(GrantReason::LookingForItem, message)
         });
     }
     let effect = Effect::ListVault {
         vault: vault.id.clone(),
         looking_for: item_name.clone(),
     };
-    Err(Hold {
+    Err(RequestBlock {
         effect: Some(Box::new(effect)),
-        ..Hold::waits(
+        ..RequestBlock::waits(
             GrantReason::LookingForItem,
             "looking for the item in 1Password",
         )
@@ -358,7 +364,7 @@ fn listed(ids: &[String]) -> String {
 
 /// The reason why a request cannot be granted now.
 #[derive(Debug)]
-pub(super) struct Hold {
+pub(super) struct RequestBlock {
     pub(super) kind: Kind,
     pub(super) reason: GrantReason,
     pub(super) message: String,
@@ -378,7 +384,7 @@ pub(super) enum Kind {
     Lapsed,
 }
 
-impl Hold {
+impl RequestBlock {
     pub(super) fn new(kind: Kind, reason: GrantReason, message: impl Into<String>) -> Self {
         Self {
             kind,

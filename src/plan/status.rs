@@ -9,9 +9,9 @@ use crate::api::{
 };
 
 use super::conditions::{self, Conditions};
+use super::delivery::links::Links;
+use super::delivery::orphaned_secret::OrphanedSecret;
 use super::effect::Note;
-use super::leftover::Leftover;
-use super::links::Links;
 use super::reasons::GrantReason;
 use super::terms::Agreement;
 
@@ -182,7 +182,7 @@ pub fn of_ended(
     grant: &AccessGrant,
     record: &AccessRecord,
     unconfirmed: Option<&Why>,
-    left: &Leftover,
+    left: &OrphanedSecret,
     ignored: Vec<IgnoredDecision>,
     now: Timestamp,
 ) -> AccessGrantStatus {
@@ -222,7 +222,7 @@ pub fn of_ended(
     let failed = end.reason == EndReason::NotIssued;
     if failed {
         conditions.say(STALLED, true, reason, what);
-    } else if let Leftover::Stays {
+    } else if let OrphanedSecret::Stays {
         message,
         stalled: true,
         ..

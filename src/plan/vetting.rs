@@ -11,14 +11,14 @@ use crate::api::{
 };
 
 use super::approval::{self, Standing};
+use super::deadline::approval_deadline;
+use super::delivery::links::Links;
 use super::digest::digest;
 use super::inventory::Lookup;
 use super::items::item_matches;
-use super::links::Links;
 use super::observed::Observed;
-use super::patience::approval_until;
 use super::reasons::GrantReason;
-use super::resolve::{Hold, Kind, look_up};
+use super::resolve::{Kind, RequestBlock, look_up};
 use super::terms::{Agreement, Objection, agree, within_domains};
 use super::titles::has_form_of_id;
 
@@ -26,7 +26,7 @@ use super::titles::has_form_of_id;
 pub(super) enum Vouched {
     Yes,
     AfterACheck,
-    No(Hold),
+    No(RequestBlock),
 }
 
 pub(super) fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
@@ -35,7 +35,7 @@ pub(super) fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
         return Vouched::Yes;
     }
     if let Some(why) = &seen.boundary.broken {
-        return Vouched::No(Hold::boundary(why));
+        return Vouched::No(RequestBlock::boundary(why));
     }
     let made = grant.metadata.creation_timestamp.as_ref().map(|t| t.0);
     let changed = seen.boundary.changed_at;
@@ -45,7 +45,7 @@ pub(super) fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
     {
         let message = "the request was made before the last change of the admission policies, \
                        which verify its requester; delete it and request again";
-        return Vouched::No(Hold::new(
+        return Vouched::No(RequestBlock::new(
             Kind::Final,
             GrantReason::IdentityUnverified,
             message,
@@ -145,7 +145,7 @@ pub(super) fn vet(
     let Some(approval) = &agreement.terms.approval else {
         return Vetted::Agreed(Vec::new());
     };
-    let until = approval_until(grant, approval, now);
+    let until = approval_deadline(grant, approval, now);
     let weighed = approval::weigh(seen, grant, &agreement, approval, until);
     let (terms, counted) = (&agreement.terms, weighed.counted);
     match weighed.standing {
@@ -184,7 +184,7 @@ pub(super) fn vet_word(
         return Vetted::held(differs(&told.message));
     }
     let vetted = match (vet(seen, record, grant, now), &seen.boundary.broken) {
-        (Vetted::AfterACheck, Some(why)) => Vetted::held(Hold::boundary(why)),
+        (Vetted::AfterACheck, Some(why)) => Vetted::held(RequestBlock::boundary(why)),
         (vetted, _) => vetted,
     };
     match vetted {
@@ -237,7 +237,7 @@ fn said_by_decisions(
     let mut seen = seen.clone();
     let approvals = &mut seen.decisions;
     approvals.retain(|decision| decision.spec.decision == Decision::Approve);
-    let until = approval_until(grant, approval, now);
+    let until = approval_deadline(grant, approval, now);
     let weighed = approval::weigh(&seen, grant, &agreement, approval, until);
     let longest = approval::duration(&agreement.terms, &weighed.counted);
     (Links::of(&record.spec).duration() <= longest).then_some(weighed.standing)
@@ -254,7 +254,7 @@ fn confirmed(
     record: &AccessRecord,
     grant: &AccessGrant,
     now: Timestamp,
-) -> Result<Agreement, Hold> {
+) -> Result<Agreement, RequestBlock> {
     let found = look_up(seen, grant, now)?;
     let terms = &record.spec.terms;
     let mut flows = found.flows.iter();
@@ -280,8 +280,8 @@ fn confirmed(
     ))
 }
 
-fn differs(message: impl Into<String>) -> Hold {
-    Hold::new(Kind::Fails, GrantReason::TermsNotConfirmed, message)
+fn differs(message: impl Into<String>) -> RequestBlock {
+    RequestBlock::new(Kind::Fails, GrantReason::TermsNotConfirmed, message)
 }
 
 impl Vetted {
@@ -295,7 +295,7 @@ impl Vetted {
         }
     }
 
-    fn held(hold: Hold) -> Self {
+    fn held(hold: RequestBlock) -> Self {
         Self::Not {
             reason: hold.reason,
             message: hold.message,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::api::{AccessFlow, AccessGrant, AccessGrantStatus, AccessRecord, Phase};
 use crate::cluster::{ApiError, Mark, flow_mark, ledger_of, rank_of};
-use crate::plan::in_line::Standing;
 use crate::plan::observed::{Ahead, Usage};
+use crate::plan::queue_position::QueuePosition;
 
 use super::key::LoanKey;
 use super::loans::Loans;
@@ -97,7 +97,10 @@ impl Loans {
         grant: &AccessGrant,
         requester: &str,
     ) -> (HashMap<u64, u32>, Ahead) {
-        let (mine, has_place) = (rank_of(grant), Standing::of(grant) == Standing::HasPlace);
+        let (mine, has_place) = (
+            rank_of(grant),
+            QueuePosition::of(grant) == QueuePosition::HasPlace,
+        );
         let with_place = Mark::WithPlace(requester.to_owned());
         let grants = &self.cluster.grants;
         // The order in which requests get their places. A request that has one keeps it, even while

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::cluster::{ApiErrorKind, Deleted};
 use crate::onepassword::SharePolicy;
-use crate::plan::retry::{Attempt, Failure, Undeleted};
+use crate::plan::delivery::failure::{Attempt, Failure, Undeleted};
 
 /// The memories of all loans, by the grants' uids.
 #[derive(Default)]

@@ -8,10 +8,10 @@ use kube::api::ObjectMeta;
 use crate::api::{AccessGrant, AccessGrantStatus, AccessRecord, AccessRecordSpec, Phase};
 use crate::cluster::{ApiError, ApiErrorKind, Notice};
 use crate::controllers::registry::Search;
+use crate::plan::closed_request::{is_turned_away, turned_away_until};
 use crate::plan::effect::{Effect, Note, Plan};
 use crate::plan::grant::plan;
 use crate::plan::observed::Observed;
-use crate::plan::over::{is_turned_away, turned_away_until};
 use crate::plan::status::of_failed_pass;
 use crate::runtime::Outcome;
 

@@ -13,9 +13,9 @@ use crate::api::{
 };
 use crate::cluster::link_objects::grant_uid;
 use crate::cluster::{Key, Mark, SecretMetadata, ledger_of};
-use crate::plan::links::Links;
+use crate::plan::closed_request::is_turned_away;
+use crate::plan::delivery::links::Links;
 use crate::plan::loan::over_at;
-use crate::plan::over::is_turned_away;
 use crate::plan::record::is_of_a_loan;
 use crate::runtime::{Class, Urgency, WorkQueue};
 

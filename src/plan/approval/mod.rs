@@ -1,15 +1,15 @@
 //! Approval: the required approvals, the decisions that count, and the approvals that are missing.
 
 mod agreed;
+mod ignored;
 mod people;
 mod places;
 mod tally;
-mod unheeded;
 mod waiting;
 mod weigh;
 
 pub use agreed::{agreed, shortfall};
-pub use unheeded::{AtLast, unheeded, unheeded_at_last};
+pub use ignored::{AtLast, ignored, ignored_at_last};
 pub(super) use weigh::SHOWN;
 pub use weigh::{Standing, Weighed, revocation, weigh, withdrawal};
 

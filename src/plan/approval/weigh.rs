@@ -58,13 +58,13 @@ pub enum Standing {
 }
 
 /// One decision, with its maker as far as that is known.
-pub(super) struct Voice<'a> {
+pub(super) struct Vote<'a> {
     object: &'a AccessDecision,
     by: &'a Identity,
     at: Timestamp,
 }
 
-impl<'a> Voice<'a> {
+impl<'a> Vote<'a> {
     fn of(object: &'a AccessDecision) -> Option<Self> {
         let spec = &object.spec;
         // Admission has verified the verb for every holder, including `system:admin`.
@@ -204,7 +204,7 @@ pub fn revocation(
     let mut voices: Vec<_> = decisions
         .iter()
         .filter(|object| object.spec.grant_uid == agreement.grant.uid)
-        .filter_map(|object| Voice::of(object))
+        .filter_map(|object| Vote::of(object))
         .filter(|voice| match voice.object.spec.decision {
             Decision::Revoke => true,
             // A decision made while the first link was being issued counts as made before it.
@@ -214,7 +214,7 @@ pub fn revocation(
         .filter(|voice| says_no(voice, agreement).is_ok())
         .collect();
     voices.sort_by_key(|voice| voice.at);
-    voices.first().map(Voice::counted)
+    voices.first().map(Vote::counted)
 }
 
 /// The Revoke by the requester or a holder of the verb. It needs no terms, so it can withdraw even
@@ -224,9 +224,9 @@ pub fn withdrawal(seen: &Observed, grant: &AccessGrant) -> Option<CountedDecisio
     let voices = in_order(seen)
         .into_iter()
         .filter(|object| Some(&object.spec.grant_uid) == grant.metadata.uid.as_ref())
-        .filter_map(Voice::of)
+        .filter_map(Vote::of)
         .filter(|voice| voice.object.spec.decision == Decision::Revoke);
-    let entitled = |voice: &Voice<'_>| {
+    let entitled = |voice: &Vote<'_>| {
         voice.object.spec.may_revoke == Some(true)
             || requester.is_some_and(|requester| same_person(requester, voice.by))
     };
@@ -265,11 +265,11 @@ pub(super) fn heard<'a>(
     object: &'a AccessDecision,
     grant: &AccessGrant,
     until: Timestamp,
-) -> Result<Voice<'a>, &'static str> {
+) -> Result<Vote<'a>, &'static str> {
     if Some(&object.spec.grant_uid) != grant.metadata.uid.as_ref() {
         return Err("the decision is about another request of this name: its grantUid differs");
     }
-    let voice = Voice::of(object)
+    let voice = Vote::of(object)
         .ok_or("the decision does not identify a person; ServiceAccounts cannot decide")?;
     // A Deny counts until the loan starts.
     if object.spec.decision == Decision::Approve && voice.at >= until {
@@ -279,7 +279,7 @@ pub(super) fn heard<'a>(
 }
 
 /// Whether the maker of a Deny or a Revoke is entitled to it.
-pub(super) fn says_no(voice: &Voice<'_>, agreement: &Agreement) -> Result<(), &'static str> {
+pub(super) fn says_no(voice: &Vote<'_>, agreement: &Agreement) -> Result<(), &'static str> {
     let spec = &voice.object.spec;
     let entitled = match spec.decision {
         Decision::Deny => decides(voice.by, &agreement.terms),
@@ -308,7 +308,7 @@ fn parties<'a>(agreement: &'a Agreement, blocked: &'a [Person]) -> Parties<'a> {
 
 /// The groups for which an approval could count, or the reason why it counts for none.
 pub(super) fn may_approve(
-    voice: &Voice<'_>,
+    voice: &Vote<'_>,
     agreement: &Agreement,
     approval: &AgreedApproval,
     blocked: &[Person],

@@ -1,8 +1,8 @@
 //! How requests live that need approval: what they wait for, how long, and what ends or hinders them.
 
 use keyloan::api::*;
+use keyloan::plan::delivery::failure::Failure;
 use keyloan::plan::effect::Effect;
-use keyloan::plan::retry::Failure;
 
 use super::bounds;
 use super::deciders::*;

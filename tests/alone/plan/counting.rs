@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use keyloan::api::*;
 use keyloan::plan::boundary::BoundarySeen;
+use keyloan::plan::delivery::failure::Failure;
 use keyloan::plan::effect::Effect;
-use keyloan::plan::retry::Failure;
 use rstest::rstest;
 
 use super::deciders::*;

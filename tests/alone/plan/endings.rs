@@ -2,9 +2,9 @@
 
 use jiff::SignedDuration;
 use keyloan::api::*;
+use keyloan::plan::delivery::failure::Failure;
 use keyloan::plan::effect::Effect;
 use keyloan::plan::observed::LinkSeen;
-use keyloan::plan::retry::Failure;
 use rstest::rstest;
 
 use super::executor::{Reached, fail_to_delete, fail_to_issue, issue_link};
@@ -410,7 +410,7 @@ fn no_link_opens_longer_than_is_said_not_by_a_fraction_of_a_second(#[case] reach
         let link = &known.spec.links[0];
         assert_eq!(link.expires_at.as_ref(), Some(&until));
         assert!(until.0 < truth + SignedDuration::from_secs(1), "{until:?}");
-        let loan = keyloan::plan::links::Links::of(&known.spec);
+        let loan = keyloan::plan::delivery::links::Links::of(&known.spec);
         assert_eq!(
             loan.granted_at().map(|t| t + SignedDuration::from_hours(1)),
             Some(until.0)

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keyloan::api::{AccessRecord, AccessRecordSpec, LinkOutcome, LinkRecord, Time};
+use keyloan::plan::delivery::failure::Undeleted;
+use keyloan::plan::delivery::failure::{Attempt, Failure};
+use keyloan::plan::delivery::links::{latest_end, whole_second};
 use keyloan::plan::effect::{Effect, IssueLink, Plan};
 use keyloan::plan::grant::plan;
-use keyloan::plan::links::{latest_end, whole_second};
 use keyloan::plan::observed::{LinkSeen, Observed};
 use keyloan::plan::record;
-use keyloan::plan::retry::Undeleted;
-use keyloan::plan::retry::{Attempt, Failure};
 use keyloan::plan::terms::length;
 use kube::api::ObjectMeta;
 

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use keyloan::api::*;
-use keyloan::plan::ended::{RETENTION, history_until, is_settled};
+use keyloan::plan::ended_loan::{RETENTION, history_until, is_settled};
 use rstest::rstest;
 
 use super::world::*;

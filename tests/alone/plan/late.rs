@@ -2,8 +2,8 @@
 //! was too late.
 
 use keyloan::api::*;
+use keyloan::plan::delivery::failure::Failure;
 use keyloan::plan::effect::Effect;
-use keyloan::plan::retry::Failure;
 use rstest::rstest;
 
 use super::bounds;

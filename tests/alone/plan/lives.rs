@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keyloan::api::*;
+use keyloan::plan::delivery::failure::Failure;
 use keyloan::plan::effect::{Effect, IssueLink};
 use keyloan::plan::grant::plan;
 use keyloan::plan::observed::{LinkSeen, Observed};
-use keyloan::plan::retry::Failure;
 use keyloan::plan::terms::length;
 use proptest::collection::vec;
 use proptest::option;

@@ -2,8 +2,8 @@
 //! does not help.
 
 use keyloan::api::{ItemId, TitleOrId, TitlePattern};
+use keyloan::plan::delivery::failure::Failure;
 use keyloan::plan::effect::Effect;
-use keyloan::plan::retry::Failure;
 use rstest::rstest;
 
 use super::world::*;

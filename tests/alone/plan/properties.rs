@@ -5,10 +5,10 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use jiff::{SignedDuration, Timestamp};
 use keyloan::api::*;
+use keyloan::plan::delivery::links::CALL_TIMEOUT;
 use keyloan::plan::effect::{Effect, IssueLink, Plan};
-use keyloan::plan::ended::RETENTION;
+use keyloan::plan::ended_loan::RETENTION;
 use keyloan::plan::grant::plan;
-use keyloan::plan::links::CALL_TIMEOUT;
 use keyloan::plan::observed::{LinkSeen, Observed};
 use keyloan::plan::people::{blocked_by, first_blocked, is_blocked};
 use keyloan::plan::terms::length;

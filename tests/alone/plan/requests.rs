@@ -2,10 +2,10 @@
 
 use jiff::SignedDuration;
 use keyloan::api::*;
+use keyloan::plan::delivery::failure::Failure;
 use keyloan::plan::effect::{Effect, Plan};
 use keyloan::plan::grant::plan;
 use keyloan::plan::observed::{LinkSeen, Place, Usage};
-use keyloan::plan::retry::Failure;
 use rstest::rstest;
 
 use super::executor::fail_to_issue;

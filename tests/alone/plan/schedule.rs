@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use keyloan::api::*;
+use keyloan::plan::delivery::failure::Failure;
+use keyloan::plan::delivery::links::{CALL_TIMEOUT, Links};
 use keyloan::plan::effect::Effect;
-use keyloan::plan::links::{CALL_TIMEOUT, Links};
 use keyloan::plan::observed::LinkSeen;
-use keyloan::plan::retry::Failure;
 use rstest::rstest;
 
 use super::executor::{Reached, fail_to_issue, issue_link};

@@ -1,8 +1,8 @@
 //! What people read: whole statuses, with every message, in the main states of a loan.
 
 use keyloan::api::*;
+use keyloan::plan::delivery::failure::Failure;
 use keyloan::plan::observed::LinkSeen;
-use keyloan::plan::retry::Failure;
 use keyloan::plan::status::of_failed_pass;
 use rstest::rstest;
 

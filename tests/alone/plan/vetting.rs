@@ -196,7 +196,7 @@ fn a_loan_that_was_approved_is_called_so_whatever_ends_it(
     let world = interrupted().one_step(5);
     let world = match has_a_status {
         true => world
-            .with(|w| w.failed(5, keyloan::plan::retry::Failure::Unavailable))
+            .with(|w| w.failed(5, keyloan::plan::delivery::failure::Failure::Unavailable))
             .settled(5),
         false => world,
     };

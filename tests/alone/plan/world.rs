@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keyloan::api::*;
+use keyloan::plan::delivery::failure::{Attempt, Failure};
 use keyloan::plan::effect::{Effect, IssueLink, Plan};
 use keyloan::plan::grant::plan;
 use keyloan::plan::inventory::{Inventory, ItemSeen, VaultSeen};
 use keyloan::plan::observed::{IntegrationSeen, LinkSeen, Observed};
 use keyloan::plan::quota::Budget;
-use keyloan::plan::retry::{Attempt, Failure};
 use kube::api::ObjectMeta;
 
 use super::executor::{apply, settle};

@@ -13,8 +13,8 @@ use crate::api::{AccessRecord, LinkOutcome, LinkRecord, Time};
 use crate::cluster::link_objects::{self, LinkFacts};
 use crate::cluster::{ApiError, ApiErrorKind, SecretMetadata};
 use crate::onepassword::ShareUrl;
+use crate::plan::delivery::failure::Failure;
 use crate::plan::observed::LinkSeen;
-use crate::plan::retry::Failure;
 
 use super::issuing::Issuing;
 use super::place::LinkPlace;

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::api::{AccessRecord, AccessRecordSpec, LinkOutcome, LinkRecord, Time};
 use crate::cluster::{ApiError, with_retries};
+use crate::plan::delivery::links::latest_end;
 use crate::plan::effect::IssueLink;
-use crate::plan::links::latest_end;
 use crate::plan::observed::Usage;
 use crate::plan::record;
 

@@ -14,11 +14,11 @@ use crate::controllers::answers::{failure_of, link_lifetime, share_lifetime};
 use crate::onepassword::{
     CallError, Effect, Item, ItemId, OnePassword, Recipients, SharePolicy, ShareTerms, VaultId,
 };
+use crate::plan::delivery::failure::Failure;
+use crate::plan::delivery::links::{latest_end, whole_second};
 use crate::plan::effect::IssueLink;
 use crate::plan::inventory::ItemSeen;
 use crate::plan::items::item_matches;
-use crate::plan::links::{latest_end, whole_second};
-use crate::plan::retry::Failure;
 use crate::plan::terms::length;
 
 use super::issuing::{Issuing, Ready};

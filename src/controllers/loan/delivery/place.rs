@@ -11,8 +11,8 @@ use kube::ResourceExt;
 use crate::api::Identity;
 use crate::cluster::link_objects::{self, LinkFacts, NO_URL};
 use crate::cluster::{ApiError, ApiErrorKind, Deleted, Key, Namespaced, with_retries};
+use crate::plan::delivery::failure::Failure;
 use crate::plan::observed::LinkSeen;
-use crate::plan::retry::Failure;
 
 use super::issuing::Issuing;
 

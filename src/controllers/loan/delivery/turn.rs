@@ -15,10 +15,10 @@ use crate::controllers::loan::key::LoanKey;
 use crate::controllers::loan::loans::{Loans, integration_of, requester_of};
 use crate::controllers::rate_limit::Order;
 use crate::controllers::registry::{Asker, AtWork, Search, TurnTaken};
+use crate::plan::delivery::failure::Failure;
+use crate::plan::delivery::links::Links;
 use crate::plan::effect::IssueLink;
-use crate::plan::links::Links;
 use crate::plan::observed::Observed;
-use crate::plan::retry::Failure;
 use crate::runtime::Outcome;
 
 /// If a link takes longer than this, the status says that it is being issued, which costs another
@@ -29,7 +29,7 @@ const SAID_AFTER: Duration = Duration::from_secs(1);
 pub struct Meanwhile {
     /// The grant's status during the effect.
     pub(in crate::controllers::loan) status: Option<AccessGrantStatus>,
-    /// When the loan is looked at again at the latest.
+    /// The time by which the loan is looked at again.
     pub(in crate::controllers::loan) wake: Option<Timestamp>,
     /// The time of the observations from which the plan was made.
     pub(in crate::controllers::loan) since: Timestamp,

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use keyloan::api::RENEW_ANNOTATION;
+use keyloan::plan::delivery::failure::Undeleted;
+use keyloan::plan::delivery::failure::{Attempt, Failure};
 use keyloan::plan::grant::plan;
 use keyloan::plan::observed::{Ahead, Observed, Usage};
-use keyloan::plan::retry::Undeleted;
-use keyloan::plan::retry::{Attempt, Failure};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;

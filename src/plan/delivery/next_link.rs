@@ -4,18 +4,18 @@ use jiff::Timestamp;
 
 use crate::api::{AccessGrant, AccessRecord, LinkRecord, RENEW_ANNOTATION};
 
-use super::effect::IssueLink;
+use super::failure;
 use super::first_link::gives_up_at;
-use super::leftover::kept;
 use super::links::{Links, MOST_LOST, RENEWAL_MARGIN, RENEWED_AFTER, answered_by, end_of};
-use super::observed::{LinkSeen, Observed};
-use super::reasons::GrantReason;
-use super::retry;
-use super::terms::{Agreement, link_ceiling, sendable};
-use super::vetting::{Vetted, fits, vet};
+use super::orphaned_secret::kept;
+use crate::plan::effect::IssueLink;
+use crate::plan::observed::{LinkSeen, Observed};
+use crate::plan::reasons::GrantReason;
+use crate::plan::terms::{Agreement, link_ceiling, sendable};
+use crate::plan::vetting::{Vetted, fits, vet};
 
 /// The decision about the next link.
-pub(super) enum Next {
+pub(in crate::plan) enum Next {
     /// It is unknown whether the API server verifies the people on whom the loan depends: check
     /// that first.
     Check,
@@ -36,7 +36,7 @@ pub(super) enum Next {
     },
 }
 
-pub(super) fn next_link(
+pub(in crate::plan) fn next_link(
     seen: &Observed,
     record: &AccessRecord,
     grant: &AccessGrant,
@@ -217,19 +217,22 @@ fn renewal_asked(grant: &AccessGrant) -> Option<Timestamp> {
 }
 
 /// Whether the Secret holds this link.
-pub(super) fn is_here(seen: &Observed, link: &LinkRecord) -> bool {
+pub(in crate::plan) fn is_here(seen: &Observed, link: &LinkRecord) -> bool {
     matches!(seen.link, LinkSeen::Present { sequence, .. } if sequence == link.sequence)
 }
 
 /// The reason why no link can be put into its Secret.
-pub(super) fn no_place(seen: &Observed, record: &AccessRecord) -> Option<(GrantReason, String)> {
+pub(in crate::plan) fn no_place(
+    seen: &Observed,
+    record: &AccessRecord,
+) -> Option<(GrantReason, String)> {
     match seen.link {
-        LinkSeen::Foreign => Some(retry::taken()),
+        LinkSeen::Foreign => Some(failure::taken()),
         LinkSeen::Kept => {
             let secret = seen.secret_of(&record.spec.grant.uid);
             Some((GrantReason::LinkSecretStays, kept(&secret)))
         }
-        LinkSeen::OutOfReach => Some(retry::out_of_reach(&seen.links_namespace)),
+        LinkSeen::OutOfReach => Some(failure::out_of_reach(&seen.links_namespace)),
         LinkSeen::Absent | LinkSeen::Present { .. } => None,
     }
 }

@@ -8,12 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{ACCEPTED, AccessGrant, FlowLimits, Phase};
 
+use super::closed_request::final_since;
+use super::deadline::later;
 use super::flow::open_to;
 use super::observed::Observed;
-use super::over::final_since;
-use super::patience::later;
 use super::reasons::GrantReason;
-use super::resolve::{Hold, Kind};
+use super::resolve::{Kind, RequestBlock};
 
 /// For each request of a requester that may wait for approval, this many may wait in line.
 const IN_LINE_FOR_EACH_PLACE: u32 = 5;
@@ -26,7 +26,7 @@ const FOR_EACH_BEFORE_IT: SignedDuration = SignedDuration::from_millis(10);
 
 /// The position of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum QueuePosition {
     /// A flow covers the request, and its requester is within that flow's limits.
     HasPlace,
     /// The request waits for a place, or for something that is missing.
@@ -37,7 +37,7 @@ pub enum Standing {
     Gone,
 }
 
-impl Standing {
+impl QueuePosition {
     /// The position of this request.
     pub fn of(grant: &AccessGrant) -> Self {
         if grant.metadata.deletion_timestamp.is_some() {
@@ -66,12 +66,15 @@ pub(super) enum Room {
     /// It is processed only after the ones before it.
     NotBefore(Timestamp),
     /// It is never processed: too many are before it.
-    None(Hold),
+    None(RequestBlock),
 }
 
 /// Whether a request is to be processed. A request that has a place is never turned away.
 pub(super) fn room(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Room {
-    let is_in_line = matches!(Standing::of(grant), Standing::InLine | Standing::New);
+    let is_in_line = matches!(
+        QueuePosition::of(grant),
+        QueuePosition::InLine | QueuePosition::New
+    );
     let ahead = seen.ahead;
     let Some(requester) = grant.spec.requester.as_ref().filter(|_| is_in_line) else {
         return Room::Enough;
@@ -88,7 +91,7 @@ pub(super) fn room(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Room
             "you already have {most} or more pending requests, five times the number that may wait \
              for approval: delete those that you do not need, then request again"
         );
-        let hold = Hold::new(Kind::Final, GrantReason::TooManyRequests, message);
+        let hold = RequestBlock::new(Kind::Final, GrantReason::TooManyRequests, message);
         return Room::None(hold);
     }
     let before = ahead.in_line.saturating_add(ahead.new);

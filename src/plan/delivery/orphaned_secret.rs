@@ -5,11 +5,11 @@ use jiff::Timestamp;
 
 use crate::api::SecretReference;
 
-use super::observed::{LinkSeen, Observed};
+use crate::plan::observed::{LinkSeen, Observed};
 
 /// What to do about the Secret of an ended link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Leftover {
+pub enum OrphanedSecret {
     /// The Secret is gone.
     Nothing,
     /// The Secret exists and is deleted now.
@@ -27,7 +27,7 @@ pub enum Leftover {
     },
 }
 
-impl Leftover {
+impl OrphanedSecret {
     /// The leftover of the links of this grant's loan, by the grant's uid.
     pub fn of(seen: &Observed, grant_uid: &str, now: Timestamp) -> Self {
         let secret = seen.secret_of(grant_uid);

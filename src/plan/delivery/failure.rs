@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::reasons::GrantReason;
+use crate::plan::reasons::GrantReason;
 
 /// The last attempt to issue a link of one loan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -230,7 +230,7 @@ impl Attempt {
 }
 
 /// The seconds to wait after a number of consecutive failures: doubled each time, up to `most`.
-pub(super) fn doubling(count: u32, first: i64, most: i64) -> i64 {
+pub(in crate::plan) fn doubling(count: u32, first: i64, most: i64) -> i64 {
     let factor = 1_i64 << count.saturating_sub(1).min(16);
     first.saturating_mul(factor).min(most)
 }

@@ -5,10 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{ACCEPTED, AccessGrant, AccessGrantStatus, Decision, Phase};
 
 use super::approval::{self, AtLast};
+use super::deadline::later;
+use super::delivery::links::latest_end;
 use super::effect::{Effect, Plan};
-use super::links::latest_end;
 use super::observed::Observed;
-use super::patience::later;
 use super::reasons::GrantReason;
 
 /// How long a failed request is kept.
@@ -77,7 +77,7 @@ pub(super) fn last_known_residual(grant: &AccessGrant, now: Timestamp) -> Option
 
 /// The same plan. If it ends the request, its status gives the reason why each further decision has
 /// no effect, including later ones.
-pub(super) fn heed_nothing_more(
+pub(super) fn ignore_later_decisions(
     mut plan: Plan,
     seen: &Observed,
     grant: &AccessGrant,
@@ -94,7 +94,7 @@ pub(super) fn heed_nothing_more(
             None if was_over => AtLast::WasOver,
             None => AtLast::Ends,
         };
-        status.ignored_decisions = approval::unheeded_at_last(seen, grant, status, end, now);
+        status.ignored_decisions = approval::ignored_at_last(seen, grant, status, end, now);
     }
     plan
 }

@@ -7,7 +7,7 @@ use crate::api::{AccessGrant, ConsideredFlow, CountedDecision, Decision, Ignored
 
 use super::effect::Plan;
 use super::reasons::GrantReason;
-use super::resolve::{Hold, Kind};
+use super::resolve::{Kind, RequestBlock};
 use super::status::{self, Approved, RequestState};
 use super::terms::Agreement;
 
@@ -126,7 +126,7 @@ fn known_so_far(grant: &AccessGrant) -> (Vec<CountedDecision>, Vec<IgnoredDecisi
 /// The request cannot be granted now, or ever. Earlier findings stay in the status.
 pub(super) fn held(
     grant: &AccessGrant,
-    hold: Hold,
+    hold: RequestBlock,
     considered: Vec<ConsideredFlow>,
     lapses: Option<Timestamp>,
     now: Timestamp,

@@ -5,10 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{AccessGrant, AccessRecord, LinkLifetime, Time};
 
-use super::effect::Effect;
 use super::links::{CALL_TIMEOUT, Links, whole_second};
-use super::observed::{LinkSeen, Observed};
-use super::terms::{length, longest_within};
+use crate::plan::effect::Effect;
+use crate::plan::observed::{LinkSeen, Observed};
+use crate::plan::terms::{length, longest_within};
 
 /// The time within which a loan needs its first link before it is given up.
 const FIRST_LINK_WITHIN: SignedDuration = SignedDuration::from_hours(24);
@@ -18,7 +18,7 @@ const FIRST_LINK_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 /// Anyone who can write Secrets in the links namespace can change what the Secret says about its
 /// link. So the operator believes it only within the limits of the intent: the answer came within
 /// the call's time, and the link has the requested lifetime.
-pub(super) fn finish(seen: &Observed, links: Links<'_>) -> Option<Effect> {
+pub(in crate::plan) fn finish(seen: &Observed, links: Links<'_>) -> Option<Effect> {
     let open = links.open()?;
     match seen.link {
         LinkSeen::Present {
@@ -55,7 +55,7 @@ pub(super) fn finish(seen: &Observed, links: Links<'_>) -> Option<Effect> {
 /// An existing link was made in time, and so may be one whose Secret cannot be read now: a failed
 /// look must not end for good what the next look would find. But if the API server keeps refusing
 /// the objects that let the requester read the link for this long, nobody has it.
-pub(super) fn gives_up_at(
+pub(in crate::plan) fn gives_up_at(
     seen: &Observed,
     record: &AccessRecord,
     grant: &AccessGrant,
@@ -72,7 +72,7 @@ pub(super) fn gives_up_at(
 }
 
 /// The deadline for the first link to reach the requester.
-pub(super) fn first_link_until(record: &AccessRecord, now: Timestamp) -> Timestamp {
+pub(in crate::plan) fn first_link_until(record: &AccessRecord, now: Timestamp) -> Timestamp {
     let created = record.metadata.creation_timestamp.as_ref();
     let created = created.map_or(now, |t| t.0);
     created

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::api::{AccessDecision, AccessGrant, AccessRecord, Phase, STALLED};
 
 use super::approval;
+use super::delivery::orphaned_secret::OrphanedSecret;
 use super::effect::{Effect, Plan};
-use super::leftover::Leftover;
 use super::observed::Observed;
 use super::reasons::GrantReason;
 use super::record::is_of_a_loan;
@@ -88,16 +88,16 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     let Some(over_at) = over_at(record) else {
         return Plan::default();
     };
-    let left = Leftover::of(seen, &record.spec.grant.uid, now);
+    let left = OrphanedSecret::of(seen, &record.spec.grant.uid, now);
     let retry_at = match &left {
-        Leftover::Delete => {
+        OrphanedSecret::Delete => {
             return Plan {
                 effect: Some(Effect::DeleteLink),
                 ..Plan::default()
             };
         }
-        Leftover::Stays { retry_at, .. } => *retry_at,
-        Leftover::Nothing | Leftover::MayStay(_) => None,
+        OrphanedSecret::Stays { retry_at, .. } => *retry_at,
+        OrphanedSecret::Nothing | OrphanedSecret::MayStay(_) => None,
     };
     let residual = record.spec.residual_until.as_ref().map(|t| t.0);
     let Some(grant) = seen.grant_of(record) else {
@@ -126,7 +126,7 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     }
     let agreement = Agreement::of(record);
     let counted = &record.spec.decisions;
-    let ignored = approval::unheeded(seen, grant, &agreement, counted, now);
+    let ignored = approval::ignored(seen, grant, &agreement, counted, now);
     let status = status::of_ended(grant, record, word.refuted().as_ref(), &left, ignored, now);
     let notes = status::notes(grant, &status);
     let over = residual.filter(|r| *r > now).unwrap_or(delete_at);

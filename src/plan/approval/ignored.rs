@@ -7,8 +7,8 @@ use crate::api::{
     AccessDecision, AccessGrant, AccessGrantStatus, AgreedApproval, CountedDecision, Decision,
     IgnoredDecision, Person,
 };
+use crate::plan::deadline::approval_deadline;
 use crate::plan::observed::Observed;
-use crate::plan::patience::approval_until;
 use crate::plan::terms::Agreement;
 
 use super::tally::NOT_NEEDED;
@@ -21,7 +21,7 @@ const NOBODYS: &str = "the flow does not require approval";
 
 /// The decisions without effect on a loan, or on a request that requires no approval; the decisions
 /// that counted are known.
-pub fn unheeded(
+pub fn ignored(
     seen: &Observed,
     grant: &AccessGrant,
     agreement: &Agreement,
@@ -40,7 +40,7 @@ pub fn unheeded(
 
 /// The decisions without effect on a request that failed, according to its status. A reason that
 /// was shown for a decision stays.
-pub fn unheeded_at_last(
+pub fn ignored_at_last(
     seen: &Observed,
     grant: &AccessGrant,
     status: &AccessGrantStatus,
@@ -150,7 +150,7 @@ fn heard_until(
     approval: Option<&AgreedApproval>,
     now: Timestamp,
 ) -> Timestamp {
-    approval.map_or(Timestamp::MAX, |a| approval_until(grant, a, now))
+    approval.map_or(Timestamp::MAX, |a| approval_deadline(grant, a, now))
 }
 
 /// Removes a decision from those that counted, if it is among them.

@@ -5,8 +5,8 @@ use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
 use crate::api::{AccessRecordSpec, LinkLifetime, LinkOutcome, LinkRecord, Renewal};
 
-use super::approval;
-use super::terms::{length, longest_within};
+use crate::plan::approval;
+use crate::plan::terms::{length, longest_within};
 
 /// The longest duration of a call to 1Password. A later answer does not count.
 pub const CALL_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);

@@ -10,7 +10,7 @@ const LAPSES_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// The deadline of a request before it is looked up: a day, or the time that its approval needed at
 /// the last look.
-pub(super) fn patience(grant: &AccessGrant, now: Timestamp) -> Timestamp {
+pub(super) fn request_deadline(grant: &AccessGrant, now: Timestamp) -> Timestamp {
     let status = grant.status.as_ref();
     let terms = status.and_then(|s| s.terms.as_ref());
     let waits = terms
@@ -26,7 +26,7 @@ pub(super) fn patience(grant: &AccessGrant, now: Timestamp) -> Timestamp {
 }
 
 /// The deadline for approvals.
-pub(super) fn approval_until(
+pub(super) fn approval_deadline(
     grant: &AccessGrant,
     approval: &AgreedApproval,
     now: Timestamp,
@@ -35,7 +35,7 @@ pub(super) fn approval_until(
 }
 
 /// The deadline for starting a request that was approved at this time, or that needed no approval.
-pub(super) fn starts_until(
+pub(super) fn start_deadline(
     grant: &AccessGrant,
     approved_at: Option<Timestamp>,
     now: Timestamp,
