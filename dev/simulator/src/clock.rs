@@ -1,4 +1,4 @@
-//! The simulator's own time: real time and an offset that the control API moves.
+//! The simulator's own time: real time plus an offset that the control API changes.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -11,8 +11,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The time that the service believes in.
-    // This tool has no other clock to take the real time from.
+    /// The service's current time.
+    // This tool has no other clock that could provide the real time.
     #[allow(clippy::disallowed_methods)]
     pub fn now(&self) -> Timestamp {
         let offset = SignedDuration::from_millis(self.offset_ms.load(Ordering::Relaxed));

@@ -1,4 +1,5 @@
-//! Connections that can be reset on purpose: the listener, and the switch that each request finds beside it.
+//! Connections that can be reset on purpose: the listener, and the switch that each request
+//! carries.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,12 +22,12 @@ pub struct Listener(pub TcpListener);
 pub struct Switch(Arc<AtomicBool>);
 
 impl Switch {
-    /// From now on nothing more is written: the client sees a reset.
+    /// Stops all further writes: the client sees a reset.
     pub fn reset(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    /// Whether it was used.
+    /// Whether the switch was used.
     pub fn is_reset(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
@@ -46,7 +47,7 @@ impl axum::serve::Listener for Listener {
         loop {
             match self.0.accept().await {
                 Ok((stream, address)) => {
-                    // Only a matter of speed.
+                    // This only affects the speed.
                     let _ = stream.set_nodelay(true);
                     return (
                         Connection {
@@ -56,7 +57,8 @@ impl axum::serve::Listener for Listener {
                         address,
                     );
                 }
-                // Out of descriptors, most likely: others will be closed.
+                // The process has most likely run out of file descriptors; other connections will
+                // be closed.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }
         }
@@ -74,7 +76,7 @@ impl Connected<IncomingStream<'_, Listener>> for Switch {
 }
 
 impl Connection {
-    /// An error once the switch was used; closing the socket then sends a reset.
+    /// Returns an error once the switch was used; closing the socket then sends a reset.
     fn check(&self) -> io::Result<()> {
         if !self.switch.is_reset() {
             return Ok(());

@@ -6,20 +6,21 @@ use serde_json::json;
 use crate::crypto::SymmetricKey;
 use crate::encoding::{Seed, base64url};
 
-/// The characters of secret keys: those that are not mistaken for one another.
+/// The characters of secret keys: those that cannot be mistaken for one another.
 const SECRET_KEY_ALPHABET: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTVWXYZ";
 
-/// What one token stands for. A rotation replaces the whole of it.
+/// The credential behind one token. A rotation replaces all of it.
 pub struct Credential {
-    /// The second group of the secret key; with the e-mail it names the credential at sign-in.
+    /// The second group of the secret key. Together with the e-mail address it identifies the
+    /// credential at sign-in.
     pub account_key_uuid: String,
     /// The salt, as sent at sign-in.
     pub salt: [u8; 16],
     /// The secret of the password proof.
     pub srp_x: BigUint,
-    /// What keysets are wrapped with: `muk` in the token.
+    /// The key that wraps keysets: `muk` in the token.
     pub master: SymmetricKey,
-    /// A revoked token signs in no more.
+    /// A revoked token can no longer sign in.
     pub revoked: bool,
     srp_x_bytes: [u8; 32],
     secret_key: String,
@@ -56,7 +57,7 @@ impl Credential {
         }
     }
 
-    /// How the password proof is made; part of the token and of the answer to `auth/start`.
+    /// The parameters of the password proof; part of the token and of the response to `auth/start`.
     pub fn user_auth(&self) -> serde_json::Value {
         json!({
             "method": "SRPg-4096", "alg": "PBES2g-HS256", "iterations": 650_000,

@@ -1,4 +1,5 @@
-//! Symmetric keys, the envelopes that everything encrypted travels in, and the derivations of sessions and shares.
+//! Symmetric keys, the envelopes of all encrypted data, and the derivations for sessions and
+//! shares.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::{digest, hkdf, hmac};
@@ -12,14 +13,14 @@ const GCM: &str = "A256GCM";
 /// The content type of every envelope.
 const CONTENT_TYPE: &str = "b5+jwk+json";
 
-/// Encrypted data as it travels.
+/// Encrypted data as it is sent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Envelope {
     /// Always `b5+jwk+json`.
     pub cty: String,
     /// `A256GCM` or `RSA-OAEP`.
     pub enc: String,
-    /// Which key opens it.
+    /// The name of the key that opens the envelope.
     pub kid: String,
     /// 12 bytes, base64url; only with `A256GCM`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,7 +30,7 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// An envelope around something that RSA-OAEP encrypted.
+    /// An envelope for data that RSA-OAEP encrypted.
     pub fn rsa(kid: &str, data: &[u8]) -> Self {
         Self {
             cty: CONTENT_TYPE.into(),
@@ -47,7 +48,7 @@ pub enum CryptoError {
     /// The envelope names another key.
     #[error("the envelope is for another key (kid)")]
     OtherKey,
-    /// Not an AES-GCM envelope with a 12-byte iv and base64url data.
+    /// The envelope is not an AES-GCM envelope with a 12-byte iv and base64url data.
     #[error("the envelope is malformed")]
     Malformed,
     /// The key does not fit, or the data was changed.
@@ -67,7 +68,7 @@ pub struct SymmetricKey {
 }
 
 impl SymmetricKey {
-    /// Names a key.
+    /// Creates a key with a name.
     pub fn new(kid: impl Into<String>, bytes: [u8; 32]) -> Self {
         Self {
             kid: kid.into(),
@@ -104,7 +105,7 @@ impl SymmetricKey {
         self.seal(value.to_string().as_bytes())
     }
 
-    /// Decrypts what was sealed with this very key.
+    /// Decrypts data that was sealed with this same key.
     pub fn open(&self, envelope: &Envelope) -> Result<Vec<u8>, CryptoError> {
         if envelope.kid != self.kid {
             return Err(CryptoError::OtherKey);
@@ -145,7 +146,7 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
 pub struct MacKey(hmac::Key);
 
 impl MacKey {
-    /// From the session's key; the constant is the protocol's.
+    /// Derives it from the session's key; the constant is part of the protocol.
     pub fn derive(session_key: &[u8; 32]) -> Self {
         const PURPOSE: &[u8] = b"He never wears a Mac, in the pouring rain. Very strange.";
         let key = hmac::Key::new(hmac::HMAC_SHA256, session_key);
@@ -161,18 +162,18 @@ impl MacKey {
     }
 }
 
-/// All that follows from the secret behind the `#` of a share's URL.
+/// Everything that is derived from the secret after the `#` in a share's URL.
 pub struct ShareSecret {
     /// The share's id.
     pub uuid: String,
-    /// What the viewer shows to the service: base32 as well.
+    /// The text with which the viewer authenticates to the service: base32 as well.
     pub token: String,
-    /// What the copy of the item is encrypted with; named by the share's id.
+    /// The key that encrypts the copy of the item; its name is the share's id.
     pub key: SymmetricKey,
 }
 
 impl ShareSecret {
-    /// Derives them, or `None` where the text is not a secret.
+    /// Derives all of it, or `None` if the text is not a secret.
     pub fn derive(secret: &str) -> Option<Self> {
         let secret = from_base64url(secret).filter(|bytes| !bytes.is_empty())?;
         let id = uuid(expand(&secret, "share_item_uuid")?);

@@ -12,19 +12,19 @@ use crate::crypto::SymmetricKey;
 use crate::encoding::Seed;
 use crate::keyset::Keyset;
 
-/// Everything that the account's file described, as it is now.
+/// The current state of everything that the account's file described.
 pub struct Directory {
     /// The account's own address.
     pub domain: String,
-    /// Decides the request limits.
+    /// Determines the request limits.
     pub plan: Plan,
     /// The people.
     pub users: Vec<User>,
-    /// What may be shared.
+    /// The share policy.
     pub policy: SharePolicy,
-    /// In the file's order.
+    /// In the order of the file.
     pub vaults: Vec<Vault>,
-    /// In the file's order; none is ever taken away.
+    /// In the order of the file; none is ever removed.
     pub service_accounts: Vec<ServiceAccount>,
 }
 
@@ -34,13 +34,13 @@ pub struct Vault {
     pub id: String,
     /// Not unique.
     pub title: String,
-    /// Encrypts everything in the vault.
+    /// The key that encrypts everything in the vault.
     pub key: SymmetricKey,
-    /// Grows with each change of an item.
+    /// Increases with each change of an item.
     pub content_version: u32,
-    /// When the simulator was started.
+    /// The time when the simulator was started.
     pub created_at: Timestamp,
-    /// The last change of an item.
+    /// The time of the last change of an item.
     pub updated_at: Timestamp,
     /// In order.
     pub items: Vec<Item>,
@@ -51,13 +51,13 @@ pub struct Vault {
 pub struct Item {
     /// 26 lower-case characters.
     pub id: String,
-    /// Grows with each change.
+    /// Increases with each change.
     pub version: u32,
-    /// When it came into being.
+    /// The time when the item was created.
     pub created_at: Timestamp,
-    /// The last change.
+    /// The time of the last change.
     pub updated_at: Timestamp,
-    /// All the rest.
+    /// Everything else.
     pub content: account::Item,
 }
 
@@ -71,17 +71,17 @@ pub struct ServiceAccount {
     pub email: String,
     /// Vault id -> rights.
     pub rights: BTreeMap<String, Vec<Right>>,
-    /// What its newest token stands for.
+    /// The credential behind its newest token.
     pub credential: Credential,
-    /// Made when first asked for: generating RSA keys is slow.
+    /// Generated on first use, because generating RSA keys is slow.
     pub keyset: Arc<OnceCell<Keyset>>,
-    /// Protects the keyset's private half.
+    /// Protects the private half of the keyset.
     pub keyset_key: SymmetricKey,
     generation: u32,
 }
 
 impl Directory {
-    /// The directory of an account that was checked.
+    /// The directory of a checked account.
     pub fn new(account: Account, seed: &Seed, now: Timestamp) -> Self {
         let mut directory = Self {
             domain: account.domain,
@@ -100,7 +100,7 @@ impl Directory {
         directory
     }
 
-    /// Adds a service account, or replaces the rights of the one of that name.
+    /// Adds a service account, or replaces the rights of the existing one with that name.
     pub fn add_service_account(&mut self, account: account::ServiceAccount, seed: &Seed) {
         let rights = account
             .vaults
@@ -126,7 +126,7 @@ impl Directory {
             .find(|vault| vault.id.eq_ignore_ascii_case(id))
     }
 
-    /// A vault by id or by a title that only one has.
+    /// A vault by id, or by a title that only one vault has.
     pub fn resolve_vault(&self, named: &str) -> Option<&Vault> {
         self.vault(named).or_else(|| {
             let mut titled = self.vaults.iter().filter(|vault| vault.title == named);
@@ -186,7 +186,7 @@ impl Vault {
             .find(|item| item.id.eq_ignore_ascii_case(id))
     }
 
-    /// The place of an item, by id or by a title that only one has.
+    /// The position of an item, by id or by a title that only one item has.
     pub fn resolve_item(&self, named: &str) -> Option<usize> {
         let by_id = self
             .items
@@ -257,14 +257,14 @@ impl ServiceAccount {
         }
     }
 
-    /// Whether it may do something in a vault.
+    /// Whether the service account has a right in a vault.
     pub fn may(&self, right: Right, vault: &str) -> bool {
         self.rights
             .get(vault)
             .is_some_and(|rights| rights.contains(&right))
     }
 
-    /// Replaces the credential: older tokens sign in no more, their sessions end.
+    /// Replaces the credential: older tokens can no longer sign in, and their sessions end.
     pub fn rotate(&mut self, seed: &Seed) {
         self.generation += 1;
         self.credential = Credential::new(seed, &self.uuid, self.generation);

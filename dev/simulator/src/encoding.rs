@@ -1,4 +1,5 @@
-//! The texts of 1Password's wire: base32 ids, base64url values, and the random or seeded bytes behind them.
+//! The text formats of 1Password's wire: base32 ids and base64url values, and the random or seeded
+//! bytes that they encode.
 
 use aws_lc_rs::hmac;
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
@@ -18,27 +19,32 @@ pub fn uuid(bytes: [u8; 16]) -> String {
     BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()
 }
 
-/// Whether a text, in either case, is base32 of exactly 16 bytes: 26 characters of which the last carries 3 bits.
+/// Whether a text, in either case, is base32 of exactly 16 bytes: 26 characters, the last of which
+/// carries 3 bits.
 pub fn is_uuid(text: &str) -> bool {
     BASE32_NOPAD
         .decode(text.to_ascii_uppercase().as_bytes())
         .is_ok_and(|bytes| bytes.len() == 16)
 }
 
-/// Fresh bytes from the system.
+/// Fresh random bytes from the operating system.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     if let Err(error) = getrandom::fill(&mut bytes) {
-        panic!("the system gives no random bytes, nothing can work without them: {error}");
+        panic!(
+            "the operating system provides no random bytes, and nothing works without them: \
+                {error}"
+        );
     }
     bytes
 }
 
-/// Where ids, keys and tokens come from: the same seed and account make the same service again after a restart.
+/// The source of ids, keys and tokens: the same seed and account produce the same service again
+/// after a restart.
 pub struct Seed(hmac::Key);
 
 impl Seed {
-    /// From a text, or fresh where there is none.
+    /// A seed from a text, or a fresh one without a text.
     pub fn new(text: Option<&str>) -> Self {
         let key = match text {
             Some(text) => hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()),

@@ -1,18 +1,19 @@
-//! Faults that are ordered by the control API: what shall go wrong, on which route, how many times.
+//! Faults that the control API injects: what goes wrong, on which route, how many times.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// An order for the next requests of a route.
+/// A fault for the next requests of a route.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
-    /// A route's template as in the request log, such as `POST /api/v4/itemshare`; `*` for every route of the service.
+    /// A route's template as in the request log, such as `POST /api/v4/itemshare`; `*` for every
+    /// route of the service.
     pub route: String,
-    /// What goes wrong.
+    /// The kind of the fault.
     pub kind: FaultKind,
-    /// For how many requests; `u32::MAX` is for ever.
+    /// The number of requests that it affects; `u32::MAX` is unlimited.
     pub times: u32,
 }
 
@@ -27,7 +28,7 @@ impl Fault {
     }
 }
 
-/// What goes wrong.
+/// The kind of a fault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(
     rename_all = "camelCase",
@@ -35,41 +36,42 @@ impl Fault {
     deny_unknown_fields
 )]
 pub enum FaultKind {
-    /// An error answer; the request has no effect.
+    /// An error response; the request has no effect.
     Status {
         /// Any status from 200 to 599.
         status: u16,
         /// The text of the header `Retry-After`.
         retry_after: Option<String>,
     },
-    /// An error answer, though the request had its effect.
+    /// An error response, although the request had its effect.
     StatusAfterEffect {
         /// Any status from 200 to 599.
         status: u16,
     },
-    /// The true answer comes late.
+    /// The correct response, delayed.
     Delay {
-        /// By so many milliseconds.
+        /// The delay in milliseconds.
         milliseconds: u64,
     },
-    /// No answer ever comes; the request has no effect.
+    /// No response ever arrives; the request has no effect.
     Hang,
-    /// No answer ever comes, though the request had its effect.
+    /// No response ever arrives, although the request had its effect.
     HangAfterEffect,
     /// The connection is reset; the request has no effect.
     ResetBeforeEffect,
-    /// The connection is reset, though the request had its effect.
+    /// The connection is reset, although the request had its effect.
     ResetAfterEffect,
-    /// Status 200 and a body that is no JSON, though the request had its effect.
+    /// Status 200 and a body that is not JSON, although the request had its effect.
     Garbage,
-    /// Status 200 and an endless-looking body, though the request had its effect.
+    /// Status 200 and a body that seems endless, although the request had its effect.
     Oversized {
-        /// How long it is in the end.
+        /// The total length of the body.
         bytes: u64,
     },
-    /// Status 307; the request has no effect. Who follows it to the default place is seen in the request log.
+    /// Status 307; the request has no effect. The request log shows clients that follow the
+    /// redirect to the default location.
     Redirect {
-        /// Where to; `/redirected` on the simulator itself where absent.
+        /// The location; `/redirected` on the simulator itself if absent.
         location: Option<String>,
     },
     /// The session that the request names has ended.
@@ -77,7 +79,7 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// An error answer without `Retry-After`.
+    /// An error response without `Retry-After`.
     pub fn status(status: u16) -> Self {
         Self::Status {
             status,
@@ -93,14 +95,14 @@ impl FaultKind {
         }
     }
 
-    /// A late answer.
+    /// A delayed response.
     pub fn delay(by: Duration) -> Self {
         Self::Delay {
             milliseconds: u64::try_from(by.as_millis()).unwrap_or(u64::MAX),
         }
     }
 
-    /// For the request log.
+    /// The name for the request log.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Status { status, .. } => format!("status {status}"),
@@ -118,22 +120,22 @@ impl FaultKind {
     }
 }
 
-/// The orders that are not used up, in order.
+/// The faults that are not used up, in order.
 #[derive(Default)]
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// Adds an order.
+    /// Adds a fault.
     pub fn add(&mut self, fault: Fault) {
         self.0.push(fault);
     }
 
-    /// Drops all orders.
+    /// Removes all faults.
     pub fn clear(&mut self) {
         self.0.clear();
     }
 
-    /// What shall go wrong with a request of this route: the first order that fits, once.
+    /// Takes the fault for a request of this route: the first one that matches, once.
     pub fn take(&mut self, route: &str) -> Option<FaultKind> {
         let fits = |fault: &&mut Fault| fault.route == route || fault.route == "*";
         let fault = self.0.iter_mut().find(fits)?;

@@ -1,5 +1,5 @@
-//! What every request passes on its way in and out: the log, the faults and the clock outside; session, MAC, quota and
-//! encryption inside.
+//! The layers that every request passes on its way in and out: the log, the faults and the clock
+//! outside; session, MAC, quota and encryption inside.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,14 +23,14 @@ use crate::routes;
 use crate::service::Service;
 use crate::session::Owner;
 
-/// No request of the protocol comes near this.
+/// Far above the size of any request of the protocol.
 const BODY_LIMIT: usize = 4 << 20;
 
-/// Who was found to ask, for the log.
+/// The authenticated caller, for the log.
 #[derive(Clone)]
 pub struct Asker(pub String);
 
-/// Every answer carries the service's own time.
+/// Adds the service's own time to every response.
 pub async fn date(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&service.now());
@@ -40,7 +40,8 @@ pub async fn date(State(service): State<Arc<Service>>, request: Request, next: N
     response
 }
 
-/// Turns away who does not say what client it is: the core always does, and whatever carries its requests must keep that.
+/// Rejects clients that do not identify themselves. The core always does, and its transport must
+/// preserve that.
 pub async fn identify(request: Request, next: Next) -> Result<Response, Refusal> {
     const SAID_BY_THE_CORE: [&str; 3] = ["x-agilebits-client", "op-user-agent", "user-agent"];
     let missing = |name: &&&str| !request.headers().contains_key(**name);
@@ -52,7 +53,7 @@ pub async fn identify(request: Request, next: Next) -> Result<Response, Refusal>
     }
 }
 
-/// Logs a request to the service and lets go wrong what was ordered to.
+/// Logs a request to the service and injects the fault that was configured for it.
 pub async fn observe(
     State(service): State<Arc<Service>>,
     ConnectInfo(switch): ConnectInfo<Switch>,
@@ -162,7 +163,7 @@ fn bare(status: u16) -> Response {
         .into_response()
 }
 
-/// A body of one long JSON string, in pieces, its length not told beforehand.
+/// A body of one long JSON string, sent in pieces, without a `Content-Length`.
 fn flood(bytes: u64) -> Body {
     const PIECE: usize = 64 << 10;
     let pieces = usize::try_from(bytes / PIECE as u64).unwrap_or(usize::MAX);
@@ -171,7 +172,7 @@ fn flood(bytes: u64) -> Body {
     Body::from_stream(opening.chain(rest).map(Ok::<_, Infallible>))
 }
 
-/// Lets in only what a signed-in client sent, decrypts it, and encrypts the answer.
+/// Accepts only requests of signed-in clients, decrypts them, and encrypts the responses.
 pub async fn secure(
     State(service): State<Arc<Service>>,
     request: Request,
@@ -200,7 +201,8 @@ pub async fn secure(
         }
         caller
     };
-    // A GET has no body, but for one: when the core repeats it after a new sign-in, it encrypts an empty one.
+    // A GET has no body, with one exception: when the core repeats it after a new sign-in, it
+    // encrypts an empty one.
     let plaintext = if parts.method == Method::GET && body.is_empty() {
         Vec::new()
     } else {
@@ -227,7 +229,7 @@ pub async fn secure(
     Ok(Response::from_parts(parts, body))
 }
 
-/// Reads are what changes nothing, whatever the method.
+/// Requests that change nothing are reads, no matter the method.
 fn action(method: &Method, path: &str) -> Action {
     if *method == Method::GET || path == routes::VALIDATE_RECIPIENTS {
         Action::Read

@@ -1,4 +1,5 @@
-//! A service account's keyset: the RSA pair that vault keys are encrypted for, wrapped down to the token's master key.
+//! A service account's keyset: the RSA pair for which vault keys are encrypted. It is wrapped, in
+//! steps, with the token's master key.
 
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rsa::{KeySize, OAEP_SHA1_MGF1SHA1, OaepPublicEncryptingKey, PrivateDecryptingKey};
@@ -21,7 +22,7 @@ pub struct Keyset {
 }
 
 impl Keyset {
-    /// Makes a new pair; takes a good part of a second.
+    /// Generates a new pair; takes a good part of a second.
     pub fn generate(symmetric: SymmetricKey) -> Result<Self, CryptoError> {
         let pair = PrivateDecryptingKey::generate(KeySize::Rsa2048)
             .map_err(|_| CryptoError::Library("RSA key generation"))?;
@@ -55,7 +56,7 @@ impl Keyset {
         })
     }
 
-    /// As the service lists it, for the holder of the master key.
+    /// The keyset as the service lists it, for the owner of the master key.
     pub fn sealed_for(&self, master: &SymmetricKey) -> Result<Value, CryptoError> {
         Ok(json!({
             "uuid": self.symmetric.kid,
@@ -69,7 +70,7 @@ impl Keyset {
         }))
     }
 
-    /// Encrypts another key for the holder of this keyset.
+    /// Encrypts another key for the owner of this keyset.
     pub fn wrap(&self, key: &SymmetricKey) -> Result<Envelope, CryptoError> {
         let mut buffer = vec![0; self.public.ciphertext_size()];
         let data = self

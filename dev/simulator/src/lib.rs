@@ -1,5 +1,5 @@
-//! A simulated 1Password service: it speaks the wire protocol that the official SDK core speaks, verifies all that the
-//! true one verifies, and can be told what shall go wrong.
+//! A simulated 1Password service. It speaks the wire protocol that the official SDK core speaks,
+//! verifies everything that the real service verifies, and injects faults on request.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -13,22 +13,27 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Inside, `gate` is what each request passes, `routes` answers it from `directory`, `session` and `share`;
-//! `control` steers all of it from outside and, with `recipient`, plays the one who opens a link.
-//! It listens on the loopback only, and holds nothing that is worth protecting.
+//! Inside, each request passes `gate`, and `routes` answers it from `directory`, `session` and
+//! `share`. `control` steers all of this from outside and, with `recipient`, plays the person who
+//! opens a link. The simulator listens only on the loopback interface, and holds nothing that is
+//! worth protecting.
 //!
-//! # What is assumed of the true service
+//! # Assumptions about the real service
 //!
-//! The protocol was learnt from the core, which says nothing about these; only an account at 1Password can settle them.
+//! The protocol was learned from the core, which does not answer the following questions. Only a
+//! real account can settle them.
 //!
 //! * A session ends after half an hour without a request ([`Options::session_lifetime`]).
 //! * A revoked token is refused with 401, at `auth/start` and in sessions that it opened before.
-//! * A vault that exists but is out of reach is 403, one that does not exist 404. Without the right to share, the share
-//!   policy is 403 already.
-//! * What the share policy forbids is 400; sharing another version of the item than the service has is 409.
+//! * A vault that exists but cannot be reached is answered with 403, one that does not exist with
+//!   404. Without the right to share, the share policy already returns 403.
+//! * A share that the policy forbids is answered with 400; sharing a version of the item other than
+//!   the service's is answered with 409.
 //! * Sign-ins do not count against the request limits, and a 429 carries `Retry-After`.
-//! * Links have the form `<service>/s#<secret>`. What a viewer's browser asks of the service is made up.
-//! * Of a share's viewers, only those who were shown it count as views, and addresses are compared without regard to case.
+//! * Links have the form `<service>/s#<secret>`. The requests of a viewer's browser to the service
+//!   are invented.
+//! * Only viewers who were shown the share count as views, and addresses are compared
+//!   case-insensitively.
 //! * Times of vaults and items are in whole seconds.
 
 pub mod account;

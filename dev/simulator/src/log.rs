@@ -1,20 +1,21 @@
-//! The request log: what came in, by route template, and how it was answered. No ids, headers or bodies.
+//! The request log: the requests by route template, and their responses. It holds no ids, headers
+//! or bodies.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Only the newest entries are kept; the counts are always complete.
+/// The log keeps only the newest entries; the counts are always complete.
 const KEPT: usize = 10_000;
 
 /// The log since the start or the last reset.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestLog {
-    /// All requests to the service; the control API's and the recipients' are not among them.
+    /// All requests to the service, without those to the control API and those of recipients.
     pub total: u64,
-    /// The same by route template, such as `POST /api/v4/itemshare`.
+    /// The same, by route template, such as `POST /api/v4/itemshare`.
     pub by_route: BTreeMap<String, u64>,
     /// The newest ten thousand, in order of arrival.
     pub entries: VecDeque<RequestEntry>,
@@ -24,32 +25,33 @@ pub struct RequestLog {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestEntry {
-    /// Counts up from 0.
+    /// Increases from 0.
     pub number: u64,
     /// By the simulator's clock.
     pub at: Timestamp,
     /// Method and path template.
     pub route: String,
-    /// Absent while there is no answer: it is being made, hangs, or the connection was reset.
+    /// Absent while there is no response: the request is in progress or hangs, or the connection
+    /// was reset.
     pub status: Option<u16>,
-    /// How long the answer took to make, in microseconds.
+    /// The time that producing the response took, in microseconds.
     pub micros: Option<u64>,
-    /// Who was found to ask.
+    /// The authenticated caller.
     pub service_account: Option<String>,
-    /// What was made to go wrong.
+    /// The injected fault.
     pub fault: Option<String>,
-    /// Why it was refused.
+    /// The reason of a refusal.
     pub refusal: Option<String>,
 }
 
 impl RequestLog {
-    /// How many requests a route got.
+    /// The number of requests to a route.
     pub fn count(&self, route: &str) -> u64 {
         self.by_route.get(route).copied().unwrap_or_default()
     }
 }
 
-/// The log as it is written.
+/// The log while requests are added to it.
 #[derive(Default)]
 pub struct Log {
     shown: RequestLog,
@@ -57,7 +59,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Enters a request as it arrives; answers its number.
+    /// Adds a request as it arrives; returns its number.
     pub fn arrived(&mut self, route: &str, fault: Option<String>, at: Timestamp) -> u64 {
         let number = self.next;
         self.next += 1;
@@ -78,7 +80,7 @@ impl Log {
         number
     }
 
-    /// Completes an entry, if it is still there.
+    /// Completes an entry, if it still exists.
     pub fn answered(&mut self, number: u64, complete: impl FnOnce(&mut RequestEntry)) {
         let found = self
             .shown
@@ -89,12 +91,12 @@ impl Log {
         }
     }
 
-    /// All of it.
+    /// The whole log.
     pub fn shown(&self) -> &RequestLog {
         &self.shown
     }
 
-    /// Begins anew.
+    /// Empties the log.
     pub fn reset(&mut self) {
         self.shown = RequestLog::default();
     }

@@ -12,8 +12,8 @@ use clap::{Args, Parser, Subcommand};
 use keyloan_simulator::{Account, Control, Options, Simulator};
 use url::Url;
 
-/// A simulated 1Password service on the loopback. Prints `ORIGIN=http://127.0.0.1:PORT` once it is ready, and runs
-/// until it is interrupted.
+/// A simulated 1Password service on the loopback interface. Prints `ORIGIN=http://127.0.0.1:PORT`
+/// once it is ready, and runs until it is interrupted.
 #[derive(Parser)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Arguments {
@@ -25,16 +25,16 @@ struct Arguments {
 
 #[derive(Args)]
 struct Serve {
-    /// The account's YAML file; account.example.yaml shows all that it can say.
+    /// The account's YAML file; account.example.yaml shows every field.
     #[arg(long, value_name = "FILE", required = true)]
     account: Option<PathBuf>,
-    /// Where to listen; only loopback addresses are accepted.
+    /// The address to listen on; only loopback addresses are accepted.
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// Write each service account's token to DIR/<name>.token, readable by its owner only.
+    /// Write each service account's token to DIR/<name>.token, readable only by its owner.
     #[arg(long, value_name = "DIR")]
     tokens_dir: Option<PathBuf>,
-    /// Make the same ids, keys and tokens at each start.
+    /// Generate the same ids, keys and tokens at each start.
     #[arg(long, value_name = "TEXT")]
     seed: Option<String>,
     /// Do not enforce the plan's request limits.
@@ -47,9 +47,9 @@ struct Serve {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Open a share's link on the simulator that it leads to, as its recipient, and print the item.
+    /// Open a share's link on its simulator, as its recipient, and print the item.
     Open {
-        /// The whole link, with what stands behind the #.
+        /// The whole link, including the part after the #.
         link: Url,
         /// The recipient's address.
         email: String,
@@ -61,7 +61,7 @@ async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // If standard error is gone, the exit code must do.
+            // If standard error is closed, the exit code has to suffice.
             let _ = writeln!(std::io::stderr(), "keyloan-simulator: {error:#}");
             ExitCode::FAILURE
         }
@@ -117,7 +117,7 @@ async fn serve(arguments: Serve) -> Result<()> {
 
 fn write_token(directory: &Path, name: &str, token: &str) -> Result<()> {
     fs::create_dir_all(directory)
-        .with_context(|| format!("cannot make {}", directory.display()))?;
+        .with_context(|| format!("cannot create {}", directory.display()))?;
     let path = directory.join(format!("{}.token", name.replace(['/', '\\'], "_")));
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);

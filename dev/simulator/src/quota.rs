@@ -1,8 +1,10 @@
-//! Request limits: per token and hour, reads and writes apart; per account and day, all together.
+//! Request limits: per token and hour, for reads and writes separately; per account and day, for
+//! all together.
 //!
-//! The numbers are those that 1Password publishes: <https://developer.1password.com/docs/service-accounts/rate-limits>.
-//! A window begins with the first request after the last one ended. The page does not say whether sign-ins count;
-//! they do not here. Nor does it say what a 429 carries; here it always says when to come back.
+//! 1Password publishes the numbers:
+//! <https://developer.1password.com/docs/service-accounts/rate-limits>. A window begins with the
+//! first request after the previous one ended. The page does not say whether sign-ins count; here
+//! they do not. Nor does it say what a 429 carries; here it always has a `Retry-After`.
 
 use std::collections::HashMap;
 
@@ -11,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::account::Plan;
 use crate::refusal::Refusal;
 
-/// What a request does.
+/// Whether a request reads or writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Action {
@@ -31,7 +33,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// As published for a plan.
+    /// The published limits of a plan.
     pub fn of(plan: Plan) -> Self {
         let (reads_per_hour, writes_per_hour, requests_per_day) = match plan {
             Plan::Business => (10_000, 1_000, 50_000),
@@ -46,7 +48,7 @@ impl Limits {
     }
 }
 
-/// The counts of the running windows.
+/// The counts of the current windows.
 #[derive(Default)]
 pub struct Quotas {
     hours: HashMap<(String, Action), Window>,
@@ -60,7 +62,7 @@ struct Window {
 }
 
 impl Quotas {
-    /// Counts a request of a token, or refuses it. What was refused does not count.
+    /// Counts a request of a token, or refuses it. Refused requests do not count.
     pub fn take(
         &mut self,
         token: &str,
@@ -89,7 +91,8 @@ impl Quotas {
 }
 
 impl Window {
-    /// How many seconds remain to be waited, if the limit is reached; begins a new window where the old one is over.
+    /// The number of seconds to wait if the limit is reached; begins a new window if the old one is
+    /// over.
     fn wait(&mut self, limit: u32, length: SignedDuration, now: Timestamp) -> Option<u64> {
         let began = match self.began {
             Some(began) if now.duration_since(began) < length => began,
@@ -99,7 +102,7 @@ impl Window {
             }
         };
         let left = length - now.duration_since(began);
-        // A second more, so that whoever waits exactly so long finds a new window.
+        // One more second, so that a client that waits exactly this long finds a new window.
         (self.used >= limit).then(|| left.as_secs().unsigned_abs() + 1)
     }
 }

@@ -12,14 +12,15 @@ use crate::routes::{View, Viewed};
 pub struct OpenedItem {
     /// The title.
     pub title: String,
-    /// What the item holds.
+    /// The item's fields.
     pub fields: Vec<OpenedField>,
     /// Free text.
     pub notes: String,
 }
 
 impl OpenedItem {
-    /// Whether this is the item of an account's file, all of it and nothing else; fields may come in any order.
+    /// Whether this is the item of an account's file, all of it and nothing else; fields may come
+    /// in any order.
     pub fn is_all_of(&self, item: &Item) -> bool {
         let mut shown: Vec<_> = self.fields.iter().map(|f| (&*f.label, &*f.value)).collect();
         let mut kept: Vec<_> = item.fields.iter().map(|f| (&*f.label, &*f.value)).collect();
@@ -28,7 +29,7 @@ impl OpenedItem {
         self.title == item.title && self.notes == item.notes && shown == kept
     }
 
-    /// The value of the field of this label.
+    /// The value of the field with this label.
     pub fn value(&self, label: &str) -> Option<&str> {
         self.fields
             .iter()
@@ -40,11 +41,11 @@ impl OpenedItem {
 /// A field as the recipient sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenedField {
-    /// As people see it.
+    /// The name that people see.
     pub label: String,
     /// In plain text.
     pub value: String,
-    /// Whether it is hidden at first.
+    /// Whether the value is hidden by default.
     pub kind: FieldKind,
 }
 
@@ -52,32 +53,32 @@ pub struct OpenedField {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the share does not open: {reason}")]
 pub struct Refusal {
-    /// Which of the ways it is.
+    /// The reason.
     pub reason: Reason,
 }
 
 /// Why a share does not open.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// The link is none of this simulator's: another origin, or no secret behind `#`.
+    /// The link does not belong to this simulator: it has another origin, or no secret after `#`.
     #[error("the link is not one of this simulator's share links")]
     NotALink,
-    /// No share of this id, or the token does not fit.
+    /// No share has this id, or the token does not match.
     #[error("there is no such share")]
     Unknown,
-    /// It is for another address.
+    /// The share is for another address.
     #[error("it is for someone else")]
     WrongRecipient,
-    /// Its time has passed.
+    /// The share's lifetime is over.
     #[error("it has expired")]
     Expired,
-    /// It was viewed as often as it may be.
-    #[error("it was viewed as often as it may be")]
+    /// The share has reached its maximum number of views.
+    #[error("it has reached its maximum number of views")]
     UsedUp,
-    /// The copy does not decrypt with the key in the link, or is no item.
+    /// The copy does not decrypt with the key in the link, or is not an item.
     #[error("its content cannot be read: {0}")]
     Unreadable(String),
-    /// No answer from the simulator.
+    /// The simulator does not answer.
     #[error("the simulator does not answer: {0}")]
     Unreachable(String),
 }
@@ -88,7 +89,7 @@ impl From<Reason> for Refusal {
     }
 }
 
-/// Opens `link` on the service at `origin`, as the holder of `email`.
+/// Opens `link` on the service at `origin`, as the owner of `email`.
 pub async fn open(
     client: &reqwest::Client,
     origin: &str,
@@ -145,7 +146,7 @@ struct Details {
     password: Option<String>,
 }
 
-/// A login's user name or password.
+/// A login's username or password.
 #[derive(Deserialize)]
 struct LoginField {
     name: String,
@@ -215,7 +216,7 @@ fn decrypt<T: for<'de> Deserialize<'de>>(
         .open(envelope)
         .map_err(|error| Reason::Unreadable(error.to_string()))?;
     // The parser's message could quote the plaintext.
-    serde_json::from_slice(&plain).map_err(|_| Reason::Unreadable("it is no item".into()))
+    serde_json::from_slice(&plain).map_err(|_| Reason::Unreadable("it is not an item".into()))
 }
 
 #[cfg(test)]

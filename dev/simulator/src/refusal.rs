@@ -1,4 +1,4 @@
-//! How the service says no: a status and a reason for the developer's eyes. The core reads nothing but the status.
+//! The service's refusals: a status, and a reason for developers. The core reads only the status.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::crypto::CryptoError;
 
-/// Why a request was refused, for the log.
+/// The reason of a refusal, for the log.
 #[derive(Clone)]
 pub struct Why(pub String);
 
-/// An error answer.
+/// An error response.
 #[derive(Debug)]
 pub struct Refusal {
     status: StatusCode,
@@ -28,7 +28,7 @@ impl Refusal {
         }
     }
 
-    /// 400: the request makes no sense, or a policy forbids what it asks for.
+    /// 400: the request is invalid, or a policy forbids it.
     pub fn bad_request(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, reason)
     }
@@ -38,32 +38,32 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, reason)
     }
 
-    /// 403: known, but without the right.
+    /// 403: authenticated, but without the right.
     pub fn forbidden(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, reason)
     }
 
-    /// 404: there is no such thing.
+    /// 404: the object does not exist.
     pub fn not_found(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, reason)
     }
 
-    /// 409: it has changed in the meantime, or exists already.
+    /// 409: the object has changed in the meantime, or exists already.
     pub fn conflict(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, reason)
     }
 
-    /// 410: it was there once.
+    /// 410: the object no longer exists.
     pub fn gone(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::GONE, reason)
     }
 
-    /// 500: the simulator itself is at fault.
+    /// 500: the simulator itself failed.
     pub fn internal(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, reason)
     }
 
-    /// 429, to be tried again after so many seconds.
+    /// 429, with the number of seconds after which to try again.
     pub fn rate_limited(reason: impl Into<String>, retry_after: u64) -> Self {
         let retry_after = Some(retry_after);
         Self {
@@ -74,7 +74,8 @@ impl Refusal {
 }
 
 impl From<CryptoError> for Refusal {
-    /// Only for what the simulator itself seals: what clients send is refused with `bad_request`.
+    /// Only for data that the simulator itself seals: invalid data from clients is refused with
+    /// `bad_request`.
     fn from(error: CryptoError) -> Self {
         Self::internal(error.to_string())
     }

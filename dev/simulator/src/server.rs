@@ -1,4 +1,4 @@
-//! Starting and stopping a simulator: a listener on the loopback, served by threads of its own.
+//! Starts and stops a simulator: a listener on the loopback interface with threads of its own.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,16 +14,19 @@ use crate::control::{self, Control, ControlError};
 use crate::service::Service;
 use crate::{gate, routes};
 
-/// How a simulator runs.
+/// The options of a simulator.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to listen; must be on the loopback. Default: a free port of 127.0.0.1.
+    /// The address to listen on; must be on the loopback interface. Default: a free port of
+    /// 127.0.0.1.
     pub listen: SocketAddr,
-    /// With a seed, the same account file gives the same ids, keys and tokens after a restart. Default: fresh ones.
+    /// With a seed, the same account file produces the same ids, keys and tokens after a restart.
+    /// Default: a fresh seed.
     pub seed: Option<String>,
     /// Whether the plan's request limits are enforced. Default: yes.
     pub enforce_quotas: bool,
-    /// How long a session lasts without a request. The true service's value is not known. Default: half an hour.
+    /// How long a session lasts without a request. The real service's value is not known. Default:
+    /// half an hour.
     pub session_lifetime: Duration,
 }
 
@@ -38,36 +41,37 @@ impl Default for Options {
     }
 }
 
-/// Why a simulator does not start.
+/// Why a simulator did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// It must not be reachable from elsewhere.
+    /// The simulator must not be reachable from other machines.
     #[error("{0} is not on the loopback; listen on 127.0.0.1 or [::1]")]
     NotLoopback(SocketAddr),
-    /// The account makes no sense.
+    /// The account is invalid.
     #[error(transparent)]
     Account(#[from] AccountError),
-    /// The address is taken, or the system is out of something.
+    /// The address is in use, or the operating system has run out of a resource.
     #[error("cannot listen on {address}: {source}; use port 0 for a free one")]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// No client for the control API.
+    /// The client for the control API could not be created.
     #[error(transparent)]
     Control(#[from] ControlError),
 }
 
-/// A running simulator. It stops, cutting its connections, when this is dropped.
+/// A running simulator. When this is dropped, it stops and closes its connections.
 pub struct Simulator {
     control: Control,
     runtime: Option<Runtime>,
 }
 
 impl Simulator {
-    /// Starts a simulator. It has threads of its own: it needs no runtime, and never slows that of a test.
+    /// Starts a simulator. It has threads of its own, so it needs no runtime and never slows down
+    /// that of a test.
     pub fn start(account: Account, options: Options) -> Result<Self, StartError> {
         if !options.listen.ip().is_loopback() {
             return Err(StartError::NotLoopback(options.listen));
@@ -96,7 +100,7 @@ impl Simulator {
             .merge(routes::router(&service))
             .layer(from_fn_with_state(service, gate::date))
             .into_make_service_with_connect_info::<Switch>();
-        // Serving never ends by itself; dropping the runtime ends it.
+        // The server never ends by itself; dropping the runtime ends it.
         runtime.spawn(async move { axum::serve(Listener(listener), router).await });
         Ok(Self {
             control,
@@ -104,12 +108,12 @@ impl Simulator {
         })
     }
 
-    /// `http://127.0.0.1:PORT`, of the API and of the control API.
+    /// `http://127.0.0.1:PORT`, the origin of the API and of the control API.
     pub fn origin(&self) -> String {
         self.control.origin().to_owned()
     }
 
-    /// The client that steers it.
+    /// A client that controls it.
     pub fn control(&self) -> Control {
         self.control.clone()
     }
@@ -118,10 +122,11 @@ impl Simulator {
 impl Drop for Simulator {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Whoever drops a simulator counts on its port being closed by then. A runtime cannot be waited for inside
-            // another one, so a thread does it; what has nothing to wait for but a calculation is not waited for long.
+            // The port must be closed when the drop returns. One runtime cannot wait for another
+            // inside it, so a thread waits. The remaining work is only computation, so the wait is
+            // short.
             let stopping = thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(2)));
-            // An error would be a panic in there, which has been printed.
+            // An error would be a panic in that thread, which has already been printed.
             let _ = stopping.join();
         }
     }

@@ -19,33 +19,33 @@ use crate::share::Shares;
 pub struct Service {
     /// `http://127.0.0.1:PORT`
     pub origin: String,
-    /// Its own time.
+    /// The service's own clock.
     pub clock: Clock,
-    /// Where ids and keys come from.
+    /// The source of ids and keys.
     pub seed: Seed,
     /// Whether request limits are enforced.
     pub enforce_quotas: bool,
     state: Mutex<State>,
 }
 
-/// What changes.
+/// The mutable state.
 pub struct State {
     /// The account.
     pub directory: Directory,
-    /// Who is signed in.
+    /// The signed-in clients.
     pub sessions: Sessions,
-    /// What was shared.
+    /// The shares.
     pub shares: Shares,
-    /// What shall go wrong.
+    /// The configured faults.
     pub faults: Faults,
-    /// What was asked.
+    /// The requests so far.
     pub log: Log,
-    /// How much was asked.
+    /// The request counts.
     pub quotas: Quotas,
 }
 
 impl Service {
-    /// A service for an account that was checked.
+    /// A service for a checked account.
     pub fn new(origin: String, account: Account, options: &Options) -> Self {
         let clock = Clock::default();
         let seed = Seed::new(options.seed.as_deref());
@@ -68,7 +68,7 @@ impl Service {
         }
     }
 
-    /// The state, for a short while: never held across an await.
+    /// Locks the state for a short time: never held across an await.
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! Sessions: how far their sign-in got, their keys, and the check of the MAC on every request.
+//! Sessions: the progress of their sign-in, their keys, and the check of the MAC on every request.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub const SESSION_HEADER: &str = "x-agilebits-session-id";
 /// The header that authenticates the request.
 const MAC_HEADER: &str = "x-agilebits-mac";
 
-/// Who is behind a request that was verified.
+/// The caller of a verified request.
 #[derive(Clone)]
 pub struct Caller {
     /// The session's id.
@@ -28,16 +28,16 @@ pub struct Caller {
     pub key: SymmetricKey,
 }
 
-/// Whose session it is, and by which credential.
+/// The owner of a session, and the credential that opened it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Owner {
     /// The service account's name.
     pub account: String,
-    /// Its credential's account-key id.
+    /// The account-key id of its credential.
     pub account_key_uuid: String,
 }
 
-/// How far a sign-in got. Each step is taken once, in order.
+/// The progress of a sign-in. Each step is taken once, in order.
 enum Stage {
     Started,
     Challenged(Box<Handshake>),
@@ -64,7 +64,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Sessions that end when they were not used for so long.
+    /// Sessions that end after this long without use.
     pub fn new(idle_limit: Duration) -> Self {
         Self {
             by_id: HashMap::new(),
@@ -104,7 +104,7 @@ impl Sessions {
         }
     }
 
-    /// Keeps the outcome of the exchange: `auth`.
+    /// Stores the result of the exchange: `auth`.
     pub fn challenged(
         &mut self,
         headers: &HeaderMap,
@@ -116,7 +116,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Holds the client's proof against ours: `auth/confirm-key`. A wrong one ends the session.
+    /// Compares the client's proof with ours: `auth/confirm-key`. A wrong one ends the session.
     pub fn prove(
         &mut self,
         headers: &HeaderMap,
@@ -143,7 +143,7 @@ impl Sessions {
         Ok(server_proof)
     }
 
-    /// Ends the sign-in: `auth/complete`, which was verified like any later request.
+    /// Completes the sign-in: `auth/complete`, which was verified like any later request.
     pub fn complete(&mut self, id: &str) {
         if let Some(session) = self.by_id.get_mut(id) {
             let stage = std::mem::replace(&mut session.stage, Stage::Started);
@@ -154,7 +154,7 @@ impl Sessions {
         }
     }
 
-    /// Verifies a request: a living session, its MAC, and a counter that was never used.
+    /// Verifies a request: an existing session, its MAC, and a counter that was never used.
     pub fn verify(&mut self, request: &Parts, now: Timestamp) -> Result<(Caller, Owner), Refusal> {
         let (id, session) = self.find(&request.headers, now)?;
         let completing = request.uri.path() == "/api/v2/auth/complete";
@@ -239,7 +239,7 @@ impl Session {
     }
 }
 
-/// What the MAC is made over.
+/// The message that the MAC authenticates.
 fn message(session: &str, method: &str, headers: &HeaderMap, uri: &Uri, counter: u64) -> String {
     let host = text(headers, header::HOST.as_str()).unwrap_or_default();
     let host = host.rsplit_once(':').map_or(host, |(name, _port)| name);

@@ -1,4 +1,4 @@
-//! Shares: the copies of items that links lead to, and who may open them.
+//! Shares: the copies of items behind the links, and the people who may open them.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -7,12 +7,12 @@ use crate::account::{Lifetime, RecipientKind, SharePolicy, ShareType, User};
 use crate::crypto::{Envelope, sha256};
 use crate::refusal::Refusal;
 
-/// A share as the service keeps it: it cannot read it.
+/// A share as the service stores it: the service cannot decrypt it.
 #[derive(Clone)]
 pub struct Share {
-    /// Follows from the secret in the link.
+    /// Derived from the secret in the link.
     pub uuid: String,
-    /// Of the token that follows from the secret.
+    /// The hash of the token that is derived from the secret.
     pub token_hash: [u8; 32],
     /// The vault's id.
     pub vault: String,
@@ -20,19 +20,19 @@ pub struct Share {
     pub item: String,
     /// The item's version that was copied.
     pub item_version: u32,
-    /// By which service account.
+    /// The service account that created the share.
     pub service_account: String,
     /// Whether viewers must be recipients.
     pub kind: ShareType,
-    /// Who may view it.
+    /// The people who may view it.
     pub recipients: Vec<Recipient>,
-    /// When it was created.
+    /// The time of its creation.
     pub created_at: Timestamp,
-    /// When it ends.
+    /// The time of its expiry.
     pub expires_at: Timestamp,
-    /// How often it can be viewed.
+    /// The maximum number of views.
     pub max_views: Option<u32>,
-    /// How often it was viewed.
+    /// The number of views.
     pub views: u32,
     /// The item's overview, for the viewer.
     pub overview: Envelope,
@@ -73,7 +73,7 @@ impl Recipient {
         }
     }
 
-    /// Whether an address is meant. `alice+x@` is another address than `alice@`.
+    /// Whether this recipient includes an address. `alice+x@` is a different address from `alice@`.
     fn includes(&self, address: &str) -> bool {
         let address = address.to_lowercase();
         match self {
@@ -82,7 +82,7 @@ impl Recipient {
         }
     }
 
-    /// Whether the account's policy lets this recipient have shares.
+    /// Whether the account's policy permits shares to this recipient.
     pub fn is_permitted(&self, policy: &SharePolicy, users: &[User]) -> bool {
         let name = self.name();
         let domain = match self {
@@ -111,20 +111,20 @@ fn domain_of(address: &str) -> Option<&str> {
     (!local.is_empty()).then_some(domain)
 }
 
-/// What a request to share asks for, as far as the policy has a say.
+/// The parts of a share request that the policy governs.
 pub struct Terms<'a> {
-    /// Who may view.
+    /// The type of the share.
     pub kind: ShareType,
-    /// By name.
+    /// The named recipients.
     pub recipients: &'a [Recipient],
     /// In seconds.
     pub expiry: u32,
-    /// How often.
+    /// The maximum number of views.
     pub max_views: Option<u32>,
 }
 
 impl Terms<'_> {
-    /// Holds the terms against the policy: 400 with the reason.
+    /// Compares the terms with the policy; a violation is a 400 with the reason.
     pub fn check(&self, policy: &SharePolicy, users: &[User]) -> Result<Lifetime, Refusal> {
         let lifetime = Lifetime::from_seconds(self.expiry)
             .ok_or_else(|| Refusal::bad_request("the expiry is not one of the five lifetimes"))?;
@@ -169,12 +169,12 @@ impl Terms<'_> {
     }
 }
 
-/// All shares; none is ever forgotten.
+/// All shares; none is ever removed.
 #[derive(Default)]
 pub struct Shares(Vec<Share>);
 
 impl Shares {
-    /// Keeps a share.
+    /// Stores a share.
     pub fn add(&mut self, share: Share) -> Result<(), Refusal> {
         if self.0.iter().any(|known| known.uuid == share.uuid) {
             return Err(Refusal::conflict("there is a share with this id"));
@@ -183,12 +183,13 @@ impl Shares {
         Ok(())
     }
 
-    /// All of them, in order of creation.
+    /// All shares, in order of creation.
     pub fn iter(&self) -> impl Iterator<Item = &Share> {
         self.0.iter()
     }
 
-    /// Shows a share to someone who has the link and has proven an address. A refusal does not count as a view.
+    /// Shows a share to someone who has the link and has proven an address. A refusal does not
+    /// count as a view.
     pub fn view(
         &mut self,
         uuid: &str,
@@ -225,7 +226,7 @@ impl Shares {
     }
 }
 
-/// When a share of this lifetime ends.
+/// The expiry of a share with this lifetime.
 pub fn end_of(lifetime: Lifetime, from: Timestamp) -> Timestamp {
     let length = SignedDuration::from_secs(lifetime.seconds().into());
     from.saturating_add(length).unwrap_or(Timestamp::MAX)

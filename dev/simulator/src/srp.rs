@@ -1,7 +1,8 @@
 //! The server's side of SRP-6a as 1Password speaks it (`SRPg-4096`): 4096-bit group, SHA-256.
 //!
-//! Sources of the formulas: 1Password's Security Design white paper, and its open `srp` package. What is padded to the
-//! group's 512 bytes and what is written as short as possible differs from term to term; the tests pin both.
+//! Sources of the formulas: 1Password's Security Design white paper, and its open `srp` package.
+//! Some terms are padded to the group's 512 bytes and others are written as short as possible; the
+//! tests pin both.
 
 use std::sync::LazyLock;
 
@@ -33,35 +34,37 @@ static G: LazyLock<BigUint> = LazyLock::new(|| BigUint::from(5u8));
 static K: LazyLock<BigUint> =
     LazyLock::new(|| BigUint::from_bytes_be(&hash(&[&pad(&N), &pad(&G)])));
 
-/// What the server knows of someone who signs in.
+/// The server's data about a client that signs in.
 pub struct Login<'a> {
     /// The second group of the secret key.
     pub account_key_uuid: &'a str,
     /// The address in the token.
     pub email: &'a str,
-    /// The salt that `auth/start` answered with.
+    /// The salt in the response of `auth/start`.
     pub salt: &'a [u8],
     /// The secret, as a number.
     pub x: &'a BigUint,
 }
 
-/// The outcome of the exchange of public values: all that the following two requests are held against.
+/// The result of the exchange of public values: the server compares the following two requests with
+/// it.
 pub struct Handshake {
     /// B as hexadecimal digits, padded: the core refuses an odd number of them.
     pub server_public: String,
     /// The key of the session.
     pub session_key: [u8; 32],
-    /// What a client that knows x proves it with.
+    /// The proof of a client that knows x.
     pub client_proof: [u8; 32],
-    /// What the server proves itself with.
+    /// The server's proof.
     pub server_proof: [u8; 32],
 }
 
 impl Handshake {
-    /// Answers the client's public value with `secret` as b. `None`: the value is not a usable hexadecimal number.
+    /// Computes the response to the client's public value with `secret` as b. `None`: the value is
+    /// not a usable hexadecimal number.
     pub fn answer(login: &Login<'_>, client_public: &str, secret: &[u8]) -> Option<Self> {
         let a = BigUint::parse_bytes(client_public.as_bytes(), 16)?;
-        // A multiple of N would make the session key known to anyone.
+        // With a multiple of N, anyone could compute the session key.
         if &a % &*N == BigUint::ZERO {
             return None;
         }
@@ -158,7 +161,7 @@ mod tests {
         (hash(&[shared.to_str_radix(16).as_bytes()]), shared)
     }
 
-    /// Answers client secret `a` with server secret `b` and compares both sides; hands out S.
+    /// Answers client secret `a` with server secret `b` and compares both sides; returns S.
     fn agree(a: &BigUint, b: &BigUint) -> BigUint {
         let x = x();
         let public = G.modpow(a, &N).to_str_radix(16);
@@ -191,7 +194,7 @@ mod tests {
     #[test]
     fn the_group_is_the_one_of_rfc_3526() {
         assert_eq!((N.bits(), N.to_bytes_be().len()), (4096, PRIME_BYTES));
-        // Fermat: that a digit is wrong would show.
+        // Fermat's test: it would reveal a wrong digit.
         assert_eq!(
             BigUint::from(2u8).modpow(&(&*N - 1u8), &N),
             BigUint::from(1u8)

@@ -1,4 +1,4 @@
-//! What vaults hold.
+//! The contents of vaults.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,12 @@ use super::AccountError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Vault {
-    /// 26 base32 characters; made up where absent.
+    /// 26 base32 characters; generated if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Titles need not be unique.
     pub title: String,
-    /// What is in the vault.
+    /// The vault's items.
     #[serde(default)]
     pub items: Vec<Item>,
 }
@@ -24,21 +24,21 @@ pub struct Vault {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Item {
-    /// 26 base32 characters; made up where absent.
+    /// 26 base32 characters; generated if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Titles need not be unique.
     pub title: String,
-    /// What kind of item it is.
+    /// The kind of the item.
     #[serde(default)]
     pub category: Category,
     /// Tags, in order.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// Web addresses that the item belongs to.
+    /// Web addresses of the item.
     #[serde(default)]
     pub urls: Vec<String>,
-    /// What the item holds.
+    /// The item's fields.
     #[serde(default)]
     pub fields: Vec<Field>,
     /// Free text.
@@ -50,7 +50,8 @@ pub struct Item {
 }
 
 impl Item {
-    /// The core refuses to share an item with two fields of one id.
+    /// Checks the fields' ids: the core refuses to share an item that has two fields with the same
+    /// id.
     pub(crate) fn check(&self) -> Result<(), AccountError> {
         let mut ids = BTreeSet::new();
         match self
@@ -69,14 +70,14 @@ impl Item {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Field {
-    /// The label where absent.
+    /// Defaults to the label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// As people see it.
+    /// The name that people see.
     pub label: String,
     /// The value in plain text.
     pub value: String,
-    /// Whether it is shown or hidden.
+    /// Whether the value is shown or hidden.
     #[serde(default)]
     pub kind: FieldKind,
 }
@@ -88,7 +89,7 @@ impl Field {
     }
 }
 
-/// Whether a field's value is shown or hidden at first sight.
+/// Whether a field's value is shown or hidden by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum FieldKind {
@@ -97,8 +98,8 @@ pub enum FieldKind {
     Concealed,
 }
 
-/// The item categories, by the names that the SDK gives them. `Document` is not among them: documents are files, and
-/// files are not simulated.
+/// The item categories, with the SDK's names. `Document` is not among them: documents are files,
+/// and the simulator has no files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Category {

@@ -1,4 +1,5 @@
-//! The account that is simulated, as its YAML file describes it: people, vaults, items, share policy, service accounts.
+//! The simulated account, as its YAML file describes it: people, vaults, items, share policy,
+//! service accounts.
 //!
 //! `account.example.yaml` beside this package shows every field.
 
@@ -19,25 +20,26 @@ use crate::encoding::is_uuid;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Account {
-    /// The account's own address, such as `acme.1password.com`. Only shown: clients connect to the simulator.
+    /// The account's own address, such as `acme.1password.com`. It is only shown: clients connect
+    /// to the simulator.
     pub domain: String,
-    /// Decides the request limits.
+    /// Determines the request limits.
     pub plan: Plan,
-    /// The people of the account. With `policy.membersOnly` they alone can receive shares.
+    /// The people of the account. With `policy.membersOnly`, only they can receive shares.
     #[serde(default)]
     pub users: Vec<User>,
-    /// The vaults with all that is in them.
+    /// The vaults with their contents.
     #[serde(default)]
     pub vaults: Vec<Vault>,
-    /// What may be shared with whom, and for how long.
+    /// The rules for shares: item types, recipients and lifetimes.
     #[serde(default)]
     pub policy: SharePolicy,
-    /// Who can sign in with a token.
+    /// The service accounts that can sign in with a token.
     #[serde(default)]
     pub service_accounts: Vec<ServiceAccount>,
 }
 
-/// The plans that 1Password publishes request limits for.
+/// The plans for which 1Password publishes request limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum Plan {
@@ -51,30 +53,31 @@ pub enum Plan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct User {
-    /// For the reader.
+    /// Only for readers of the file.
     pub name: String,
-    /// The address that a share can be made out to.
+    /// The address to which a share can be issued.
     pub email: String,
 }
 
-/// A service account: it signs in with a token and has its rights vault by vault.
+/// A service account. It signs in with a token and has its rights per vault.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceAccount {
     /// Unique within the account.
     pub name: String,
-    /// Vault title or id -> what may be done there. A vault that is not named is out of reach.
+    /// Vault title or id -> rights in that vault. The account cannot reach a vault that is not
+    /// named.
     #[serde(default)]
     pub vaults: BTreeMap<String, Vec<Right>>,
 }
 
-/// What a service account may do in a vault.
+/// A right of a service account in a vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Right {
     /// See the vault and read its items.
     Read,
-    /// Create share links of its items.
+    /// Create share links for its items.
     Share,
 }
 
@@ -84,32 +87,33 @@ pub enum AccountError {
     /// The file is missing or cannot be read.
     #[error("cannot read the account file {path}: {source}; name a readable file")]
     Unreadable {
-        /// As given.
+        /// The path as given.
         path: String,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// Not YAML, an unknown field, or a missing one.
+    /// The file is not YAML, or has an unknown field, or lacks a field.
     #[error("the account file is not valid: {0}; compare it with account.example.yaml")]
     Malformed(String),
-    /// An id that is not one.
+    /// An invalid id.
     #[error(
-        "`{0}` is not an id: use 26 characters a-z, 2-7, the last one of a e i m q u y 4, or leave it out"
+        "`{0}` is not an id: use 26 characters from a-z and 2-7 that end with one of a e i m q u y \
+         4, or leave it out"
     )]
     BadId(String),
-    /// Two things of one id or name.
-    #[error("`{0}` stands for two {1}; give each its own")]
+    /// Two objects share an id or a name.
+    #[error("`{0}` names two {1}; give each its own")]
     Duplicate(String, &'static str),
-    /// Rights on a vault that is not there, or on a title that two vaults have.
+    /// Rights on a vault that does not exist, or on a title that two vaults have.
     #[error(
         "service account `{account}` names the vault `{vault}`, which {problem}; name a vault's title or id"
     )]
     BadVault {
         /// The service account.
         account: String,
-        /// What it names.
+        /// The title or id in question.
         vault: String,
-        /// Why it cannot be told which vault is meant.
+        /// Why it does not identify a vault.
         problem: &'static str,
     },
 }
@@ -132,7 +136,8 @@ impl Account {
         Ok(account)
     }
 
-    /// What YAML's shape cannot express: ids are ids and unique, rights name vaults that exist.
+    /// Checks what the YAML schema cannot express: ids are valid and unique, and rights name vaults
+    /// that exist.
     pub(crate) fn check(&self) -> Result<(), AccountError> {
         let mut ids = BTreeSet::new();
         let items = self.vaults.iter().flat_map(|vault| &vault.items);

@@ -1,26 +1,26 @@
-//! The share policy, and the few values that shares are made of.
+//! The share policy, and the few values that shares consist of.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What the account's administrators allow to be shared.
+/// The rules that the account's administrators set for shares.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct SharePolicy {
-    /// No share lives longer.
+    /// The longest lifetime of a share.
     pub max_lifetime: Lifetime,
-    /// What the apps propose.
+    /// The lifetime that the apps propose.
     pub default_lifetime: Lifetime,
-    /// Shares to named recipients, or to whoever holds the link.
+    /// The allowed types: shares to named recipients, or to anyone who has the link.
     pub allowed_types: Vec<ShareType>,
-    /// How recipients may be named.
+    /// The allowed ways to name recipients.
     pub recipient_kinds: Vec<RecipientKind>,
-    /// Recipients must be of one of these domains; empty: of any.
+    /// The domains that recipients must belong to; if empty, any domain.
     pub allowed_domains: Vec<String>,
-    /// Recipients must be `users` of the account.
+    /// Whether recipients must be `users` of the account.
     pub members_only: bool,
-    /// Every share can be viewed so often at most.
+    /// The maximum number of views of every share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_views: Option<u32>,
 }
@@ -64,12 +64,12 @@ impl Lifetime {
         Self::ThirtyDays,
     ];
 
-    /// As a length of time.
+    /// The lifetime as a duration.
     pub fn duration(self) -> Duration {
         Duration::from_secs(self.seconds().into())
     }
 
-    /// As on the wire.
+    /// The lifetime on the wire.
     pub(crate) fn seconds(self) -> u32 {
         const HOUR: u32 = 3600;
         match self {
@@ -81,7 +81,7 @@ impl Lifetime {
         }
     }
 
-    /// From the wire; any other number of seconds is no lifetime.
+    /// Parses the value on the wire; any other number of seconds is not a lifetime.
     pub(crate) fn from_seconds(seconds: u32) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -89,7 +89,8 @@ impl Lifetime {
     }
 }
 
-/// Whether a share asks its viewer who they are. The variants' names on the wire are `A` and `P`.
+/// Whether a share requires viewers to identify themselves. The variants' names on the wire are `A`
+/// and `P`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum ShareType {
@@ -97,7 +98,7 @@ pub enum ShareType {
     Public,
 }
 
-/// How a recipient is named.
+/// How a share names a recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum RecipientKind {

@@ -56,7 +56,7 @@ async fn add_service_account(
         .find(|vault| state.directory.resolve_vault(vault).is_none())
     {
         return Err(Refusal::not_found(format!(
-            "there is no one vault `{vault}`"
+            "`{vault}` does not name exactly one vault"
         )));
     }
     state.directory.add_service_account(added, &service.seed);
@@ -198,7 +198,7 @@ async fn add_fault(State(service): State<Arc<Service>>, Json(fault): Json<Fault>
         && !(200..600).contains(&status)
     {
         return Err(Refusal::bad_request(format!(
-            "{status} is no status; use 200 to 599"
+            "{status} is not a status; use 200 to 599"
         )));
     }
     service.state().faults.add(fault);
@@ -266,11 +266,13 @@ fn account_named<'a>(
 fn vault_named<'a>(directory: &'a mut Directory, named: &str) -> Result<&'a mut Vault, Refusal> {
     directory
         .resolve_vault_mut(named)
-        .ok_or_else(|| Refusal::not_found(format!("there is no one vault `{named}`")))
+        .ok_or_else(|| Refusal::not_found(format!("`{named}` does not name exactly one vault")))
 }
 
 fn place_of(vault: &Vault, named: &str) -> Result<usize, Refusal> {
-    vault
-        .resolve_item(named)
-        .ok_or_else(|| Refusal::not_found(format!("there is no one item `{named}` in this vault")))
+    vault.resolve_item(named).ok_or_else(|| {
+        Refusal::not_found(format!(
+            "`{named}` does not name exactly one item in this vault"
+        ))
+    })
 }

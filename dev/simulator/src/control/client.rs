@@ -14,28 +14,31 @@ use crate::faults::Fault;
 use crate::log::RequestLog;
 use crate::recipient::{self, OpenedItem, Refusal};
 
-/// Steers a simulator, in this process or another one.
+/// Controls a simulator, in this process or another one.
 #[derive(Clone, Debug)]
 pub struct Control {
     origin: String,
     client: reqwest::Client,
 }
 
-/// Why an order was not carried out.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// Not an origin such as `http://127.0.0.1:8080`.
-    #[error("`{0}` is not a simulator's origin; use what it prints behind ORIGIN=")]
+    /// The text is not an origin such as `http://127.0.0.1:8080`.
+    #[error(
+        "`{0}` is not a simulator's origin; use the value that the simulator prints after \
+             ORIGIN="
+    )]
     BadOrigin(String),
-    /// No or no sensible answer.
+    /// The simulator returned no response, or an invalid one.
     #[error("the simulator does not answer: {0}; is it still running?")]
     Unreachable(#[from] reqwest::Error),
-    /// The order names something that is not there, or makes no sense.
+    /// The command names something that does not exist, or is invalid.
     #[error("the simulator refuses with status {status}: {message}")]
     Refused {
         /// HTTP status.
         status: u16,
-        /// Its reason.
+        /// The simulator's reason.
         message: String,
     },
 }
@@ -50,7 +53,7 @@ impl Control {
         if !origin.is_tuple() {
             return Err(bad());
         }
-        // A proxy from the environment has no business on the loopback.
+        // Connections to the loopback interface must not go through a proxy from the environment.
         let client = reqwest::Client::builder().no_proxy().build()?;
         Ok(Self {
             origin: origin.ascii_serialization(),
@@ -58,7 +61,7 @@ impl Control {
         })
     }
 
-    /// Where the simulator is.
+    /// The simulator's origin.
     pub fn origin(&self) -> &str {
         &self.origin
     }
@@ -72,13 +75,13 @@ impl Control {
             .token)
     }
 
-    /// Revokes the newest token: no sign-in any more, and its sessions end.
+    /// Revokes the newest token: it can no longer sign in, and its sessions end.
     pub async fn revoke_token(&self, service_account: &str) -> Result<()> {
         let path = ["service-accounts", service_account, "token"];
         self.order(self.request(Method::DELETE, &path)).await
     }
 
-    /// Replaces the token; the old one is void at once.
+    /// Replaces the token; the old one is invalid at once.
     pub async fn rotate_token(&self, service_account: &str) -> Result<String> {
         let path = ["service-accounts", service_account, "rotation"];
         Ok(self
@@ -87,7 +90,7 @@ impl Control {
             .token)
     }
 
-    /// Adds a service account, or gives the one of that name other rights.
+    /// Adds a service account, or replaces the rights of the existing one with that name.
     pub async fn set_service_account(&self, service_account: &ServiceAccount) -> Result<()> {
         self.order(self.with(Method::POST, &["service-accounts"], service_account))
             .await
@@ -98,13 +101,14 @@ impl Control {
         self.ask(self.request(Method::GET, &["vaults"])).await
     }
 
-    /// Adds an item to a vault, named by title or id; answers the item's id.
+    /// Adds an item to a vault, named by title or id; returns the item's id.
     pub async fn add_item(&self, vault: &str, item: &Item) -> Result<String> {
         let request = self.with(Method::POST, &["vaults", vault, "items"], item);
         Ok(self.ask::<Id>(request).await?.id)
     }
 
-    /// Changes an item, named by title or id: it has a new version then, even if nothing else differs.
+    /// Changes an item, named by title or id. The item gets a new version even if nothing else
+    /// changes.
     pub async fn edit_item(
         &self,
         vault: &str,
@@ -126,7 +130,7 @@ impl Control {
         self.ask(self.request(Method::GET, &["policy"])).await
     }
 
-    /// Replaces the share policy. Shares that exist are not touched.
+    /// Replaces the share policy. Existing shares do not change.
     pub async fn set_policy(&self, policy: &SharePolicy) -> Result<()> {
         self.order(self.with(Method::PUT, &["policy"], policy))
             .await
@@ -138,7 +142,7 @@ impl Control {
             .await
     }
 
-    /// Drops all faults that are not used up.
+    /// Removes all faults that are not used up.
     pub async fn clear_faults(&self) -> Result<()> {
         self.order(self.request(Method::DELETE, &["faults"])).await
     }
@@ -151,13 +155,13 @@ impl Control {
             .now)
     }
 
-    /// Moves the simulator's clock forward; answers its new time.
+    /// Moves the simulator's clock forward; returns its new time.
     pub async fn advance_clock(&self, by: Duration) -> Result<Timestamp> {
         self.shift_clock(i64::try_from(by.as_millis()).unwrap_or(i64::MAX))
             .await
     }
 
-    /// Moves the simulator's clock back; answers its new time.
+    /// Moves the simulator's clock back; returns its new time.
     pub async fn turn_clock_back(&self, by: Duration) -> Result<Timestamp> {
         self.shift_clock(i64::try_from(by.as_millis()).map_or(i64::MIN, |by| -by))
             .await
@@ -168,7 +172,7 @@ impl Control {
         Ok(self.ask::<Time>(request).await?.now)
     }
 
-    /// What the service was asked since the start or the last reset.
+    /// The requests to the service since the start or the last reset.
     pub async fn requests(&self) -> Result<RequestLog> {
         self.ask(self.request(Method::GET, &["requests"])).await
     }
@@ -184,7 +188,8 @@ impl Control {
         self.ask(self.request(Method::GET, &["shares"])).await
     }
 
-    /// Plays the recipient: opens a share's link as the holder of an address. Each success is a view.
+    /// Plays the recipient: opens a share's link as the owner of an address. Each success is a
+    /// view.
     pub async fn open(&self, url: &str, email: &str) -> std::result::Result<OpenedItem, Refusal> {
         recipient::open(&self.client, &self.origin, url, email).await
     }
@@ -195,7 +200,7 @@ impl Control {
             url.push('/');
             url.extend(url::form_urlencoded::byte_serialize(part.as_bytes()));
         }
-        // Form encoding writes a space as +, which in a path is a plus.
+        // Form encoding writes a space as +, which is a plus in a path.
         self.client.request(method, url.replace('+', "%20"))
     }
 

@@ -1,4 +1,5 @@
-//! The control API: what tests, the demo and the benchmark steer the simulator with. JSON under `/_control`.
+//! The control API, with which tests, the demo and the benchmark control the simulator. JSON under
+//! `/_control`.
 
 mod api;
 mod client;
@@ -11,23 +12,23 @@ pub use client::{Control, ControlError};
 
 use crate::account::{Field, ShareType};
 
-/// Changes to an item; what is absent stays as it is.
+/// Changes to an item; absent fields stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ItemChanges {
     /// A new title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// All tags anew.
+    /// All tags, replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
-    /// All fields anew.
+    /// All fields, replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fields: Option<Vec<Field>>,
     /// New notes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<String>,
-    /// Into the archive, or back.
+    /// Whether to archive the item or restore it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
 }
@@ -52,11 +53,11 @@ pub struct ItemSummary {
     pub id: String,
     /// Not unique.
     pub title: String,
-    /// Grows with each change.
+    /// Increases with each change.
     pub version: u32,
-    /// The last change, in whole seconds.
+    /// The time of the last change, in whole seconds.
     pub updated_at: Timestamp,
-    /// Whether it is in the archive.
+    /// Whether the item is archived.
     pub archived: bool,
 }
 
@@ -64,7 +65,7 @@ pub struct ItemSummary {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ShareSummary {
-    /// The share's id; the link's secret is not known here.
+    /// The share's id; the simulator does not know the link's secret.
     pub uuid: String,
     /// The vault's id.
     pub vault: String,
@@ -72,9 +73,9 @@ pub struct ShareSummary {
     pub item: String,
     /// The item's version that was copied.
     pub item_version: u32,
-    /// By whom.
+    /// The service account that created the share.
     pub service_account: String,
-    /// To recipients or to anyone.
+    /// Whether the share is for recipients or for anyone.
     #[serde(rename = "type")]
     pub kind: ShareType,
     /// Addresses and domains, in lower case.
@@ -83,9 +84,9 @@ pub struct ShareSummary {
     pub created_at: Timestamp,
     /// By the simulator's clock.
     pub expires_at: Timestamp,
-    /// How often it can be viewed.
+    /// The maximum number of views.
     pub max_views: Option<u32>,
-    /// How often it was viewed.
+    /// The number of views.
     pub views: u32,
 }
 

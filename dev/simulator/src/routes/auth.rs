@@ -1,4 +1,4 @@
-//! Signing in: four requests, of which the last is already encrypted.
+//! Signing in: four requests, the last of which is already encrypted.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ struct Start {
     device_uuid: String,
 }
 
-/// `POST /api/v3/auth/start`: who is it?
+/// `POST /api/v3/auth/start`: the client identifies itself.
 pub async fn start(State(service): State<Arc<Service>>, body: Bytes) -> Result<Response, Refusal> {
     let start: Start = parse(&body)?;
     if start.sk_format != "A3" || start.device_uuid.is_empty() {
@@ -76,7 +76,7 @@ pub async fn exchange(
 ) -> Result<Json<Value>, Refusal> {
     let exchange: Exchange = parse(&body)?;
     let known = Known::of(&service, &headers)?;
-    // Some hundredths of a second of arithmetic.
+    // Takes some hundredths of a second of arithmetic.
     let handshake = tokio::task::spawn_blocking(move || known.answer(&exchange.user_a))
         .await
         .map_err(|_| Refusal::internal("the exchange was interrupted"))?
@@ -89,7 +89,7 @@ pub async fn exchange(
     Ok(Json(answer))
 }
 
-/// What is known of who signs in, apart from the state.
+/// The data about the client that signs in, apart from the state.
 struct Known {
     account_key_uuid: String,
     email: String,
@@ -131,7 +131,7 @@ struct Confirm {
     client_verify_hash: String,
 }
 
-/// `POST /api/v2/auth/confirm-key`: both sides prove themselves.
+/// `POST /api/v2/auth/confirm-key`: both sides prove that they know the session's key.
 pub async fn confirm(
     State(service): State<Arc<Service>>,
     headers: HeaderMap,
@@ -149,7 +149,7 @@ pub async fn confirm(
     ))
 }
 
-/// `POST /api/v2/auth/complete`: from here on everything is encrypted.
+/// `POST /api/v2/auth/complete`: from here on, everything is encrypted.
 pub async fn complete(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,

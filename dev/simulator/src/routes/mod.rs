@@ -1,4 +1,4 @@
-//! The service's routes as the core calls them, and the page that a share's recipient comes to.
+//! The service's routes as the core calls them, and the page for a share's recipient.
 
 mod auth;
 mod items;
@@ -28,7 +28,7 @@ pub const COMPLETE: &str = "/api/v2/auth/complete";
 /// A POST that changes nothing.
 pub const VALIDATE_RECIPIENTS: &str = "/api/v4/itemshare/validate-recipients";
 
-/// Every route of the service, as the request log and faults name it.
+/// Every route of the service, with the names that the request log and faults use.
 pub const ROUTES: [&str; 12] = [
     "POST /api/v3/auth/start",
     "POST /api/v2/auth",
@@ -44,7 +44,7 @@ pub const ROUTES: [&str; 12] = [
     "POST /api/v4/itemshare",
 ];
 
-/// All of the service.
+/// All routes of the service.
 pub fn router(service: &Arc<Service>) -> Router {
     let secured = Router::new()
         .route(COMPLETE, post(auth::complete))
@@ -83,7 +83,7 @@ fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refusal> {
         .map_err(|error| Refusal::bad_request(format!("the body is not as expected: {error}")))
 }
 
-/// Refuses who has a credential that was revoked or replaced.
+/// Refuses a caller whose credential was revoked or replaced.
 pub fn require_valid(directory: &Directory, owner: &Owner) -> Result<(), Refusal> {
     let valid = directory
         .service_account(&owner.account)
@@ -103,7 +103,7 @@ fn account<'a>(directory: &'a Directory, caller: &Caller) -> Result<&'a ServiceA
         .ok_or_else(|| Refusal::unauthorized("there is no such service account"))
 }
 
-/// A vault in which the caller has a right: 404 if there is none, 403 if the right is missing.
+/// A vault in which the caller has a right: 404 if it does not exist, 403 if the right is missing.
 fn vault<'a>(
     directory: &'a Directory,
     caller: &Caller,

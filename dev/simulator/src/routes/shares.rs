@@ -1,4 +1,4 @@
-//! Sharing an item: what the policy says, which recipients are permitted, and the share itself.
+//! Sharing an item: the policy, the check of recipients, and the share itself.
 
 use std::sync::Arc;
 
@@ -55,7 +55,8 @@ struct Recipients {
     recipients: Vec<Recipient>,
 }
 
-/// `POST /api/v4/itemshare/validate-recipients`: answers those that the policy does not permit.
+/// `POST /api/v4/itemshare/validate-recipients`: returns the recipients that the policy does not
+/// permit.
 pub async fn validate_recipients(
     State(service): State<Arc<Service>>,
     body: Bytes,
@@ -98,7 +99,8 @@ enum WireType {
     P,
 }
 
-/// `POST /api/v4/itemshare`: keeps the copy and answers the link, to which the core adds the secret.
+/// `POST /api/v4/itemshare`: stores the copy and returns the link, to which the core adds the
+/// secret.
 pub async fn create(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
@@ -160,7 +162,8 @@ impl Create {
         Ok(())
     }
 
-    /// The true service cannot look into the copy. This one can, having the vault's key, and holds the client to it.
+    /// The real service cannot read the copy. This one has the vault's key, so it can, and checks
+    /// the client's work.
     fn check_secret(&self, vault: &Vault) -> Result<ShareSecret, Refusal> {
         let bad =
             |what: &str| Refusal::bad_request(format!("{what} does not fit the share's secret"));

@@ -26,7 +26,7 @@ pub async fn keysets(
     Ok(Json(json!({ "version": 1, "keysets": [keyset] })))
 }
 
-/// `GET /api/v1/vaults`: those that the caller may read.
+/// `GET /api/v1/vaults`: the vaults that the caller may read.
 pub async fn list(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
@@ -75,7 +75,7 @@ fn shown(vault: &Vault, account: &ServiceAccount) -> Result<Value, Refusal> {
         "contentVersion": vault.content_version,
         "activeItemCount": active,
         "accessorsVersion": 1,
-        // The core acts on neither number: what may be done is answered with 403 where it may not.
+        // The core uses neither number: actions without the right are answered with 403.
         "clientAccess": 0,
         "encAttrs": vault.key.seal_json(&attributes)?,
         "combinedAccess": {
@@ -92,7 +92,7 @@ fn shown(vault: &Vault, account: &ServiceAccount) -> Result<Value, Refusal> {
     }))
 }
 
-/// Sees to it that the caller's keyset is there, without holding up others meanwhile.
+/// Ensures that the caller's keyset exists, without blocking other requests meanwhile.
 async fn make_keyset(service: &Service, caller: &Caller) -> Result<(), Refusal> {
     let (cell, key) = {
         let state = service.state();

@@ -1,6 +1,8 @@
-//! Where a share's link leads. How the true page asks the service is not known; this way of asking is the simulator's own.
+//! The target of a share's link. It is unknown how the real page queries the service; these
+//! requests are the simulator's own.
 //!
-//! The true page sends a code to the address that the viewer claims. Here the claim is believed: the simulator plays both.
+//! The real page sends a code to the address that the viewer claims. The simulator plays both
+//! sides, so it trusts the claim.
 
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use crate::crypto::Envelope;
 use crate::refusal::Refusal;
 use crate::service::Service;
 
-/// What a viewer shows.
+/// The viewer's request.
 #[derive(Serialize, Deserialize)]
 pub struct View {
     /// Derived from the link's secret.
@@ -23,7 +25,7 @@ pub struct View {
     pub email: String,
 }
 
-/// What a viewer gets, to be decrypted with the key in the link.
+/// The viewer's response, to be decrypted with the key in the link.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Viewed {
@@ -33,7 +35,7 @@ pub struct Viewed {
     pub enc_details: Envelope,
 }
 
-/// `GET /s`: the link itself. Browsers do not send what stands behind the `#`.
+/// `GET /s`: the link itself. Browsers do not send the part after the `#`.
 pub async fn page(State(service): State<Arc<Service>>) -> String {
     let domain = service.state().directory.domain.clone();
     format!("A simulated share of {domain}. Open its link with the simulator's control client.\n")

@@ -1,4 +1,4 @@
-//! The simulator's own doings: control API, clock, log, start and stop.
+//! The simulator's own functions: control API, clock, log, start and stop.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The client's side of the protocol, written from its description and sharing no code with the simulator: it plays the
-//! SDK core, and misbehaves where a test wants it to.
+//! The client's side of the protocol, written from its description without sharing code with the
+//! simulator. It plays the SDK core, and misbehaves where a test needs it to.
 
 use aws_lc_rs::hmac;
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD, HEXLOWER};
@@ -33,17 +33,17 @@ impl Token {
     }
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
     pub retry_after: Option<u64>,
     pub date: String,
-    /// Decrypted, where it was encrypted; null where it is no JSON.
+    /// Decrypted if it was encrypted; null if it is not JSON.
     pub body: Value,
 }
 
-/// A client at some point of its sign-in.
+/// A client at some step of its sign-in.
 #[derive(Clone)]
 pub struct Core {
     pub token: Token,
@@ -96,7 +96,7 @@ impl Core {
         Ok((core, answer.body["userAuth"].clone()))
     }
 
-    /// Step 2: sets the session's key and answers the two proofs.
+    /// Step 2: sets the session's key and returns the two proofs.
     pub async fn exchange(&mut self, user_auth: &Value) -> Result<Proofs, Answer> {
         let x = HEXLOWER.decode(self.token.text("srpX").as_bytes()).unwrap();
         let client = SrpClient::new(&x);
@@ -139,7 +139,7 @@ impl Core {
         Ok(())
     }
 
-    /// A request of the clear part of the sign-in.
+    /// An unencrypted request of the sign-in.
     pub async fn clear(&self, path: &str, body: Value) -> Answer {
         let mut request = self
             .http
@@ -235,7 +235,7 @@ impl Core {
         }
     }
 
-    /// A vault's key, by way of the token's master key and the keyset.
+    /// A vault's key, unwrapped with the token's master key and the keyset.
     pub async fn vault_key(&mut self, vault: &str) -> VaultKey {
         let keysets = self.get("/api/v2/account/keysets").await.body;
         assert_eq!(keysets["version"], 1);
@@ -261,7 +261,7 @@ impl Core {
         }
     }
 
-    /// A share request for an item as it is now, made out to some recipients, for an hour.
+    /// A share request for the current version of an item, for some recipients and one hour.
     pub async fn draft(&mut self, vault: &str, item: &str, recipients: &[&str]) -> (Value, String) {
         let key = self.vault_key(vault).await;
         let item = self
@@ -294,7 +294,7 @@ impl Core {
         (draft, text)
     }
 
-    /// Creates a share and answers the whole link, or the refusal's status.
+    /// Creates a share and returns the whole link, or the status of the refusal.
     pub async fn share(&mut self, draft: Value, secret: &str) -> Result<String, u16> {
         let answer = self.post("/api/v4/itemshare", draft).await;
         match answer.body["url"].as_str() {
@@ -304,7 +304,7 @@ impl Core {
     }
 }
 
-/// With the headers that the core sends.
+/// A client with the headers that the core sends.
 fn http() -> reqwest::Client {
     let headers = [
         ("x-agilebits-client", "1Password SDK/0040001"),
@@ -320,7 +320,7 @@ fn http() -> reqwest::Client {
         .unwrap()
 }
 
-/// What the exchange of public values gives.
+/// The result of the exchange of public values.
 pub struct Proofs {
     pub key: [u8; 32],
     pub client: [u8; 32],

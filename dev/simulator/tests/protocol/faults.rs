@@ -1,4 +1,4 @@
-//! Everything that can be made to go wrong.
+//! All faults that can be injected.
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,13 @@ const ROUTE: &str = "GET /api/v1/vaults";
 const PATH: &str = "/api/v1/vaults";
 const SHARE: &str = "POST /api/v4/itemshare";
 
-/// Orders a fault for the next listing of vaults and lists them.
+/// Injects a fault into the next listing of vaults and lists them.
 async fn list_under(world: &World, core: &mut Core, kind: FaultKind) -> reqwest::Result<Answer> {
     world.control.fault(Fault::once(ROUTE, kind)).await.unwrap();
     core.send("GET", PATH, None).await
 }
 
-/// Orders a fault for the next share, creates one, and counts what has come of it.
+/// Injects a fault into the next share, creates one, and counts the resulting shares.
 async fn shares_under(world: &World, kind: FaultKind) -> (reqwest::Result<Answer>, usize) {
     let mut core = world.signed_in("lender").await;
     let (draft, _) = core.draft(INFRA, PASSWORD, &["alice@example.com"]).await;
@@ -41,7 +41,8 @@ async fn shares_under(world: &World, kind: FaultKind) -> (reqwest::Result<Answer
     (result, world.control.shares().await.unwrap().len() - before)
 }
 
-/// Returns when a share that will get no answer has had its effect, if it has one; never for one that is answered.
+/// Returns when a share request without a response has had its effect, if any; never returns for
+/// one that is answered.
 async fn hangs(world: &World, kind: FaultKind, arrived_before: u64, shares_before: usize) {
     loop {
         let over = match kind {
@@ -76,7 +77,11 @@ async fn any_status_with_or_without_retry_after() {
             .unwrap();
         assert_eq!((answer.status, answer.retry_after), (429, retry_after));
     }
-    assert_eq!(core.get(PATH).await.status, 200, "afterwards all is well");
+    assert_eq!(
+        core.get(PATH).await.status,
+        200,
+        "afterwards, requests succeed"
+    );
 }
 
 #[tokio::test]
@@ -177,7 +182,7 @@ async fn a_reset_is_a_transport_error_and_the_next_connection_works() {
     }
 }
 
-/// Whether the system's reset, not a mere end of the connection, is at the bottom of an error.
+/// Whether the root cause of an error is a reset by the system, not a mere end of the connection.
 fn is_reset(error: &(dyn std::error::Error + 'static)) -> bool {
     let found = error.downcast_ref::<std::io::Error>();
     found.is_some_and(|found| found.kind() == std::io::ErrorKind::ConnectionReset)
