@@ -1,7 +1,7 @@
-//! When things became visible to a watcher: the link Secrets, and how the grants stand.
+//! The times at which a watcher sees the link Secrets and the states of the grants.
 //!
-//! Both the operator's loans and those of the raw-write floor are seen through the same watches, so both carry the same
-//! delay between a write and its event.
+//! The operator's loans and those of the raw-write floor are seen through the same watches, so both
+//! include the same delay between a write and its event.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,33 +21,33 @@ use tokio::task::JoinSet;
 
 use crate::stopwatch;
 
-/// Nothing that is waited for should take longer.
+/// Far longer than any wait should take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What the watches have shown. Clones show the same.
+/// The observations of the watches. Clones share them.
 #[derive(Clone)]
 pub struct Arrivals {
     seen: Arc<Mutex<HashMap<String, Seen>>>,
     changes: watch::Sender<()>,
 }
 
-/// What was seen of one grant.
+/// The observations of one grant.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// When its link Secret was first there.
+    /// The time when its link Secret first existed.
     pub secret: Option<Instant>,
-    /// When it was first Active.
+    /// The time when it was first Active.
     pub active: Option<Instant>,
-    /// The link that the status tells of.
+    /// The number of the link in its status.
     pub sequence: Option<u32>,
     /// Its phase.
     pub phase: Option<Phase>,
-    /// The conditions, for the message when nothing comes of it.
+    /// The conditions, for the message of a timeout.
     conditions: String,
 }
 
 impl Arrivals {
-    /// Watches the requests of a namespace and all links, for as long as `tasks` lives.
+    /// Watches the requests of a namespace and all links while `tasks` lives.
     pub fn watch(client: &Client, namespace: &str, tasks: &mut JoinSet<()>) -> Self {
         let arrivals = Self {
             seen: Arc::default(),
@@ -100,7 +100,7 @@ impl Arrivals {
     ) {
         let mut stream = std::pin::pin!(stream);
         while let Some(event) = stream.next().await {
-            // After an error the watcher goes on by itself; who waits in vain says so.
+            // After an error the watcher continues by itself; a waiter that times out reports it.
             let Ok(Event::Apply(object) | Event::InitApply(object)) = event else {
                 continue;
             };
@@ -112,7 +112,7 @@ impl Arrivals {
         }
     }
 
-    /// Waits until something can be said about the grant with this uid.
+    /// Waits until `ready` returns a value for the grant with this uid.
     pub async fn wait<T>(
         &self,
         uid: &str,
@@ -125,7 +125,7 @@ impl Arrivals {
                 if let Some(found) = self.of(uid).as_ref().and_then(&find) {
                     return found;
                 }
-                // The sender is in self: it cannot be gone.
+                // The sender is in self, so the channel cannot be closed.
                 let _ = changes.changed().await;
             }
         };
@@ -134,7 +134,8 @@ impl Arrivals {
             Err(_) => {
                 let conditions = self.of(uid).unwrap_or_default().conditions;
                 bail!(
-                    "waited {PATIENCE:?} in vain until {what}; the grant with the uid {uid} says: {conditions}"
+                    "timed out after {PATIENCE:?} waiting until {what}; the conditions of the \
+                     grant with the uid {uid}: {conditions}"
                 )
             }
         }

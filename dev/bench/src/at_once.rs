@@ -1,4 +1,5 @@
-//! The operator with a 1Password that answers at once: what it costs then is Keyloan's own, without the core, its host and the service.
+//! The operator with a 1Password that answers at once. Its cost is then Keyloan's own, without the
+//! core, its host and the service.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,12 +19,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::service::{ITEMS, VAULT, item_title};
 
-/// What the operator is told; the rest is as `keyloan run` has it.
+/// The options of the operator; all others are as in `keyloan run`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[arg(long)]
     kubeconfig: PathBuf,
-    /// Where the tokens lead, though nothing is sent there.
+    /// The origin that the tokens name, although nothing is sent there.
     #[arg(long)]
     allow_origin: Origin,
     /// The lease's namespace and name.
@@ -34,7 +35,7 @@ pub struct Arguments {
     identity: String,
 }
 
-/// Runs until it is told to stop.
+/// Runs until it is stopped.
 pub async fn run(arguments: Arguments) -> Result<()> {
     start_logging(&LogSettings {
         format: LogFormat::Text,
@@ -44,7 +45,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let (namespace, lease) = arguments
         .lease
         .split_once('/')
-        .context("the lease is NAMESPACE/NAME")?;
+        .context("--lease takes NAMESPACE/NAME")?;
     let mut terminate = signal(SignalKind::terminate())?;
     let settings = Settings {
         kube: KubeAccess::Kubeconfig(arguments.kubeconfig),
@@ -54,7 +55,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
             identity: arguments.identity,
         }),
         allowed_origins: AllowedOrigins::with([arguments.allow_origin]),
-        // It has none, and asks for none.
+        // It has no core, and needs none.
         ..Settings::new("")
     };
     let mut operator = start_with(settings, Arc::new(AtOnce)).await?;
@@ -65,7 +66,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     Ok(operator.stop().await?)
 }
 
-/// One account for all tokens, with the vault and the items that the simulated service has.
+/// One account for all tokens, with the same vault and items as the simulated service.
 struct AtOnce;
 
 impl Accounts for AtOnce {
@@ -118,7 +119,7 @@ impl OnePassword for AtOnce {
     }
 }
 
-/// As nothing is sent, nothing counts against a quota.
+/// Nothing is sent, so nothing counts against a quota.
 fn answer<T>(result: T) -> Answer<T> {
     Answer {
         result: Ok(result),
@@ -126,7 +127,7 @@ fn answer<T>(result: T) -> Answer<T> {
     }
 }
 
-/// An id in the form that 1Password's have.
+/// An id in 1Password's form.
 fn id(letter: char) -> String {
     letter.to_string().repeat(26)
 }

@@ -1,4 +1,4 @@
-//! The API server's audit log: who wrote what. Counts the writes of one user from one point in time to another.
+//! The API server's audit log: counts the writes of one user between two points in time.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-/// Of what kinds the objects of a loan are.
+/// The kinds of a loan's objects.
 const OF_A_LOAN: [&str; 6] = [
     "accessrecords",
     "secrets",
@@ -25,7 +25,7 @@ const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollect
 #[derive(Clone, Debug)]
 pub struct AuditLog {
     path: PathBuf,
-    /// Whose writes are counted.
+    /// The user whose writes are counted.
     user: String,
 }
 
@@ -33,28 +33,29 @@ pub struct AuditLog {
 #[derive(Clone, Copy, Debug)]
 pub struct Mark(u64);
 
-/// Writes by what was written, such as `create accessrecords`.
+/// Numbers of writes by verb and resource, such as `create accessrecords`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Writes {
     /// The loans' own objects.
     loans: BTreeMap<String, u64>,
     /// Events about the grants.
     events: u64,
-    /// Requests that were made only to see the admission policies refuse them: dry runs, which store nothing.
+    /// Requests that only check whether the admission policies refuse them: dry runs, which store
+    /// nothing.
     boundary_checks: u64,
-    /// Requests by which it was only tried whether a link's Secret could be written: dry runs, too.
+    /// Requests that only check whether a link's Secret could be written: dry runs, too.
     tried: u64,
-    /// Of the loans' writes, the ones that the API server refused, by status.
+    /// Those of the loans' writes that the API server refused, by status.
     refused: BTreeMap<u16, u64>,
 }
 
 impl Writes {
-    /// How many writes the loans took.
+    /// The number of writes for the loans.
     pub fn of_loans(&self) -> u64 {
         self.loans.values().sum()
     }
 
-    /// The loans' writes for each of `loans`, as `1 create secrets`, in one line.
+    /// The loans' writes divided by `loans`, each as `1 create secrets`, on one line.
     pub fn per_loan(&self, loans: usize) -> String {
         let each = |count: u64| {
             let text = format!("{:.2}", count as f64 / loans.max(1) as f64);
@@ -92,12 +93,12 @@ impl Writes {
             Some(subresource) => format!("{}/{subresource}", object.resource),
             None => object.resource.clone(),
         };
-        // An event is named by its object, a dot, and the time.
+        // The name of an event is the name of its object, a dot, and the time.
         let event_about = object.name.rsplit_once('.').map_or("", |(about, _)| about);
         if resource == "events" && objects.contains(event_about) {
             self.events += 1;
         } else if (entry.verb.as_str(), resource.as_str()) == ("create", "accessgrants") {
-            // The operator borrows nothing itself.
+            // The operator itself never borrows.
             self.boundary_checks += 1;
         } else if entry.request_uri.contains("dryRun=") {
             self.tried += u64::from(objects.contains(&object.name));
@@ -145,7 +146,7 @@ struct ResponseStatus {
 }
 
 impl AuditLog {
-    /// The log in this file, as far as this user is concerned.
+    /// This user's part of the log in this file.
     pub fn new(path: PathBuf, user: impl Into<String>) -> Self {
         Self {
             path,
@@ -153,18 +154,20 @@ impl AuditLog {
         }
     }
 
-    /// The present end of the log.
+    /// The current end of the log.
     pub fn mark(&self) -> Result<Mark> {
         let size = fs::metadata(&self.path)
             .with_context(|| format!("no audit log at {}", self.path.display()))?;
         Ok(Mark(size.len()))
     }
 
-    /// The user's writes since then that the API server has answered; `objects` are the names of the loans' own objects.
+    /// The user's writes since the mark that the API server has answered; `objects` are the names
+    /// of the loans' own objects.
     pub fn writes_since(&self, mark: Mark, objects: &HashSet<String>) -> Result<Writes> {
         ensure!(
             mark.0 <= self.mark()?.0,
-            "the API server has begun a new audit log in the meantime; what the old one held is not counted"
+            "the API server has started a new audit log in the meantime; the entries of the old \
+             one are not counted"
         );
         let mut file = File::open(&self.path)
             .with_context(|| format!("cannot read {}", self.path.display()))?;
@@ -176,7 +179,7 @@ impl AuditLog {
 fn count(log: impl BufRead, user: &str, objects: &HashSet<String>) -> Result<Writes> {
     let mut writes = Writes::default();
     for line in log.split(b'\n') {
-        // The last line may be still in the making, the first one begin in its middle.
+        // The last line may be incomplete, and the first one may begin in its middle.
         let Ok(entry) = serde_json::from_slice::<Entry>(&line?) else {
             continue;
         };

@@ -1,7 +1,9 @@
-//! The floor: what a loan's objects cost when somebody just writes them, without looking at anything and without 1Password.
+//! The floor: the cost of a loan's objects when a client just writes them, without reading anything
+//! and without 1Password.
 //!
-//! One loan of the operator's is taken as the pattern. The floor repeats its writes with the operator's own identity, in
-//! the same order and with the same contents, only names and uids differ, and sees them arrive through the same watches.
+//! One of the operator's loans is the pattern. The floor repeats its writes with the operator's own
+//! identity, in the same order and with the same contents. Only names and uids differ. The same
+//! watches report their arrival.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,23 +26,24 @@ use crate::own_thread::OwnThread;
 use crate::stage::{self, PLATFORM, Stage, TEAM};
 use crate::stopwatch;
 
-/// Where the floor's requests and records are: deleted with everything in it. It is the name of the floor's install, too.
+/// The namespace of the floor's requests and records, which is deleted with its contents. It is the
+/// name of the floor's install, too.
 const FLOOR: &str = "floor";
-/// How long the deletion of all that may take.
+/// How long the deletion of the namespace may take.
 const DELETED_WITHIN: Duration = Duration::from_secs(300);
 
-/// Writes what the operator would write.
+/// Writes the objects that the operator would write.
 pub struct Floor {
     alice: Client,
     operator: Client,
-    /// What the operator's identity sends, and what it is answered, is dealt with by this thread.
+    /// The thread that sends the requests of the operator's identity and handles their responses.
     thread: OwnThread,
     arrivals: Arrivals,
     _watches: JoinSet<()>,
     pattern: Arc<Pattern>,
 }
 
-/// The objects of one loan, as text in which names and uids are replaced.
+/// The objects of one loan, as texts in which names and uids are replaced.
 struct Pattern {
     name: String,
     uid: String,
@@ -53,7 +56,7 @@ struct Pattern {
 }
 
 impl Floor {
-    /// Takes a loan of the operator's as the pattern. The operator must have been stopped.
+    /// Uses one of the operator's loans as the pattern. The operator must not run any more.
     pub async fn new(
         stage: &Stage,
         operator: impl Future<Output = Result<Client>> + Send + 'static,
@@ -117,7 +120,7 @@ impl Floor {
 
     /// Deletes everything that the floor has written.
     pub async fn clear(self, admin: &Client) -> Result<()> {
-        // They own the Secrets and the RoleBindings.
+        // The Roles own the Secrets and the RoleBindings.
         let roles = Api::<Role>::namespaced(admin.clone(), LINKS_NAMESPACE);
         let of_floor = ListParams::default().labels(&format!("{INSTALL_LABEL}={FLOOR}"));
         roles
@@ -136,7 +139,7 @@ impl Floor {
     }
 }
 
-/// Writes what the operator would, in its order.
+/// Writes the operator's objects, in its order.
 async fn write(operator: Client, pattern: Arc<Pattern>, name: String, uid: String) -> Result<()> {
     let of_grant = |text: &str| pattern.fill(text, &name, &uid, "");
     let role = of_floor(of_grant(&pattern.role)?);
@@ -198,13 +201,13 @@ impl Pattern {
     }
 }
 
-/// An object as one that belongs to no install, so that nobody sweeps it away.
+/// Moves an object to the floor's install, which has no operator, so that none deletes it.
 fn of_floor(mut object: Value) -> Value {
     object["metadata"]["labels"][INSTALL_LABEL] = FLOOR.into();
     object
 }
 
-/// The record as it is before the link: all that is known of the link is that it is wanted.
+/// The record as it is before the link exists: it contains only the intent to issue one.
 fn intent(mut record: Value) -> Value {
     let links = record["spec"]["links"].as_array_mut();
     for link in links.into_iter().flatten().filter_map(Value::as_object_mut) {
@@ -215,7 +218,7 @@ fn intent(mut record: Value) -> Value {
     record
 }
 
-/// An object without what the API server adds, as text.
+/// An object as text, without the fields that the API server adds.
 async fn get<K>(client: &Client, namespace: &str, name: &str) -> Result<String>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,

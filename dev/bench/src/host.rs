@@ -1,8 +1,9 @@
-//! What the host of 1Password's core costs, measured by the port itself: no Kubernetes, one account, one call at a time.
+//! The cost of the host of 1Password's core, measured through the port itself: no Kubernetes, one
+//! account, one call at a time.
 //!
-//! A call's time is made of three parts that are measured, and a rest: the time that the service took (it says so), the
-//! processor time of the thread that runs the core and its host, and what remains: the way to the service and back, and
-//! waiting for a processor.
+//! The time of a call has three parts. Two are measured: the time that the service took, as it
+//! reports it, and the processor time of the thread that runs the core and its host. The rest is
+//! the way to the service and back, and waiting for a processor.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,14 +23,14 @@ use crate::report::{Figure, Section, Unit};
 use crate::service::Requests;
 use crate::stopwatch::{self, Progress};
 
-/// How often each call is measured.
+/// The number of measurements of each call.
 const CALLS: usize = 50;
-/// How often a client is built and signed in.
+/// The number of clients that are built and signed in.
 const SIGN_INS: usize = 10;
-/// An id that cannot be one: the core says so without asking 1Password.
+/// An invalid id: the core reports this without a request to 1Password.
 const NO_ID: &str = "not an id";
 
-/// One kind of call, measured often.
+/// The measurements of one kind of call.
 #[derive(Default)]
 struct Measured {
     total: Vec<Duration>,
@@ -38,16 +39,16 @@ struct Measured {
     requests: u64,
 }
 
-/// Measures the port, with a token of the service that `control` steers.
+/// Measures the port, with a token of the service that `control` controls.
 pub fn measure(
     compiled: &Path,
     token: String,
     control: Control,
     progress: &Progress,
 ) -> Result<Section> {
-    progress.say("the core's host, by the port itself");
+    progress.say("the core's host, through the port itself");
     let core = artifact::load(compiled)?;
-    // A thread and a runtime of its own: the thread's processor time is the calls'.
+    // A thread and a runtime of its own, so that the thread's processor time is that of the calls.
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -111,15 +112,17 @@ impl Host {
                 .call(&mut policy, account.share_policy(&vault, &item))
                 .await?;
             account.share(&fetched, &allowed, &terms).await.result?;
-            // The recipients are known by now: one request.
+            // The core has already checked the recipients, so this is one request.
             self.call(&mut share, account.share(&fetched, &allowed, &terms))
                 .await?;
         }
 
         let how = format!(
-            "One account, one call at a time, {CALLS} of each ({SIGN_INS} sign-ins), medians. The host's overhead is taken from calls that the core \
-             refuses without a request, its own parsing included. For the others: total = the service's own time + processor time of \
-             the core and its host + the rest (the way there and back, waiting for a processor)."
+            "One account, one call at a time, {CALLS} of each ({SIGN_INS} sign-ins), medians. The \
+             host's overhead is that of calls that the core refuses without a request, including \
+             its own parsing. For the other calls: total = the service's own time + processor time \
+             of the core and its host + the rest (the way to the service and back, waiting for a \
+             processor)."
         );
         let mut section = Section::new("1Password's core and its host", how);
         let ms = Unit::Milliseconds;
@@ -128,7 +131,7 @@ impl Host {
             .saturating_sub(warm_list.median_total());
         section.add(
             Figure::new(
-                "sign-in: a fresh client's first call, less the same one later",
+                "sign-in: the first call of a fresh client, minus the same call later",
                 milliseconds(sign_in),
                 ms,
             )
@@ -182,7 +185,7 @@ impl Host {
         Ok(self.observe(measured, call).await?.result?)
     }
 
-    /// Measures a call that the core refuses by itself.
+    /// Measures a call that the core itself refuses.
     async fn refused(
         &self,
         measured: &mut Measured,
@@ -226,7 +229,7 @@ impl Measured {
         self.total.iter().copied().collect::<Latencies>().median()
     }
 
-    /// Where the time went, in one line.
+    /// The parts of the time, on one line.
     fn parts(&self) -> String {
         let median = |parts: &[Duration]| {
             milliseconds(parts.iter().copied().collect::<Latencies>().median())

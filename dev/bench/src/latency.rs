@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Durations that were measured.
+/// Measured durations.
 #[derive(Clone, Debug, Default)]
 pub struct Latencies {
     sorted: Vec<Duration>,
@@ -16,12 +16,12 @@ impl Latencies {
         self.sorted.get(rank - 1).copied().unwrap_or_default()
     }
 
-    /// How many they are.
+    /// The number of durations.
     pub fn len(&self) -> usize {
         self.sorted.len()
     }
 
-    /// The middle one.
+    /// The median.
     pub fn median(&self) -> Duration {
         self.percentile(50)
     }

@@ -1,4 +1,4 @@
-//! Loans from the request on, each with the time until its link and until it is Active.
+//! Loans, each with the time from its request until its link and until it is Active.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct Loan {
     pub name: String,
     /// The grant's uid.
     pub uid: String,
-    /// The number of the integration that it is borrowed from.
+    /// The number of its integration.
     pub integration: usize,
     /// From sending the request until a watcher sees the link Secret.
     pub to_link: Duration,
@@ -27,16 +27,16 @@ pub struct Loan {
     pub to_active: Duration,
 }
 
-/// Loans that were made in one go.
+/// Loans that were made in one batch.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The loans.
     pub loans: Vec<Loan>,
-    /// How long all of them took.
+    /// The time that all of them took together.
     pub took: Duration,
 }
 
-/// The names of everything that loans consist of.
+/// The names of all objects of the loans.
 pub fn names<'a>(loans: impl IntoIterator<Item = &'a Loan>) -> HashSet<String> {
     loans
         .into_iter()
@@ -55,13 +55,13 @@ impl Batch {
         self.loans.iter().map(|loan| loan.to_active).collect()
     }
 
-    /// Loans in a second.
+    /// Loans per second.
     pub fn rate(&self) -> f64 {
         self.loans.len() as f64 / self.took.as_secs_f64().max(f64::EPSILON)
     }
 }
 
-/// Makes loans, so many at a time.
+/// Makes loans, `at_a_time` of them concurrently.
 pub async fn batch<L>(
     what: &str,
     numbers: std::ops::Range<usize>,
@@ -93,7 +93,7 @@ where
     })
 }
 
-/// Asks for an item and waits until it is lent.
+/// Requests an item and waits until it is lent.
 pub async fn lend(stage: &Stage, number: usize, integration: usize) -> Result<Loan> {
     let request = Stage::request(number, integration);
     let began = stopwatch::now();

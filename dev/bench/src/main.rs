@@ -1,6 +1,7 @@
 //! `keyloan-bench`: measures Keyloan on real parts and prints each figure beside its aim.
 //!
-//! `cargo xtask bench` builds what is measured and starts this. docs/benchmarks.md says what the figures mean.
+//! `cargo xtask bench` builds the measured programs and starts this one. docs/benchmarks.md
+//! explains the figures.
 
 mod arrivals;
 mod at_once;
@@ -27,8 +28,9 @@ use run::Programs;
 use run::load::Part;
 use scale::{LoadScale, Scale};
 
-/// Measures Keyloan on a real API server and the real 1Password core, beside a simulated 1Password service. Takes about a
-/// quarter of an hour, with --load half an hour or more; says on standard error how far it has come.
+/// Measures Keyloan on a real API server and the real 1Password core, with a simulated 1Password
+/// service. Takes about a quarter of an hour, with --load half an hour or more. Prints its progress
+/// on standard error.
 #[derive(Parser)]
 #[command(
     name = "cargo xtask bench",
@@ -39,21 +41,22 @@ use scale::{LoadScale, Scale};
 struct Arguments {
     #[command(subcommand)]
     role: Option<Role>,
-    /// Measures how the operator's cost grows with load and history, instead of what one loan costs.
+    /// Measure how the operator's cost grows with load and history, instead of the cost of one
+    /// loan.
     #[arg(long)]
     load: bool,
-    /// With --load, only these parts. Repeatable.
+    /// Measure only these parts of --load. Repeatable.
     #[arg(long, value_enum, value_name = "PART", requires = "load")]
     only: Vec<Part>,
-    /// Less of everything: not the figures to quote.
+    /// Measure less of everything: do not quote these figures.
     #[arg(long)]
     quick: bool,
-    /// How to print the result.
+    /// The format of the result.
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
 
-/// What the program is besides: it starts itself as that.
+/// The other roles of this program, in which it starts itself.
 #[derive(Subcommand)]
 enum Role {
     /// The operator with a 1Password that answers at once.
@@ -79,7 +82,7 @@ async fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // If standard error is gone, the exit code must do.
+            // If standard error is closed, the exit code has to suffice.
             let _ = writeln!(std::io::stderr(), "cargo xtask bench: {error:#}");
             ExitCode::FAILURE
         }
@@ -87,7 +90,7 @@ async fn main() -> ExitCode {
 }
 
 impl Arguments {
-    /// The command as it is written.
+    /// The command as the user types it.
     fn command(&self) -> String {
         let mut command = "cargo xtask bench".to_owned();
         for (flag, given) in [(" --load", self.load), (" --quick", self.quick)] {
@@ -100,7 +103,7 @@ impl Arguments {
     }
 }
 
-/// An aim that is missed is a result, not an error.
+/// A missed aim is a result, not an error.
 async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let programs = Programs::beside_this_one()?;
     let command = arguments.command();

@@ -1,4 +1,4 @@
-//! A thread with a runtime of its own: its processor time is that of what runs on it.
+//! A thread with a runtime of its own: its processor time is that of the tasks on it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-/// It ends when this is dropped.
+/// The thread ends when this is dropped.
 pub struct OwnThread {
     runtime: Handle,
     account: PathBuf,
@@ -18,7 +18,7 @@ pub struct OwnThread {
 }
 
 impl OwnThread {
-    /// Starts it.
+    /// Starts the thread.
     pub fn start() -> Result<Self> {
         let (ready, begun) = mpsc::channel();
         let (ends, until) = oneshot::channel::<()>();
@@ -31,13 +31,13 @@ impl OwnThread {
             match begun {
                 Ok((runtime, account)) => {
                     ready.send(Ok((runtime.handle().clone(), account))).ok();
-                    // Whether it is told or the other end is gone.
+                    // It ends on a message, and also when the other end is closed.
                     runtime.block_on(until).ok();
                 }
                 Err(error) => drop(ready.send(Err(error))),
             }
         });
-        let (runtime, account) = begun.recv().context("the thread has not begun")??;
+        let (runtime, account) = begun.recv().context("the thread has not started")??;
         Ok(Self {
             runtime,
             account,
@@ -45,7 +45,7 @@ impl OwnThread {
         })
     }
 
-    /// Has it run this.
+    /// Runs a future on the thread.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T>> + Send + 'static,
@@ -53,7 +53,7 @@ impl OwnThread {
         self.runtime.spawn(work).await.context("it panicked")?
     }
 
-    /// How long it has had a processor.
+    /// The processor time of the thread.
     pub fn processor_time(&self) -> Result<Duration> {
         let text = fs::read_to_string(&self.account)
             .with_context(|| format!("cannot read {}", self.account.display()))?;
@@ -61,9 +61,9 @@ impl OwnThread {
     }
 }
 
-/// How long this thread has had a processor.
+/// The processor time of the current thread.
 pub fn processor_time() -> Result<Duration> {
-    // The kernel brings its account up to date when the thread lets go of the processor.
+    // The kernel updates its accounting when the thread releases the processor.
     thread::sleep(Duration::from_micros(1));
     let account = account()?;
     let text = fs::read_to_string(&account)
@@ -71,10 +71,11 @@ pub fn processor_time() -> Result<Duration> {
     had_a_processor(&text)
 }
 
-/// Where the kernel says how long this thread has had a processor (proc_pid_schedstat).
+/// The file in which the kernel reports the processor time of the current thread
+/// (proc_pid_schedstat).
 fn account() -> Result<PathBuf> {
     let thread = fs::read_link("/proc/thread-self")
-        .context("cannot read /proc: processor time is measured on Linux only")?;
+        .context("cannot read /proc: processor time can only be measured on Linux")?;
     Ok(PathBuf::from("/proc").join(thread).join("schedstat"))
 }
 

@@ -1,4 +1,4 @@
-//! The processes under test: started, asked for their memory and processor time, stopped.
+//! The processes under test: starts them, reads their memory and processor time, and stops them.
 
 use std::fs;
 use std::path::Path;
@@ -10,13 +10,14 @@ use anyhow::{Context, Result, bail};
 use keyloan_cluster::{Program, signal, wait_until};
 use tokio::task::JoinHandle;
 
-/// How long a process may take to stop when it is asked to.
+/// How long a process may take to stop on request.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// So much of a log is shown when its process ends by itself.
+/// The number of lines of a log that are shown when its process ends by itself.
 const LAST_LINES: usize = 20;
-/// How often the memory is looked at for its peak.
+/// The interval between two readings of the memory for its peak.
 const LOOKS_EVERY: Duration = Duration::from_millis(100);
-/// The length of the clock ticks in which the kernel tells programs their processor time: `USER_HZ` is 100 (proc_pid_stat(5)).
+/// The clock tick in which the kernel reports processor time to programs: `USER_HZ` is 100
+/// (proc_pid_stat(5)).
 const TICK: Duration = Duration::from_millis(10);
 
 /// A process that ends with this one, with its output in a file.
@@ -26,12 +27,12 @@ pub struct Process {
     program: Program,
 }
 
-/// What a process has in memory, in megabytes (10^6 bytes).
+/// The memory of a process, in megabytes (10^6 bytes).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory {
-    /// All that is resident: `VmRSS`.
+    /// All resident memory: `VmRSS`.
     pub resident: f64,
-    /// What of it is the process's own and backed by no file: `RssAnon`.
+    /// The part of it that is the process's own and backed by no file: `RssAnon`.
     pub anonymous: f64,
 }
 
@@ -48,29 +49,31 @@ impl Process {
         match self.program.has_ended() {
             None => Ok(()),
             Some(how) => bail!(
-                "{} has ended ({how}); its last words:\n{}",
+                "{} has ended ({how}); the end of its log:\n{}",
                 self.name,
                 self.last_words()
             ),
         }
     }
 
-    /// All that it has said.
+    /// All its output.
     pub fn said(&self) -> String {
         self.program.said()
     }
 
-    /// The end of what it has said.
+    /// The end of its output.
     pub fn last_words(&self) -> String {
         self.program.log_tail(LAST_LINES)
     }
 
-    /// What it has in memory now.
+    /// Its current memory.
     pub fn memory(&self) -> Result<Memory> {
         let id = self.program.id();
-        let status = fs::read_to_string(format!("/proc/{id}/status"))
-            .context("cannot read /proc: the memory of a process is measured on Linux only, as long as it runs")?;
-        memory(&status).with_context(|| format!("/proc/{id}/status does not tell the memory"))
+        let status = fs::read_to_string(format!("/proc/{id}/status")).context(
+            "cannot read /proc: the memory of a process can only be measured on Linux, \
+                      while the process runs",
+        )?;
+        memory(&status).with_context(|| format!("/proc/{id}/status does not contain the memory"))
     }
 
     /// The processor time that it has used since its start, in ticks of 10 ms.
@@ -78,10 +81,10 @@ impl Process {
         let path = format!("/proc/{}/stat", self.program.id());
         let stat = fs::read_to_string(&path)
             .with_context(|| format!("cannot read {path}: {} does not run", self.name))?;
-        processor_time(&stat).with_context(|| format!("{path} does not tell the processor time"))
+        processor_time(&stat).with_context(|| format!("{path} does not contain the processor time"))
     }
 
-    /// Follows its memory from now on.
+    /// Records the peak of its memory from now on.
     pub fn follow_memory(&self) -> Peak {
         let highest = Arc::new(Mutex::new(0.0));
         let (path, noted) = (
@@ -89,7 +92,7 @@ impl Process {
             highest.clone(),
         );
         let looks = tokio::spawn(async move {
-            // Once the process has ended, there is nothing more to see.
+            // The loop ends when the process has ended.
             while let Some(now) = fs::read_to_string(&path).ok().as_deref().and_then(memory) {
                 {
                     let mut highest = noted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -101,19 +104,19 @@ impl Process {
         Peak { highest, looks }
     }
 
-    /// Asks the process to stop, without waiting for it.
+    /// Asks the process to stop; does not wait for it.
     pub fn terminate(&self) -> Result<()> {
         self.program
             .terminate()
             .with_context(|| format!("cannot stop {}", self.name))
     }
 
-    /// Ends the process at once, as a crash would.
+    /// Ends the process at once, like a crash.
     pub fn kill(&self) -> Result<()> {
         signal(self.program.id(), "KILL").with_context(|| format!("cannot kill {}", self.name))
     }
 
-    /// Asks the process to stop, and waits until it has.
+    /// Asks the process to stop, and waits until it has ended.
     pub async fn stop(mut self) -> Result<()> {
         self.check()?;
         self.terminate()?;
@@ -125,12 +128,12 @@ impl Process {
         let what = format!("{} has stopped", self.name);
         wait_until(what, PATIENCE, async || self.program.has_ended())
             .await
-            .with_context(|| format!("its last words:\n{}", self.last_words()))?;
+            .with_context(|| format!("the end of its log:\n{}", self.last_words()))?;
         Ok(())
     }
 }
 
-/// The most memory that a process has had since it is followed.
+/// The peak memory of a process since the recording began.
 #[derive(Debug)]
 pub struct Peak {
     highest: Arc<Mutex<f64>>,
@@ -151,7 +154,8 @@ impl Drop for Peak {
 }
 
 fn processor_time(stat: &str) -> Option<Duration> {
-    // The name of the program may hold anything, blanks and brackets too. The state comes after it, as the third field.
+    // The name of the program may contain any character, including blanks and parentheses. The
+    // state follows it, as the third field.
     let (_, from_state) = stat.rsplit_once(')')?;
     let mut from_user_time = from_state.split_whitespace().skip(11);
     let (user, system): (u32, u32) = (
@@ -212,9 +216,11 @@ mod tests {
         let process = Process::start("a shell", &command, &folder.path().join("log")).unwrap();
         let peak = process.follow_memory();
         let busy = async || (!process.processor_time().unwrap().is_zero()).then_some(());
-        wait_until("it has worked", PATIENCE, busy).await.unwrap();
+        wait_until("the process has used processor time", PATIENCE, busy)
+            .await
+            .unwrap();
         let seen = async || (peak.so_far() > 0.0).then_some(());
-        wait_until("its memory is seen", PATIENCE, seen)
+        wait_until("the peak has a reading", PATIENCE, seen)
             .await
             .unwrap();
     }

@@ -1,32 +1,32 @@
-//! How much is measured.
+//! The amount of everything that is measured.
 
 use std::time::Duration;
 
-/// Numbers of things, and times.
+/// Numbers of objects, and durations.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
-    /// Whether this is less than what the documented figures are measured at.
+    /// Whether these amounts are smaller than those of the documented figures.
     pub quick: bool,
-    /// Loans one at a time, and again many at a time.
+    /// The number of loans one at a time, and of those many at a time.
     pub loans: usize,
-    /// How many is many.
+    /// The number of loans that are made at the same time.
     pub at_a_time: usize,
-    /// Integrations.
+    /// The number of integrations.
     pub integrations: usize,
-    /// Loans that are active when memory is measured and silence is awaited.
+    /// The number of active loans while memory is measured and the service's log is watched.
     pub active: usize,
-    /// Renewals.
+    /// The number of renewals.
     pub renewals: usize,
-    /// Rotations of one token.
+    /// The number of rotations of one token.
     pub rotations: usize,
-    /// Loans that are ended in each of the ways.
+    /// The number of loans that end in each of the ways.
     pub ended: usize,
-    /// How long not a single request may come.
+    /// How long the operator must send no request.
     pub quiet: Duration,
 }
 
 impl Scale {
-    /// What the figures in the documentation are measured at.
+    /// The amounts of the documented figures.
     pub const REAL: Self = Self {
         quick: false,
         loans: 500,
@@ -53,39 +53,42 @@ impl Scale {
     };
 }
 
-/// How much load there is in a run with `--load`.
+/// The amounts of a run with `--load`.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadScale {
-    /// Whether this is less than what the documented figures are measured at.
+    /// Whether these amounts are smaller than those of the documented figures.
     pub quick: bool,
-    /// Integrations. Each one's service account may share 1,000 times an hour, so that one would not do for the burst.
+    /// The number of integrations. One service account may share 1,000 times an hour, so one would
+    /// not suffice for the burst.
     pub integrations: usize,
-    /// Requests that come at once, each of another person; the loans that end at once later.
+    /// The number of requests at once, each from another person; later, of loans that end at once.
     pub burst: usize,
-    /// Requests that wait for approval.
+    /// The number of requests that wait for approval.
     pub waiting: usize,
-    /// The people who make them in the end.
+    /// The number of people who finally make them.
     pub people: usize,
-    /// So many of the first and of the last of them are compared.
+    /// The number of requests at the beginning and at the end that are compared.
     pub compared: usize,
-    /// Records of loans that have ended.
+    /// The number of records of ended loans.
     pub history: usize,
-    /// Times that the leader is told to stop while it lends.
+    /// The number of times that the leader is stopped while it lends.
     pub stops: usize,
-    /// Loans that are being issued when the API server stops to answer, and for how long it does.
+    /// The number of loans in progress when the API server stops answering, and how long it does
+    /// not answer.
     pub away_loans: usize,
     pub away: Duration,
-    /// Loans that run at the same time.
+    /// The number of loans that run at the same time.
     pub running: usize,
-    /// Of these, so many are revoked one by one.
+    /// The number of these that are revoked one by one.
     pub revoked: usize,
-    /// Loans that get further links, to see whether memory grows with each, and how many times all of them get one.
+    /// The number of loans that get further links, which shows whether memory grows with each link,
+    /// and the number of rounds.
     pub growth_loans: usize,
     pub growth_rounds: u32,
 }
 
 impl LoadScale {
-    /// What the figures in the documentation are measured at.
+    /// The amounts of the documented figures.
     pub const REAL: Self = Self {
         quick: false,
         integrations: 2,

@@ -1,4 +1,4 @@
-//! The simulated 1Password service, as a process of its own, without request limits.
+//! The simulated 1Password service, as a separate process without request limits.
 
 use std::fmt;
 use std::fs;
@@ -15,12 +15,12 @@ use crate::process::Process;
 
 /// The title of the one vault.
 pub const VAULT: &str = "Bench";
-/// How many items are in the vault.
+/// The number of items in the vault.
 pub const ITEMS: usize = 20;
 /// How long the service may take to start.
 const STARTED_WITHIN: Duration = Duration::from_secs(30);
 
-/// The routes by which vaults and items are listed: discovery, which is counted apart.
+/// The routes that list vaults and items: discovery, which is counted separately.
 const LISTING: [&str; 2] = [
     "GET /api/v1/vaults",
     "GET /api/v1/vault/{vault}/items/overviews",
@@ -29,18 +29,18 @@ const LISTING: [&str; 2] = [
 /// A running service.
 pub struct Service {
     process: Process,
-    /// Steers it.
+    /// The client that controls it.
     pub control: Control,
 }
 
 /// Requests that were counted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Requests {
-    /// All but those that list vaults and items.
+    /// All requests except those that list vaults and items.
     pub lending: u64,
-    /// Those that list vaults and items.
+    /// The requests that list vaults and items.
     pub listing: u64,
-    /// All of them by route, in one line.
+    /// All requests by route, on one line.
     by_route: String,
 }
 
@@ -51,7 +51,8 @@ impl fmt::Display for Requests {
 }
 
 impl Service {
-    /// Starts the service with so many service accounts, all of which may read and share all items.
+    /// Starts the service with this many service accounts, all of which may read and share all
+    /// items.
     pub async fn start(program: &Path, folder: &Path, accounts: usize) -> Result<Self> {
         let file = folder.join("account.yaml");
         // JSON is YAML, too.
@@ -61,12 +62,12 @@ impl Service {
         let log = folder.join("simulator.log");
         let process = Process::start("the simulated 1Password", &command, &log)?;
         let origin = wait_until(
-            "the simulated 1Password says where it is",
+            "the simulated 1Password prints its origin",
             STARTED_WITHIN,
             async || origin(&process),
         )
         .await
-        .with_context(|| format!("its last words:\n{}", process.last_words()))?;
+        .with_context(|| format!("the end of its log:\n{}", process.last_words()))?;
         let control = Control::new(&origin)?;
         Ok(Self { process, control })
     }
@@ -76,40 +77,41 @@ impl Service {
         Ok(self.control.token(&account_name(number)).await?)
     }
 
-    /// A new token of the service account with this number, from 1; the one before is refused from now on.
+    /// Rotates the token of the service account with this number, from 1; returns the new one. The
+    /// old one is refused from now on.
     pub async fn rotate_token(&self, number: usize) -> Result<String> {
         Ok(self.control.rotate_token(&account_name(number)).await?)
     }
 
-    /// Forgets the requests so far.
+    /// Empties the request log.
     pub async fn forget_requests(&self) -> Result<()> {
         Ok(self.control.reset_requests().await?)
     }
 
-    /// The requests since they were last forgotten.
+    /// The requests since the log was last emptied.
     pub async fn requests(&mut self) -> Result<Requests> {
         self.process.check()?;
         Ok(Requests::of(&self.control.requests().await?))
     }
 
-    /// How many shares it has made.
+    /// The number of shares that it has created.
     pub async fn shares(&self) -> Result<usize> {
         Ok(self.control.shares().await?.len())
     }
 
-    /// Stops it.
+    /// Stops the service.
     pub async fn stop(self) -> Result<()> {
         self.process.stop().await
     }
 }
 
 impl Requests {
-    /// All of them.
+    /// All requests.
     pub fn all(&self) -> u64 {
         self.lending + self.listing
     }
 
-    /// Counts a log.
+    /// Counts the requests in a log.
     pub fn of(log: &RequestLog) -> Self {
         let listing = LISTING.iter().map(|route| log.count(route)).sum();
         let routes: Vec<String> = log
@@ -125,12 +127,12 @@ impl Requests {
     }
 }
 
-/// The title of an item; any number will do.
+/// The title of an item; every number gives one.
 pub fn item_title(number: usize) -> String {
     format!("item {:02}", number % ITEMS)
 }
 
-/// What the service announces.
+/// The origin that the service prints.
 fn origin(service: &Process) -> Option<String> {
     let said = service.said();
     let origin = said.lines().find_map(|line| line.strip_prefix("ORIGIN="));

@@ -1,4 +1,4 @@
-//! The cluster as the benchmark sets it up: integrations with their flows, and alice, who asks.
+//! The benchmark's cluster: integrations with their flows, and alice, who makes requests.
 
 use std::time::Duration;
 
@@ -22,31 +22,32 @@ use crate::arrivals::Arrivals;
 use crate::service::{Service, VAULT, item_title};
 use crate::stopwatch;
 
-/// Where integrations, flows and records are.
+/// The namespace of integrations, flows and records.
 pub const PLATFORM: &str = keyloan_cluster::INTEGRATION_NAMESPACE;
-/// Where people ask.
+/// The namespace of the requests.
 pub const TEAM: &str = "team";
-/// How long the loans last, in hours: they end when the benchmark says so, not before.
+/// The duration of the loans, in hours: long enough that they end only when the benchmark ends
+/// them.
 pub const HOURS: i64 = 12;
 
-/// An integration is ready within this time.
+/// How long an integration may take to become ready.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
-/// The cluster and who acts in it.
+/// The cluster and the people in it.
 pub struct Stage {
-    /// Who may do everything.
+    /// The client of the admin, who may do everything.
     pub admin: Client,
-    /// Who asks.
+    /// The client of the requester.
     pub alice: Client,
-    /// What the watches show of the loans in [`TEAM`].
+    /// The watches' observations of the loans in [`TEAM`].
     pub arrivals: Arrivals,
     _watches: JoinSet<()>,
 }
 
 impl Stage {
-    /// Makes the namespaces, and lets alice's group ask in one of them.
+    /// Creates the namespaces, and lets alice's group make requests in one of them.
     pub async fn set(admin: Client, alice: Client) -> Result<Self> {
-        // The platform's is there: the operator has its rights in it.
+        // The platform's namespace exists: the operator has its rights there.
         namespace(&admin, TEAM).await?;
         let mut watches = JoinSet::new();
         let arrivals = Arrivals::watch(&admin, TEAM, &mut watches);
@@ -91,7 +92,7 @@ impl Stage {
                     "auth": { "serviceAccountToken": { "secretRef": { "name": secret } } },
                     "plan": "Business",
                     "vaults": [VAULT],
-                    // Alice, who asks for all of it, is the only one here.
+                    // Alice is the only requester here.
                     "limits": { "requesterShare": 100, "renewalShare": 0, "sharesPerMinute": 10_000 },
                 },
             }),
@@ -117,7 +118,8 @@ impl Stage {
         Ok(())
     }
 
-    /// Adds a flow by which the people of a group may ask and which needs the approval of somebody else.
+    /// Adds a flow in which the people of a group may make requests, and which requires an
+    /// approval.
     pub async fn add_flow_with_approval(&self, integration: usize, group: &str) -> Result<()> {
         create::<AccessFlow>(
             &self.admin,
@@ -185,7 +187,7 @@ impl Stage {
         }
     }
 
-    /// A request of alice's, by the number of the loan.
+    /// One of alice's requests, by the number of the loan.
     pub fn request(number: usize, integration: usize) -> Value {
         json!({
             "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrant",
@@ -207,7 +209,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Deletes the link Secret of a loan of alice's, who asks for the next link.
+    /// Deletes the link Secret of one of alice's loans and, as alice, asks for the next link.
     pub async fn ask_for_renewal(&self, grant: &str, uid: &str) -> Result<()> {
         self.delete_link(uid).await?;
         let grants = Api::<AccessGrant>::namespaced(self.alice.clone(), TEAM);
@@ -217,13 +219,13 @@ impl Stage {
         Ok(())
     }
 
-    /// Forbids alice to borrow from an integration, which ends what she has got from it.
+    /// Blocks alice in an integration, which ends her loans from it.
     pub async fn block_alice(&self, integration: usize) -> Result<()> {
         let alice = json!({ "kind": "User", "name": "alice@example.com" });
         self.block(integration, &alice).await
     }
 
-    /// Forbids the people of a group to borrow from an integration, which ends what they have got from it.
+    /// Blocks a group in an integration, which ends the loans of its people.
     pub async fn block_group(&self, integration: usize, group: &str) -> Result<()> {
         let group = json!({ "kind": "Group", "name": group });
         self.block(integration, &group).await
@@ -242,7 +244,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Has the admin, who may, end a loan by a decision.
+    /// Ends a loan with a decision of the admin, who may revoke it.
     pub async fn revoke(&self, namespace: &str, grant: &str, uid: &str) -> Result<()> {
         let decision = json!({
             "metadata": { "name": format!("revoke-{grant}") },
@@ -253,7 +255,7 @@ impl Stage {
             .map(drop)
     }
 
-    /// Has alice delete grants, eight at a time.
+    /// Deletes grants as alice, eight at a time.
     pub async fn delete(&self, grants: impl IntoIterator<Item = String>) -> Result<()> {
         let api = Api::<AccessGrant>::namespaced(self.alice.clone(), TEAM);
         let deletions = grants.into_iter().map(|name| {
@@ -268,12 +270,12 @@ impl Stage {
     }
 }
 
-/// The change of a request that asks for the next link.
+/// The patch of a request that asks for the next link.
 pub fn renewal() -> Value {
     json!({ "metadata": { "annotations": { RENEW_ANNOTATION: stopwatch::wall_clock().to_string() } } })
 }
 
-/// Makes a namespace in which alice's group may ask.
+/// Creates a namespace in which alice's group may make requests.
 pub async fn namespace(admin: &Client, name: &str) -> Result<()> {
     let namespaces = Api::<Namespace>::all(admin.clone());
     let object = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
@@ -322,12 +324,12 @@ where
     created.with_context(|| format!("cannot create {what}"))
 }
 
-/// The flow of an integration by which things are lent at once.
+/// The name of an integration's flow without approval.
 pub fn flow_name(integration: usize) -> String {
     integration_name(integration)
 }
 
-/// The flow of an integration that needs an approval.
+/// The name of an integration's flow with approval.
 pub fn flow_with_approval(integration: usize) -> String {
     format!("{}-approved", integration_name(integration))
 }

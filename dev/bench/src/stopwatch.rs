@@ -1,29 +1,29 @@
-//! Real time, for measuring, and the lines that say how far a long run has come.
+//! Real time, for measuring, and the progress lines of a long run.
 
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A counted phase says where it is this often.
+/// The interval of the progress lines of a counted phase.
 const SAID_EVERY: Duration = Duration::from_secs(10);
 
-/// The present, for measuring.
+/// The current time, for measuring.
 #[allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 pub fn now() -> Instant {
     Instant::now()
 }
 
-/// The time of day, for what is compared with other people's clocks.
+/// The time of day, for comparisons with the clocks of other programs.
 #[allow(
     clippy::disallowed_methods,
-    reason = "there is no operator here whose clock could be asked"
+    reason = "this program has no operator's clock"
 )]
 pub fn wall_clock() -> jiff::Timestamp {
     jiff::Timestamp::now()
 }
 
-/// Tells a person who waits what is going on, with the time since the start. On standard error: the result is what
-/// standard output is for.
+/// Prints the progress, with the time since the start. It uses standard error, because standard
+/// output is for the result.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
     start: Instant,
@@ -40,14 +40,14 @@ impl Progress {
         self.start.elapsed()
     }
 
-    /// Says one line.
+    /// Prints one line.
     pub fn say(&self, line: &str) {
         let seconds = self.start.elapsed().as_secs_f64();
-        // If standard error is gone, nobody is waiting.
+        // If standard error is closed, nobody is waiting.
         let _ = writeln!(std::io::stderr(), "{seconds:7.1} s  {line}");
     }
 
-    /// Begins a phase that is counted.
+    /// Begins a counted phase.
     pub fn count(&self, what: impl Into<String>, total: usize) -> Count {
         let what = what.into();
         self.say(&format!("{what} ({total})"));
@@ -61,7 +61,7 @@ impl Progress {
     }
 }
 
-/// A phase that is counted.
+/// A counted phase.
 #[derive(Debug)]
 pub struct Count {
     progress: Progress,
@@ -71,7 +71,7 @@ pub struct Count {
 }
 
 impl Count {
-    /// One more is done.
+    /// Counts one more.
     pub fn one(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.0 += 1;

@@ -1,6 +1,8 @@
-//! Compiles the core: its WebAssembly checked against the pinned checksum, and written as a file that loads in a millisecond.
+//! Compiles the core. Its WebAssembly is checked against the pinned checksum; the compiled file
+//! loads in a millisecond.
 //!
-//! The operator has no part of this: its core comes compiled, and a program that holds tokens needs no compiler.
+//! The operator does not contain this crate: it gets the core compiled, and a program that holds
+//! tokens needs no compiler.
 
 use std::fs::{self, File};
 use std::io;
@@ -16,7 +18,7 @@ use wasmtime::Engine;
 /// Why the core could not be compiled.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
-    /// The WebAssembly was not there, or not the pinned one.
+    /// The WebAssembly does not exist, or is not the pinned one.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
     /// A file could not be written.
@@ -24,7 +26,7 @@ pub enum CompileError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Why it failed.
         source: io::Error,
     },
     /// The compiler failed.
@@ -33,12 +35,12 @@ pub enum CompileError {
     /// The core could not be fetched.
     #[error(transparent)]
     Fetch(#[from] keyloan_cluster::CoreError),
-    /// There is no folder to keep it in.
+    /// The cache folder could not be determined.
     #[error(transparent)]
     Cache(#[from] keyloan_cluster::CacheError),
 }
 
-/// The compiled core in the cache folder: fetched and compiled, unless one that fits is there.
+/// The compiled core in the cache folder. Fetches and compiles it, unless a matching one is there.
 pub async fn compiled_core() -> Result<PathBuf, CompileError> {
     let wasm = keyloan_cluster::core_wasm().await?;
     let cache = keyloan_cluster::cache_dir()?.join("compiled");
@@ -70,15 +72,16 @@ pub fn compile(wasm: &Path, out: &Path) -> Result<(), CompileError> {
     )
 }
 
-/// As the operator runs what is compiled, but for any processor of this kind, not just the one that compiles: images are built on
-/// one machine and run on others.
+/// The operator's configuration, but for any processor of this kind, not just the one that
+/// compiles: images are built on one machine and run on others.
 fn compiler() -> wasmtime::Result<Engine> {
     let mut config = engine_config();
     config.target(TARGET)?;
     Engine::new(&config)
 }
 
-/// The compiled core in `cache`, compiled from `wasm` unless one that fits is there. Safe to be called by many processes at once.
+/// The compiled core in `cache`. Compiles it from `wasm`, unless a matching one is there. Many
+/// processes may call this at once.
 pub fn ensure(wasm: &Path, cache: &Path) -> Result<PathBuf, CompileError> {
     let write = |source| CompileError::Write {
         path: cache.to_owned(),
@@ -94,7 +97,8 @@ pub fn ensure(wasm: &Path, cache: &Path) -> Result<PathBuf, CompileError> {
     Ok(compiled)
 }
 
-/// Nobody ever sees half a file: a running operator may have the old one mapped.
+/// Nobody ever sees an incomplete file, and the old one stays intact: a running operator may have
+/// mapped it.
 fn write(path: &Path, content: &[u8]) -> Result<(), CompileError> {
     let failed = |source| CompileError::Write {
         path: path.to_owned(),
@@ -111,7 +115,7 @@ fn write(path: &Path, content: &[u8]) -> Result<(), CompileError> {
     Ok(())
 }
 
-/// Temporary files are for their owner alone; in an image, another user runs the operator.
+/// Only their owner can read temporary files, but in an image another user runs the operator.
 fn make_readable(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(fs::Permissions::from_mode(0o644))

@@ -1,4 +1,4 @@
-//! Fetches and compiles the SDK core, and prints where it is. People type `cargo xtask core`.
+//! Fetches and compiles the SDK core, and prints its path. `cargo xtask core` runs this program.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use clap::Parser;
 /// Fetch the 1Password SDK core, compile it for the operator, and print the compiled file's path
 #[derive(Parser)]
 struct Arguments {
-    /// The file to write, with its manifest beside it; without, one in the cache folder
+    /// The file to write, with its manifest beside it; by default a file in the cache folder
     #[arg(value_name = "FILE")]
     out: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! Compares what was seen with what is assumed.
+//! Compares the observations with the assumptions.
 
 use std::collections::BTreeSet;
 
@@ -8,25 +8,26 @@ use keyloan::onepassword::{Exchange, Outcome, Problem, Route, Stage};
 use crate::assumptions::{ALL, Assumption, Check};
 use crate::visit::{Call, Observation, Seen};
 
-/// How far the clocks may be apart: what the operator allows for, plus the second to which `Date` is precise.
+/// The tolerated difference between the clocks: what the operator allows, plus the second to which
+/// `Date` is precise.
 const SKEW: SignedDuration = SignedDuration::from_secs(60);
 
-/// The verdict on what is in the list, and forgotten here.
-const NO_WAY: &str = "this command does not know how";
+/// The verdict for an assumption that the list has and this module lacks.
+const NO_WAY: &str = "this command cannot check it";
 
-/// What became of an assumption.
+/// The verdict on an assumption.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It holds, as far as this look goes.
+    /// The observations confirm it.
     Confirmed(String),
-    /// It does not.
+    /// The observations contradict it.
     Differs(String),
-    /// This look did not go there.
+    /// There are no observations of it.
     NotChecked(String),
 }
 use Verdict::{Confirmed, Differs, NotChecked};
 
-/// Every assumption that this command can look at, and its verdict, in the order of the list.
+/// Every assumption that this command can check, and its verdict, in the order of the list.
 pub fn judge(seen: &Seen) -> Vec<(&'static Assumption, Verdict)> {
     ALL.iter()
         .filter(|assumption| assumption.check != Check::ByHand)
@@ -59,7 +60,7 @@ fn verdict(assumption: &Assumption, seen: &Seen) -> Verdict {
     }
 }
 
-/// The requests of a call beside those of signing in, whatever their order.
+/// Compares the requests of a call, without those of signing in, in any order.
 fn requests(seen: &Seen, call: Call, expected: &[Route]) -> Verdict {
     let mut calls = 0;
     for made in seen.of(call) {
@@ -165,8 +166,8 @@ fn dates(seen: &Seen) -> Verdict {
         }
     }
     match answers {
-        0 => NotChecked("there was no answer".to_owned()),
-        n => Confirmed(format!("on {n} answers")),
+        0 => NotChecked("there was no response".to_owned()),
+        n => Confirmed(format!("on {n} responses")),
     }
 }
 
@@ -181,7 +182,7 @@ fn clock(seen: &Seen) -> Verdict {
         .filter_map(last_date)
         .max_by_key(|apart| apart.abs())
     else {
-        return NotChecked("no answer told its time".to_owned());
+        return NotChecked("no response had a `Date` header".to_owned());
     };
     let text = format!("ours is {:+} s against theirs", apart.as_secs());
     if apart.abs() <= SKEW {
@@ -208,7 +209,7 @@ fn named_people(seen: &Seen) -> Verdict {
     match seen.policy {
         None => not_reached(Call::Policy),
         Some((true, longest)) => Confirmed(format!("at most {longest:?}")),
-        Some((false, _)) => Differs("they are not allowed".to_owned()),
+        Some((false, _)) => Differs("shares with named people are not allowed".to_owned()),
     }
 }
 
@@ -245,7 +246,7 @@ fn not_reached(call: Call) -> Verdict {
     )
 }
 
-/// The requests of a call, as `GET /api/v1/vaults 200`.
+/// The requests of a call, each as `GET /api/v1/vaults 200`.
 fn listed(exchanges: &[Exchange]) -> String {
     if exchanges.is_empty() {
         return "no request was sent".to_owned();
@@ -273,7 +274,7 @@ fn one(exchange: &Exchange) -> String {
         } => {
             format!("{status} (Retry-After {} s)", wait.as_secs())
         }
-        Outcome::Silent(why) => format!("no answer ({why:?})"),
+        Outcome::Silent(why) => format!("no response ({why:?})"),
     };
     format!("{} {} {how}", exchange.method, exchange.route.template())
 }

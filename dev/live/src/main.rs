@@ -1,6 +1,6 @@
-//! Checks what Keyloan assumes about 1Password against a real account: `cargo xtask live`.
+//! Checks Keyloan's assumptions about 1Password against a real account: `cargo xtask live`.
 //!
-//! It uses the operator's own port to 1Password. Without further arguments it only looks.
+//! It uses the operator's own port to 1Password. Without further arguments it only reads.
 
 mod assumptions;
 mod judge;
@@ -25,33 +25,34 @@ const REVOKED_TOKEN: &str = "KEYLOAN_LIVE_REVOKED_TOKEN";
 
 const NO_TOKEN: &str = "\
 There is no service account token in KEYLOAN_LIVE_TOKEN, so nothing was checked.
-Make a service account at 1Password with the rights to read and share in a vault that holds nothing of value, then:
+Create a 1Password service account with the rights to read and share in a vault that holds nothing of value, then:
 
     read -rs KEYLOAN_LIVE_TOKEN && export KEYLOAN_LIVE_TOKEN     # paste the token; it is not shown
     cargo xtask live
 
-docs/assumptions.md tells what is checked.";
+docs/assumptions.md lists the assumptions that are checked.";
 
-/// Checks what Keyloan assumes about 1Password against a real account, with the token in KEYLOAN_LIVE_TOKEN.
+/// Checks Keyloan's assumptions about 1Password against a real account, with the token in
+/// KEYLOAN_LIVE_TOKEN.
 ///
-/// It signs in, lists vaults and items and reads the share policy; it prints no field of an item, and changes nothing
-/// unless it is told to share.
+/// The command signs in, lists vaults and items and reads the share policy. It prints no field of
+/// an item, and changes nothing unless you tell it to share one.
 #[derive(Parser)]
 #[command(name = "cargo xtask live", bin_name = "cargo xtask live")]
 struct Arguments {
     /// Also fetch this item (into the sandbox), by titles or ids
     #[arg(long, value_name = "VAULT/ITEM")]
     item: Option<String>,
-    /// Also share that item with this address, for one hour; such a link cannot be taken back
+    /// Also share that item with this address, for one hour; you cannot take back such a link
     #[arg(long, value_name = "ADDRESS", requires = "item", requires = "yes")]
     share_with: Option<String>,
-    /// Yes, make that link
+    /// Confirm that the command may make that link
     #[arg(long)]
     yes: bool,
-    /// Print the titles of vaults and items, not only how many there are
+    /// Print the titles of vaults and items, not only their numbers
     #[arg(long)]
     show: bool,
-    /// Accept a token for another origin than 1Password's, such as a simulator's
+    /// Accept a token for an origin other than 1Password's, such as a simulator's
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<Origin>,
     /// Print docs/assumptions.md instead, and check nothing
@@ -110,12 +111,12 @@ fn token_in(variable: &str, allowed: &AllowedOrigins) -> Result<Option<ServiceAc
 fn split(item: &str) -> Result<(String, String)> {
     let (vault, item) = item
         .split_once('/')
-        .context("--item wants VAULT/ITEM; if a title has a slash, give ids")?;
+        .context("--item takes VAULT/ITEM; if a title contains a slash, use ids")?;
     Ok((vault.to_owned(), item.to_owned()))
 }
 
 async fn accounts() -> Result<CoreAccounts> {
-    // If another provider is there already, it is as good.
+    // If another provider was installed before, it serves as well.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let core = artifact::load(&keyloan_core::compiled_core().await?)?;
     Ok(CoreAccounts::new(
@@ -162,7 +163,7 @@ fn show_verdicts(out: &mut impl Write, seen: &Seen) -> Result<ExitCode> {
     for (assumption, _) in &differing {
         writeln!(
             out,
-            "\n{}: it was assumed: {}.\n  If it is otherwise: {}.",
+            "\n{}: Keyloan assumes: {}.\n  If this is wrong: {}.",
             assumption.id, assumption.claim, assumption.otherwise
         )?;
     }
@@ -175,7 +176,8 @@ fn show_verdicts(out: &mut impl Write, seen: &Seen) -> Result<ExitCode> {
     let sent = seen.calls.iter().flat_map(|call| &call.exchanges);
     writeln!(
         out,
-        "\n{} confirmed, {} differ, {} not checked; {} requests\nA person has to look at {} more: docs/assumptions.md",
+        "\n{} confirmed, {} differ, {} not checked; {} requests\n\
+         A person has to check {} more: docs/assumptions.md",
         count(|verdict| matches!(verdict, Verdict::Confirmed(_))),
         differing.len(),
         count(|verdict| matches!(verdict, Verdict::NotChecked(_))),

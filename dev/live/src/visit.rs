@@ -1,4 +1,4 @@
-//! Asks 1Password, and writes down what came of each call.
+//! Calls 1Password, and records the result of each call.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,63 +11,64 @@ use keyloan::onepassword::{
 };
 use url::Url;
 
-/// At most so many vaults are listed, so that a look costs a handful of requests in a large account, too.
+/// The maximum number of vaults whose items are listed, so that the check costs few requests in a
+/// large account, too.
 const LISTED_VAULTS: usize = 5;
 
-/// An id of the right shape that 1Password gave to nothing.
+/// A valid id that 1Password has given to no object.
 const NO_ID: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-/// What may be done beyond looking.
+/// The permitted calls beyond reading.
 #[derive(Debug, Default)]
 pub struct Wishes {
     /// An item to fetch: its vault and itself, by titles or ids.
     pub item: Option<(String, String)>,
-    /// Whom to share it with.
+    /// The people to share it with.
     pub share_with: Option<Recipients>,
     /// A token that was revoked or rotated.
     pub revoked: Option<ServiceAccountToken>,
 }
 
-/// Which call it was.
+/// The kind of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
-    /// The vaults, on a client that has to sign in first.
+    /// List the vaults, on a client that has to sign in first.
     Vaults,
-    /// The items of a vault.
+    /// List the items of a vault.
     Items,
-    /// An item that does not exist.
+    /// Get an item that does not exist.
     UnknownItem,
-    /// The items of a vault that does not exist.
+    /// List the items of a vault that does not exist.
     UnknownVault,
-    /// The share policy for an item.
+    /// Read the share policy for an item.
     Policy,
-    /// An item, on a client that has to sign in first.
+    /// Get an item, on a client that has to sign in first.
     Item,
-    /// A share.
+    /// Create a share.
     Share,
-    /// The vaults, with a revoked token.
+    /// List the vaults, with a revoked token.
     Revoked,
 }
 
-/// A call and what the host saw of it.
+/// A call and what the host observed of it.
 #[derive(Debug)]
 pub struct Observation {
-    /// Which one.
+    /// The kind of the call.
     pub call: Call,
-    /// Every request, and how it was answered.
+    /// Every request and its response.
     pub exchanges: Vec<Exchange>,
-    /// Why it failed, if it did.
+    /// The error, if the call failed.
     pub error: Option<CallError>,
-    /// When its answer was there, by this machine's clock.
+    /// The time of the response, by this machine's clock.
     pub at: Timestamp,
 }
 
-/// All that was seen.
+/// All observations.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// The calls, in order.
     pub calls: Vec<Observation>,
-    /// The vaults and what they hold.
+    /// The vaults and their items.
     pub vaults: Vec<(Vault, Option<Vec<ItemOverview>>)>,
     /// Whether shares with named people are allowed, and the longest lifetime.
     pub policy: Option<(bool, ShareLifetime)>,
@@ -75,16 +76,16 @@ pub struct Seen {
     pub link: Option<Link>,
 }
 
-/// What may be told of a link.
+/// The parts of a link that are safe to print.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Link {
     /// `https`.
     pub scheme: String,
-    /// Where it leads.
+    /// The host of the URL.
     pub host: String,
-    /// The path.
+    /// The path of the URL.
     pub path: String,
-    /// How many characters stand behind the `#`.
+    /// The number of characters after the `#`.
     pub secret_length: usize,
 }
 
@@ -109,7 +110,8 @@ impl Seen {
     }
 }
 
-/// Makes the calls. What fails is written down, too; an error is a wish that cannot be fulfilled.
+/// Makes the calls. A failed call is recorded, too; an error means that the options cannot be
+/// followed.
 pub async fn visit(
     accounts: &dyn Accounts,
     token: ServiceAccountToken,
@@ -119,7 +121,7 @@ pub async fn visit(
     let account = accounts.connect(token.clone());
     look(&*account, &mut seen).await;
     if let Some((vault, item)) = &wishes.item {
-        // On a client of its own, so that the requests of a first loan can be counted.
+        // On a client of its own, to count the requests of a first loan.
         let fresh = accounts.connect(token);
         let (vault, item) = find(&*account, &mut seen, vault, item).await?;
         lend(fresh, &mut seen, &vault, &item, wishes.share_with).await;
@@ -131,7 +133,7 @@ pub async fn visit(
     Ok(seen)
 }
 
-/// What changes nothing and fetches no field of an item.
+/// The calls that change nothing and fetch no field of an item.
 async fn look(account: &dyn OnePassword, seen: &mut Seen) {
     let Some(vaults) = seen.note(Call::Vaults, account.vaults().await) else {
         return;
@@ -163,7 +165,7 @@ async fn look(account: &dyn OnePassword, seen: &mut Seen) {
     }
 }
 
-/// The ids of what is meant.
+/// The ids of the vault and the item.
 async fn find(
     account: &dyn OnePassword,
     seen: &mut Seen,
@@ -204,7 +206,7 @@ fn only_one<'a>(
     }
 }
 
-/// What a loan does. Makes a link only if there are recipients.
+/// The calls of a loan. Creates a link only if there are recipients.
 async fn lend(
     account: Arc<dyn OnePassword>,
     seen: &mut Seen,

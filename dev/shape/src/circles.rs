@@ -1,4 +1,4 @@
-//! Circles: files each of which knows all the others, if by way of others.
+//! Circles: groups of files each of which knows all the others, directly or through others.
 
 use std::collections::{BTreeMap, BTreeSet};
 

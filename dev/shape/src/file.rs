@@ -1,4 +1,4 @@
-//! One file: its lines, its functions, and what is parsed of it.
+//! One file: its lines, its functions, and its syntax tree.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,15 +22,15 @@ pub struct File {
 /// A function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
-    /// Its name alone.
+    /// Its name without the module.
     pub name: String,
-    /// Where it begins, from 1.
+    /// Its first line, counted from 1.
     pub line: usize,
     /// From its first line to its last, comments included.
     pub lines: usize,
 }
 
-/// All files below a folder, by their paths below it, without those that are tests as a whole.
+/// All files below a folder, by their paths relative to it, except those that are tests as a whole.
 pub(crate) fn all(src: &Path) -> Result<BTreeMap<String, File>> {
     let mut files = BTreeMap::new();
     let mut tests = Vec::new();
@@ -46,7 +46,7 @@ pub(crate) fn all(src: &Path) -> Result<BTreeMap<String, File>> {
                 let text = std::fs::read_to_string(&path);
                 let text = text.with_context(|| format!("cannot read {}", path.display()))?;
                 let (file, test_modules) =
-                    read(&text).with_context(|| format!("{} is no Rust", path.display()))?;
+                    read(&text).with_context(|| format!("{} is not valid Rust", path.display()))?;
                 let home = home(&relative);
                 tests.extend(test_modules.into_iter().map(|name| format!("{home}{name}")));
                 files.insert(relative, file);
@@ -60,7 +60,7 @@ pub(crate) fn all(src: &Path) -> Result<BTreeMap<String, File>> {
     Ok(files)
 }
 
-/// Where the modules lie that a file declares.
+/// The folder of the modules that a file declares.
 pub(crate) fn home(path: &str) -> String {
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let folder = match folder {
@@ -73,7 +73,8 @@ pub(crate) fn home(path: &str) -> String {
     }
 }
 
-/// What a text is, and the names of the modules that are tests and lie elsewhere.
+/// Parses a text; returns the file, and the names of its test modules that are in files of their
+/// own.
 fn read(text: &str) -> Result<(File, Vec<String>)> {
     let parsed = syn::parse_file(text)?;
     let (tests, items): (Vec<_>, Vec<_>) = parsed.items.into_iter().partition(is_test);

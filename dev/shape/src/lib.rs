@@ -1,7 +1,9 @@
-//! The shape of a crate, read from its source: which file knows which, and how large files and functions are.
+//! The shape of a crate, read from its source: which file knows which, and how large files and
+//! functions are.
 //!
-//! Tests within the files are left out. Names are followed to the file that defines them, through `use` and `pub use`; what a macro makes of
-//! its tokens is not seen, and neither are methods: whoever calls one has got its type from somewhere.
+//! Tests within the files are left out. Names are followed through `use` and `pub use` to the file
+//! that defines them. This does not see the tokens that a macro produces, nor methods: a file that
+//! calls a method has the type from another place.
 
 mod circles;
 mod file;
@@ -19,12 +21,13 @@ pub use file::{File, Function};
 pub struct Shape {
     /// Each file, by its path below the source's folder.
     pub files: BTreeMap<String, File>,
-    /// The files that each file knows, without itself.
+    /// The other files that each file knows.
     pub knows: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Shape {
-    /// Reads all files below a folder that has a `lib.rs`; `name` is the crate's, as its programs call it.
+    /// Reads all files below a folder that has a `lib.rs`; `name` is the name with which the
+    /// crate's programs refer to it.
     pub fn read(src: &Path, name: &str) -> Result<Self> {
         let files = file::all(src)?;
         let modules = modules::Modules::of(&files, name);
@@ -35,12 +38,12 @@ impl Shape {
         Ok(Self { files, knows })
     }
 
-    /// The files that know each other in a circle, each circle as large as it is.
+    /// The files that know each other in a circle, each circle in full size.
     pub fn circles(&self) -> Vec<BTreeSet<String>> {
         circles::of(&self.knows)
     }
 
-    /// How many lines of code each room has: each folder of the source, and the files beside them.
+    /// The figures of each room: of each folder of the source, and of the files beside them.
     pub fn rooms(&self) -> BTreeMap<String, Room> {
         let mut rooms = BTreeMap::<String, Room>::new();
         for (path, file) in &self.files {
@@ -54,15 +57,15 @@ impl Shape {
     }
 }
 
-/// Files with fewer lines are small.
+/// Files with fewer lines count as small.
 pub const SMALL: usize = 120;
 
-/// What a room comes to.
+/// The figures of a room.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Room {
-    /// How many files it has.
+    /// The number of its files.
     pub files: usize,
-    /// How many of them are small.
+    /// The number of its small files.
     pub small: usize,
     /// Their lines of code: without tests, comments and empty lines.
     pub lines: usize,
@@ -72,7 +75,7 @@ pub struct Room {
 mod tests {
     use super::*;
 
-    /// A crate of these files.
+    /// A crate that consists of these files.
     fn shape(files: &[(&str, &str)]) -> Shape {
         let folder = tempfile::tempdir().expect("a folder");
         for (path, text) in files {

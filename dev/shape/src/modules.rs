@@ -1,11 +1,11 @@
-//! Modules: which file is which, and to which file a path leads.
+//! Modules: the module of each file, and the file to which a path leads.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::file::{File, home};
 use super::uses::{Uses, Written};
 
-/// A path is followed over so many names at most: those that others pass on.
+/// The maximum number of re-exports through which a path is followed.
 const HOPS: usize = 16;
 
 /// The modules of a crate, by their paths in it.
@@ -16,14 +16,14 @@ pub(crate) struct Modules {
     uses: BTreeMap<String, Uses>,
 }
 
-/// Where a path leads.
+/// The target of a path.
 #[derive(Debug, PartialEq, Eq)]
 enum Leads<'a> {
-    /// To this module, or to something in it.
+    /// This module, or an item in it.
     Here(&'a Written),
-    /// To what this is, seen from this module.
+    /// The second path, as seen from this module.
     On(&'a Written, Written),
-    /// Out of the crate.
+    /// Something outside of the crate.
     Out,
 }
 
@@ -42,11 +42,11 @@ impl Modules {
         }
     }
 
-    /// The files that a file knows, without itself.
+    /// The other files that a file knows.
     pub(crate) fn known_by(&self, path: &str) -> BTreeSet<String> {
         let (here, uses) = (module(path), &self.uses[path]);
         let own = uses.bound.iter();
-        // What is only passed on is known by whoever uses it.
+        // A re-exported name is known by the files that use it.
         let own = own.filter(|(name, _)| !uses.passed_on.contains(name) || uses.is_named(name));
         let bound = own.map(|(_, written)| written);
         let written = bound.chain(&uses.named).chain(&uses.all_of);
@@ -60,7 +60,7 @@ impl Modules {
         known
     }
 
-    /// The files of all that a module passes on.
+    /// The files of everything that a module re-exports.
     fn passed_on_by(&self, here: &Written, written: &Written) -> Vec<String> {
         let Some(path) = self.file_of(here, written) else {
             return Vec::new();
@@ -147,7 +147,7 @@ impl Modules {
 }
 
 impl Uses {
-    /// Whether the file itself names this.
+    /// Whether the file itself uses this name.
     fn is_named(&self, name: &str) -> bool {
         self.named
             .iter()
@@ -159,7 +159,7 @@ fn below(module: &Written, name: &str) -> Written {
     [&module[..], &[name.to_owned()]].concat()
 }
 
-/// The module that a file is. A program is one, too, to which no path leads.
+/// The module of a file. A program is a module, too, but no path leads to it.
 fn module(path: &str) -> Written {
     let is_root = matches!(path, "lib.rs");
     if is_root {

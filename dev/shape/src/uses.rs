@@ -1,27 +1,27 @@
-//! The paths that a file names: what its `use` declarations bind, and what it names in full.
+//! The paths that a file names: the bindings of its `use` declarations, and the paths in its code.
 
 use std::collections::BTreeMap;
 
 use syn::visit::{self, Visit};
 
-/// A path, segment by segment, as it is written.
+/// A path, segment by segment, as written.
 pub(crate) type Written = Vec<String>;
 
-/// What a file names.
+/// The paths that a file names.
 #[derive(Debug, Default)]
 pub(crate) struct Uses {
-    /// What each name stands for that a `use` declaration binds at the top of the file.
+    /// The path of each name that a top-level `use` declaration binds.
     pub bound: BTreeMap<String, Written>,
-    /// Of these, what is there for others, too: the file itself need not use it.
+    /// The bound names that are re-exported: the file itself need not use them.
     pub passed_on: Vec<String>,
-    /// What `use a::*` names.
+    /// The paths of `use a::*`.
     pub all_of: Vec<Written>,
-    /// What is named in the code, or used within a function.
+    /// The paths that the code names, or that a function declares with `use`.
     pub named: Vec<Written>,
 }
 
 impl Uses {
-    /// Of these items.
+    /// Collects the paths of these items.
     pub fn of(items: &[syn::Item]) -> Self {
         let mut uses = Self::default();
         for item in items {
@@ -83,10 +83,10 @@ impl<'ast> Visit<'ast> for Uses {
         visit::visit_path(self, path);
     }
 
-    /// `pub(super)` names nobody.
+    /// `pub(super)` names no file.
     fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
 
-    /// Within a function.
+    /// A declaration within a function.
     fn visit_item_use(&mut self, declared: &'ast syn::ItemUse) {
         let mut within = Self::default();
         within.bind(&declared.tree, &mut Vec::new(), false);

@@ -1,8 +1,10 @@
-//! `cargo xtask`: builds the project's own commands (`dev/tasks`), and runs the one that was asked for.
+//! `cargo xtask`: builds the project's own commands (`dev/tasks`), and runs the one that the user
+//! names.
 //!
-//! Cargo builds a dependency once for each set of features. `cargo run --package` takes those that one package wants, and so
-//! everything would be built again for the next command. This program has no dependencies, and builds the commands with the
-//! features of the whole workspace, which are those of all other builds.
+//! Cargo builds a dependency once for each set of features. `cargo run --package` takes the
+//! features that one package needs, so the next command would build everything again. This program
+//! has no dependencies. It builds the commands with the features of the whole workspace, as all
+//! other builds do.
 
 use std::error::Error;
 use std::os::unix::process::CommandExt;

@@ -1,4 +1,4 @@
-//! Where the benchmark ran, as far as it matters for times.
+//! The machine of the benchmark, as far as it affects times.
 
 use std::fmt;
 use std::fs;
@@ -15,14 +15,14 @@ pub struct Machine {
     pub cores: usize,
     /// The operating system.
     pub system: String,
-    /// The load average over a minute before the run: what else the machine did.
+    /// The load average over a minute before the run: the other work of the machine.
     pub load: String,
-    /// The same after the run, whose own part is in it.
+    /// The same after the run; this includes the load of the run itself.
     pub load_after: String,
 }
 
 impl Machine {
-    /// This one, now.
+    /// The current machine, now.
     pub fn this() -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let processor = read("/proc/cpuinfo")
@@ -51,7 +51,7 @@ impl Machine {
         }
     }
 
-    /// The same machine once the run is over.
+    /// The same machine after the run.
     pub fn after_the_run(self) -> Self {
         Self {
             load_after: load_average(),

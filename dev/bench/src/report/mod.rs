@@ -1,4 +1,4 @@
-//! What was found: figures beside their aims, as a table for people or as JSON for machines.
+//! The results: figures beside their aims, as a table for people or as JSON for programs.
 
 mod machine;
 mod table;
@@ -13,17 +13,17 @@ pub use machine::Machine;
 pub struct Report {
     /// Keyloan's version.
     pub version: String,
-    /// How the run was started.
+    /// The command that started the run.
     pub command: String,
-    /// Whether it was a short run, for development: its figures are not the ones to quote.
+    /// Whether it was a short run, for development: its figures must not be quoted.
     pub quick: bool,
-    /// When it began, in UTC.
+    /// The start of the run, in UTC.
     pub began: jiff::Timestamp,
-    /// How long it took, in seconds.
+    /// The duration of the run, in seconds.
     pub seconds: u64,
-    /// Where it ran.
+    /// The machine.
     pub machine: Machine,
-    /// What was found, by subject.
+    /// The figures, by subject.
     pub sections: Vec<Section>,
 }
 
@@ -33,7 +33,7 @@ pub struct Report {
 pub struct Section {
     /// The subject.
     pub title: &'static str,
-    /// What was done to find it, in a sentence or two.
+    /// How the figures were measured, in a sentence or two.
     pub how: String,
     /// The figures.
     pub figures: Vec<Figure>,
@@ -43,24 +43,24 @@ pub struct Section {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Figure {
-    /// What was measured.
+    /// The name of the figure.
     pub what: String,
-    /// What came out.
+    /// The measured value.
     pub value: f64,
-    /// Of what.
+    /// The unit of the value.
     pub unit: Unit,
-    /// It should not be more than this.
+    /// The aim: the value should be at most this.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub aim: Option<f64>,
-    /// Whether it is not.
+    /// Whether the value meets the aim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub met: Option<bool>,
-    /// What it is made of.
+    /// The parts of the value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
-/// Of what a figure is.
+/// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Unit {
     /// Milliseconds.
@@ -71,7 +71,7 @@ pub enum Unit {
     /// Seconds.
     #[serde(rename = "s")]
     Seconds,
-    /// So many times as much.
+    /// A factor.
     #[serde(rename = "ratio")]
     Ratio,
     /// Megabytes: 10^6 bytes.
@@ -89,16 +89,16 @@ pub enum Unit {
     /// Lines of a log.
     #[serde(rename = "lines")]
     Lines,
-    /// So many times.
+    /// A number of occurrences.
     #[serde(rename = "times")]
     Times,
-    /// Loans in a second.
+    /// Loans per second.
     #[serde(rename = "loans/s")]
     LoansPerSecond,
 }
 
 impl Section {
-    /// No figures yet.
+    /// A section without figures.
     pub fn new(title: &'static str, how: impl Into<String>) -> Self {
         Self {
             title,
@@ -114,7 +114,7 @@ impl Section {
 }
 
 impl Figure {
-    /// A figure that nothing is aimed at for.
+    /// A figure without an aim.
     pub fn new(what: impl Into<String>, value: f64, unit: Unit) -> Self {
         Self {
             what: what.into(),
@@ -126,21 +126,21 @@ impl Figure {
         }
     }
 
-    /// The figure should be at most this.
+    /// Sets the aim: at most this.
     pub fn at_most(mut self, aim: f64) -> Self {
         self.aim = Some(aim);
         self.met = Some(self.value <= aim);
         self
     }
 
-    /// What it is made of.
+    /// Sets the parts of the value.
     pub fn made_of(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 }
 
-/// A run whose report is yet to come: what it was started with, and when.
+/// A run without a report yet: its command and its start.
 pub struct Run {
     command: String,
     quick: bool,
@@ -149,7 +149,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Begins one, by this command.
+    /// Begins a run of this command.
     pub fn begin(command: &str, quick: bool) -> Self {
         Self {
             command: command.to_owned(),
@@ -159,7 +159,7 @@ impl Run {
         }
     }
 
-    /// Ends it, after so many seconds.
+    /// Ends the run after this many seconds.
     pub fn report(self, seconds: u64, sections: Vec<Section>) -> Report {
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -174,12 +174,12 @@ impl Run {
 }
 
 impl Report {
-    /// For machines.
+    /// The report for programs.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self)
     }
 
-    /// The aims that were missed.
+    /// The figures that missed their aims.
     pub fn missed(&self) -> impl Iterator<Item = &Figure> {
         self.sections
             .iter()

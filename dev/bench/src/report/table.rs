@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::{Figure, Report, Section, Unit};
 
-/// Explanations are broken at this width.
+/// The width at which explanations wrap.
 const WIDTH: usize = 100;
-/// The columns of what was measured, of the value and of the aim.
+/// The widths of the columns: name, value, aim.
 const COLUMNS: (usize, usize, usize) = (62, 14, 12);
 
 impl fmt::Display for Report {
@@ -20,11 +20,11 @@ impl fmt::Display for Report {
         if self.quick {
             writeln!(
                 f,
-                "A QUICK RUN: less of everything; not the figures to quote."
+                "A QUICK RUN: it measures less of everything; do not quote these figures."
             )?;
         }
-        let caution = "Times depend on the machine and on what else it does; within one run their ratios can be compared. \
-                       Counts do not depend on either.";
+        let caution = "Times depend on the machine and its other work; compare their ratios within \
+                       one run. Counts do not depend on either.";
         wrapped(f, "", caution)?;
         for section in &self.sections {
             write_section(f, section)?;
@@ -96,7 +96,7 @@ fn written(value: f64, unit: Unit) -> String {
     }
 }
 
-/// A count, with decimals only where it has any.
+/// A count, with decimals only if it has any.
 fn plain(value: f64) -> String {
     if value.fract() == 0.0 {
         format!("{value:.0}")

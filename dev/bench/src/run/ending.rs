@@ -1,7 +1,8 @@
-//! The end of loans: what it costs to write.
+//! The writes that the end of a loan costs.
 //!
-//! A loan that is cut off has links that may open for up to an hour; the last write comes after that, and the loans that
-//! are left end hours later. So at last the operator runs inside this process, with a clock that is ahead.
+//! The links of a loan that is cut off may open for up to an hour more, and the last write comes
+//! after that. The remaining loans end hours later. So finally the operator runs inside this
+//! process, with a clock that is ahead.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -25,10 +26,10 @@ use crate::stopwatch;
 
 /// From Active to Ended, at most.
 const WRITES_TO_ENDED: f64 = 5.0;
-/// All loans that are to end have ended by then.
+/// How long it may take until all these loans have ended.
 const ENDED_WITHIN: Duration = Duration::from_secs(300);
 
-/// Loans that were cut off, and what that took.
+/// Loans that were cut off, with the writes for that.
 pub struct CutOff {
     loans: Vec<Loan>,
     writes: u64,
@@ -36,7 +37,7 @@ pub struct CutOff {
 }
 
 impl Setting {
-    /// Grants are deleted by the one who asked.
+    /// The requester deletes the grants.
     pub async fn delete_some(&mut self, found: &mut Findings) -> Result<()> {
         let deleted: Vec<Loan> = self
             .active
@@ -65,7 +66,8 @@ impl Setting {
         Ok(())
     }
 
-    /// The requester is blocked by the last integration: its loans are over, but their links may open for a while.
+    /// The last integration blocks the requester: these loans are cut off, but their links may open
+    /// for a while.
     pub async fn cut_some_off(&mut self) -> Result<CutOff> {
         let last = self.scale.integrations;
         let (loans, rest): (Vec<Loan>, Vec<Loan>) = self
@@ -90,7 +92,7 @@ impl Setting {
         })
     }
 
-    /// The time of all loans comes to its end.
+    /// Moves the clock past the end of all loans.
     pub async fn let_all_end(&mut self, cut_off: CutOff, found: &mut Findings) -> Result<()> {
         self.stop_operator().await?;
         let ahead = SignedDuration::from_hours(HOURS + 1);

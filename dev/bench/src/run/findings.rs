@@ -1,4 +1,4 @@
-//! What the run has found so far, by subject.
+//! The results of the run so far, by subject.
 
 use std::time::Duration;
 
@@ -20,12 +20,12 @@ pub struct Findings {
     pub writes: Section,
     /// The operator's memory.
     pub memory: Section,
-    /// Requests when nothing happens.
+    /// Requests to 1Password when nothing happens.
     pub silence: Section,
 }
 
 impl Findings {
-    /// Nothing yet.
+    /// Sections without figures.
     pub fn new(scale: &Scale) -> Self {
         let Scale {
             loans,
@@ -37,35 +37,42 @@ impl Findings {
             latency: Section::new(
                 "Request to link",
                 format!(
-                    "{loans} loans one at a time with one integration, {loans} more {at_a_time} at a time over all integrations; from sending the \
-                     request until a watch shows the link Secret, or Active=True. The floor: as many loans' objects with the same contents, \
-                     written one after the other by a bare client, without 1Password, as many at a time, seen through the same watches."
+                    "{loans} loans one at a time with one integration, {loans} more {at_a_time} at \
+                     a time over all integrations; from sending the request until a watch shows \
+                     the link Secret, or Active=True. The floor: a bare client without 1Password \
+                     writes the objects of as many loans with the same contents, one after the \
+                     other, for as many loans at a time, seen through the same watches."
                 ),
             ),
             core: Section::new("1Password's core and its host", ""),
             requests: Section::new(
                 "Requests to 1Password",
-                "From the simulated service's log; listing vaults and items (discovery) is counted apart.",
+                "From the simulated service's log; requests that list vaults and items (discovery) \
+                 are counted separately.",
             ),
             writes: Section::new(
                 "Writes to the Kubernetes API",
-                "The operator's, from the API server's audit log: on the loans' objects; events, dry runs that check the boundary, and all else are counted apart.",
+                "The operator's writes on the loans' objects, from the API server's audit log. \
+                 Events, dry runs that check the boundary, and all other writes are counted \
+                 separately.",
             ),
             memory: Section::new(
                 "Memory of the operator",
-                "Resident (VmRSS) and, of it, what is backed by no file (RssAnon), of the process `keyloan run`; 1 MB = 10^6 bytes.",
+                "Resident memory (VmRSS) of the process `keyloan run`, and the part of it that is \
+                 backed by no file (RssAnon); 1 MB = 10^6 bytes.",
             ),
             silence: Section::new(
                 "When nothing happens",
                 format!(
-                    "The operator is restarted; once it has discovered everything, no request may come for {} s.",
+                    "The operator is restarted. After it has discovered everything, it must not \
+                     send any request for {} s.",
                     quiet.as_secs()
                 ),
             ),
         }
     }
 
-    /// All of it, to be printed.
+    /// All sections, for printing.
     pub fn sections(self) -> Vec<Section> {
         vec![
             self.latency,
@@ -77,7 +84,7 @@ impl Findings {
         ]
     }
 
-    /// How long a batch of the operator's loans took, beside the floor's.
+    /// Compares the times of the operator's loans with the floor's.
     pub fn compare(&mut self, how: &str, operator: &Batch, floor: &Batch) {
         let until = [
             ("link Secret", operator.to_link(), floor.to_link()),
@@ -96,10 +103,10 @@ impl Findings {
                 );
             }
         }
-        let detail = format!("the floor writes {:.1} in a second", floor.rate());
+        let detail = format!("the floor writes {:.1} per second", floor.rate());
         self.latency.add(
             Figure::new(
-                format!("{how}, loans in a second"),
+                format!("{how}, loans per second"),
                 operator.rate(),
                 Unit::LoansPerSecond,
             )
@@ -107,7 +114,7 @@ impl Findings {
         );
     }
 
-    /// The operator's memory in a state; what is resident may have an aim.
+    /// Adds the operator's memory in a state; the resident memory may have an aim.
     pub fn remember(&mut self, state: &str, memory: Memory, aim: Option<f64>) {
         let resident = Figure::new(format!("{state}: VmRSS"), memory.resident, Unit::Megabytes);
         self.memory.add(match aim {

@@ -1,4 +1,5 @@
-//! What every run stands on: the control plane, the simulated service, the compiled core, and operators as processes.
+//! The basis of every run: the control plane, the simulated service, the compiled core, and
+//! operators as processes.
 
 use std::fs;
 use std::path::PathBuf;
@@ -25,12 +26,12 @@ pub struct Ground {
     pub stage: Stage,
     /// 1Password.
     pub service: Service,
-    /// The core, compiled.
+    /// The path of the compiled core.
     pub compiled_core: PathBuf,
-    /// With the operator's own identity.
+    /// The kubeconfig with the operator's own identity.
     pub operator_kubeconfig: PathBuf,
     programs: Programs,
-    /// How many operators have been started.
+    /// The number of operators started so far.
     started: AtomicUsize,
     cluster: ControlPlane,
     folder: TempDir,
@@ -71,7 +72,7 @@ impl Ground {
         })
     }
 
-    /// Starts an operator, with further arguments. Its log has a name of its own.
+    /// Starts an operator with further arguments. Its log has a name of its own.
     pub fn start_operator(&self, log: &str, arguments: &[&str]) -> Result<Process> {
         let mut command = Command::new(&self.programs.operator);
         command
@@ -109,7 +110,7 @@ impl Ground {
         Process::start("the operator", command, &log)
     }
 
-    /// All that the operators have said, one after the other.
+    /// The output of all operators, one after the other.
     pub fn operators_said(&self) -> Result<String> {
         let mut said = String::new();
         for log in fs::read_dir(self.logs())? {
@@ -122,14 +123,14 @@ impl Ground {
         self.folder.path().join(OPERATORS)
     }
 
-    /// Stops or continues the API server, as a machine that sleeps does.
+    /// Pauses or continues the API server, like a machine that is suspended.
     pub fn pause_api_server(&self, paused: bool) -> Result<()> {
         let id = self.cluster.process_id(Component::KubeApiserver);
         let name = if paused { "STOP" } else { "CONT" };
         signal(id, name).context("cannot pause the API server")
     }
 
-    /// Where the API server writes who asked for what.
+    /// The path of the API server's audit log.
     pub fn audit_log(&self) -> PathBuf {
         self.cluster.audit_log()
     }

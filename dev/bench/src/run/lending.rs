@@ -1,4 +1,5 @@
-//! Loans: the first one, one at a time, many at a time, and their renewals; how long they take and what they cost.
+//! Loans: the first one, one at a time, many at a time, and their renewals, with their times and
+//! costs.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::loans::{self, Batch, Loan};
 use crate::report::{Figure, Unit};
 use crate::service::Requests;
 
-/// Aims, all of them: at most.
+/// Aims, all of them upper limits.
 const RESIDENT_WITH_ONE: f64 = 40.0;
 const RESIDENT_FOR_EACH_MORE: f64 = 6.0;
 const REQUESTS_WHEN_REBUILT: f64 = 10.0;
@@ -19,7 +20,7 @@ const REQUESTS_WHEN_WARM: f64 = 4.0;
 const REQUESTS_PER_RENEWAL: f64 = 2.0;
 const WRITES_TO_ACTIVE: f64 = 6.0;
 
-/// An unused client is dropped after this time where clients are to be rebuilt.
+/// The idle time after which the operator drops a client, in the parts that need rebuilt clients.
 const IDLE_SECONDS: u64 = 3;
 
 /// The floor, at both speeds.
@@ -29,7 +30,8 @@ pub struct FloorBatches {
 }
 
 impl Setting {
-    /// One integration that shares once, then all of them, by an operator that has done nothing else: what they take in memory.
+    /// Starts an operator that has done nothing else. First one integration shares once, then all
+    /// of them; measures their memory.
     pub async fn connect_all(&mut self, found: &mut Findings) -> Result<Loan> {
         self.progress.say("the operator with one integration");
         self.start_operator(&[])?;
@@ -82,22 +84,18 @@ impl Setting {
         let resident = (memory.resident - alone.resident) / more as f64;
         let anonymous = (memory.anonymous - alone.anonymous) / more as f64;
         found.memory.add(
-            Figure::new(
-                "each of these integrations more: VmRSS",
-                resident,
-                Unit::Megabytes,
-            )
-            .at_most(RESIDENT_FOR_EACH_MORE),
+            Figure::new("each further integration: VmRSS", resident, Unit::Megabytes)
+                .at_most(RESIDENT_FOR_EACH_MORE),
         );
         found.memory.add(Figure::new(
-            "each of these integrations more: RssAnon",
+            "each further integration: RssAnon",
             anonymous,
             Unit::Megabytes,
         ));
         Ok(first)
     }
 
-    /// Writes what loans consist of, without the operator.
+    /// Writes the objects of loans without the operator.
     pub async fn measure_floor(&mut self, pattern: &Loan) -> Result<FloorBatches> {
         self.stop_operator().await?;
         let floor = Floor::new(&self.ground.stage, self.ground.operators_client(), pattern).await?;
@@ -117,7 +115,7 @@ impl Setting {
         })
     }
 
-    /// The operator again: one loan after the other, by one integration.
+    /// The operator again: one loan after the other, from one integration.
     pub async fn lend_one_at_a_time(
         &mut self,
         floor: &FloorBatches,
@@ -149,10 +147,11 @@ impl Setting {
         Ok(())
     }
 
-    /// Renewals of loans whose first link is gone, by one integration.
+    /// Renewals of loans whose first link is deleted, from one integration.
     pub async fn renew(&mut self, found: &mut Findings) -> Result<()> {
         let is_of_the_first = |loan: &&Loan| loan.integration == 1;
-        // The very first one was lent before the operator's restart, which has the sharing policy read anew.
+        // The very first loan precedes the operator's restart, after which the operator reads the
+        // sharing policy again.
         let of_the_first = self.active.iter().filter(is_of_the_first).skip(1);
         let renewed: Vec<Loan> = of_the_first.take(self.scale.renewals).cloned().collect();
         self.ground.service.forget_requests().await?;
@@ -204,7 +203,7 @@ impl Setting {
         Ok(())
     }
 
-    /// Loans by clients that were dropped, because nobody needed them, and are built anew.
+    /// Loans with clients that were dropped because they were idle, and that are built again.
     pub async fn lend_on_rebuilt_clients(&mut self, found: &mut Findings) -> Result<()> {
         let (all, idle) = (self.scale.integrations, IDLE_SECONDS.to_string());
         self.progress.say(&format!(
@@ -228,13 +227,13 @@ impl Setting {
         Ok(())
     }
 
-    /// Waits until no client is left, and counts requests from then on.
+    /// Waits until the operator has dropped all clients, and counts requests from then on.
     async fn until_clients_are_dropped(&mut self) -> Result<()> {
         tokio::time::sleep(Duration::from_secs(2 * IDLE_SECONDS)).await;
         self.ground.service.forget_requests().await
     }
 
-    /// Gets each of these loans its second link, one after the other.
+    /// Renews each of these loans once, one after the other.
     async fn renew_each(&mut self, loans: &[Loan]) -> Result<()> {
         let count = self.progress.count("renewals", loans.len());
         for loan in loans {
@@ -254,7 +253,7 @@ impl Setting {
         Ok(())
     }
 
-    /// One loan.
+    /// Makes one loan.
     async fn lend(&mut self, integration: usize) -> Result<Loan> {
         let number = self.next_numbers(1).start;
         loans::lend(&self.ground.stage, number, integration).await
@@ -276,7 +275,7 @@ impl Setting {
     }
 }
 
-/// The requests for each of so many, listing apart.
+/// The requests divided by the number of cases, with listing separate.
 fn requests_for_each(what: &str, requests: &Requests, of: usize) -> Figure {
     let each = requests.lending as f64 / of as f64;
     Figure::new(what, each, Unit::Requests).made_of(requests.to_string())

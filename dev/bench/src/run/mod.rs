@@ -1,4 +1,4 @@
-//! The run: what is measured, in which order.
+//! The run: its measurements in their order.
 
 mod ending;
 mod findings;
@@ -20,26 +20,26 @@ use crate::stopwatch::Progress;
 use findings::Findings;
 use setting::Setting;
 
-/// The programs that are measured.
+/// The programs under test.
 #[derive(Clone, Debug)]
 pub struct Programs {
     /// The operator.
     pub operator: PathBuf,
     /// The simulated 1Password service.
     pub simulator: PathBuf,
-    /// This one, which can be an operator itself.
+    /// This program, which can be an operator itself.
     pub this: PathBuf,
 }
 
 impl Programs {
-    /// Those that were built together with this one.
+    /// The programs that were built together with this one.
     pub fn beside_this_one() -> Result<Self> {
-        let this = std::env::current_exe().context("cannot tell where this program is")?;
+        let this = std::env::current_exe().context("cannot find the path of this program")?;
         let beside = |name: &str| {
             let path = this.with_file_name(name);
             anyhow::ensure!(
                 path.exists(),
-                "{} is not there; `cargo xtask bench` builds it",
+                "{} does not exist; `cargo xtask bench` builds it",
                 path.display()
             );
             Ok(path)

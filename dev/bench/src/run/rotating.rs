@@ -1,4 +1,4 @@
-//! A rotated token: how soon it is used.
+//! A rotated token: the time until it is used.
 
 use std::time::Duration;
 
@@ -10,15 +10,16 @@ use crate::latency::{Latencies, milliseconds};
 use crate::report::{Figure, Unit};
 use crate::stopwatch;
 
-/// Aim, at most: in milliseconds.
+/// Aim, an upper limit in milliseconds.
 const REACTION: f64 = 1000.0;
-/// What signing in begins with.
+/// The first request of a sign-in.
 const SIGN_IN: &str = "POST /api/v3/auth/start";
-/// A sign-in that has not come by then does not come.
+/// How long to wait for a sign-in.
 const USED_WITHIN: Duration = Duration::from_secs(60);
 
 impl Setting {
-    /// Rotates the token of the first integration some times, and sees when 1Password is first asked with the new one.
+    /// Rotates the token of the first integration several times, and measures the time until the
+    /// first request with each new one.
     pub async fn rotate(&mut self, found: &mut Findings) -> Result<()> {
         let count = self.progress.count("rotated tokens", self.scale.rotations);
         let mut reactions = Vec::new();
@@ -33,7 +34,7 @@ impl Setting {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             reactions.push(began.elapsed());
-            // The discovery that it causes has to be over before the next one.
+            // The resulting discovery has to end before the next rotation.
             self.settle().await?;
             count.one();
         }

@@ -1,4 +1,4 @@
-//! What a run of the first kind works on: one operator on its ground, and what it has lent.
+//! The setting of a run without `--load`: one operator on its ground, and its loans.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -14,22 +14,22 @@ use crate::process::{Memory, Process};
 use crate::scale::Scale;
 use crate::stopwatch::{self, Progress};
 
-/// Writes and requests that come late have come by then.
+/// The time that late writes and requests may take.
 const SETTLED: Duration = Duration::from_secs(3);
-/// The discovery of all integrations after a start is over by then.
+/// How long the discovery of all integrations may take after a start.
 const DISCOVERED_WITHIN: Duration = Duration::from_secs(180);
-/// Requests of one discovery that list something: the vaults, and the items of the one vault.
+/// The number of listing requests in one discovery: the vaults, and the items of the one vault.
 const LISTINGS: u64 = 2;
 
-/// What a run runs on.
+/// The setting of a run.
 pub struct Setting {
-    /// How much is measured.
+    /// The amount of everything that is measured.
     pub scale: Scale,
-    /// Tells how far it is.
+    /// Prints the progress.
     pub progress: Progress,
     /// The cluster and 1Password.
     pub ground: Ground,
-    /// What the operator wrote.
+    /// The audit log of the operator's writes.
     pub audit: AuditLog,
     /// The loans that are active.
     pub active: Vec<Loan>,
@@ -39,7 +39,7 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Starts the control plane and the service; not yet the operator.
+    /// Starts the control plane and the service, but not the operator.
     pub async fn set(programs: &Programs, scale: Scale, progress: Progress) -> Result<Self> {
         let ground = Ground::prepare(programs, scale.integrations, progress).await?;
         Ok(Self {
@@ -53,7 +53,7 @@ impl Setting {
         })
     }
 
-    /// Starts the operator, with further arguments.
+    /// Starts the operator with further arguments.
     pub fn start_operator(&mut self, arguments: &[&str]) -> Result<()> {
         self.operator = Some(self.ground.start_operator("operator", arguments)?);
         Ok(())
@@ -68,7 +68,7 @@ impl Setting {
             .await
     }
 
-    /// Starts the operator again and waits until it has discovered what all integrations offer.
+    /// Starts the operator again and waits until it has discovered all integrations.
     pub async fn restart_operator(&mut self, arguments: &[&str]) -> Result<()> {
         let integrations = self.scale.integrations as u64;
         if self.operator.is_some() {
@@ -90,26 +90,27 @@ impl Setting {
             }
             if began.elapsed() > DISCOVERED_WITHIN {
                 bail!(
-                    "the operator has not discovered {integrations} integrations within {DISCOVERED_WITHIN:?}: {requests}; its last words:\n{}",
+                    "the operator has not discovered {integrations} integrations within \
+                     {DISCOVERED_WITHIN:?}: {requests}; the end of its log:\n{}",
                     self.operator()?.last_words()
                 );
             }
         }
     }
 
-    /// Numbers for so many new loans.
+    /// The numbers of the next `loans` loans.
     pub fn next_numbers(&mut self, loans: usize) -> Range<usize> {
         let first = self.next;
         self.next += loans;
         first..self.next
     }
 
-    /// What the operator has in memory now.
+    /// The operator's current memory.
     pub fn memory(&self) -> Result<Memory> {
         self.operator()?.memory()
     }
 
-    /// Waits until what comes late has come; fails if one of the processes has ended.
+    /// Waits for late writes and requests; fails if one of the processes has ended.
     pub async fn settle(&mut self) -> Result<()> {
         tokio::time::sleep(SETTLED).await;
         self.check()
@@ -132,7 +133,7 @@ impl Setting {
     }
 }
 
-/// How the API server knows the operator.
+/// The operator's username at the API server.
 fn operators_name() -> String {
     format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_SERVICE_ACCOUNT}")
 }

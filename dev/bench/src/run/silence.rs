@@ -1,4 +1,5 @@
-//! A restarted operator that has discovered everything: it asks 1Password for nothing until somebody asks for something.
+//! A restarted operator that has discovered everything sends no request to 1Password until somebody
+//! makes a request.
 
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use crate::loans;
 use crate::report::{Figure, Unit};
 use crate::stopwatch;
 
-/// Somebody who waits hears this often that the wait goes on.
+/// The interval of the progress lines.
 const SAID_EVERY: Duration = Duration::from_secs(30);
 
 impl Setting {
-    /// Restarts the operator and listens.
+    /// Restarts the operator and watches the service's log.
     pub async fn keep_silent(&mut self, found: &mut Findings) -> Result<()> {
         let (all, active) = (self.scale.integrations, self.active.len());
         self.progress.say(&format!(
@@ -53,8 +54,10 @@ impl Setting {
 
         self.ground.service.forget_requests().await?;
         let quiet = self.scale.quiet;
-        self.progress
-            .say(&format!("listening for {} s", quiet.as_secs()));
+        self.progress.say(&format!(
+            "watching the service's log for {} s",
+            quiet.as_secs()
+        ));
         let began = stopwatch::now();
         while let Some(rest) = quiet
             .checked_sub(began.elapsed())

@@ -1,4 +1,5 @@
-//! The API server does not answer for a while: links that were made meanwhile are held, and handed over once it is back.
+//! The API server does not answer for a while: the operator keeps links that were made meanwhile,
+//! and hands them over once the API server is back.
 
 use anyhow::{Context, Result};
 use keyloan::api::{AccessRecord, LinkOutcome};
@@ -12,13 +13,14 @@ use crate::stage::PLATFORM;
 use crate::stopwatch;
 
 impl Load {
-    /// Stops the API server in the middle of some loans, and lets it go on.
+    /// Pauses the API server in the middle of some loans.
     pub(super) async fn lose_the_api_server(&mut self) -> Result<Section> {
         let (loans, away) = (self.scale.away_loans, self.scale.away);
         let mut section = Section::new(
             "Away",
             format!(
-                "{loans} people ask at once; as soon as 1Password has made the links of a fifth of them, the API server is stopped (SIGSTOP) for {} s.",
+                "{loans} people ask at once; as soon as 1Password has made the links of a fifth of \
+                 them, the API server is stopped (SIGSTOP) for {} s.",
                 away.as_secs()
             ),
         );
@@ -49,7 +51,8 @@ impl Load {
         let made = self.ground.service.shares().await? - before;
         section.add(
             in_seconds("until the last is Active", last.duration_since(back)).made_of(format!(
-                "from when it goes on; {shared} links had been made when it stopped, {} more meanwhile",
+                "counted from its continuation; {shared} links existed when it stopped, {} more \
+                 were made meanwhile",
                 shared_later - shared
             )),
         );
@@ -58,7 +61,7 @@ impl Load {
         Ok(section)
     }
 
-    /// How many links of these loans were lost, as their records say.
+    /// The number of these loans' links that were lost, according to their records.
     pub(super) async fn lost_links(&self, uids: &[String]) -> Result<usize> {
         let records = Api::<AccessRecord>::namespaced(self.ground.stage.admin.clone(), PLATFORM);
         let mut lost = 0;
@@ -70,7 +73,8 @@ impl Load {
         Ok(lost)
     }
 
-    /// An operator that loses its lease ends, as its pod's container would, to be started again.
+    /// An operator that loses its lease ends, and is started again, as its pod's container would
+    /// be.
     async fn replace_those_that_ended(&mut self) -> Result<()> {
         drop(self.take_replicas()?);
         self.start_replicas().await

@@ -1,4 +1,4 @@
-//! Many requests at once, each of another person, by a flow that lends without approval.
+//! Many requests at once, each from another person, in a flow that requires no approval.
 
 use std::time::{Duration, Instant};
 
@@ -15,19 +15,22 @@ use crate::loans::{self, Batch};
 use crate::report::{Figure, Section, Unit};
 use crate::stopwatch;
 
-/// Aims, at most: in megabytes, and, where 1Password answers at once, in milliseconds and as a ratio to the floor.
+/// Aims, all upper limits: in megabytes, and, with a 1Password that answers at once, in
+/// milliseconds and as a ratio to the floor.
 const PEAK: f64 = 60.0;
 const OWN_MILLISECONDS: f64 = 3.0;
 const OWN_RATIO: f64 = 1.5;
-/// So many requests are being sent at a time: more than the operator takes up, fewer than the API server takes at once.
+/// The number of concurrent requests: more than the operator handles at once, fewer than the API
+/// server accepts at once.
 const SENT_AT_A_TIME: usize = 64;
-/// The floor writes so many loans at a time.
+/// The number of loans that the floor writes concurrently.
 const FLOOR_AT_A_TIME: usize = 16;
 /// Role, RoleBinding, record and Secret.
 const OBJECTS: usize = 4;
 
 impl Load {
-    /// Writes what the burst's loans consist of, without the operator; with the processor time of who writes it, for each loan.
+    /// Writes the objects of the burst's loans without the operator; returns also the writer's
+    /// processor time per loan.
     pub(super) async fn measure_floor(&mut self) -> Result<(Batch, Duration)> {
         let lent = self.warm_up().await?;
         let pattern = lent.first().context("nothing was lent")?;
@@ -48,7 +51,7 @@ impl Load {
         Ok((batch, used / u32::try_from(self.scale.burst)?))
     }
 
-    /// The burst; what is returned is active.
+    /// The burst; returns the active loans.
     pub(super) async fn burst(
         &mut self,
         (floor, floor_used): &(Batch, Duration),
@@ -62,9 +65,10 @@ impl Load {
                 "Burst"
             },
             format!(
-                "{loans} requests at once, {SENT_AT_A_TIME} being sent at a time, each of another person, with {} integrations that are signed \
-                 in; until a watch shows the last link Secret. The floor: as many loans' objects with the same contents, written by a bare \
-                 client, {FLOOR_AT_A_TIME} loans at a time, without 1Password.",
+                "{loans} requests at once, {SENT_AT_A_TIME} of them sent at a time, each from \
+                 another person, with {} integrations that are signed in; until a watch shows the \
+                 last link Secret. The floor: a bare client without 1Password writes the objects \
+                 of as many loans with the same contents, {FLOOR_AT_A_TIME} loans at a time.",
                 self.scale.integrations
             ),
         );
@@ -96,8 +100,8 @@ impl Load {
         );
         let rate = per_second(loans, to_last_link);
         section.add(
-            Figure::new("links in a second", rate, Unit::LoansPerSecond).made_of(format!(
-                "{:.0} objects in a second: {OBJECTS} for each loan, besides its request",
+            Figure::new("links per second", rate, Unit::LoansPerSecond).made_of(format!(
+                "{:.0} objects per second: {OBJECTS} for each loan, besides its request",
                 rate * OBJECTS as f64
             )),
         );
@@ -108,7 +112,7 @@ impl Load {
             Unit::Ratio,
         )
         .made_of(format!(
-            "the floor takes {:.1} s, {:.1} loans in a second",
+            "the floor takes {:.1} s, {:.1} loans per second",
             floor.took.as_secs_f64(),
             floor.rate()
         ));

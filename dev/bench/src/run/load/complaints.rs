@@ -1,16 +1,16 @@
-//! What the operators have warned of: a run under load should not have gone wrong without anybody noticing.
+//! The operators' warnings: problems of a run under load must not stay unnoticed.
 
 use std::collections::BTreeMap;
 
 use crate::report::{Figure, Section, Unit};
 
-/// So many kinds of warnings are shown.
+/// The number of different warnings that are shown.
 const SHOWN: usize = 12;
 
 /// The warnings and errors in the operators' logs, the most frequent first.
 pub fn section(said: &str, restless: &[String]) -> Section {
-    let how = "What the logs of all replicas hold at the levels WARN and ERROR, whatever was going on, by message; and how often the operator was \
-               waited for in vain to come to rest.";
+    let how = "The messages at the levels WARN and ERROR in the logs of all replicas, by message; \
+               and the number of times that the operator did not come to rest.";
     let mut section = Section::new("Warnings", how);
     let mut complaints: Vec<_> = complaints(said).into_iter().collect();
     complaints.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -27,7 +27,7 @@ pub fn section(said: &str, restless: &[String]) -> Section {
     section
 }
 
-/// How often each is there, without what differs from one time to the next.
+/// The number of occurrences of each message, without the fields that vary.
 fn complaints(said: &str) -> BTreeMap<String, usize> {
     let mut complaints = BTreeMap::new();
     for line in said.lines() {

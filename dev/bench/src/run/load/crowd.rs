@@ -1,4 +1,4 @@
-//! Many people who ask: one client of the admin's speaks for each of them, by impersonation.
+//! Many people who make requests: one client of the admin impersonates all of them.
 
 use std::time::Instant;
 
@@ -13,33 +13,33 @@ use serde_json::Value;
 use crate::stage;
 use crate::stopwatch::{self, Progress};
 
-/// Everybody may ask for items.
+/// The group that may request items.
 const ENGINEERING: &str = "engineering";
-/// What the API server adds to the groups of whoever signs in.
+/// The group that the API server adds to every authenticated user.
 const AUTHENTICATED: &str = "system:authenticated";
 
-/// People with a group of their own besides, who ask in one namespace.
+/// People who also belong to a group of their own, and make requests in one namespace.
 pub struct Crowd {
     admin: Client,
     namespace: &'static str,
     group: &'static str,
 }
 
-/// A request that was made.
+/// A request of the crowd.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// The number of who has asked.
+    /// The number of the requester.
     person: usize,
     /// The grant's name.
     pub name: String,
     /// The grant's uid.
     pub uid: String,
-    /// When it was sent.
+    /// The time when it was sent.
     pub at: Instant,
 }
 
 impl Crowd {
-    /// People of this group who ask in this namespace.
+    /// People of this group who make requests in this namespace.
     pub fn new(admin: &Client, namespace: &'static str, group: &'static str) -> Self {
         Self {
             admin: admin.clone(),
@@ -48,7 +48,7 @@ impl Crowd {
         }
     }
 
-    /// Makes requests: each is the number of a person, and what they ask for.
+    /// Makes requests: each is the number of a person, and the spec of the request.
     pub async fn ask(
         &self,
         requests: impl IntoIterator<Item = (usize, Value)>,
@@ -86,7 +86,7 @@ impl Crowd {
         })
     }
 
-    /// Whoever has made a request asks for the next link.
+    /// The requester asks for the next link.
     pub async fn ask_for_renewal(&self, asked: &Asked) -> Result<()> {
         let path = AccessGrant::url_path(&(), Some(self.namespace));
         let change = Patch::Merge(stage::renewal());
@@ -94,7 +94,7 @@ impl Crowd {
         self.send(asked.person, asking).await.map(drop)
     }
 
-    /// Sends a request in somebody's name.
+    /// Sends a request as one of the people.
     async fn send(
         &self,
         person: usize,
@@ -106,16 +106,16 @@ impl Crowd {
             headers.append("Impersonate-Group", group.parse()?);
         }
         let answer = self.admin.request(request).await;
-        answer.with_context(|| format!("cannot ask in the name of {}", user(person)))
+        answer.with_context(|| format!("cannot send a request as {}", user(person)))
     }
 }
 
-/// Somebody's user name, which is their address, too.
+/// A person's username, which is their e-mail address, too.
 pub fn user(person: usize) -> String {
     format!("user-{person}@example.com")
 }
 
-/// The uids of these.
+/// The uids of these requests.
 pub fn uids(asked: &[Asked]) -> Vec<String> {
     asked.iter().map(|asked| asked.uid.clone()).collect()
 }

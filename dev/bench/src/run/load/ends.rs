@@ -19,22 +19,24 @@ use crate::report::{Figure, Section, Unit};
 use crate::stage::TEAM;
 use crate::stopwatch;
 
-/// Aims, at most: in milliseconds, and as a ratio to the floor.
+/// Aims, all upper limits: in milliseconds, and as a ratio to the floor.
 const ONE_REVOKED: f64 = 1000.0;
 const ALL_ENDED: f64 = 3.0;
-/// The bare client deletes so many loans' objects at a time.
+/// The number of loans whose objects the bare client deletes concurrently.
 const AT_A_TIME: usize = 16;
 
 impl Load {
-    /// The burst's people are blocked, and one other loan is revoked at the same time.
+    /// Blocks the burst's people, and revokes one other loan at the same time.
     pub(super) async fn end_all(&mut self, lent: &[Asked]) -> Result<Section> {
         let loans = lent.len();
         let mut section = Section::new(
             "Ends",
             format!(
-                "The group whose people hold {loans} loans is blocked in {} integrations; until a watch shows that the last link Secret is gone. \
-                 Right after that, one other loan is revoked. The floor: a bare client with the operator's identity deletes the Secrets and \
-                 Roles of as many copies of a loan beside all that is there, {AT_A_TIME} at a time.",
+                "The group whose people hold {loans} loans is blocked in {} integrations; until a \
+                 watch shows that the last link Secret is gone. Right after that, one other loan \
+                 is revoked. The floor: a bare client with the operator's identity deletes the \
+                 Secrets and Roles of as many copies of a loan, beside all other objects, \
+                 {AT_A_TIME} at a time.",
                 self.scale.integrations
             ),
         );
@@ -64,10 +66,10 @@ impl Load {
         let used = self.replicas()?.processor_time()? - used_before;
         section.add(
             in_seconds(format!("{loans} ends, until the last Secret is gone"), took)
-                .made_of(format!("{:.0} in a second", per_second(loans, took))),
+                .made_of(format!("{:.0} per second", per_second(loans, took))),
         );
         let detail = format!(
-            "the floor takes {:.1} s, {:.0} in a second",
+            "the floor takes {:.1} s, {:.0} per second",
             floor.as_secs_f64(),
             per_second(loans, floor)
         );
@@ -105,7 +107,8 @@ impl Load {
         Ok(section)
     }
 
-    /// How long it takes to delete as many links' Secrets and Roles, beside those that are there, with the operator's identity.
+    /// The time to delete as many links' Secrets and Roles, beside the existing ones, with the
+    /// operator's identity.
     async fn delete_bare(&mut self, count: usize) -> Result<Duration> {
         let pattern = self.lend().await?;
         self.take_replicas()?.stop().await?;
@@ -114,7 +117,7 @@ impl Load {
             Floor::new(&self.ground.stage, self.ground.operators_client(), &pattern).await?;
         let first = self.next;
         self.next += count;
-        let label = "loans' objects to be deleted by a bare client";
+        let label = "loans' objects for a bare client to delete";
         let numbers = first..self.next;
         let made = loans::batch(label, numbers, AT_A_TIME, &self.progress, |n| floor.lend(n));
         let links: Vec<_> = made

@@ -1,4 +1,4 @@
-//! Further links of the same loans, in rounds: whether each costs memory that stays.
+//! Further links of the same loans, in rounds: shows whether each link costs memory permanently.
 
 use std::time::Duration;
 
@@ -14,24 +14,25 @@ use crate::report::{Figure, Section, Unit};
 use crate::stage::PLATFORM;
 use crate::stopwatch;
 
-/// Aim, at most.
+/// Aim, an upper limit.
 const LAST_TO_FIRST: f64 = 1.05;
-/// So many requests are sent at a time.
+/// The number of requests that are sent concurrently.
 const SENT_AT_A_TIME: usize = 16;
-/// The numbers of those who ask begin here.
+/// The first number of these people.
 const FIRST_PERSON: usize = 50_000;
-/// A loan gets no two links in less than a minute.
+/// The minimum time between two links of a loan is one minute.
 const ROUND: Duration = Duration::from_secs(62);
 
 impl Load {
-    /// Renews on and on, and reads the memory after each round.
+    /// Renews the loans in rounds, and reads the memory after each.
     pub(super) async fn grow(&mut self) -> Result<Section> {
         let (loans, rounds) = (self.scale.growth_loans, self.scale.growth_rounds);
         let mut section = Section::new(
             "Growth",
             format!(
-                "{loans} loans of as many people; {rounds} times, the link Secret of each is deleted and the next link is asked for, \
-                 {SENT_AT_A_TIME} at a time. RssAnon at rest after each round."
+                "{loans} loans of as many people; {rounds} times, the link Secret of each is \
+                 deleted and the next link is requested, {SENT_AT_A_TIME} at a time. RssAnon at \
+                 rest after each round."
             ),
         );
         self.restart().await?;
@@ -62,7 +63,7 @@ impl Load {
         Ok(section)
     }
 
-    /// Has each loan get its next link, which is the one with this number.
+    /// Renews each loan; the new link has this number.
     async fn renew_all(&self, crowd: &Crowd, asked: &[Asked], number: u32) -> Result<()> {
         let began = stopwatch::now();
         let count = self.progress.count("further links", asked.len());

@@ -1,4 +1,4 @@
-//! Loans that have ended: what the operator keeps in memory of each record.
+//! Ended loans: the memory that the operator uses for each record.
 
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt};
@@ -13,26 +13,28 @@ use super::{Load, PATIENCE, in_megabytes};
 use crate::report::{Figure, Section, Unit};
 use crate::stage::{self, PLATFORM, TEAM};
 
-/// Aim, at most.
+/// Aim, an upper limit.
 const BYTES_EACH: f64 = 600.0;
-/// So many records are written at a time.
+/// The number of records that are written concurrently.
 const AT_A_TIME: usize = 16;
-/// The records are of so many people.
+/// The number of people to whom the records belong.
 const PEOPLE: usize = 1000;
-/// The copies have ended so long before their pattern.
+/// How much earlier than the pattern the copies have ended.
 const EARLIER: SignedDuration = SignedDuration::from_hours(48);
-/// Who borrowed the pattern.
+/// The requester of the pattern.
 const ALICE: &str = "alice@example.com";
 
 impl Load {
-    /// Writes records of loans that have ended, as the operator would, with it running.
+    /// Writes records of ended loans, as the operator would, while the operator runs.
     pub(super) async fn remember_what_was(&mut self) -> Result<Section> {
         let records = self.scale.history;
         let mut section = Section::new(
             "History",
             format!(
-                "{records} records of ended loans of {PEOPLE} people, copies of a real one with names, times and digests of their own, \
-                 whose grants are gone, written while the operator runs; then it restarts. Beside what was lent before."
+                "{records} records of ended loans of {PEOPLE} people, copies of a real one with \
+                 names, times and digests of their own, whose grants do not exist. They are \
+                 written while the operator runs, beside the loans of the other parts; then the \
+                 operator restarts."
             ),
         );
         let pattern = self.an_ended_record().await?;
@@ -74,7 +76,7 @@ impl Load {
         Ok(section)
     }
 
-    /// A loan of alice's, which she gives back: its record.
+    /// The record of a loan that alice has given back.
     async fn an_ended_record(&mut self) -> Result<Value> {
         let loan = self.lend().await?;
         let stage = &self.ground.stage;
@@ -93,7 +95,7 @@ impl Load {
         spec["residualUntil"] = spec["end"]["at"].clone();
         ensure!(
             spec["grant"]["uid"] == loan.uid.as_str(),
-            "the record does not say whose it is"
+            "the record does not name its grant"
         );
         Ok(spec)
     }
@@ -117,7 +119,7 @@ impl Load {
     }
 }
 
-/// Another loan's record, which differs where records of different people and grants do.
+/// The record of another loan: it differs where records of different people and grants differ.
 fn copy(pattern: &Value, number: usize) -> Result<Value> {
     let old_uid = pattern["grant"]["uid"].as_str().context("no uid")?;
     let old_name = pattern["grant"]["name"].as_str().context("no name")?;
@@ -132,7 +134,7 @@ fn copy(pattern: &Value, number: usize) -> Result<Value> {
     Ok(json!({ "metadata": { "name": uid }, "spec": spec }))
 }
 
-/// Moves all times in a part of a record.
+/// Moves all times in a part of a record to the past.
 fn earlier(part: &mut Value) -> Result<()> {
     match part {
         Value::Array(parts) => parts.iter_mut().try_for_each(earlier),

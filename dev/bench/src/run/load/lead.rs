@@ -1,4 +1,5 @@
-//! The leader ends, by a planned stop and by a crash: how soon the replica that stands by leads, and lends.
+//! The leader ends, by a planned stop and by a crash: the time until the standby replica leads, and
+//! lends.
 
 use anyhow::Result;
 
@@ -7,7 +8,7 @@ use crate::loans;
 use crate::report::Section;
 use crate::stopwatch;
 
-/// Aims, both: at most, in seconds.
+/// Aims, both upper limits in seconds.
 const STOPPED: f64 = 2.0;
 const KILLED: f64 = 13.0;
 
@@ -18,12 +19,13 @@ enum End {
 }
 
 impl Load {
-    /// Ends the leader in both ways; alice asks at the same moment.
+    /// Ends the leader in both ways; alice makes a request at the same moment.
     pub(super) async fn change_the_lead(&mut self) -> Result<Section> {
         let mut section = Section::new(
             "Lead",
-            "The leader is told to stop (SIGTERM), or killed (SIGKILL), and alice asks at that moment; until the replica that stood by holds \
-             the lease, and until a watch shows her link Secret, which that one makes. It has to sign in to 1Password first.",
+            "The leader is stopped (SIGTERM) or killed (SIGKILL), and alice asks at that moment; \
+             until the standby replica holds the lease, and until a watch shows her link Secret, \
+             which that replica makes. It has to sign in to 1Password first.",
         );
         for (end, signal, aim) in [
             (End::Stopped, "SIGTERM", STOPPED),

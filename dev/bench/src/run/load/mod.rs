@@ -1,4 +1,5 @@
-//! The run with `--load`: how the operator's cost grows with what waits, runs and has ended.
+//! The run with `--load`: the growth of the operator's cost with pending requests, running loans
+//! and ended loans.
 
 mod away;
 mod burst;
@@ -31,28 +32,28 @@ use crate::stopwatch::{self, Progress};
 use replicas::{OnePassword, Replicas};
 use sightings::Sightings;
 
-/// Where the burst comes from, and its people's group.
+/// The namespace of the burst, and the group of its people.
 const BURST: &str = "burst";
-/// Where one person's requests wait, and where many people's do.
+/// The namespaces of one person's pending requests, and of many people's.
 const OF_ONE: &str = "waiting-one";
 const OF_MANY: &str = "waiting-many";
-/// Where things are asked for while the API server is away.
+/// The namespace of the requests that are made while the API server does not answer.
 const AWAY: &str = "away";
-/// The group of those whose requests wait.
+/// The group of the people whose requests are pending.
 const WAITING: &str = "waiting";
-/// Where the loans run of which there are many, and their people's group.
+/// The namespace of the many running loans, and the group of their people.
 const RUNNING: &str = "running";
-/// Where the loans are that get further links, and their people's group.
+/// The namespace of the loans that get further links, and the group of their people.
 const GROWTH: &str = "growth";
 
-/// An operator with this much to do at rest has nothing left to do.
+/// An operator that uses at most this much processor time in a second is at rest.
 const AT_REST: Duration = Duration::from_millis(30);
-/// It is waited for so long that it comes to rest.
+/// How long to wait until the operator is at rest.
 const RESTS_WITHIN: Duration = Duration::from_secs(120);
-/// Whatever is waited for has come by then.
+/// How long any other wait may take.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// The load, and the operator that bears it.
+/// The load, and the operator under it.
 struct Load {
     scale: LoadScale,
     progress: Progress,
@@ -60,18 +61,20 @@ struct Load {
     ground: Ground,
     sightings: Sightings,
     replicas: Option<Replicas>,
-    /// When the operator did not come to rest.
+    /// A description of each time that the operator did not come to rest.
     restless: Vec<String>,
     /// The number of the next request.
     next: usize,
 }
 
-/// What can be measured by itself.
+/// The parts that can be measured separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
-    /// What is Keyloan's own: a burst, and one person's loans and waiting requests, with a 1Password that answers at once.
+    /// Keyloan's own cost: a burst, and one person's loans and pending requests, with a 1Password
+    /// that answers at once.
     Own,
-    /// Many loans that run, some of which are revoked, and a restart, with a 1Password that answers at once.
+    /// Many running loans, some of which are revoked, and a restart, with a 1Password that answers
+    /// at once.
     Running,
     /// Many loans that end at once, with a 1Password that answers at once; a burst comes before.
     Ends,
@@ -85,9 +88,9 @@ pub enum Part {
     WaitingMany,
     /// Records of loans that have ended.
     History,
-    /// Another replica takes the lead.
+    /// The standby replica takes the lead.
     Lead,
-    /// The leader is told to stop again and again while it lends.
+    /// The leader is stopped repeatedly while it lends.
     Stops,
     /// The API server does not answer for a while.
     Away,
@@ -113,7 +116,7 @@ pub async fn run(
             if let Err(error) = measured {
                 let said = load.replicas.as_ref().map(Replicas::last_words);
                 let said = said.unwrap_or_default();
-                measured = Err(error.context(format!("the leader's last words:\n{said}\n")));
+                measured = Err(error.context(format!("the end of the leader's log:\n{said}\n")));
             } else {
                 load.strike().await?;
             }
@@ -122,12 +125,12 @@ pub async fn run(
     sections.push(complaints::section(&heard.said, &heard.restless));
     let report = begun.report(progress.elapsed().as_secs(), sections);
     if measured.is_err() {
-        progress.say(&format!("what was found before it failed:\n{report}"));
+        progress.say(&format!("the results before the failure:\n{report}"));
     }
     measured.map(|()| report)
 }
 
-/// What the operators said, and when they did not come to rest.
+/// The output of the operators, and the times when they did not come to rest.
 #[derive(Default)]
 struct Heard {
     said: String,
@@ -143,7 +146,7 @@ impl Heard {
 }
 
 impl Part {
-    /// The 1Password that it is measured with.
+    /// The 1Password of this part.
     fn with(self) -> OnePassword {
         match self {
             Self::Own | Self::Running | Self::Ends | Self::Growth => OnePassword::AtOnce,
@@ -191,7 +194,7 @@ impl Load {
         }
     }
 
-    /// With a 1Password that answers at once, which sets no limit to how much is lent in an hour.
+    /// The parts with a 1Password that answers at once, which has no limit on loans per hour.
     async fn measure_its_own(&mut self, parts: &[Part], found: &mut Vec<Section>) -> Result<()> {
         let mut lent = Vec::new();
         if parts.contains(&Part::Own) || parts.contains(&Part::Ends) {
@@ -215,7 +218,7 @@ impl Load {
         Ok(())
     }
 
-    /// With the core and the simulated service.
+    /// The parts with the core and the simulated service.
     async fn measure_all_of_it(&mut self, parts: &[Part], found: &mut Vec<Section>) -> Result<()> {
         if parts.contains(&Part::Burst) {
             let floor = self.measure_floor().await?;
@@ -261,7 +264,7 @@ impl Load {
         self.replicas.take().context("the operator does not run")
     }
 
-    /// Restarts both replicas, and waits until they know all objects and have nothing left to do.
+    /// Restarts both replicas, and waits until they know all objects and are at rest.
     async fn restart(&mut self) -> Result<()> {
         let mut replicas = self.take_replicas()?.restart_one(&self.ground).await?;
         replicas.until_complete(&self.ground).await?;
@@ -269,7 +272,8 @@ impl Load {
         self.rest().await
     }
 
-    /// Waits until the operator has nothing left to do, for a while; that it works on and on is a finding, too. Fails if a replica has ended.
+    /// Waits until the operator is at rest, for a limited time; if it does not come to rest, that
+    /// is a finding, too. Fails if a replica has ended.
     async fn rest(&mut self) -> Result<()> {
         let began = stopwatch::now();
         let mut quiet = 0;
@@ -291,7 +295,7 @@ impl Load {
         self.replicas.as_mut().map_or(Ok(()), Replicas::check)
     }
 
-    /// Waits until each of these is Active, and tells when it was, in their order.
+    /// Waits until each of these is Active, and returns the times, in their order.
     async fn until_active(&self, uids: &[String]) -> Result<Vec<Instant>> {
         let active = |seen: &sightings::Sighting| seen.active;
         self.sightings
@@ -304,18 +308,18 @@ impl Load {
         self.next
     }
 
-    /// The integrations take turns.
+    /// The integrations alternate.
     fn integration(&self, number: usize) -> usize {
         number % self.scale.integrations + 1
     }
 
-    /// What somebody asks for next, by the flow that needs nobody's approval.
+    /// The next request, for an item of the flow without approval.
     fn next_request(&mut self) -> Value {
         let number = self.next_number();
         self.request_by(number, stage::flow_name(self.integration(number)))
     }
 
-    /// What somebody asks for next, by the flow that needs an approval.
+    /// The next request, for an item of the flow with approval.
     fn next_request_for_approval(&mut self) -> Value {
         let number = self.next_number();
         self.request_by(number, stage::flow_with_approval(self.integration(number)))
@@ -327,13 +331,13 @@ impl Load {
         request
     }
 
-    /// Alice borrows something.
+    /// Alice borrows an item.
     async fn lend(&mut self) -> Result<Loan> {
         let number = self.next_number();
         loans::lend(&self.ground.stage, number, self.integration(number)).await
     }
 
-    /// Alice borrows something from each integration, so that all clients are signed in.
+    /// Alice borrows an item from each integration, so that all clients are signed in.
     async fn warm_up(&mut self) -> Result<Vec<Loan>> {
         let mut lent = Vec::new();
         for _ in 0..self.scale.integrations {
@@ -360,12 +364,12 @@ fn per_second(count: usize, duration: Duration) -> f64 {
     count as f64 / duration.as_secs_f64().max(f64::EPSILON)
 }
 
-/// How many times as much.
+/// The ratio of two numbers.
 fn ratio_of(one: f64, other: f64) -> f64 {
     one / other.max(f64::EPSILON)
 }
 
-/// How many times as long.
+/// The ratio of two durations.
 fn ratio(one: Duration, other: Duration) -> f64 {
     one.as_secs_f64() / other.as_secs_f64().max(f64::EPSILON)
 }

@@ -1,4 +1,4 @@
-//! What one person's loans and requests cost, alone and beside very many others of theirs.
+//! The cost of one person's loans and requests, alone and beside very many others of theirs.
 
 use std::time::Duration;
 
@@ -9,26 +9,29 @@ use super::waiting::{FIRST_PERSON, LAST_TO_FIRST, PROCESSOR_MILLISECONDS, SETTLE
 use super::{Load, OF_ONE, WAITING, in_milliseconds, ratio};
 use crate::report::{Figure, Section, Unit};
 
-/// Aim, at most.
+/// Aim, an upper limit.
 const LOAN_MILLISECONDS: f64 = 3.0;
-/// Five times as many as each flow lets wait may be in line; a few less than that.
+/// A person may have in line five times as many requests as each flow lets wait; this is a few
+/// less.
 const MAY_WAIT: usize = 4_500;
-/// So many loans are compared.
+/// The number of loans that are compared.
 const LOANS: usize = 100;
-/// So many requests are sent at a time.
+/// The number of requests that are sent concurrently.
 const SENT_AT_A_TIME: usize = 16;
 
 impl Load {
-    /// One person's loans and requests that wait.
+    /// One person's loans and pending requests.
     pub(super) async fn measure_one_persons(&mut self) -> Result<Section> {
         let (all, compared) = (self.scale.waiting, self.scale.compared);
         let beside = all.min(MAY_WAIT);
         let mut section = Section::new(
             "One person's, with a 1Password that answers at once",
             format!(
-                "{LOANS} loans of a person who has asked for nothing else; {beside} of their requests for which nobody decides; {LOANS} loans more, \
-                 once the operator is at rest; and requests until there are {all}: beyond {MAY_WAIT} all further ones would fail, so the loans come before. The operator's \
-                 processor time until each is Active, or has a status, and {} s more.",
+                "{LOANS} loans of a person who has no other requests; {beside} of their requests \
+                 that nobody decides; {LOANS} loans more, once the operator is at rest; and \
+                 requests until there are {all}. Beyond {MAY_WAIT}, all further requests fail, so \
+                 the loans come before. The operator's processor time until each is Active, or has \
+                 a status, plus {} s.",
                 SETTLED.as_secs()
             ),
         );
@@ -37,7 +40,7 @@ impl Load {
         let loans_alone = self.lend_to_one().await?;
         let first = self.ask_and_wait(OF_ONE, 1, compared).await?;
         self.ask_and_wait(OF_ONE, 1, beside - compared).await?;
-        // What is still told of those that wait is no loan's cost.
+        // The remaining events of the pending requests are not a cost of the loans.
         self.rest().await?;
         let loans_beside = self.lend_to_one().await?;
         let more = all.saturating_sub(beside + compared);
@@ -70,7 +73,8 @@ impl Load {
         Ok(section)
     }
 
-    /// One person borrows by the flow that needs nobody's approval; the operator's processor time for each loan.
+    /// One person borrows in the flow without approval; returns the operator's processor time per
+    /// loan.
     async fn lend_to_one(&mut self) -> Result<Duration> {
         let used_before = self.replicas()?.processor_time()?;
         let requests: Vec<_> = (0..LOANS)

@@ -1,4 +1,4 @@
-//! Two replicas of the operator, of which one leads and one stands by.
+//! Two replicas of the operator: one leads and the other stands by.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use crate::run::ground::Ground;
 
 /// The lease that the leader holds.
 const LEASE: &str = "keyloan";
-/// A replica that knows all objects can take the lead at any time; it says so in its log.
+/// The log line of a replica that knows all objects and can take the lead at any time.
 const KNOWS_ALL: &str = "all watches are synced";
-/// A replica has started within this time, whatever it has to list.
+/// The limit for the start of a replica, no matter how much it has to list.
 const STARTED_WITHIN: Duration = Duration::from_secs(180);
 
-/// Which 1Password an operator has.
+/// The 1Password of an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnePassword {
-    /// The simulated service, by the real core.
+    /// The simulated service, through the real core.
     Simulated,
-    /// One within the operator's process.
+    /// A 1Password inside the operator's process.
     AtOnce,
 }
 
-/// The operator, twice.
+/// The two replicas.
 pub struct Replicas {
     onepassword: OnePassword,
     leader: Replica,
@@ -40,14 +40,14 @@ struct Replica {
 }
 
 impl Replicas {
-    /// Starts one, which takes the lead, and a second one, which stands by.
+    /// Starts a replica that takes the lead, and a second one that stands by.
     pub async fn start(ground: &Ground, onepassword: OnePassword) -> Result<Self> {
         let mut replicas = Self::start_after(ground, onepassword, 0)?;
         replicas.until_complete(ground).await?;
         Ok(replicas)
     }
 
-    /// Starts one, and does not wait for anything.
+    /// Starts one replica without waiting.
     fn start_after(ground: &Ground, onepassword: OnePassword, started: usize) -> Result<Self> {
         Ok(Self {
             onepassword,
@@ -57,7 +57,7 @@ impl Replicas {
         })
     }
 
-    /// Waits until the first one leads, and starts the one that stands by, if there is none.
+    /// Waits until the first replica leads, and starts the standby if there is none.
     pub async fn until_complete(&mut self, ground: &Ground) -> Result<()> {
         self.leader.until_it_leads(&ground.stage.admin).await?;
         if self.standby.is_none() {
@@ -69,32 +69,34 @@ impl Replicas {
         Ok(())
     }
 
-    /// Waits until the first one leads.
+    /// Waits until the first replica leads.
     pub async fn until_it_leads(&self, ground: &Ground) -> Result<()> {
         self.leader.until_it_leads(&ground.stage.admin).await
     }
 
-    /// Waits until the first one knows all objects, whether it leads already or not.
+    /// Waits until the first replica knows all objects, whether it leads already or not.
     pub async fn until_leader_knows_all(&self) -> Result<()> {
         self.leader.until_it_knows_all().await
     }
 
-    /// Stops both and starts one, which need not wait for a lease, and does not wait for it.
+    /// Stops both replicas and starts one, which need not wait for a lease. Does not wait for its
+    /// start.
     pub async fn restart_one(self, ground: &Ground) -> Result<Self> {
         let (onepassword, started) = (self.onepassword, self.started);
         self.stop().await?;
         Self::start_after(ground, onepassword, started)
     }
 
-    /// The one that stands by leads from now on; what is returned is the leader until now, which has to be ended.
+    /// Makes the standby the leader from now on; returns the previous leader, which the caller has
+    /// to end.
     pub fn hand_over(&mut self) -> Result<Process> {
-        let standby = self.standby.take().context("nobody stands by")?;
+        let standby = self.standby.take().context("there is no standby replica")?;
         Ok(std::mem::replace(&mut self.leader, standby).process)
     }
 
-    /// Stops both.
+    /// Stops both replicas.
     pub async fn stop(self) -> Result<()> {
-        // The one that stands by first, so that nobody takes the lead in between.
+        // The standby first, so that it does not take the lead in between.
         if let Some(standby) = self.standby {
             standby.process.stop().await?;
         }
@@ -106,22 +108,22 @@ impl Replicas {
         self.leader.process.processor_time()
     }
 
-    /// What the leader has in memory now.
+    /// The leader's current memory.
     pub fn memory(&self) -> Result<Memory> {
         self.leader.process.memory()
     }
 
-    /// Follows the leader's memory from now on.
+    /// Records the peak of the leader's memory from now on.
     pub fn follow_memory(&self) -> Peak {
         self.leader.process.follow_memory()
     }
 
-    /// The end of what the leader has said.
+    /// The end of the leader's log.
     pub fn last_words(&self) -> String {
         self.leader.process.last_words()
     }
 
-    /// Fails if one of them has ended.
+    /// Fails if a replica has ended.
     pub fn check(&mut self) -> Result<()> {
         let standby = self.standby.as_mut().map(|standby| &mut standby.process);
         [Some(&mut self.leader.process), standby]
@@ -147,7 +149,7 @@ impl Replica {
         let knows = async || self.process.said().contains(KNOWS_ALL).then_some(());
         wait_until("a replica knows all objects", STARTED_WITHIN, knows)
             .await
-            .with_context(|| format!("its last words:\n{}", self.process.last_words()))
+            .with_context(|| format!("the end of its log:\n{}", self.process.last_words()))
     }
 
     async fn until_it_leads(&self, admin: &Client) -> Result<()> {
@@ -160,7 +162,7 @@ impl Replica {
         let led = wait_until("a replica leads", STARTED_WITHIN, leads).await;
         ensure!(
             led.is_ok(),
-            "{} does not lead after {STARTED_WITHIN:?}; its last words:\n{}",
+            "{} does not lead after {STARTED_WITHIN:?}; the end of its log:\n{}",
             self.identity,
             self.process.last_words()
         );

@@ -1,4 +1,5 @@
-//! Many loans that run at the same time: their memory, a restart with them, and revocations in their midst.
+//! Many loans that run at the same time: their memory, a restart with them, and revocations among
+//! them.
 
 use std::time::Duration;
 
@@ -16,21 +17,21 @@ use crate::report::{Figure, Section, Unit};
 use crate::stage::PLATFORM;
 use crate::stopwatch;
 
-/// Aims, at most.
+/// Aims, all upper limits.
 const MEGABYTES: f64 = 160.0;
 const RESTART_RATIO: f64 = 2.5;
 const REVOKED: f64 = 1000.0;
-/// So many requests are sent at a time.
+/// The number of requests that are sent concurrently.
 const SENT_AT_A_TIME: usize = 32;
-/// The people who borrow; each of them has as many loans as the next one.
+/// The number of borrowers; all of them have the same number of loans.
 const PEOPLE: usize = 1000;
-/// Their numbers begin here.
+/// The first number of these people.
 const FIRST_PERSON: usize = 100_000;
-/// So many objects are listed by one request.
+/// The number of objects in one page of a list.
 const PAGE: u32 = 500;
 
 impl Load {
-    /// Lends until so many loans run, of which there are some already.
+    /// Lends until this many loans run; `there_are` of them run already.
     pub(super) async fn run_many(&mut self, there_are: usize) -> Result<Section> {
         let (loans, revoked) = (self.scale.running, self.scale.revoked);
         let mut section = Section::new(
@@ -116,7 +117,7 @@ impl Load {
         Ok(())
     }
 
-    /// How long it takes to list what the operator lists.
+    /// The time to list the objects that the operator lists.
     async fn list_bare(&self) -> Result<Duration> {
         let client = self.ground.operators_client().await?;
         let grants = Api::<AccessGrant>::all(client.clone());
@@ -134,7 +135,7 @@ impl Load {
     }
 }
 
-/// Lists until there is no further page, and keeps nothing.
+/// Lists all pages, and keeps nothing.
 async fn all_pages<K: Clone>(
     list: impl AsyncFn(&ListParams) -> kube::Result<ObjectList<K>>,
 ) -> Result<()> {

@@ -1,4 +1,5 @@
-//! What watches show of many grants at once: cheaper than [`crate::arrivals`], where a waiter for each is woken by each event.
+//! Observations of many grants at once. This is cheaper than [`crate::arrivals`], where each event
+//! wakes a waiter for each grant.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,23 +18,24 @@ use tokio::task::JoinSet;
 
 use crate::stopwatch;
 
-/// How often it is looked whether all has been seen; what was seen has its own time.
+/// The interval between two checks whether all observations are complete; each observation has its
+/// own time.
 const LOOKS_EVERY: Duration = Duration::from_millis(10);
 
-/// What was seen of one grant, and when first.
+/// The observations of one grant, each with its first time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sighting {
-    /// It has a phase.
+    /// When it had a phase.
     pub phase: Option<Instant>,
-    /// It is Active.
+    /// When it was Active.
     pub active: Option<Instant>,
-    /// Its link Secret is there.
+    /// When its link Secret existed.
     pub link: Option<Instant>,
-    /// Its link Secret has been deleted.
+    /// When its link Secret was deleted.
     pub link_gone: Option<Instant>,
 }
 
-/// The sightings so far.
+/// The observations so far.
 pub struct Sightings {
     seen: Seen,
     _watches: JoinSet<()>,
@@ -61,7 +63,8 @@ impl Sightings {
         }
     }
 
-    /// Waits until something was seen of each of these, and tells when it was, in their order.
+    /// Waits until there is an observation of each grant, and returns the times, in the order of
+    /// the uids.
     pub async fn all(
         &self,
         uids: &[String],
@@ -85,7 +88,8 @@ impl Sightings {
                 let missing = |uid: &&String| seen.get(*uid).and_then(&find).is_none();
                 let missing = uids.iter().filter(missing).count();
                 bail!(
-                    "waited {at_most:?} in vain until each {what}: {missing} of {} are missing, one of them has the uid {next}",
+                    "timed out after {at_most:?} waiting until each {what}: {missing} of {} are \
+                     missing, one of them has the uid {next}",
                     uids.len()
                 );
             }
@@ -100,7 +104,7 @@ async fn follow_grants(
 ) {
     let mut grants = std::pin::pin!(grants);
     while let Some(event) = grants.next().await {
-        // After an error the watcher goes on by itself.
+        // After an error the watcher continues by itself.
         let Ok(Event::Apply(grant) | Event::InitApply(grant)) = event else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! A planned stop in the middle of a loan, again and again: no link may be lost to it.
+//! Planned stops in the middle of a loan, repeatedly: none may lose a link.
 
 use std::time::Duration;
 
@@ -9,17 +9,18 @@ use crate::latency::Latencies;
 use crate::report::{Figure, Section, Unit};
 use crate::stopwatch;
 
-/// The stops come at moments that are spread over this time from the request on: a loan alone takes about as long.
+/// The stops are spread over this time after the request: a single loan takes about as long.
 const SPREAD: Duration = Duration::from_millis(300);
 
 impl Load {
-    /// Tells the leader to stop while it lends; the one that stands by takes over, and another one starts.
+    /// Stops the leader while it lends; the standby takes over, and another replica starts.
     pub(super) async fn stop_again_and_again(&mut self) -> Result<Section> {
         let stops = self.scale.stops;
         let mut section = Section::new(
             "Stops",
             format!(
-                "{stops} times, alice asks, and the leader is told to stop (SIGTERM) at a moment within the next {} ms, a different one each time.",
+                "{stops} times, alice asks, and the leader is stopped (SIGTERM) at a moment within \
+                 the next {} ms, a different one each time.",
                 SPREAD.as_millis()
             ),
         );
@@ -55,7 +56,7 @@ impl Load {
         Ok(section)
     }
 
-    /// What became of the links of these loans, of which 1Password made so many.
+    /// Adds the number of lost links of these loans, of which 1Password made `made`.
     pub(super) async fn add_lost(
         &self,
         uids: &[String],

@@ -1,4 +1,4 @@
-//! Many requests that wait for an approval which nobody gives: of one person, then of many.
+//! Many requests that wait for an approval that nobody gives: of one person, then of many.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,27 +19,27 @@ use crate::report::{Figure, Section, Unit};
 use crate::scale::LoadScale;
 use crate::stopwatch;
 
-/// Aims, all of them: at most.
+/// Aims, all of them upper limits.
 pub(super) const PROCESSOR_MILLISECONDS: f64 = 1.5;
 pub(super) const LAST_TO_FIRST: f64 = 1.2;
 const PEAK: f64 = 100.0;
 const SECONDS_TO_LINK: f64 = 2.0;
 
-/// So many requests are sent at a time.
+/// The number of requests that are sent concurrently.
 const SENT_AT_A_TIME: usize = 16;
-/// Alice asks this often.
+/// The interval between alice's requests.
 const ALICE_ASKS_EVERY: Duration = Duration::from_secs(2);
-/// What comes late has come by then.
+/// The time that late events may take.
 pub(super) const SETTLED: Duration = Duration::from_secs(1);
-/// So long the operator is watched when nothing happens.
+/// The time for which the operator is observed when nothing happens.
 const AT_REST: Duration = Duration::from_secs(10);
-/// So many objects are listed by one request.
+/// The number of objects in one page of a list.
 const PAGE: u32 = 500;
-/// The numbers of those who wait begin here.
+/// The first number of these people.
 pub(super) const FIRST_PERSON: usize = 10_000;
 
 impl Load {
-    /// All requests are one person's.
+    /// All requests are from one person.
     pub(super) async fn let_one_persons_wait(&mut self, found: &mut Vec<Section>) -> Result<()> {
         let mut section = self.section("Waiting, of one person");
         let waited = self.let_wait(OF_ONE, 1, &mut section).await;
@@ -47,7 +47,7 @@ impl Load {
         waited
     }
 
-    /// All requests are those of many.
+    /// The requests are from many people.
     pub(super) async fn let_many_peoples_wait(&mut self, found: &mut Vec<Section>) -> Result<()> {
         let (mut section, people) = (self.section("Waiting, of many people"), self.scale.people);
         let waited = self.let_wait(OF_MANY, people, &mut section).await;
@@ -62,16 +62,17 @@ impl Load {
         Section::new(
             title,
             format!(
-                "{waiting} requests for which nobody decides, {SENT_AT_A_TIME} being sent at a time, until each has a status. Processor time for \
-                 the first and the last {compared}, and {} s more; between these, alice asks every {} s by a flow without approval. All of it \
-                 beside what was lent before.",
+                "{waiting} requests that nobody decides, {SENT_AT_A_TIME} of them sent at a time, \
+                 until each has a status. Processor time for the first and the last {compared}, \
+                 plus {} s; between these, alice asks every {} s in a flow without approval. All \
+                 of this happens beside the loans of the other parts.",
                 SETTLED.as_secs(),
                 ALICE_ASKS_EVERY.as_secs()
             ),
         )
     }
 
-    /// Lets requests of so many people wait, and deletes them in the end.
+    /// Makes requests of this many people that wait, and finally deletes them.
     async fn let_wait(
         &mut self,
         namespace: &'static str,
@@ -96,10 +97,8 @@ impl Load {
 
         let became = self.what_became(namespace).await?;
         section.add(
-            in_seconds(format!("{of}: until each of {all} has a status"), took).made_of(format!(
-                "{:.0} in a second; {became}",
-                per_second(all, took)
-            )),
+            in_seconds(format!("{of}: until each of {all} has a status"), took)
+                .made_of(format!("{:.0} per second; {became}", per_second(all, took))),
         );
         for (which, each) in [("first", first), ("last", last)] {
             let label = format!("{of}: processor time each, the {which} {compared}");
@@ -143,7 +142,8 @@ impl Load {
         self.delete_all(namespace).await
     }
 
-    /// Asks for so many, and tells the operator's processor time for each until it has a status.
+    /// Makes this many requests, and returns the operator's processor time per request until it has
+    /// a status.
     pub(super) async fn ask_and_wait(
         &mut self,
         namespace: &'static str,
@@ -177,7 +177,8 @@ impl Load {
         phases.await.map(drop)
     }
 
-    /// The same while alice asks now and then by the other flow; how long she waits for her links.
+    /// The same while alice makes a request in the other flow now and then; returns her times to
+    /// the link.
     async fn while_alice_asks(
         &mut self,
         namespace: &'static str,
@@ -187,7 +188,7 @@ impl Load {
         let asked: Vec<_> = (0..requests)
             .map(|n| (FIRST_PERSON + n % people, self.next_request_for_approval()))
             .collect();
-        // More than she can ask for meanwhile.
+        // More numbers than she can use meanwhile.
         let first = self.next;
         self.next += PATIENCE.as_secs() as usize;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -212,7 +213,7 @@ impl Load {
         Ok(alice?.into_iter().collect())
     }
 
-    /// How the requests stand, by phase and reason.
+    /// The numbers of the requests by phase and reason.
     async fn what_became(&self, namespace: &str) -> Result<String> {
         let grants = Api::<AccessGrant>::namespaced(self.ground.stage.admin.clone(), namespace);
         let mut became: BTreeMap<String, usize> = BTreeMap::new();
@@ -237,7 +238,7 @@ impl Load {
         Ok(became.join(", "))
     }
 
-    /// Restarts the operator with all that waits, while alice asks.
+    /// Restarts the operator beside the pending requests, while alice makes a request.
     async fn restart_under_load(&mut self, of: &str, section: &mut Section) -> Result<()> {
         self.progress
             .say("the operator restarts with all that waits");
@@ -280,7 +281,7 @@ impl Load {
             if some.is_empty() {
                 return self.rest().await;
             }
-            // One request for all of them would take longer than the API server allows.
+            // A single deletion of all of them would take longer than the API server allows.
             let deleting = some.iter().map(|grant| {
                 let (grants, name) = (&grants, grant.name_any());
                 async move { grants.delete(&name, &DeleteParams::default()).await }
