@@ -4,7 +4,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --release --package keyloan --no-default-features --features operator --bin keyloan --no-default-features --features operator
+RUN cargo build --locked --release --package keyloan --no-default-features --features operator --bin keyloan
 # Fetches the core from the Go module proxy, checks it against its pinned checksum, and compiles it.
 RUN mkdir /keyloan \
     && cp target/release/keyloan /keyloan/keyloan \
