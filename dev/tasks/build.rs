@@ -1,3 +1,3 @@
-//! Does nothing: with it, cargo takes the build dependencies into account.
+//! Does nothing. It exists so that cargo takes the build dependencies into account.
 
 fn main() {}

@@ -2,7 +2,7 @@
 {{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}{{ end }}
 {{- end }}
 
-{{/* Tells this install from others in the cluster: its namespace and name, short enough for a label. */}}
+{{/* The id of this install in the cluster: its namespace and name, short enough for a label. */}}
 {{- define "keyloan.install" -}}
 {{- $whole := printf "%s.%s" .Release.Namespace (include "keyloan.name" .) -}}
 {{- if gt (len $whole) 63 }}{{ printf "%s-%s" ($whole | trunc 54 | trimSuffix "-" | trimSuffix ".") (sha256sum $whole | trunc 8) }}{{ else }}{{ $whole }}{{ end }}
@@ -12,10 +12,10 @@
 {{ .Values.links.namespace | default (printf "%s-links" .Release.Namespace) }}
 {{- end }}
 
-{{/* What a value of an earlier chart is called now, and namespaces that cannot be one. */}}
+{{/* Rejects a value of an earlier chart, and namespaces that cannot be used. */}}
 {{- define "keyloan.checkNamespaces" -}}
 {{- if hasKey .Values "namespaces" }}
-{{- fail "the value namespaces is gone: links are kept in one namespace of their own now (links.namespace), and tokens are read in integrationNamespaces. List the namespaces of your integrations there, and remove namespaces" }}
+{{- fail "the value namespaces no longer exists: Keyloan keeps links in one namespace (links.namespace) and reads tokens in integrationNamespaces. List the namespaces of your integrations in integrationNamespaces, and remove the value namespaces" }}
 {{- end }}
 {{- if not .Values.integrationNamespaces }}
 {{- fail "integrationNamespaces is empty: name the namespaces of your integrations, such as keyloan" }}
@@ -25,16 +25,17 @@
 {{- fail (printf "the links namespace %s has a name of more than 63 characters: set links.namespace" $links) }}
 {{- end }}
 {{- if eq $links .Release.Namespace }}
-{{- fail (printf "links.namespace is %s, the operator's own namespace: choose one that holds nothing but links" $links) }}
+{{- fail (printf "links.namespace is %s, the operator's own namespace: choose a namespace that holds only links" $links) }}
 {{- end }}
 {{- if has $links .Values.integrationNamespaces }}
-{{- fail (printf "links.namespace is %s, which integrationNamespaces names, too: choose one that holds nothing but links" $links) }}
+{{- fail (printf "links.namespace is %s, which is also in integrationNamespaces: choose a namespace that holds only links" $links) }}
 {{- end }}
 {{- end }}
 
 {{/*
-Namespaces that are missing, which helm would report with no word of the values. Helm shows what is there only where it installs; and a chart
-that has this one as a part may bring them itself.
+Reports missing namespaces, because helm's own message would not mention the values. Helm can look up
+the existing namespaces only when it installs or upgrades. A parent chart may create the namespaces
+itself, so a subchart does not check them.
 */}}
 {{- define "keyloan.checkExisting" -}}
 {{- $there := list }}
@@ -48,7 +49,7 @@ that has this one as a part may bring them itself.
 {{- end }}
 {{- range without .Values.integrationNamespaces .Release.Namespace }}
 {{- if not (has . $there) }}
-{{- fail (printf "the namespace %s, which integrationNamespaces names, does not exist: create it (kubectl create namespace %s), or name the namespaces of your integrations" . .) }}
+{{- fail (printf "the namespace %s in integrationNamespaces does not exist: create it (kubectl create namespace %s), or list the namespaces of your integrations" . .) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -59,11 +60,11 @@ that has this one as a part may bring them itself.
 {{- end }}
 
 {{- define "keyloan.image" -}}
-{{- $repository := required "image.repository is empty: no image of Keyloan is published yet, so make one with the Dockerfile and name it here" .Values.image.repository }}
+{{- $repository := required "image.repository is empty: no image of Keyloan is published yet. Build one with the Dockerfile, push it to your registry, and set image.repository" .Values.image.repository }}
 {{- if .Values.image.digest }}{{ printf "%s@%s" $repository .Values.image.digest }}{{ else }}{{ printf "%s:%s" $repository (.Values.image.tag | default .Chart.AppVersion) }}{{ end }}
 {{- end }}
 
-{{/* What selects the pods: never changes in the life of a release. */}}
+{{/* The labels that select the pods: they never change during the life of a release. */}}
 {{- define "keyloan.selector" -}}
 app.kubernetes.io/name: keyloan
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
@@ -76,7 +77,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- include "keyloan.ownLabels" . }}
 {{- end }}
 
-{{/* The labels that the values give to an object, given the root and those of this object; what they give to all comes after them. */}}
+{{/* The labels that the values set on an object. Arguments: the root, and the labels of this object. These take precedence over the labels of all objects. */}}
 {{- define "keyloan.moreLabels" -}}
 {{- with merge (dict) (index . 1 | default dict) ((index . 0).Values.commonLabels | default dict) }}
 {{- toYaml . }}

@@ -1,11 +1,14 @@
 //! Finds the programs of the control plane, or builds them from their pinned Go modules.
 //!
-//! Taken in this order:
-//! 1. `KUBEBUILDER_ASSETS`, the folder that envtest uses, if it has all four programs, and the API server is of the pinned version;
-//! 2. the cache; 3. what [somebody else has built](crate::prebuilt); and 4. a build from Go modules, which takes some minutes, once.
+//! It takes them from the first of these:
+//! 1. `KUBEBUILDER_ASSETS`, the folder that envtest uses, if it has all four programs and the API
+//!    server is of the pinned version;
+//! 2. the cache;
+//! 3. what [somebody else has built](crate::prebuilt);
+//! 4. a build from Go modules, which takes some minutes, once.
 //!
-//! The ready-made archives of envtest are not used: they lack kube-controller-manager, without which nothing is garbage
-//! collected and no namespace ends.
+//! The ready-made archives of envtest are not used: they lack kube-controller-manager. Without it
+//! nothing is garbage collected, and no namespace is ever fully deleted.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -24,7 +27,7 @@ pub struct Binaries {
 impl Binaries {
     /// Finds the programs; builds them if they are nowhere.
     ///
-    /// Once they are in the cache nothing is asked of the network.
+    /// Once they are in the cache, this uses no network.
     pub async fn find() -> Result<Binaries, BinariesError> {
         if let Some(folder) = from_environment() {
             return Ok(Binaries { folder });
@@ -63,7 +66,7 @@ pub(crate) fn set() -> Set {
     }
 }
 
-/// The folder that `KUBEBUILDER_ASSETS` names, if it has what is needed.
+/// The folder that `KUBEBUILDER_ASSETS` names, if it has the programs that are needed.
 fn from_environment() -> Option<PathBuf> {
     let folder = PathBuf::from(env::var_os("KUBEBUILDER_ASSETS").filter(|path| !path.is_empty())?);
     match unfit(&folder) {
@@ -76,7 +79,7 @@ fn from_environment() -> Option<PathBuf> {
     }
 }
 
-/// Why the programs in a folder will not do.
+/// Why the programs in a folder cannot be used.
 fn unfit(folder: &Path) -> Option<String> {
     let missing = missing_in(folder);
     if !missing.is_empty() {
@@ -91,7 +94,7 @@ fn unfit(folder: &Path) -> Option<String> {
     }
 }
 
-/// What is wrong about an API server that says this of its version.
+/// What is wrong with an API server that reports this version.
 fn is_another(says: &str) -> Option<String> {
     let wanted = format!("Kubernetes {KUBERNETES_VERSION}");
     (says != wanted).then(|| format!("its kube-apiserver is {says:?}, not {wanted:?}"))

@@ -1,4 +1,5 @@
-//! Programs that were built from Go modules, in the cache: each is checked against the checksum written when it was built.
+//! Programs that were built from Go modules, in the cache. Each is checked against the checksum
+//! that was written when it was built.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use crate::progress;
 /// The checksums of the programs in one folder of the cache, in the format of `sha256sum`.
 const CHECKSUMS: &str = "SHA256SUMS";
 
-/// Size and time of the programs when their checksums were last compared.
+/// Sizes and modification times of the programs when their checksums were last compared.
 const VERIFIED: &str = "verified.json";
 
 /// Why there are no programs to start.
@@ -22,30 +23,30 @@ pub enum BinariesError {
     /// The cache folder could not be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// What somebody else has built cannot be used.
+    /// The programs that somebody else has built cannot be used.
     #[error(transparent)]
     Prebuilt(#[from] PrebuiltError),
-    /// They could not be built.
+    /// The programs could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
 }
 
-/// Programs that are built together, and where they are kept.
+/// Programs that are built together, and the place where they are kept.
 pub(crate) struct Set {
     /// Their folder in the cache.
     pub(crate) place: &'static str,
-    /// Which versions they have: a folder in that one.
+    /// Their versions: the name of a folder in `place`.
     pub(crate) version: String,
-    /// What is said when they are built, such as `helm v4.3.1`.
+    /// The title shown while they are built, such as `helm v4.3.1`.
     pub(crate) title: String,
     /// The programs.
     pub(crate) programs: &'static [Program],
 }
 
 impl Set {
-    /// The folder with the programs, which are built if they are not there as they were built.
+    /// The folder with the programs. Builds them if they are missing or not as they were built.
     ///
-    /// Once they are in the cache nothing is asked of the network.
+    /// Once they are in the cache, this uses no network.
     pub(crate) async fn find(&self) -> Result<PathBuf, BinariesError> {
         let place = cache::cache_dir()?.join(self.place);
         let folder = place.join(format!(
@@ -64,9 +65,9 @@ impl Set {
         Ok(folder)
     }
 
-    /// Builds in a folder of its own, and renames it into place when it is whole.
+    /// Builds in a folder of its own, and renames it into place when it is complete.
     async fn build_into(&self, place: &Path, folder: &Path) -> Result<(), BinariesError> {
-        // There can be one of a process that was killed.
+        // A process that was killed may have left one.
         let building = place.join(".building");
         cache::remove_dir(&building)?;
         let fresh = building.join("programs");
@@ -93,7 +94,8 @@ impl Set {
 
     /// Whether a folder has all programs, each as it was built.
     ///
-    /// Hashing 300 MB takes about a second, so it is done only when a size or time differs from the last comparison.
+    /// Hashing 300 MB takes about a second, so the programs are hashed only when a size or time
+    /// differs from the last comparison.
     fn intact(&self, folder: &Path) -> Result<bool, CacheError> {
         let Ok(checksums) = fs::read_to_string(folder.join(CHECKSUMS)) else {
             return Ok(false);
@@ -112,7 +114,7 @@ impl Set {
                 .any(|line| line == format!("{found}  {name}"))
             {
                 progress::say(&format!(
-                    "{} is not as it was built; it is built again",
+                    "{} is not as it was built; building it again",
                     folder.join(name).display()
                 ));
                 return Ok(false);
@@ -143,7 +145,7 @@ impl Set {
     }
 }
 
-/// Size in bytes and time of the last change, in nanoseconds, by program.
+/// Size in bytes and modification time in nanoseconds, by program.
 type Stamps = BTreeMap<String, (u64, u64)>;
 
 #[cfg(test)]
@@ -174,7 +176,7 @@ mod tests {
         assert!(set().intact(folder.path()).unwrap());
         assert!(
             set().intact(folder.path()).unwrap(),
-            "the second look, which hashes nothing"
+            "the second check, which hashes nothing"
         );
         fs::write(folder.path().join("etcd"), "something else").unwrap();
         assert!(!set().intact(folder.path()).unwrap());

@@ -1,7 +1,8 @@
-//! The cache folder: what took long to fetch or build, kept outside `target/` so that `cargo clean` costs nothing.
+//! The cache folder. It keeps things that take long to fetch or build outside `target/`, so that
+//! `cargo clean` costs nothing.
 //!
-//! A thing is made under a lock and renamed into place when it is whole, so two processes neither make it twice nor
-//! see it half made.
+//! Each thing is made under a lock and renamed into place when it is complete, so two processes
+//! neither make it twice nor see it half made.
 
 use std::env;
 use std::fs::{self, File, TryLockError};
@@ -16,17 +17,18 @@ use crate::progress;
 /// Why the cache folder could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// No variable says where the folder is.
+    /// No variable names the folder.
     #[error(
-        "no place for the cache: set KEYLOAN_CACHE to a folder (XDG_CACHE_HOME and HOME are not set either)"
+        "no place for the cache: set KEYLOAN_CACHE to a folder (XDG_CACHE_HOME and HOME are not \
+         set either)"
     )]
     NoPlace,
     /// A file or folder in the cache could not be read or written.
     #[error("cannot {action} {path}: {source}; KEYLOAN_CACHE may name another cache folder")]
     File {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
@@ -54,12 +56,13 @@ fn from_variables(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf,
         .ok_or(CacheError::NoPlace)
 }
 
-/// Held while something is made in the cache; other processes that want the same wait. Dropping it lets them go on.
+/// Held while something is made in the cache. Other processes that want the same thing wait until
+/// it is dropped.
 pub(crate) struct Lock {
     _file: File,
 }
 
-/// Takes the lock beside `folder`, saying so when it has to wait for another process.
+/// Takes the lock beside `folder`; prints a line when it has to wait for another process.
 pub(crate) async fn lock(folder: &Path) -> Result<Lock, CacheError> {
     create_dir(folder)?;
     let path = folder.join(".lock");
@@ -69,7 +72,7 @@ pub(crate) async fn lock(folder: &Path) -> Result<Lock, CacheError> {
         Err(TryLockError::Error(source)) => return Err(failed("lock", &path, source)),
         Err(TryLockError::WouldBlock) => {
             progress::say(&format!(
-                "waiting for another process that works in {}",
+                "waiting for another process that uses {}",
                 folder.display()
             ));
             let waiting = tokio::task::spawn_blocking(move || file.lock().map(|()| file));
@@ -88,7 +91,7 @@ pub(crate) fn create_dir(path: &Path) -> Result<(), CacheError> {
     fs::create_dir_all(path).map_err(|source| failed("create", path, source))
 }
 
-/// Removes a folder and all in it, if there is one.
+/// Removes a folder with its contents, if it exists.
 pub(crate) fn remove_dir(path: &Path) -> Result<(), CacheError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path, error)),
@@ -96,13 +99,13 @@ pub(crate) fn remove_dir(path: &Path) -> Result<(), CacheError> {
     }
 }
 
-/// Moves a folder to where another one may be, which is removed.
+/// Moves a folder to `path`, and removes the folder that was there.
 pub(crate) fn replace_dir(fresh: &Path, path: &Path) -> Result<(), CacheError> {
     remove_dir(path)?;
     fs::rename(fresh, path).map_err(|source| failed("move a new folder to", path, source))
 }
 
-/// Writes a file that is either there as a whole or not at all.
+/// Writes a file that exists either completely or not at all.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     create_dir(folder)?;
@@ -114,7 +117,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
     written.map_err(|source| failed("write", path, source))
 }
 
-/// Writes into the file that is there, which somebody may have open.
+/// Overwrites the existing file, which somebody may have open.
 pub(crate) fn write_over(path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
     fs::write(path, bytes).map_err(|source| failed("write", path, source))
 }
@@ -124,7 +127,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))
 }
 
-/// The SHA-256 of a file; none if there is no such file.
+/// The SHA-256 of a file; none if the file does not exist.
 pub(crate) fn sha256_of_file(path: &Path) -> Result<Option<String>, CacheError> {
     let hash = || -> io::Result<String> {
         let mut file = File::open(path)?;
@@ -144,7 +147,7 @@ pub(crate) fn sha256_of_file(path: &Path) -> Result<Option<String>, CacheError> 
     }
 }
 
-/// The error of something that was tried on a path.
+/// The error of an action on a path.
 pub(crate) fn failed(action: &'static str, path: &Path, source: io::Error) -> CacheError {
     CacheError::File {
         action,

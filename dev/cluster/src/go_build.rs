@@ -1,7 +1,8 @@
-//! Builds the programs of the control plane, helm and kubeconform from Go modules, whose checksums are pinned in `build/*/go.sum`.
+//! Builds the programs of the control plane, helm and kubeconform from Go modules, whose checksums
+//! are pinned in `build/*/go.sum`.
 //!
-//! Go itself verifies each module that it downloads against that file. The first build compiles some 2,600 packages and
-//! leaves about 4 GB in Go's own build cache.
+//! Go itself verifies each module that it downloads against that file. The first build compiles
+//! some 2,600 packages and leaves about 4 GB in Go's own build cache.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ const KUBERNETES: Module = module!("kubernetes");
 const HELM_MODULE: Module = module!("helm");
 const KUBECONFORM_MODULE: Module = module!("kubeconform");
 
-/// What is built: a program's file name, the module that pins it, its package.
+/// A program to build: its file name, the module that pins it, its package.
 pub(crate) struct Program {
     pub(crate) name: &'static str,
     module: Module,
@@ -72,20 +73,20 @@ pub(crate) const CONTROL_PLANE: [Program; 4] = [
     program("kubectl", KUBERNETES, "k8s.io/kubernetes/cmd/kubectl"),
 ];
 
-/// Installs charts.
+/// The program that installs charts.
 pub(crate) const HELM: [Program; 1] = [program("helm", HELM_MODULE, "helm.sh/helm/v4/cmd/helm")];
 
-/// Compares manifests with schemas.
+/// The program that compares manifests with schemas.
 pub(crate) const KUBECONFORM: [Program; 1] = [program(
     "kubeconform",
     KUBECONFORM_MODULE,
     "github.com/yannh/kubeconform/cmd/kubeconform",
 )];
 
-/// How many lines of a failed build are shown.
+/// The number of lines of a failed build that are shown.
 const SHOWN: usize = 20;
 
-/// A Go module that has no code of its own: it pins what is built.
+/// A Go module without code of its own: it pins the programs to build.
 #[derive(Clone, Copy)]
 struct Module {
     name: &'static str,
@@ -96,7 +97,7 @@ struct Module {
 /// Why the programs could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// There is no Go.
+    /// Go is not available.
     #[error(transparent)]
     NoGo(#[from] GoError),
     /// Go could not be started.
@@ -104,10 +105,11 @@ pub enum BuildError {
     Run(io::Error),
     /// The build failed.
     #[error(
-        "building {program} failed; the last that `go build` said:\n{output}\nif modules could not be downloaded, set GOPROXY to a Go module proxy that this machine reaches"
+        "building {program} failed; the end of the output of `go build`:\n{output}\nif modules \
+         could not be downloaded, set GOPROXY to a Go module proxy that this machine reaches"
     )]
     Failed {
-        /// What was built.
+        /// The program that was built.
         program: &'static str,
         /// The end of the output.
         output: String,
@@ -127,7 +129,7 @@ pub(crate) async fn build(
     if programs.is_empty() {
         return Ok(());
     }
-    progress::say(&format!("building {title}: some minutes, only this once"));
+    progress::say(&format!("building {title}: this takes some minutes, once"));
     let compiler = go_toolchain::find().await?;
     for Program { module, .. } in programs {
         let folder = work.join(module.name);
@@ -145,7 +147,7 @@ pub(crate) async fn build(
         go.current_dir(work.join(module.name))
             .env("CGO_ENABLED", "0")
             .env("GOWORK", "off")
-            // A program for another machine would not run here.
+            // A program for another platform would not run here.
             .env_remove("GOOS")
             .env_remove("GOARCH")
             .args(["build", "-v", "-mod=readonly", "-trimpath", "-ldflags"])
@@ -158,7 +160,7 @@ pub(crate) async fn build(
     Ok(())
 }
 
-/// Kubernetes' description of its own API, as its module has it: all kinds with all their members.
+/// Kubernetes' description of its own API, as its module has it: all kinds with all their fields.
 pub async fn kubernetes_swagger() -> Result<PathBuf, BuildError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
@@ -187,7 +189,7 @@ pub async fn kubernetes_swagger() -> Result<PathBuf, BuildError> {
     }
 }
 
-/// Small programs that know their version; etcd has its own in its source.
+/// Flags for small programs that know their version; etcd has its version in its source.
 fn linker_flags(module: &Module) -> String {
     if module.name == HELM_MODULE.name {
         return format!("-s -w -X helm.sh/helm/v4/internal/version.version={HELM_VERSION}");
@@ -206,7 +208,8 @@ fn linker_flags(module: &Module) -> String {
     )
 }
 
-/// Runs one `go build -v`, which names each package that it compiles and each module that it downloads.
+/// Runs one `go build -v`, which prints each package that it compiles and each module that it
+/// downloads.
 async fn run(mut go: Command, program: &'static str, label: &str) -> Result<(), BuildError> {
     let started = Instant::now();
     let mut go = go
@@ -242,7 +245,7 @@ async fn run(mut go: Command, program: &'static str, label: &str) -> Result<(), 
     })
 }
 
-/// What a build has said so far.
+/// The output of a build so far.
 #[derive(Default)]
 struct Seen {
     modules: usize,
@@ -266,7 +269,7 @@ impl Seen {
     fn state(&self, elapsed: Duration) -> String {
         let seconds = elapsed.as_secs();
         let mut state = format!("{}:{:02} min", seconds / 60, seconds % 60);
-        // Neither is told when Go's cache has it all; then this is the time for linking.
+        // Both counts are zero when Go's cache has everything; the time then goes into linking.
         for (count, what) in [
             (self.modules, "modules downloaded"),
             (self.packages, "packages compiled"),

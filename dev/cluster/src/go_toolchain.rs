@@ -1,7 +1,8 @@
-//! Finds Go, or fetches it: a machine that has only Rust can build the control plane, too.
+//! Finds Go, or fetches it, so that a machine with only Rust can build the control plane, too.
 //!
-//! Go's own toolchains are published as a Go module, `golang.org/toolchain`. Its checksums, here as in go.sum, are in
-//! the public checksum database: <https://sum.golang.org/lookup/golang.org/toolchain@v0.0.1-go1.26.8.linux-amd64>.
+//! Go's own toolchains are published as a Go module, `golang.org/toolchain`. Its checksums, here as
+//! in go.sum, are in the public checksum database:
+//! <https://sum.golang.org/lookup/golang.org/toolchain@v0.0.1-go1.26.8.linux-amd64>.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Cursor, Read};
@@ -21,7 +22,8 @@ use crate::progress;
 const MODULE: &str = "golang.org/toolchain";
 const VERSION: &str = "go1.26.8";
 
-/// By operating system and processor as Rust calls them: the platform as Go calls it, the checksum of its toolchain.
+/// By operating system and processor in Rust's terms: the platform in Go's terms, and the checksum
+/// of its toolchain.
 const PINNED: [(&str, &str, &str, &str); 4] = [
     (
         "linux",
@@ -49,30 +51,33 @@ const PINNED: [(&str, &str, &str, &str); 4] = [
     ),
 ];
 
-/// Why there is no Go.
+/// Why Go is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum GoError {
     /// The cache folder could not be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// It could not be fetched.
+    /// The module could not be fetched.
     #[error(
-        "Go is not installed and cannot be fetched: {0}; or install Go 1.26 or newer from https://go.dev/dl"
+        "Go is not installed and cannot be fetched: {0}; or install Go 1.26 or newer from \
+         https://go.dev/dl"
     )]
     Proxy(#[from] ProxyError),
-    /// Nobody pinned it for this machine.
+    /// No toolchain is pinned for this platform.
     #[error(
-        "Go is not installed, and none is pinned for {os} on {arch}: install Go 1.26 or newer from https://go.dev/dl",
+        "Go is not installed, and no toolchain is pinned for {os} on {arch}: install Go 1.26 or \
+         newer from https://go.dev/dl",
         os = std::env::consts::OS,
         arch = std::env::consts::ARCH
     )]
     Unpinned,
-    /// What was fetched is not what was pinned.
+    /// The fetched module is not the pinned one.
     #[error(
-        "{MODULE} {version} has the checksum {found}, expected {expected}: the proxy in GOPROXY serves something else; use another one, or install Go from https://go.dev/dl"
+        "{MODULE} {version} has the checksum {found}, expected {expected}: the proxy in GOPROXY \
+         serves another module; use another proxy, or install Go from https://go.dev/dl"
     )]
     Checksum {
-        /// What was fetched.
+        /// The version that was fetched.
         version: String,
         /// Its checksum.
         found: String,
@@ -82,14 +87,14 @@ pub enum GoError {
     /// The module's zip could not be read.
     #[error("cannot unpack {MODULE} {version}: {why}")]
     Zip {
-        /// What was fetched.
+        /// The version that was fetched.
         version: String,
         /// What is wrong with it.
         why: String,
     },
 }
 
-/// The `go` command of this machine, else one of our own in the cache.
+/// The `go` command of this machine, or else one of our own in the cache.
 pub(crate) async fn find() -> Result<PathBuf, GoError> {
     if runs(Path::new("go")) {
         Ok("go".into())
@@ -129,7 +134,8 @@ async fn fetch() -> Result<PathBuf, GoError> {
     Ok(go)
 }
 
-/// Checks the zip, unpacks it in a folder of its own, and renames that into place when it is whole.
+/// Checks the zip, unpacks it in a folder of its own, and renames that into place when it is
+/// complete.
 fn install(
     zip: Vec<u8>,
     version: &str,
@@ -150,7 +156,7 @@ fn install(
             expected,
         });
     }
-    // There can be one of a process that was killed.
+    // A process that was killed may have left one.
     let unpacking = toolchains.join(".unpacking");
     cache::remove_dir(&unpacking)?;
     unpack(&mut archive, &format!("{MODULE}@{version}"), &unpacking).map_err(broken)?;
@@ -158,8 +164,8 @@ fn install(
     Ok(())
 }
 
-/// The checksum of a module as go.sum has it: over the names and checksums of its files, whatever the compression.
-/// <https://pkg.go.dev/golang.org/x/mod/sumdb/dirhash#Hash1>
+/// The checksum of a module as in go.sum: computed over the names and checksums of its files, so
+/// independent of the compression. <https://pkg.go.dev/golang.org/x/mod/sumdb/dirhash#Hash1>
 fn module_checksum<R: Read + io::Seek>(archive: &mut ZipArchive<R>) -> ZipResult<String> {
     let mut names: Vec<String> = archive.file_names().map(str::to_owned).collect();
     names.sort();
@@ -172,10 +178,11 @@ fn module_checksum<R: Read + io::Seek>(archive: &mut ZipArchive<R>) -> ZipResult
     Ok(format!("h1:{}", BASE64_STANDARD.encode(all.finalize())))
 }
 
-/// Unpacks what lies below `root` in the archive.
+/// Unpacks the files below `root` in the archive.
 ///
-/// A module can hold neither another module nor permissions, so `go.mod` files are called `_go.mod`, and programs have
-/// to be made executable: Go does the same with toolchains that it fetches.
+/// A module can hold neither another module nor file permissions. So `go.mod` files are called
+/// `_go.mod`, and programs have to be made executable. Go does the same with the toolchains that it
+/// fetches.
 fn unpack<R: Read + io::Seek>(
     archive: &mut ZipArchive<R>,
     root: &str,

@@ -1,4 +1,5 @@
-//! The real helm and kubeconform, built when something first needs them: only the charts do.
+//! The real helm and kubeconform. They are built when something first needs them; only the charts
+//! do.
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -10,26 +11,26 @@ use tokio::process::Command;
 use crate::built::{BinariesError, Set};
 use crate::go_build::{HELM, HELM_VERSION, KUBECONFORM, KUBECONFORM_VERSION};
 
-/// Why helm did not do what it was asked for.
+/// Why a call of helm failed.
 #[derive(Debug, thiserror::Error)]
 pub enum HelmError {
-    /// There is no helm.
+    /// Helm is not available.
     #[error(transparent)]
     Binaries(#[from] BinariesError),
-    /// It could not be started.
+    /// Helm could not be started.
     #[error("cannot run helm: {0}")]
     Run(#[from] io::Error),
-    /// It refused.
+    /// Helm returned an error.
     #[error("helm {arguments} failed:\n{said}")]
     Failed {
-        /// With what it was called.
+        /// The arguments of the call.
         arguments: String,
-        /// What it said.
+        /// The output of helm.
         said: String,
     },
 }
 
-/// Helm, with folders of its own: what its user has configured is of no account.
+/// Helm, with folders of its own: it ignores its user's configuration.
 pub struct Helm {
     program: PathBuf,
     home: TempDir,
@@ -43,7 +44,7 @@ impl Helm {
         Ok(Helm { program, home })
     }
 
-    /// Runs helm and returns what it wrote to stdout.
+    /// Runs helm and returns its output on stdout.
     pub async fn run(&self, arguments: &[&str]) -> Result<String, HelmError> {
         let output = self.output(arguments).await?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -68,7 +69,7 @@ impl Helm {
             helm.env(variable, folder);
         }
         helm.args(arguments)
-            // A cluster is named by an argument, or there is none.
+            // Only an argument names a cluster.
             .env("KUBECONFIG", "/dev/null")
             .env_remove("HELM_NAMESPACE")
             .env_remove("HELM_KUBECONTEXT")
@@ -79,7 +80,7 @@ impl Helm {
     }
 }
 
-/// The path of kubeconform, which is built if it is not in the cache.
+/// The path of kubeconform. Builds it if it is not in the cache.
 pub async fn kubeconform() -> Result<PathBuf, BinariesError> {
     Ok(kubeconform_set().find().await?.join("kubeconform"))
 }

@@ -1,4 +1,5 @@
-//! The real parts that tests and the demo run against: a private Kubernetes control plane and the 1Password SDK core.
+//! The real parts that tests and the demo run against: a private Kubernetes control plane and the
+//! 1Password SDK core.
 //!
 //! ```no_run
 //! use keyloan_cluster::{ControlPlane, Options};
@@ -12,7 +13,7 @@
 //! # }
 //! ```
 //!
-//! What takes long to fetch or build is kept in [`cache_dir`], outside `target/`.
+//! Files that take long to fetch or build are kept in [`cache_dir`], outside `target/`.
 
 mod binaries;
 mod built;

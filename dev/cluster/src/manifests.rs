@@ -1,4 +1,5 @@
-//! Applies manifests of many documents, and returns when they are in force: CRDs are served, admission policies refuse.
+//! Applies manifests of many documents, and returns when they are in force: CRDs are served,
+//! admission policies act.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,10 +15,10 @@ use serde_json::Value;
 use crate::policies::{self, PolicyError};
 use crate::wait::{TimedOut, wait_until};
 
-/// Who owns the fields that are applied here.
+/// The owner of the fields that are applied here.
 const FIELD_MANAGER: &str = "keyloan-cluster";
 
-/// How the names of Keyloan's CRDs end.
+/// The suffix of the names of Keyloan's CRDs.
 const OUR_GROUP: &str = ".keyloan.dev";
 
 /// How long a new kind may take until it is served.
@@ -31,29 +32,30 @@ pub enum ManifestError {
     Read {
         /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// Why it failed.
         source: io::Error,
     },
     /// A document is not a Kubernetes object.
     #[error("a manifest is not a Kubernetes object: {0}")]
     NotAnObject(String),
-    /// The API server refused an object.
+    /// The API server rejected an object.
     #[error("cannot apply {object}: {source}")]
     Refused {
         /// Kind and name.
         object: String,
-        /// Why not.
+        /// Why it failed.
         source: Box<kube::Error>,
     },
     /// A CRD was stored but is not served.
     #[error(transparent)]
     NotServed(#[from] TimedOut),
-    /// Nobody knows whether the policies are in force.
+    /// It is unknown whether the policies are in force.
     #[error(transparent)]
     Policies(#[from] PolicyError),
 }
 
-/// Applies all `*.yaml` files of a folder in the order of their names; without the folder nothing is done.
+/// Applies all `*.yaml` files of a folder in the order of their names; does nothing if the folder
+/// does not exist.
 pub async fn apply_folder(
     client: &Client,
     folder: &Path,
@@ -84,10 +86,11 @@ pub fn read_folder(folder: &Path) -> Result<String, ManifestError> {
     Ok(texts.map_err(failed)?.join("\n---\n"))
 }
 
-/// Applies each document (server-side, taking over fields of others) and returns what the API server made of them.
+/// Applies each document (server-side, taking over fields of others) and returns the resulting
+/// objects.
 ///
-/// CRDs are waited for before anything else is applied, so objects of their kinds may follow. Admission policies are
-/// waited for at the end.
+/// It waits for CRDs before it applies anything else, so objects of their kinds may follow. It
+/// waits for admission policies at the end.
 ///
 /// ```no_run
 /// # async fn example(client: kube::Client) -> Result<(), keyloan_cluster::ManifestError> {
@@ -125,7 +128,7 @@ pub async fn apply_yaml(client: &Client, text: &str) -> Result<Vec<DynamicObject
     Ok(applied)
 }
 
-/// The objects of a text of many documents; empty documents are left out.
+/// Parses a text of many documents; leaves out empty documents.
 pub(crate) fn parse(text: &str) -> Result<Vec<DynamicObject>, ManifestError> {
     let wrong = |error: &dyn std::fmt::Display| ManifestError::NotAnObject(error.to_string());
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| wrong(&error))?;
@@ -143,7 +146,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<DynamicObject>, ManifestError> {
         .collect()
 }
 
-/// Where objects of each kind are found; each kind is looked up once.
+/// The API resources of the kinds in use; each kind is looked up once.
 pub(crate) struct Kinds<'a> {
     client: &'a Client,
     known: HashMap<GroupVersionKind, (ApiResource, ApiCapabilities)>,
@@ -174,7 +177,7 @@ impl Kinds<'_> {
     }
 }
 
-/// Discovery may know a new kind a moment later than the API server serves it.
+/// Discovery may list a new kind a moment after the API server serves it.
 async fn look_up(
     client: &Client,
     kind: &GroupVersionKind,
@@ -193,7 +196,7 @@ async fn look_up(
     }
 }
 
-/// Waits for the kinds of Keyloan that somebody else installed.
+/// Waits for Keyloan's kinds that somebody else installed.
 pub(crate) async fn wait_until_ours_are_served(client: &Client) -> Result<(), ManifestError> {
     let kind = GroupVersionKind::gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition");
     let failed = |source| ManifestError::Refused {
@@ -208,7 +211,7 @@ pub(crate) async fn wait_until_ours_are_served(client: &Client) -> Result<(), Ma
     wait_until_served(&mut ours.map(|name| (api.clone(), name)).collect()).await
 }
 
-/// Waits for CRDs that were applied, by name, and empties the list.
+/// Waits for the CRDs that were applied, by name, and empties the list.
 async fn wait_until_served(
     definitions: &mut Vec<(Api<DynamicObject>, String)>,
 ) -> Result<(), ManifestError> {

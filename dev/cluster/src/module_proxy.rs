@@ -1,7 +1,7 @@
 //! Fetches a Go module as a zip through the module proxy protocol, without Go.
 //!
-//! The proxies are those that Go would ask: `GOPROXY`, else what `go env GOPROXY` says, else proxy.golang.org.
-//! <https://go.dev/ref/mod#goproxy-protocol>
+//! It asks the proxies that Go would ask: `GOPROXY`, else the output of `go env GOPROXY`, else
+//! proxy.golang.org. <https://go.dev/ref/mod#goproxy-protocol>
 
 use std::time::Duration;
 use std::{env, fmt, fs, process};
@@ -9,13 +9,14 @@ use std::{env, fmt, fs, process};
 use reqwest::StatusCode;
 use url::Url;
 
-/// Where Go asks when nothing else is set.
+/// Go's default.
 const DEFAULT: &str = "https://proxy.golang.org,direct";
 
-/// No proxy gave the module.
+/// No proxy has returned the module.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "cannot fetch the Go module {module} {version}:{}\nset GOPROXY to a Go module proxy that this machine reaches (now: {setting})",
+    "cannot fetch the Go module {module} {version}:{}\nset GOPROXY to a Go module proxy that this \
+     machine reaches (now: {setting})",
     attempts.iter().map(|attempt| format!("\n  {attempt}")).collect::<String>()
 )]
 pub struct ProxyError {
@@ -41,8 +42,10 @@ async fn fetch_from(setting: &str, module: &str, version: &str) -> Result<Vec<u8
     let mut attempts = Vec::new();
     for entry in entries(setting) {
         let failure = match entry.source {
-            "direct" => Failure::Skipped("direct: skipped, only module proxies are asked".into()),
-            "off" => Failure::Skipped("off: skipped, it forbids downloads".into()),
+            "direct" => {
+                Failure::Skipped("direct: skipped, Keyloan asks only module proxies".into())
+            }
+            "off" => Failure::Skipped("off: skipped, this setting forbids downloads".into()),
             base => match from_proxy(base, module, version).await {
                 Ok(zip) => return Ok(zip),
                 Err(failure) => failure,
@@ -61,7 +64,7 @@ async fn fetch_from(setting: &str, module: &str, version: &str) -> Result<Vec<u8
     })
 }
 
-/// What GOPROXY is for Go on this machine.
+/// The value of GOPROXY for Go on this machine.
 fn setting() -> String {
     let from_go = || {
         let output = process::Command::new("go")
@@ -81,7 +84,8 @@ fn setting() -> String {
         .unwrap_or_else(|| DEFAULT.to_owned())
 }
 
-/// The entries of GOPROXY in their order: after a comma the next one is asked only for what is absent, after a bar always.
+/// The entries of GOPROXY in their order. After a comma, the next one is asked only if the module
+/// is absent; after a bar, always.
 fn entries(setting: &str) -> Vec<Entry<'_>> {
     setting
         .split_inclusive([',', '|'])
@@ -93,13 +97,13 @@ fn entries(setting: &str) -> Vec<Entry<'_>> {
         .collect()
 }
 
-/// Why one proxy did not give the zip.
+/// Why one proxy did not return the zip.
 enum Failure {
-    /// It is no proxy.
+    /// The entry is not a proxy.
     Skipped(String),
-    /// It does not know the module.
+    /// The proxy does not have the module.
     Absent(String),
-    /// It could not be asked, or failed.
+    /// The proxy was not reachable, or failed.
     Other(String),
 }
 
@@ -119,10 +123,10 @@ async fn from_proxy(base: &str, module: &str, version: &str) -> Result<Vec<u8>, 
     if url.scheme() == "file" {
         let file = url
             .to_file_path()
-            .map_err(|()| other(&"not a path of this machine"))?;
+            .map_err(|()| other(&"not a path on this machine"))?;
         return fs::read(&file).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => {
-                Failure::Absent(format!("{shown}: {path} is not there"))
+                Failure::Absent(format!("{shown}: {path} does not exist"))
             }
             _ => other(&error),
         });
@@ -132,7 +136,7 @@ async fn from_proxy(base: &str, module: &str, version: &str) -> Result<Vec<u8>, 
         .read_timeout(Duration::from_secs(60))
         .build()
         .map_err(|error| other(&error))?;
-    // The address is left out of the errors: it may carry a password.
+    // The errors leave out the address, because it may contain a password.
     let answer = client
         .get(url)
         .send()
@@ -153,7 +157,7 @@ async fn from_proxy(base: &str, module: &str, version: &str) -> Result<Vec<u8>, 
     }
 }
 
-/// An error with all its causes, in one line.
+/// An error with all its causes, on one line.
 fn chain(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {}", chain(cause)),
@@ -161,7 +165,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
 }
 
-/// A path or version as proxies spell it: `!a` for `A`, so that file systems that ignore case tell them apart.
+/// A path or version in the spelling of the protocol: `!a` for `A`, so that file systems that
+/// ignore case tell them apart.
 fn escaped(text: &str) -> String {
     text.chars().fold(String::new(), |mut escaped, character| {
         if character.is_ascii_uppercase() {
@@ -172,7 +177,7 @@ fn escaped(text: &str) -> String {
     })
 }
 
-/// An entry of GOPROXY as it may be shown: without the user and password that it may carry.
+/// An entry of GOPROXY that is safe to show: without the user and password that it may contain.
 fn shown(source: &str) -> String {
     match Url::parse(source) {
         Ok(mut url) => {

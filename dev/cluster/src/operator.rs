@@ -1,4 +1,5 @@
-//! What the operator needs in a cluster: its kinds and policies from `crds/`, its ServiceAccount and rights. And which program it is.
+//! The operator's program, and the objects that the operator needs in a cluster: its kinds and
+//! policies from `crds/`, its ServiceAccount and rights.
 
 use std::path::{Path, PathBuf};
 use std::{env, io};
@@ -6,26 +7,28 @@ use std::{env, io};
 use crate::control_plane::{ClusterError, ControlPlane, Options};
 use crate::manifests::{ManifestError, read_folder};
 
-/// Where the operator runs; the admission policies name it.
+/// The operator's namespace; the admission policies name it.
 pub const OPERATOR_NAMESPACE: &str = "keyloan-system";
 
-/// Where integrations, flows and records are, by the chart's own values.
+/// The namespace of integrations, flows and records, as in the chart's default values.
 pub const INTEGRATION_NAMESPACE: &str = "keyloan";
 
-/// Where the operator keeps links, by the chart's own values.
+/// The namespace where the operator keeps links, as in the chart's default values.
 pub const LINKS_NAMESPACE: &str = "keyloan-system-links";
 
 /// The operator's ServiceAccount.
 pub const OPERATOR_SERVICE_ACCOUNT: &str = "keyloan";
 
-/// What the chart `keyloan` gives; a test of the chart compares.
+/// The rights that the chart `keyloan` gives; a test of the chart compares them.
 const RIGHTS: &str = include_str!("../operator-rbac.yaml");
 
-/// The environment variable that names the operator's program for tests, such as one that was built optimised.
+/// The environment variable that names the operator's program for tests, such as an optimized
+/// build.
 const OPERATOR_PROGRAM: &str = "KEYLOAN_OPERATOR";
 
-/// The program that tests run as the operator: the one that the environment variable `KEYLOAN_OPERATOR` names, or else the one of the
-/// tests' own build. An error if that variable names none.
+/// The program that tests run as the operator: the one that the environment variable
+/// `KEYLOAN_OPERATOR` names, or else the one of the tests' own build. An error if the variable is
+/// set and names no file.
 pub fn operator_program(of_this_build: &str) -> io::Result<PathBuf> {
     let named = env::var_os(OPERATOR_PROGRAM).map(PathBuf::from);
     let program = named.unwrap_or_else(|| of_this_build.into());
@@ -34,14 +37,15 @@ pub fn operator_program(of_this_build: &str) -> io::Result<PathBuf> {
         false => Err(io::Error::new(
             io::ErrorKind::NotFound,
             format!(
-                "{OPERATOR_PROGRAM} names {}, which is no file: name the operator's program, or unset the variable",
+                "{OPERATOR_PROGRAM} names {}, which is not a file: name the operator's program, or \
+                 unset the variable",
                 program.display()
             ),
         )),
     }
 }
 
-/// The environment that the operator's image gives it.
+/// The environment variables that the operator's image sets.
 pub fn image_environment() -> impl Iterator<Item = (&'static str, &'static str)> {
     let lines = include_str!("../../../Dockerfile").lines();
     let variables = lines.filter_map(|line| line.strip_prefix("ENV "));
@@ -57,7 +61,8 @@ fn crds() -> PathBuf {
 }
 
 impl Options {
-    /// Installs all that the operator needs, before the controllers start: `crds/`, its ServiceAccount, its rights.
+    /// Installs everything that the operator needs, before the controllers start: `crds/`, its
+    /// ServiceAccount, its rights.
     ///
     /// ```no_run
     /// # use keyloan_cluster::{ClusterError, ControlPlane, Options};
@@ -77,8 +82,8 @@ impl Options {
 impl ControlPlane {
     /// A kubeconfig with which a process runs as the operator, with exactly its rights.
     ///
-    /// There is such a ServiceAccount if the cluster was started [with Keyloan](Options::with_keyloan), or its charts
-    /// [were installed](Self::install_charts).
+    /// The ServiceAccount exists if the cluster was started [with Keyloan](Options::with_keyloan),
+    /// or if its charts [were installed](Self::install_charts).
     pub async fn operator_kubeconfig(&self) -> Result<PathBuf, ClusterError> {
         self.service_account_kubeconfig(OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT)
             .await

@@ -1,8 +1,9 @@
-//! Waits until admission policies are in force, which they are only a moment after they were stored.
+//! Waits until admission policies are in force, a moment after they were stored.
 //!
-//! The API server learns of policies and of bindings in the order in which they were written, and then replaces its
-//! whole set. So a policy of our own is written last, and when that one is seen to act, all that were written before
-//! act, too. It touches nothing but a dry run for a ConfigMap that never exists.
+//! The API server learns of policies and of bindings in the order in which they were written, and
+//! then replaces its whole set. So this module writes a policy of its own last. When that policy
+//! acts, all policies that were written before it act, too. It applies only to a dry run for a
+//! ConfigMap that never exists.
 
 use std::io;
 use std::time::Duration;
@@ -17,21 +18,21 @@ use serde_json::{Value, json};
 use crate::random;
 use crate::wait::{TimedOut, wait_until};
 
-/// How long policies may take; some 100 ms when the machine is idle.
+/// How long policies may take to act; they take some 100 ms when the machine is idle.
 const IN_FORCE_WITHIN: Duration = Duration::from_secs(60);
 
 const GROUP: &str = "admissionregistration.k8s.io";
 
-/// Why nobody knows whether the policies are in force.
+/// Why it is unknown whether the policies are in force.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
-    /// The policy that tells could not be made.
-    #[error("cannot write an admission policy to see when the others are in force: {0}")]
+    /// The policy that shows it could not be created.
+    #[error("cannot create an admission policy to find out when the others are in force: {0}")]
     Probe(#[from] kube::Error),
-    /// It has no name.
-    #[error("cannot name an admission policy: {0}")]
+    /// No name for that policy could be generated.
+    #[error("cannot generate a name for an admission policy: {0}")]
     Name(#[from] io::Error),
-    /// It does not act.
+    /// That policy does not act.
     #[error(transparent)]
     NotInForce(#[from] TimedOut),
 }
@@ -40,16 +41,17 @@ pub enum PolicyError {
 pub(crate) async fn wait_until_in_force(client: &Client) -> Result<(), PolicyError> {
     let name = format!("keyloan-probe-{}", random::digits()?);
     wait_for_refusal(client, "ValidatingAdmissionPolicy", &name, refusal(&name)).await?;
-    // Before Kubernetes 1.36 there are no mutating ones.
+    // Kubernetes before 1.36 has no mutating policies.
     if resource(client, "MutatingAdmissionPolicy").await.is_ok() {
-        // Another name: the one before still refuses for a moment, and is not to be taken for this one.
+        // The name differs from the one before, whose policy still refuses for a moment: the two
+        // must not be confused.
         let name = format!("{name}-mutating");
         wait_for_refusal(client, "MutatingAdmissionPolicy", &name, failure()).await?;
     }
     Ok(())
 }
 
-/// Writes a policy that lets nothing pass, and removes it as soon as it acts.
+/// Writes a policy that rejects everything, and removes it as soon as it acts.
 async fn wait_for_refusal(
     client: &Client,
     kind: &str,
@@ -82,7 +84,7 @@ async fn wait_for_refusal(
     Ok(in_force?)
 }
 
-/// How the API server's message names the policy that refused.
+/// The part of the API server's message that names the policy that refused.
 fn refused_by(policy: &str) -> String {
     format!("olicy '{policy}' with binding '{policy}'")
 }
@@ -95,7 +97,7 @@ struct Probe {
 }
 
 impl Probe {
-    /// Writes a policy that acts on nothing but one ConfigMap.
+    /// Writes a policy that applies to only one ConfigMap.
     async fn write(
         client: &Client,
         kind: &str,
@@ -146,9 +148,10 @@ fn refusal(message: &str) -> Value {
     json!({"validations": [{"expression": "false", "message": message}]})
 }
 
-/// A patch that cannot be applied, which refuses more reliably than another policy's patch leaves a stamp alone.
+/// A patch that cannot be applied. Its refusal is more reliable evidence than a stamp, which
+/// another policy's patch might overwrite.
 fn failure() -> Value {
-    // A test that fails would not do: such a patch is only left out.
+    // A failing `test` operation would not work: the API server only leaves out such a patch.
     let expression = r#"[JSONPatch{op: "remove", path: "/metadata/nothing"}]"#;
     json!({
         "reinvocationPolicy": "Never",

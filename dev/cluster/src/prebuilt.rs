@@ -1,12 +1,14 @@
-//! Programs that somebody else has built, which takes a minute instead of ten: those of Kubernetes' release, or of an archive of your own.
+//! Programs that somebody else has built: from Kubernetes' release, or from an archive of your own.
+//! Fetching them takes a minute instead of ten.
 //!
 //! | Variable | What it holds |
 //! |---|---|
 //! | `KEYLOAN_PROGRAMS` | `URL#sha256=DIGEST` of an archive that [`pack`] made: of all programs, for this kind of machine. |
 //! | `KEYLOAN_MIRROR` | Where Kubernetes' releases are, if not at `https://dl.k8s.io`. |
 //!
-//! Nothing is used whose checksum is not the one that is known beforehand. A release that cannot be fetched is built from its Go modules
-//! instead; an archive that was named and cannot be used is an error.
+//! Nothing is used unless its checksum equals one that is known in advance. If a release cannot be
+//! fetched, its programs are built from their Go modules instead. If an archive was named and
+//! cannot be used, that is an error.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -28,9 +30,10 @@ const ARCHIVE: &str = "KEYLOAN_PROGRAMS";
 const MIRROR: &str = "KEYLOAN_MIRROR";
 const KUBERNETES: &str = "https://dl.k8s.io";
 
-/// Where no network is, that is known at once; where packets are swallowed, after this.
+/// The longest wait for a connection. Without a network, connecting fails at once; where packets
+/// are dropped silently, it fails after this time.
 const CONNECT: Duration = Duration::from_secs(10);
-/// Between two pieces.
+/// The longest wait between two pieces of a response.
 const READ: Duration = Duration::from_secs(60);
 
 /// An archive of a project's release.
@@ -42,8 +45,9 @@ struct Release {
 }
 
 /// Kubernetes publishes its servers for Linux only, and their checksums in its changelog:
-/// <https://github.com/kubernetes/kubernetes/blob/master/CHANGELOG/CHANGELOG-1.37.md#server-binaries>. etcd and helm publish theirs beside
-/// the programs only, which proves nothing about where both come from; they are small, and are built.
+/// <https://github.com/kubernetes/kubernetes/blob/master/CHANGELOG/CHANGELOG-1.37.md#server-binaries>.
+/// etcd and helm publish their checksums only beside the programs, which proves nothing about the
+/// origin of either. These programs are small and are built.
 const RELEASES: [Release; 2] = [
     Release {
         os: "linux",
@@ -59,41 +63,41 @@ const RELEASES: [Release; 2] = [
     },
 ];
 
-/// The programs of such a release that are used here.
+/// The programs of that release that are used here.
 const OF_KUBERNETES: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kubectl"];
 
 /// Why programs that somebody else has built cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PrebuiltError {
-    /// The variable does not say where and what.
+    /// The variable does not have the form of an address with a checksum.
     #[error(
         "{ARCHIVE} is not of the form URL#sha256=DIGEST, as `cargo xtask programs` prints it: {0}"
     )]
     Malformed(String),
-    /// It could not be fetched.
+    /// The archive could not be fetched.
     #[error("cannot fetch {from}: {why}")]
     Fetch {
-        /// From where, without a password.
+        /// The address, without a password.
         from: String,
-        /// Why not.
+        /// Why it failed.
         why: String,
     },
-    /// It is something else.
+    /// The archive is not the expected one.
     #[error("{from} has the checksum {found}, expected {expected}")]
     Checksum {
-        /// What was fetched.
+        /// The address of the archive.
         from: String,
         /// Its checksum.
         found: String,
-        /// The one that is known.
+        /// The expected one.
         expected: String,
     },
-    /// It could not be unpacked, or packed.
+    /// The archive could not be unpacked or packed.
     #[error("cannot read or write {path}: {source}")]
     Archive {
         /// The archive.
         path: PathBuf,
-        /// Why not.
+        /// Why it failed.
         source: io::Error,
     },
     /// The cache folder could not be used.
@@ -101,15 +105,15 @@ pub enum PrebuiltError {
     Cache(#[from] CacheError),
 }
 
-/// A checksum that is known beforehand.
+/// A checksum that is known in advance.
 #[derive(Clone, Debug, PartialEq)]
 enum Checksum {
     Sha256(String),
     Sha512(String),
 }
 
-/// Fetches those of the programs that somebody else has built into a folder, and returns their names; `work` is a folder that the caller
-/// removes.
+/// Fetches into a folder those of the programs that somebody else has built, and returns their
+/// names; `work` is a folder that the caller removes.
 pub(crate) async fn fetch(
     programs: &[&'static str],
     work: &Path,
@@ -144,7 +148,9 @@ pub(crate) async fn fetch(
     match fetched.await {
         Ok(found) => Ok(found),
         Err(error) => {
-            progress::say(&format!("{error}; Kubernetes is built from its Go modules"));
+            progress::say(&format!(
+                "{error}; building Kubernetes from its Go modules instead"
+            ));
             Ok(BTreeSet::new())
         }
     }
@@ -184,7 +190,7 @@ fn joined(base: &str, path: &str) -> Result<Url, PrebuiltError> {
     })
 }
 
-/// An address may carry a password.
+/// The address without the password that it may contain.
 fn without_password(url: &str) -> String {
     match Url::parse(url) {
         Ok(mut url) => {
@@ -192,7 +198,7 @@ fn without_password(url: &str) -> String {
             let _ = url.set_password(None);
             url.to_string()
         }
-        Err(_) => "an address that cannot be read".to_owned(),
+        Err(_) => "an address that cannot be parsed".to_owned(),
     }
 }
 
@@ -201,7 +207,7 @@ fn in_archive(name: &str) -> String {
     format!("{}-{}/{name}", env::consts::OS, env::consts::ARCH)
 }
 
-/// Downloads into a file, which is there only if it is what was expected.
+/// Downloads into a file; keeps the file only if it has the expected checksum.
 async fn download(url: &Url, expected: &Checksum, file: &Path) -> Result<(), PrebuiltError> {
     let from = without_password(url.as_str());
     let failed = |error: reqwest::Error| PrebuiltError::Fetch {
@@ -268,7 +274,7 @@ fn megabytes(got: u64, size: Option<u64>) -> String {
     format!("{}{of} MiB", got >> 20)
 }
 
-/// Takes programs out of an archive.
+/// Unpacks programs from an archive.
 fn unpack(
     archive: &Path,
     programs: &[&'static str],
@@ -331,7 +337,7 @@ mod tests {
         (archive, digest)
     }
 
-    /// Serves a file once, and says where.
+    /// Serves a file once, and returns its address.
     fn serve(content: Vec<u8>) -> Url {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/programs.tar.gz", listener.local_addr().unwrap());
@@ -361,7 +367,11 @@ mod tests {
         let into = folder.path().join("into");
         fs::create_dir(&into).unwrap();
         let found = unpack(&fetched, &["etcd", "helm"], &into, in_archive).unwrap();
-        assert_eq!(found, BTreeSet::from(["etcd"]), "helm is to be built");
+        assert_eq!(
+            found,
+            BTreeSet::from(["etcd"]),
+            "helm still has to be built"
+        );
         assert_eq!(fs::read_to_string(into.join("etcd")).unwrap(), "a program");
     }
 

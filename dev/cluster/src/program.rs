@@ -1,7 +1,8 @@
-//! Programs that end with us, however we end.
+//! Programs that end with this process, no matter how it ends.
 //!
-//! Each program runs under a guardian, a shell that reads from a pipe which we hold. When we let go of it, or are
-//! killed, the guardian reads the end of the file and kills its program. No signal handler is needed.
+//! Each program runs under a guardian, a shell that reads from a pipe. This process holds the other
+//! end. When it closes that end, or is killed, the guardian reads the end of the file and kills its
+//! program. No signal handler is needed.
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader};
@@ -11,10 +12,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Starts `"$@"` with its output in `$0`, tells its number, and kills it at the end of the standard input.
+/// Starts `"$@"` with its output in `$0`, prints its process id, and kills it at the end of the
+/// standard input.
 ///
-/// When the program ends by itself the guardian does too, which is how we notice. The third descriptor is there because a
-/// shell gives what it starts in the background no standard input.
+/// When the program ends by itself, so does the guardian, which this process notices. The third
+/// descriptor is there because a shell redirects the standard input of background commands.
 const GUARDIAN: &str = r#"
 exec 3<&0 </dev/null
 "$@" >"$0" 2>&1 3<&- &
@@ -29,15 +31,17 @@ kill "$watch"
 exit "$status"
 "#;
 
-/// A shell tells that a signal has ended a program by an exit code: the signal's number, from 1 to 64, and this.
+/// A shell reports a program that a signal ended with an exit code: this number plus the signal's
+/// number, from 1 to 64.
 const BY_SIGNAL: i32 = 128;
 
-/// How long the end of a shell may take before we go on without having seen it.
+/// How long to wait for the end of a shell before going on without it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A program that runs beside us with its output in a file, and is killed when this is dropped or we end.
+/// A program that runs beside this process with its output in a file. It is killed when this is
+/// dropped or this process ends.
 ///
-/// An interrupt at the terminal reaches us alone.
+/// An interrupt at the terminal reaches only this process.
 #[derive(Debug)]
 pub struct Program {
     guardian: Child,
@@ -46,9 +50,11 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts a program: its arguments, environment and folder are the command's, all that it says goes to the file.
+    /// Starts a program with the arguments, environment and folder of the command; all its output
+    /// goes to the file.
     ///
-    /// A program that cannot be started is one that [has ended](Self::has_ended) at once; its log says why.
+    /// A program that cannot be started [has ended](Self::has_ended) at once; its log gives the
+    /// reason.
     ///
     /// ```no_run
     /// # use std::{path::Path, process::Command};
@@ -64,7 +70,7 @@ impl Program {
         Self::start_holding(command, log, Stdio::null())
     }
 
-    /// Starts a program that holds something open until its guardian has ended, too.
+    /// Starts a program and keeps `hold` open until its guardian has ended, too.
     pub(crate) fn start_holding(command: &Command, log: &Path, hold: Stdio) -> io::Result<Self> {
         let mut guardian = shell(GUARDIAN);
         guardian
@@ -96,7 +102,7 @@ impl Program {
         })
     }
 
-    /// Its number in the system.
+    /// The process id.
     pub fn id(&self) -> u32 {
         self.id
     }
@@ -114,18 +120,18 @@ impl Program {
         signal(self.id, "TERM")
     }
 
-    /// The file with all that the program says.
+    /// The file with the program's output.
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// All that the program has said so far.
+    /// The program's output so far.
     pub fn said(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// The last lines of what it has said.
+    /// The last lines of its output.
     pub fn log_tail(&self, lines: usize) -> String {
         let said = self.said();
         let all: Vec<&str> = said.lines().collect();
@@ -140,7 +146,8 @@ impl Drop for Program {
     }
 }
 
-/// Sends a signal, such as `TERM`, to a process. A machine may have no program `kill`, but each shell has the command.
+/// Sends a signal, such as `TERM`, to a process. A machine may lack the program `kill`, but each
+/// shell has the command.
 pub fn signal(process: u32, signal: &str) -> io::Result<()> {
     let mut tell = Command::new("sh");
     tell.args(["-c", r#"kill -s "$0" "$1""#, signal]);
@@ -202,7 +209,7 @@ pub(crate) mod tests {
         assert_eq!(program.said().trim(), id.to_string());
         assert!(lives(id) && program.has_ended().is_none());
         drop(program);
-        assert!(!lives(id), "it outlived its owner");
+        assert!(!lives(id), "the program outlived its owner");
     }
 
     #[test]
@@ -222,7 +229,7 @@ pub(crate) mod tests {
         program.terminate().unwrap();
         eventually("the end is noticed", || program.has_ended().is_some());
         assert_eq!(program.has_ended().and_then(|how| how.signal()), Some(15));
-        assert!(program.terminate().is_err(), "there is nobody to ask");
+        assert!(program.terminate().is_err(), "the program no longer exists");
     }
 
     #[test]

@@ -1,20 +1,21 @@
-//! Says on stderr what takes long, so that nobody takes a long build for a hang.
+//! Reports long actions on stderr, so that nobody takes a long build for a hang.
 
 use std::io::{self, IsTerminal, Write};
 
-/// Says one line.
+/// Prints one line.
 pub(crate) fn say(line: &str) {
     write(&format!("{line}\n"));
 }
 
-/// A write that fails is of no consequence: nobody reads then.
+/// A failed write has no consequences: nobody reads the output then.
 fn write(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes());
     let _ = stderr.flush();
 }
 
-/// A line that changes while something is under way: rewritten in place on a terminal, said anew now and then elsewhere.
+/// A line that changes during an action: rewritten in place on a terminal, repeated now and then
+/// elsewhere.
 pub(crate) struct Line {
     terminal: bool,
 }
@@ -32,7 +33,7 @@ impl Line {
         std::time::Duration::from_secs(if self.terminal { 1 } else { 10 })
     }
 
-    /// Shows the present state.
+    /// Shows the current state.
     pub(crate) fn update(&self, state: &str) {
         if self.terminal {
             write(&format!("\r\x1b[2K{state}"));

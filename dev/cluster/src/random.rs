@@ -10,7 +10,7 @@ pub(crate) fn digits() -> io::Result<String> {
     let mut bytes = [0; 20];
     SystemRandom::new()
         .fill(&mut bytes)
-        .map_err(|_| io::Error::other("no random numbers"))?;
+        .map_err(|_| io::Error::other("no random numbers are available"))?;
     Ok(HEXLOWER.encode(&bytes))
 }
 

@@ -1,4 +1,4 @@
-//! The 1Password SDK core: one WebAssembly file, taken out of the Go SDK's module, pinned by checksum.
+//! The 1Password SDK core: one WebAssembly file from the Go SDK's module, pinned by checksum.
 
 use std::io::{Cursor, Read};
 use std::path::PathBuf;
@@ -13,21 +13,22 @@ const FILE: &str = "internal/wasm/core.wasm";
 const ZIP_SHA256: &str = "d98c27f808ad845cb3ec91eef05b559839bb6f425c951a374b87653e973f6264";
 const CORE_SHA256: &str = "23d115f4ac7519b48172df3e8615945572dbda7033d51b44c9490fd533ae0f23";
 
-/// Why the core could not be had.
+/// Why the core could not be provided.
 #[derive(Debug, thiserror::Error)]
 pub enum CoreError {
     /// The cache folder could not be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// No module proxy gave it.
+    /// No module proxy returned the module.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
-    /// What was fetched is not what was pinned.
+    /// The fetched file is not the pinned one.
     #[error(
-        "{what} of {MODULE} {VERSION} has sha256 {found}, expected {expected}: the proxy in GOPROXY serves something else; use another one"
+        "{what} of {MODULE} {VERSION} has sha256 {found}, expected {expected}: the proxy in \
+         GOPROXY serves another file; use another proxy"
     )]
     Checksum {
-        /// What was checked.
+        /// The file that was checked.
         what: &'static str,
         /// Its checksum.
         found: String,
@@ -35,14 +36,14 @@ pub enum CoreError {
         expected: &'static str,
     },
     /// The module's zip could not be read.
-    #[error("cannot take {FILE} out of the zip of {MODULE} {VERSION}: {0}")]
+    #[error("cannot extract {FILE} from the zip of {MODULE} {VERSION}: {0}")]
     Zip(String),
 }
 
 /// The path of the unmodified `core.wasm`, fetched if it is not in the cache yet.
 ///
-/// It is checked against the pinned checksum on every call; one that was damaged is fetched again. With the file in the
-/// cache nothing is asked of the network.
+/// Every call checks it against the pinned checksum, and fetches a damaged file again. Once the
+/// file is in the cache, this uses no network.
 pub async fn core_wasm() -> Result<PathBuf, CoreError> {
     let folder = cache::cache_dir()?.join("core").join(VERSION);
     let path = folder.join("core.wasm");

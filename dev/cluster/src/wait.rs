@@ -1,19 +1,19 @@
-//! Waits for something to become true, with a deadline and a clear error.
+//! Waits until a condition holds, with a deadline and a clear error.
 
 use std::time::{Duration, Instant};
 
-/// How long between two looks.
+/// The interval between two checks.
 const INTERVAL: Duration = Duration::from_millis(25);
 
-/// What was waited for did not come true in time.
+/// The condition did not hold in time.
 #[derive(Debug, thiserror::Error)]
-#[error("waited {waited:?} in vain until {what}")]
+#[error("timed out after {waited:?} waiting until {what}")]
 pub struct TimedOut {
     what: String,
     waited: Duration,
 }
 
-/// Looks again and again until there is a value: `what` completes the sentence "waited until ...".
+/// Checks repeatedly until there is a value: `what` completes the sentence "waiting until ...".
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -52,7 +52,7 @@ mod tests {
     #[tokio::test]
     async fn the_value_is_returned_as_soon_as_there_is_one() {
         let mut looks = 0;
-        let value = wait_until("the third look", Duration::from_secs(5), async || {
+        let value = wait_until("the third check", Duration::from_secs(5), async || {
             looks += 1;
             (looks == 3).then_some("there")
         });
@@ -65,7 +65,7 @@ mod tests {
         let error = wait_until("the moon is blue", Duration::from_millis(50), look).await;
         assert_eq!(
             error.unwrap_err().to_string(),
-            "waited 50ms in vain until the moon is blue"
+            "timed out after 50ms waiting until the moon is blue"
         );
     }
 }

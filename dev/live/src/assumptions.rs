@@ -1,30 +1,31 @@
-//! What Keyloan, or the simulator it is tested with, assumes about 1Password and only a real account can settle.
+//! The assumptions of Keyloan, or of the simulator that tests it, about 1Password that only a real
+//! account can confirm.
 //!
-//! docs/assumptions.md is written from this list, and a test compares the two.
+//! docs/assumptions.md is generated from this list, and a test compares the two.
 
 /// How an assumption can be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
-    /// This command looks at it, given a token.
+    /// The command checks it if it has a token.
     Token,
-    /// It needs an item to be named, too.
+    /// The command also needs the name of an item.
     Item,
-    /// It needs a real share.
+    /// The check needs a real share.
     Share,
-    /// It needs a token that was revoked or rotated.
+    /// The check needs a token that was revoked or rotated.
     RevokedToken,
-    /// A person has to look.
+    /// A person has to check it.
     ByHand,
 }
 
 /// One assumption.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Assumption {
-    /// Its name, in tables.
+    /// The name that tables show.
     pub id: &'static str,
-    /// What is assumed.
+    /// The assumption.
     pub claim: &'static str,
-    /// What it means for Keyloan if it is otherwise.
+    /// The consequence for Keyloan if it is wrong.
     pub otherwise: &'static str,
     /// How it can be checked.
     pub check: Check,
@@ -44,7 +45,7 @@ const fn assume(
     }
 }
 
-/// All of them; those that the command looks at come first.
+/// All assumptions; those that the command checks come first.
 pub const ALL: &[Assumption] = &[
     assume(
         "sign-in",
@@ -246,13 +247,12 @@ pub const ALL: &[Assumption] = &[
     ),
 ];
 
-/// Where the table goes in docs/assumptions.md.
+/// The text of docs/assumptions.md around the table.
 const TEXT: &str = include_str!("assumptions.md");
 
-/// The whole of docs/assumptions.md.
+/// The complete text of docs/assumptions.md.
 pub fn markdown() -> String {
-    let mut rows =
-        String::from("| | Assumed | If it is otherwise | Checked by |\n|---|---|---|---|\n");
+    let mut rows = String::from("| | Assumed | If it is wrong | Checked by |\n|---|---|---|---|\n");
     for assumption in ALL {
         rows += &format!(
             "| `{}` | {} | {} | {} |\n",
@@ -266,7 +266,7 @@ pub fn markdown() -> String {
 }
 
 impl Check {
-    /// What has to be given, or done.
+    /// The option to give, or the action to take.
     pub fn words(self) -> &'static str {
         match self {
             Self::Token => "the command",

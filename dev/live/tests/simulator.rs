@@ -1,4 +1,5 @@
-//! The live check, tried on the simulated service: there every assumption that it looks at must be confirmed.
+//! The live check against the simulated service, where it must confirm every assumption that it
+//! checks.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -42,7 +43,7 @@ async fn run(mut command: Command) -> (Option<i32>, String) {
     let text = String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap();
     for secret in SECRETS {
         let shown = text.contains(secret) && !text.contains("nothing was checked");
-        assert!(!shown, "{secret} is shown:\n{text}");
+        assert!(!shown, "{secret} is printed:\n{text}");
     }
     (status.code(), text)
 }
@@ -64,7 +65,7 @@ async fn a_look_confirms_what_can_be_seen_and_makes_no_link() {
     assert!(verdict(&text, "share").starts_with("not checked"));
     assert!(
         !text.contains("db password"),
-        "titles are shown only when asked for"
+        "titles are printed only on request"
     );
     assert!(simulator.control().shares().await.unwrap().is_empty());
 }
@@ -82,7 +83,7 @@ async fn told_so_it_shares_one_item_with_one_address() {
         "--show",
     ];
     let (code, text) = live(&simulator, Some(token), &arguments).await;
-    // The simulator's links lead to itself, which is the one thing that differs.
+    // The simulator's links lead to the simulator itself; only this differs.
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("\n13 confirmed, 1 differ"), "{text}");
     assert!(verdict(&text, "share-url").starts_with("DIFFERS"), "{text}");

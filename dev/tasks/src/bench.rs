@@ -1,11 +1,11 @@
-//! `cargo xtask bench`: builds what is measured, optimised, and has dev/bench measure it.
+//! `cargo xtask bench`: builds optimized programs, and measures them with dev/bench.
 
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
 use crate::workspace::build_for_image;
 
-/// The simulated 1Password, and what measures it and the operator.
+/// The simulated 1Password, and the program that measures it and the operator.
 const BESIDE: [&str; 5] = ["-p", "keyloan-simulator", "-p", "keyloan-bench", "--bins"];
 
 /// Options of the command: those of dev/bench, which `cargo xtask bench --help` shows.
@@ -19,7 +19,7 @@ pub struct Arguments {
 
 /// Builds and measures.
 pub async fn run(Arguments { arguments }: Arguments) -> Result<()> {
-    // One after the other: what is built together has the same features.
+    // One after the other: packages that are built together share their features.
     build_for_image().await?;
     let mut build = cargo("build");
     build.args(BESIDE);
@@ -44,7 +44,7 @@ fn cargo(subcommand: &str) -> Command {
 async fn succeed(mut command: Command) -> Result<()> {
     let status = command.status().await.context("cannot start cargo")?;
     if !status.success() {
-        bail!("cargo ended with {status}; what went wrong stands above");
+        bail!("cargo ended with {status}; the error is above");
     }
     Ok(())
 }

@@ -1,24 +1,25 @@
-//! `cargo xtask cluster`: a private control plane with Keyloan's kinds and rights, until it is interrupted.
+//! `cargo xtask cluster`: runs a private control plane with Keyloan's kinds and rights until it is
+//! interrupted.
 
 use std::io::{self, Write};
 
 use keyloan_cluster::{ControlPlane, Options};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// What the command can be told.
+/// Options of the command.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Write who asked for what to audit.log in the cluster's folder
+    /// Write all requests and their users to audit.log in the cluster's folder
     #[arg(long)]
     audit_log: bool,
-    /// Leave the cluster's folder, with its logs and data, behind
+    /// Keep the cluster's folder, with its logs and data
     #[arg(long)]
     keep: bool,
 }
 
 /// Runs the command.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    // Listened for from the beginning: who interrupts the start wants it cleaned up, too.
+    // From the beginning: a person who interrupts the start also expects a cleanup.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let serve = async {
@@ -27,7 +28,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
         std::future::pending::<()>().await;
         anyhow::Ok(())
     };
-    // Leaving the others behind drops the cluster, which ends it.
+    // When `select!` drops the other futures, the cluster is dropped and ends.
     tokio::select! {
         failed = serve => failed,
         _ = interrupt.recv() => Ok(()),
@@ -45,7 +46,7 @@ async fn start(arguments: Arguments) -> anyhow::Result<ControlPlane> {
     Ok(ControlPlane::start(options.with_keyloan()?).await?)
 }
 
-/// The two lines on stdout are for programs, the rest is for people.
+/// Programs read the two lines on stdout; people read the rest.
 async fn announce(cluster: &ControlPlane) -> anyhow::Result<()> {
     let admin = cluster.kubeconfig("admin");
     let operator = cluster.operator_kubeconfig().await?;
@@ -53,9 +54,9 @@ async fn announce(cluster: &ControlPlane) -> anyhow::Result<()> {
     let folder = cluster.dir().display();
     writeln!(
         io::stderr(),
-        "\nThe cluster is ready; Ctrl-C ends it. Everything of it is in {folder}\n\
+        "\nThe cluster is ready; Ctrl-C ends it. All its files are in {folder}\n\
          For example: {} --kubeconfig {} get crds\n\
-         Alice, bob, carol, dave, erin and mallory have their kubeconfigs beside the admin's.\n",
+         The kubeconfigs of alice, bob, carol, dave, erin and mallory are beside the admin's.\n",
         kubectl.display(),
         admin.display(),
     )?;

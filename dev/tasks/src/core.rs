@@ -1,4 +1,5 @@
-//! `cargo xtask core`: fetches the 1Password SDK core, unless it is cached, and prints its path; with `--compile`, compiles it.
+//! `cargo xtask core`: fetches the 1Password SDK core, unless it is cached, and prints its path.
+//! With `--compile` it compiles the core.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -20,7 +21,8 @@ pub async fn run(Arguments { compile }: Arguments) -> anyhow::Result<()> {
     let path = match compile {
         None => keyloan_cluster::core_wasm().await?,
         Some(out) => {
-            // A program of its own: it takes a compiler of WebAssembly, which the other commands can do without.
+            // A separate program, because it contains a compiler of WebAssembly, which the other
+            // commands do not need.
             let [compiler] = build(["keyloan-core"]).await?;
             let mut compile = tokio::process::Command::new(compiler);
             compile.arg(&out);

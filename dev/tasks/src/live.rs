@@ -1,13 +1,14 @@
-//! `cargo xtask live`: builds and runs the check against a real 1Password account, which is a program of its own (`dev/live`).
+//! `cargo xtask live`: builds and runs the check against a real 1Password account, which is a
+//! separate program (`dev/live`).
 //!
-//! It is not part of this one because it needs the whole of the operator's library.
+//! It is separate because it needs the whole of the operator's library.
 
 use anyhow::{Context, Result};
 use tokio::process::Command;
 
 use crate::workspace::build;
 
-/// What is passed on.
+/// The arguments for the program.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

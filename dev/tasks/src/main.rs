@@ -37,18 +37,21 @@ enum Command {
     Cluster(cluster::Arguments),
     /// Fetch the 1Password SDK core and print its path, or compile it for the operator
     Core(core::Arguments),
-    /// Lend an item from nothing: a control plane, a simulated 1Password, the operator, and a loan to its end
+    /// Run a loan to its end on this machine, with a control plane, a simulated 1Password and the
+    /// operator
     Demo(demo::Arguments),
-    /// Check what is assumed about 1Password against a real account; needs a token
+    /// Check Keyloan's assumptions about 1Password against a real account; needs a token
     #[command(disable_help_flag = true)]
     Live(live::Arguments),
     /// Pack the programs of the control plane for other machines, which then need not build them
     Programs(programs::Arguments),
     /// Write the chart's rights to dev/cluster/operator-rbac.yaml
     Rights,
-    /// Print how the operator's source is built: rooms, circles, the longest functions and files
+    /// Print the structure of the operator's source: rooms, circles, the longest functions and
+    /// files
     Shape,
-    /// Run a command on a whole stage: control plane, charts, simulated 1Password, operator, an integration
+    /// Run a command on a complete stage: control plane, charts, simulated 1Password, operator, an
+    /// integration
     Stage(stage::Arguments),
     /// Check and test everything
     Test(test::Arguments),

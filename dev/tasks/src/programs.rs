@@ -1,4 +1,5 @@
-//! `cargo xtask programs FILE`: packs Kubernetes, etcd, helm and kubeconform as they were built here, for other machines of this kind.
+//! `cargo xtask programs FILE`: packs Kubernetes, etcd, helm and kubeconform as built here, for
+//! other machines of this kind.
 
 use std::path::PathBuf;
 
@@ -15,8 +16,8 @@ pub struct Arguments {
 pub async fn run(Arguments { file }: Arguments) -> anyhow::Result<()> {
     let digest = keyloan_cluster::pack_programs(&file).await?;
     line(format_args!(
-        "Put {} where your machines can fetch it, and set on each\n\n  KEYLOAN_PROGRAMS=URL#sha256={digest}\n\n\
-         They fetch it instead of building its programs.",
+        "Put {} where your machines can fetch it, and set this variable on each:\n\n  KEYLOAN_PROGRAMS=URL#sha256={digest}\n\n\
+         They then fetch the archive instead of building its programs.",
         file.display()
     ));
     Ok(())

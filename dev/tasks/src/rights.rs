@@ -1,4 +1,5 @@
-//! `cargo xtask rights`: writes the rights that the chart gives to where the control plane's launcher reads them.
+//! `cargo xtask rights`: writes the chart's rights to the file that the control plane's launcher
+//! reads.
 
 use anyhow::Context as _;
 use keyloan_cluster::{Helm, chart_rights};

@@ -1,17 +1,17 @@
-//! What the commands print for people: lines, and how long something took.
+//! The output of the commands for people: lines and durations.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// Prints one line. Nobody reads if that fails, and the exit code tells the rest.
+/// Prints one line. If that fails, nobody reads the output, and the exit code gives the result.
 pub fn line(text: impl Display) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{text}");
     let _ = out.flush();
 }
 
-/// A duration as people say it: `0.4 s`, `34 s`, `2 min 05 s`.
+/// A duration in a readable form: `0.4 s`, `34 s`, `2 min 05 s`.
 pub fn took(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds < 9.95 {

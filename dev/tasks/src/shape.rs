@@ -1,11 +1,12 @@
-//! `cargo xtask shape`: how the operator's source is built, in figures that can be compared before and after a change.
+//! `cargo xtask shape`: the structure of the operator's source, in figures to compare before and
+//! after a change.
 
 use anyhow::Result;
 use keyloan_shape::{SMALL, Shape};
 
 use crate::workspace;
 
-/// So many of the longest are shown.
+/// The number of the longest functions and files that are shown.
 const SHOWN: usize = 10;
 
 /// Prints the shape.

@@ -1,17 +1,17 @@
-//! `cargo xtask stage -- COMMAND`: runs a command on a whole stage: a control plane with the charts, a simulated 1Password, the
-//! operator, and an integration that is ready.
+//! `cargo xtask stage -- COMMAND`: runs a command on a complete stage: a control plane with the
+//! charts, a simulated 1Password, the operator, and an integration that is ready.
 //!
-//! The command finds in its environment all that it may want to know of the stage and do to it:
+//! The environment tells the command about the stage and how to control it:
 //!
 //! | Variable | What it holds |
 //! |---|---|
-//! | `KUBECONFIG` | An administrator's, who may impersonate anybody. |
+//! | `KUBECONFIG` | The kubeconfig of an administrator, who may impersonate anybody. |
 //! | `INTEGRATION` | The integration that is ready, as namespace/name. |
-//! | `OPERATOR_PID` | The operator's process, until it is stopped. |
-//! | `HEALTH` | Where the operator serves health, as host:port. |
+//! | `OPERATOR_PID` | The operator's process id, until the operator is stopped. |
+//! | `HEALTH` | The address of the operator's health endpoint, as host:port. |
 //! | `SIM` | The simulated 1Password's origin. |
 //! | `TOKEN` | A file with the service account's token. |
-//! | `STOP`, `START` | Commands that stop the operator by SIGTERM, and start it again and return when it is ready. |
+//! | `STOP`, `START` | Commands: the first stops the operator with SIGTERM, the second starts it again and returns when it is ready. |
 //! | `STAGE` | The stage's folder, with `operator.log`, `operator.pid` and `simulator.log`. |
 
 use std::fs;
@@ -31,29 +31,29 @@ use crate::demo::{STEP, WAIT};
 use crate::screen::line;
 use crate::workspace;
 
-/// The integration's namespace and name, as its example has them.
+/// The integration's namespace and name, as in its example.
 const PROD: (&str, &str) = ("keyloan", "prod");
 
-/// What the command can be told.
+/// Options of the command.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Use the programs keyloan, kubectl-keyloan and keyloan-simulator in this folder instead of building them
     #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
-    /// The plan that the integration names: Business, Teams, Families or Individual
+    /// The 1Password plan in the integration: Business, Teams, Families or Individual
     #[arg(long, value_name = "PLAN", default_value = "Business")]
     plan: String,
-    /// The command and its arguments; without one, bash
+    /// The command and its arguments; by default bash
     #[arg(last = true)]
     command: Vec<String>,
 }
 
-/// Runs the command on a stage; its exit code is ours.
+/// Runs the command on a stage; returns its exit code.
 pub async fn run(arguments: Arguments) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut stage = Stage::default();
-    // What was started ends when it is dropped.
+    // Dropping the stage ends everything that was started.
     let code = tokio::select! {
         code = play(&mut stage, arguments) => code?,
         _ = interrupt.recv() => bail!("the stage was interrupted"),
@@ -67,7 +67,7 @@ pub async fn run(arguments: Arguments) -> Result<()> {
 }
 
 async fn play(stage: &mut Stage, arguments: Arguments) -> Result<i32> {
-    // The command may run in any folder.
+    // The folder is made absolute, because the command may run in any folder.
     let programs = arguments.programs.map(fs::canonicalize).transpose();
     let programs = programs.context("find the folder of --programs")?;
     let running = set_up(stage, programs.as_deref()).await?;
@@ -88,7 +88,7 @@ async fn play(stage: &mut Stage, arguments: Arguments) -> Result<i32> {
     Ok(code)
 }
 
-/// Namespaces, and the example's integration with a token that works.
+/// Creates namespaces, and the example's integration with a valid token.
 async fn connect(running: &Running, token: &str, plan: &str) -> Result<()> {
     let text = |path: &str| {
         let path = workspace::folder().join(path);
@@ -107,7 +107,7 @@ async fn connect(running: &Running, token: &str, plan: &str) -> Result<()> {
     Ok(())
 }
 
-/// The files by which a command plays with the operator.
+/// The files with which a command controls the operator.
 struct Props {
     folder: PathBuf,
     start: PathBuf,
@@ -143,7 +143,7 @@ impl Props {
                  echo $! >{pid}\n\
                  ready() {{ exec 3<>/dev/tcp/{host}/{port} && printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3 && grep -q ' 200 ' <&3; }}\n\
                  for _ in $(seq 600); do (ready) 2>/dev/null && exit; sleep 0.1; done\n\
-                 echo 'the operator is not ready after a minute; {log} says more' >&2\n\
+                 echo 'the operator is not ready after a minute; see {log}' >&2\n\
                  exit 1\n",
                 words.join(" ")
             ),
@@ -189,7 +189,7 @@ impl Props {
         Ok(command)
     }
 
-    /// Ends the operator that the command may have started: that one is not ours.
+    /// Ends the operator that the command may have started, which this process does not own.
     fn clear(&self) {
         std::process::Command::new(&self.stop).status().ok();
     }

@@ -1,4 +1,4 @@
-//! The workspace that the commands work on, and cargo on it.
+//! The workspace that the commands work on, and cargo commands on it.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -12,7 +12,7 @@ pub fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-/// A cargo command on the workspace; its arguments are separated by spaces.
+/// A cargo command on the workspace; spaces separate its arguments.
 pub fn cargo(arguments: &str) -> Command {
     let mut command = Command::new("cargo");
     command
@@ -22,13 +22,14 @@ pub fn cargo(arguments: &str) -> Command {
     command
 }
 
-/// Builds programs of the workspace and tells where they are; cargo shows how it gets on.
+/// Builds programs of the workspace and returns their paths; cargo shows its progress.
 pub async fn build<const N: usize>(names: [&str; N]) -> Result<[PathBuf; N]> {
-    // With the features of the whole workspace, so that the dependencies are those that other builds have made already.
+    // Uses the features of the whole workspace, so that the dependencies are those that other
+    // builds have already compiled.
     run_build(cargo("build --workspace"), names).await
 }
 
-/// Builds the operator as its image holds it, optimised.
+/// Builds the operator as in its image, optimized.
 pub async fn build_for_image() -> Result<()> {
     let build = cargo(
         "build --locked --release --package keyloan --no-default-features --features operator",
@@ -62,18 +63,18 @@ async fn run_build<const N: usize>(mut build: Command, names: [&str; N]) -> Resu
             .find(|path| path.file_stem().is_some_and(|stem| stem == name));
         *path = found
             .cloned()
-            .with_context(|| format!("cargo did not say where it built {name}"))?;
+            .with_context(|| format!("cargo did not report the path of {name}"))?;
     }
     Ok(paths)
 }
 
-/// A line of what cargo says about a build.
+/// A line of cargo's JSON output about a build.
 #[derive(Deserialize)]
 struct Message {
     executable: Option<PathBuf>,
 }
 
-/// A command as one would type it.
+/// A command as a person would type it.
 pub fn shown(command: &Command) -> String {
     let command = command.as_std();
     let words = std::iter::once(command.get_program()).chain(command.get_args());

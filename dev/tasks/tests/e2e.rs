@@ -1,4 +1,4 @@
-//! `cargo xtask demo` as a person runs it: it ends well only if every step did.
+//! `cargo xtask demo` as a person runs it: it succeeds only if every step did.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use keyloan_cluster::signal;
 
-/// A demo that runs, with what it has said.
+/// A running demo, with its output so far.
 struct Demo {
     process: Child,
     out: BufReader<ChildStdout>,
@@ -16,7 +16,8 @@ struct Demo {
 }
 
 impl Demo {
-    /// With the programs that were built along with this test: a test of the whole workspace builds all of them.
+    /// Uses the programs that were built along with this test: a test of the whole workspace builds
+    /// all of them.
     fn start(arguments: &[&str]) -> Demo {
         let xtask = Path::new(env!("CARGO_BIN_EXE_keyloan-tasks"));
         let mut process = Command::new(xtask)
@@ -36,26 +37,26 @@ impl Demo {
         }
     }
 
-    /// Reads on until it says this.
+    /// Reads until the output contains this.
     fn until(&mut self, words: &str) {
         while !self.said.contains(words) {
             let read = self.out.read_line(&mut self.said).unwrap();
             assert!(
                 read > 0,
-                "it ended without saying {words:?}:\n{}",
+                "it ended without printing {words:?}:\n{}",
                 self.said
             );
         }
     }
 
-    /// The number of the process that the last line is about.
+    /// The process id in the last line.
     fn pid(&self) -> u32 {
         let (_, pid) = self.said.rsplit_once("(process ").unwrap();
         let pid = pid.trim_end().strip_suffix(')').unwrap();
         pid.parse().unwrap()
     }
 
-    /// Reads to its end: whether it ended well, and all that it has said.
+    /// Reads to the end: whether the demo succeeded, and all its output.
     fn end(mut self) -> (bool, String) {
         self.out.read_to_string(&mut self.said).unwrap();
         let status = self.process.wait().unwrap();
@@ -106,7 +107,10 @@ fn with_1password_gone_in_the_middle_it_fails_and_names_the_step() {
         said.contains("the simulator has ended (signal: 9"),
         "{said}"
     );
-    assert!(said.contains("the last words of the operator"), "{said}");
+    assert!(
+        said.contains("the end of the log of the operator"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -1,8 +1,10 @@
-//! `cargo xtask`: builds the project's own commands (`dev/tasks`), and runs the requested one.
+//! `cargo xtask`: builds the project's own commands (`dev/tasks`), and runs the one that the user
+//! names.
 //!
-//! Cargo builds a dependency once for each set of features. `cargo run --package` uses only one package's features, so
-//! the next command would build everything again. This program has no dependencies, and builds the commands with the
-//! features of the whole workspace, which are those of all other builds.
+//! Cargo builds a dependency once for each set of features. `cargo run --package` takes the
+//! features that one package needs, so the next command would build everything again. This program
+//! has no dependencies. It builds the commands with the features of the whole workspace, as all
+//! other builds do.
 
 use std::error::Error;
 use std::os::unix::process::CommandExt;
@@ -20,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .arg(workspace)
         .status()?;
     if !built.success() {
-        return Err(format!("cannot build the commands of dev/tasks: {built}").into());
+        return Err(format!("the commands of dev/tasks could not be built: {built}").into());
     }
     let commands = std::env::current_exe()?.with_file_name(COMMANDS);
     let failed = Command::new(&commands)

@@ -87,7 +87,7 @@ async fn says_what_is_missing(site: &Site, values: &Value) {
         ),
         (
             &elsewhere,
-            "the namespace elsewhere, which integrationNamespaces names, does not exist: ",
+            "the namespace elsewhere in integrationNamespaces does not exist: ",
         ),
     ] {
         let refused = site.try_to_install(values).await.unwrap_err().to_string();

@@ -203,7 +203,7 @@ async fn values_that_cannot_be_are_refused_and_named() {
         (
             Chart::Operator,
             "namespaces={team-a}",
-            "the value namespaces is gone: links are kept in one namespace of their own now (links.namespace)",
+            "the value namespaces no longer exists: Keyloan keeps links in one namespace (links.namespace)",
         ),
         (
             Chart::Operator,
@@ -218,7 +218,7 @@ async fn values_that_cannot_be_are_refused_and_named() {
         (
             Chart::Operator,
             "links.namespace=keyloan",
-            "which integrationNamespaces names, too",
+            "which is also in integrationNamespaces",
         ),
         (
             Chart::Operator,

@@ -1,4 +1,5 @@
-//! etcd by its JSON gateway: what lies under the API server, asked and changed behind its back.
+//! etcd through its JSON gateway: reads and changes the data under the API server without the API
+//! server.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// Between two pieces of an answer.
+/// The longest wait between two pieces of a response.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client of one etcd.
@@ -18,7 +19,7 @@ pub(super) struct Etcd<'a> {
     endpoint: &'a str,
 }
 
-/// What each answer begins with. etcd's JSON writes 64-bit numbers as strings and bytes in Base64.
+/// The header of each response. etcd's JSON writes 64-bit numbers as strings and bytes in Base64.
 #[derive(Deserialize)]
 pub(super) struct Header {
     pub revision: String,
@@ -52,7 +53,7 @@ impl<'a> Etcd<'a> {
         Ok(Self { client, endpoint })
     }
 
-    /// Sends a question, and gives the answer as it comes in.
+    /// Sends a request, and returns the response before its body has arrived.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Response, String> {
         let url = format!("{}{path}", self.endpoint);
         let sent = self.client.post(url).json(body).send().await;
@@ -60,18 +61,19 @@ impl<'a> Etcd<'a> {
             .map_err(|error| error.to_string())
     }
 
-    /// Sends a question, and reads the whole answer.
+    /// Sends a request, and reads the whole response.
     pub async fn ask<A: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<A, String> {
         let answer = self.post(path, body).await?;
         answer.json().await.map_err(|error| error.to_string())
     }
 
-    /// Has a stored object, which must be JSON as those of custom kinds are, be created at this time.
+    /// Changes the creation time of a stored object, which must be JSON, as objects of custom kinds
+    /// are.
     pub async fn set_creation_time(&self, key: &str, at: &Time) -> Result<(), String> {
         let encoded = BASE64_STANDARD.encode(key);
         let found: Found = self.ask("/v3/kv/range", &json!({ "key": encoded })).await?;
         let [stored] = found.kvs.as_slice() else {
-            return Err(format!("there is no {key}"));
+            return Err(format!("the key {key} does not exist"));
         };
         let bytes = BASE64_STANDARD
             .decode(&stored.value)
@@ -88,7 +90,7 @@ impl<'a> Etcd<'a> {
         let written: Transaction = self.ask("/v3/kv/txn", &unless_changed).await?;
         match written.succeeded {
             true => Ok(()),
-            false => Err(format!("somebody else changed {key} meanwhile")),
+            false => Err(format!("somebody else changed {key} in the meantime")),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! A folder that is gone when all programs in it have ended, however we end.
+//! A folder that is removed when all programs in it have ended, no matter how this process ends.
 //!
-//! The [guardians](crate::program) of its programs hold a pipe to the janitor, another such shell, which removes the folder
-//! when the last of them has ended.
+//! The [guardians](crate::program) of its programs hold a pipe to the janitor, another such shell,
+//! which removes the folder when the last of them has ended.
 
 use std::io::{self, PipeWriter};
 use std::path::{Path, PathBuf};
@@ -12,14 +12,15 @@ use crate::program::{Program, shell, wait};
 /// Waits for the end of the standard input, then removes the folder `$0`.
 const JANITOR: &str = r#"while read -r _; do :; done; rm -rf -- "$0""#;
 
-/// The same for a folder that is to be kept.
+/// The same for a folder that is kept.
 const KEEPING_JANITOR: &str = "while read -r _; do :; done";
 
-/// A folder that is removed when it is dropped and all programs in it have ended, even if we are killed.
+/// A folder that is removed when it is dropped and all programs in it have ended, even if this
+/// process is killed.
 pub(super) struct Folder {
     path: PathBuf,
     janitor: Child,
-    /// Its end tells the janitor that nobody needs the folder any more.
+    /// Closing it tells the janitor that this process no longer needs the folder.
     hold: Option<PipeWriter>,
 }
 
@@ -48,7 +49,7 @@ impl Folder {
         &self.path
     }
 
-    /// Starts a program, which ends when the returned value is dropped.
+    /// Starts a program that ends when the returned value is dropped.
     pub(super) fn run(
         &self,
         program: &Path,

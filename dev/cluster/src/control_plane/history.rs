@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::etcd::{Etcd, Header, number};
 
-/// From the first key to the last, as etcd spells it: a zero byte, in Base64.
+/// The range from the first key to the last, as etcd spells it: a zero byte, in Base64.
 const EVERYTHING: &str = "AA==";
 
 /// One change of one key in etcd.
@@ -16,7 +16,7 @@ pub struct Revision {
     pub revision: i64,
     /// The key, for example `/registry/secrets/default/token`.
     pub key: String,
-    /// What was stored, as it lies on the disk; none if the key was deleted.
+    /// The stored value, as it is on the disk; none if the key was deleted.
     pub value: Option<Vec<u8>>,
 }
 
@@ -32,14 +32,15 @@ pub(super) async fn dump(etcd: &Etcd<'_>, since: i64) -> Result<Vec<Revision>, S
     let mut answer = etcd.post("/v3/watch", &all).await?;
     let mut history = Vec::new();
     let mut unread = Vec::new();
-    // The watch never ends by itself: it is left when it has come to what was the last revision at the beginning. All
-    // changes of one revision come in one piece, but for those that etcd marks as fragments.
+    // The watch never ends by itself, so this stops at the revision that was the last one at the
+    // beginning. All changes of one revision come in one piece, except for those that etcd marks as
+    // fragments.
     while let Some(chunk) = answer.chunk().await.map_err(|error| error.to_string())? {
         unread.extend_from_slice(&chunk);
         while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = unread.drain(..=end).collect();
             let piece: Piece = serde_json::from_slice(&line)
-                .map_err(|error| format!("an answer that cannot be read: {error}"))?;
+                .map_err(|error| format!("unreadable response: {error}"))?;
             let whole = !piece.result.fragment;
             history.extend(piece.revisions()?);
             if whole && history.last().is_some_and(|seen| seen.revision >= last) {
@@ -50,7 +51,8 @@ pub(super) async fn dump(etcd: &Etcd<'_>, since: i64) -> Result<Vec<Revision>, S
     Err(format!("the watch ended before revision {last}"))
 }
 
-/// The revision of the last change. There always is one: the API server stores much when it starts.
+/// The revision of the last change. It always exists: the API server stores many objects when it
+/// starts.
 async fn present_revision(etcd: &Etcd<'_>) -> Result<i64, String> {
     #[derive(Deserialize)]
     struct Range {
@@ -61,7 +63,7 @@ async fn present_revision(etcd: &Etcd<'_>) -> Result<i64, String> {
     number(&range.header.revision)
 }
 
-/// One line of the answer to a watch.
+/// One line of the response to a watch.
 #[derive(Deserialize)]
 struct Piece {
     result: Watched,
@@ -99,7 +101,7 @@ impl Piece {
     fn revisions(self) -> Result<Vec<Revision>, String> {
         if self.result.canceled {
             return Err(format!(
-                "etcd refuses the whole history: {}",
+                "etcd did not return the whole history: {}",
                 self.result.cancel_reason
             ));
         }

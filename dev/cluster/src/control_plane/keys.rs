@@ -15,14 +15,14 @@ pub(super) struct SigningKey {
 impl SigningKey {
     /// Makes a new P-256 key.
     pub(super) fn generate() -> io::Result<SigningKey> {
-        let failed = |what: &str| io::Error::other(format!("cannot make a key: {what}"));
+        let failed = |what: &str| io::Error::other(format!("cannot generate a key: {what}"));
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING)
             .map_err(|_| failed("generation failed"))?;
         let private = key.to_pkcs8v1().map_err(|_| failed("no PKCS#8"))?;
         let public: PublicKeyX509Der<'_> = key
             .public_key()
             .as_der()
-            .map_err(|_| failed("no public key"))?;
+            .map_err(|_| failed("the key has no public part"))?;
         Ok(SigningKey {
             private: pem("PRIVATE KEY", private.as_ref()),
             public: pem("PUBLIC KEY", public.as_ref()),

@@ -30,43 +30,45 @@ use folder::Folder;
 pub use history::Revision;
 pub use reuse::Lent;
 
-/// How many lines of a program's log an error shows.
+/// The number of lines of a program's log that an error shows.
 const SHOWN: usize = 15;
 
-/// How long the tokens of ServiceAccounts are good: longer than any test or demo runs.
+/// The lifetime of ServiceAccount tokens: longer than any test or demo runs.
 const TOKEN_SECONDS: i64 = 30 * 24 * 3600;
 
-/// How a control plane is started.
+/// The options with which a control plane is started.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
-    /// Write who asked for what to [`ControlPlane::audit_log`], metadata only.
+    /// Write all requests and their users to [`ControlPlane::audit_log`], metadata only.
     pub audit_log: bool,
-    /// Leave the folder, with all data and logs, behind.
+    /// Keep the folder, with all data and logs.
     pub keep: bool,
-    /// For `--feature-gates` of the API server, for example `("CoordinatedLeaderElection", true)`.
+    /// Values for `--feature-gates` of the API server, for example
+    /// `("CoordinatedLeaderElection", true)`.
     pub feature_gates: Vec<(String, bool)>,
-    /// For `--runtime-config`, for example `admissionregistration.k8s.io/v1alpha1=true`.
+    /// Values for `--runtime-config`, for example `admissionregistration.k8s.io/v1alpha1=true`.
     pub runtime_config: Vec<String>,
-    /// Where the API server asks, by a TokenReview, whom a token lets in that it does not know itself: identities with any members.
+    /// The URL to which the API server sends a TokenReview for each token that it does not know
+    /// itself. This allows users with any attributes.
     pub token_webhook: Option<String>,
     /// YAML to apply before the controllers start.
     ///
-    /// CRDs belong here: the garbage collector looks for new kinds just every 30 seconds, but knows those that it found
-    /// when it started.
+    /// CRDs belong here: the garbage collector looks for new kinds only every 30 seconds, but knows
+    /// those that it found when it started.
     pub manifests: Vec<String>,
-    /// Ports to try first, for an address that is known beforehand; where one is taken, the next ones are tried, and in
-    /// the end free ones are chosen.
+    /// Ports to try first, for an address that is known in advance. If one is taken, the next set
+    /// is tried, and finally free ports are chosen.
     pub ports: Vec<Ports>,
 }
 
-/// The ports of the loopback interface that a control plane takes.
+/// The ports of the loopback interface that a control plane uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
-    /// Where etcd serves the API server.
+    /// The port where etcd serves the API server.
     pub etcd: u16,
-    /// Where etcd would serve other members.
+    /// The port where etcd would serve other members.
     pub etcd_peer: u16,
-    /// Where the API server serves everybody.
+    /// The port where the API server serves its clients.
     pub apiserver: u16,
 }
 
@@ -82,7 +84,7 @@ pub enum Component {
 }
 
 impl Component {
-    /// The name of its program.
+    /// The file name of the program.
     pub fn name(self) -> &'static str {
         match self {
             Component::Etcd => "etcd",
@@ -92,7 +94,7 @@ impl Component {
     }
 }
 
-/// Why a control plane could not be started, or used.
+/// Why a control plane could not be started or used.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// There are no programs to start.
@@ -104,61 +106,62 @@ pub enum ClusterError {
     /// The manifests could not be applied.
     #[error(transparent)]
     Manifests(#[from] ManifestError),
-    /// Something of the machine failed.
+    /// The operating system reported an error.
     #[error("cannot {action}: {source}")]
     Machine {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
         /// Why it failed.
         source: io::Error,
     },
     /// A program ended by itself.
-    #[error("{name} ended when it should run; its last words:\n{log}", name = component.name())]
+    #[error("{name} has ended unexpectedly; the end of its log:\n{log}", name = component.name())]
     Ended {
-        /// Which one.
+        /// The program.
         component: Component,
         /// The end of its log.
         log: String,
     },
     /// A program runs but is not ready.
-    #[error("{name}: {source}; its last words:\n{log}", name = component.name())]
+    #[error("{name}: {source}; the end of its log:\n{log}", name = component.name())]
     NotReady {
-        /// Which one.
+        /// The program.
         component: Component,
-        /// What was waited for.
+        /// The state that was not reached.
         source: TimedOut,
         /// The end of its log.
         log: String,
     },
-    /// The API server refused something.
+    /// The API server rejected a request.
     #[error("cannot {action}: {source}")]
     Kubernetes {
-        /// What was tried.
+        /// The action that failed.
         action: String,
         /// Why it failed.
         source: Box<kube::Error>,
     },
-    /// There is no such kubeconfig, or it is not understood.
+    /// The kubeconfig does not exist or cannot be parsed.
     #[error("cannot sign in with {path}: {source}")]
     Kubeconfig {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// Why it failed.
         source: kube::config::KubeconfigError,
     },
-    /// etcd could not be asked, or refused.
+    /// etcd was not reachable, or rejected a request.
     #[error("cannot {action} in etcd: {why}")]
     Etcd {
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
         /// Why it failed.
         why: String,
     },
 }
 
-/// A running control plane. All of it ends when this is dropped, and also when this process is killed.
+/// A running control plane. All of it ends when this is dropped, and also when this process is
+/// killed.
 pub struct ControlPlane {
-    // In the order in which they end; the folder goes last.
+    // The fields are in the order in which they end; the folder goes last.
     controller_manager: Program,
     apiserver: Program,
     etcd: Program,
@@ -166,20 +169,23 @@ pub struct ControlPlane {
     binaries: Binaries,
     etcd_endpoint: String,
     server: String,
-    /// etcd's revision before which its history is somebody else's.
+    /// The etcd revision where the history of this user begins; earlier history belongs to another
+    /// one.
     since: i64,
 }
 
 impl ControlPlane {
-    /// Starts a control plane and waits until it is ready: some 3 seconds, once the programs are there.
+    /// Starts a control plane and waits until it is ready. This takes some 3 seconds once the
+    /// programs are there.
     ///
     /// Many can run side by side.
     pub async fn start(options: Options) -> Result<ControlPlane, ClusterError> {
         start::start(&options).await
     }
 
-    /// The kubeconfig of one of the people: alice and mallory are in engineering, bob is in platform-owners, carol and
-    /// dave are in security, erin is in no group, admin may do everything.
+    /// The kubeconfig of one of the people: alice and mallory are in engineering, bob is in
+    /// platform-owners, carol and dave are in security, erin is in no group, and admin may do
+    /// everything.
     pub fn kubeconfig(&self, user: &str) -> PathBuf {
         kubeconfig_path(self.dir(), user)
     }
@@ -189,12 +195,13 @@ impl ControlPlane {
         client(&self.kubeconfig(user)).await
     }
 
-    /// The e-mail address of one of the people, which is their user name, too.
+    /// The e-mail address of one of the people, which is also their username.
     pub fn user_email(user: &str) -> String {
         people::email(user)
     }
 
-    /// A kubeconfig with a token of a ServiceAccount, which must exist. It is good for 30 days.
+    /// A kubeconfig with a token of a ServiceAccount, which must exist. The token is valid for 30
+    /// days.
     pub async fn service_account_kubeconfig(
         &self,
         namespace: &str,
@@ -213,7 +220,7 @@ impl ControlPlane {
             .await;
         let token = made
             .map_err(|source| ClusterError::Kubernetes {
-                action: format!("make a token for the ServiceAccount {namespace}/{name}"),
+                action: format!("create a token for the ServiceAccount {namespace}/{name}"),
                 source: Box::new(source),
             })?
             .status
@@ -226,12 +233,13 @@ impl ControlPlane {
         Ok(path)
     }
 
-    /// Where etcd answers, without any sign-in, for example `http://127.0.0.1:32001`.
+    /// The address of etcd, which requires no authentication, for example `http://127.0.0.1:32001`.
     pub fn etcd_endpoint(&self) -> &str {
         &self.etcd_endpoint
     }
 
-    /// Everything that was ever stored in etcd since the start, or since this was [lent](Self::lend), as raw bytes: nothing is compacted.
+    /// Everything that was stored in etcd since the start, or since this control plane was
+    /// [lent](Self::lend), as raw bytes: nothing is compacted.
     pub async fn etcd_dump(&self) -> Result<Vec<Revision>, ClusterError> {
         let dump = async { history::dump(&Etcd::at(&self.etcd_endpoint)?, self.since).await };
         dump.await.map_err(|why| ClusterError::Etcd {
@@ -240,8 +248,8 @@ impl ControlPlane {
         })
     }
 
-    /// Has an object of a custom kind be created at another time than the API server's own, which nobody can ask it for:
-    /// changes it in etcd. The resource is as in `keyloan.dev/accessgrants`.
+    /// Changes the creation time of an object of a custom kind. The API server sets it and accepts
+    /// no other, so this changes it in etcd. The resource is as in `keyloan.dev/accessgrants`.
     pub async fn set_creation_time(
         &self,
         resource: &str,
@@ -256,7 +264,7 @@ impl ControlPlane {
                 .await
         };
         set.await.map_err(|why| ClusterError::Etcd {
-            action: "change the time of creation",
+            action: "change the creation time",
             why,
         })
     }
@@ -266,7 +274,7 @@ impl ControlPlane {
         self.folder.path()
     }
 
-    /// The audit log, one JSON object on each line; there is one if [`Options::audit_log`] is set.
+    /// The audit log, one JSON object per line; it exists if [`Options::audit_log`] is set.
     pub fn audit_log(&self) -> PathBuf {
         start::audit_log(self.dir())
     }
@@ -276,17 +284,17 @@ impl ControlPlane {
         &self.binaries
     }
 
-    /// The last lines of what a program said.
+    /// The last lines of a program's log.
     pub fn log_tail(&self, component: Component) -> String {
         self.program(component).log_tail(SHOWN)
     }
 
-    /// A program's number in the system, for signals.
+    /// A program's process id, for signals.
     pub fn process_id(&self, component: Component) -> u32 {
         self.program(component).id()
     }
 
-    /// Has history and audit log begin after this revision of etcd, now.
+    /// Makes the history and the audit log begin now, after this revision of etcd.
     fn forget_until(&mut self, revision: i64) -> Result<(), ClusterError> {
         self.since = revision + 1;
         let log = self.audit_log();
@@ -304,9 +312,10 @@ impl ControlPlane {
         }
     }
 
-    /// Ends everything and removes the folder. Dropping does the same, but blocks the thread meanwhile.
+    /// Ends everything and removes the folder. Dropping does the same, but blocks the thread
+    /// meanwhile.
     pub async fn shutdown(self) {
-        // Only a panic of the drop could make this fail, and there is nothing left to do then.
+        // Only a panic in the drop can make this fail, and then nothing can be done.
         let _ = tokio::task::spawn_blocking(move || drop(self)).await;
     }
 }
@@ -316,7 +325,7 @@ fn kubeconfig_path(folder: &Path, user: &str) -> PathBuf {
 }
 
 async fn client(kubeconfig: &Path) -> Result<Client, ClusterError> {
-    // Whoever else installed a provider before us is as good.
+    // If another provider was installed before, it serves as well.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let failed = |source| ClusterError::Kubeconfig {
         path: kubeconfig.to_owned(),
@@ -326,9 +335,9 @@ async fn client(kubeconfig: &Path) -> Result<Client, ClusterError> {
     let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
         .await
         .map_err(failed)?;
-    // A proxy of the environment does not reach this machine's loopback interface.
+    // A proxy from the environment does not reach this machine's loopback interface.
     config.proxy_url = None;
-    // For the audit log; without it kube's clients have no name.
+    // For the audit log; by default kube's clients send no user agent.
     let name = http::HeaderValue::from_static(env!("CARGO_PKG_NAME"));
     config.headers.push((http::header::USER_AGENT, name));
     Client::try_from(config).map_err(|source| ClusterError::Kubernetes {

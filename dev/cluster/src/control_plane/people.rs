@@ -1,4 +1,4 @@
-//! The people of the private cluster, and the files by which they sign in.
+//! The people of the private cluster, and the files with which they authenticate.
 
 use std::path::Path;
 
@@ -7,14 +7,14 @@ use serde_json::json;
 
 use crate::cache;
 
-/// Somebody who can sign in: the short name, the user name, the groups.
+/// Somebody who can authenticate: the short name, the username, the groups.
 pub(super) struct Person {
     pub(super) name: &'static str,
     username: &'static str,
     groups: &'static str,
 }
 
-/// Everybody who can sign in.
+/// Everybody who can authenticate.
 pub(super) const PEOPLE: [Person; 8] = [
     person("admin", "admin", "system:masters"),
     person("alice", "alice@example.com", "engineering"),
@@ -26,7 +26,7 @@ pub(super) const PEOPLE: [Person; 8] = [
     person(CONTROLLER_MANAGER, "system:kube-controller-manager", ""),
 ];
 
-/// The short name under which kube-controller-manager signs in.
+/// The short name with which kube-controller-manager authenticates.
 pub(super) const CONTROLLER_MANAGER: &str = "kube-controller-manager";
 
 const fn person(name: &'static str, username: &'static str, groups: &'static str) -> Person {
@@ -37,13 +37,13 @@ const fn person(name: &'static str, username: &'static str, groups: &'static str
     }
 }
 
-/// The e-mail address, which is also the user name, of one of the people.
+/// The e-mail address of one of the people, which is also their username.
 pub(super) fn email(name: &str) -> String {
     format!("{name}@example.com")
 }
 
-/// The file for `--token-auth-file`; `tokens` in the order of [`PEOPLE`]. They are random, because other users of this
-/// machine reach the API server's port, too.
+/// The content of the file for `--token-auth-file`; `tokens` are in the order of [`PEOPLE`]. They
+/// are random, because other users of this machine also reach the API server's port.
 pub(super) fn token_file(tokens: &[String]) -> String {
     PEOPLE
         .iter()
@@ -64,7 +64,7 @@ pub(super) fn token_file(tokens: &[String]) -> String {
         .collect()
 }
 
-/// Writes a kubeconfig, which trusts just the API server's own certificate.
+/// Writes a kubeconfig that trusts only the API server's own certificate.
 pub(super) fn write_kubeconfig(
     path: &Path,
     server: &str,

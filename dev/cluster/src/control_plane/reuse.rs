@@ -1,5 +1,5 @@
-//! Control planes that one test after the other uses: to put back what was stored takes a fraction of a second, to start another
-//! one some seconds of both processors.
+//! Control planes that tests use one after the other. Restoring what was stored takes a fraction of
+//! a second; starting another control plane takes some seconds of both processors.
 
 use std::ops::Deref;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use super::etcd::Etcd;
 use super::rewind::Snapshot;
 use super::{ClusterError, ControlPlane, Options};
 
-/// Those that nobody uses. They end with this process.
+/// The control planes that nobody uses. They end with this process.
 static IDLE: Mutex<Vec<Idle>> = Mutex::new(Vec::new());
 
 struct Idle {
@@ -16,18 +16,18 @@ struct Idle {
     start: Start,
 }
 
-/// How a control plane was started, and what was stored then.
+/// The options with which a control plane was started, and the data that it stored then.
 struct Start {
     options: Options,
     stored: Snapshot,
 }
 
-/// A control plane that somebody has for themselves. One that was [lent](ControlPlane::lend) is used again when this is dropped; unless a
-/// panic drops it, because a test that failed may have left anything.
+/// A control plane that one user has exclusively. A [lent](ControlPlane::lend) one is used again
+/// when this is dropped, unless a panic drops it: a failed test may have left it in any state.
 pub struct Lent {
-    /// Empty only while it is dropped.
+    /// Empty only during the drop.
     plane: Option<ControlPlane>,
-    /// None for one that is not used again.
+    /// None if the control plane is not used again.
     start: Option<Start>,
 }
 
@@ -41,14 +41,15 @@ impl From<ControlPlane> for Lent {
 }
 
 impl ControlPlane {
-    /// A control plane with these options in which nothing is stored but what [`start`](Self::start) stores: one that was used before,
-    /// or a new one.
+    /// Lends a control plane with these options, which stores only what [`start`](Self::start)
+    /// stores: one that was used before, or a new one.
     ///
-    /// Its [history](Self::etcd_dump) and its [audit log](Self::audit_log) begin when it is lent. Whoever signals its programs, or needs
-    /// Kubernetes' own kinds to be young, starts one of their own.
+    /// Its [history](Self::etcd_dump) and its [audit log](Self::audit_log) begin when it is lent. A
+    /// test that sends signals to its programs, or that needs Kubernetes' own kinds to be young,
+    /// has to start a control plane of its own.
     pub async fn lend(options: Options) -> Result<Lent, ClusterError> {
         let failed = |why| ClusterError::Etcd {
-            action: "put back what was stored",
+            action: "restore what was stored",
             why,
         };
         let Idle { plane, start } = match take(&options) {

@@ -1,5 +1,5 @@
-//! What is stored in a control plane, and how all of it is put back: etcd's values are written, and the API server and the
-//! controllers hear of it by their watches, as of any other change.
+//! Takes a snapshot of a control plane's data and restores it. The values are written to etcd, and
+//! the API server and the controllers receive them through their watches, like any other change.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 
 use super::etcd::{Etcd, Header, number};
 
-/// All that Kubernetes stores.
+/// The prefix of everything that Kubernetes stores.
 const FIRST: &str = "/registry/";
 const AFTER_LAST: &str = "/registry0";
 
-/// What the programs of the control plane write for themselves, some of it after the start: it is left as it is.
+/// Keys that the programs of the control plane write for themselves, some of them after the start.
+/// They are left as they are.
 const THEIR_OWN: [&str; 5] = [
     "/registry/apiregistration.k8s.io/",
     "/registry/leases/kube-system/",
@@ -22,7 +23,7 @@ const THEIR_OWN: [&str; 5] = [
     "/registry/serviceaccounts/kube-system/",
 ];
 
-/// So many changes etcd takes at once.
+/// The number of changes that etcd accepts in one transaction.
 const AT_ONCE: usize = 100;
 
 /// Every key with its value, in Base64 as etcd's JSON has them.
@@ -49,13 +50,13 @@ struct Written {
 }
 
 impl Snapshot {
-    /// What is stored now.
+    /// Reads everything that is stored now.
     pub(super) async fn take(etcd: &Etcd<'_>) -> Result<Self, String> {
         let (stored, _) = stored(etcd).await?;
         Ok(Self(stored))
     }
 
-    /// Has everything be stored as it was, and nothing else; returns etcd's revision after that.
+    /// Restores exactly what was stored; returns etcd's revision after that.
     pub(super) async fn restore(&self, etcd: &Etcd<'_>) -> Result<i64, String> {
         let (now, mut revision) = stored(etcd).await?;
         for operations in self.changes(&now).chunks(AT_ONCE) {
@@ -67,7 +68,8 @@ impl Snapshot {
         Ok(revision)
     }
 
-    /// First what is to go, so that nobody sees an object whose owner or namespace is not there yet.
+    /// Deletions come first, so that nobody sees an object whose owner or namespace does not exist
+    /// yet.
     fn changes(&self, now: &BTreeMap<String, String>) -> Vec<Value> {
         let extra = now.keys().filter(|key| !self.0.contains_key(*key));
         let delete = extra.map(|key| json!({ "request_delete_range": { "key": key } }));
@@ -100,7 +102,8 @@ async fn stored(etcd: &Etcd<'_>) -> Result<(BTreeMap<String, String>, i64), Stri
 fn is_their_own(key: &str) -> bool {
     let key = BASE64_STANDARD.decode(key).unwrap_or_default();
     let key = String::from_utf8_lossy(&key);
-    // The ServiceAccount `default` of a namespace is made by a controller a moment after the namespace.
+    // A controller creates the ServiceAccount `default` of a namespace a moment after the
+    // namespace.
     THEIR_OWN.iter().any(|prefix| key.starts_with(prefix))
         || ["default", "kube-public", "kube-node-lease"]
             .iter()

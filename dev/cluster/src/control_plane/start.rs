@@ -1,4 +1,4 @@
-//! Starts the programs one after the other, each when the one before is ready.
+//! Starts the programs one after the other, each when the one before it is ready.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -19,13 +19,14 @@ use crate::program::Program;
 use crate::wait::{TimedOut, wait_until};
 use crate::{cache, manifests, random};
 
-/// How often other ports are tried when somebody else took one between our choice and the program's start.
+/// The number of times that other ports are tried when somebody else takes a port between our
+/// choice and the program's start.
 const ATTEMPTS: usize = 5;
 
-/// How long each program may take: two seconds when the machine is idle.
+/// How long each program may take to become ready: it takes two seconds when the machine is idle.
 const READY_WITHIN: Duration = Duration::from_secs(120);
 
-/// What kube-controller-manager runs; nothing here needs nodes or pods.
+/// The controllers that kube-controller-manager runs; nothing here needs nodes or pods.
 const CONTROLLERS: &str = "clusterrole-aggregation-controller,garbage-collector-controller,\
     namespace-controller,serviceaccount-controller,serviceaccount-token-controller,\
     ttl-after-finished-controller,validatingadmissionpolicy-status-controller";
@@ -52,7 +53,7 @@ pub(super) fn audit_log(folder: &Path) -> PathBuf {
     folder.join("audit.log")
 }
 
-/// The certificate that the API server made for itself.
+/// The certificate that the API server generated for itself.
 pub(super) fn certificate(folder: &Path) -> Result<Vec<u8>, ClusterError> {
     fs::read(folder.join("certificates/apiserver.crt"))
         .map_err(|source| machine("read the certificate of the API server", source))
@@ -69,7 +70,8 @@ async fn attempt_to_start(
     let etcd_endpoint = format!("http://127.0.0.1:{}", ports.etcd);
     let server = format!("https://127.0.0.1:{}", ports.apiserver);
 
-    let member = random::digits().map_err(|source| machine("name the member of etcd", source))?;
+    let member =
+        random::digits().map_err(|source| machine("read the name of etcd's member", source))?;
     let arguments = etcd_arguments(folder.path(), &member, &etcd_endpoint, ports.etcd_peer);
     let mut etcd = run(&folder, Component::Etcd, &binaries.etcd(), &arguments)?;
     wait_for_etcd(&mut etcd, &etcd_endpoint, &member).await?;
@@ -111,7 +113,7 @@ async fn attempt_to_start(
     })
 }
 
-/// Free at the moment. They are held together, so that they differ.
+/// Ports that are free at the moment. All are held at once, so that they differ.
 fn free_ports() -> io::Result<Ports> {
     let listen = || TcpListener::bind(("127.0.0.1", 0));
     let (etcd, etcd_peer, apiserver) = (listen()?, listen()?, listen()?);
@@ -122,7 +124,7 @@ fn free_ports() -> io::Result<Ports> {
     })
 }
 
-/// Writes what the API server reads when it starts; returns the tokens of the people.
+/// Writes the files that the API server reads when it starts; returns the tokens of the people.
 fn write_inputs(folder: &Path, options: &Options) -> Result<Vec<String>, ClusterError> {
     let failed = |source| machine("make keys and tokens", source);
     let key = SigningKey::generate().map_err(failed)?;
@@ -148,7 +150,8 @@ fn write_inputs(folder: &Path, options: &Options) -> Result<Vec<String>, Cluster
         policy.to_string().as_bytes(),
     )?;
     if options.audit_log {
-        // The API server appends to one that is there already; so it goes on at the end of one that is emptied.
+        // The API server appends to an existing file. It therefore continues at the end even after
+        // the file has been truncated.
         cache::write(&audit_log(folder), b"")?;
     }
     if let Some(url) = &options.token_webhook {
@@ -178,7 +181,7 @@ fn etcd_arguments(folder: &Path, member: &str, endpoint: &str, peer_port: u16) -
         format!("--listen-peer-urls={peer}"),
         format!("--initial-advertise-peer-urls={peer}"),
         format!("--initial-cluster={member}={peer}"),
-        // Nobody needs this data after a power cut.
+        // Nobody needs this data after a power failure.
         "--unsafe-no-fsync".into(),
     ]
 }
@@ -192,7 +195,7 @@ fn apiserver_arguments(
     let at = |name: &str| folder.join(name).display().to_string();
     let mut arguments = vec![
         format!("--etcd-servers={etcd_endpoint}"),
-        // The whole history stays, for `etcd_dump`.
+        // Keeps the whole history, for `etcd_dump`.
         "--etcd-compaction-interval=0".into(),
         format!("--cert-dir={}", at("certificates")),
         format!("--secure-port={port}"),
@@ -200,7 +203,7 @@ fn apiserver_arguments(
         "--endpoint-reconciler-type=none".into(),
         "--service-cluster-ip-range=10.96.0.0/16".into(),
         "--authorization-mode=RBAC".into(),
-        // As people's clusters have it: where a privileged pod may run is PodSecurity's to say.
+        // As in people's clusters: PodSecurity decides where a privileged pod may run.
         "--allow-privileged=true".into(),
         format!("--token-auth-file={}", at("tokens.csv")),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
@@ -209,7 +212,7 @@ fn apiserver_arguments(
             "--service-account-signing-key-file={}",
             at("service-accounts.key")
         ),
-        // It would wait for ServiceAccounts of pods that nobody runs.
+        // This plugin would wait for ServiceAccounts of pods that nobody runs.
         "--disable-admission-plugins=ServiceAccount".into(),
     ];
     if options.token_webhook.is_some() {
@@ -223,7 +226,7 @@ fn apiserver_arguments(
     if options.audit_log {
         arguments.push(format!("--audit-policy-file={}", at("audit-policy.json")));
         arguments.push(format!("--audit-log-path={}", audit_log(folder).display()));
-        // In megabytes: one file, however much is asked for, so that whoever reads along need look at no other.
+        // In megabytes. All of the log goes into one file, so that readers need to follow no other.
         arguments.push("--audit-log-maxsize=10000".into());
     }
     if !options.feature_gates.is_empty() {
@@ -251,7 +254,8 @@ fn controller_manager_arguments(folder: &Path) -> Vec<String> {
     vec![
         format!("--kubeconfig={}", kubeconfig.display()),
         format!("--controllers={CONTROLLERS}"),
-        // Each controller is its own ServiceAccount, as in real clusters: admission policies tell them apart.
+        // Each controller uses its own ServiceAccount, as in real clusters: admission policies tell
+        // them apart.
         "--use-service-account-credentials".into(),
         format!("--service-account-private-key-file={}", key.display()),
         "--leader-elect=false".into(),
@@ -274,7 +278,7 @@ fn run(
         .map_err(|source| machine("start a program", source))
 }
 
-/// Asks etcd for the name of its member: on this port might answer somebody else's.
+/// Asks etcd for the name of its member, because another user's etcd might answer on this port.
 async fn wait_for_etcd(
     etcd: &mut Program,
     endpoint: &str,
@@ -314,7 +318,7 @@ async fn wait_for_certificate(apiserver: &mut Program, folder: &Path) -> Result<
     ready(
         apiserver,
         Component::KubeApiserver,
-        "it has made its certificate",
+        "its certificate exists",
         made,
     )
     .await
@@ -330,19 +334,19 @@ async fn wait_for_apiserver(apiserver: &mut Program, folder: &Path) -> Result<()
     };
     let is_ready = async || {
         answers("/readyz").await?;
-        // It may make this one only after it said so.
+        // The API server may create this namespace only after /readyz has returned ok.
         answers("/api/v1/namespaces/default").await
     };
     ready(
         apiserver,
         Component::KubeApiserver,
-        "/readyz says ok",
+        "/readyz returns ok",
         is_ready,
     )
     .await
 }
 
-/// Waits for a program, unless it ends before.
+/// Waits until a program is ready; fails at once if it ends before.
 async fn ready(
     program: &mut Program,
     component: Component,

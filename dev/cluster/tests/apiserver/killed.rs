@@ -1,4 +1,4 @@
-//! Nothing is left of a control plane whose owner was killed or panicked.
+//! A control plane leaves nothing behind when its owner is killed or panics.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use keyloan_cluster::{ControlPlane, Options};
 
-/// Set in the process that plays the owner; says how it ends.
+/// Set in the process that plays the owner; its value says how that process ends.
 const ROLE: &str = "KEYLOAN_TEST_OWNER";
 
-/// Not a test of its own: what the other tests start as a process.
+/// Not a test of its own: the other tests start this as a process.
 #[tokio::test]
 async fn owner() {
     let Ok(role) = std::env::var(ROLE) else {
@@ -39,9 +39,9 @@ fn start_owner(role: &str) -> (Child, PathBuf) {
     (owner, folder.expect("the owner starts a control plane"))
 }
 
-/// The processes whose command line names the folder.
+/// The processes whose command lines name the folder.
 fn processes_in(folder: &Path) -> Vec<String> {
-    // Where there is no /proc there is the program ps.
+    // Machines without /proc have the program ps.
     let all: Vec<String> = match fs::read_dir("/proc") {
         Ok(processes) => processes
             .filter_map(|process| fs::read(process.ok()?.path().join("cmdline")).ok())

@@ -20,7 +20,7 @@ fn named(name: &str) -> ObjectMeta {
     }
 }
 
-/// User name and groups, as the API server sees them.
+/// Username and groups, as the API server sees them.
 async fn who_am_i(client: Client) -> (String, Vec<String>) {
     let reviews: Api<SelfSubjectReview> = Api::all(client);
     let review = SelfSubjectReview::default();
@@ -73,7 +73,7 @@ async fn several_run_side_by_side_and_share_nothing() {
     let elsewhere: Api<Namespace> = Api::all(other.client("admin").await.unwrap());
     assert!(namespaces.get_opt("only-here").await.unwrap().is_some());
     assert!(elsewhere.get_opt("only-here").await.unwrap().is_none());
-    // The token of one is nothing to the other.
+    // The other control plane rejects the token of this one.
     let kubeconfig = std::fs::read_to_string(one.kubeconfig("admin")).unwrap();
     assert_ne!(
         kubeconfig,
@@ -216,7 +216,8 @@ async fn owned_objects_and_ended_namespaces_are_collected() {
         .await
         .unwrap();
     };
-    // The collector has only just been started: what it does with kinds of Kubernetes' own shows that it works.
+    // The collector has only just started; garbage collection of one of Kubernetes' own kinds shows
+    // that it works.
     let owner = ConfigMap {
         metadata: named("owner"),
         ..ConfigMap::default()

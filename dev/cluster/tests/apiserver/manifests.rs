@@ -6,7 +6,7 @@ use kube::Api;
 use kube::api::PostParams;
 use kube::core::ObjectMeta;
 
-/// A kind, and at once an object of it.
+/// A kind, and right after it an object of that kind.
 const KIND_AND_OBJECT: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -27,7 +27,7 @@ metadata: {name: first, namespace: default}
 spec: {size: 3}
 ";
 
-/// Two policies: one refuses ConfigMaps called `forbidden`, one stamps all others.
+/// Two policies: one refuses ConfigMaps called `forbidden`, the other stamps all other ConfigMaps.
 const POLICIES: &str = r#"
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy

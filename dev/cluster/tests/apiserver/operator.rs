@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use keyloan_cluster::{ControlPlane, LINKS_NAMESPACE, Options, apply_yaml};
 
-/// May the operator do this, in a namespace that is nobody's in particular?
+/// What the operator may do in an ordinary namespace: verb, resource, and whether it may.
 const RIGHTS: &[(&str, &str, bool)] = &[
     ("get", "secrets", false),
     ("list", "secrets", false),
@@ -23,7 +23,7 @@ const RIGHTS: &[(&str, &str, bool)] = &[
     ("patch", "accessgrants.keyloan.dev/status", true),
     ("patch", "accessgrants.keyloan.dev", false),
     ("delete", "accessgrants.keyloan.dev", true),
-    // Only in its own namespace, where it makes dry runs.
+    // Allowed only in the operator's own namespace, where it makes dry runs.
     ("create", "accessgrants.keyloan.dev", false),
     ("patch", "accessrecords.keyloan.dev", true),
     ("create", "accessdecisions.keyloan.dev", false),
@@ -42,7 +42,7 @@ const RIGHTS: &[(&str, &str, bool)] = &[
     ("impersonate", "users", false),
 ];
 
-/// And this, where it keeps links?
+/// The same for the namespace where the operator keeps links.
 const RIGHTS_OVER_LINKS: &[(&str, &str, bool)] = &[
     ("get", "secrets", true),
     ("watch", "secrets", true),
@@ -117,7 +117,8 @@ async fn the_operator_has_the_rights_that_it_needs_and_no_others() {
         .collect();
     assert!(wrong.is_empty(), "{wrong:?}");
 
-    // It may hand on the right to read a Secret without `escalate` or `bind`, since it holds that right itself.
+    // The operator may grant the right to read a Secret without `escalate` or `bind`, because it
+    // holds that right itself.
     let file = cluster.dir().join("link.yaml");
     std::fs::write(&file, LINK).unwrap();
     let created = kubectl(
@@ -175,7 +176,7 @@ async fn the_kinds_are_served_and_the_policies_in_force() {
     let applied = apply_yaml(&admin, &request).await.unwrap();
     assert_eq!(
         applied[1].data["spec"]["requester"]["username"], "admin",
-        "the forgery is mended"
+        "the forged requester is replaced"
     );
     cluster.shutdown().await;
 }

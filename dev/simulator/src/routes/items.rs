@@ -78,8 +78,8 @@ fn overview(item: &account::Item) -> Value {
     })
 }
 
-/// A login's user name and password stand apart, known by what they are for, and so does the password of a password
-/// item; all else is in a section, as the apps write it.
+/// A login's username and password are separate and identified by their purpose, and so is the
+/// password of a password item. All other fields are in a section, as the apps write them.
 fn details(item: &account::Item) -> Value {
     let mut details = json!({ "fields": [], "notesPlain": item.notes, "sections": [] });
     let (mut apart, mut rest) = (Vec::new(), Vec::new());

@@ -55,7 +55,7 @@ pub fn open_json(key: &[u8; 32], envelope: &Value) -> Value {
     serde_json::from_slice(&open(key, envelope)).unwrap()
 }
 
-/// RSA-OAEP with the key that a JWK spells out, every number of it used.
+/// RSA-OAEP with the key in a JWK, using every number of it.
 pub fn unwrap_rsa(jwk: &Value, envelope: &Value) -> Vec<u8> {
     let bytes = |value: &Value| {
         BASE64URL_NOPAD

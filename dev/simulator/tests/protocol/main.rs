@@ -1,6 +1,7 @@
-//! The simulator seen from its wire: a client that follows the protocol is served, one that does not is refused.
+//! The simulator as seen from its wire: it serves a client that follows the protocol and refuses
+//! one that does not.
 
-// A test's helpers may panic like the test itself, and nobody reads their documentation but here.
+// Helpers of a test may panic like the test itself, and their documentation is read only here.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod control;

@@ -9,7 +9,7 @@ use crate::{INFRA, World, account};
 
 const PATH: &str = "/api/v1/vaults";
 
-/// Uses up a limit of requests that do not succeed, which is quicker.
+/// Uses up a limit with requests that fail, which is faster.
 async fn use_up(core: &mut Core, reads: usize) {
     for _ in 0..reads {
         assert_eq!(
@@ -29,7 +29,7 @@ async fn over_the_limit_is_429_until_the_window_is_over() {
     let refused = core.get(PATH).await;
     assert_eq!(refused.status, 429);
     let wait = refused.retry_after.unwrap();
-    // What the thousand requests took is gone from the hour.
+    // The hour has already lost the time that the thousand requests took.
     assert!((3000..=86_401).contains(&wait), "{wait}");
     world
         .control

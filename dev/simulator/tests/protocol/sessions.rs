@@ -1,4 +1,4 @@
-//! What protects a session once it is open.
+//! The protection of an open session.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ async fn a_counter_serves_once() {
         401
     );
     core.counter += 100;
-    assert_eq!(core.get(PATH).await.status, 200, "a gap is no harm");
+    assert_eq!(core.get(PATH).await.status, 200, "a gap does no harm");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What is in the demo's 1Password account.
+//! The contents of the demo's 1Password account.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ pub fn file() -> PathBuf {
     workspace::folder().join("dev/tasks/demo/account.yaml")
 }
 
-/// An item as the file has it.
+/// An item as it is in the file.
 pub fn item(vault: &str, title: &str) -> Result<Item> {
     let account = Account::load(&file())?;
     let vaults = account

@@ -1,7 +1,8 @@
-//! `cargo xtask demo`: a loan from nothing to its end, on this machine, each step seen to work.
+//! `cargo xtask demo`: a loan from its setup to its end, on this machine, with a check of each
+//! step.
 //!
-//! Real are the API server, etcd, the operator and the 1Password SDK core; 1Password's service is simulated. The
-//! objects are those of `examples/`.
+//! The API server, etcd, the operator and the 1Password SDK core are real; 1Password's service is
+//! simulated. The objects are those of `examples/`.
 
 pub mod account;
 pub mod objects;
@@ -18,19 +19,20 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use stage::Stage;
 
-/// A step, on a machine with other things to do. On a good day none takes a tenth of it.
+/// The limit for a step, on a machine with other work. Usually no step takes a tenth of it.
 pub const STEP: Duration = Duration::from_secs(120);
 
-/// How long a step waits for something, so that it can tell how that was before its own time is over.
+/// How long a step waits for a state. It is shorter than the limit, so that the step can report the
+/// actual state.
 pub const WAIT: Duration = Duration::from_secs(90);
 
 /// Options of the command.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Leave everything running until Ctrl-C, and print what to try
+    /// Keep everything running until Ctrl-C, and print commands to try
     #[arg(long)]
     keep: bool,
-    /// Print the link's URL, which is as good as the item for its recipient
+    /// Print the link's URL, which gives its recipient the item
     #[arg(long)]
     show_url: bool,
     /// Use the programs keyloan and keyloan-simulator in this folder instead of building them
@@ -40,11 +42,11 @@ pub struct Arguments {
 
 /// Runs the command; an error names the step that failed.
 pub async fn run(arguments: Arguments) -> Result<()> {
-    // Listened for from the beginning: who interrupts the demo wants it cleaned up, too.
+    // From the beginning: a person who interrupts the demo also expects a cleanup.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut stage = Stage::default();
-    // What the story has started ends when it is dropped.
+    // Dropping the story ends everything that it has started.
     tokio::select! {
         result = story::play(&mut stage, &arguments) => return result,
         _ = interrupt.recv() => {}

@@ -10,7 +10,7 @@ use kube::api::{
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-/// How often to look while waiting.
+/// The interval between two checks while waiting.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// One person's access to the cluster.
@@ -73,14 +73,14 @@ pub const ROLE_BINDING: Kind = Kind::of(
 );
 
 impl Person {
-    /// One of the control plane's people.
+    /// The access of one of the control plane's people.
     pub async fn of(cluster: &ControlPlane, name: &str) -> Result<Self> {
         Ok(Self {
             client: cluster.client(name).await?,
         })
     }
 
-    /// Applies manifests; returns the objects as they are now.
+    /// Applies manifests; returns the resulting objects.
     pub async fn apply(&self, yaml: &str) -> Result<Vec<DynamicObject>> {
         Ok(apply_yaml(&self.client, yaml).await?)
     }
@@ -126,7 +126,7 @@ impl Person {
         api.delete(name, &DeleteParams::default()).await.map(drop)
     }
 
-    /// Waits until an object is as it should be; the error tells how it was instead.
+    /// Waits until an object meets a condition; the error gives its actual state.
     pub async fn until(
         &self,
         kind: Kind,
@@ -142,7 +142,7 @@ impl Person {
                 Some(object) if wanted(&object) => return Ok(object),
                 seen if started.elapsed() > at_most => {
                     let state =
-                        seen.map_or("is not there".to_owned(), |object| conditions(&object));
+                        seen.map_or("does not exist".to_owned(), |object| conditions(&object));
                     bail!("{} {namespace}/{name} {state}", kind.kind);
                 }
                 _ => tokio::time::sleep(INTERVAL).await,
@@ -150,7 +150,7 @@ impl Person {
         }
     }
 
-    /// Waits until an object is gone.
+    /// Waits until an object no longer exists.
     pub async fn until_gone(
         &self,
         kind: Kind,
@@ -161,7 +161,7 @@ impl Person {
         let api = self.api(kind, namespace);
         while api.get_opt(name).await?.is_some() {
             if started.elapsed() > at_most {
-                bail!("{} {namespace}/{name} is still there", kind.kind);
+                bail!("{} {namespace}/{name} still exists", kind.kind);
             }
             tokio::time::sleep(INTERVAL).await;
         }
@@ -173,7 +173,7 @@ impl Person {
     }
 }
 
-/// What the API server says when it forbids something; an error if it does not.
+/// The API server's message when it forbids something; an error if it does not.
 pub fn refusal<T>(answer: kube::Result<T>) -> Result<String> {
     match answer {
         Err(kube::Error::Api(refused)) if refused.code == 403 => Ok(refused.message),
@@ -182,7 +182,7 @@ pub fn refusal<T>(answer: kube::Result<T>) -> Result<String> {
     }
 }
 
-/// Whether a condition is true.
+/// Whether a condition has the status True.
 pub fn is(object: &DynamicObject, condition: &str) -> bool {
     let all = object.data["status"]["conditions"].as_array();
     all.into_iter()
@@ -190,7 +190,7 @@ pub fn is(object: &DynamicObject, condition: &str) -> bool {
         .any(|seen| seen["type"] == condition && seen["status"] == "True")
 }
 
-/// A text somewhere in an object.
+/// A string at a JSON pointer of an object.
 pub fn text<'a>(object: &'a DynamicObject, pointer: &str) -> Result<&'a str> {
     let value = object.data.pointer(pointer).and_then(Value::as_str);
     value.with_context(|| {

@@ -1,4 +1,4 @@
-//! The programs that the demo runs: the operator, people's plugin for kubectl, and the simulated 1Password.
+//! The programs that the demo runs: the operator, the kubectl plugin, and the simulated 1Password.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,15 +8,15 @@ use tokio::process::Command;
 
 use crate::workspace::build;
 
-/// Where the programs are.
+/// The paths of the programs.
 pub struct Programs {
     /// The operator.
     pub keyloan: PathBuf,
-    /// What people type.
+    /// The kubectl plugin.
     pub plugin: PathBuf,
     /// The simulated 1Password.
     pub simulator: PathBuf,
-    /// What compiles the SDK core.
+    /// The program that compiles the SDK core.
     core: PathBuf,
 }
 
@@ -26,11 +26,15 @@ const SIMULATOR: &str = "keyloan-simulator";
 const CORE: &str = "keyloan-core";
 
 impl Programs {
-    /// Those in a folder.
+    /// The programs in a folder.
     pub fn in_folder(folder: &Path) -> Result<Self> {
         let program = |name: &str| {
             let path = folder.join(name);
-            ensure!(path.is_file(), "there is no program {}", path.display());
+            ensure!(
+                path.is_file(),
+                "the program {} does not exist",
+                path.display()
+            );
             Ok(path)
         };
         Ok(Self {
@@ -41,7 +45,7 @@ impl Programs {
         })
     }
 
-    /// Builds them; cargo shows how it gets on.
+    /// Builds the programs; cargo shows its progress.
     pub async fn build() -> Result<Self> {
         let [keyloan, plugin, simulator, core] = build([KEYLOAN, PLUGIN, SIMULATOR, CORE]).await?;
         Ok(Self {
@@ -52,7 +56,7 @@ impl Programs {
         })
     }
 
-    /// Somebody types `kubectl keyloan …` in their namespace; what it prints.
+    /// Runs `kubectl keyloan …` as a person, in their namespace; returns its output.
     pub async fn kubectl_keyloan(&self, kubeconfig: &Path, line: &[&str]) -> Result<String> {
         let mut plugin = Command::new(&self.plugin);
         plugin.args(line).arg("--kubeconfig").arg(kubeconfig);

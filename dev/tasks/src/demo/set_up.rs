@@ -1,4 +1,5 @@
-//! Sets the stage of the demo, and of whoever wants one for a command: programs, a control plane, a simulated 1Password, the operator.
+//! Sets up the stage of the demo and of `cargo xtask stage`: programs, a control plane, a simulated
+//! 1Password, the operator.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -14,10 +15,10 @@ use super::programs::Programs;
 use super::stage::Stage;
 use super::{STEP, WAIT, account};
 
-/// Building everything on a slow machine, once.
+/// The limit for building everything on a slow machine, once.
 const BUILD: Duration = Duration::from_secs(3600);
 
-/// What runs by now.
+/// Everything that runs.
 pub struct Running {
     pub cluster: ControlPlane,
     pub control: Control,
@@ -29,19 +30,19 @@ pub struct Running {
     pub operator: OperatorProcess,
 }
 
-/// How the operator was started, and so can be started again.
+/// How the operator was started, to start it again.
 pub struct OperatorProcess {
     /// The program and its arguments.
     pub command_line: Vec<String>,
-    /// Where its output goes.
+    /// The file with its output.
     pub log: PathBuf,
-    /// The number of the process.
+    /// Its process id.
     pub pid: u32,
-    /// Where it serves health, as `HOST:PORT`.
+    /// The address of its health endpoint, as `HOST:PORT`.
     pub health: String,
 }
 
-/// Builds and starts everything; nothing is lent yet.
+/// Builds and starts everything; there is no loan yet.
 pub async fn set_up(stage: &mut Stage, in_folder: Option<&Path>) -> Result<Running> {
     let build = async {
         match in_folder {
@@ -58,19 +59,19 @@ pub async fn set_up(stage: &mut Stage, in_folder: Option<&Path>) -> Result<Runni
         .await?;
     let wasm = async { Ok(core_wasm().await?) };
     stage
-        .step("1Password's SDK core is here, unmodified", BUILD, wasm)
+        .step("1Password's SDK core is available, unmodified", BUILD, wasm)
         .await?;
     let binaries = async { Ok(Binaries::find().await?) };
     stage
         .step(
-            "etcd, kube-apiserver and kube-controller-manager are here",
+            "etcd, kube-apiserver and kube-controller-manager are available",
             BUILD,
             binaries,
         )
         .await?;
 
     let helm = async { Ok(Helm::find().await?) };
-    let helm = stage.step("helm is here", BUILD, helm).await?;
+    let helm = stage.step("helm is available", BUILD, helm).await?;
 
     let start = async { Ok(ControlPlane::start(Options::default()).await?) };
     let cluster = stage
@@ -83,7 +84,7 @@ pub async fn set_up(stage: &mut Stage, in_folder: Option<&Path>) -> Result<Runni
 
     let start = async {
         let simulator = start_simulator(&programs, &folder)?;
-        let origin = wait_until("the simulator says where it is", WAIT, async || {
+        let origin = wait_until("the simulator prints its origin", WAIT, async || {
             origin(&simulator)
         })
         .await?;
@@ -138,7 +139,7 @@ fn start_simulator(programs: &Programs, folder: &Path) -> Result<Program> {
     Program::start(&command, &log).context("cannot start the simulator")
 }
 
-/// What the simulator announces.
+/// The origin that the simulator prints.
 fn origin(simulator: &Program) -> Option<String> {
     let said = simulator.said();
     let origin = said.lines().find_map(|line| line.strip_prefix("ORIGIN="));
@@ -173,7 +174,7 @@ fn start_operator(command_line: &[String], folder: &Path) -> Result<Program> {
     Program::start(&command, &log).context("cannot start the operator")
 }
 
-/// An address on the loopback that nobody listens to.
+/// A loopback address on which nobody listens.
 fn free_address() -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").context("there is no free port")?;
     Ok(listener.local_addr()?.to_string())
@@ -192,5 +193,5 @@ async fn until_ready(listen: &str) -> Result<()> {
             .ok()?;
         answer.status().is_success().then_some(())
     };
-    Ok(wait_until("the operator says that it is ready", WAIT, ready).await?)
+    Ok(wait_until("the operator reports that it is ready", WAIT, ready).await?)
 }

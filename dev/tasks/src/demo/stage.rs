@@ -1,4 +1,5 @@
-//! Shows the demo's steps: what worked and how long it took, or what did not and what the programs said last.
+//! Shows the demo's steps: each success with its time, or the failure with the end of the programs'
+//! logs.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -9,10 +10,10 @@ use keyloan_cluster::Program;
 
 use crate::screen::{line, took};
 
-/// How many lines of a program's log are shown when a step fails.
+/// The number of lines of a program's log that are shown when a step fails.
 const SHOWN: usize = 15;
 
-/// The steps so far, and the programs that have to run on while the next ones are made.
+/// The steps so far, and the programs that have to keep running during the next ones.
 #[derive(Default)]
 pub struct Stage {
     programs: Vec<(&'static str, Program)>,
@@ -20,7 +21,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Makes a step that must be done after this time at the latest; an error says which step it was.
+    /// Runs a step, which may take at most this time; an error names the step.
     pub async fn step<T>(
         &mut self,
         name: &str,
@@ -29,7 +30,7 @@ impl Stage {
     ) -> Result<T> {
         let started = Instant::now();
         let result = tokio::select! {
-            // A program that has ended is the better explanation of what else goes wrong.
+            // First, because the end of a program explains other failures.
             biased;
             ended = ended(&mut self.programs) => Err(ended),
             result = tokio::time::timeout(at_most, work) => {
@@ -48,7 +49,7 @@ impl Stage {
         result.with_context(|| format!("the demo failed at the step: {name}"))
     }
 
-    /// Prints what belongs to the last step.
+    /// Prints the details of the last step.
     pub fn tell(&self, text: impl Display) {
         for text in text.to_string().lines() {
             line(format_args!("      {text}"));
@@ -60,17 +61,17 @@ impl Stage {
         self.programs.push((name, program));
     }
 
-    /// Notes that all steps have been made.
+    /// Notes that all steps have succeeded.
     pub fn finish(&mut self) {
         self.finished = true;
     }
 
-    /// Whether all steps have been made.
+    /// Whether all steps have succeeded.
     pub fn is_finished(&self) -> bool {
         self.finished
     }
 
-    /// Waits until one of the programs ends, which none of them should.
+    /// Waits until one of the programs ends, which is always an error.
     pub async fn until_one_ends(&mut self) -> anyhow::Error {
         let error = ended(&mut self.programs).await;
         self.show_logs();
@@ -79,7 +80,7 @@ impl Stage {
 
     fn show_logs(&self) {
         for (name, program) in &self.programs {
-            line(format_args!("\n    the last words of the {name}:"));
+            line(format_args!("\n    the end of the log of the {name}:"));
             self.tell(program.log_tail(SHOWN));
         }
     }
@@ -87,7 +88,7 @@ impl Stage {
 
 /// The first program that ends.
 async fn ended(programs: &mut [(&'static str, Program)]) -> anyhow::Error {
-    // Looked at by turns: there are two of them, and a tenth of a second is soon enough.
+    // Polling is enough: there are two programs, and a tenth of a second is soon enough.
     loop {
         for (name, program) in programs.iter_mut() {
             if let Some(how) = program.has_ended() {

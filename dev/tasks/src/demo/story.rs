@@ -1,4 +1,4 @@
-//! What happens in the demo, in its order.
+//! The steps of the demo, in their order.
 
 use std::fs;
 
@@ -16,7 +16,7 @@ use super::{Arguments, STEP, WAIT, account};
 use crate::screen::line;
 use crate::workspace;
 
-/// What the examples are about.
+/// The namespace of the platform team in the examples.
 const PLATFORM: &str = "keyloan";
 const TEAM: &str = "team-a";
 const LINKS: &str = keyloan_cluster::LINKS_NAMESPACE;
@@ -26,16 +26,16 @@ const BOB: &str = "bob@example.com";
 const ALICE: &str = "alice@example.com";
 const MALLORY: &str = "mallory@example.com";
 
-/// A loan that runs.
+/// A running loan.
 struct Loan {
     request: Request,
     secret: String,
     url: String,
 }
 
-/// Plays the whole story.
+/// Runs all steps.
 pub async fn play(stage: &mut Stage, arguments: &Arguments) -> Result<()> {
-    line("Keyloan lends an item of 1Password, from nothing, on this machine.\n");
+    line("Keyloan sets up everything on this machine and lends a 1Password item.\n");
     let running = set_up(stage, arguments.programs.as_deref()).await?;
     offer(stage, &running).await?;
     let request = ask(stage, &running).await?;
@@ -46,7 +46,7 @@ pub async fn play(stage: &mut Stage, arguments: &Arguments) -> Result<()> {
     }
     open(stage, &running, &loan).await?;
     end(stage, &running, &loan).await?;
-    line("\nEach step was seen to work.");
+    line("\nAll steps succeeded.");
     stage.finish();
     if arguments.keep {
         keep(stage, &running).await?;
@@ -55,7 +55,7 @@ pub async fn play(stage: &mut Stage, arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The platform team connects a service account and says who may borrow what.
+/// The platform team connects a service account and defines who may borrow what.
 async fn offer(stage: &mut Stage, running: &Running) -> Result<()> {
     let Running { admin, control, .. } = running;
     let people = async {
@@ -84,7 +84,7 @@ async fn offer(stage: &mut Stage, running: &Running) -> Result<()> {
             })
             .await
     };
-    let name = "the integration is ready: the operator signed in and looked around";
+    let name = "the integration is ready: the operator signed in and listed its items";
     let integration = stage.step(name, STEP, connect).await?;
     for vault in integration.data["status"]["vaults"]
         .as_array()
@@ -124,18 +124,20 @@ async fn ask(stage: &mut Stage, running: &Running) -> Result<Request> {
         let grant = asked.into_iter().next();
         let grant = grant.context("the example has no grant")?;
         let who = text(&grant, "/spec/requester/username")?;
-        ensure!(who == ALICE, "the request says that {who} asks");
+        ensure!(who == ALICE, "the requester of the request is {who}");
         Ok(grant)
     };
     let name = "alice asks for \"db password\"; the API server stamps her name";
     let grant = stage.step(name, STEP, ask).await?;
-    let name = grant.metadata.name.context("a grant without name")?;
+    let name = grant.metadata.name.context("a grant without a name")?;
 
     let waits = |seen: &DynamicObject| seen.data.pointer("/status/waitingFor").is_some();
     let wait = alice.until(GRANT, (TEAM, &name), WAIT, waits);
-    let waiting = stage.step("the request waits", STEP, wait).await?;
+    let waiting = stage
+        .step("the request waits for approval", STEP, wait)
+        .await?;
     stage.tell(format_args!(
-        "for {}",
+        "waiting for {}",
         text(&waiting, "/status/waitingFor")?
     ));
     Ok(Request {
@@ -144,13 +146,13 @@ async fn ask(stage: &mut Stage, running: &Running) -> Result<Request> {
             .metadata
             .uid
             .clone()
-            .context("a grant without uid")?,
+            .context("a grant without a uid")?,
         digest: text(&waiting, "/status/digest")?.to_owned(),
     })
 }
 
-/// Mallory approves it in bob's name, then tries to have it gone: her role lets her create decisions and delete grants, and
-/// what she must not do with that, the policies refuse.
+/// Mallory approves the request in bob's name, then tries to delete it. Her role lets her create
+/// decisions and delete grants; the policies prevent the abuse of both.
 async fn forge(stage: &mut Stage, running: &Running, request: &Request) -> Result<()> {
     let Running { mallory, .. } = running;
     let bob = json!({ "username": BOB, "groups": ["platform-owners"] });
@@ -164,8 +166,8 @@ async fn forge(stage: &mut Stage, running: &Running, request: &Request) -> Resul
     let forge = async {
         let forged = mallory.create(DECISION, TEAM, approval).await?;
         let who = text(&forged, "/spec/approver/username")?;
-        ensure!(who == MALLORY, "the approval says that {who} made it");
-        forged.metadata.name.context("a decision without name")
+        ensure!(who == MALLORY, "the approval names {who}");
+        forged.metadata.name.context("a decision without a name")
     };
     let name = "mallory approves in bob's name; the API server writes hers instead";
     let forged = stage.step(name, STEP, forge).await?;
@@ -173,7 +175,7 @@ async fn forge(stage: &mut Stage, running: &Running, request: &Request) -> Resul
     let insist = async {
         let change = json!({ "spec": { "approver": bob } });
         refusal(mallory.patch(DECISION, (TEAM, &forged), change).await)
-            .context("mallory changes who decided")
+            .context("mallory changes the author of the decision")
     };
     let name = "mallory writes bob's name into it: refused (403)";
     let said = stage.step(name, STEP, insist).await?;
@@ -189,7 +191,7 @@ async fn forge(stage: &mut Stage, running: &Running, request: &Request) -> Resul
     let delete = async {
         let said = refusal(mallory.delete(GRANT, (TEAM, &request.name)).await)
             .context("mallory deletes alice's request")?;
-        // Not by her role, which has the verb.
+        // The policy refuses it, not her role, which has the verb.
         ensure!(said.contains(": keyloan-identity: "), "{said}");
         Ok(said)
     };
@@ -216,7 +218,7 @@ async fn borrow(stage: &mut Stage, running: &Running, request: Request) -> Resul
 
     let active = |seen: &DynamicObject| is(seen, "Active");
     let wait = alice.until(GRANT, (TEAM, &request.name), WAIT, active);
-    let name = "the loan is active: the operator made a share for alice alone";
+    let name = "the loan is active: the operator created a share for alice only";
     let active = stage.step(name, STEP, wait).await?;
     stage.tell(format_args!(
         "it ends at {}",
@@ -245,7 +247,7 @@ async fn open(stage: &mut Stage, running: &Running, loan: &Loan) -> Result<()> {
         let seen = control.open(&loan.url, ALICE).await?;
         ensure!(
             seen.is_all_of(&account::item(VAULT, ITEM)?),
-            "the link shows another item than the account has"
+            "the link shows an item that differs from the account's"
         );
         Ok(seen)
     };
@@ -279,7 +281,7 @@ async fn open(stage: &mut Stage, running: &Running, loan: &Loan) -> Result<()> {
         .await
 }
 
-/// Bob ends it.
+/// Bob revokes the loan.
 async fn end(stage: &mut Stage, running: &Running, loan: &Loan) -> Result<()> {
     let Running {
         admin,
@@ -325,7 +327,7 @@ async fn end(stage: &mut Stage, running: &Running, loan: &Loan) -> Result<()> {
     Ok(())
 }
 
-/// Leaves everything running, and says what can be done with it.
+/// Keeps everything running, and prints commands to try.
 async fn keep(stage: &mut Stage, running: &Running) -> Result<()> {
     let Running {
         cluster,
@@ -340,7 +342,7 @@ async fn keep(stage: &mut Stage, running: &Running) -> Result<()> {
     let (simulator, log) = (programs.simulator.display(), operator.log.display());
     line(format_args!(
         r#"
-Everything runs on until Ctrl-C. In another terminal, as alice:
+Everything keeps running until Ctrl-C. In another terminal, as alice:
 
     alias kubectl={kubectl}
     alias kubectl-keyloan="{plugin} -n {TEAM}"

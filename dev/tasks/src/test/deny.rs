@@ -1,4 +1,5 @@
-//! cargo-deny: installed once into the cache folder, beside what the project fetches, not among the user's programs.
+//! cargo-deny: installed once into the cache folder, beside the project's other downloads, not
+//! among the user's programs.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -11,13 +12,15 @@ use super::report::Outcome;
 use super::run::run;
 use crate::workspace::{self, cargo};
 
-/// Newest version when this was written; a newer one may know more licences, so it is pinned.
+/// The newest version when this was written. It is pinned because a newer one may know more
+/// licenses.
 const VERSION: &str = "0.20.2";
 
-/// How long fetching the advisories may take; where the network swallows packets it would take for ever.
+/// How long fetching the advisories may take; where the network drops packets silently, it would
+/// never end.
 const FETCH: Duration = Duration::from_secs(120);
 
-/// Builds the pinned version, unless that was done before. Takes 2 to 4 minutes.
+/// Installs the pinned version, unless it is installed. Takes 2 to 4 minutes.
 pub async fn install() -> Result<Outcome> {
     if program()?.exists() {
         return Ok(Outcome::Passed);
@@ -27,9 +30,10 @@ pub async fn install() -> Result<Outcome> {
     run(install).await
 }
 
-/// What needs no network once all crates are here: licences, banned crates, where crates come from. deny.toml has the rules.
+/// The checks that need no network once all crates are fetched: licenses, banned crates, sources of
+/// crates. deny.toml has the rules.
 pub async fn check_policy() -> Result<Outcome> {
-    // Those of other platforms count as well, and no build has fetched them.
+    // The check includes the crates of other platforms, which no build has fetched.
     run(cargo("fetch --locked")).await?;
     run(deny(
         "--offline check --hide-inclusion-graph bans licenses sources",
@@ -37,7 +41,7 @@ pub async fn check_policy() -> Result<Outcome> {
     .await
 }
 
-/// Known vulnerabilities. Skipped, with the reason, where the database of them cannot be reached.
+/// Checks for known vulnerabilities. Skipped, with the reason, if their database cannot be reached.
 pub async fn check_advisories() -> Result<Outcome> {
     let mut fetch = deny("fetch db")?;
     fetch.stdout(Stdio::null()).stderr(Stdio::piped());
@@ -62,7 +66,7 @@ fn unreachable(why: &str) -> Outcome {
     ))
 }
 
-/// The most telling line of what cargo-deny says when a fetch fails.
+/// The most informative line of cargo-deny's output when a fetch fails.
 fn reason(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let line = text.lines().rev().find(|line| !line.trim().is_empty());

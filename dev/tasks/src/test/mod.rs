@@ -1,7 +1,8 @@
 //! `cargo xtask test`: every check and every test, each step shown with its time.
 //!
-//! A test that needs a control plane is in `tests/apiserver` or `tests/e2e` of its package: by that name `--fast` knows what to leave
-//! out. All others need nothing but the SDK core. Each is one program: a program takes longer to link than most tests run.
+//! A test that needs a control plane is in `tests/apiserver` or `tests/e2e` of its package: these
+//! names tell `--fast` what to leave out. All others need only the SDK core. Each folder is one
+//! program, because linking a program takes longer than running most tests.
 
 mod deny;
 mod report;
@@ -20,12 +21,12 @@ use crate::workspace::cargo;
 /// Options of the command.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Leave out the tests that need a control plane: some two minutes after a build
+    /// Leave out the tests that need a control plane; takes some two minutes after a build
     #[arg(long)]
     fast: bool,
 }
 
-/// Runs all steps, also after one that failed; the error names those that did.
+/// Runs all steps, even after a failed one; the error names the failed steps.
 pub async fn run(Arguments { fast }: Arguments) -> Result<()> {
     let targets = Targets::of_workspace().await?;
     let mut report = Report::new(|text| line(text));
@@ -47,7 +48,8 @@ async fn checks(report: &mut Report, fast: bool) {
 
     let lint = "clippy --workspace --all-targets -- -D warnings";
     report.step("lint", run::check(lint)).await;
-    // What makes no calls is built without a client, tokio and HTTP: so it cannot.
+    // Builds the rooms that make no calls without a client, tokio and HTTP, which proves that they
+    // need none.
     let lint = "clippy --package keyloan --lib --no-default-features -- -D warnings";
     report.step("lint, pure rooms", run::check(lint)).await;
 
@@ -61,7 +63,10 @@ async fn tests(report: &mut Report, targets: &Targets, fast: bool) {
     let ready = report.step("build", run::check(build)).await
         && report.step("SDK core", fetch_core()).await;
     if !ready {
-        return report.leave_out("tests", "what they need is not there");
+        return report.leave_out(
+            "tests",
+            "the tests were not built, or the core is not available",
+        );
     }
     let alone = targets.alone(cargo("test --workspace --no-fail-fast --lib --bins"));
     report.tests("tests", alone).await;
@@ -74,7 +79,7 @@ async fn tests(report: &mut Report, targets: &Targets, fast: bool) {
         return report.leave_out(name, "--fast");
     }
     if !report.step("control plane", fetch_control_plane()).await {
-        return report.leave_out(name, "there is no control plane");
+        return report.leave_out(name, "the control plane is not available");
     }
     let beside = targets.on_control_plane(cargo("test --workspace --no-fail-fast"));
     report.tests(name, beside).await;

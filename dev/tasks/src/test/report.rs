@@ -13,12 +13,12 @@ use super::tally::Tally;
 use crate::screen::took;
 use crate::workspace::shown;
 
-/// How a step ended that did not fail.
+/// The result of a step that did not fail.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Nothing is wrong.
+    /// The step found no problem.
     Passed,
-    /// It could not be done here, for this reason.
+    /// The step could not run here, for this reason.
     Skipped(String),
 }
 
@@ -39,7 +39,7 @@ struct Step {
 }
 
 impl Report {
-    /// An empty one that shows its lines by `show`.
+    /// An empty report that prints its lines with `show`.
     pub fn new(show: Show) -> Self {
         Self {
             steps: Vec::new(),
@@ -48,7 +48,7 @@ impl Report {
         }
     }
 
-    /// Runs a step; tells whether the ones that build on it can be run.
+    /// Runs a step; returns whether the steps that depend on it can run.
     pub async fn step(
         &mut self,
         name: &'static str,
@@ -92,7 +92,7 @@ impl Report {
         self.steps.iter().for_each(|step| show(step));
         if self.tally.ignored > 0 {
             show(&format_args!(
-                "{} tests are marked to be ignored",
+                "{} tests are marked as ignored",
                 self.tally.ignored
             ));
         }
@@ -121,7 +121,7 @@ impl Display for Step {
     }
 }
 
-/// Runs a test command; its output goes where ours does, and the closing lines are counted on the way.
+/// Runs a test command. Passes on its output, and counts the closing lines on the way.
 async fn run_tests(mut command: Command, tally: &mut Tally, show: Show) -> Result<Outcome> {
     let mut tests = command
         .stdout(Stdio::piped())
@@ -129,7 +129,7 @@ async fn run_tests(mut command: Command, tally: &mut Tally, show: Show) -> Resul
         .with_context(|| format!("cannot start {}", shown(&command)))?;
     let stdout = tests.stdout.take().context("a process without output")?;
     let mut output = BufReader::new(stdout);
-    // Tests may print what is not UTF-8.
+    // Tests may print bytes that are not UTF-8.
     let mut bytes = Vec::new();
     while output.read_until(b'\n', &mut bytes).await? > 0 {
         let text = String::from_utf8_lossy(&bytes);
@@ -156,7 +156,7 @@ async fn run_tests(mut command: Command, tally: &mut Tally, show: Show) -> Resul
 mod tests {
     use super::*;
 
-    /// One whose lines nobody takes for those of the tests that run just now.
+    /// A report whose lines nobody mistakes for those of the running tests.
     fn quiet() -> Report {
         Report::new(|_| ())
     }

@@ -6,12 +6,12 @@ use tokio::process::Command;
 use super::report::Outcome;
 use crate::workspace::{cargo, shown};
 
-/// Runs cargo with its output where ours goes.
+/// Runs cargo; its output goes to ours.
 pub async fn check(arguments: &str) -> Result<Outcome> {
     run(cargo(arguments)).await
 }
 
-/// Runs a command with its output where ours goes.
+/// Runs a command; its output goes to ours.
 pub async fn run(mut command: Command) -> Result<Outcome> {
     let status = command
         .status()

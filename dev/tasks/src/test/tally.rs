@@ -1,20 +1,20 @@
-//! Counts tests by the lines with which each test program closes.
+//! Counts tests by the closing line of each test program.
 
 use std::ops::AddAssign;
 
-/// How many tests ended in which way.
+/// The numbers of tests by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Passed.
     pub passed: u32,
     /// Failed.
     pub failed: u32,
-    /// Not run, because they are marked so.
+    /// Not run, because they are marked as ignored.
     pub ignored: u32,
 }
 
 impl Tally {
-    /// What a line of output adds; `None` if it is not the closing line of a test program.
+    /// The counts in a line of output; `None` if it is not the closing line of a test program.
     pub fn of_line(line: &str) -> Option<Self> {
         // test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.02s
         let (_verdict, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;

@@ -1,4 +1,4 @@
-//! Which of the workspace's test programs need a control plane: their names say so.
+//! The workspace's test programs that need a control plane, identified by their names.
 
 use std::collections::BTreeSet;
 
@@ -35,7 +35,7 @@ struct Target {
 }
 
 impl Targets {
-    /// Asks cargo.
+    /// Reads the names from `cargo metadata`.
     pub async fn of_workspace() -> Result<Self> {
         let mut command = cargo("metadata --no-deps --format-version 1");
         let output = command.output().await.context("cannot start cargo")?;
@@ -46,11 +46,11 @@ impl Targets {
             String::from_utf8_lossy(&output.stderr)
         );
         let metadata: Metadata = serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("cannot read what {} says", shown(&command)))?;
+            .with_context(|| format!("cannot parse the output of {}", shown(&command)))?;
         let targets = Self::of(metadata);
         ensure!(
             !targets.on_control_plane.is_empty(),
-            "no test is named {}: where are those that need a control plane?",
+            "no test program is named {}: where are the tests that need a control plane?",
             ON_CONTROL_PLANE.join(" or ")
         );
         Ok(targets)
@@ -63,7 +63,7 @@ impl Targets {
             .flat_map(|package| package.targets)
             .filter(|target| target.kind.iter().any(|kind| kind == "test"))
             .map(|target| target.name);
-        // Several packages have tests of one name, which cargo takes once.
+        // Several packages have test programs of the same name, which cargo takes once.
         let tests: BTreeSet<String> = tests.collect();
         let (on_control_plane, alone) = tests
             .into_iter()
@@ -74,12 +74,12 @@ impl Targets {
         }
     }
 
-    /// Adds those that need no control plane to a cargo command.
+    /// Adds the test programs that need no control plane to a cargo command.
     pub fn alone(&self, command: Command) -> Command {
         with(command, &self.alone)
     }
 
-    /// Adds those that need one to a cargo command.
+    /// Adds the test programs that need a control plane to a cargo command.
     pub fn on_control_plane(&self, command: Command) -> Command {
         with(command, &self.on_control_plane)
     }

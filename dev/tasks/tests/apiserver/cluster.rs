@@ -1,4 +1,4 @@
-//! `cargo xtask cluster` gives two kubeconfigs and leaves nothing behind.
+//! `cargo xtask cluster` prints two kubeconfigs and leaves nothing behind.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The manifests that docs/install.md has people apply: a real API server takes all of them.
+//! The manifests that docs/install.md tells people to apply: a real API server accepts all of them.
 
 use std::path::Path;
 

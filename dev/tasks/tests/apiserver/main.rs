@@ -1,4 +1,4 @@
-//! Commands that start a control plane, and what the docs have people apply.
+//! Commands that start a control plane, and the manifests that the docs tell people to apply.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
