@@ -3,7 +3,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --release --package keyloan --bin keyloan
+RUN cargo build --locked --release --package keyloan --no-default-features --features operator --bin keyloan --no-default-features --features operator
 # The core is fetched from the Go module proxy, checked against its pinned checksum, and compiled.
 RUN mkdir /keyloan \
     && cp target/release/keyloan /keyloan/keyloan \

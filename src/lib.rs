@@ -1,12 +1,24 @@
 //! Keyloan: a Kubernetes operator that lends 1Password items by share links that only the named recipient can open.
 
 pub mod api;
-pub mod cluster;
-pub mod controllers;
-pub mod manifests;
-pub mod onepassword;
-pub mod operator;
+pub mod desk;
 pub mod plan;
-pub mod plugin;
+
+#[cfg(feature = "cluster")]
+pub mod cluster;
+#[cfg(feature = "cluster")]
 pub mod runtime;
+#[cfg(feature = "cluster")]
 pub mod telemetry;
+
+#[cfg(feature = "operator")]
+pub mod controllers;
+#[cfg(feature = "operator")]
+pub mod manifests;
+#[cfg(feature = "operator")]
+pub mod onepassword;
+#[cfg(feature = "operator")]
+pub mod operator;
+
+#[cfg(feature = "plugin")]
+pub mod plugin;

@@ -1,4 +1,4 @@
-//! `AccessFlow`: who may borrow what, for how long, and on whose approval.
+//! `AccessFlow`: who may borrow which items, for how long, and who has to approve.
 
 use std::fmt;
 
@@ -14,7 +14,8 @@ use super::values::{
     TitleOrId, TitlePattern,
 };
 
-/// Who may borrow which items, for how long and on whose approval. Flows only allow: what no flow allows is refused.
+/// The rules for borrowing items: requesters, items, durations and approvals. Flows only allow: a
+/// request that no flow covers is refused.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "keyloan.dev",
@@ -54,125 +55,133 @@ use super::values::{
 )]
 #[serde(rename_all = "camelCase")]
 pub struct AccessFlowSpec {
-    /// The integration, in the flow's own namespace, whose items this flow lends.
+    /// The integration whose items this flow lends. It is in the flow's own namespace.
     pub integration: IntegrationName,
-    /// The namespaces from which people may ask. Default: the flow's own.
+    /// The namespaces from which requests may come. Default: the flow's own namespace.
     #[serde(default)]
     pub namespaces: FlowNamespaces,
-    /// Who may ask.
+    /// The people, groups and ServiceAccounts that may request items, 1 to 100.
     #[schemars(length(min = 1, max = 100))]
     pub requesters: Vec<Subject>,
-    /// What may be asked for.
+    /// The items that this flow lends.
     pub items: ItemSelection,
-    /// What a loan by this flow may look like.
+    /// The properties that loans through this flow may have.
     pub grant: GrantRules,
-    /// Who has to agree.
+    /// The approvals that a request requires.
     pub approval: Approval,
-    /// When a loan may start. Without it: at any time.
+    /// The hours in which a loan may start. Default: any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeframe: Option<Timeframe>,
-    /// How much one requester may have by this flow at a time. The defaults bind flows that give no limits, too.
+    /// How many loans and requests one requester may have through this flow at a time. The defaults
+    /// also apply if the flow sets no limits.
     #[serde(default)]
     pub limits: FlowLimits,
-    /// How to use what was lent, instead of the integration's `customAccessDetails`.
+    /// How to use the lent items. Replaces the integration's `customAccessDetails`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_details: Option<AccessDetails>,
-    /// Take part in no new loan, and stop renewing links of loans that run. Deleting the flow does the same, and cannot be undone for those.
-    /// Default: false.
+    /// Start no new loans through this flow, and stop renewing links of running loans. Deleting the
+    /// flow has the same effect, but cannot be undone for running loans. Default: false.
     #[serde(default)]
     pub suspend: bool,
 }
 
-/// The namespaces from which people may ask.
+/// The namespaces from which requests may come.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("(self.from == 'Selector') == has(self.selector)")
-    .message("selector is required with from: Selector, and only then"))]
+    .message("selector is required with from: Selector, and not allowed otherwise"))]
 #[serde(rename_all = "camelCase")]
 pub struct FlowNamespaces {
-    /// Which namespaces count. Default: `Same`.
+    /// How the namespaces are selected. Default: `Same`.
     #[serde(default)]
     pub from: FromNamespaces,
-    /// The labels of the namespaces, with `from: Selector`.
+    /// The labels of the namespaces. Required with `from: Selector`, and not allowed otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub selector: Option<LabelSelector>,
 }
 
-/// Which namespaces count.
+/// How a flow selects namespaces.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum FromNamespaces {
-    /// The flow's own.
+    /// The flow's own namespace.
     #[default]
     Same,
     /// Every namespace.
     All,
-    /// Those that the selector matches.
+    /// The namespaces that the selector matches.
     Selector,
 }
 
-/// What may be asked for: included by at least one selector, and excluded by none. A selector that matches nothing is told by the condition
-/// MatchesItems.
+/// The items that a flow lends: at least one `include` selector matches them, and no `exclude`
+/// selector does. The condition `MatchesItems` reports selectors that match nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemSelection {
-    /// At least one of these has to match.
+    /// 1 to 50 selectors. At least one of them has to match an item.
     #[schemars(length(min = 1, max = 50))]
     pub include: Vec<ItemSelector>,
-    /// None of these may match. They also compare vaults, titles and tags without regard to case, Unicode form and runs of blanks. As long as
-    /// one of them names a vault from which the integration does not lend, the flow lends nothing: what it is to keep could be lent.
+    /// At most 50 selectors. None of them may match an item. They compare vaults, titles and tags
+    /// without regard to case, Unicode form and runs of white space. While one of them names a
+    /// vault that the integration does not lend from, the flow lends nothing, because items that
+    /// the selector is meant to exclude could be lent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub exclude: Vec<ItemSelector>,
 }
 
-/// Items of one vault. All the members that are given have to match; within a member, any entry.
+/// Items of one vault. An item has to match all given fields; within a field, one entry is enough.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemSelector {
-    /// The vault, by title or id; a name of 26 characters `a`-`z` and `2`-`7` is always taken for an id. Only an id is a firm boundary: titles can
-    /// be changed by whoever edits the vault.
+    /// The vault's title or id. A name of 26 characters `a`-`z` and `2`-`7` is always read as an
+    /// id. Use the id for a firm boundary: anyone who can edit the vault can change its title.
     pub vault: TitleOrId,
-    /// The items' ids: the firm boundary.
+    /// The items' ids, at most 200. Ids are a firm boundary. Default: any id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub ids: Vec<ItemId>,
-    /// Patterns for the items' titles.
+    /// Patterns for the items' titles, at most 50. Default: any title.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub titles: Vec<TitlePattern>,
-    /// Tags, of which the item has at least one.
+    /// At most 50 tags. The item has at least one of them. Default: any tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub tags: Vec<Tag>,
 }
 
-/// What a loan by this flow may look like.
+/// The properties that loans through this flow may have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantRules {
-    /// The longest loan, such as `4h`, `90m`, `1d12h` or `2w`; at least `1h`, the shortest life of a 1Password link.
+    /// The longest duration of a loan, such as `4h`, `90m`, `1d12h` or `2w`; at least `1h`, the
+    /// shortest 1Password link lifetime.
     #[x_kube(validation = Rule::new(AN_HOUR_OR_MORE)
-        .message("maxDuration must be at least 1h, the shortest life of a 1Password link"))]
+        .message("maxDuration must be at least 1h, the shortest 1Password link lifetime"))]
     pub max_duration: Span,
-    /// The duration of a loan whose request names none, such as `4h`, `90m`, `1d12h` or `2w`; at least `1h`. Where the integration's
-    /// `limits.maxDuration` is less, the loan lasts as long as that. Default: `1h`.
+    /// The duration of a loan whose request sets none, such as `4h`, `90m`, `1d12h` or `2w`; at
+    /// least `1h`. If the integration's `limits.maxDuration` is shorter, that duration applies.
+    /// Default: `1h`.
     #[serde(default = "one_hour")]
     #[x_kube(validation = Rule::new(AN_HOUR_OR_MORE)
-        .message("defaultDuration must be at least 1h, the shortest life of a 1Password link"))]
+        .message("defaultDuration must be at least 1h, the shortest 1Password link lifetime"))]
     pub default_duration: Span,
-    /// How long each link opens at the most. Shorter is safer: a revocation cannot reach a link that was handed out. Default: `1h`.
+    /// The longest lifetime of each link. A shorter lifetime is safer, because a revocation cannot
+    /// reach an issued link. Default: `1h`.
     #[serde(default)]
     pub link_lifetime: LinkLifetime,
-    /// Whether the borrower gets another link when one has ended and the loan has not. Default: `OnRequest`.
+    /// Whether the borrower can get another link after one has ended while the loan is running.
+    /// Default: `OnRequest`.
     #[serde(default)]
     pub renewal: Renewal,
-    /// Whether a link may, must or must not open just once. Default: `Allowed`.
+    /// Whether links may, must or must not be single-view. A single-view link opens only once.
+    /// Default: `Allowed`.
     #[serde(default)]
     pub view_once: ViewOnce,
-    /// To whom links may go. Default: `Requester`.
+    /// The allowed recipients of links. Default: `Requester`.
     #[serde(default)]
     pub recipients: RecipientRule,
-    /// Whether a request has to say why. Default: `Optional`.
+    /// Whether a request has to give a justification. Default: `Optional`.
     #[serde(default)]
     pub justification: Requirement,
 }
@@ -181,7 +190,7 @@ fn one_hour() -> Span {
     Span("1h".into())
 }
 
-/// How long a 1Password link opens: the five lifetimes that 1Password knows.
+/// How long a 1Password link opens. 1Password supports these five lifetimes.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -216,79 +225,81 @@ impl fmt::Display for LinkLifetime {
     }
 }
 
-/// Whether the borrower gets another link when one has ended and the loan has not.
+/// Whether the borrower can get another link after one has ended while the loan is running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Renewal {
-    /// When the borrower asks.
+    /// The borrower gets another link on request.
     #[default]
     OnRequest,
-    /// Never: the loan ends with its first link.
+    /// The borrower gets no other link: the loan ends with its first one.
     Never,
 }
 
-/// Whether a link may, must or must not open just once.
+/// Whether links may, must or must not be single-view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ViewOnce {
     /// The request decides.
     #[default]
     Allowed,
-    /// Every link opens just once.
+    /// Every link is single-view.
     Required,
-    /// No link opens just once.
+    /// No link is single-view.
     Forbidden,
 }
 
-/// To whom links may go.
+/// The allowed recipients of links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RecipientRule {
-    /// Only to the requester's own address.
+    /// Only the requester's own address.
     #[default]
     Requester,
-    /// To the addresses that the request lists, within the integration's `recipientDomains`.
+    /// The addresses that the request lists, within the integration's `recipientDomains`.
     Listed,
 }
 
-/// Whether something has to be given.
+/// Whether a text has to be given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Requirement {
-    /// It may be left out.
+    /// The text may be omitted.
     #[default]
     Optional,
-    /// It has to be given.
+    /// The text has to be given.
     Required,
 }
 
-/// Who has to agree before a loan starts.
+/// The approvals that a request requires before a loan starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("(self.mode == 'None') == (!has(self.groups) || self.groups.size() == 0)")
-    .message("groups are required with mode AnyOf or AllOf, and are not allowed with mode None"))]
+    .message("groups are required with mode AnyOf or AllOf, and not allowed with mode None"))]
 #[serde(rename_all = "camelCase")]
 pub struct Approval {
-    /// Whether any one or all of the groups have to agree, or nobody.
+    /// Whether no group, any one group or all groups have to approve.
     pub mode: ApprovalMode,
-    /// Groups of people who decide.
+    /// The groups of approvers, at most 10. Required with `mode: AnyOf` and `mode: AllOf`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub groups: Vec<ApproverGroup>,
-    /// How long a request waits for approval, from its creation, such as `4h`, `90m`, `1d12h` or `2w`; then it lapses. Default: `24h`.
+    /// How long a request waits for approval after its creation, such as `4h`, `90m`, `1d12h` or
+    /// `2w`. Then it lapses. Default: `24h`.
     #[serde(default = "one_day")]
     pub timeout: Span,
-    /// Whether an approver has to say why. Default: `Optional`.
+    /// Whether an approver has to give a reason. Default: `Optional`.
     #[serde(default)]
     pub reason: Requirement,
-    /// Whether the approval of somebody counts whose e-mail address the cluster does not know, so that nobody can tell whether they are the requester
-    /// or a recipient under another name. Their Deny and Revoke always count. Default: `Ignored`.
+    /// Whether to count the approval of a person whose e-mail address the cluster does not know.
+    /// Such a person could be the requester or a recipient under another name. Their Deny and
+    /// Revoke decisions always count. Default: `Ignored`.
     #[serde(default)]
     pub without_address: WithoutAddress,
 }
 
-/// What the approval of somebody is worth whose e-mail address the cluster does not know.
+/// Whether to count the approval of a person whose e-mail address the cluster does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum WithoutAddress {
-    /// It does not count.
+    /// The approval does not count.
     #[default]
     Ignored,
-    /// It counts: one person with two such accounts may approve what they ask for.
+    /// The approval counts. A person with two such accounts can then approve their own request.
     Allowed,
 }
 
@@ -296,28 +307,28 @@ fn one_day() -> Span {
     Span("24h".into())
 }
 
-/// Whether any one or all of the groups have to agree, or nobody.
+/// Whether no group, any one group or all groups have to approve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ApprovalMode {
-    /// Nobody: a request that the flow covers is granted at once.
+    /// No approval is required: a request that the flow covers is granted at once.
     None,
-    /// One of the groups.
+    /// One of the groups has to approve.
     AnyOf,
-    /// Each of the groups.
+    /// All groups have to approve.
     AllOf,
 }
 
-/// A group of people of whom a number has to agree.
+/// A group of approvers, and how many of them have to approve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApproverGroup {
-    /// A name for people to read, such as `security`.
+    /// The group's name, such as `security`. It is shown to people.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// Who belongs to the group.
+    /// The members of the group, 1 to 20.
     #[schemars(length(min = 1, max = 20))]
     pub approvers: Vec<Approver>,
-    /// How many different people of the group have to agree. Default: 1.
+    /// How many different members of the group have to approve, from 1 to 10. Default: 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 10))]
     pub required: u32,
@@ -327,51 +338,55 @@ fn one() -> u32 {
     1
 }
 
-/// Who may decide.
+/// An approver or a group of approvers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("(self.kind in ['User', 'Group']) == has(self.name)")
     .message("name is required for User and Group, and is not allowed for ResourceOwner and IntegrationOwner"))]
 #[x_kube(validation = Rule::new("self.kind != 'Group' || !has(self.name) || !self.name.startsWith('system:')")
-    .message("groups of the system (system:...) are stripped from identities and match nobody; name a group of your own"))]
+    .message("system groups (system:...) are removed from identities and match nobody; name a \
+              group of your own"))]
 #[x_kube(validation = Rule::new("!has(self.name) || !self.name.startsWith('system:serviceaccount:')")
-    .message("ServiceAccounts never decide; name a person or a group"))]
+    .message("ServiceAccounts cannot decide; name a person or a group"))]
 #[serde(rename_all = "camelCase")]
 pub struct Approver {
-    /// What the approver is.
+    /// The kind of approver.
     pub kind: ApproverKind,
-    /// The username or the group.
+    /// The username, e-mail address or group name. Required for `User` and `Group`, and not allowed
+    /// otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub name: Option<String>,
 }
 
-/// What an approver is.
+/// The kind of an approver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ApproverKind {
     /// One person, by username or e-mail address.
     User,
-    /// Everyone in a group.
+    /// Any member of a group.
     Group,
-    /// Whoever the item's owner tag names; the integration's owners if it names nobody.
+    /// The owner that the item's owner tag names, or the integration's owners if the tag names no
+    /// allowed owner.
     ResourceOwner,
     /// The integration's owners.
     IntegrationOwner,
 }
 
-/// When a loan may start: on these days, from one time of day to another.
+/// The hours in which a loan may start: on the given days, from one time of day to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("self.from != self.to")
     .message("from and to must differ: write from 00:00 to 24:00 for whole days, or leave timeframe out to allow any time"))]
 #[x_kube(validation = Rule::new("self.from != '24:00'")
-    .message("from cannot be 24:00, the end of the day: write 00:00, and the day on which it opens"))]
+    .message("from cannot be 24:00, the end of the day: write 00:00 and the following day"))]
 #[serde(rename_all = "camelCase")]
 pub struct Timeframe {
-    /// The days on which the frame opens.
+    /// The days on which the timeframe opens.
     #[schemars(length(min = 1, max = 7), extend("x-kubernetes-list-type" = "set"))]
     pub days: Vec<Weekday>,
-    /// When it opens, as `09:00`.
+    /// The time at which the timeframe opens, such as `09:00`.
     pub from: TimeOfDay,
-    /// When it closes, as `18:00`; if before `from`, on the next day. `24:00` is the end of the day.
+    /// The time at which the timeframe closes, such as `18:00`. A time before `from` is on the next
+    /// day. `24:00` is the end of the day.
     pub to: TimeOfDay,
     /// The IANA time zone of the two times, such as `Europe/Berlin`.
     #[schemars(length(min = 1, max = 64))]
@@ -387,7 +402,7 @@ pub struct TimeOfDay(
 
 /// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "the names are self-explanatory")]
 pub enum Weekday {
     Mon,
     Tue,
@@ -398,18 +413,20 @@ pub enum Weekday {
     Sun,
 }
 
-/// How much one requester may have by one flow at a time.
+/// How many loans and requests one requester may have through one flow at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlowLimits {
-    /// The most loans of one requester: those that run, and those that were ended or deleted, as long as a link of them may still open. A
-    /// request beyond that waits (reason `LimitReached`). Default: 5.
+    /// The maximum number of loans of one requester. Running loans count, and so do ended or
+    /// deleted loans while one of their links may still open. A request beyond the limit waits
+    /// (reason `LimitReached`). From 1 to 1000. Default: 5.
     #[serde(default = "five")]
     #[schemars(range(min = 1, max = 1000))]
     pub active_per_requester: u32,
-    /// The most requests of one requester that wait for approval or for their first link. A request beyond that waits for one of these places
-    /// (reason `LimitReached`). While five times as many of them wait in line, the next one fails at once (reason
-    /// `TooManyRequests`). Default: 10.
+    /// The maximum number of one requester's requests that wait for approval or for their first
+    /// link. A request beyond the limit waits for a free place (reason `LimitReached`). If five
+    /// times this number of requests already wait in line, the next one fails at once (reason
+    /// `TooManyRequests`). From 1 to 1000. Default: 10.
     #[serde(default = "ten")]
     #[schemars(range(min = 1, max = 1000))]
     pub pending_per_requester: u32,
@@ -432,29 +449,31 @@ fn ten() -> u32 {
     10
 }
 
-/// Whether the flow can be used.
+/// The state of a flow.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessFlowStatus {
-    /// The generation of the spec that this status describes; -1 until the operator has looked at the object.
+    /// The generation of the spec that this status describes. It is -1 until the operator has
+    /// processed the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready: the flow is valid and its integration exists. MatchesItems: each of its rules matches something in the account, as it was last
-    /// listed.
+    /// The conditions `Ready` (the flow is valid and its integration exists) and `MatchesItems`
+    /// (each rule matches something in the account, according to the last listing).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// How much there is to be lent by this flow, as the account was last listed; absent until then.
+    /// How much this flow can lend, according to the last listing of the account. Absent before the
+    /// first listing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lends: Option<FlowLends>,
 }
 
-/// How much there is to be lent by a flow.
+/// How much a flow can lend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FlowLends {
-    /// Vaults that have something to lend.
+    /// The number of vaults with items to lend.
     pub vaults: u32,
-    /// Items of these vaults, archived ones left out.
+    /// The number of items to lend, archived items excluded.
     pub items: u32,
 }

@@ -1,4 +1,4 @@
-//! `AccessGrant`: a request for an item, then the loan.
+//! `AccessGrant`: a request for an item and, once granted, the loan.
 
 use std::fmt;
 
@@ -15,7 +15,8 @@ use super::values::{
     TIME_PATTERN, Time, TitleOrId,
 };
 
-/// A request to borrow one item; once approved, the loan. The spec cannot be changed: ask again instead.
+/// A request to borrow one item and, once granted, the loan. The spec cannot be changed: create
+/// another request instead.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "keyloan.dev",
@@ -51,177 +52,185 @@ use super::values::{
     )
 )]
 #[x_kube(validation = Rule::new("self == oldSelf")
-    .message("a request cannot be changed once it is made: delete it and ask again"))]
+    .message("a request cannot be changed after its creation: delete it and request again"))]
 #[x_kube(validation = Rule::new("!has(self.viewOnce) || !self.viewOnce || !has(self.recipients) || self.recipients.size() <= 1")
-    .message("a link that opens just once can have only one recipient"))]
+    .message("a single-view link can have only one recipient"))]
 #[serde(rename_all = "camelCase")]
 pub struct AccessGrantSpec {
     /// The integration to borrow from.
     pub integration: IntegrationRef,
-    /// What to borrow.
+    /// The item to borrow.
     pub item: ItemRef,
-    /// For how long, such as `4h`, `90m`, `1d12h` or `2w`; at least `1h`. Default: the flow's `defaultDuration`.
+    /// The duration of the loan, such as `4h`, `90m`, `1d12h` or `2w`; at least `1h`. Default: the
+    /// flow's `defaultDuration`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new(AN_HOUR_OR_MORE)
-        .message("duration must be at least 1h, the shortest life of a 1Password link"))]
+        .message("duration must be at least 1h, the shortest 1Password link lifetime"))]
     pub duration: Option<Span>,
-    /// Who can open the links. Default: the requester's own address.
+    /// The e-mail addresses that can open the links, 1 to 10. Default: the requester's own address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 10), extend("x-kubernetes-list-type" = "set"))]
     pub recipients: Option<Vec<Email>>,
-    /// Ask for a link that opens just once. No other follows it, and the loan ends when that link's lifetime is over, opened or not. Default: true
-    /// if the flow's `viewOnce` is `Required`, else false.
+    /// Request a single-view link, which opens only once. No other link follows, and the loan ends
+    /// with the link's lifetime, opened or not. Default: true if the flow's `viewOnce` is
+    /// `Required`, otherwise false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub view_once: Option<bool>,
-    /// Why.
+    /// The reason for the request, at most 1000 characters. A flow can require one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1000))]
     pub justification: Option<String>,
-    /// Use only this flow, by name.
+    /// The name of the only flow to use. Default: the operator chooses a flow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub flow: Option<String>,
-    /// Nothing starts later than this: a time such as `2027-01-31T12:00:00Z` or `2027-01-31T13:00:00+01:00`. Required of a ServiceAccount, and of
-    /// everybody else whose e-mail address the cluster does not know: they count as machines. The request is not tidied away before this time.
+    /// The latest start of the loan, such as `2027-01-31T12:00:00Z` or `2027-01-31T13:00:00+01:00`.
+    /// Required for ServiceAccounts and for everyone else whose e-mail address the cluster does not
+    /// know: they count as machines. The operator does not delete the request before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), regex(pattern = TIME_PATTERN))]
     pub not_after: Option<Time>,
-    /// Who asks. From Kubernetes 1.36 on the API server writes it; before, write your own username, groups and address: what is false is refused
-    /// with the right value in the message.
+    /// The requester. The API server sets this field from Kubernetes 1.36 on. Before that, set it
+    /// to your own username, groups and e-mail address; admission rejects wrong values and returns
+    /// the correct ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requester: Option<Identity>,
 }
 
-/// Which integration.
+/// The integration to borrow from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrationRef {
-    /// Its name.
+    /// The integration's name.
     pub name: IntegrationName,
-    /// Its namespace. Default: the grant's own.
+    /// The integration's namespace. Default: the grant's own namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = LABEL_PATTERN))]
     pub namespace: Option<String>,
 }
 
-/// Which item.
+/// The item to borrow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemRef {
-    /// The vault, by id or title: an id comes first, and a title has to be that of one vault only, of those that are lent from
-    /// (else `VaultAmbiguous`).
+    /// The vault's id or title. An id takes precedence. A title has to be unique among the vaults
+    /// that flows lend to you from (otherwise `VaultAmbiguous`).
     pub vault: TitleOrId,
-    /// The item, by id or title: an id comes first, and an item in use before archived ones. If several have this title, it is the one that flows
-    /// lend to the requester; if that is not one only, it is `ItemAmbiguous`.
+    /// The item's id or title. An id takes precedence, and active items take precedence over
+    /// archived ones. If several items have the title, the one that flows lend to you is meant; if
+    /// flows lend several of them to you, the request fails with `ItemAmbiguous`.
     pub item: TitleOrId,
 }
 
-/// Where a request or loan has got to, for printing; programs read the conditions.
+/// The state of a request or loan, for display. Programs read the conditions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
-    /// Being looked at, or waiting.
+    /// The request is being processed, or is waiting.
     #[default]
     Pending,
-    /// Somebody who decides said no, or somebody entitled to took the request back.
+    /// An approver denied the request, or someone entitled to do so withdrew it.
     Denied,
-    /// It was not approved, or not started, in time.
+    /// The request was not approved or not started in time.
     Lapsed,
-    /// Agreed; the first link is being made.
+    /// The request is approved, and the first link is being issued.
     Issuing,
-    /// The loan runs.
+    /// The loan is running.
     Active,
-    /// Over, but a link that was handed out may still open.
+    /// The loan is over, but an issued link may still open.
     Ending,
-    /// Over.
+    /// The loan is over, and no link opens.
     Ended,
-    /// It cannot be granted as things are, or no first link could be issued. A request whose cause is mended before it lapses is granted after all:
-    /// delete it if it is not wanted any more.
+    /// The request cannot be granted at present, or no first link could be issued. If the cause is
+    /// removed before the request lapses, the request is granted after all; delete it if you no
+    /// longer need it.
     Failed,
 }
 
-/// Where a request or loan has got to.
+/// The state of a request or loan.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessGrantStatus {
-    /// The generation of the spec that this status describes; -1 until the operator has looked at the object.
+    /// The generation of the spec that this status describes. It is -1 until the operator has
+    /// processed the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// For printing; programs read the conditions.
+    /// The state for display. Programs read the conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// Accepted, Approved, Active, Ended, and Stalled.
+    /// The conditions `Accepted`, `Approved`, `Active`, `Ended` and `Stalled`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// The flow that was chosen.
+    /// The name of the chosen flow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flow: Option<String>,
-    /// Why each other flow was not chosen; at most 20 are shown.
+    /// The flows that were not chosen, each with the reason. At most 20 are shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub considered_flows: Vec<ConsideredFlow>,
-    /// All that was agreed.
+    /// The terms of the loan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
-    /// A digest over the effects of the terms: what an approval refers to. It is `v1:sha256:` and 64 hexadecimal digits, and covers the grant's uid, too.
+    /// The digest over the effects of the terms, to which an approval refers: `v1:sha256:` and 64
+    /// hexadecimal digits. The digest also covers the grant's uid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
     /// The decisions that counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 500))]
     pub decisions: Vec<CountedDecision>,
-    /// Decisions that had no effect, and why; at most 20 are shown.
+    /// The decisions that had no effect, each with the reason. At most 20 are shown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub ignored_decisions: Vec<IgnoredDecision>,
-    /// Who can still decide and what is missing, in one sentence.
+    /// The missing approvals and who can still give them, in one sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
-    /// Earlier requests of the same person for the same item that were denied in the last 90 days, the newest first; at most 5 are shown. Their
-    /// reasons are in their records.
+    /// Denied requests of the same person for the same item in the last 90 days, newest first. At
+    /// most 5 are shown. Their records contain the reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
     pub earlier_denials: Vec<EarlierDenial>,
-    /// When the loan started: when 1Password's answer with the first link arrived.
+    /// The start of the loan: the time at which 1Password's answer with the first link arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted_at: Option<Time>,
-    /// When the loan ends.
+    /// The end of the loan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
     /// The current link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<LinkStatus>,
-    /// How to use what was lent.
+    /// How to use the lent item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_details: Option<AccessDetails>,
-    /// Until when a link that was issued may still open, once the loan is over.
+    /// The time until which an issued link may still open after the loan is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub residual_until: Option<Time>,
-    /// When the loan ended.
+    /// The time at which the loan ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Time>,
-    /// The name of the loan's record, in the integration's namespace.
+    /// The name of the loan's record in the integration's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,
 }
 
-/// An earlier request that came to nothing.
+/// An earlier request that was not granted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EarlierDenial {
-    /// When that was decided.
+    /// The time of its outcome.
     pub at: Time,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: RequestOutcome,
 }
 
-/// A flow that was looked at and not chosen.
+/// A flow that was considered and not chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConsideredFlow {
     /// The flow's name.
     pub name: String,
-    /// Why it was not chosen.
+    /// The reason why it was not chosen.
     pub reason: String,
 }
 
@@ -231,9 +240,9 @@ pub struct ConsideredFlow {
 pub struct IgnoredDecision {
     /// The AccessDecision's name.
     pub name: String,
-    /// Who made it, by username.
+    /// The username of the person who made it.
     pub user: String,
-    /// Why it has no effect.
+    /// The reason why it has no effect.
     pub reason: String,
 }
 
@@ -241,24 +250,24 @@ pub struct IgnoredDecision {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LinkStatus {
-    /// The Secret that holds the link. The requester may read it by the API; no Pod can mount it, because it is in another namespace than the
-    /// grant.
+    /// The Secret that holds the link. The requester may read it through the API. No Pod can mount
+    /// it, because it is not in the grant's namespace.
     pub secret_ref: SecretReference,
-    /// Which link of this loan it is, from 1.
+    /// The number of the link within this loan, starting at 1.
     pub sequence: u32,
-    /// When it was issued.
+    /// The time at which the link was issued.
     pub issued_at: Time,
-    /// Until when it opens.
+    /// The time until which the link opens.
     pub expires_at: Time,
 }
 
-/// A Secret, wherever it is.
+/// A Secret in any namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretReference {
-    /// Its namespace: the one in which Keyloan keeps all links.
+    /// The Secret's namespace, in which Keyloan keeps all links.
     pub namespace: String,
-    /// Its name.
+    /// The Secret's name.
     pub name: String,
 }
 

@@ -1,4 +1,4 @@
-//! Who people are, as the API server saw them, and how rules name them.
+//! People as the API server identified them, and how rules name them.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -11,26 +11,29 @@ use super::values::{Email, LABEL_PATTERN};
 #[serde(transparent)]
 pub struct PrincipalName(#[schemars(length(min = 1, max = 256))] pub String);
 
-/// So an admission policy tells people the e-mail address that their identity has to have: it follows in quotation marks.
+/// The beginning of an admission message that tells people which e-mail address their identity must
+/// have. The address follows in quotation marks.
 pub const ADDRESS_TOLD: &str =
     "email must be the address that this cluster knows you by: set it to ";
 
-/// So an admission policy tells whoever has to give it that a request needs an end; more words follow.
+/// The beginning of an admission message that tells people that their request needs an end; more
+/// words follow.
 pub const END_TOLD: &str = "spec.notAfter is required of";
 
-/// The longest name of a group that a rule can name. Longer ones are left out of identities.
+/// The longest group name that a rule can use. Longer names are left out of identities.
 pub const LONGEST_GROUP: usize = 256;
-/// How many groups an identity holds.
+/// The maximum number of groups in an identity.
 pub const MOST_GROUPS: usize = 1000;
 
-/// Who made an object, as the API server saw it: stamped and verified at admission, never taken on trust.
+/// The identity of an object's creator as the API server saw it. Admission sets and verifies it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
     /// The username with which the API server authenticated the request.
     #[schemars(length(min = 1, max = 256))]
     pub username: String,
-    /// The user's groups without those of the system (`system:...`) and without names of more than 256 characters, which no rule can name.
+    /// The user's groups, without system groups (`system:...`) and without names of more than 256
+    /// characters, which no rule can name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub groups: Vec<PrincipalName>,
@@ -39,56 +42,59 @@ pub struct Identity {
     pub email: Option<Email>,
 }
 
-/// What a subject is.
+/// The kind of a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SubjectKind {
     /// One person, by username or e-mail address.
     User,
-    /// Everyone in a group.
+    /// Every member of a group.
     Group,
     /// A ServiceAccount of this cluster.
     ServiceAccount,
 }
 
-/// Who may ask: a person, a group, or a ServiceAccount.
+/// A person, a group or a ServiceAccount that may request items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("self.kind != 'Group' || !self.name.startsWith('system:')")
-    .message("groups of the system (system:...) are stripped from identities and match nobody; name a group of your own"))]
+    .message("system groups (system:...) are removed from identities and match nobody; name a \
+              group of your own"))]
 #[x_kube(validation = Rule::new("(self.kind == 'ServiceAccount') == has(self.namespace)")
-    .message("namespace is required for a ServiceAccount, and only for that"))]
+    .message("namespace is required for a ServiceAccount, and not allowed otherwise"))]
 #[serde(rename_all = "camelCase")]
 pub struct Subject {
-    /// What the name names.
+    /// The kind of subject.
     pub kind: SubjectKind,
-    /// The username, the group or the ServiceAccount's name.
+    /// The username, e-mail address, group name or ServiceAccount name.
     #[schemars(length(min = 1, max = 256))]
     pub name: String,
-    /// The namespace of a ServiceAccount.
+    /// The namespace of the ServiceAccount. Required for `ServiceAccount`, and not allowed
+    /// otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = LABEL_PATTERN))]
     pub namespace: Option<String>,
 }
 
-/// Whether a name is a person's or a group's.
+/// The kind of a person or group.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 pub enum PersonKind {
     /// One person, by username or e-mail address.
     User,
-    /// Everyone in a group.
+    /// Every member of a group.
     Group,
 }
 
 /// A person or a group of people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("self.kind != 'Group' || !self.name.startsWith('system:')")
-    .message("groups of the system (system:...) are stripped from identities and match nobody; name a group of your own"))]
+    .message("system groups (system:...) are removed from identities and match nobody; name a \
+              group of your own"))]
 #[serde(rename_all = "camelCase")]
 pub struct Person {
-    /// What the name names.
+    /// Whether the name is a user's or a group's.
     pub kind: PersonKind,
-    /// The username or the group.
+    /// The username, e-mail address or group name.
     #[schemars(length(min = 1, max = 256))]
     pub name: String,
 }

@@ -1,4 +1,4 @@
-//! The kinds of the API group `keyloan.dev` and their parts: data, schemas and rules, no behaviour.
+//! The kinds of the API group `keyloan.dev` and their parts: data, schemas and rules, no behavior.
 
 #![allow(
     clippy::duplicated_attributes,

@@ -2,22 +2,22 @@
 
 /// The API group of all kinds.
 pub const GROUP: &str = "keyloan.dev";
-/// The only version so far.
+/// The only version at present.
 pub const VERSION: &str = "v1alpha1";
 
 /// Label on a token Secret: the name of the one integration that may read it.
 pub const INTEGRATION_LABEL: &str = "keyloan.dev/integration";
-/// Label on every Secret that Keyloan has to do with: `token` or `link`.
+/// Label on every Secret that Keyloan uses: `token` or `link`.
 pub const SECRET_LABEL: &str = "keyloan.dev/secret";
-/// Label on what belongs to one grant (link Secret, Role, RoleBinding): the grant's uid.
+/// Label on the objects of one grant (link Secret, Role, RoleBinding): the grant's uid.
 pub const GRANT_UID_LABEL: &str = "keyloan.dev/grant-uid";
-/// Annotation on a grant by which the borrower asks for the next link: an RFC 3339 time.
+/// Annotation on a grant with which the borrower requests the next link: an RFC 3339 time.
 pub const RENEW_ANNOTATION: &str = "keyloan.dev/renew-requested-at";
-/// Label on what belongs to one install of Keyloan: its link Secrets, Roles and RoleBindings.
+/// Label on the objects of one installation of Keyloan: its link Secrets, Roles and RoleBindings.
 pub const INSTALL_LABEL: &str = "keyloan.dev/install";
 /// The type of a link's Secret.
 pub const LINK_TYPE: &str = "keyloan.dev/link";
-/// What a link's Secret may hold.
+/// The keys of a link's Secret.
 pub const LINK_KEYS: [&str; 4] = ["url", "expiresAt", "sequence", "accessDetails"];
 /// The prefix of the names of the link Secret, its Role and its RoleBinding; the grant's uid follows.
 pub const LINK_PREFIX: &str = "keyloan-link-";

@@ -1,4 +1,4 @@
-//! `AccessRecord`: the ledger of one loan or of one denied request, kept beyond the grant's own life.
+//! `AccessRecord`: the ledger of one loan or of one denied request, kept longer than the grant.
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -8,8 +8,10 @@ use super::identity::Identity;
 use super::terms::{CountedDecision, ObjectIdentity, Terms};
 use super::values::Time;
 
-/// The ledger of one loan, or of one request that was denied: named by the grant's uid, kept in the integration's namespace, written by the operator
-/// alone. The operator deletes it when the grant is gone, 90 days after the request was denied, or the loan and its last link have ended.
+/// The ledger of one loan or of one denied request. Its name is the grant's uid, it is in the
+/// integration's namespace, and only the operator writes it. The operator deletes it when the grant
+/// is gone and 90 days have passed since the request was denied, or since the loan and its last
+/// link ended.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "keyloan.dev",
@@ -46,62 +48,65 @@ use super::values::Time;
     )
 )]
 #[x_kube(validation = Rule::new("self.grant == oldSelf.grant && self.requester == oldSelf.requester && self.terms == oldSelf.terms && self.digest == oldSelf.digest")
-    .message("what was agreed cannot be changed in a record"))]
+    .message("the agreed terms of a record cannot be changed"))]
 #[x_kube(validation = Rule::new("has(self.justification) == has(oldSelf.justification) && (!has(self.justification) || self.justification == oldSelf.justification) && has(self.requestedAt) == has(oldSelf.requestedAt) && (!has(self.requestedAt) || self.requestedAt == oldSelf.requestedAt)")
-    .message("why and when it was asked for cannot be changed in a record"))]
+    .message("the justification and the time of the request cannot be changed in a record"))]
 #[x_kube(validation = Rule::new("(has(self.outcome) ? self.outcome : 'Lent') == (has(oldSelf.outcome) ? oldSelf.outcome : 'Lent')")
     .message("the outcome cannot be changed in a record: Lent stays Lent, and Denied stays Denied"))]
 #[x_kube(validation = Rule::new("!has(self.outcome) || self.outcome != 'Denied' || (has(self.end) && self.end.reason == 'Denied' && (!has(self.links) || self.links.size() == 0))")
     .message("the record of a denied request has no links, and its end has the reason Denied"))]
 #[x_kube(validation = Rule::new("!has(self.end) || self.end.reason != 'Denied' || (has(self.outcome) && self.outcome == 'Denied')")
-    .message("only a request whose outcome is Denied ends with the reason Denied"))]
+    .message("only a request with the outcome Denied ends with the reason Denied"))]
 #[serde(rename_all = "camelCase")]
 pub struct AccessRecordSpec {
     /// The grant.
     pub grant: ObjectIdentity,
-    /// The install of Keyloan that lends: the label `keyloan.dev/install` on what carries the link has this value.
+    /// The installation of Keyloan that lends the item: the value of the label
+    /// `keyloan.dev/install` on the link's objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub install: Option<String>,
-    /// Who asked. Of a denied request without the groups.
+    /// The requester. For a denied request, without the groups.
     pub requester: Identity,
-    /// Why it was asked for, in the requester's words.
+    /// The requester's justification.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1000))]
     pub justification: Option<String>,
-    /// When it was asked for.
+    /// The time of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_at: Option<Time>,
-    /// What became of the request. Absent in records of older releases, which are of loans: `Lent`.
+    /// The outcome of the request. Absent in records of older releases, which exist only for loans:
+    /// `Lent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<RequestOutcome>,
-    /// All that was agreed, or would have been.
+    /// The agreed terms or, for a denied request, the proposed ones.
     pub terms: Terms,
-    /// The digest over the effects of the terms: `v1:sha256:` and 64 hexadecimal digits; it covers the grant's uid, too.
+    /// The digest over the effects of the terms: `v1:sha256:` and 64 hexadecimal digits. The digest
+    /// also covers the grant's uid.
     #[schemars(length(min = 1, max = 128))]
     pub digest: String,
-    /// The decisions that counted; of a denied request the denial, too.
+    /// The decisions that counted, including the denial of a denied request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 500))]
     pub decisions: Vec<CountedDecision>,
-    /// Every link that was issued or may have been.
+    /// Every link that was issued or may have been issued.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["sequence"]))]
     pub links: Vec<LinkRecord>,
-    /// How and when the loan ended, or the request was denied.
+    /// How and when the loan ended or the request was denied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<EndRecord>,
-    /// Until when a link of this loan may still open, once the loan is over.
+    /// The time until which a link of this loan may still open after the loan is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub residual_until: Option<Time>,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RequestOutcome {
-    /// It came to a loan.
+    /// The request became a loan.
     Lent,
-    /// Somebody who decides said no. Nothing was lent.
+    /// An approver or owner denied the request. Nothing was lent.
     Denied,
 }
 
@@ -109,39 +114,40 @@ pub enum RequestOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LinkRecord {
-    /// Which link of this loan it is, from 1.
+    /// The number of the link within this loan, starting at 1.
     #[schemars(range(min = 1))]
     pub sequence: u32,
-    /// When issuing it was about to begin.
+    /// The time just before issuing began.
     pub intent_at: Time,
-    /// Random: by it the replica that wrote the intent knows it again where the answer to its writing was lost.
+    /// A random value. With it, the replica that wrote the intent recognizes it if the API server's
+    /// answer was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub attempt: Option<String>,
-    /// The latest time until which it can open, if it was issued at all.
+    /// The latest time until which the link can open, if it was issued at all.
     pub latest_end: Time,
-    /// When 1Password's answer arrived.
+    /// The time at which 1Password's answer arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<Time>,
-    /// Until when it opens.
+    /// The time until which the link opens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
     /// The version of the item that was shared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item_version: Option<u32>,
-    /// What became of the intent; absent while it is open.
+    /// The outcome of the intent. Absent while the intent is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<LinkOutcome>,
 }
 
-/// What became of an intent to issue a link.
+/// The outcome of an intent to issue a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum LinkOutcome {
     /// The link is in its Secret.
     Issued,
-    /// 1Password refused: there is no link.
+    /// 1Password refused the link: it does not exist.
     Refused,
-    /// It is not known whether there is a link; its key is lost, so nobody can be given it.
+    /// It is unknown whether the link exists. Its key is lost, so nobody can receive it.
     Lost,
 }
 
@@ -149,32 +155,32 @@ pub enum LinkOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EndRecord {
-    /// Why.
+    /// The reason for the end.
     pub reason: EndReason,
-    /// Who ended it, by username; absent where nobody did, or nobody knows who.
+    /// The username of the person who ended it. Absent if nobody did or the person is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// When.
+    /// The time of the end.
     pub at: Time,
 }
 
-/// Why a loan ended.
+/// The reason why a loan ended or a request was denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum EndReason {
-    /// Its time was over.
+    /// The loan's time was over.
     Expired,
-    /// Somebody entitled to revoked it.
+    /// Someone entitled to do so revoked the loan.
     Revoked,
     /// The grant was deleted.
     Deleted,
-    /// The item changed in 1Password; ask again for the new one.
+    /// The item changed in 1Password. Request again for the new version.
     ItemChanged,
     /// The requester or a recipient is blocked.
     Blocked,
-    /// The one link of this loan has ended, and there is no other.
+    /// The loan's only link has ended.
     LinkEnded,
     /// The first link could not be issued.
     NotIssued,
-    /// Somebody who decides said no before anything was lent.
+    /// An approver or owner denied the request before anything was lent.
     Denied,
 }

@@ -1,4 +1,4 @@
-//! What was agreed for one loan, and the decisions that made it so.
+//! The terms of one loan, and the decisions that approved them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::flow::{ApprovalMode, LinkLifetime, Renewal, Requirement, WithoutAddre
 use super::identity::PersonKind;
 use super::values::{AccessDetails, Email, Resolved, Span, Time};
 
-/// All that was agreed for one loan. A loan that runs keeps its terms.
+/// The terms of one loan. A running loan keeps its terms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Terms {
@@ -18,69 +18,70 @@ pub struct Terms {
     pub account: String,
     /// The flow, by namespace, name and uid.
     pub flow: ObjectIdentity,
-    /// The flow's generation: its rules as they were.
+    /// The flow's generation, which identifies the rules that applied.
     pub flow_generation: i64,
     /// The vault.
     pub vault: Resolved,
     /// The item.
     pub item: Resolved,
-    /// When the item had last been changed.
+    /// The time of the item's last change.
     pub item_updated_at: Time,
-    /// Who owns the item, by its owner tag.
+    /// The item's owner, according to its owner tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_owner: Option<String>,
-    /// Who can open the links.
+    /// The e-mail addresses that can open the links.
     #[schemars(length(max = 10))]
     pub recipients: Vec<Email>,
-    /// How long the loan lasts.
+    /// The duration of the loan.
     pub duration: Span,
-    /// Whether the one link opens just once.
+    /// Whether the loan has a single-view link.
     pub view_once: bool,
-    /// How long each link opens at the most.
+    /// The longest lifetime of each link.
     pub link_lifetime: LinkLifetime,
-    /// Whether further links are issued.
+    /// Whether the borrower can request further links.
     pub renewal: Renewal,
-    /// How to use what was lent.
+    /// How to use the lent item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_details: Option<AccessDetails>,
-    /// Who has to agree, as the flow named them; absent where it asks for nobody's approval.
+    /// The required approvals, as the flow named them. Absent if the flow does not require
+    /// approval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<AgreedApproval>,
-    /// The integration's owners: they may end the loan.
+    /// The integration's owners, who may end the loan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub owners: Vec<AgreedPerson>,
 }
 
-/// Who has to agree, with owners resolved to people.
+/// The required approvals, with owners resolved to people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgreedApproval {
-    /// Whether any one or all of the groups have to agree.
+    /// Whether any one group or all groups have to approve.
     pub mode: ApprovalMode,
-    /// Groups of people who decide.
+    /// The groups of approvers.
     #[schemars(length(min = 1, max = 10))]
     pub groups: Vec<AgreedGroup>,
-    /// How long a request waits for approval, from its creation.
+    /// How long a request waits for approval after its creation.
     pub timeout: Span,
-    /// Whether an approver has to say why.
+    /// Whether an approver has to give a reason.
     pub reason: Requirement,
-    /// Whether the approval of somebody counts whose e-mail address the cluster does not know.
+    /// Whether to count the approval of a person whose e-mail address the cluster does not know.
     #[serde(default)]
     pub without_address: WithoutAddress,
 }
 
-/// A group of people of whom a number has to agree.
+/// A group of approvers, and how many of them have to approve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgreedGroup {
     /// The group's name in the flow.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// How many different people of the group have to agree.
+    /// How many different members of the group have to approve.
     #[schemars(range(min = 1, max = 10))]
     pub required: u32,
-    /// Who belongs to it.
+    /// The members of the group.
     #[schemars(length(max = 1000))]
     pub approvers: Vec<AgreedPerson>,
 }
@@ -89,22 +90,22 @@ pub struct AgreedGroup {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgreedPerson {
-    /// What the name names.
+    /// Whether the name is a user's or a group's.
     pub kind: PersonKind,
-    /// The username or the group.
+    /// The username, e-mail address or group name.
     #[schemars(length(min = 1, max = 256))]
     pub name: String,
 }
 
-/// An object that cannot be mistaken for a later one of the same name.
+/// A reference to one object, not to a later one of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectIdentity {
-    /// Its namespace.
+    /// The object's namespace.
     pub namespace: String,
-    /// Its name.
+    /// The object's name.
     pub name: String,
-    /// Its uid.
+    /// The object's uid.
     pub uid: String,
 }
 
@@ -118,19 +119,19 @@ pub struct CountedDecision {
     /// The name of the AccessDecision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Who decided, by username.
+    /// The username of the person who decided.
     pub user: String,
-    /// What.
+    /// The decision.
     pub decision: Decision,
-    /// For which group of the flow's approvers.
+    /// The approver group for which the decision counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// When.
+    /// The time of the decision.
     pub at: Time,
-    /// Why.
+    /// The reason for the decision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// For how long at the most, where an approval shortened the loan.
+    /// The longest duration that the approval allows, if it shortened the loan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duration: Option<Span>,
 }

@@ -1,4 +1,4 @@
-//! The small values that several kinds share: durations, e-mail addresses, references.
+//! Small values that several kinds share: durations, e-mail addresses, references.
 
 use std::fmt;
 
@@ -7,21 +7,21 @@ pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A span of time such as `4h`, `90m`, `1d12h` or `2w`: whole weeks (7 days), days (24 hours), hours, minutes and seconds. What Kubernetes
-/// prints (`2h0m0s`) is one, too.
+/// A duration such as `4h`, `90m`, `1d12h` or `2w`, in whole weeks (7 days), days (24 hours),
+/// hours, minutes and seconds. The form that Kubernetes prints (`2h0m0s`) is accepted, too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Span(#[schemars(length(max = 64), regex(pattern = SPAN_PATTERN))] pub String);
 
-/// The rule of spans that are too short to lend for: no link lives shorter. Its branches keep CEL's `duration`, which knows neither days
-/// nor weeks and fails on large numbers, to what it can read.
+/// The rule against durations below the shortest link lifetime. CEL's `duration` knows neither days
+/// nor weeks and fails on large numbers, so the other branches keep such values away from it.
 pub const AN_HOUR_OR_MORE: &str = "self.matches('[1-9][0-9]*[wdh]|[1-9][0-9]{4,}[ms]') || duration('0' + self.replace('0w', '').replace('0d', '')) >= duration('1h')";
 
 impl Span {
-    /// The longest span that is understood; longer ones count as this one.
+    /// The longest duration that is supported. Longer ones are cut to it.
     const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 3650);
 
-    /// The span as a duration, or `None` if the text is not of the form `1d12h30m`.
+    /// The parsed duration, or `None` if the text does not have the form `1d12h30m`.
     pub fn parse(&self) -> Option<SignedDuration> {
         let mut seconds: i64 = 0;
         let mut number = String::new();
@@ -41,7 +41,7 @@ impl Span {
             if number.is_empty() || (number.len() > 1 && number.starts_with('0')) {
                 return None;
             }
-            // More digits than a number holds stand for a very long time.
+            // A number with too many digits stands for a very long time.
             let count = number.parse().unwrap_or(i64::MAX);
             number.clear();
             seconds = seconds.saturating_add(unit.saturating_mul(count));
@@ -50,7 +50,7 @@ impl Span {
         complete.then(|| SignedDuration::from_secs(seconds).min(Self::LONGEST))
     }
 
-    /// The shortest way to write a duration, rounded down to whole minutes.
+    /// The shortest notation of a duration, rounded down to whole minutes.
     pub fn of(duration: SignedDuration) -> Self {
         let minutes = duration.as_secs().max(60) / 60;
         let parts = [
@@ -74,15 +74,16 @@ impl fmt::Display for Span {
     }
 }
 
-/// The form of a span: not only zeros, and no number with a leading zero.
+/// The form of a duration: not only zeros, and no number with a leading zero.
 pub const SPAN_PATTERN: &str = r"^(0[wdhms])*[1-9][0-9]*[wdhms]((0|[1-9][0-9]*)[wdhms])*$";
-/// The grammar of the e-mail addresses that are accepted: lower-case ASCII, without display name,
-/// comments or quotes. Admission reads identities with it, too.
+/// The grammar of accepted e-mail addresses: lower-case ASCII, without display name, comments or
+/// quotes. Admission uses it, too, to read identities.
 pub const EMAIL_PATTERN: &str = r"^[a-z0-9_'+-]+(\.[a-z0-9_'+-]+)*@([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$";
 /// The domain of such an address.
 pub const DOMAIN_PATTERN: &str = r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?$";
-/// A time of this millennium that exists, in UTC or with an offset. The API server's own check of `date-time` lets offsets and years pass
-/// that [`Time`] cannot hold, and days that no month has; a single such object would make its whole list unreadable.
+/// An existing time of this millennium, in UTC or with an offset. The API server's own check of
+/// `date-time` accepts offsets and years that [`Time`] cannot hold, and days that do not exist. A
+/// single such object would make its whole list unreadable.
 pub const TIME_PATTERN: &str = concat!(
     r"^(2[0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))",
     r"|2([048]00|[0-9](0[48]|[2468][048]|[13579][26]))-02-29)",
@@ -96,11 +97,12 @@ pub const LABEL_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$";
 pub const NAME_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$";
 /// The key of a Secret.
 pub const SECRET_KEY_PATTERN: &str = r"^[-._a-zA-Z0-9]+$";
-/// What stands before the colon in an owner tag.
+/// The part of an owner tag before the colon.
 pub const TAG_KEY_PATTERN: &str = r"^[^:]+$";
 
-/// What is said of a value that does not have the form of a pattern. A pattern never speaks for itself: the definitions hold the sentence
-/// as the message of a CEL rule in its place, and one that is not listed here ends in no definition.
+/// The messages for values that do not match a pattern. The API server never shows a pattern: the
+/// definitions replace it with a CEL rule that has the message. A pattern that is not listed here
+/// is in no definition.
 pub const FORMS: &[(&str, &str)] = &[
     (
         SPAN_PATTERN,
@@ -136,7 +138,7 @@ pub const FORMS: &[(&str, &str)] = &[
     ),
     (
         TAG_KEY_PATTERN,
-        "must be what stands before the colon in the tag, without the colon, such as owner",
+        "must be the part of the tag before the colon, without the colon, such as owner",
     ),
 ];
 
@@ -146,7 +148,7 @@ pub const FORMS: &[(&str, &str)] = &[
 pub struct Email(#[schemars(length(max = 254), regex(pattern = EMAIL_PATTERN))] pub String);
 
 impl Email {
-    /// What follows the `@`.
+    /// The part after the `@`.
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
@@ -190,23 +192,23 @@ pub struct TitleOrId(#[schemars(length(min = 1, max = 256))] pub String);
 #[serde(transparent)]
 pub struct ItemId(#[schemars(length(min = 1, max = 256))] pub String);
 
-/// A pattern for the title of a 1Password item: `*` stands for any characters, `?` for one, and `\*`, `\?` and `\\` for these characters
-/// themselves.
+/// A pattern for the title of a 1Password item: `*` matches any characters, `?` matches one
+/// character, and `\*`, `\?` and `\\` match these characters themselves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct TitlePattern(#[schemars(length(min = 1, max = 256))] pub String);
 
-/// A tag of a 1Password item, exactly as it is there.
+/// A tag of a 1Password item, spelled exactly as in 1Password.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Tag(#[schemars(length(min = 1, max = 256))] pub String);
 
-/// How to reach what was lent: shown to the borrower beside the link.
+/// How to use the lent item, shown to the borrower with the link.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct AccessDetails(#[schemars(length(min = 1, max = 400))] pub String);
 
-/// Something of 1Password's that has been resolved: its id, and its title as it was then.
+/// A resolved 1Password vault or item: its id, and its title at that time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resolved {

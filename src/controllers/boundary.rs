@@ -1,8 +1,8 @@
-//! Is the boundary in force? Looks at the kinds and the admission policies as they are stored, has the API server refuse the operator,
-//! and keeps what it saw.
+//! Checks whether the boundary is in force: looks at the stored kinds and admission policies, lets
+//! the API server refuse the operator, and keeps what it saw.
 //!
-//! It looks when the operator starts, when a policy changes, when somebody asks for it, and now and then. All who ask while a look is under
-//! way share the next one.
+//! It looks when the operator starts, when a policy changes, when a caller asks, and at intervals.
+//! Callers that ask during a look share the next one.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -26,28 +26,31 @@ use crate::plan::boundary::{
 use crate::runtime::{Clock, Tasks};
 use crate::telemetry::Metrics;
 
-/// The policies may cease to act without a word, such as when the API server gets other flags.
+/// The policies may stop acting without notice, for example when the API server gets other flags.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(600);
-/// Looks that are asked for begin so long after one another at least: one look costs a dozen calls, and serves all who wait for it.
+/// The minimum interval between looks on demand: one look costs a dozen calls and serves all
+/// waiting callers.
 const NO_SOONER_THAN: Duration = Duration::from_millis(200);
-/// What was not as it should be is looked at again after so long, then after twice as long, and so on.
+/// The delay before the first repeated look after a problem. It doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
-/// It is looked at again after so long at the latest.
+/// The maximum delay before a repeated look.
 const LAST_RETRY: Duration = Duration::from_secs(15);
-/// After so many looks without an answer nobody waits for the first one any longer, and what was known before holds no longer.
+/// The number of looks without an answer after which callers no longer wait for the first one, and
+/// earlier results no longer hold.
 const FAILURES_TOLERATED: u32 = 5;
-/// The API server tells when an object was made to the second: what is made once a change was told is to be younger than that change.
+/// The API server gives creation times in whole seconds. After a reported change, this wait makes
+/// new objects younger than the change.
 const A_SECOND: Duration = Duration::from_secs(1);
-/// Where dry runs are made if nothing else is known.
+/// The namespace of dry runs if no other is known.
 const ANY_NAMESPACE: &str = "default";
 
-/// Whether the boundary is in force, or why it is not.
+/// Whether the boundary is in force; if not, the reason.
 pub type Answer = Result<(), String>;
 
-/// What somebody does once it is known how the boundary stands.
+/// The callback of a caller that waits for the answer.
 type Then = Box<dyn FnOnce(Answer) + Send>;
 
-/// What is known of the boundary.
+/// What is known about the boundary.
 pub struct Boundary {
     cluster: Arc<Cluster>,
     clock: Clock,
@@ -58,38 +61,38 @@ pub struct Boundary {
     links_namespace: String,
     seen: watch::Sender<BoundarySeen>,
     subscribers: RwLock<Vec<Box<dyn Fn() + Send + Sync>>>,
-    /// By their names.
+    /// By the callers' names.
     asked: Mutex<HashMap<String, Then>>,
     wanted: Notify,
     looked: watch::Sender<bool>,
 }
 
-/// What one look leaves for the next one.
+/// The results of one look that the next one needs.
 #[derive(Default)]
 struct Known {
     own: Option<OwnIdentity>,
     policies: PoliciesSeen,
-    /// What the cluster keeps, once it has been read or written.
+    /// The state that the cluster keeps, once it has been read or written.
     memory: Option<Memory>,
     changed_at: Option<Timestamp>,
-    /// The policies were seen not to act, though they are stored.
+    /// The policies were seen not to act, although they are stored.
     was_open: bool,
-    /// A look has shown how it stands.
+    /// A look has had a result.
     has_shown: bool,
-    /// How many looks in a row have to be repeated soon.
+    /// The number of consecutive looks that have to be repeated soon.
     failures: u32,
 }
 
-/// Why a look has not shown that the boundary is in force.
+/// The reason why a look has not shown that the boundary is in force.
 enum Doubt {
-    /// It is not.
+    /// The boundary is not in force.
     Broken(String),
-    /// It has shown nothing.
+    /// The look has had no result.
     Unknown(String),
 }
 
 impl Doubt {
-    /// Something could not be read or written. A missing right is a flaw, and an interruption shows nothing.
+    /// A failure to read or write. A missing permission is a flaw; an interruption has no result.
     fn of(what: &str, error: &ApiError) -> Self {
         let why = format!("{what}: {error}");
         match error.kind.may_pass() || error.kind == ApiErrorKind::Conflict {
@@ -100,8 +103,9 @@ impl Doubt {
 }
 
 impl Boundary {
-    /// Nothing is known yet. `namespace` is the operator's own; it is needed only where the operator runs as no ServiceAccount. In
-    /// `links_namespace` it keeps links, which the policies have to know.
+    /// Creates a boundary about which nothing is known yet. `namespace` is the operator's own; it
+    /// is needed only if the operator does not run as a ServiceAccount. `links_namespace` is the
+    /// namespace for links, which the policies must contain.
     pub fn new(
         cluster: Arc<Cluster>,
         namespace: Option<String>,
@@ -111,7 +115,9 @@ impl Boundary {
         metrics: Arc<Metrics>,
     ) -> Result<Arc<Self>, ManifestError> {
         let being_checked = BoundarySeen {
-            broken: Some("whether the admission policies are in force is being checked".into()),
+            broken: Some(
+                "the operator is still checking whether the admission policies are in force".into(),
+            ),
             changed_at: None,
         };
         let kinds: Vec<_> = manifests::crds()?.into_iter().map(|(_, crd)| crd).collect();
@@ -137,7 +143,7 @@ impl Boundary {
         }))
     }
 
-    /// Starts to watch the policies and to look. Subscribe before.
+    /// Starts to watch the policies and to look. Subscribe first.
     pub fn start(self: &Arc<Self>, tasks: &Tasks) {
         let ours: Vec<PolicyKey> = self.shipped.keys().cloned().collect();
         self.cluster
@@ -145,19 +151,19 @@ impl Boundary {
         tasks.keep("boundary", self.clone().run());
     }
 
-    /// How it stands, as of the last look.
+    /// The state according to the last look.
     pub fn seen(&self) -> BoundarySeen {
         self.seen.borrow().clone()
     }
 
-    /// Looks, and has `then` called once it is known whether the boundary is in force: by a look that begins after this call. Of those
-    /// who ask by the same name, the last one is answered.
+    /// Looks, and calls `then` with the result of a look that begins after this call. Of several
+    /// callers with the same name, only the last one gets an answer.
     pub fn check(&self, name: &str, then: impl FnOnce(Answer) + Send + 'static) {
         lock(&self.asked).insert(name.to_owned(), Box::new(then));
         self.wanted.notify_one();
     }
 
-    /// Has `notice` called, from now on, whenever [`seen`](Self::seen) changes.
+    /// Calls `notice` whenever [`seen`](Self::seen) changes from now on.
     pub fn subscribe(&self, notice: impl Fn() + Send + Sync + 'static) {
         let mut subscribers = self
             .subscribers
@@ -166,7 +172,7 @@ impl Boundary {
         subscribers.push(Box::new(notice));
     }
 
-    /// Waits until a look has shown something, or several have not.
+    /// Waits until a look has had a result, or several have not.
     pub async fn looked(&self) {
         // The sender lives as long as self.
         self.looked
@@ -183,12 +189,12 @@ impl Boundary {
         let mut thoroughly = true;
         loop {
             let began = self.clock.stopwatch();
-            // Who asks from here on waits for the next look.
+            // Callers that ask from here on wait for the next look.
             let asked = std::mem::take(&mut *lock(&self.asked));
             changes.mark_unchanged();
             match self.look(&mut known, thoroughly).await {
                 Some(answer) => asked.into_values().for_each(|then| then(answer.clone())),
-                // It is looked at again soon.
+                // The look is repeated soon.
                 None => {
                     let mut later = lock(&self.asked);
                     for (name, then) in asked {
@@ -214,7 +220,7 @@ impl Boundary {
         tokio::time::sleep_until(soonest.into()).await;
     }
 
-    /// How it stands; `None` if that is not known, and may be soon.
+    /// The state; `None` if it is unknown but may be known soon.
     async fn look(&self, known: &mut Known, thoroughly: bool) -> Option<Answer> {
         let found = self.examine(known, thoroughly).await;
         known.failures = match found {
@@ -227,7 +233,7 @@ impl Boundary {
                 (Ok(()), true)
             }
             Err(Doubt::Broken(why)) => (Err(why), true),
-            // What was known holds for a while: an API server may just be starting.
+            // Earlier results hold for a while: an API server may just be starting.
             Err(Doubt::Unknown(why)) => (Err(why), known.failures >= FAILURES_TOLERATED),
         };
         known.has_shown |= shows;
@@ -240,8 +246,9 @@ impl Boundary {
         shows.then_some(answer)
     }
 
-    /// When the policies last changed, if they are in force. Everything is looked at `thoroughly`, or just what guards identities:
-    /// of other changes a watch tells.
+    /// The time of the policies' last change, if they are in force. A `thorough` look checks
+    /// everything, another one only the policies that verify identities: a watch reports other
+    /// changes.
     async fn examine(&self, known: &mut Known, thoroughly: bool) -> Result<Timestamp, Doubt> {
         if thoroughly {
             self.kinds_fit().await?;
@@ -249,14 +256,17 @@ impl Boundary {
         let own = match known.own.take() {
             Some(own) => own,
             None => who_am_i(&self.cluster.verbs).await.map_err(|error| {
-                Doubt::of("who the operator is to the API server is not known", &error)
+                Doubt::of(
+                    "the operator cannot read its own identity from the API server",
+                    &error,
+                )
             })?,
         };
         let own = known.own.insert(own).clone();
         let namespace = own.namespace().or(self.namespace.as_deref());
         let namespace = namespace.unwrap_or(ANY_NAMESPACE);
         let shown = self.probe(&own, namespace).await;
-        // After the dry run, so that what is read is not older than what it has shown.
+        // Read after the dry run, so that the policies are not older than its result.
         self.read(known, thoroughly).await?;
         let entries = self.own_entries(&own.identity.username);
         if let Some(flaw) = self.shipped.flaw(&known.policies, &entries) {
@@ -273,7 +283,7 @@ impl Boundary {
         }
     }
 
-    /// What the policies have to know of this operator.
+    /// The entries for this operator that the policies must contain.
     fn own_entries(&self, username: &str) -> [OwnEntry; 2] {
         [
             OwnEntry {
@@ -285,7 +295,7 @@ impl Boundary {
                 list: LINKS_VARIABLE,
                 text: link_entry(&self.links_namespace, username),
                 what: format!(
-                    "the namespace {} as the one in which {username} keeps links",
+                    "namespace {} as the one in which {username} keeps links",
                     self.links_namespace
                 ),
             },
@@ -294,9 +304,12 @@ impl Boundary {
 
     async fn kinds_fit(&self) -> Result<(), Doubt> {
         let schemas = || self.cluster.verbs.schemas(GROUP, VERSION);
-        let served = with_retries(schemas)
-            .await
-            .map_err(|error| Doubt::of("which kinds the API server has is not known", &error))?;
+        let served = with_retries(schemas).await.map_err(|error| {
+            Doubt::of(
+                "the operator cannot read which kinds the API server serves",
+                &error,
+            )
+        })?;
         let served = served.as_ref().map(fields_served).unwrap_or_default();
         misfit(&self.kinds, &served).map_or(Ok(()), |why| Err(Doubt::Broken(why)))
     }
@@ -332,28 +345,36 @@ impl Boundary {
         Ok(())
     }
 
-    /// Keeps what was seen of policies that are in force; says when they last changed.
+    /// Keeps the observed state of policies that are in force, and returns the time of their last
+    /// change.
     async fn remember(&self, known: &mut Known, namespace: &str) -> Result<Timestamp, Doubt> {
         if let Some(memory) = &known.memory
             && self.shipped.is_as_kept(memory, &known.policies)
         {
             return Ok(memory.changed_at);
         }
-        let cannot_keep =
-            |error: ApiError| Doubt::of("what was seen of them cannot be kept", &error);
+        let cannot_keep = |error: ApiError| {
+            Doubt::of(
+                "the operator cannot store what it saw of the admission policies",
+                &error,
+            )
+        };
         let policies = &self.cluster.policies;
         let kept = policies.kept(namespace).await.map_err(cannot_keep)?;
         let now = who_am_i(&self.cluster.verbs).await;
-        let now = now.map_err(|error| Doubt::of("the API server's time is not known", &error))?;
+        let now = now
+            .map_err(|error| Doubt::of("the operator cannot read the API server's time", &error))?;
         let now = now.at.unwrap_or_else(|| self.clock.now());
         let before = kept.memory.clone().filter(|_| !known.was_open);
         let memory = self.shipped.remember(before.as_ref(), &known.policies, now);
         if before.is_none_or(|before| before.changed_at != memory.changed_at) {
             let changed_at = memory.changed_at;
             if kept.is_first() {
-                tracing::info!(%changed_at, "the admission policies are seen for the first time: only requests and approvals that are made from now on count");
+                tracing::info!(%changed_at, "the operator sees the admission policies for the \
+                     first time; only requests and approvals made from now on count");
             } else {
-                tracing::warn!(%changed_at, "the admission policies have changed: requests and approvals that are not younger count for nothing");
+                tracing::warn!(%changed_at, "the admission policies have changed; requests and \
+                     approvals made before the change no longer count");
             }
             tokio::time::sleep(A_SECOND).await;
         }
@@ -363,7 +384,8 @@ impl Boundary {
         Ok(known.memory.insert(memory).changed_at)
     }
 
-    /// The policies are stored and do not act: what was seen of them before vouches for nothing that is made meanwhile.
+    /// The policies are stored but do not act: their earlier state verifies nothing that is made in
+    /// the meantime.
     async fn forget(&self, known: &mut Known, namespace: &str) {
         (known.memory, known.was_open) = (None, true);
         let policies = &self.cluster.policies;
@@ -372,11 +394,12 @@ impl Boundary {
             policies.keep(namespace, kept, None).await
         };
         if let Err(error) = forgotten.await {
-            tracing::warn!(%error, "what was seen of the admission policies is not forgotten yet");
+            tracing::warn!(%error, "could not discard what was stored about the admission \
+                 policies; retrying");
         }
     }
 
-    /// Tells only what is news.
+    /// Publishes changes only.
     fn publish(&self, now: BoundarySeen) {
         let before = self.seen.send_replace(now.clone());
         if before == now {
@@ -385,7 +408,8 @@ impl Boundary {
         self.metrics.boundary_in_force(now.broken.is_none());
         match &now.broken {
             Some(why) if before.broken.as_ref() != Some(why) => {
-                tracing::warn!(%why, "the admission policies are not known to be in force: nothing new is approved or issued");
+                tracing::warn!(%why, "the admission policies are not known to be in force; nothing \
+                     new is approved or issued");
             }
             None if before.broken.is_some() => {
                 tracing::info!("the admission policies are in force")

@@ -1,5 +1,5 @@
-//! The decision controller: tidies away decisions on requests that are gone, once a record holds them. What no record holds is kept as long
-//! as a record would be.
+//! The decision controller: deletes decisions whose requests are gone, once a record contains them.
+//! A decision in no record is kept as long as a record would be.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -12,13 +12,14 @@ use crate::cluster::{Cluster, Key, Mark, decided_by};
 use crate::plan::ended::RETENTION;
 use crate::runtime::{Clock, Outcome, WorkQueue};
 
-/// How long a decision is kept at the least: the watch may tell of it before it tells of its request.
+/// How long a decision is kept at least: the watch may report it before its request.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(1);
 
-/// So many decisions that no record holds are kept of one person in one namespace, the newest ones: nobody buries those of another.
+/// The number of one person's decisions in one namespace that are kept without a record, newest
+/// first. Nobody can displace another person's decisions.
 const KEPT_OF_ONE: usize = 100;
 
-/// What passes over decisions share.
+/// The shared parts of passes over decisions.
 pub struct Decisions {
     /// The cluster.
     pub cluster: Arc<Cluster>,
@@ -27,7 +28,8 @@ pub struct Decisions {
 }
 
 impl Decisions {
-    /// Has each decision looked at, and again when its request goes or its record ends.
+    /// Schedules a pass for each decision, and another one when its request goes or its record
+    /// ends.
     pub fn subscribe(cluster: &Arc<Cluster>, passes: &WorkQueue<Key>) {
         let queue = passes.clone();
         cluster
@@ -52,7 +54,7 @@ impl Decisions {
         });
     }
 
-    /// Looks at one decision once.
+    /// Runs one pass over one decision.
     pub async fn pass(self: Arc<Self>, key: Key) -> Outcome {
         let Some(decision) = self.cluster.decisions.get(&key) else {
             return Outcome::Gone;
@@ -74,17 +76,19 @@ impl Decisions {
         match self.cluster.decisions.delete(over.as_ref()).await {
             Ok(()) => Outcome::Applied,
             Err(error) => {
-                tracing::warn!(decision = %Key::of(over.as_ref()), %error, "a decision on a request that is gone was not deleted; it is tried again");
+                tracing::warn!(decision = %Key::of(over.as_ref()), %error, "could not delete a \
+                     decision; retrying");
                 Outcome::Failed
             }
         }
     }
 
-    /// Whether there is a request of the name that it gives, or a loan that runs without its request.
+    /// Whether the named request exists, or a loan runs without its request.
     fn is_needed(&self, decision: &AccessDecision) -> bool {
         let namespace = decision.namespace().unwrap_or_default();
         let request = Key::new(namespace, &decision.spec.grant);
-        // A loan whose request is gone is ended from its record, and its decisions may still say by whom.
+        // A loan without its request is ended from its record, and its decisions may still show by
+        // whom.
         let runs = || {
             self.records(decision)
                 .any(|record| record.spec.end.is_none())
@@ -92,7 +96,7 @@ impl Decisions {
         self.cluster.grants.get(&request).is_some() || runs()
     }
 
-    /// Whether a record tells what came of the request that this decision is about.
+    /// Whether a record contains the outcome of the request that this decision is about.
     fn is_recorded(&self, decision: &AccessDecision) -> bool {
         let uid = &decision.spec.grant_uid;
         let mut served = self.cluster.install.integration_namespaces.iter();
@@ -105,7 +109,8 @@ impl Decisions {
         self.cluster.records.having(&of_it).into_iter()
     }
 
-    /// The oldest decision beyond those that are kept of the same person in this namespace though no record holds them.
+    /// The oldest decision beyond the number that is kept for the same person in this namespace
+    /// without a record.
     fn surplus(&self, decision: &AccessDecision) -> Option<Arc<AccessDecision>> {
         let mut kept = self.cluster.decisions.having(&decided_by(decision));
         if kept.len() <= KEPT_OF_ONE {

@@ -1,4 +1,4 @@
-//! The flow controller: says whether each flow can be used.
+//! The flow controller: reports whether each flow can be used.
 
 use std::sync::Arc;
 
@@ -9,21 +9,22 @@ use crate::cluster::{ApiErrorKind, Cluster, Events, Key, Notice};
 use crate::plan::validity::{Lender, Plan, plan};
 use crate::runtime::{Clock, Outcome, WorkQueue};
 
-/// What passes over flows share.
+/// The shared parts of passes over flows.
 pub struct Flows {
     /// The cluster.
     pub cluster: Arc<Cluster>,
-    /// What is known of each account.
+    /// The state of each account.
     pub registry: Arc<Registry>,
     /// The time.
     pub clock: Clock,
-    /// What people are told.
+    /// Events for people.
     pub events: Events,
 }
 
 impl Flows {
-    /// Has a flow looked at when it changes, when its integration appears, changes (its status says when it was listed) or goes, and when
-    /// one of its vaults was listed for a request. Subscribe before the watches start.
+    /// Schedules a pass for a flow when it changes, when its integration appears, changes (its
+    /// status shows listings) or goes, and when one of its vaults was listed for a request.
+    /// Subscribe before the watches start.
     pub fn subscribe(cluster: &Arc<Cluster>, registry: &Registry, passes: &WorkQueue<Key>) {
         let queue = passes.clone();
         cluster
@@ -50,9 +51,9 @@ impl Flows {
             .subscribe(move |integration| of_change(&Key::of(integration)));
     }
 
-    /// Looks at one flow once.
+    /// Runs one pass over one flow.
     pub async fn pass(self: Arc<Self>, key: Key) -> Outcome {
-        // One that another install serves is left to that one.
+        // A flow that another installation serves is left to that one.
         let served = self.cluster.install.serves(&key.namespace);
         let Some(flow) = self.cluster.flows.get(&key).filter(|_| served) else {
             return Outcome::Gone;
@@ -83,7 +84,7 @@ impl Flows {
                 Outcome::Waiting(None)
             }
             Err(error) => {
-                tracing::warn!(%error, "a status was not written; it is tried again");
+                tracing::warn!(%error, "could not write a status; retrying");
                 Outcome::Failed
             }
         }

@@ -1,7 +1,8 @@
-//! The controllers: each observes, has the plan decide, does at most one thing, and says how it stands.
+//! The controllers: each observes, lets the plan decide, takes at most one action, and writes the
+//! status.
 
+mod answers;
 pub mod boundary;
-mod conversions;
 pub mod decision;
 pub mod flow;
 pub mod integration;

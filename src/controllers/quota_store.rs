@@ -1,5 +1,6 @@
-//! Keeps how much of 1Password's request limits is used up, and until when it asks us to wait, so that whoever leads next goes on from
-//! there: in one ConfigMap, written at most once a minute and at a planned stop.
+//! Stores how much of 1Password's request limits is used, and how long 1Password asks the operator
+//! to wait, so that the next leader continues from there. It is one ConfigMap, written at most once
+//! a minute and at a planned stop.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -15,25 +16,25 @@ use super::registry::Registry;
 use crate::cluster::{ApiError, ApiErrorKind, Cluster, Key};
 use crate::runtime::Clock;
 
-/// The ConfigMap, and its only key.
-const KEPT: &str = "keyloan-quota_store";
+/// The ConfigMap's name. It has one key.
+const KEPT: &str = "keyloan-usage";
 const COUNTS: &str = "counts.json";
-/// It is written at most this often while the operator runs.
+/// The minimum interval between writes while the operator runs.
 const AT_MOST_EVERY: Duration = Duration::from_secs(60);
 
-/// Who keeps it.
+/// Keeps the counts in the cluster.
 pub struct QuotaStore {
     cluster: Arc<Cluster>,
     quotas: Quotas,
-    /// The operator's own namespace; without, nothing is kept.
+    /// The operator's own namespace; without it, nothing is stored.
     namespace: Option<String>,
     clock: Clock,
-    /// This operator leads: what it has counted is what there is.
+    /// This operator leads, so its counts are the current ones.
     leads: AtomicBool,
 }
 
 impl QuotaStore {
-    /// For the counts of this registry.
+    /// Creates it for the counts of this registry.
     pub fn new(
         cluster: Arc<Cluster>,
         registry: &Registry,
@@ -49,7 +50,8 @@ impl QuotaStore {
         }
     }
 
-    /// Takes in what the leader before has kept. What cannot be read counts as nothing: 1Password has the last word anyway.
+    /// Reads the counts that the previous leader stored. Unreadable counts start at zero: 1Password
+    /// has the last word anyway.
     pub async fn load(&self) {
         self.leads.store(true, Ordering::SeqCst);
         let Some(namespace) = &self.namespace else {
@@ -66,25 +68,25 @@ impl QuotaStore {
             Err(error) => Err(error.to_string()),
         };
         if let Err(why) = taken {
-            tracing::warn!(object = %key, why, "what was counted of the requests to 1Password cannot be read: the count starts at zero, and 1Password says when a limit is reached");
+            tracing::warn!(object = %key, why, "cannot read the stored count of requests to 1Password: the count starts at zero, and 1Password reports when a limit is reached");
         }
     }
 
-    /// Keeps what is counted from now on.
+    /// Stores counts from now on.
     pub async fn run(&self) -> Infallible {
         loop {
             self.quotas.changed().await;
             if let Err(error) = self.store().await {
-                tracing::warn!(%error, "what was counted of the requests to 1Password is not kept");
+                tracing::warn!(%error, "could not store the count of requests to 1Password");
             }
             tokio::time::sleep(AT_MOST_EVERY).await;
         }
     }
 
-    /// Keeps what was counted last, if this operator leads.
+    /// Stores the last counts, if this operator leads.
     pub async fn save_last(&self) {
         if self.leads.load(Ordering::SeqCst) && self.quotas.has_changed() {
-            // Without it, the last minute is missing.
+            // Without this write, the last minute is missing.
             self.store().await.ok();
         }
     }

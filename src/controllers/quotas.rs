@@ -1,7 +1,9 @@
-//! How much of the request limits is used up, by our own count, and by whom: by the hour for each token, by the day for each account.
+//! Counts the used part of the request limits, and by whom it was used: by the hour for each token,
+//! by the day for each account.
 //!
-//! 1Password counts the day for the whole account, which is told best by the host that its tokens sign in to. And until when 1Password asks
-//! us to wait. All of it can be written down, so that whoever leads next goes on from there.
+//! 1Password counts the day for the whole account, which its tokens' sign-in host identifies best.
+//! The time until which 1Password asks the operator to wait is kept, too. All of it can be stored,
+//! so that the next leader continues from there.
 
 mod stored;
 
@@ -15,7 +17,7 @@ use crate::api::AccountPlan;
 use crate::plan::quota::{Budget, Limits, Requests, Shares, Window};
 use crate::telemetry::Metrics;
 
-/// The counts of all integrations. Clones are the same counts.
+/// The counts of all integrations. Clones share the same counts.
 #[derive(Clone, Debug, Default)]
 pub struct Quotas {
     counts: Arc<Mutex<Counts>>,
@@ -34,11 +36,12 @@ struct Hour {
     all: Spent,
     /// By requester.
     of: HashMap<String, Spent>,
-    /// The links that are being made, in the order in which they began: their requests are not counted yet.
+    /// The links that are being issued, in the order of their start; their requests are not counted
+    /// yet.
     under_way: Vec<UnderWay>,
-    /// As many as its plan allows, once that is known.
+    /// The plan's limits, once known.
     limits: Option<Limits>,
-    /// 1Password asks us to wait until then.
+    /// 1Password has asked the operator to wait until this time.
     throttled_until: Option<Timestamp>,
 }
 
@@ -77,7 +80,8 @@ impl Spent {
         self.writes.count(requests.writes, now);
     }
 
-    /// When so many requests have room in a part of the limits, if they have none now.
+    /// The time from which this many requests fit into a part of the limits, if they do not fit
+    /// now.
     fn room_from(
         &self,
         needed: Requests,
@@ -108,7 +112,7 @@ impl Default for Day {
     }
 }
 
-/// Whose requests they are.
+/// The token and account that pay for requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Payer {
     /// The token's fingerprint.
@@ -117,7 +121,7 @@ pub(super) struct Payer {
     pub host: String,
 }
 
-/// A link that is being made: until this is dropped, its requests count as made, for those that come after it.
+/// A link that is being issued. Until this is dropped, later callers count its requests as made.
 pub(super) struct Promise {
     quotas: Quotas,
     token: String,
@@ -137,21 +141,21 @@ impl Drop for Promise {
     }
 }
 
-/// For whom and for what there is to be room.
+/// The requester, loan and limits of a budget query.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
     /// The requester.
     pub requester: &'a str,
     /// The loan, by its grant's uid.
     pub loan: &'a str,
-    /// What the account may use.
+    /// The account's plan.
     pub plan: AccountPlan,
-    /// How that is divided.
+    /// The division of the limits.
     pub shares: Shares,
 }
 
 impl Quotas {
-    /// Counts requests that were sent, and whom they were sent for.
+    /// Counts requests that were sent, and for whom.
     pub(super) fn count(
         &self,
         payer: &Payer,
@@ -185,7 +189,7 @@ impl Quotas {
         self.changed.notify_one();
     }
 
-    /// Notes that 1Password asks those who use this token to wait.
+    /// Notes that 1Password asks the users of this token to wait.
     pub(super) fn throttle(&self, payer: &Payer, until: Timestamp) {
         let mut counts = self.lock();
         let hour = counts.hours.entry(payer.token.clone()).or_default();
@@ -194,13 +198,13 @@ impl Quotas {
         self.changed.notify_one();
     }
 
-    /// Until when 1Password asks those who use this token to wait.
+    /// The time until which 1Password asks the users of this token to wait.
     pub(super) fn throttled_until(&self, payer: &Payer) -> Option<Timestamp> {
         let counts = self.lock();
         counts.hours.get(&payer.token)?.throttled_until
     }
 
-    /// From when on there is room for a discovery; `None` if there is now.
+    /// The time from which a discovery fits; `None` if it fits now.
     pub(super) fn room_from(
         &self,
         payer: &Payer,
@@ -224,12 +228,12 @@ impl Quotas {
         hour.max(day)
     }
 
-    /// What is left for a link of this requester, besides those that are being made already.
+    /// The budget for a link of this requester, after the links that are already being issued.
     pub(super) fn budget(&self, payer: &Payer, wanted: Wanted<'_>, now: Timestamp) -> Budget {
         let (limits, shares) = (Limits::of(wanted.plan), wanted.shares);
         let counts = self.lock();
         let (hour, day) = (counts.hours.get(&payer.token), counts.days.get(&payer.host));
-        // Who came first has its room; the others count it as used.
+        // Earlier links have their budget; later ones count it as used.
         let before = hour.into_iter().flat_map(|hour| &hour.under_way);
         let before = before.take_while(|link| link.loan != wanted.loan);
         let (mut all, mut own) = (1, 1);
@@ -255,7 +259,7 @@ impl Quotas {
         }
     }
 
-    /// Notes that a link is being made, until what is returned is dropped.
+    /// Notes that a link is being issued, until the returned value is dropped.
     pub(super) fn promise(&self, payer: &Payer, loan: &str, requester: &str) -> Promise {
         let under_way = UnderWay {
             loan: loan.to_owned(),
@@ -278,7 +282,7 @@ impl Quotas {
 }
 
 impl Counts {
-    /// Of all tokens and accounts the one that has used up most.
+    /// Shows the token and the account that have used the most.
     fn show(&self, metrics: &Metrics, now: Timestamp) {
         let part = |used: u32, limit: u32| f64::from(used) / f64::from(limit);
         let hours = || {

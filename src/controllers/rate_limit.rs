@@ -1,7 +1,8 @@
-//! Whose turn it is at an integration's account: renewals come before first links, and within each turns go round by requester, so that
-//! whoever asks for much waits behind whoever asks for little. Only so many are taken at a time, and in a minute.
+//! Turns at an integration's account. Renewals precede first links, and within each class turns
+//! rotate between requesters, so that a requester with many requests waits behind those with few.
+//! The number of turns at a time and per minute is limited.
 //!
-//! Nobody waits for a turn: who finds none free gets in line, and is given one when it comes up.
+//! Nobody waits for a turn: a caller that finds none free gets in line and receives one later.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,16 +10,17 @@ use std::time::{Duration, Instant};
 
 use crate::runtime::{Clock, FairQueue, Tasks};
 
-/// What a turn is for.
+/// The purpose of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// The next link of a loan that runs.
+    /// The next link of a running loan.
     Renewal,
     /// The first link of a loan.
     FirstLink,
 }
 
-/// The turns of one account, of which so many are taken at a time. Clones are the same turns.
+/// The turns of one account, of which a limited number is taken at a time. Clones share the same
+/// turns.
 #[derive(Clone)]
 pub struct RateLimiter(Arc<Shared>);
 
@@ -39,7 +41,7 @@ struct Queue {
     pace: Pace,
     renewals: FairQueue<InLine>,
     first_links: FairQueue<InLine>,
-    /// The names of those in line.
+    /// The names of the callers in line.
     names: HashSet<String>,
 }
 
@@ -49,7 +51,7 @@ struct InLine {
 }
 
 impl RateLimiter {
-    /// So many at a time; no pace is set.
+    /// Allows this number at a time, without a limit per minute.
     pub fn new(at_a_time: usize, clock: Clock, tasks: Tasks) -> Self {
         let queue = Mutex::new(Queue {
             free: at_a_time,
@@ -65,13 +67,13 @@ impl RateLimiter {
         }))
     }
 
-    /// From here on so many in a minute.
+    /// Sets the limit per minute from now on.
     pub fn set_pace(&self, per_minute: u32) {
         self.lock().pace.set(per_minute);
     }
 
-    /// Takes a turn if one is free. Else gets in line, once by each name: whoever does not want the turn any more when it comes up
-    /// drops it.
+    /// Takes a turn if one is free. Otherwise gets in line, once for each name. A caller that no
+    /// longer wants the turn when it comes drops it.
     pub fn take(
         &self,
         order: Order,
@@ -103,7 +105,7 @@ impl RateLimiter {
         None
     }
 
-    /// Gives the turns that are free to whoever is next.
+    /// Gives free turns to the next callers in line.
     fn serve(&self) {
         while let Some(next) = self.next() {
             (next.comes_up)(self.turn());
@@ -146,7 +148,7 @@ impl RateLimiter {
 }
 
 impl RateLimitSlot {
-    /// It is made use of: it counts in its minute.
+    /// Marks the turn as used: it counts in its minute.
     pub fn note_used(&mut self) {
         self.is_used = true;
     }
@@ -164,14 +166,14 @@ impl Drop for RateLimitSlot {
     }
 }
 
-/// How many turns there may be in a minute: a minute's may be taken at once, and then they come back one by one.
+/// The limit per minute: a minute's turns may be taken at once, then they return one by one.
 #[derive(Default)]
 struct Pace {
-    /// None is set: as many as anybody wants.
+    /// No limit is set.
     per_minute: Option<u32>,
     left: f64,
     since: Option<Instant>,
-    /// Somebody will look when the next one has come back.
+    /// A task already waits for the next turn to return.
     is_awaited: bool,
 }
 
@@ -206,7 +208,7 @@ impl Pace {
         self.left += 1.0;
     }
 
-    /// How long until the next one has come back, if nobody waits for it yet.
+    /// The time until the next turn returns, if no task waits for it yet.
     fn wait(&mut self, now: Instant) -> Option<Duration> {
         let per_minute = f64::from(self.per_minute?.max(1));
         if std::mem::replace(&mut self.is_awaited, true) {
@@ -225,7 +227,7 @@ mod tests {
     use crate::runtime::Supervisor;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    /// Somebody gets in line.
+    /// A caller gets in line.
     fn wait(
         turns: &RateLimiter,
         order: Order,
@@ -248,7 +250,7 @@ mod tests {
         (turns, supervisor)
     }
 
-    /// Who is given a turn that has come up, each ending at once, whether it was wanted or not.
+    /// The order in which callers receive turns that end at once, wanted or not.
     fn order_of(given: &Receiver<Given>) -> Vec<&'static str> {
         std::iter::from_fn(|| given.try_recv().ok().map(|(name, _)| name)).collect()
     }
@@ -260,7 +262,7 @@ mod tests {
         for (order, requester, name) in [
             (Order::FirstLink, "mallory", "m1"),
             (Order::FirstLink, "mallory", "m2"),
-            // Who is in line already stays where they are.
+            // A caller that is already in line keeps its position.
             (Order::FirstLink, "mallory", "m1"),
             (Order::FirstLink, "alice", "a1"),
             (Order::Renewal, "carol", "renewal"),

@@ -1,4 +1,5 @@
-//! What each integration knows in memory: its token in use, its vaults and items, its discovery. Shared by the controllers; lost at a restart.
+//! The in-memory state of each integration: its token in use, its vaults and items, its discovery.
+//! The controllers share it; a restart loses it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -22,10 +23,11 @@ use crate::plan::quota::{Budget, Shares};
 use crate::runtime::{Clock, Tasks};
 use crate::telemetry::Metrics;
 
-/// So many loans of one integration are at work with 1Password at a time; more would only wait for each other there.
+/// The number of one integration's loans that use 1Password at a time; more would only wait for
+/// each other there.
 const AT_A_TIME: usize = 4;
 
-/// What to do when a vault of this integration was listed.
+/// A callback for when a vault of this integration was listed.
 type Notice = Box<dyn Fn(&Key) + Send + Sync>;
 
 /// All integrations.
@@ -33,7 +35,7 @@ pub struct Registry {
     entries: RwLock<HashMap<Key, Arc<Entry>>>,
     accounts: Arc<dyn Accounts>,
     tools: Arc<Tools>,
-    /// Who wants to know that a vault was listed.
+    /// The subscribers to listings.
     listed: RwLock<Vec<Notice>>,
 }
 
@@ -53,12 +55,12 @@ struct State {
     under_way: Option<AbortHandle>,
 }
 
-/// What was read from a Secret, and what it is good for.
+/// The token that was read from a Secret, or its problem.
 #[derive(Clone)]
 pub(super) struct Held {
-    /// Which Secret's which version and key it was read from.
+    /// The Secret's version and the key that were read.
     pub(super) from: SecretVersion,
-    /// The token in use, or why there is none.
+    /// The token in use, or the reason why there is none.
     pub(super) token: Result<Arc<Session>, TokenSeen>,
 }
 
@@ -70,7 +72,7 @@ pub(super) struct SecretVersion {
     pub(super) key: String,
 }
 
-/// Who asks 1Password for something, and for which loan.
+/// The requester and the loan of a request to 1Password.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asker<'a> {
     /// The requester, by username.
@@ -79,7 +81,8 @@ pub(super) struct Asker<'a> {
     pub(super) loan: &'a str,
 }
 
-/// An item that is looked for in a vault, by title or id, with when that turned out to be necessary.
+/// An item that is looked for in a vault, by title or id, and the time at which the lookup became
+/// necessary.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Search<'a> {
     pub(super) vault: &'a str,
@@ -87,13 +90,13 @@ pub(super) struct Search<'a> {
     pub(super) since: Timestamp,
 }
 
-/// What came of asking for a turn.
+/// The result of asking for a turn.
 pub(super) enum TurnTaken {
-    /// It is here.
+    /// The turn is here.
     Now(AtWork),
-    /// It comes up later.
+    /// The turn comes later.
     InLine,
-    /// Nothing is known of the integration, such as right after a start.
+    /// Nothing is known of the integration, for example right after a start.
     Nowhere,
 }
 
@@ -104,13 +107,13 @@ pub(super) struct AtWork {
 }
 
 impl AtWork {
-    /// A link is being made.
+    /// Notes that a link is being issued.
     pub(super) fn begins(&mut self) {
         self.turn.note_used();
     }
 }
 
-/// What is in memory about one integration, for its plan.
+/// The in-memory state of one integration, for its plan.
 pub(super) struct Memory {
     pub(super) session: SessionSeen,
     pub(super) discovery: Option<Discovery>,
@@ -120,7 +123,7 @@ pub(super) struct Memory {
 }
 
 impl Registry {
-    /// With no integrations yet.
+    /// Creates a registry without integrations.
     pub fn new(
         accounts: Arc<dyn Accounts>,
         clock: Clock,
@@ -141,18 +144,19 @@ impl Registry {
         }
     }
 
-    /// What is counted of the requests to 1Password.
+    /// The counts of requests to 1Password.
     pub(super) fn quotas(&self) -> Quotas {
         self.tools.quotas.clone()
     }
 
-    /// Has somebody told when a vault of an integration was listed for a request.
+    /// Calls `told` whenever a vault of an integration was listed for a request.
     pub fn subscribe(&self, told: impl Fn(&Key) + Send + Sync + 'static) {
         let mut listed = self.listed.write().unwrap_or_else(PoisonError::into_inner);
         listed.push(Box::new(told));
     }
 
-    /// The vaults and items of an integration, as far as they are known since the start, and until when 1Password asks us to wait.
+    /// An integration's vaults and items, as far as they are known since the start, and the time
+    /// until which 1Password asks the operator to wait.
     pub fn known(&self, integration: &Key) -> (Option<Arc<Inventory>>, Option<Timestamp>) {
         let Some(entry) = self.get(integration) else {
             return (None, None);
@@ -170,7 +174,7 @@ impl Registry {
         )
     }
 
-    /// What is left of an integration's request limits for a link of this loan.
+    /// The remaining request limits of an integration for a link of this loan.
     pub(super) fn budget(&self, integration: &OnePasswordIntegration, asker: Asker<'_>) -> Budget {
         let entry = self.get(&Key::of(integration));
         let Some(session) = entry.and_then(|entry| entry.lock().session()) else {
@@ -186,7 +190,8 @@ impl Registry {
         self.tools.quotas.budget(session.payer(), wanted, now)
     }
 
-    /// How far 1Password's clock is known to be ahead of ours: by so much later links end than our clock says.
+    /// How far 1Password's clock is known to be ahead of the operator's. Links end later than the
+    /// operator's clock says by this much.
     pub fn clock_ahead(&self, integration: &Key) -> SignedDuration {
         let session = self
             .get(integration)
@@ -196,8 +201,8 @@ impl Registry {
             .unwrap_or_default()
     }
 
-    /// The account of an integration, if its token is of the right shape and belongs to this account still. What is sent through
-    /// it counts as this requester's.
+    /// The account of an integration, if its token has the right shape and still belongs to this
+    /// account. Requests through it count as this requester's.
     pub fn account(
         &self,
         integration: &Key,
@@ -209,9 +214,10 @@ impl Registry {
         is_it.then(|| Arc::new(OnBehalf::of(session, requester)) as Arc<dyn OnePassword>)
     }
 
-    /// Takes a turn at an integration's account: needed before an intent to issue a link is written, and kept until the link is issued,
-    /// so that calls do not time out only because many loans begin at once. While it is kept, the link counts as made for those that
-    /// come after it. Where none is free, the asker gets in line for one, and `comes_up` is called with it.
+    /// Takes a turn at an integration's account. It is needed before the intent of a link is
+    /// written, and kept until the link is issued, so that calls do not time out only because many
+    /// loans start at once. While the turn is kept, later callers count the link as made. If none
+    /// is free, the caller gets in line and receives the turn through `comes_up`.
     pub(super) fn turn(
         self: &Arc<Self>,
         integration: &Key,
@@ -252,8 +258,10 @@ impl Registry {
         }
     }
 
-    /// Lists one vault to find an item by title or id, and remembers if that did not settle it. While another listing of the integration is
-    /// under way, which may settle it, nothing is done, and `then` is called when that has ended: once for each loan. Says whether it is settled.
+    /// Lists one vault to find an item by title or id, and remembers the name if the listing did
+    /// not settle it. While another listing of the integration is running, which may settle the
+    /// name, nothing is done, and `then` is called at its end, once for each loan. Returns whether
+    /// the name is settled.
     pub(super) async fn list_vault(
         &self,
         integration: &Key,
@@ -287,7 +295,7 @@ impl Registry {
         Ok(true)
     }
 
-    /// The entry of an integration; made if there is none.
+    /// The entry of an integration, created if there is none.
     pub(super) fn entry(&self, integration: &Key) -> Arc<Entry> {
         if let Some(entry) = self.get(integration) {
             return entry;
@@ -301,7 +309,7 @@ impl Registry {
             .clone()
     }
 
-    /// Forgets an integration, and gives up what it is doing.
+    /// Forgets an integration, and cancels its work.
     pub(super) fn forget(&self, integration: &Key) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = entries.remove(integration) {
@@ -309,7 +317,7 @@ impl Registry {
         }
     }
 
-    /// Begins to use a token; nothing is sent yet.
+    /// Starts to use a token; nothing is sent yet.
     pub(super) fn session(
         &self,
         token: ServiceAccountToken,
@@ -320,7 +328,7 @@ impl Registry {
         Session::new(&token, inner, tools, changed)
     }
 
-    /// What is in memory about an integration.
+    /// The in-memory state of an integration.
     pub(super) fn memory(&self, entry: &Entry, integration: &OnePasswordIntegration) -> Memory {
         let now = self.tools.clock.now();
         let plan = integration.spec.plan;
@@ -365,13 +373,13 @@ impl Entry {
         }
     }
 
-    /// What was read from the Secret last.
+    /// The last token read from the Secret.
     pub(super) fn held(&self) -> Option<Held> {
         self.lock().token.clone()
     }
 
-    /// Takes in what was read from the Secret. Another token begins anew: what the old one was doing is given up, and only what is
-    /// known of the same account is kept.
+    /// Takes in a token read from the Secret. Another token starts from scratch: the work of the
+    /// old one is cancelled, and only knowledge of the same account is kept.
     pub(super) fn hold(&self, held: Held) {
         let mut state = self.lock();
         let is_new = match (state.session(), &held.token) {
@@ -390,20 +398,20 @@ impl Entry {
         state.token = Some(held);
     }
 
-    /// Lets go of the token: there is no Secret any more that may be used.
+    /// Drops the token: there is no usable Secret any longer.
     pub(super) fn let_go(&self) {
         let mut state = self.lock();
         state.token = None;
         state.discovery = None;
     }
 
-    /// Notes that a discovery is under way.
+    /// Notes that a discovery is running.
     pub(super) fn discovery_begins(&self, job: AbortHandle) {
         let earlier = self.lock().under_way.replace(job);
         earlier.iter().for_each(AbortHandle::abort);
     }
 
-    /// Gives up a discovery that is under way.
+    /// Cancels a running discovery.
     pub(super) fn give_up_discovery(&self) {
         self.lock()
             .under_way
@@ -412,7 +420,7 @@ impl Entry {
             .for_each(AbortHandle::abort);
     }
 
-    /// Takes in what a discovery found, unless another token has come in the meantime.
+    /// Takes in the results of a discovery, unless the token has changed in the meantime.
     pub(super) fn discovery_ended(
         &self,
         by: &Arc<Session>,
@@ -433,7 +441,7 @@ impl Entry {
         }
     }
 
-    /// The inventory as it is now.
+    /// The current inventory.
     pub(super) fn inventory(&self) -> Option<Arc<Inventory>> {
         self.lock()
             .inventory
@@ -441,7 +449,7 @@ impl Entry {
             .map(|(_, inventory)| inventory.clone())
     }
 
-    /// Whether a listing that was made since it was wanted has settled a name, one way or the other.
+    /// Whether a listing that was made since the lookup became necessary has settled a name.
     fn is_settled(&self, search: Search<'_>) -> bool {
         let Search {
             vault,
@@ -479,7 +487,7 @@ impl Entry {
     }
 }
 
-/// What is kept of an item's overview.
+/// The kept part of an item's overview.
 pub(super) fn item_seen(overview: ItemOverview) -> ItemSeen {
     ItemSeen {
         id: overview.id.0,

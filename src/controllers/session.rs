@@ -1,8 +1,9 @@
-//! One token in use: passes calls on to the account, counts what was sent, and remembers what the answers say about the
-//! token as a whole.
+//! One token in use: passes calls on to the account, counts requests, and remembers what the
+//! answers say about the token as a whole.
 //!
-//! A token that 1Password refused is not sent again; while 1Password asks us to wait nothing is sent; and after a sign-in that
-//! failed the next one waits its time. Such calls fail at once, with nothing sent.
+//! A token that 1Password refused is not sent again; while 1Password asks the operator to wait,
+//! nothing is sent; and a failed sign-in is repeated only after a delay. Such calls fail at once,
+//! without a request.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
-use super::conversions::throttled_until;
+use super::answers::throttled_until;
 use super::quotas::{Payer, Quotas};
 use crate::onepassword::{
     Answer, CallError, Effect, Exchange, Item, ItemId, ItemOverview, NoAnswer, OnePassword,
@@ -22,7 +23,7 @@ use crate::plan::quota::Requests;
 use crate::runtime::{Clock, Tasks};
 use crate::telemetry::Metrics;
 
-/// A clock skew is noted anew when it has changed by more than this.
+/// A clock skew is noted again when it has changed by more than this.
 const SKEW_CHANGE: SignedDuration = SignedDuration::from_secs(10);
 
 /// One token in use.
@@ -32,11 +33,11 @@ pub(super) struct Session {
     payer: Payer,
     state: Mutex<State>,
     tools: Arc<Tools>,
-    /// Called when something changed that the integration's status depends on.
+    /// Called on changes that affect the integration's status.
     changed: Box<dyn Fn() + Send + Sync>,
 }
 
-/// What all sessions share.
+/// The parts that all sessions share.
 pub(super) struct Tools {
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
@@ -48,9 +49,9 @@ pub(super) struct Tools {
 struct State {
     accepted: bool,
     rejected: Option<Failure>,
-    /// The last sign-in that failed, until a call succeeds.
+    /// The last failed sign-in, until a call succeeds.
     sign_in: Option<(Failure, CallError)>,
-    /// The last discovery that failed, until one succeeds.
+    /// The last failed discovery, until one succeeds.
     discovery: Option<Failure>,
     throttled_until: Option<Timestamp>,
     clock_skew: Option<SignedDuration>,
@@ -87,12 +88,12 @@ impl Session {
         &self.account
     }
 
-    /// Whose requests they are: token and host.
+    /// The token and host that pay for the requests.
     pub(super) fn payer(&self) -> &Payer {
         &self.payer
     }
 
-    /// What came of using the token so far.
+    /// The results of using the token so far.
     pub(super) fn seen(&self) -> SessionSeen {
         let state = self.lock();
         let sign_in = state.sign_in.as_ref().map(|(failure, _)| failure);
@@ -109,7 +110,7 @@ impl Session {
         }
     }
 
-    /// Notes how a discovery ended.
+    /// Notes the result of a discovery.
     pub(super) fn discovery_ended(&self, error: Option<&CallError>) {
         let now = self.tools.clock.now();
         let mut state = self.lock();
@@ -117,7 +118,7 @@ impl Session {
         state.discovery = error.map(|error| failure(error, now, count));
     }
 
-    /// Why a call is not even tried, if so.
+    /// The reason why a call is not even tried, if so.
     fn barrier(&self) -> Option<CallError> {
         let now = self.tools.clock.now();
         let state = self.lock();
@@ -133,7 +134,7 @@ impl Session {
         waits.then(|| CallError::new(error.problem(), Stage::SignIn, Effect::None))
     }
 
-    /// Makes one call, for a requester if there is one, and takes in what it tells.
+    /// Makes one call, for a requester if there is one, and takes in what it reveals.
     async fn call<T>(
         &self,
         requester: Option<&str>,
@@ -161,7 +162,8 @@ impl Session {
         answer
     }
 
-    /// Counts what was sent; what 1Password refused, too. A sign-in is nobody's own: it serves whoever comes next.
+    /// Counts the sent requests, including those that 1Password refused. A sign-in counts for no
+    /// requester: it serves all later calls.
     fn count(&self, requester: Option<&str>, exchanges: &[Exchange]) {
         for exchange in exchanges {
             let outcome = match exchange.outcome {
@@ -213,7 +215,7 @@ impl Session {
         if let Some(until) = throttled_until.filter(|_| throttled_until != before.throttled_until) {
             self.tools.quotas.throttle(&self.payer, until);
         }
-        // Once for each trouble: it is tried again and again.
+        // Logged once for each problem, because calls are retried.
         if let Some(why) = trouble {
             tracing::warn!(host = self.payer.host, why, "1Password cannot be used");
         }
@@ -228,7 +230,7 @@ impl Session {
 }
 
 impl State {
-    /// What keeps the token as a whole from being used.
+    /// The problem that keeps the token as a whole from being used.
     fn trouble(&self) -> Option<&Failure> {
         let sign_in = self.sign_in.as_ref().map(|(failure, _)| failure);
         self.rejected.as_ref().or(sign_in)
@@ -251,7 +253,8 @@ impl State {
                     .map_or(0, |(failure, _)| failure.count);
                 self.sign_in = Some((failure(error, now, count), error.clone()));
             }
-            // These concern that item or vault alone, and whoever asked is told; but the sign-in was fine.
+            // These errors concern only that vault or item, and the caller gets them; but the
+            // sign-in succeeded.
             Problem::Forbidden
             | Problem::NotFound
             | Problem::NotActive
@@ -303,14 +306,14 @@ fn failure(error: &CallError, at: Timestamp, earlier: u32) -> Failure {
     }
 }
 
-/// The account as one requester uses it, or the operator itself: what is sent counts as theirs.
+/// The account as used for one requester, or for the operator itself: the requests count as theirs.
 pub(super) struct OnBehalf {
     session: Arc<Session>,
     requester: Option<String>,
 }
 
 impl OnBehalf {
-    /// For this requester.
+    /// Uses the account for this requester.
     pub(super) fn of(session: Arc<Session>, requester: &str) -> Self {
         Self {
             session,
@@ -318,7 +321,7 @@ impl OnBehalf {
         }
     }
 
-    /// For all of them.
+    /// Uses the account for all requesters.
     pub(super) fn of_all(session: Arc<Session>) -> Self {
         Self {
             session,

@@ -1,25 +1,25 @@
-//! One listing of an integration's vaults at a time, made to find an item: whoever wants one meanwhile is told when it has ended, as it may
-//! have found theirs, too.
+//! One listing of an integration's vaults at a time, made to find an item. Callers that want
+//! another one meanwhile are notified when it ends, because it may have found their item, too.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Whether a listing is under way, and who is to be told when it has ended.
+/// Whether a listing is running, and the callers to notify at its end.
 #[derive(Default)]
 pub struct SingleFlight(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     under_way: bool,
-    /// By their names.
+    /// By the callers' names.
     waiting: HashMap<String, Box<dyn FnOnce() + Send>>,
 }
 
-/// A listing that is under way, until it is dropped.
+/// A running listing, until it is dropped.
 pub struct UnderWay<'a>(&'a SingleFlight);
 
 impl SingleFlight {
-    /// Begins one. If one is under way, `then` is called after it, once for each name.
+    /// Starts a listing. If one is running, `then` is called after it, once for each name.
     pub fn begin(&self, name: &str, then: impl FnOnce() + Send + 'static) -> Option<UnderWay<'_>> {
         let mut state = self.lock();
         if state.under_way {

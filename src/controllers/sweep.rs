@@ -1,8 +1,9 @@
-//! The sweep: deletes what carries a link and for which no loan stands that runs, such as what a crash has left behind; and has records
-//! looked at whose retention is over.
+//! The sweep: deletes objects that carry a link but belong to no running loan, such as leftovers of
+//! a crash, and schedules passes for records whose retention has ended.
 //!
-//! It touches only what this install's labels are on, in this install's links namespace, and believes no cache: each object and each record
-//! is read from the API server itself before anything is deleted.
+//! It touches only objects with this installation's labels, in this installation's links namespace,
+//! and trusts no cache: it reads each object and each record from the API server before it deletes
+//! anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -21,15 +22,17 @@ use crate::cluster::{
 };
 use crate::runtime::Clock;
 
-/// How often it sweeps.
+/// The interval of the sweeps.
 const EVERY: SignedDuration = SignedDuration::from_hours(1);
-/// After a sweep that failed, the next one comes so soon.
+/// The delay after a sweep that failed.
 const AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(5);
-/// The clock may be set: it is looked at so often.
+/// The interval at which the clock is checked, because it may be set.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(60);
-/// So many records whose retention is over are read in one sweep: each is in memory until it is deleted.
+/// The number of records with ended retention that one sweep reads: each is in memory until it is
+/// deleted.
 const READ_AT_A_TIME: usize = 1_000;
-/// A Role is made before its record: one that is younger may be of a request whose link is being made.
+/// A Role is created before its record: a younger one may belong to a request whose link is being
+/// issued.
 const MADE_WITHIN: SignedDuration = SignedDuration::from_mins(10);
 
 /// Sweeps the links namespace of this install.
@@ -38,21 +41,21 @@ pub struct Sweep {
     pub cluster: Arc<Cluster>,
     /// The time.
     pub clock: Clock,
-    /// What people are told.
+    /// Events for people.
     pub events: Events,
 }
 
 impl Sweep {
-    /// Sweeps now and once an hour. All records have to be known by then.
+    /// Sweeps now and once an hour. All records have to be known first.
     pub async fn run(self) -> Infallible {
         self.report_unserved();
         loop {
-            // A clock that is set while it sweeps has it sweep again.
+            // A clock that is set during a sweep causes another sweep.
             let began = self.clock.now();
             let wait = match self.sweep().await {
                 Ok(()) => EVERY,
                 Err(error) => {
-                    tracing::warn!(%error, "what ended loans have left behind could not be looked for; it is tried again");
+                    tracing::warn!(%error, "could not look for leftovers of ended loans; retrying");
                     AGAIN_AFTER
                 }
             };
@@ -72,7 +75,7 @@ impl Sweep {
     }
 
     async fn sweep(&self) -> Result<(), ApiError> {
-        // Whoever takes it in has it deleted.
+        // Deleting it is the receiver's task.
         let due = self.cluster.records.due_history(self.clock.now());
         for record in due.iter().take(READ_AT_A_TIME) {
             self.cluster.records.live(record).await?;
@@ -82,7 +85,7 @@ impl Sweep {
         self.sweep_kind::<RoleBinding>(MADE_WITHIN).await
     }
 
-    /// Deletes the objects of a kind that are older and for which no loan stands.
+    /// Deletes the objects of a kind that are older than this and belong to no loan.
     async fn sweep_kind<K: Namespaced>(&self, older_than: SignedDuration) -> Result<(), ApiError>
     where
         PartialObjectMeta<K>: Watched,
@@ -93,7 +96,7 @@ impl Sweep {
         loop {
             let page =
                 verbs.page_of_metadata::<K>(&install.links_namespace, &selector, next.as_deref());
-            // One page is in memory at a time: there may be as many objects as there are loans.
+            // One page is in memory at a time, because there may be as many objects as loans.
             let (objects, then) = page.await?;
             self.sweep_page(objects, older_than).await?;
             match then {
@@ -125,7 +128,7 @@ impl Sweep {
         Ok(())
     }
 
-    /// Whether a loan of the grant with this uid runs.
+    /// Whether a loan of the grant with this uid is running.
     async fn is_stood_for(&self, grant_uid: &str) -> Result<bool, ApiError> {
         let runs = |record: &AccessRecord| record.spec.end.is_none();
         let of_it = Mark::GrantUid(grant_uid.to_owned());
@@ -133,7 +136,8 @@ impl Sweep {
         if known.iter().any(|record| runs(record)) {
             return Ok(true);
         }
-        // A watch may lag behind. Only where we lend can a record be that is not known.
+        // A watch may lag behind. Only namespaces of this installation can have a record that is
+        // not known yet.
         for namespace in &self.cluster.install.integration_namespaces {
             let record = Key::new(namespace, grant_uid);
             if self
@@ -160,24 +164,27 @@ impl Sweep {
         let uid = there.uid().unwrap_or_default();
         match verbs.delete::<K>(&key, &uid).await {
             Ok(_) => {
-                tracing::info!(kind = %K::kind(&()), object = %key, "deleted: no loan stands for it that runs");
+                tracing::info!(kind = %K::kind(&()), object = %key, "deleted an object that \
+                     belongs to no running loan");
                 Ok(())
             }
-            // One that somebody does not let go must not keep the others.
+            // An object that cannot be deleted must not keep the others.
             Err(error)
                 if matches!(
                     error.kind,
                     ApiErrorKind::Forbidden(_) | ApiErrorKind::Invalid(_)
                 ) =>
             {
-                tracing::warn!(%error, "what an ended loan has left behind stays for now");
+                tracing::warn!(%error, "could not delete a leftover of an ended loan; the next \
+                     sweep tries again");
                 Ok(())
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Says where loans run out because their integrations' namespace is served no more.
+    /// Reports loans that run out because this installation no longer serves their integrations'
+    /// namespace.
     fn report_unserved(&self) {
         let install = &self.cluster.install;
         let run_out = self.cluster.records.select(|record| {
@@ -197,10 +204,12 @@ impl Sweep {
             tracing::warn!(
                 namespace,
                 loans,
-                "this namespace is not among the integration namespaces any more: its loans run out, and nothing more is lent there"
+                "this namespace is no longer among the integration namespaces: its loans run out, and nothing more is lent there"
             );
         }
-        let note = "the operator does not serve this namespace any more: loans that run go on to their end, and nothing more is lent. Add the namespace to the chart's integrationNamespaces if that is not meant";
+        let note = "the operator no longer serves this namespace: running loans continue to their \
+                    end, and nothing more is lent. If this is not intended, add the namespace to \
+                    the chart's integrationNamespaces";
         for integration in integrations {
             if let Some(integration) = self.cluster.integrations.get(&integration) {
                 let notice = Notice {

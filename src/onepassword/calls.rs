@@ -1,7 +1,7 @@
-//! The core's calls, typed: the JSON that goes in, what comes out, and what its complaints mean.
+//! The core's calls, typed: the JSON input, the output, and the meaning of its complaints.
 //!
-//! Whatever holds a secret is written into one buffer of the right size from the start: a buffer that grows leaves
-//! copies behind that nobody overwrites.
+//! Secrets are written into one buffer of the right size from the start: a growing buffer leaves
+//! copies behind that nothing overwrites.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -12,10 +12,10 @@ use super::items::{Item, ItemId, ItemOverview, Vault, VaultId};
 use super::shares::{Recipients, ShareLifetime, SharePolicy, ShareTerms, ShareUrl};
 use super::token::ServiceAccountToken;
 
-/// A call's input or output: JSON that may hold secrets.
+/// A call's input or output: JSON that may contain secrets.
 pub(super) type Json = Zeroizing<Vec<u8>>;
 
-/// One method of the core with its parameters, before it is known which client will be asked.
+/// One method of the core with its parameters, before the client is known.
 pub(super) struct Invocation<'a> {
     method: &'static str,
     /// Names, and values in JSON.
@@ -76,7 +76,8 @@ fn text(value: &str) -> Part<'static> {
 
 /// The input of the core's `init_client`.
 ///
-/// The core serves 1Password's own SDKs and wants to hear which one calls; this is the Go SDK that it was taken from.
+/// The core serves 1Password's own SDKs and expects the name of the calling one; this is the Go SDK
+/// that it was taken from.
 pub(super) fn sign_in(token: &ServiceAccountToken) -> Json {
     let about = json!({
         "programmingLanguage": "Go",
@@ -90,7 +91,7 @@ pub(super) fn sign_in(token: &ServiceAccountToken) -> Json {
         "architecture": std::env::consts::ARCH,
     })
     .to_string();
-    // A token is made of letters, digits, `-`, `_` and `=`: it needs no escaping.
+    // A token consists of letters, digits, `-`, `_` and `=`, so it needs no escaping.
     joined(&[
         r#"{"serviceAccountToken":""#,
         token.expose(),
@@ -99,7 +100,7 @@ pub(super) fn sign_in(token: &ServiceAccountToken) -> Json {
     ])
 }
 
-/// The id of the client that a sign-in made.
+/// The id of the client that a sign-in created.
 pub(super) fn client_id(output: &Json) -> Option<u64> {
     serde_json::from_slice(output).ok()
 }
@@ -116,7 +117,8 @@ pub(super) fn read_vaults(output: Json) -> Option<Vec<Vault>> {
     serde_json::from_slice(&output).ok()
 }
 
-/// Without this filter the core leaves archived items out, and nobody could be told why theirs cannot be lent.
+/// Without this filter the core leaves out archived items, and the operator could not tell
+/// requesters why theirs cannot be lent.
 const ALL_STATES: &str = r#"[{"type":"ByState","content":{"active":true,"archived":true}}]"#;
 
 /// Lists a vault's items.
@@ -161,7 +163,7 @@ pub(super) fn read_share_policy(mut output: Json) -> Option<SharePolicy> {
     SharePolicy::from_json(String::from_utf8(std::mem::take(&mut *output)).ok()?)
 }
 
-/// Has recipients checked against the policy.
+/// Checks recipients against the policy.
 pub(super) fn validate<'a>(policy: &'a SharePolicy, recipients: &Recipients) -> Invocation<'a> {
     Invocation {
         method: "ItemsSharesValidateRecipients",
@@ -175,8 +177,9 @@ pub(super) fn validate<'a>(policy: &'a SharePolicy, recipients: &Recipients) -> 
     }
 }
 
-/// The validated recipients as the core wants them back; `None` unless they are just those that were asked about, each
-/// one as an address. (The core reads some texts as a whole domain; such a share would be open to too many.)
+/// The validated recipients in the form that the core takes back; `None` unless they are exactly
+/// the requested ones, each as an address. (The core reads some texts as a whole domain; such a
+/// share would be open to too many people.)
 pub(super) fn read_validated(output: &Json, recipients: &Recipients) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(tag = "type", content = "parameters")]
@@ -234,8 +237,8 @@ fn word(lifetime: ShareLifetime) -> &'static str {
     }
 }
 
-/// What the core complains of where all its requests were answered well. Its text is looked at here and goes no further:
-/// it may quote what it was given.
+/// The core's complaint after all its requests were answered well. Its text is examined here and
+/// goes no further, because it may quote the input.
 pub(super) fn problem_of(complaint: &Json, asked_1password: bool) -> Problem {
     #[derive(Deserialize, Default)]
     struct Complaint {
@@ -252,7 +255,7 @@ pub(super) fn problem_of(complaint: &Json, asked_1password: bool) -> Problem {
     } else if says("not permitted by account policy") || says("parse item share recipient") {
         Problem::Refused(Refusal::Recipients)
     } else if complaint.name == "InvalidConfiguration" && !asked_1password {
-        // An id that cannot be one: nothing can have it.
+        // An impossible id: nothing can have it.
         Problem::NotFound
     } else if asked_1password {
         Problem::Broken(Fault::Answer)

@@ -1,4 +1,5 @@
-//! Why a call failed, told from what the host saw of its exchanges and not from the core's words, which are never shown.
+//! Why a call failed, derived from the exchanges that the host saw and not from the core's words,
+//! which are never shown.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,18 +7,18 @@ use std::time::Duration;
 
 use super::exchange::{Exchange, NoAnswer, Outcome, Route, Unreached};
 
-/// A call that failed: what the trouble is, where it struck, and whether it may have left a share behind.
+/// A failed call: its problem, the stage, and whether it may have left a share behind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}{}{stage}", cause_text(.cause))]
 pub struct CallError {
     problem: Problem,
     stage: Stage,
     effect: Effect,
-    /// What the network said of it.
+    /// The network's explanation.
     cause: Option<Arc<str>>,
 }
 
-/// What the trouble is.
+/// The problem of a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// 401, after the core's own attempt to sign in again.
@@ -27,16 +28,18 @@ pub enum Problem {
     Unauthorized,
     /// 403.
     #[error(
-        "1Password forbids it (403): give the service account the right to read and share in this vault, or let this address through the account's firewall rules"
+        "1Password forbids the request (403): give the service account permission to read and \
+         share in this vault, or allow this address in the account's firewall rules"
     )]
     Forbidden,
     /// 404, or an id that cannot exist.
     #[error(
-        "1Password knows no such vault or item (404): it was deleted, or the service account cannot see it"
+        "the vault or item does not exist in 1Password (404): it was deleted, or the service \
+         account cannot see it"
     )]
     NotFound,
     /// 429.
-    #[error("1Password limits the rate of requests (429): wait {}", retry_after_text(.retry_after))]
+    #[error("1Password's request limit is reached (429): wait {}", retry_after_text(.retry_after))]
     RateLimited {
         /// How long 1Password asks to wait, if it does.
         retry_after: Option<Duration>,
@@ -50,12 +53,13 @@ pub enum Problem {
     /// 409: something changed at the same time; fetch the item again.
     #[error("1Password reports a conflicting change (409): fetch the item again and repeat")]
     Conflict,
-    /// 400, 413 or 422 for a share: this item, as it is.
+    /// 400, 413 or 422 for a share: 1Password refuses this item.
     #[error(
-        "this item cannot be shared: 1Password refuses it ({}); ask for another item, or have this one changed in 1Password", refusal_text(.0)
+        "this item cannot be shared: 1Password refuses it ({}); request another item, or have this \
+         one changed in 1Password", refusal_text(.0)
     )]
     NotShareable(u16),
-    /// 409 for a share: somebody changed the item at the same time.
+    /// 409 for a share: the item was changed at the same time.
     #[error("this item cannot be shared now: 1Password reports a conflicting change (409)")]
     ShareConflict,
     /// No connection could be made.
@@ -70,17 +74,18 @@ pub enum Problem {
     /// The call's time, or one exchange's, was over.
     #[error("1Password did not answer in time: try again later")]
     Timeout,
-    /// Something that should not happen: trying again is of little use.
+    /// A failure that should not happen; repeating the call is of little use.
     #[error("{0}")]
     Broken(Fault),
 }
 
-/// Which rule of the account's policy, or of ours, forbids a share.
+/// The rule of the account's policy, or of Keyloan, that forbids a share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A recipient is not permitted by the account's policy.
     #[error(
-        "the 1Password account's policy does not permit one of the recipients: ask for others, or change the account's sharing policy"
+        "the 1Password account's policy does not permit one of the recipients: name other \
+         recipients, or change the account's sharing policy"
     )]
     Recipients,
     /// The policy does not allow shares with people named by e-mail.
@@ -88,22 +93,25 @@ pub enum Refusal {
         "the 1Password account's policy does not allow shares with named recipients: change the account's sharing policy"
     )]
     RecipientKind,
-    /// The terms ask for a longer life than the policy allows; the core would silently lower it.
+    /// The terms require a longer lifetime than the policy allows; the core would lower it
+    /// silently.
     #[error(
-        "the share would live longer than the 1Password account's policy allows: ask for a shorter link lifetime"
+        "the share would stay open for longer than the 1Password account's policy allows: request \
+         a shorter link lifetime"
     )]
     Lifetime,
 }
 
-/// What broke.
+/// The part that broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// 3xx: a redirect is never followed.
     #[error(
-        "1Password's address answers with a redirect ({0}), which is never followed: look for a portal or proxy in between, and at the token's sign-in address"
+        "1Password's address answered with a redirect ({0}), which Keyloan never follows: check \
+         for a portal or proxy in between, and check the token's sign-in address"
     )]
     Redirect(u16),
-    /// Another status that the call should not meet.
+    /// Another status that the call should not have.
     #[error("1Password answered with the unexpected status {0}")]
     Status(u16),
     /// The answer was larger than the cap.
@@ -111,68 +119,80 @@ pub enum Fault {
         "1Password's answer was larger than allowed: raise the response limit if the item or vault is really that large"
     )]
     TooLarge,
-    /// The core asked for another origin than its token's.
-    #[error("the SDK core wanted to connect to another origin than its token's; it was not let")]
-    ForeignRequest,
-    /// The answers were fine as far as HTTP goes, but the core could not make sense of them.
+    /// The core requested another origin than its token's.
     #[error(
-        "the SDK core could not make sense of 1Password's answers: look for a proxy in between, or for a newer version of Keyloan"
+        "the SDK core tried to connect to an origin other than its token's; the connection was \
+         blocked"
+    )]
+    ForeignRequest,
+    /// The answers were valid HTTP, but the core could not make sense of them.
+    #[error(
+        "the SDK core could not make sense of 1Password's answers: check for a proxy in between, \
+         or for a newer version of Keyloan"
     )]
     Answer,
-    /// The core refused what it was asked for, before any request.
+    /// The core refused the call before any request.
     #[error("the SDK core refused the call")]
     Call,
     /// The core's output was not as expected.
-    #[error("the SDK core's output was not understood: this Keyloan does not fit its core")]
+    #[error(
+        "the SDK core's output was not understood: this version of Keyloan does not fit its \
+         core"
+    )]
     Output,
     /// The sandbox stopped the core: too much CPU time.
     #[error("the SDK core used up the CPU time of one call and was stopped")]
     Cpu,
-    /// The core trapped, as it does on answers that make no sense at all, or ran out of its memory. It is started afresh.
+    /// The core trapped, as it does on nonsensical answers, or ran out of its memory. It is started
+    /// again.
     #[error(
-        "the SDK core crashed: look for a proxy that garbles 1Password's answers, or for an item or vault too large for its memory"
+        "the SDK core crashed: check for a proxy that garbles 1Password's answers, or for an item \
+         or vault too large for its memory"
     )]
     Trap,
     /// The sandbox could not be set up.
-    #[error("the SDK core's sandbox could not be started: is there enough memory?")]
+    #[error("the SDK core's sandbox could not be started: check that there is enough memory")]
     Sandbox,
 }
 
-/// Where in the call the trouble struck.
+/// The stage of the call in which the problem occurred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// While signing in, for the first time or again: it concerns the token, so all that the integration does.
+    /// Signing in, for the first time or again: the problem concerns the token, and so everything
+    /// that the integration does.
     SignIn,
-    /// In the call itself: a [`Problem::Forbidden`] or [`Problem::NotFound`] concerns that vault or item alone.
+    /// The call itself: a [`Problem::Forbidden`] or [`Problem::NotFound`] concerns only that vault
+    /// or item.
     Call,
 }
 
-/// Whether a failed call may have changed something in 1Password, that is: whether a share may exist.
+/// Whether a failed call may have changed something in 1Password, that is, whether a share may
+/// exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// No share exists: its creation was never sent, or the host saw it refused (4xx).
     None,
-    /// A share may exist, but its key is lost for ever.
+    /// A share may exist, but its key is lost forever.
     Possible,
 }
 
 impl CallError {
-    /// What the trouble is.
+    /// The problem.
     pub fn problem(&self) -> Problem {
         self.problem
     }
 
-    /// Where it struck.
+    /// The stage.
     pub fn stage(&self) -> Stage {
         self.stage
     }
 
-    /// Whether a share may exist all the same.
+    /// Whether a share may exist nevertheless.
     pub fn effect(&self) -> Effect {
         self.effect
     }
 
-    /// An error in which the caller decides all parts: for adapters, and for fakes in tests.
+    /// An error with all its parts, for adapters and for fakes in tests.
     pub fn new(problem: Problem, stage: Stage, effect: Effect) -> Self {
         Self {
             problem,
@@ -182,12 +202,13 @@ impl CallError {
         }
     }
 
-    /// An error that struck before anything was sent.
+    /// An error before anything was sent.
     pub fn unsent(problem: Problem) -> Self {
         Self::new(problem, Stage::Call, Effect::None)
     }
 
-    /// Tells what happened from the exchanges; where they were all answered well, `otherwise` is what the trouble was.
+    /// Derives the error from the exchanges; if they were all answered well, `otherwise` is the
+    /// problem.
     pub fn from_exchanges(exchanges: &[Exchange], otherwise: Problem) -> Self {
         let stage = stage_of(exchanges);
         let failed = failed(exchanges);
@@ -198,14 +219,16 @@ impl CallError {
         }
     }
 
-    /// A trouble that the host itself is the witness of, whatever the exchanges before it were answered.
+    /// A problem that the host itself has observed, whatever the answers to the exchanges before
+    /// it.
     pub fn by_host(exchanges: &[Exchange], problem: Problem) -> Self {
         Self::new(problem, stage_of(exchanges), effect_of(exchanges))
     }
 }
 
-/// The exchange that the call failed of: the last one that was not answered well. (The core may ask for something else
-/// before it looks at an answer.) A 401 that led to a new sign-in is not what it failed of.
+/// The exchange at which the call failed: the last one that was not answered well. (The core may
+/// make another request before it reads an answer.) A 401 that led to a new sign-in is not the
+/// failure.
 fn failed(exchanges: &[Exchange]) -> Option<&Exchange> {
     let renewed = exchanges
         .iter()
@@ -296,25 +319,30 @@ fn status_text(status: &Option<u16>) -> String {
 
 fn refusal_text(status: &u16) -> &'static str {
     match status {
-        413 => "413: it is too large, as an item with attachments can be",
-        422 => "422: an item of its kind cannot be shared",
-        _ => "400: it does not take the request for this item",
+        413 => "413: the item is too large, for example because of its attachments",
+        422 => "422: an item of this kind cannot be shared",
+        _ => "400: the request is not accepted for this item",
     }
 }
 
 fn unreached_text(why: &Unreached) -> &'static str {
     match why {
         Unreached::Name => {
-            "the name of 1Password's host cannot be resolved: look at the cluster's DNS, and whether a NetworkPolicy lets the operator ask it"
+            "the name of 1Password's host cannot be resolved: check the cluster's DNS, and whether \
+             a NetworkPolicy lets the operator query it"
         }
         Unreached::Refused => {
-            "the connection to 1Password is refused: look at firewalls and NetworkPolicies between the operator and 1Password, and at the token's sign-in address"
+            "the connection to 1Password is refused: check firewalls and NetworkPolicies between \
+             the operator and 1Password, and the token's sign-in address"
         }
         Unreached::Untrusted => {
-            "the certificate of what answers for 1Password is not trusted: if a proxy inspects the traffic, exempt 1Password from it, or have the operator trust its certificate authority by SSL_CERT_FILE"
+            "the certificate presented for 1Password is not trusted: if a proxy inspects the \
+             traffic, exempt 1Password from it, or make the operator trust the proxy's certificate \
+             authority with SSL_CERT_FILE"
         }
         Unreached::Other => {
-            "no connection to 1Password can be made: look at firewalls and NetworkPolicies between the operator and 1Password"
+            "the operator cannot connect to 1Password: check firewalls and NetworkPolicies between \
+             the operator and 1Password"
         }
     }
 }

@@ -1,20 +1,21 @@
-//! What the host saw of one HTTP exchange with 1Password: enough to count, to classify and to wait, and no secret.
+//! The host's view of one HTTP exchange with 1Password: enough to count, to classify and to wait,
+//! and no secret.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// One HTTP request of the core and what came back.
+/// One HTTP request of the core, and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
-    /// `GET`, `POST` or `PUT`; anything else the core may ask for is `OTHER`.
+    /// `GET`, `POST` or `PUT`; any other method of the core is `OTHER`.
     pub method: &'static str,
-    /// Which of the service's calls it was, without ids.
+    /// The service's call, without ids.
     pub route: Route,
-    /// What came back.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Where nothing came back: what the network says of it, for people.
+    /// The network's explanation if nothing came back, for people.
     pub cause: Option<Arc<str>>,
 }
 
@@ -36,49 +37,52 @@ impl Exchange {
     }
 }
 
-/// How an exchange ended.
+/// The outcome of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// An answer arrived in full.
     Answered {
         /// The HTTP status.
         status: u16,
-        /// `Retry-After`, a date in it counted from the answer's own `Date`; never less than some seconds or more than a day.
+        /// `Retry-After`. A date in it is taken relative to the answer's own `Date`. It is bounded
+        /// to between some seconds and a day.
         retry_after: Option<Duration>,
         /// The answer's `Date`: the service's clock, to the second.
         date: Option<Timestamp>,
     },
-    /// No answer that could be used.
+    /// There was no usable answer.
     Silent(NoAnswer),
 }
 
-/// Why there was no answer.
+/// The reason why there was no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoAnswer {
     /// No connection could be made: nothing was sent.
     Connect(Unreached),
-    /// The connection broke off, or what came was not HTTP.
+    /// The connection broke off, or the answer was not HTTP.
     Interrupted,
     /// No full answer in time, or the call's own time was over.
     Timeout,
-    /// A 2xx answer was larger than the cap; reading stopped there. (The bodies of other answers are not read at all.)
+    /// A 2xx answer was larger than the cap; reading stopped there. (The bodies of other answers
+    /// are not read at all.)
     TooLarge,
-    /// The core asked for another origin than its token's: never sent.
+    /// The core requested another origin than its token's: never sent.
     Foreign,
-    /// The call's own time was over by the wall clock, as after the machine slept: never sent.
+    /// The call's own time was over by the wall clock, for example after the machine slept: never
+    /// sent.
     TooLate,
 }
 
-/// Why no connection could be made.
+/// The reason why no connection could be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unreached {
     /// The host's name could not be resolved.
     Name,
-    /// Nobody listens there, or something in between refuses.
+    /// Nothing listens there, or something in between refuses.
     Refused,
-    /// What answers has a certificate that is not trusted.
+    /// The certificate of the other side is not trusted.
     Untrusted,
-    /// Something else.
+    /// Another reason.
     Other,
 }
 
@@ -93,7 +97,7 @@ pub enum Route {
     AuthConfirmKey,
     /// Sign-in, last step.
     AuthComplete,
-    /// A device registered or authorised again on the way of a sign-in.
+    /// A device registered or authorized again during a sign-in.
     Device,
     /// The account's keysets.
     Keysets,
@@ -111,7 +115,7 @@ pub enum Route {
     ShareRecipients,
     /// The creation of a share.
     Share,
-    /// None of the above: the core has learnt something new.
+    /// None of the above: the core makes a request that is new.
     Unknown,
 }
 
@@ -157,12 +161,13 @@ impl Route {
         }
     }
 
-    /// Whether the request makes something at 1Password. Checking recipients does not, nor does signing in; what nobody knows may.
+    /// Whether the request creates something at 1Password. Checking recipients does not, nor does
+    /// signing in; an unknown request may.
     pub fn is_write(self) -> bool {
         matches!(self, Self::Share | Self::Unknown)
     }
 
-    /// Whether the request belongs to signing in: what it is answered says something about the token, not about an item.
+    /// Whether the request belongs to signing in: its answer concerns the token, not an item.
     pub fn is_sign_in(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! Vaults and items as the port speaks of them. What an item holds is zeroized and cannot be shown.
+//! Vaults and items in the port's terms. An item's content is zeroized and cannot be shown.
 
 use std::fmt;
 
@@ -35,12 +35,12 @@ pub struct Vault {
     pub id: VaultId,
     /// Its title; titles need not be unique.
     pub title: String,
-    /// How many items it holds, archived ones not counted.
+    /// The number of its items, archived ones excluded.
     #[serde(rename = "activeItemCount", default)]
     pub items: Option<u32>,
 }
 
-/// What the list of a vault tells about an item: everything but its fields.
+/// An item in a vault's list: everything but its fields.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemOverview {
@@ -48,30 +48,30 @@ pub struct ItemOverview {
     pub id: ItemId,
     /// Its title; titles need not be unique.
     pub title: String,
-    /// Its kind in 1Password's words, as `Login` or `Database`.
+    /// Its kind in 1Password's terms, such as `Login` or `Database`.
     pub category: String,
     /// Its tags.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// When it was last changed.
+    /// The time of its last change.
     pub updated_at: Timestamp,
-    /// Whether it is in use.
+    /// Whether it is active.
     #[serde(default)]
     pub state: ItemState,
 }
 
-/// Whether an item is in use; only then it can be shared.
+/// Whether an item is active; only active items can be shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ItemState {
-    /// In use.
+    /// Active.
     #[default]
     Active,
-    /// In the archive.
+    /// Archived.
     Archived,
 }
 
-/// A whole item, as it was fetched to be shared. Its content is zeroized when it goes, and never shown.
+/// A whole item, fetched to be shared. Its content is zeroized when dropped, and never shown.
 #[derive(Debug)]
 pub struct Item {
     /// Its id.
@@ -82,23 +82,25 @@ pub struct Item {
     pub title: String,
     /// Its tags.
     pub tags: Vec<String>,
-    /// Counts its changes.
+    /// The number of its changes.
     pub version: u32,
-    /// When it was last changed.
+    /// The time of its last change.
     pub updated_at: Timestamp,
     content: ItemContent,
 }
 
-/// The JSON of a whole item, as the core gave it and takes it back. Opaque, zeroized, never shown.
+/// The JSON of a whole item, in the form that the core gives and takes. Opaque, zeroized, never
+/// shown.
 pub struct ItemContent(Zeroizing<String>);
 
-/// The core's JSON of an item lacked something, or was none.
+/// The core's JSON of an item was incomplete or invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the item's JSON is not as expected")]
 pub struct UnreadableItem;
 
 impl Item {
-    /// Reads what the operator needs to know from the item's JSON, and keeps the JSON for sharing it.
+    /// Reads the facts that the operator needs from the item's JSON, and keeps the JSON for sharing
+    /// it.
     pub fn from_json(json: Zeroizing<String>) -> Result<Self, UnreadableItem> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]

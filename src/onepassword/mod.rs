@@ -43,9 +43,10 @@ pub use token::{AllowedOrigins, Origin, OriginError, ServiceAccountToken, TokenE
 
 /// One service account of 1Password, as one integration uses it.
 ///
-/// It signs in by itself when first asked, and again when its session or its sandbox was lost. Calls on one account run one after the other, in
-/// the order in which they were made; accounts never wait for each other. Each call, its waiting and its sign-in
-/// included, is bounded in time ([`Problem::Timeout`]).
+/// It signs in when first used, and again when its session or its sandbox was lost. Calls on one
+/// account run one after the other, in the order in which they were made; accounts never wait for
+/// each other. Each call, including its waiting and its sign-in, is bounded in time
+/// ([`Problem::Timeout`]).
 #[async_trait]
 pub trait OnePassword: Send + Sync {
     /// The vaults that the account can read. One request.
@@ -57,15 +58,17 @@ pub trait OnePassword: Send + Sync {
     /// The whole item, secrets included: only to share it. One request (three on a client that has just signed in).
     async fn item(&self, vault: &VaultId, item: &ItemId) -> Answer<Item>;
 
-    /// What the account's administrators allow for shares of this item. One request.
+    /// The rules of the account's administrators for shares of this item. One request.
     async fn share_policy(&self, vault: &VaultId, item: &ItemId) -> Answer<SharePolicy>;
 
-    /// Has the recipients checked against the account's policy, then creates a share that only they can open.
+    /// Checks the recipients against the account's policy, then creates a share that only they can
+    /// open.
     ///
-    /// Two requests; one where the same `policy` has been used for the same recipients before: it remembers them, so a
-    /// renewal by a caller that kept it costs two requests in all (the item and the share). On an error,
-    /// [`CallError::effect`] tells whether a share may exist nevertheless. Nothing is sent after the call's time is over,
-    /// so such a share has ended, at the latest, one lifetime after that.
+    /// Two requests; one if the same `policy` has been used for the same recipients before. The
+    /// policy remembers them, so a renewal by a caller that kept it costs two requests in all (the
+    /// item and the share). On an error, [`CallError::effect`] tells whether a share may exist
+    /// nevertheless. Nothing is sent after the call's time is over, so such a share ends within one
+    /// lifetime after that.
     async fn share(
         &self,
         item: &Item,
@@ -74,20 +77,22 @@ pub trait OnePassword: Send + Sync {
     ) -> Answer<ShareUrl>;
 }
 
-/// Makes accounts from tokens: what all integrations have in common (the compiled core, the settings).
+/// Creates accounts from tokens; has the parts that all integrations share (the compiled core, the
+/// settings).
 pub trait Accounts: Send + Sync {
-    /// An account of its own for each call, isolated from all others. Sends nothing: it signs in when first used.
+    /// Creates an account of its own for each call, isolated from all others. Sends nothing: the
+    /// account signs in when first used.
     fn connect(&self, token: ServiceAccountToken) -> Arc<dyn OnePassword>;
 }
 
-/// What a call came to, and every HTTP exchange that was seen on the way: what was counted against the account's quota, what 1Password
-/// said about waiting and about the time.
+/// The result of a call, and every HTTP exchange on the way: the requests that count against the
+/// account's quota, and what 1Password said about waiting and about the time.
 #[derive(Debug)]
 #[must_use = "the exchanges count against the account's quota, also when the call failed"]
 pub struct Answer<T> {
     /// The call's result.
     pub result: Result<T, CallError>,
-    /// The exchanges in the order in which they began, those of a sign-in included.
+    /// The exchanges in the order of their start, including those of a sign-in.
     pub exchanges: Vec<Exchange>,
 }
 

@@ -1,4 +1,4 @@
-//! Shares as the port speaks of them: what is allowed, what is wanted, for whom, and the URL that comes of it.
+//! Shares in the port's terms: what is allowed, what is wanted, for whom, and the resulting URL.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-/// How long a share can be opened: 1Password knows these five.
+/// How long a share can be opened. 1Password supports these five lifetimes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ShareLifetime {
     /// One hour.
@@ -45,25 +45,26 @@ impl ShareLifetime {
     }
 }
 
-/// What the account's policy allows for shares of one item.
+/// The account's policy for shares of one item.
 ///
-/// It remembers which recipients 1Password has already admitted under it: a caller that keeps it for a loan's
-/// renewals saves that request each time.
+/// It remembers which recipients 1Password has already admitted under it, so a caller that keeps it
+/// for a loan's renewals saves that request each time.
 #[derive(Debug)]
 pub struct SharePolicy {
-    /// No share lives longer.
+    /// The longest lifetime of a share.
     pub max_lifetime: ShareLifetime,
-    /// After how many views a share closes, if the policy says so for all shares; 1 means view-once.
+    /// The number of views after which a share closes, if the policy sets one for all shares; 1
+    /// means single-view.
     pub max_views: Option<u32>,
-    /// Whether a share may be limited to named recipients. The operator makes no other ones.
+    /// Whether a share may be limited to named recipients. The operator creates no other shares.
     pub named_recipients: bool,
     /// Whether a recipient may be named by e-mail address.
     pub email_recipients: bool,
     /// Whether a recipient may be a whole domain. The operator names none.
     pub domain_recipients: bool,
-    /// Whether shares for everybody who has the link are allowed. The operator makes none.
+    /// Whether shares for everyone with the link are allowed. The operator creates none.
     pub public: bool,
-    /// The policy as the core gave it and takes it back.
+    /// The policy in the form that the core gives and takes.
     json: String,
     admitted: Mutex<Option<Admitted>>,
 }
@@ -101,7 +102,8 @@ impl SharePolicy {
         })
     }
 
-    /// Whether the policy allows what the operator does at all: a share with people named by e-mail address.
+    /// Whether the policy allows the only shares that the operator creates: for people named by
+    /// e-mail address.
     pub fn allows_named_people(&self) -> bool {
         self.named_recipients && self.email_recipients
     }
@@ -120,7 +122,8 @@ impl SharePolicy {
             .map(|known| known.json.clone())
     }
 
-    /// Forgets whom 1Password has admitted, so that the next share has them checked again.
+    /// Forgets the recipients that 1Password has admitted, so that the next share checks them
+    /// again.
     pub(super) fn forget(&self) {
         *self.admitted.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -132,23 +135,24 @@ impl SharePolicy {
     }
 }
 
-/// What a share is to be like.
+/// The properties of a share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShareTerms {
-    /// Who may open it.
+    /// The people who may open it.
     pub recipients: Recipients,
-    /// For how long; more than the policy allows is refused.
+    /// Its lifetime; a longer one than the policy allows is refused.
     pub lifetime: ShareLifetime,
     /// Whether each recipient may open it only once.
     pub view_once: bool,
 }
 
-/// At least one e-mail address. An empty list would make 1Password create a share for everybody, so there is none.
+/// At least one e-mail address. From an empty list 1Password would create a share for everyone, so
+/// a list cannot be empty.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Recipients(Vec<String>);
 
-/// Why a list of recipients was refused.
+/// The reason why a list of recipients was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecipientError {
     /// The list was empty.
@@ -156,13 +160,13 @@ pub enum RecipientError {
         "a share needs at least one recipient: without any, 1Password would let everybody open it"
     )]
     Nobody,
-    /// An entry is no address. 1Password would read a bare domain as everybody there.
+    /// An entry is not an address. 1Password would read a bare domain as everyone there.
     #[error("{0:?} is not an e-mail address: name each recipient as in alice@example.com")]
     NotAnAddress(String),
 }
 
 impl Recipients {
-    /// Takes one or more e-mail addresses; repeated ones are counted once.
+    /// Creates the list from one or more e-mail addresses; repeated ones count once.
     pub fn new<T: Into<String>>(
         addresses: impl IntoIterator<Item = T>,
     ) -> Result<Self, RecipientError> {
@@ -188,7 +192,7 @@ impl Recipients {
     }
 }
 
-/// As much as tells an address from a domain or a list; the API's own grammar is stricter.
+/// Distinguishes an address from a domain or a list; the API's own grammar is stricter.
 fn is_address(text: &str) -> bool {
     let plain = text
         .chars()
@@ -201,7 +205,7 @@ fn is_address(text: &str) -> bool {
     }
 }
 
-/// A share's URL. It carries the key, so it is a secret: for the link Secret and nothing else.
+/// A share's URL. It contains the key, so it is a secret: for the link Secret and nothing else.
 #[derive(Clone)]
 pub struct ShareUrl(SecretString);
 

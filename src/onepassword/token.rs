@@ -1,4 +1,5 @@
-//! The service-account token: parsed once, its origin checked before anything can be sent, its text never shown.
+//! The service-account token: parsed once, its origin checked before anything can be sent, its text
+//! never shown.
 
 use std::fmt;
 
@@ -10,10 +11,10 @@ use sha2::{Digest, Sha256};
 use url::Url;
 use zeroize::Zeroizing;
 
-/// Where 1Password's accounts live (its three regions): the domains themselves and all below them.
+/// The domains of 1Password's accounts in its three regions; subdomains count, too.
 const DOMAINS: [&str; 3] = ["1password.com", "1password.ca", "1password.eu"];
 
-/// What every token begins with.
+/// The beginning of every token.
 const PREFIX: &str = "ops_";
 
 /// A service account's token of the right shape, whose origin may be connected to.
@@ -25,23 +26,25 @@ pub struct ServiceAccountToken {
     fingerprint: String,
 }
 
-/// Why a token was not accepted. No message repeats any part of it but the origin.
+/// The reason why a token was not accepted. No message repeats any part of it but the origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Not a token at all.
     #[error(
-        "the token is malformed: {why}; copy the whole service account token again, it begins with \"ops_\""
+        "the token is malformed: {why}; copy the whole service account token again (it begins with \
+         \"ops_\")"
     )]
     Malformed {
-        /// What is wrong with it.
+        /// The problem.
         why: &'static str,
     },
-    /// A token that leads elsewhere than to 1Password.
+    /// A token that signs in at a foreign origin.
     #[error(
-        "the token signs in at {origin}, which is not https on 1password.com, .ca or .eu: if that is meant, start the operator with --allow-origin {origin}"
+        "the token signs in at {origin}, which is not https on 1password.com, .ca or .eu: if that \
+         is intended, start the operator with --allow-origin {origin}"
     )]
     ForeignOrigin {
-        /// Where the token would sign in.
+        /// The origin at which the token would sign in.
         origin: Origin,
     },
 }
@@ -53,16 +56,17 @@ pub struct Origin {
     host: String,
 }
 
-/// Why a text is no origin.
+/// The reason why a text is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is not an origin: write scheme, host and, if need be, port, as in https://1password.example:8443"
+    "{text:?} is not an origin: write the scheme, the host and, if needed, the port, as in \
+     https://1password.example:8443"
 )]
 pub struct OriginError {
     text: String,
 }
 
-/// The origins outside of 1Password's own domains that tokens may lead to; none by default.
+/// The origins outside of 1Password's own domains at which tokens may sign in; none by default.
 #[derive(Debug, Clone, Default)]
 pub struct AllowedOrigins(Vec<Origin>);
 
@@ -83,7 +87,7 @@ impl ServiceAccountToken {
             .decode(encoded.trim_end_matches('='))
             .map(Zeroizing::new)
             .map_err(|_| {
-                malformed("what follows \"ops_\" is not base64url: was it cut off or wrapped?")
+                malformed("the text after \"ops_\" is not base64url: was it cut off or wrapped?")
             })?;
         let contents: Contents = serde_json::from_slice(&json)
             .map_err(|_| malformed("its contents are not those of a service account"))?;
@@ -110,7 +114,7 @@ impl ServiceAccountToken {
         &self.origin
     }
 
-    /// The host it signs in at.
+    /// The host at which it signs in.
     pub fn host(&self) -> &str {
         &self.origin.host
     }
@@ -120,7 +124,7 @@ impl ServiceAccountToken {
         &self.account
     }
 
-    /// Tells one token from another (64 bits of its SHA-256); not secret.
+    /// Distinguishes tokens (64 bits of the SHA-256); not secret.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
@@ -140,7 +144,8 @@ impl fmt::Debug for ServiceAccountToken {
     }
 }
 
-/// What the core needs of a token's contents. All borrowed: an escaped text, which no real token has, does not parse.
+/// The part of a token's contents that the core needs. All of it is borrowed: an escaped text,
+/// which no real token has, does not parse.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Contents<'a> {
@@ -171,7 +176,7 @@ impl Contents<'_> {
 }
 
 impl Origin {
-    /// Reads an origin as a person writes it: with its scheme, and nothing after host and port.
+    /// Parses an origin as a person writes it: with its scheme, and nothing after host and port.
     pub fn parse(text: &str) -> Result<Self, OriginError> {
         let refuse = || OriginError {
             text: text.to_owned(),
@@ -201,7 +206,7 @@ impl Origin {
         if bare { Self::of(url) } else { None }
     }
 
-    /// The core takes an address without scheme for https.
+    /// The core reads an address without a scheme as https.
     fn of_sign_in_address(address: &str) -> Option<Self> {
         let url = if address.contains("://") {
             Url::parse(address)
@@ -221,7 +226,7 @@ impl Origin {
             Some(rest) => rest.is_empty() || rest.ends_with('.'),
             None => false,
         };
-        // Without a port in it: only https on its own port.
+        // Without a port in it: only https on its default port.
         self.text == format!("https://{}", self.host) && DOMAINS.iter().any(of_domain)
     }
 }

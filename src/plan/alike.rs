@@ -1,21 +1,21 @@
-//! Names of people and groups that differ only by case, prefix or leading slash: rules and identity providers write the same one in
-//! different ways, and nobody sees why a rule does not match.
+//! Names of people and groups that differ only in case, prefix or leading slash. Rules and identity
+//! providers often spell the same name differently, and the mismatch is hard to see.
 
 use crate::api::{Identity, PersonKind, Subject, SubjectKind};
 
-/// A name in a rule that somebody has in another spelling.
+/// A name in a rule that resembles one of a person's own names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alike {
-    /// As the rule writes it.
+    /// The name in the rule.
     pub named: String,
-    /// As the API server knows it of this person.
+    /// The person's name as the API server knows it.
     pub own: String,
-    /// Whether it is a group's.
+    /// Whether the name is a group's.
     pub is_group: bool,
 }
 
 impl Alike {
-    /// What a rule's name could have been meant to be, of somebody whom it does not name.
+    /// The person's own name that the rule probably means, if the rule does not name the person.
     pub fn of(kind: PersonKind, named: &str, who: &Identity) -> Option<Self> {
         let own = match kind {
             PersonKind::User => Some(&who.username).filter(|own| is_alike(named, own)),
@@ -31,7 +31,7 @@ impl Alike {
         })
     }
 
-    /// The same of a rule about who may ask.
+    /// The same for a flow's requester rule.
     pub fn of_subject(subject: &Subject, who: &Identity) -> Option<Self> {
         let kind = match subject.kind {
             SubjectKind::User => PersonKind::User,
@@ -41,17 +41,17 @@ impl Alike {
         Self::of(kind, &subject.name, who)
     }
 
-    /// Both names, for somebody to compare.
+    /// Both names side by side, for a message.
     pub fn compared(&self) -> String {
         let Self { named, own, .. } = self;
         match self.is_group {
-            true => format!("it names the group {named:?}, and you are in {own:?}"),
-            false => format!("it names {named:?}, and you are {own:?}"),
+            true => format!("it names group {named:?}, but you are in {own:?}"),
+            false => format!("it names {named:?}, but you are {own:?}"),
         }
     }
 }
 
-/// Whether two names that differ are the same but for case, prefix and leading slash.
+/// Whether two different names are equal apart from case, prefix and leading slash.
 fn is_alike(one: &str, other: &str) -> bool {
     let (bare, others) = (bare(one), bare(other));
     one != other && !bare.is_empty() && bare == others

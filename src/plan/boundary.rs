@@ -1,7 +1,10 @@
-//! Whether the API server guards who asks and who decides: without that, nothing new is approved or first issued.
+//! Whether the API server verifies requesters and approvers. Without that, no requests are approved
+//! and no first links issued.
 //!
-//! The kinds have to be those of this operator, the policies have to be stored as they were shipped, and they have to act: a dry run
-//! by the operator must not pass. What was seen of the policies is kept, so that a change is noticed also if no operator ran then.
+//! Three things are checked: the kinds are those of this operator, the policies are stored as they
+//! were shipped, and they act, so that they refuse a dry run by the operator. The observed state of
+//! the policies is kept, so that a change is noticed even if no operator was running when it was
+//! made.
 
 use std::collections::BTreeMap;
 
@@ -16,16 +19,17 @@ pub use kinds::{Fields, fields_of, fields_served, misfit};
 pub use memory::Memory;
 pub use shipped::{OwnEntry, Shipped};
 
-/// What was seen of the admission policies.
+/// The observed state of the admission policies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BoundarySeen {
-    /// Why they do not guard identities now, and what to do; `None` where they do.
+    /// The reason why they do not verify identities now, and what to do; `None` if they do.
     pub broken: Option<String>,
-    /// When they were last noticed to have changed: what was made before or then is not vouched for. `None` where that is not known.
+    /// The time at which they were last noticed to have changed. Nothing verifies objects that were
+    /// made before or at this time. `None` if it is unknown.
     pub changed_at: Option<Timestamp>,
 }
 
-/// The kinds of which the boundary is made.
+/// The kinds of objects that make up the boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PolicyKind {
     /// ValidatingAdmissionPolicy.
@@ -39,7 +43,7 @@ pub enum PolicyKind {
 }
 
 impl PolicyKind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 4] = [
         Self::Validating,
         Self::ValidatingBinding,
@@ -57,7 +61,8 @@ impl PolicyKind {
         }
     }
 
-    /// Without them people write who they are, and the validating policies refuse what is false.
+    /// Without the mutating policies, people write their identity themselves, and the validating
+    /// policies refuse false ones.
     fn is_optional(self) -> bool {
         matches!(self, Self::Mutating | Self::MutatingBinding)
     }
@@ -66,71 +71,76 @@ impl PolicyKind {
 /// A policy or a binding, by kind and name.
 pub type PolicyKey = (PolicyKind, String);
 
-/// Our policies and bindings that are there.
+/// The shipped policies and bindings that exist in the cluster.
 pub type PoliciesSeen = BTreeMap<PolicyKey, PolicySeen>;
 
 /// One policy or binding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicySeen {
-    /// Which object of its name it is.
+    /// The uid, which distinguishes objects of the same name.
     pub uid: String,
-    /// Grows by one with each change of the spec, and with nothing else.
+    /// Increases by one with each change of the spec, and with nothing else.
     pub generation: i64,
-    /// The spec, as the API server has it.
+    /// The spec as the API server stores it.
     pub spec: Value,
 }
 
-/// What came of a dry run of a grant by the operator, who borrows nothing, under a false name.
+/// The result of a dry run in which the operator, who never borrows, creates a grant under a false
+/// name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProbeAnswer {
-    /// It passed.
+    /// The dry run passed.
     Passed,
-    /// It was refused with this message.
+    /// The dry run was refused with this message.
     Refused(String),
-    /// There was no answer; the text says why.
+    /// There was no answer, for this reason.
     None(String),
 }
 
-/// What a dry run has shown.
+/// The conclusion from a dry run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The policies act.
     Guarded,
-    /// They do not; the text says so, and what to do.
+    /// They do not act; the text says why, and what to do.
     Open(String),
-    /// Nothing, because something else refused it first, such as for want of a right while rights are being changed; the text says
-    /// what a person may have to mend.
+    /// No conclusion, because something else refused the dry run first, for example a missing
+    /// permission while RBAC is being changed. The text says what a person may have to correct.
     Obstructed(String),
-    /// Nothing; the text says why.
+    /// No conclusion, for this reason.
     Unknown(String),
 }
 
-/// What a dry run shows. A policy that acts refuses the false name, and where the true one has been written over it, the operator.
+/// The conclusion from a dry run. A policy that acts refuses the false name or, where a mutating
+/// policy has replaced it with the true one, the operator.
 pub fn verdict(answer: &ProbeAnswer) -> Verdict {
     match answer {
         ProbeAnswer::Refused(message) if message.contains("denied request: keyloan-identity: ") => {
             Verdict::Guarded
         }
         ProbeAnswer::Passed => Verdict::Open(
-            "the API server lets a request pass that the ValidatingAdmissionPolicy keyloan-grant-identity refuses: check that \
-             its admission plugin ValidatingAdmissionPolicy is on"
+            "the API server accepts a request that the ValidatingAdmissionPolicy \
+             keyloan-grant-identity refuses: check that its admission plugin \
+             ValidatingAdmissionPolicy is enabled"
                 .into(),
         ),
-        // Of the policies' expressions, this is the one that an installation writes.
+        // Of the policies' expressions, only this one comes from the installation.
         ProbeAnswer::Refused(message)
             if message.contains("composited variable \"email\" fails to evaluate") =>
         {
             Verdict::Open(format!(
-                "the policies' expression for e-mail addresses fails for the operator, and so for others: correct the value email, which \
-                 has to yield \"\" where there is no address (helm upgrade keyloan-crds) ({message})"
+                "the policies' expression for e-mail addresses fails for the operator, and \
+                 therefore for others: correct the value email so that it yields \"\" where there \
+                 is no address (helm upgrade keyloan-crds) ({message})"
             ))
         }
         ProbeAnswer::Refused(message) => Verdict::Obstructed(format!(
-            "the dry run that shows whether the admission policies act was refused for another reason: let \
+            "the dry run that checks the admission policies was refused for another reason: let \
              the operator create AccessGrants in its own namespace ({message})"
         )),
         ProbeAnswer::None(why) => Verdict::Unknown(format!(
-            "whether the admission policies act could not be checked, and is tried again ({why})"
+            "the operator could not check whether the admission policies are in force, and will \
+             try again ({why})"
         )),
     }
 }

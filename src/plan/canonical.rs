@@ -1,11 +1,12 @@
-//! Writes values into a hash so that no two different ones are written alike, whatever a serializer makes of them.
+//! Writes values into a hash so that different values are never written the same way, independent
+//! of any serializer.
 
 use data_encoding::HEXLOWER;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-/// A hash under way. Each text is written with its length, each list with its count. Hashes are kept in the cluster for longer than
-/// this program runs, so what is written never changes.
+/// A hash in progress. Each text is written with its length, each list with its count. The cluster
+/// keeps hashes for longer than this program runs, so the format never changes.
 #[derive(Default)]
 pub(super) struct Canonical(Sha256);
 
@@ -24,7 +25,7 @@ impl Canonical {
         self
     }
 
-    /// Writes JSON, the members of objects in the order of their names.
+    /// Writes JSON, with the members of objects sorted by name.
     pub(super) fn json(&mut self, value: &Value) -> &mut Self {
         match value {
             Value::Object(members) => {

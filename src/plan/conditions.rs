@@ -1,4 +1,4 @@
-//! Conditions: one verb to set them, which keeps the time of the last change.
+//! Sets conditions and keeps the time of their last transition.
 
 use jiff::Timestamp;
 
@@ -6,7 +6,7 @@ use crate::api::{Condition, Time};
 
 use super::effect::Note;
 
-/// The conditions of one object, built anew in each pass from those that were there.
+/// The conditions of one object, built in each pass from the previous ones.
 #[derive(Clone, Debug)]
 pub struct Conditions<'a> {
     before: &'a [Condition],
@@ -16,7 +16,7 @@ pub struct Conditions<'a> {
 }
 
 impl<'a> Conditions<'a> {
-    /// Start from the conditions that were there.
+    /// Starts from the previous conditions.
     pub fn new(before: &'a [Condition], generation: i64, now: Timestamp) -> Self {
         Self {
             before,
@@ -26,22 +26,33 @@ impl<'a> Conditions<'a> {
         }
     }
 
-    /// Say whether a condition holds, why, and what to do. The last word on a type counts.
-    pub fn say(&mut self, type_: &str, holds: bool, reason: &str, message: impl Into<String>) {
+    /// Sets whether a condition holds, the reason, and what to do. The last call for a type wins.
+    pub fn say(
+        &mut self,
+        type_: &str,
+        holds: bool,
+        reason: impl AsRef<str>,
+        message: impl Into<String>,
+    ) {
         self.put(
             type_,
             if holds { "True" } else { "False" },
-            reason,
+            reason.as_ref(),
             message.into(),
         );
     }
 
-    /// Say that it is not known whether a condition holds, and why.
-    pub fn say_unknown(&mut self, type_: &str, reason: &str, message: impl Into<String>) {
-        self.put(type_, "Unknown", reason, message.into());
+    /// Sets a condition to unknown, with the reason.
+    pub fn say_unknown(
+        &mut self,
+        type_: &str,
+        reason: impl AsRef<str>,
+        message: impl Into<String>,
+    ) {
+        self.put(type_, "Unknown", reason.as_ref(), message.into());
     }
 
-    /// Say what was said before, of the same generation.
+    /// Repeats a previous condition of the same generation.
     pub fn say_again(&mut self, before: &Condition) {
         let Condition {
             type_,
@@ -70,20 +81,20 @@ impl<'a> Conditions<'a> {
         });
     }
 
-    /// The conditions, in the order in which they were said.
+    /// The conditions, in the order in which they were set.
     pub fn done(self) -> Vec<Condition> {
         self.set
     }
 }
 
-/// Whether a condition is there and true.
+/// Whether a condition exists and is true.
 pub fn holds(conditions: &[Condition], type_: &str) -> bool {
     conditions
         .iter()
         .any(|c| c.type_ == type_ && c.status == "True")
 }
 
-/// What has changed between two sets of conditions: a note for each status or reason that is another one now.
+/// The changes between two sets of conditions: a note for each new status or reason.
 pub fn notes(
     before: &[Condition],
     after: &[Condition],

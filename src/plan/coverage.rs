@@ -1,4 +1,5 @@
-//! What a flow's rules match in the account as it was last listed, and which of them match nothing.
+//! What a flow's rules match in the account according to the last listing, and which rules match
+//! nothing.
 
 use std::collections::BTreeSet;
 
@@ -8,21 +9,21 @@ use super::inventory::{Inventory, ItemSeen, VaultSeen};
 use super::items::{Selection, Selector, resolved};
 use super::titles::{near, quoted};
 
-/// So many complaints fit into a message that people read.
+/// The number of complaints that fit into a readable message.
 const SHOWN: usize = 5;
 
-/// What a flow's rules match.
+/// The matches of a flow's rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coverage {
     /// How much the flow lends.
     pub lends: FlowLends,
-    /// Rules that match nothing; one sentence for each.
+    /// Rules that match nothing; one sentence each.
     pub idle: Vec<String>,
-    /// Wildcards that meet their own character in a title; one sentence for each.
+    /// Wildcards that match their own character in a title; one sentence each.
     pub doubtful: Vec<String>,
 }
 
-/// Looks a flow's rules up in what is known of the account.
+/// Matches a flow's rules against the known inventory of the account.
 pub fn coverage(rules: &ItemSelection, inventory: &Inventory, allowed: &[TitleOrId]) -> Coverage {
     let read = Selection::of(rules);
     let vaults: Vec<_> = inventory
@@ -44,7 +45,7 @@ pub fn coverage(rules: &ItemSelection, inventory: &Inventory, allowed: &[TitleOr
     coverage
 }
 
-/// Sentences in one message; those that there is no room for are counted.
+/// Joins sentences into one message. Sentences beyond the limit are only counted.
 pub fn together(sentences: &[String]) -> String {
     let shown = sentences
         .iter()
@@ -96,7 +97,7 @@ fn look_up(place: &str, rule: &Selector, vaults: &[Vault<'_>], found: &mut Cover
     if own.is_empty() {
         let titles = vaults.iter().map(|vault| vault.named.title.as_str());
         found.idle.push(format!(
-            "{place} names the vault {:?}, which is not among those that the integration lends from{}",
+            "{place} names vault {:?}, which the integration does not lend from{}",
             rule.vault.written,
             close(near(&rule.vault.written, titles))
         ));
@@ -108,7 +109,7 @@ fn look_up(place: &str, rule: &Selector, vaults: &[Vault<'_>], found: &mut Cover
     for id in &rule.ids {
         if !items.iter().any(|item| item.id == *id) {
             found.idle.push(format!(
-                "{place}.ids has {id:?}, which is no item of the vault {vault:?}"
+                "{place}.ids lists {id:?}, but vault {vault:?} has no item with this id"
             ));
         }
     }
@@ -116,14 +117,15 @@ fn look_up(place: &str, rule: &Selector, vaults: &[Vault<'_>], found: &mut Cover
     for title in &rule.titles {
         if !titles().any(|other| title.matches(other)) {
             found.idle.push(format!(
-                "{place}.titles has {:?}, which matches no item of the vault {vault:?}{}",
+                "{place}.titles lists {:?}, which matches no item of vault {vault:?}{}",
                 title.written,
                 close(near(&title.written, titles()))
             ));
         }
         if let Some(meant) = titles().find(|other| title.pattern.may_mean(other)) {
             found.doubtful.push(format!(
-                "{place}.titles has {:?}, whose * or ? stands for any characters, and there is an item {meant:?}: write \\* or \\? where you mean the character itself",
+                "{place}.titles lists {:?}, in which * and ? are wildcards, but an item is titled \
+                 {meant:?}: write \\* or \\? to match the character itself",
                 title.written
             ));
         }
@@ -132,7 +134,7 @@ fn look_up(place: &str, rule: &Selector, vaults: &[Vault<'_>], found: &mut Cover
         if !items.iter().any(|item| tag.is_on(item)) {
             let tags: BTreeSet<_> = items.iter().flat_map(|item| &item.tags).collect();
             found.idle.push(format!(
-                "{place}.tags has {:?}, which no item of the vault {vault:?} has{}",
+                "{place}.tags lists {:?}, but no item of vault {vault:?} has this tag{}",
                 tag.written,
                 close(near(&tag.written, tags.into_iter().map(String::as_str)))
             ));
@@ -142,7 +144,7 @@ fn look_up(place: &str, rule: &Selector, vaults: &[Vault<'_>], found: &mut Cover
     let matches = |item: &&ItemSeen| own.iter().any(|vault| rule.matches(&vault.named, item));
     if asks && found.idle.len() == idle && !items.iter().any(matches) {
         found.idle.push(format!(
-            "{place} matches nothing: no item of the vault {vault:?} has all that it asks for"
+            "{place} matches nothing: no item of vault {vault:?} meets all its conditions"
         ));
     }
 }
@@ -150,7 +152,7 @@ fn look_up(place: &str, rule: &Selector, vaults: &[Vault<'_>], found: &mut Cover
 fn close(names: Vec<&str>) -> String {
     match names[..] {
         [] => String::new(),
-        _ => format!(" (close to it: {})", quoted(names)),
+        _ => format!(" (similar: {})", quoted(names)),
     }
 }
 
@@ -216,31 +218,31 @@ mod tests {
     #[rstest]
     #[case::vault(
         json!({"include": [{"vault": "Infraa", "titles": ["db *"]}]}),
-        r#"include[0] names the vault "Infraa", which is not among those that the integration lends from (close to it: "Infra")"#
+        r#"include[0] names vault "Infraa", which the integration does not lend from (similar: "Infra")"#
     )]
     #[case::a_vault_off_the_allow_list(
         json!({"include": [{"vault": "Infra"}, {"vault": "HR"}]}),
-        r#"include[1] names the vault "HR", which is not among those that the integration lends from"#
+        r#"include[1] names vault "HR", which the integration does not lend from"#
     )]
     #[case::excluded_vault(
         json!({"include": [{"vault": "Infra"}], "exclude": [{"vault": "Infraa", "tags": ["prod"]}]}),
-        r#"exclude[0] names the vault "Infraa", which is not among those that the integration lends from (close to it: "Infra")"#
+        r#"exclude[0] names vault "Infraa", which the integration does not lend from (similar: "Infra")"#
     )]
     #[case::title(
         json!({"include": [{"vault": "Infra", "titles": ["DB *"]}]}),
-        r#"include[0].titles has "DB *", which matches no item of the vault "Infra""#
+        r#"include[0].titles lists "DB *", which matches no item of vault "Infra""#
     )]
     #[case::id(
         json!({"include": [{"vault": "Infra", "ids": ["i-pay"]}]}),
-        r#"include[0].ids has "i-pay", which is no item of the vault "Infra""#
+        r#"include[0].ids lists "i-pay", but vault "Infra" has no item with this id"#
     )]
     #[case::tag(
         json!({"include": [{"vault": "Infra", "tags": ["Prod"]}]}),
-        r#"include[0].tags has "Prod", which no item of the vault "Infra" has (close to it: "prod")"#
+        r#"include[0].tags lists "Prod", but no item of vault "Infra" has this tag (similar: "prod")"#
     )]
     #[case::together(
         json!({"include": [{"vault": "Infra", "titles": ["db *"], "tags": ["test"]}]}),
-        r#"include[0] matches nothing: no item of the vault "Infra" has all that it asks for"#
+        r#"include[0] matches nothing: no item of vault "Infra" meets all its conditions"#
     )]
     fn a_rule_that_matches_nothing_is_told_with_what_is_close(
         #[case] rules: Value,
@@ -265,7 +267,7 @@ mod tests {
         let doubtful = of("*.example.com").doubtful;
         assert_eq!(doubtful.len(), 1);
         assert!(
-            doubtful[0].contains(r#"an item "*.example.com""#),
+            doubtful[0].contains(r#"an item is titled "*.example.com""#),
             "{doubtful:?}"
         );
         assert_eq!(of(r"\*.example.com").doubtful, [] as [&str; 0]);

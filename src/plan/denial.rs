@@ -1,5 +1,5 @@
-//! Requests that were denied: each is recorded, so that whoever decides about the same person and item later sees it, whatever becomes
-//! of the request.
+//! Denied requests. Each is recorded, so that later approvers of the same person and item see it,
+//! even if the request is deleted.
 
 use std::sync::Arc;
 
@@ -20,15 +20,17 @@ use super::over::{clean_up, final_since, heed_nothing_more};
 use super::record;
 use super::terms::Agreement;
 
-/// So many denials of one requester are recorded within 24 hours; of more, the log tells, and their decisions are kept.
+/// The number of one requester's denials that are recorded within 24 hours. Further ones are only
+/// logged, and their decisions are kept.
 pub const RECORDED_A_DAY: usize = 50;
 
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// How many earlier denials a status shows: the schema's bound.
+/// The number of earlier denials that a status shows: the schema's bound.
 const SHOWN: usize = 5;
 
-/// Decide about a request whose record says that it was denied: nothing is lent, and its traces are tidied away in their time.
+/// Decides about a request whose record says that it was denied: nothing is lent, and its traces
+/// are deleted on time.
 pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     let Some(grant) = seen.grant_of(record) else {
         return ended::plan(seen, record, now);
@@ -42,7 +44,7 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     let over_since = grant.status.as_ref().and_then(final_since);
     let plan = match (over_since, said_no(&record.spec.decisions)) {
         (Some(over_since), _) => clean_up(grant, over_since, now),
-        // Its status was lost, as a restored backup does.
+        // The status was lost, for example because a backup was restored.
         (None, Some(no)) => {
             let covered = Covered {
                 agreement: Agreement::of(record),
@@ -57,7 +59,8 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     show_earlier(heed_nothing_more(plan, seen, grant, now), seen)
 }
 
-/// Decide about a request that is gone and has no record: if somebody has denied it, that is not gone with it.
+/// Decides about a request that is gone and has no record. If it was denied, the denial is still
+/// recorded.
 pub fn of_one_that_is_gone(seen: &Observed, now: Timestamp) -> Plan {
     let gone = seen.gone.as_ref();
     let record = gone.and_then(|grant| to_be_recorded(seen, grant, now));
@@ -67,7 +70,7 @@ pub fn of_one_that_is_gone(seen: &Observed, now: Timestamp) -> Plan {
     }
 }
 
-/// The record of a request that somebody has denied, unless as many of its requester's have been recorded lately as are.
+/// The record of a denied request, unless the limit for its requester is reached.
 pub(super) fn to_be_recorded(
     seen: &Observed,
     grant: &AccessGrant,
@@ -79,7 +82,7 @@ pub(super) fn to_be_recorded(
     let no = match said_no(&decisions) {
         Some(no) => no.clone(),
         None => {
-            // What has ended otherwise is not denied any more.
+            // A request that ended otherwise is no longer denied.
             let waits = matches!(status.phase, None | Some(Phase::Pending));
             let no = approval::revocation(&seen.decisions, &agreement, None).filter(|_| waits)?;
             decisions.push(no.clone());
@@ -116,7 +119,7 @@ fn denied_at(record: &AccessRecord) -> Option<Time> {
     record.spec.end.as_ref().map(|end| end.at.clone())
 }
 
-/// The same plan, whose status tells of the earlier denials of this person and item.
+/// The same plan, with the earlier denials of this person and item in its status.
 pub(super) fn show_earlier(mut plan: Plan, seen: &Observed) -> Plan {
     if let Some(status) = &mut plan.status
         && let Some(terms) = &status.terms
@@ -126,7 +129,7 @@ pub(super) fn show_earlier(mut plan: Plan, seen: &Observed) -> Plan {
     plan
 }
 
-/// The denials of requests of the same person for the same item, the newest first.
+/// The denied requests of the same person for the same item, newest first.
 fn earlier(seen: &Observed, terms: &Terms) -> Vec<EarlierDenial> {
     let is_of_this = |record: &&Arc<AccessRecord>| {
         let denied = &record.spec.terms;

@@ -1,4 +1,5 @@
-//! The digest of terms: what an approval refers to. It covers the effects of the terms, not how the flow's rules are written.
+//! The digest of terms, to which approvals refer. It covers the effects of the terms, not the
+//! wording of the flow's rules.
 
 use super::canonical::Canonical;
 use crate::api::{
@@ -6,15 +7,19 @@ use crate::api::{
     Terms, WithoutAddress,
 };
 
-/// A version of the digest before the current one: its name, and how it writes terms; `None` where it cannot express all their effects.
+/// An earlier version of the digest: its name and its way of writing terms; `None` if it cannot
+/// express all their effects.
 type Earlier = (&'static str, fn(&str, &Terms) -> Option<String>);
 
-/// The version before the current one, so that what is approved while the operator is upgraded stays approved. There is none yet.
+/// The previous version. It keeps approvals valid that are given while the operator is upgraded.
+/// There is none yet.
 const EARLIER: Option<Earlier> = None;
 
-/// The digest over the effects of a request's terms: what has another effect, and the same terms of any other request, has another one.
+/// The digest over the effects of a request's terms. Terms with another effect have another digest,
+/// and so do the same terms of another request.
 ///
-/// `shown` is the digest that the request shows now: its version is kept as long as that can express the terms.
+/// `shown` is the digest that the request shows now: its version is kept as long as it can express
+/// the terms.
 pub fn digest(grant_uid: &str, terms: &Terms, shown: Option<&str>) -> String {
     choose(EARLIER, grant_uid, terms, shown)
 }
@@ -28,8 +33,8 @@ fn choose(earlier: Option<Earlier>, grant_uid: &str, terms: &Terms, shown: Optio
 }
 
 fn v1(grant_uid: &str, terms: &Terms) -> String {
-    // A new field does not compile before it is decided whether it is an effect. What an approver has to say, and by when, is checked
-    // of each approval by itself.
+    // A new field does not compile before someone decides whether it is an effect. Approvers'
+    // reasons and deadlines are checked for each approval separately.
     let Terms {
         integration,
         account,
@@ -54,7 +59,7 @@ fn v1(grant_uid: &str, terms: &Terms) -> String {
         Some(duration) => duration.as_secs().to_string(),
         None => duration.0.clone(),
     };
-    // Whole seconds: so are times in objects.
+    // Objects store times in whole seconds.
     let updated_at = item_updated_at.0.as_second().to_string();
     let mut hash = Canonical::default();
     hash.field("grant", [grant_uid])
@@ -100,7 +105,7 @@ fn approved(hash: &mut Canonical, approval: &AgreedApproval) {
     }
 }
 
-/// How many of whom have to agree. A group's name is for people to read.
+/// The approvers of a group and the required number. A group's name is only for display.
 fn members(group: &AgreedGroup) -> Vec<String> {
     let AgreedGroup {
         name: _,
@@ -164,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_request_keeps_the_version_of_its_digest_while_that_can_express_its_terms() {
-        // One that knows no access details.
+        // A version that does not know access details.
         let v0: Earlier = ("v0", |uid, terms| {
             let plain = terms.access_details.is_none();
             plain.then(|| format!("v0:{uid} {}", terms.item.id))

@@ -1,4 +1,5 @@
-//! What a plan consists of: at most one effect, a status, a time to look again, and notes for people.
+//! The parts of a plan: at most one effect, a status, a time for the next look, and notes for
+//! people.
 
 use jiff::Timestamp;
 
@@ -11,91 +12,98 @@ use super::terms::Agreement;
 /// What to do about one loan now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
-    /// The one thing to do, if any; then look again.
+    /// The next action, if any. Afterwards the loan is looked at again.
     pub effect: Option<Effect>,
-    /// What the grant's status should say; `None` where there is no grant, or nothing to say.
-    /// It is written only when there is no effect: after an effect the world is another one.
+    /// The grant's status; `None` if there is no grant or nothing to report. It is written only
+    /// without an effect, because an effect changes the state.
     pub status: Option<AccessGrantStatus>,
-    /// When to look again if nothing happens before.
+    /// The time of the next look if nothing happens before.
     pub wake: Option<Timestamp>,
-    /// What to tell people: one event each.
+    /// Notes for people: one event each.
     pub notes: Vec<Note>,
 }
 
-/// Something to tell people, once.
+/// A note for people, sent once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// The reason of the condition that changed.
     pub reason: String,
-    /// Its message.
+    /// The condition's message.
     pub message: String,
-    /// Whether somebody may have to do something.
+    /// Whether a person may have to act.
     pub warning: bool,
 }
 
-/// One effect on the world outside. All of them can be repeated: each crash leaves a state that the plan knows.
+/// One effect on the outside. Every effect can be repeated: a crash at any point leaves a state
+/// that the plan knows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// List one vault's items anew, because a name could not be found in what is known of it.
+    /// List one vault's items again, because the inventory does not contain a name.
     ListVault {
         /// The vault's id.
         vault: String,
-        /// The name that could not be found, to remember if the new list has not exactly one of it either.
+        /// The name to find. It is remembered if the new list does not contain it exactly once
+        /// either.
         looking_for: String,
     },
     /// Issue a link: fetch the item, write the intent, share, write Secret, Role, RoleBinding, close the intent.
     IssueLink(Box<IssueLink>),
-    /// An interrupted [`Effect::IssueLink`] whose Secret is there: write what is missing and close the intent.
+    /// Complete an interrupted [`Effect::IssueLink`] whose Secret exists: write the missing parts
+    /// and close the intent.
     FinishLink {
-        /// Which link.
+        /// The number of the link.
         sequence: u32,
-        /// When the answer arrived: as noted at the Secret, within what the intent allows.
+        /// The time at which the answer arrived, as the Secret says, within the limits of the
+        /// intent.
         issued_at: Time,
-        /// The link's end, reckoned from that and the lifetime that was asked for.
+        /// The link's end, computed from that time and the requested lifetime.
         expires_at: Time,
-        /// The item's version: the intent's, or else as noted at the Secret.
+        /// The item's version, from the intent or otherwise from the Secret.
         item_version: u32,
     },
-    /// See whether the API server vouches for who asked and who decided: a dry run that begins now.
+    /// Check whether the API server verifies requesters and approvers, with a dry run that starts
+    /// now.
     CheckBoundary,
-    /// Delete the Secret; Role and RoleBinding go with it.
+    /// Delete the Secret. The Role and the RoleBinding go with it.
     DeleteLink,
     /// Write the loan's end into its record.
     EndLoan {
-        /// How and when it ended.
+        /// The reason and the time of the end.
         end: EndRecord,
-        /// An intent that is still open: it counts as lost from now on.
+        /// An intent that is still open and counts as lost from now on.
         lost: Option<u32>,
-        /// Until when a link may still open.
+        /// The time until which a link may still open.
         residual_until: Option<Time>,
         /// The decision that ended it, if one did.
         decision: Option<CountedDecision>,
     },
-    /// Create the record of a request that was denied.
+    /// Create the record of a denied request.
     RecordDenial(Box<AccessRecordSpec>),
-    /// Delete a grant that has been over for a while.
+    /// Delete a grant that ended long enough ago.
     DeleteGrant,
-    /// Delete a record whose retention is over.
+    /// Delete a record whose retention has ended.
     DeleteRecord,
 }
 
-/// All that is needed to issue one link.
+/// The data for issuing one link.
 #[derive(Clone, Debug, PartialEq)]
 pub struct IssueLink {
-    /// Which link of this loan, from 1.
+    /// The number of the link in this loan, starting at 1.
     pub sequence: u32,
-    /// What was agreed.
+    /// The agreement.
     pub agreement: Agreement,
-    /// The decisions that made it so, for the record.
+    /// The decisions that approved it, for the record.
     pub decisions: Vec<CountedDecision>,
-    /// Whether the record is to be created with the intent.
+    /// Whether to create the record with the intent.
     pub first: bool,
-    /// An interrupted intent, to be marked as lost in the same write.
+    /// An interrupted intent to mark as lost in the same write.
     pub lost: Option<u32>,
-    /// The longest life that the link may have.
+    /// The longest lifetime that the link may have.
     pub lifetime: LinkLifetime,
-    /// The intent has to be written by then: later, the link could outlive the loan, or start it too late.
+    /// The deadline for writing the intent. Later, the link could outlive the loan or start it too
+    /// late.
     pub write_by: Timestamp,
-    /// The item's version that was lent first; another one ends the loan. `None` for the first link.
+    /// The version of the item that was lent first; another version ends the loan. `None` for the
+    /// first link.
     pub item_version: Option<u32>,
 }

@@ -1,4 +1,4 @@
-//! A loan that is over: until when a link may still open, and when its traces are tidied away.
+//! A loan that has ended: its residual links, and the deletion of its traces.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,26 +10,28 @@ use super::approval;
 use super::effect::{Effect, Plan};
 use super::leftover::Leftover;
 use super::observed::Observed;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::record::is_of_a_loan;
 use super::status;
 use super::terms::Agreement;
 use super::vetting::{Vetted, vet_word};
 
-/// How long an ended grant is kept for people to read.
+/// How long an ended grant stays visible.
 const GRANT_KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// How long a record is kept after the loan and all its links have ended.
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
 
-/// Until when a record is kept only as history: of a loan that has ended, and of which no link may open any more.
+/// The time until which a record is kept as mere history: the loan has ended, and none of its links
+/// may open.
 pub fn history_until(record: &AccessRecord, now: Timestamp) -> Option<Timestamp> {
     let over_at = is_of_a_loan(&record.spec).then(|| over_at(record))??;
     let due = over_at.saturating_add(RETENTION).ok()?;
     (over_at <= now && now < due).then_some(due)
 }
 
-/// Whether the status of a request says all that its record can tell, now that it is history: nobody has said anything since.
+/// Whether a request's status contains everything that its record can tell: the record is history,
+/// and no decision was made since.
 pub fn is_settled(grant: &AccessGrant, decisions: &[Arc<AccessDecision>], now: Timestamp) -> bool {
     let Some(status) = &grant.status else {
         return false;
@@ -42,7 +44,7 @@ pub fn is_settled(grant: &AccessGrant, decisions: &[Arc<AccessDecision>], now: T
     let link_stays = status
         .conditions
         .iter()
-        .any(|c| c.type_ == STALLED && c.reason == reasons::LINK_SECRET_STAYS);
+        .any(|c| c.type_ == STALLED && c.reason == GrantReason::LinkSecretStays);
     status.phase == Some(Phase::Ended)
         && status.ended_at.is_some()
         && is_over
@@ -50,7 +52,7 @@ pub fn is_settled(grant: &AccessGrant, decisions: &[Arc<AccessDecision>], now: T
         && (on_it.count() <= told || status.ignored_decisions.len() >= approval::SHOWN)
 }
 
-/// Decide about a request whose record is history: it is deleted in time.
+/// Decides about a request whose record is history: it is deleted on time.
 pub fn of_history(grant: &AccessGrant, now: Timestamp) -> Plan {
     let status = grant.status.as_ref();
     let ended = status.and_then(|s| s.ended_at.as_ref());
@@ -72,7 +74,7 @@ fn over_at(record: &AccessRecord) -> Option<Timestamp> {
     Some(residual.map_or(ended, |residual| residual.max(ended)))
 }
 
-/// Until when an ended grant is kept.
+/// The time until which an ended grant is kept.
 fn kept_until(grant: &AccessGrant, over_at: Timestamp) -> Timestamp {
     let kept_until = over_at
         .saturating_add(GRANT_KEPT_FOR)
@@ -81,7 +83,7 @@ fn kept_until(grant: &AccessGrant, over_at: Timestamp) -> Timestamp {
     not_after.map_or(kept_until, |t| t.0.max(kept_until))
 }
 
-/// Decide about a loan whose record says that it has ended.
+/// Decides about a loan whose record says that it has ended.
 pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     let Some(over_at) = over_at(record) else {
         return Plan::default();
@@ -100,7 +102,7 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     let residual = record.spec.residual_until.as_ref().map(|t| t.0);
     let Some(grant) = seen.grant_of(record) else {
         let due = over_at.saturating_add(RETENTION).unwrap_or(Timestamp::MAX);
-        // What can still be deleted is not forgotten.
+        // A Secret that can still be deleted keeps the record.
         let is_due = now >= due && retry_at.is_none();
         return Plan {
             effect: is_due.then_some(Effect::DeleteRecord),

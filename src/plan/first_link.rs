@@ -1,4 +1,5 @@
-//! A link that was begun and interrupted: it is finished where its Secret is there, and a loan that gets no first link is given up in time.
+//! Interrupted links: one whose Secret exists is completed, and a loan without a first link is
+//! given up on time.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,13 +10,14 @@ use super::links::{CALL_TIMEOUT, Links, whole_second};
 use super::observed::{LinkSeen, Observed};
 use super::terms::{length, longest_within};
 
-/// How long a loan may take to its first link before it is given up.
+/// The time within which a loan needs its first link before it is given up.
 const FIRST_LINK_WITHIN: SignedDuration = SignedDuration::from_hours(24);
 
-/// An interrupted intent whose Secret is there only has to be finished.
+/// Completes an interrupted intent whose Secret exists.
 ///
-/// Whoever may write Secrets in the links namespace can change what the Secret says of its link, so that is believed only as far as
-/// the intent allows: the answer came within the call's time, and the link's life is the one that was asked for.
+/// Anyone who can write Secrets in the links namespace can change what the Secret says about its
+/// link. So the operator believes it only within the limits of the intent: the answer came within
+/// the call's time, and the link has the requested lifetime.
 pub(super) fn finish(seen: &Observed, links: Links<'_>) -> Option<Effect> {
     let open = links.open()?;
     match seen.link {
@@ -47,10 +49,12 @@ pub(super) fn finish(seen: &Observed, links: Links<'_>) -> Option<Effect> {
     }
 }
 
-/// When a loan without a link is given up. Nothing starts after `notAfter`, also not what was interrupted before its link was made.
+/// The time at which a loan without a link is given up. Nothing starts after `notAfter`, not even a
+/// link that was interrupted before 1Password made it.
 ///
-/// A link that is there was made in time, and so may have been one whose Secret cannot be read now: one failed look must not end for
-/// good what the next one finds. But where the API server refuses for so long what lets the requester read it, nobody has it.
+/// An existing link was made in time, and so may be one whose Secret cannot be read now: a failed
+/// look must not end for good what the next look would find. But if the API server keeps refusing
+/// the objects that let the requester read the link for this long, nobody has it.
 pub(super) fn gives_up_at(
     seen: &Observed,
     record: &AccessRecord,
@@ -67,7 +71,7 @@ pub(super) fn gives_up_at(
     not_after.map_or(latest, |t| t.0.min(latest))
 }
 
-/// Until when the first link has to be with the requester.
+/// The deadline for the first link to reach the requester.
 pub(super) fn first_link_until(record: &AccessRecord, now: Timestamp) -> Timestamp {
     let created = record.metadata.creation_timestamp.as_ref();
     let created = created.map_or(now, |t| t.0);

@@ -1,9 +1,10 @@
-//! Choosing the flow for a request: who asks is settled before anything about items is looked at or said.
+//! Chooses the flow for a request. The requester is checked before anything about items is looked
+//! up or revealed.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::api::ObjectMeta;
+use kube::core::ObjectMeta;
 
 use crate::api::{
     AccessFlow, AccessGrant, AccessGrantStatus, ApprovalMode, ConsideredFlow, FlowLimits, Identity,
@@ -13,15 +14,15 @@ use crate::api::{
 use super::alike::Alike;
 use super::items::{item_matches, missing_exclude};
 use super::observed::{Observed, Usage};
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::selection::{is_among, namespace_matches};
 use super::terms::{Agreement, Objection, Subject, agree};
 use super::timeframe::{Opening, opening};
 
-/// How many considered flows a status shows.
+/// The number of considered flows that a status shows.
 const SHOWN: usize = 20;
 
-/// The flows by which this person may ask from this namespace, in the order in which they are tried.
+/// The flows that this person may use from this namespace, in the order in which they are tried.
 pub fn open_to(seen: &Observed, grant: &AccessGrant, requester: &Identity) -> Vec<Arc<AccessFlow>> {
     let namespace = grant.metadata.namespace.as_deref().unwrap_or_default();
     let integration = seen.integration.as_ref().map(|i| &i.object.metadata);
@@ -38,7 +39,7 @@ pub fn open_to(seen: &Observed, grant: &AccessGrant, requester: &Identity) -> Ve
     flows
 }
 
-/// The flows by which this person may not ask, though they name the person in another spelling.
+/// The flows that this person may not use although they name the person in another spelling.
 pub fn misspelt_for(
     seen: &Observed,
     grant: &AccessGrant,
@@ -55,21 +56,22 @@ pub fn misspelt_for(
         let mut subjects = flow.spec.requesters.iter();
         let alike = subjects.find_map(|subject| Alike::of_subject(subject, requester))?;
         let why = format!(
-            "{}: have one of the two spellings corrected",
+            "{}; have one of the two spellings corrected",
             alike.compared()
         );
-        Some(not_chosen(flow, &Objection::new(reasons::NO_FLOW, why)))
+        Some(not_chosen(flow, &Objection::new(GrantReason::NoFlow, why)))
     });
     misspelt.take(SHOWN).collect()
 }
 
-/// A flow counts only beside its integration: whoever may write flows elsewhere must not open this one.
+/// A flow counts only in its integration's namespace: people who can write flows elsewhere must not
+/// be able to open this integration.
 fn belongs_to(flow: &AccessFlow, integration: &ObjectMeta) -> bool {
     flow.metadata.namespace == integration.namespace
         && Some(&flow.spec.integration.0) == integration.name.as_ref()
 }
 
-/// How many people have to agree at least.
+/// The minimum number of approvals.
 pub(super) fn approvals(flow: &AccessFlow) -> u32 {
     let required = flow.spec.approval.groups.iter().map(|g| g.required);
     match flow.spec.approval.mode {
@@ -79,16 +81,16 @@ pub(super) fn approvals(flow: &AccessFlow) -> u32 {
     }
 }
 
-/// What came of trying the flows.
+/// The result of trying the flows.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// The agreement by the flow that was chosen, or why none was.
+    /// The agreement through the chosen flow, or the reason why none was chosen.
     pub outcome: Result<Agreement, Objection>,
-    /// Why each other flow was not chosen.
+    /// The reason why each other flow was not chosen.
     pub considered: Vec<ConsideredFlow>,
 }
 
-/// Try the flows in their order; the first one that covers the request is chosen.
+/// Tries the flows in their order and chooses the first one that covers the request.
 pub fn choose(
     flows: &[Arc<AccessFlow>],
     subject: &Subject<'_>,
@@ -101,10 +103,10 @@ pub fn choose(
         let objection = match covers(flow, subject, seen, now) {
             Ok(agreement) => {
                 let message = format!(
-                    "the flow {:?} covers the request and comes first",
+                    "flow {:?} covers the request and takes precedence",
                     name(flow)
                 );
-                let spare = Objection::new(reasons::FLOW_CHOSEN, message);
+                let spare = Objection::new(GrantReason::FlowChosen, message);
                 let later = flows.iter().skip(index + 1);
                 considered.extend(later.map(|later| not_chosen(later, &spare)));
                 considered.truncate(SHOWN);
@@ -120,22 +122,28 @@ pub fn choose(
         }
         let closeness = closeness(lends(flow, subject), &objection);
         if closest.as_ref().is_none_or(|(c, _)| closeness > *c) {
-            let message = format!("the flow {:?}: {}", name(flow), objection.message);
+            let message = format!("flow {:?}: {}", name(flow), objection.message);
             closest = Some((closeness, Objection::new(objection.reason, message)));
         }
     }
-    let none = || Objection::new(reasons::NO_FLOW, "no flow lets you ask from this namespace");
+    let none = || {
+        Objection::new(
+            GrantReason::NoFlow,
+            "no flow lets you request items from this namespace",
+        )
+    };
     Choice {
         outcome: Err(closest.map_or_else(none, |(_, objection)| objection)),
         considered,
     }
 }
 
-/// The flows by which a request would go if its requester had less by them; `None` if there may be more than the status shows.
+/// The flows that would cover a request if its requester had fewer loans or requests; `None` if
+/// there may be more than the status shows.
 pub fn full_for(status: &AccessGrantStatus) -> Option<Vec<&str>> {
     let considered = &status.considered_flows;
     let is_full = |flow: &&ConsideredFlow| {
-        let said = flow.reason.strip_prefix(reasons::LIMIT_REACHED);
+        let said = flow.reason.strip_prefix(GrantReason::LimitReached.as_str());
         said.is_some_and(|rest| rest.starts_with(':'))
     };
     let full = considered.iter().filter(is_full);
@@ -150,12 +158,13 @@ fn not_chosen(flow: &AccessFlow, why: &Objection) -> ConsideredFlow {
     }
 }
 
-/// How close a flow came to covering the request. What may come right by itself outranks what is refused for good.
+/// How close a flow came to covering the request. An obstacle that may pass by itself outranks a
+/// final refusal.
 fn closeness(lends: bool, objection: &Objection) -> u8 {
     match objection.reason {
-        reasons::NO_FLOW_COVERS => u8::from(lends),
-        reasons::LIMIT_REACHED => 4,
-        reasons::OUTSIDE_TIMEFRAME => 3,
+        GrantReason::NoFlowCoversRequest => u8::from(lends),
+        GrantReason::LimitReached => 4,
+        GrantReason::OutsideTimeframe => 3,
         _ => 2,
     }
 }
@@ -172,20 +181,28 @@ fn covers(
 ) -> Result<Agreement, Objection> {
     let reject = |reason, message: String| Err(Objection { reason, message });
     if flow.spec.suspend {
-        return reject(reasons::NO_FLOW_COVERS, "it is suspended".into());
+        return reject(
+            GrantReason::NoFlowCoversRequest,
+            "the flow is suspended".into(),
+        );
     }
     if !item_matches(&flow.spec.items, subject.vault, subject.item) {
-        return reject(reasons::NO_FLOW_COVERS, "it does not lend this item".into());
+        return reject(
+            GrantReason::NoFlowCoversRequest,
+            "the flow does not lend this item".into(),
+        );
     }
     if let Some(why) = too_few_approvals(flow, subject.integration) {
-        return reject(reasons::NO_FLOW_COVERS, why);
+        return reject(GrantReason::NoFlowCoversRequest, why);
     }
     let integration = seen.integration.as_ref();
     let inventory = integration.and_then(|integration| integration.inventory.as_ref());
     let allowed = &subject.integration.spec.vaults;
     if inventory.is_some_and(|it| missing_exclude(&flow.spec.items, it, allowed).is_some()) {
-        let message = "one of its exclude rules names a vault from which the integration does not lend, and until that is mended it lends nothing; ask whoever keeps the flow";
-        return reject(reasons::NO_FLOW_COVERS, message.into());
+        let message = "one of the flow's exclude rules names a vault that the integration does not \
+                       lend from, so the flow lends nothing until the rule is corrected; contact \
+                       the flow's maintainer";
+        return reject(GrantReason::NoFlowCoversRequest, message.into());
     }
     let agreement = agree(subject, flow)?;
     if let Some(frame) = &flow.spec.timeframe {
@@ -193,19 +210,19 @@ fn covers(
             Opening::Open => {}
             Opening::Closed { opens: Some(opens) } => {
                 let message =
-                    format!("it lends nothing at this time; ask again from {opens:.0} on");
-                return reject(reasons::OUTSIDE_TIMEFRAME, message);
+                    format!("the flow's timeframe is closed until {opens:.0}; request again then");
+                return reject(GrantReason::OutsideTimeframe, message);
             }
             Opening::Closed { opens: None } => {
                 return reject(
-                    reasons::OUTSIDE_TIMEFRAME,
-                    "its timeframe never opens".into(),
+                    GrantReason::OutsideTimeframe,
+                    "the flow's timeframe never opens".into(),
                 );
             }
             Opening::Invalid(why) => {
                 return reject(
-                    reasons::NO_FLOW_COVERS,
-                    format!("its timeframe is invalid: {why}"),
+                    GrantReason::NoFlowCoversRequest,
+                    format!("the flow's timeframe is invalid: {why}"),
                 );
             }
         }
@@ -217,12 +234,13 @@ fn covers(
         .and_then(|uid| seen.usage.get(uid));
     let usage = usage.copied().unwrap_or_default();
     match over_limit(flow.spec.limits, usage, now) {
-        Some(message) => reject(reasons::LIMIT_REACHED, message),
+        Some(message) => reject(GrantReason::LimitReached, message),
         None => Ok(agreement),
     }
 }
 
-/// Why a flow lends nothing by this integration, if it can lend with fewer approvals than the integration asks for.
+/// The reason why a flow lends nothing from this integration, if it can lend with fewer approvals
+/// than the integration requires.
 pub(super) fn too_few_approvals(
     flow: &AccessFlow,
     integration: &OnePasswordIntegration,
@@ -233,29 +251,31 @@ pub(super) fn too_few_approvals(
     (asked < least).then(|| {
         let approvals = if asked == 1 { "approval" } else { "approvals" };
         format!(
-            "it lends with {asked} {approvals}, and the integration asks for {least} at least (limits.minApprovals)"
+            "the flow requires {asked} {approvals}, but the integration requires at least {least} \
+             (limits.minApprovals)"
         )
     })
 }
 
-/// What the requester has too much of, if anything.
+/// The limit that the requester has reached, if any.
 fn over_limit(limits: FlowLimits, usage: Usage, now: Timestamp) -> Option<String> {
     let (active, pending) = (usage.active_at(now), usage.pending);
     if active >= limits.active_per_requester {
-        let loans = if active == 1 { "loan" } else { "loans" };
+        let most = limits.active_per_requester;
+        let loans = if most == 1 { "loan" } else { "loans" };
         let next = usage.next_over.filter(|at| *at > now);
         let next = next.map_or_else(String::new, |at| {
-            format!(": the next one is over at {at:.0}, if not before")
+            format!("; the next of them ends by {at:.0}")
         });
         return Some(format!(
-            "you already have {active} {loans} by it, which is as many as it allows. One that was ended or deleted counts as long as a link of it may open{next}"
+            "you have reached this flow's limit of {most} active {loans}. An ended or deleted loan \
+             counts while one of its links may still open{next}"
         ));
     }
-    let full = pending >= limits.pending_per_requester;
-    let requests = if pending == 1 { "request" } else { "requests" };
-    full.then(|| {
-        format!("you already have {pending} {requests} waiting, which is as many as it allows")
-    })
+    let most = limits.pending_per_requester;
+    let full = pending >= most;
+    let requests = if most == 1 { "request" } else { "requests" };
+    full.then(|| format!("you have reached this flow's limit of {most} pending {requests}"))
 }
 
 fn name(flow: &AccessFlow) -> &str {

@@ -1,4 +1,4 @@
-//! What to do about one loan now.
+//! The entry point: what to do about one loan now.
 
 use jiff::Timestamp;
 
@@ -7,7 +7,8 @@ use super::observed::Observed;
 use super::record::About;
 use super::{denial, ended, loan, request};
 
-/// Decide. The record, once there is one, says how far the loan has got; before that, it is a request.
+/// Decides about a loan. Without a record it is a request; with one, the record says how far the
+/// loan has got.
 pub fn plan(seen: &Observed, now: Timestamp) -> Plan {
     match (&seen.grant, seen.record.as_deref().map(About::of)) {
         (_, Some(About::Denial(record))) => denial::plan(seen, record, now),

@@ -1,16 +1,17 @@
-//! What is said of a request that does not come to a loan now: it waits, is held up, was denied or has lapsed.
+//! The status of a request that does not become a loan now: it waits, is held up, was denied or has
+//! lapsed.
 
 use jiff::Timestamp;
 
 use crate::api::{AccessGrant, ConsideredFlow, CountedDecision, Decision, IgnoredDecision, Phase};
 
 use super::effect::Plan;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::resolve::{Hold, Kind};
 use super::status::{self, Approved, RequestState};
 use super::terms::Agreement;
 
-/// What has been found out about a request that a flow covers.
+/// What is known about a request that a flow covers.
 pub(super) struct Covered {
     pub(super) agreement: Agreement,
     pub(super) considered: Vec<ConsideredFlow>,
@@ -20,13 +21,13 @@ pub(super) struct Covered {
     pub(super) ignored: Vec<IgnoredDecision>,
 }
 
-/// What is said where approvals are missing.
+/// The message if approvals are missing.
 pub(super) const UNAPPROVED: &str = "the request has not been approved";
 
-/// What is said where there is no loan.
+/// The message if there is no loan.
 const NOT_GRANTED: &str = "the request has not been granted";
 
-/// Somebody's word is missing.
+/// A decision is missing.
 pub(super) fn waiting(
     grant: &AccessGrant,
     covered: Covered,
@@ -38,7 +39,7 @@ pub(super) fn waiting(
         phase: Phase::Pending,
         accepted: Ok(()),
         approved,
-        not_active: (reasons::NOT_APPROVED, UNAPPROVED.into()),
+        not_active: (GrantReason::NotApproved, UNAPPROVED.into()),
         stalled: false,
         considered: covered.considered,
         agreement: Some(&covered.agreement),
@@ -48,7 +49,7 @@ pub(super) fn waiting(
     show(grant, state, Some(until), now)
 }
 
-/// Somebody said no: for good.
+/// A person denied the request: this is final.
 pub(super) fn denied(
     grant: &AccessGrant,
     decision: CountedDecision,
@@ -56,12 +57,12 @@ pub(super) fn denied(
     now: Timestamp,
 ) -> Plan {
     let (reason, what) = match decision.decision {
-        Decision::Revoke => (reasons::REVOKED, "taken back"),
-        Decision::Deny | Decision::Approve => (reasons::DENIED, "denied"),
+        Decision::Revoke => (GrantReason::Revoked, "withdrawn"),
+        Decision::Deny | Decision::Approve => (GrantReason::Denied, "denied"),
     };
     let why = decision.reason.as_ref();
     let why = why.map_or(String::new(), |why| format!(": {why}"));
-    let message = format!("it was {what} by {}{why}", decision.user);
+    let message = format!("the request was {what} by {}{why}", decision.user);
     let (agreement, considered, decisions, ignored) = match covered {
         Some(Covered {
             agreement,
@@ -92,7 +93,7 @@ pub(super) fn denied(
     show(grant, state, None, now)
 }
 
-/// It took too long, though a flow covers it: for good.
+/// The request took too long, although a flow covers it: this is final.
 pub(super) fn lapse(
     grant: &AccessGrant,
     message: String,
@@ -102,9 +103,9 @@ pub(super) fn lapse(
 ) -> Plan {
     let state = RequestState {
         phase: Phase::Lapsed,
-        accepted: Err((reasons::LAPSED, message)),
+        accepted: Err((GrantReason::Lapsed, message)),
         approved,
-        not_active: (reasons::NOT_STARTED, NOT_GRANTED.into()),
+        not_active: (GrantReason::NotStarted, NOT_GRANTED.into()),
         stalled: true,
         considered: covered.considered,
         agreement: Some(&covered.agreement),
@@ -114,7 +115,7 @@ pub(super) fn lapse(
     show(grant, state, None, now)
 }
 
-/// The decisions that counted when the request was looked at before, and those that did not.
+/// The decisions that counted at the last look, and those that did not.
 fn known_so_far(grant: &AccessGrant) -> (Vec<CountedDecision>, Vec<IgnoredDecision>) {
     let status = grant.status.as_ref();
     status.map_or_else(Default::default, |status| {
@@ -122,7 +123,7 @@ fn known_so_far(grant: &AccessGrant) -> (Vec<CountedDecision>, Vec<IgnoredDecisi
     })
 }
 
-/// It cannot be granted now, or never: what was found out before stays said.
+/// The request cannot be granted now, or ever. Earlier findings stay in the status.
 pub(super) fn held(
     grant: &AccessGrant,
     hold: Hold,
@@ -137,14 +138,14 @@ pub(super) fn held(
     };
     let (decisions, ignored) = known_so_far(grant);
     let unapproved = match decisions.is_empty() {
-        true => "nothing has been approved",
+        true => "no approval has been given",
         false => UNAPPROVED,
     };
     let state = RequestState {
         phase,
         accepted: Err((hold.reason, hold.message)),
-        approved: Approved::No(reasons::NOT_APPROVED, unapproved.into()),
-        not_active: (reasons::NOT_STARTED, NOT_GRANTED.into()),
+        approved: Approved::No(GrantReason::NotApproved, unapproved.into()),
+        not_active: (GrantReason::NotStarted, NOT_GRANTED.into()),
         stalled: hold.kind != Kind::Waits,
         considered,
         agreement: None,
@@ -159,7 +160,7 @@ pub(super) fn held(
     }
 }
 
-/// A plan that only says how the request stands.
+/// A plan that only reports the state of the request.
 pub(super) fn show(
     grant: &AccessGrant,
     state: RequestState<'_>,

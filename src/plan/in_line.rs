@@ -1,7 +1,8 @@
-//! Where a request stands among its requester's others: which come first, and how many are too many.
+//! The position of a request among its requester's others: which ones come first, and how many are
+//! too many.
 //!
-//! Whoever has a place keeps it; all others wait in line, the oldest first. A request that finds too many before it fails at once, before
-//! anything is looked up for it.
+//! A request that has a place keeps it; all others wait in line, oldest first. A request with too
+//! many before it fails at once, before anything is looked up for it.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,32 +12,33 @@ use super::flow::open_to;
 use super::observed::Observed;
 use super::over::final_since;
 use super::patience::later;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::resolve::{Hold, Kind};
 
-/// For each request of a requester that may wait for approval, so many may wait in line.
+/// For each request of a requester that may wait for approval, this many may wait in line.
 const IN_LINE_FOR_EACH_PLACE: u32 = 5;
 
-/// A request looks again so soon at how many stay before it,
+/// The shortest interval after which a request checks again how many requests are before it.
 const LOOKS_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(2);
-/// and so much later for each of them: thousands that all look again and again would be a work that grows with their square.
+/// The additional interval for each request before it. Without it, the work of thousands of
+/// requests that keep checking would grow quadratically.
 const FOR_EACH_BEFORE_IT: SignedDuration = SignedDuration::from_millis(10);
 
-/// Where a request stands.
+/// The position of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// A flow covers it, and its requester does not have too much by that flow.
+    /// A flow covers the request, and its requester is within that flow's limits.
     HasPlace,
-    /// It waits for a place, or for what is missing.
+    /// The request waits for a place, or for something that is missing.
     InLine,
-    /// It has not been looked at.
+    /// The request has not been processed.
     New,
-    /// It is over, or has become a loan, which its record tells of.
+    /// The request is over, or has become a loan, which its record shows.
     Gone,
 }
 
 impl Standing {
-    /// Of this request.
+    /// The position of this request.
     pub fn of(grant: &AccessGrant) -> Self {
         if grant.metadata.deletion_timestamp.is_some() {
             return Self::Gone;
@@ -48,7 +50,7 @@ impl Standing {
             return Self::Gone;
         }
         let mut accepted = status.conditions.iter().filter(|c| c.type_ == ACCEPTED);
-        let no_place = accepted.any(|c| c.reason == reasons::LIMIT_REACHED);
+        let no_place = accepted.any(|c| c.reason == GrantReason::LimitReached);
         let is_on_its_way = matches!(phase, Phase::Pending | Phase::Issuing);
         match is_on_its_way && status.terms.is_some() && !no_place {
             true => Self::HasPlace,
@@ -57,17 +59,17 @@ impl Standing {
     }
 }
 
-/// Whether a request is to be looked at, as far as its requester's others go.
+/// Whether a request is to be processed, as far as its requester's other requests are concerned.
 pub(super) enum Room {
-    /// It is.
+    /// It is processed.
     Enough,
-    /// Not before those before it have been.
+    /// It is processed only after the ones before it.
     NotBefore(Timestamp),
-    /// Never: too many are before it.
+    /// It is never processed: too many are before it.
     None(Hold),
 }
 
-/// Whether a request is to be looked at. One that has a place is never turned away.
+/// Whether a request is to be processed. A request that has a place is never turned away.
 pub(super) fn room(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Room {
     let is_in_line = matches!(Standing::of(grant), Standing::InLine | Standing::New);
     let ahead = seen.ahead;
@@ -78,14 +80,15 @@ pub(super) fn room(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Room
     let places = flows
         .iter()
         .map(|flow| flow.spec.limits.pending_per_requester);
-    // Where no flow lets them ask, the usual limit counts.
+    // Without a flow that lets the person request, the default limit applies.
     let usual = FlowLimits::default().pending_per_requester;
     let most = IN_LINE_FOR_EACH_PLACE.saturating_mul(places.max().unwrap_or(usual));
     if ahead.in_line >= most {
         let message = format!(
-            "{most} or more of your requests wait already, five times as many as may wait for approval: delete those that you do not need, then ask again"
+            "you already have {most} or more pending requests, five times the number that may wait \
+             for approval: delete those that you do not need, then request again"
         );
-        let hold = Hold::new(Kind::Final, reasons::TOO_MANY_REQUESTS, message);
+        let hold = Hold::new(Kind::Final, GrantReason::TooManyRequests, message);
         return Room::None(hold);
     }
     let before = ahead.in_line.saturating_add(ahead.new);

@@ -1,7 +1,9 @@
-//! What to do about one integration now: whether to list its vaults anew, what its status should say, when to look again.
+//! What to do about one integration now: whether to list its vaults again, its status, and the time
+//! of the next look.
 //!
-//! Nothing polls. Vaults and items are listed when the operator starts, when the token or the allow-list changes, and
-//! after each `discoveryInterval`; what fails is tried again ever more slowly, and a refused token not at all.
+//! Nothing polls. The operator lists vaults and items when it starts, when the token or the
+//! allow-list changes, and after each `discoveryInterval`. It retries failures with growing delays,
+//! and a refused token not at all.
 
 mod credentials;
 mod schedule;
@@ -26,26 +28,26 @@ pub use status::SKEW_TOLERANCE;
 /// What to do about one integration now.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The one thing to do, if any.
+    /// The next action, if any.
     pub effect: Option<Effect>,
-    /// What the status should say.
+    /// The status.
     pub status: OnePasswordIntegrationStatus,
-    /// When to look again if nothing happens before.
+    /// The time of the next look if nothing happens before.
     pub wake: Option<Timestamp>,
-    /// What to tell people: one event each.
+    /// Notes for people: one event each.
     pub notes: Vec<Note>,
 }
 
-/// One effect on the world outside.
+/// One effect on the outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Sign in if need be, and list the vaults, their items, and the share policy.
+    /// Sign in if necessary, and list the vaults, their items, and the share policy.
     Discover,
-    /// Give up a listing that is under way: it is not wanted any more.
+    /// Give up a running listing that is no longer wanted.
     GiveUpDiscovery,
 }
 
-/// Decide.
+/// Decides about an integration.
 pub fn plan(seen: &Observed<'_>, now: Timestamp) -> Plan {
     let due = schedule::discovery_due(seen, now);
     let unwanted = due == schedule::Due::Never && seen.discovering;
@@ -72,7 +74,7 @@ pub fn plan(seen: &Observed<'_>, now: Timestamp) -> Plan {
     }
 }
 
-/// Several conditions may turn for one reason: people hear of it once.
+/// Several conditions may change for one reason: people receive one event.
 fn distinct(notes: impl Iterator<Item = Note>) -> Vec<Note> {
     let mut told: Vec<Note> = Vec::new();
     for note in notes {

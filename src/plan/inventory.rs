@@ -1,4 +1,5 @@
-//! What is known of an account's vaults and items: titles, ids, tags and times from overviews, never a field's value.
+//! The known vaults and items of an account: titles, ids, tags and times from overviews, never a
+//! field's value.
 
 use std::collections::BTreeMap;
 
@@ -9,41 +10,46 @@ use crate::api::{LinkLifetime, TitleOrId};
 use super::titles::typed;
 use super::vaults::choose_vaults;
 
-/// For this long after a listing that did not settle a name, the same name causes no further listing.
+/// After a listing that did not settle a name, the same name triggers no further listing for this
+/// long.
 pub const REFUTED_FOR: SignedDuration = SignedDuration::from_mins(5);
 
-/// After a listing that did not settle a name, the vault is listed for no other name for so long: whoever may ask could otherwise use up
-/// the account's requests by asking for one name after the other.
+/// After a listing that did not settle a name, no other name triggers a listing of the vault for
+/// this long. Otherwise a requester could use up the account's requests by asking for one name
+/// after another.
 pub const RELISTED_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
-/// So many names that a listing did not settle are remembered for each vault; the oldest are forgotten first.
+/// The number of unsettled names that are remembered for each vault; the oldest are forgotten
+/// first.
 const MOST_REFUTED: usize = 500;
 
-/// The vaults that may be lent from, and what the account's policy says about sharing.
+/// The vaults that may be lent from, and the account's sharing policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// The vaults that the account can read and the integration allows.
     pub vaults: Vec<VaultSeen>,
-    /// The account's sharing policy, as read for one of the items; `None` as long as there was no item to read it for.
+    /// The account's sharing policy, as read for one of the items; `None` until there is an item to
+    /// read it for.
     pub policy: Option<PolicySeen>,
 }
 
-/// A vault, as it was last listed.
+/// A vault according to its last listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VaultSeen {
     /// Its id.
     pub id: String,
     /// Its title; titles need not be unique.
     pub title: String,
-    /// When its items were last listed.
+    /// The time of the last listing of its items.
     pub listed_at: Timestamp,
-    /// Its items, archived ones included.
+    /// Its items, including archived ones.
     pub items: Vec<ItemSeen>,
-    /// Names that were looked for and did not name exactly one item in the listing made at that time.
+    /// Names that were looked for and did not match exactly one item in the listing made at that
+    /// time.
     pub refuted: BTreeMap<String, Timestamp>,
 }
 
-/// An item, as the list of its vault shows it.
+/// An item according to its vault's listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemSeen {
     /// Its id.
@@ -52,50 +58,53 @@ pub struct ItemSeen {
     pub title: String,
     /// Its tags.
     pub tags: Vec<String>,
-    /// When it was last changed.
+    /// The time of its last change.
     pub updated_at: Timestamp,
-    /// Whether it is in use; an archived item cannot be shared.
+    /// Whether it is active; an archived item cannot be shared.
     pub active: bool,
 }
 
-/// What the account's policy says about sharing.
+/// The account's sharing policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PolicySeen {
-    /// No link lives longer.
+    /// The longest lifetime of a link.
     pub max_lifetime: LinkLifetime,
-    /// Whether links may be limited to people named by e-mail address: without that nothing can be lent.
+    /// Whether links may be limited to people named by e-mail address; without that, nothing can be
+    /// lent.
     pub named_people: bool,
-    /// Whether the policy also knows whole domains as recipients.
+    /// Whether the policy also allows whole domains as recipients.
     pub domains: bool,
-    /// Whether the policy makes every link open just once.
+    /// Whether the policy makes every link single-view.
     pub view_once: bool,
 }
 
-/// What a title or an id names.
+/// The match of a title or an id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup<T> {
-    /// Exactly one.
+    /// Exactly one match.
     One(T),
-    /// None that is known.
+    /// No known match.
     None,
-    /// Several of the same title: these are their ids.
+    /// Several matches with the same title, by id.
     Several(Vec<String>),
 }
 
 impl Inventory {
-    /// The vault of this id or, if there is none, of this title.
+    /// The vault with this id or, if there is none, with this title.
     pub fn vault(&self, title_or_id: &str) -> Lookup<&VaultSeen> {
         vault_of(self.vaults.iter().collect(), title_or_id)
     }
 
-    /// The vaults that this allow-list names: what was listed by an earlier one may be more than is lent from now.
+    /// The vaults that this allow-list names. The inventory may contain more, from a listing with
+    /// an earlier allow-list.
     pub fn allowed(&self, allowed: &[TitleOrId]) -> Vec<&VaultSeen> {
         let all = self.vaults.iter().collect();
         choose_vaults(all, allowed, |vault| (&vault.id, &vault.title)).vaults
     }
 
-    /// The vault of this id or, if there is none, of this title, of those that the allow-list names and of which something holds; at last
-    /// the only one whose title people type like this.
+    /// The vault with this id or, if there is none, with this title, among those that the
+    /// allow-list names and for which `holds` is true; finally the only one whose title is typed
+    /// like this.
     pub fn vault_that(
         &self,
         title_or_id: &str,
@@ -115,15 +124,18 @@ impl Inventory {
 }
 
 impl VaultSeen {
-    /// The item of this id or, if there is none, of exactly this title. Items in use come before archived ones of the same title.
+    /// The item with this id or, if there is none, with exactly this title. Active items take
+    /// precedence over archived ones of the same title.
     pub fn item(&self, title_or_id: &str) -> Lookup<&ItemSeen> {
         self.exactly(title_or_id, &|_| true)
     }
 
-    /// The same of those items only of which something holds; at last the only one whose title people type like this.
+    /// The same among the items for which `holds` is true; finally the only one whose title is
+    /// typed like this.
     ///
-    /// Nothing is listed anew to learn whether the title has come to be exactly one's in the meantime: who asks sees the title of what is
-    /// lent, and a listing for each request that is typed in another case would use up the account's requests.
+    /// Nothing is listed again to find out whether the title is exactly one item's by now.
+    /// Requesters can see the titles that are lent to them, and a listing for each request with a
+    /// title in another case would use up the account's requests.
     pub fn item_that(
         &self,
         title_or_id: &str,
@@ -136,7 +148,7 @@ impl VaultSeen {
         let held = self.items.iter().filter(|item| holds(item));
         let alike = alike(held, title_or_id, |item| &item.title);
         let (active, archived): (Vec<_>, Vec<_>) = alike.into_iter().partition(|item| item.active);
-        // Several in use are not settled by one that is archived.
+        // An archived item does not settle an ambiguity among active ones.
         only(if active.is_empty() { archived } else { active })
     }
 
@@ -152,11 +164,12 @@ impl VaultSeen {
         Lookup::of(candidates, |item| &item.id)
     }
 
-    /// Whether a request made at `asked_at` need not cause a listing of this vault to look for `title_or_id`: any listing
-    /// that was made after the request settles it, and so does one for this very name that was made shortly before.
+    /// Whether a request made at `asked_at` does not need a listing of this vault to find
+    /// `title_or_id`. Any listing made after the request settles it, and so does a listing for this
+    /// very name shortly before.
     ///
-    /// The answer depends on when the request was made and not on the present, so that a request that cannot be
-    /// granted causes one listing and never a second one.
+    /// The answer depends on the time of the request and not on the present, so a request that
+    /// cannot be granted causes one listing and never a second one.
     pub fn has_refuted(&self, title_or_id: &str, asked_at: Timestamp) -> bool {
         let listed_since = self.listed_at.as_second() > asked_at.as_second();
         let refuted = self
@@ -167,22 +180,25 @@ impl VaultSeen {
         listed_since || refuted
     }
 
-    /// When this vault may be listed for a name that is not known in it; `None` if at once. The first such name causes a listing
-    /// without delay, and those that come right after it share the next one.
+    /// The time from which this vault may be listed for an unknown name; `None` if at once. The
+    /// first such name causes a listing without delay, and the next ones share the following
+    /// listing.
     pub fn listed_again_from(&self, now: Timestamp) -> Option<Timestamp> {
-        // A time that is still to come is one of a clock that was set back since.
+        // A future time comes from a clock that was set back since.
         let last = self.refuted.values().filter(|at| **at <= now).max()?;
         let from = last.saturating_add(RELISTED_AFTER).ok()?;
         (from > now).then_some(from)
     }
 
-    /// Takes in a fresh listing that was made to look for these names (none, in a discovery).
+    /// Replaces the items with a new listing that was made to find these names (none for a
+    /// discovery).
     pub fn relist(&mut self, items: Vec<ItemSeen>, looking_for: &[String], at: Timestamp) {
         self.items = items;
         self.listed_at = at;
         let mut refuted = std::mem::take(&mut self.refuted);
         refuted.extend(looking_for.iter().map(|name| (name.clone(), at)));
-        // An archived item settles nothing: it cannot be lent, and each request for it would list the vault again.
+        // An archived item settles nothing: it cannot be lent, and each request for it would list
+        // the vault again.
         refuted.retain(|name, _| !matches!(self.item(name), Lookup::One(item) if item.active));
         while refuted.len() > MOST_REFUTED {
             let oldest = refuted
@@ -210,7 +226,7 @@ impl<'a, T> Lookup<&'a T> {
     }
 }
 
-/// Ids come first: a title that happens to be another one's id cannot stand in its way.
+/// Ids take precedence: a title that equals another vault's id cannot hide that vault.
 fn vault_of<'a>(mut vaults: Vec<&'a VaultSeen>, title_or_id: &str) -> Lookup<&'a VaultSeen> {
     if let Some(vault) = vaults.iter().find(|vault| vault.id == title_or_id) {
         return Lookup::One(vault);
@@ -219,7 +235,7 @@ fn vault_of<'a>(mut vaults: Vec<&'a VaultSeen>, title_or_id: &str) -> Lookup<&'a
     Lookup::of(vaults, |vault| &vault.id)
 }
 
-/// Those whose titles people type like this.
+/// The candidates whose titles are typed like this.
 fn alike<'a, T>(
     among: impl IntoIterator<Item = &'a T>,
     name: &str,
@@ -230,7 +246,7 @@ fn alike<'a, T>(
     all.filter(|one| typed(title(one)) == name).collect()
 }
 
-/// One, if it is the only one.
+/// The only candidate, if there is exactly one.
 fn only<T>(candidates: Vec<&T>) -> Lookup<&T> {
     match candidates[..] {
         [one] => Lookup::One(one),

@@ -1,21 +1,21 @@
-//! Which vaults and items a flow's rules match.
+//! Matches vaults and items with a flow's rules.
 //!
-//! What a rule includes has to match as it stands; what it excludes matches the way people type it, too: a title or tag that is written
-//! `Prod` keeps `prod` from being lent.
+//! Include rules match exactly. Exclude rules also match text as people type it: an exclude rule
+//! for `Prod` also excludes the title or tag `prod`.
 
 use crate::api::{ItemSelection, ItemSelector, Resolved, TitleOrId};
 
 use super::inventory::{Inventory, ItemSeen, VaultSeen};
 use super::titles::{Pattern, canonical, has_form_of_id, typed};
 
-/// A flow's rules, read once.
+/// A flow's rules, parsed once.
 #[derive(Clone, Debug)]
 pub struct Selection {
     include: Vec<Selector>,
     exclude: Vec<Selector>,
 }
 
-/// One rule, read once.
+/// One rule, parsed once.
 #[derive(Clone, Debug)]
 pub struct Selector {
     pub(super) vault: Name,
@@ -24,16 +24,16 @@ pub struct Selector {
     pub(super) tags: Vec<Name>,
 }
 
-/// A name that a rule writes.
+/// A name in a rule.
 #[derive(Clone, Debug)]
 pub struct Name {
     pub(super) written: String,
     exact: String,
-    /// As people type it, where that counts.
+    /// The name as people type it, for exclude rules.
     typed: Option<String>,
 }
 
-/// A pattern that a rule writes.
+/// A pattern in a rule.
 #[derive(Clone, Debug)]
 pub struct Title {
     pub(super) written: String,
@@ -42,7 +42,7 @@ pub struct Title {
 }
 
 impl Selection {
-    /// Reads the rules.
+    /// Parses the rules.
     pub fn of(selection: &ItemSelection) -> Self {
         let read = |rules: &[ItemSelector], as_typed| {
             let read = rules.iter().map(|rule| Selector::of(rule, as_typed));
@@ -54,18 +54,18 @@ impl Selection {
         }
     }
 
-    /// Whether an item is included, and not excluded.
+    /// Whether an item is included and not excluded.
     pub fn matches(&self, vault: &Resolved, item: &ItemSeen) -> bool {
         let any = |rules: &[Selector]| rules.iter().any(|rule| rule.matches(vault, item));
         any(&self.include) && !any(&self.exclude)
     }
 
-    /// What is included.
+    /// The include rules.
     pub(super) fn include(&self) -> &[Selector] {
         &self.include
     }
 
-    /// What is excluded.
+    /// The exclude rules.
     pub(super) fn exclude(&self) -> &[Selector] {
         &self.exclude
     }
@@ -89,13 +89,13 @@ impl Selector {
         }
     }
 
-    /// Whether its items are those of this vault.
+    /// Whether the rule is about this vault.
     pub(super) fn is_about(&self, vault: &Resolved) -> bool {
         let name = &self.vault;
         name.written == vault.id || (name.is(&vault.title) && !has_form_of_id(&name.written))
     }
 
-    /// Whether an item of a vault has all that it asks for.
+    /// Whether an item of a vault meets all conditions of the rule.
     pub(super) fn matches(&self, vault: &Resolved, item: &ItemSeen) -> bool {
         let by_id = self.ids.is_empty() || self.ids.contains(&item.id);
         let by_title =
@@ -114,13 +114,13 @@ impl Name {
         }
     }
 
-    /// Whether it names this.
+    /// Whether the name equals this text.
     pub(super) fn is(&self, text: &str) -> bool {
         self.exact == canonical(text)
             || self.typed.as_ref().is_some_and(|name| *name == typed(text))
     }
 
-    /// Whether it is a tag of this item.
+    /// Whether the name is a tag of this item.
     pub(super) fn is_on(&self, item: &ItemSeen) -> bool {
         item.tags.iter().any(|tag| self.is(tag))
     }
@@ -135,7 +135,7 @@ impl Title {
         }
     }
 
-    /// Whether it matches this title.
+    /// Whether the pattern matches this title.
     pub(super) fn matches(&self, title: &str) -> bool {
         match self.as_typed {
             true => self.pattern.matches_typed(title),
@@ -144,7 +144,7 @@ impl Title {
     }
 }
 
-/// Whether anything of a vault can be included.
+/// Whether some rule can include items of this vault.
 pub fn lends_from(selection: &ItemSelection, vault: &Resolved) -> bool {
     let mut rules = selection.include.iter();
     rules.any(|rule| {
@@ -153,13 +153,14 @@ pub fn lends_from(selection: &ItemSelection, vault: &Resolved) -> bool {
     })
 }
 
-/// Whether an item is included, and not excluded.
+/// Whether an item is included and not excluded.
 pub fn item_matches(selection: &ItemSelection, vault: &Resolved, item: &ItemSeen) -> bool {
     Selection::of(selection).matches(vault, item)
 }
 
-/// The first vault that an exclude rule names and that is not among those that are lent from. Such a rule excludes nothing, and what
-/// it was to keep would be lent: so the flow lends nothing until somebody has mended it.
+/// The first vault in an exclude rule that is not among those that are lent from. Such a rule
+/// excludes nothing, and the items that it is meant to exclude could be lent. So the flow lends
+/// nothing until the rule is corrected.
 pub fn missing_exclude<'a>(
     selection: &'a ItemSelection,
     inventory: &Inventory,
@@ -181,7 +182,7 @@ pub fn missing_exclude<'a>(
     Some(&missing.vault.0)
 }
 
-/// A vault by id and title.
+/// The id and title of a vault.
 pub fn resolved(vault: &VaultSeen) -> Resolved {
     Resolved {
         id: vault.id.clone(),

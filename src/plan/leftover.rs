@@ -1,4 +1,5 @@
-//! The Secret of a link that nobody is to read any more: it is deleted at once; where it stays, that holds up nothing, and people are told.
+//! The Secret of a link that nobody may read any longer. It is deleted at once. A Secret that
+//! cannot be deleted holds up nothing, but the status reports it.
 
 use jiff::Timestamp;
 
@@ -6,34 +7,35 @@ use crate::api::SecretReference;
 
 use super::observed::{LinkSeen, Observed};
 
-/// What there is to do about the Secret of a link that is over.
+/// What to do about the Secret of an ended link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leftover {
-    /// It is gone.
+    /// The Secret is gone.
     Nothing,
-    /// It is there, and is deleted now.
+    /// The Secret exists and is deleted now.
     Delete,
-    /// Nobody knows whether it is there: the sentence says so.
+    /// It is unknown whether the Secret exists; the text reports it.
     MayStay(String),
-    /// It is there, and cannot be deleted.
+    /// The Secret exists and cannot be deleted.
     Stays {
-        /// Why, and what to do.
+        /// The cause, and what to do.
         message: String,
-        /// Whether a person has to mend something.
+        /// Whether a person has to act.
         stalled: bool,
-        /// When to try again, if that is not for somebody else to do.
+        /// The time of the next attempt, unless only a person can help.
         retry_at: Option<Timestamp>,
     },
 }
 
 impl Leftover {
-    /// What is left of a link of the loan of this grant, by its uid.
+    /// The leftover of the links of this grant's loan, by the grant's uid.
     pub fn of(seen: &Observed, grant_uid: &str, now: Timestamp) -> Self {
         let secret = seen.secret_of(grant_uid);
         match (&seen.link, &seen.undeleted) {
             (LinkSeen::Present { .. }, Some(failed)) if failed.retry_at() > now => Self::Stays {
                 message: format!(
-                    "the Secret {secret} could not be deleted ({}) and is still there: delete it, or wait, since the operator keeps trying",
+                    "Secret {secret} could not be deleted ({}) and is still readable: delete it, \
+                     or wait while the operator keeps retrying",
                     failed.why
                 ),
                 stalled: !failed.is_passing,
@@ -46,14 +48,15 @@ impl Leftover {
                 retry_at: None,
             },
             (LinkSeen::OutOfReach, _) => Self::MayStay(format!(
-                "the operator cannot read Secrets in the namespace {}, where it keeps links: if the Secret {secret} is there, delete it",
+                "the operator cannot read Secrets in namespace {}, where it keeps links: if Secret \
+                 {secret} exists, delete it",
                 secret.namespace
             )),
             (LinkSeen::Absent | LinkSeen::Foreign, _) => Self::Nothing,
         }
     }
 
-    /// What is to be said of it.
+    /// The text for the status.
     pub fn message(&self) -> Option<&str> {
         match self {
             Self::Nothing | Self::Delete => None,
@@ -62,9 +65,10 @@ impl Leftover {
     }
 }
 
-/// What to say of a Secret that was deleted and does not go.
+/// The text about a Secret that was deleted but still exists.
 pub fn kept(secret: &SecretReference) -> String {
     format!(
-        "the Secret {secret} was deleted, but a finalizer keeps it, so whoever may read it still can: whoever put the finalizer there has to take it off"
+        "Secret {secret} is being deleted but is blocked by a finalizer and still readable: remove \
+         the finalizer"
     )
 }

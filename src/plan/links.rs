@@ -1,4 +1,5 @@
-//! The schedule of a loan's links: when it runs out, which link is the current one, when the next may be issued.
+//! The schedule of a loan's links: the end of the loan, the current link, and the time of the next
+//! one.
 
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
@@ -7,20 +8,20 @@ use crate::api::{AccessRecordSpec, LinkLifetime, LinkOutcome, LinkRecord, Renewa
 use super::approval;
 use super::terms::{length, longest_within};
 
-/// The longest that a call to 1Password may take; no answer that comes later is believed.
+/// The longest duration of a call to 1Password. A later answer does not count.
 pub const CALL_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
 
 /// How long before its end a link may be followed by the next one.
 pub const RENEWAL_MARGIN: SignedDuration = SignedDuration::from_mins(10);
 
-/// How long after a link was begun the next one may follow at the earliest: each is one more that may still open, so nobody gets
-/// many by deleting the Secret and asking again.
+/// The minimum interval between the beginnings of two links. Each link is one more that may still
+/// open, so nobody can get many by deleting the Secret and asking again.
 pub const RENEWED_AFTER: SignedDuration = SignedDuration::from_mins(1);
 
-/// How many links may be lost in a row before a person has to look.
+/// The number of consecutively lost links after which a person has to look.
 pub const MOST_LOST: usize = 3;
 
-/// How many links a record holds: the schema's bound.
+/// The number of links that a record holds: the schema's bound.
 const MOST_LINKS: usize = 2000;
 
 /// The links of one loan, as its record keeps them.
@@ -52,7 +53,7 @@ impl<'a> Links<'a> {
         self.issued().next_back()
     }
 
-    /// The intent that is still open, if one is.
+    /// The open intent, if there is one.
     pub fn open(self) -> Option<&'a LinkRecord> {
         self.record.links.iter().rev().find(|l| l.outcome.is_none())
     }
@@ -80,7 +81,8 @@ impl<'a> Links<'a> {
         links.len() >= MOST_LINKS || links.iter().any(|l| l.sequence == u32::MAX)
     }
 
-    /// How many of the last links were lost in a row, of those that were tried since; an interrupted one is lost, too.
+    /// The number of consecutively lost links at the end, of those tried since then. An interrupted
+    /// link counts as lost.
     pub fn lost_in_a_row(self, since: Option<Timestamp>) -> usize {
         self.record
             .links
@@ -97,19 +99,19 @@ impl<'a> Links<'a> {
         Some(first.issued_at.as_ref().unwrap_or(&first.intent_at).0)
     }
 
-    /// How long the loan lasts, as its approvers left it.
+    /// The duration of the loan, including reductions by its approvers.
     pub fn duration(self) -> SignedDuration {
         approval::duration(&self.record.terms, &self.record.decisions)
     }
 
-    /// When the loan's time is over.
+    /// The end of the loan.
     pub fn loan_end(self) -> Option<Timestamp> {
         let duration = self.duration();
         self.granted_at()
             .map(|at| at.saturating_add(duration).unwrap_or(Timestamp::MAX))
     }
 
-    /// When the borrower's access ends by the plan: the loan's end, or that of its only link.
+    /// The planned end of the borrower's access: the loan's end, or that of its only link.
     pub fn access_end(self) -> Option<Timestamp> {
         let end = self.loan_end()?;
         match self.renews() {
@@ -118,19 +120,21 @@ impl<'a> Links<'a> {
         }
     }
 
-    /// Whether this loan can have another link after the current one.
+    /// Whether the loan can have another link after the current one.
     pub fn renews(self) -> bool {
         let terms = &self.record.terms;
         !terms.view_once && terms.renewal == Renewal::OnRequest
     }
 
-    /// The longest life of a link that is asked for now; `None` if the loan ends too soon for any.
+    /// The longest lifetime for a link that is requested now; `None` if the loan ends too soon for
+    /// any.
     pub fn lifetime(self, now: Timestamp) -> Option<LinkLifetime> {
         let ceiling = self.record.terms.link_lifetime;
         match self.loan_end() {
-            // A link's life starts when 1Password has made it, which may be as late as the call's time-out.
+            // A link's lifetime starts when 1Password has made it, which may be as late as the
+            // call's time-out.
             Some(end) => longest_within(end.duration_since(now) - CALL_TIMEOUT, ceiling),
-            // What was agreed and cannot be read starts nothing.
+            // An unreadable agreement starts nothing.
             None => {
                 self.record.terms.duration.parse()?;
                 longest_within(self.duration(), ceiling)
@@ -138,19 +142,19 @@ impl<'a> Links<'a> {
         }
     }
 
-    /// The latest time to write the intent of a link of this lifetime that must not outlive the loan; `None` before the
-    /// loan has started, when it cannot.
+    /// The latest time at which to write the intent of a link with this lifetime so that it does
+    /// not outlive the loan; `None` before the loan has started, because then it cannot.
     pub fn write_by(self, lifetime: LinkLifetime) -> Option<Timestamp> {
         let end = self.loan_end()?.saturating_sub(length(lifetime));
         Some(answered_by(end.unwrap_or(Timestamp::MIN)))
     }
 
-    /// Until when some link of this loan may still open, whatever became of it.
+    /// The time until which some link of this loan may still open, whatever its outcome.
     pub fn residual(self, now: Timestamp) -> Option<Timestamp> {
         self.all_over().filter(|end| *end > now)
     }
 
-    /// When none of the links so far may open any more.
+    /// The time at which none of the links so far can open any longer.
     pub fn all_over(self) -> Option<Timestamp> {
         let links = self.record.links.iter();
         let issued = links.filter(|l| l.outcome != Some(LinkOutcome::Refused));
@@ -158,7 +162,7 @@ impl<'a> Links<'a> {
     }
 }
 
-/// When a link stops opening: what is known of its end, or the latest that is possible.
+/// The end of a link: the known one, or the latest possible one.
 pub fn end_of(link: &LinkRecord) -> Timestamp {
     match (&link.outcome, &link.expires_at) {
         (Some(LinkOutcome::Issued), Some(end)) => end.0,
@@ -166,8 +170,9 @@ pub fn end_of(link: &LinkRecord) -> Timestamp {
     }
 }
 
-/// Until when a link may open. A record holds its end by our clock. If 1Password's clock was known to be ahead, the intent names a later
-/// time, less the room that it leaves for the call.
+/// The time until which a link may open. A record holds the end by the operator's clock. If
+/// 1Password's clock was known to be ahead, the intent contains a later time, minus the time that
+/// it reserves for the call.
 fn may_open_until(link: &LinkRecord) -> Timestamp {
     let without_call = link.latest_end.0.saturating_sub(CALL_TIMEOUT);
     match &link.outcome {
@@ -176,15 +181,15 @@ fn may_open_until(link: &LinkRecord) -> Timestamp {
     }
 }
 
-/// The latest time to write an intent if the call that follows it is to be over by then.
+/// The latest time at which to write an intent so that the following call is over by the deadline.
 pub fn answered_by(deadline: Timestamp) -> Timestamp {
     deadline
         .saturating_sub(CALL_TIMEOUT)
         .unwrap_or(Timestamp::MIN)
 }
 
-/// The latest time until which a link can open whose intent is written now, in whole seconds. It ends by 1Password's clock, which may be
-/// ahead of ours.
+/// The latest time until which a link can open if its intent is written now, in whole seconds. The
+/// link ends by 1Password's clock, which may be ahead of the operator's.
 pub fn latest_end(
     intent_at: Timestamp,
     lifetime: LinkLifetime,
@@ -198,8 +203,8 @@ pub fn latest_end(
     whole_second(end)
 }
 
-/// The whole second that a time is in the course of. Times are stored in whole seconds, rounded down: one that says until when
-/// a link opens would become too early by that.
+/// A time, rounded up to a whole second. Objects store whole seconds, rounded down, and the end of
+/// a link would become too early by that.
 pub fn whole_second(at: Timestamp) -> Timestamp {
     let up = TimestampRound::new()
         .smallest(Unit::Second)

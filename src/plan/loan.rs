@@ -1,4 +1,4 @@
-//! A loan that runs: how it stands, what was interrupted, and its end.
+//! A running loan: its state, interrupted effects, and its end.
 
 use jiff::Timestamp;
 
@@ -14,13 +14,13 @@ use super::links::{Links, end_of};
 use super::next_link::{Next, is_here, next_link, no_place};
 use super::observed::{LinkSeen, Observed};
 use super::people::{first_blocked, is_blocked};
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::retry::Failure;
 use super::status::{self, LoanState};
 use super::terms::Agreement;
 use super::vetting::{Vetted, vet_word};
 
-/// Decide about a loan that has a record and has not ended.
+/// Decides about a loan that has a record and has not ended.
 pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     let links = Links::of(&record.spec);
     if let Some(reason) = end_due(seen, record, now) {
@@ -50,7 +50,8 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     let ignored = approval::unheeded(seen, grant, &agreement, counted, now);
     let state = state(seen, record, &next, word, ignored, now);
     let status = status::of_loan(grant, record, state, now);
-    // Where another install serves the namespace now, that one says how the loan stands; else the last word stays true.
+    // If another installation serves the namespace now, it reports the state of the loan; otherwise
+    // the last status stays true.
     let status = Some(status).filter(|_| !seen.unserved);
     let notes = status
         .iter()
@@ -77,7 +78,8 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
     }
 }
 
-/// Why the loan is over, if it is. Nothing here depends on a flow, an integration or 1Password being healthy.
+/// The reason why the loan is over, if so. Nothing here depends on a healthy flow, integration or
+/// 1Password.
 fn end_due(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Option<EndReason> {
     let links = Links::of(&record.spec);
     let Some(grant) = seen.grant_of(record) else {
@@ -111,7 +113,8 @@ fn end_due(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Option<End
     None
 }
 
-/// Whether the last attempt failed so. One that is older than the last intent says nothing about it.
+/// Whether the last attempt failed in this way. An attempt that is older than the last intent does
+/// not count.
 fn failed_by(seen: &Observed, record: &AccessRecord, how: impl Fn(&Failure) -> bool) -> bool {
     let since = record.spec.links.last().map(|l| l.intent_at.0);
     seen.attempt
@@ -119,21 +122,22 @@ fn failed_by(seen: &Observed, record: &AccessRecord, how: impl Fn(&Failure) -> b
         .is_some_and(|a| since.is_none_or(|since| a.at >= since) && how(&a.failure))
 }
 
-/// When a loan is over at the latest, whatever else is known: its own end, or where no link has been issued, when it is given up.
+/// The time by which a loan is over in any case: its own end or, without a link, the time at which
+/// it is given up.
 pub fn over_at(record: &AccessRecord, now: Timestamp) -> Timestamp {
     let end = Links::of(&record.spec).loan_end();
     end.unwrap_or_else(|| first_link_until(record, now))
 }
 
-/// Whether nothing may be lent any more to whoever asked, or to somebody who receives the links.
+/// Whether nothing may be lent any longer to the requester or to a recipient.
 fn blocked(seen: &Observed, record: &AccessRecord) -> bool {
     let (spec, blocked) = (&record.spec, seen.blocked());
     is_blocked(&spec.requester, blocked)
         || first_blocked(spec.terms.recipients.iter(), blocked).is_some()
 }
 
-/// Security rotates a password to cut somebody off: a link to the new one would undo that. Before the first link, too:
-/// what a record says was agreed cannot be changed any more.
+/// Security teams rotate a password to cut a person off; a link to the new password would undo
+/// that. This also holds before the first link: the agreement in a record cannot change.
 fn item_changed(seen: &Observed, record: &AccessRecord) -> bool {
     let differs = |f: &Failure| matches!(f, Failure::ItemChanged | Failure::ItemDiffers);
     if failed_by(seen, record, differs) {
@@ -150,8 +154,9 @@ fn item_changed(seen: &Observed, record: &AccessRecord) -> bool {
     }
 }
 
-/// First the Secret goes, then the end is written: whatever happens in between, nobody finds a link. A Secret that cannot be
-/// deleted must not keep the loan from ending either: its deletion is tried again after the end, and the status says that it stays.
+/// The Secret is deleted first, then the end is written: a failure in between leaves no readable
+/// link. A Secret that cannot be deleted must not keep the loan from ending. Its deletion is
+/// retried after the end, and the status reports the Secret.
 fn end(
     seen: &Observed,
     record: &AccessRecord,
@@ -203,17 +208,31 @@ fn state(
     let active = match (current, opens) {
         (Some(_), Some(_)) if here => Ok(()),
         (Some(_), Some(_)) => Err(hindered.unwrap_or((
-            reasons::LINK_SECRET_MISSING,
-            format!("somebody deleted the Secret with the link; ask for another link with the annotation {RENEW_ANNOTATION}"),
+            GrantReason::LinkSecretMissing,
+            format!(
+                "somebody deleted the Secret with the link; request another link with the \
+                     annotation {RENEW_ANNOTATION}"
+            ),
         ))),
         (Some(_), None) => Err(hindered.unwrap_or_else(|| match links.lifetime(now) {
             Some(_) => (
-                reasons::LINK_ENDED,
-                format!("the link has ended; ask for the next one with the annotation {RENEW_ANNOTATION}"),
+                GrantReason::LinkEnded,
+                format!(
+                    "the link has ended; request the next one with the annotation \
+                         {RENEW_ANNOTATION}"
+                ),
             ),
-            None => (reasons::NO_TIME_LEFT, "the link has ended, and the loan ends too soon for another one".into()),
+            None => (
+                GrantReason::NoTimeForAnotherLink,
+                "the link has ended, and too little time remains for \
+                 another one"
+                    .into(),
+            ),
         })),
-        (None, _) => Err(hindered.unwrap_or((reasons::ISSUING, "the first link is being made".into()))),
+        (None, _) => Err(hindered.unwrap_or((
+            GrantReason::Issuing,
+            "the first link is being issued".into(),
+        ))),
     };
     LoanState {
         unconfirmed: word.refuted(),

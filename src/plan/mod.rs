@@ -1,7 +1,7 @@
-//! What should happen next, decided from what was seen and the time: no clients, no clock, no I/O.
+//! Decides what happens next from the observed state and the time: no clients, no clock, no I/O.
 //!
-//! [`grant::plan`] looks at one loan and says at most one thing to do, what its status should say, and when to look
-//! again. It is total: odd input becomes a condition, never an error.
+//! [`grant::plan`] looks at one loan and returns at most one action, the status, and the time of
+//! the next look. It is total: odd input becomes a condition, never an error.
 
 pub mod alike;
 pub mod approval;

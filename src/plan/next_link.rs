@@ -1,4 +1,4 @@
-//! The next link of a loan that runs: whether it is wanted, and what it has to wait for.
+//! The next link of a running loan: whether it is wanted, and what it waits for.
 
 use jiff::Timestamp;
 
@@ -9,28 +9,29 @@ use super::first_link::gives_up_at;
 use super::leftover::kept;
 use super::links::{Links, MOST_LOST, RENEWAL_MARGIN, RENEWED_AFTER, answered_by, end_of};
 use super::observed::{LinkSeen, Observed};
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::retry;
 use super::terms::{Agreement, link_ceiling, sendable};
 use super::vetting::{Vetted, fits, vet};
 
-/// What about the next link.
+/// The decision about the next link.
 pub(super) enum Next {
-    /// Nobody knows yet whether the API server vouches for those whom the loan rests on: that is looked at first.
+    /// It is unknown whether the API server verifies the people on whom the loan depends: check
+    /// that first.
     Check,
-    /// None is needed, as far as can be said now; look again then.
+    /// No link is needed at present; look again at this time.
     NotNeeded { until: Option<Timestamp> },
-    /// It is issued now.
+    /// Issue the link now.
     Issue(Box<IssueLink>),
-    /// It has to wait.
+    /// The link has to wait.
     Waits {
         until: Timestamp,
-        why: (&'static str, String),
+        why: (GrantReason, String),
         stalled: bool,
     },
-    /// It is not issued, though it is wanted.
+    /// The link is wanted but not issued.
     Stopped {
-        why: (&'static str, String),
+        why: (GrantReason, String),
         stalled: bool,
     },
 }
@@ -55,12 +56,12 @@ pub(super) fn next_link(
         stalled,
     };
     if let (None, Some(why)) = (links.granted_at(), &seen.boundary.broken) {
-        return stopped(reasons::BOUNDARY_NOT_IN_FORCE, why, false);
+        return stopped(GrantReason::BoundaryNotInForce, why, false);
     }
     if let Some((reason, message)) = standstill(seen, record) {
         let renewal = links.current().is_some();
         let reason = if renewal {
-            reasons::RENEWAL_STOPPED
+            GrantReason::RenewalStopped
         } else {
             reason
         };
@@ -68,21 +69,22 @@ pub(super) fn next_link(
     }
     if let Err(objection) = fits(seen, record, grant) {
         let reason = match links.current() {
-            Some(_) => reasons::RENEWAL_STOPPED,
+            Some(_) => GrantReason::RenewalStopped,
             None => objection.reason,
         };
         return stopped(reason, &objection.message, true);
     }
     if links.is_full() {
-        let message = "this loan has had as many links as a record holds; ask for another loan";
-        return stopped(reasons::RENEWAL_STOPPED, message, false);
+        let message = "the record of this loan can hold no more links; request another loan";
+        return stopped(GrantReason::RenewalStopped, message, false);
     }
     if let Err(objection) = sendable(&record.spec.terms.recipients) {
         return stopped(objection.reason, &objection.message, true);
     }
     if links.lost_in_a_row(links.current().and(asked)) >= MOST_LOST {
-        let message = "three links in a row were lost on the way to 1Password and back; look at the network and at 1Password's status, then ask again";
-        return stopped(reasons::LINKS_LOST, message, true);
+        let message = "three links in a row were lost between the operator and 1Password; check \
+                       the network and 1Password's status, then request again";
+        return stopped(GrantReason::LinksLost, message, true);
     }
     if let Some(why) = no_place(seen, record) {
         return Next::Stopped { why, stalled: true };
@@ -96,7 +98,7 @@ pub(super) fn next_link(
     }
     if let Some(until) = throttled(seen).filter(|until| *until > now) {
         let why = (
-            reasons::THROTTLED,
+            GrantReason::OnePasswordThrottled,
             format!("1Password's request limit is reached; next try at {until:.0}"),
         );
         return Next::Waits {
@@ -122,17 +124,17 @@ pub(super) fn next_link(
         return Next::Waits {
             until: gives_up,
             why: (
-                reasons::LAPSED,
-                "too little time is left to start the loan".into(),
+                GrantReason::Lapsed,
+                "too little time remains to start the loan".into(),
             ),
             stalled: false,
         };
     }
     let Some(lifetime) = links.lifetime(now) else {
-        let message = "the loan ends too soon for another link: the shortest one opens for an hour";
-        return stopped(reasons::NO_TIME_LEFT, message, false);
+        let message = "too little time remains for another link: the shortest link lifetime is 1h";
+        return stopped(GrantReason::NoTimeForAnotherLink, message, false);
     };
-    // The integration's ceiling may have been lowered since the terms were agreed on.
+    // The integration's maximum may have been lowered since the terms were agreed.
     let lifetime = match &seen.integration {
         Some(integration) => link_ceiling(&integration.object, lifetime),
         None => lifetime,
@@ -161,15 +163,16 @@ pub(super) fn next_link(
     }))
 }
 
-/// Whether the link after the current one is wanted.
+/// Whether another link is wanted after the current one.
 enum Wanted {
     Now,
     From(Timestamp),
     Not,
 }
 
-/// The next link is issued when it is asked for and the current one has ended, is about to, or is out of reach. A wish
-/// that comes earlier is answered by the current one: each link that is not needed is one more that may still open.
+/// The next link is issued if it is requested and the current one has ended, is about to end, or is
+/// out of reach. An earlier request is answered by the current link: each unneeded link is one more
+/// that may still open.
 fn wanted(
     seen: &Observed,
     links: Links<'_>,
@@ -177,7 +180,8 @@ fn wanted(
     asked: Option<Timestamp>,
     now: Timestamp,
 ) -> Wanted {
-    // Times are stored in whole seconds: what was asked in the second of the intent was answered by it.
+    // Times are stored in whole seconds: a link answers the requests made in the second of its
+    // intent.
     let unserved = asked.filter(|at| at.as_second() > current.intent_at.0.as_second());
     let Some(asked) = unserved.filter(|_| links.renews()) else {
         return Wanted::Not;
@@ -188,7 +192,8 @@ fn wanted(
     if is_here(seen, current) && asked < about_to_end {
         return Wanted::Not;
     }
-    // A time in the future counts when it has come: until then every link would seem to come before it.
+    // A future time counts once it is reached. Until then, every link would seem to be older than
+    // it.
     let from = asked.max(renewable_from(current));
     if now >= from {
         Wanted::Now
@@ -197,7 +202,7 @@ fn wanted(
     }
 }
 
-/// When the link after this one may be issued at the earliest.
+/// The earliest time for the link after this one.
 fn renewable_from(link: &LinkRecord) -> Timestamp {
     let begun = link.intent_at.0;
     begun
@@ -205,7 +210,7 @@ fn renewable_from(link: &LinkRecord) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// When the borrower last asked for a link.
+/// The time at which the borrower last requested a link.
 fn renewal_asked(grant: &AccessGrant) -> Option<Timestamp> {
     let text = grant.metadata.annotations.as_ref()?.get(RENEW_ANNOTATION)?;
     text.parse().ok()
@@ -216,13 +221,13 @@ pub(super) fn is_here(seen: &Observed, link: &LinkRecord) -> bool {
     matches!(seen.link, LinkSeen::Present { sequence, .. } if sequence == link.sequence)
 }
 
-/// Why no link can be put into its Secret.
-pub(super) fn no_place(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, String)> {
+/// The reason why no link can be put into its Secret.
+pub(super) fn no_place(seen: &Observed, record: &AccessRecord) -> Option<(GrantReason, String)> {
     match seen.link {
         LinkSeen::Foreign => Some(retry::taken()),
         LinkSeen::Kept => {
             let secret = seen.secret_of(&record.spec.grant.uid);
-            Some((reasons::LINK_SECRET_STAYS, kept(&secret)))
+            Some((GrantReason::LinkSecretStays, kept(&secret)))
         }
         LinkSeen::OutOfReach => Some(retry::out_of_reach(&seen.links_namespace)),
         LinkSeen::Absent | LinkSeen::Present { .. } => None,
@@ -233,39 +238,42 @@ fn throttled(seen: &Observed) -> Option<Timestamp> {
     seen.integration.as_ref().and_then(|i| i.throttled_until)
 }
 
-/// Why nothing more is lent by this integration or this flow.
-fn standstill(seen: &Observed, record: &AccessRecord) -> Option<(&'static str, &'static str)> {
+/// The reason why this integration or this flow issues no more links.
+fn standstill(seen: &Observed, record: &AccessRecord) -> Option<(GrantReason, &'static str)> {
     if seen.unserved {
-        let message = "this Keyloan does not serve the integration's namespace any more; no further link is issued";
-        return Some((reasons::INTEGRATION_NOT_FOUND, message));
+        let message = "this Keyloan installation no longer serves the integration's namespace; no \
+                       further link is issued";
+        return Some((GrantReason::IntegrationNotFound, message));
     }
     let terms = &record.spec.terms;
     let Some(integration) = &seen.integration else {
-        let message = "the integration is gone; no further link is issued";
-        return Some((reasons::INTEGRATION_NOT_FOUND, message));
+        let message = "the integration no longer exists; no further link is issued";
+        return Some((GrantReason::IntegrationNotFound, message));
     };
     if integration.object.metadata.uid.as_ref() != Some(&terms.integration.uid) {
-        let message = "the integration was replaced by another one; ask again";
-        return Some((reasons::INTEGRATION_NOT_FOUND, message));
+        let message = "the integration was replaced by another one; request again";
+        return Some((GrantReason::IntegrationNotFound, message));
     }
     let status = integration.object.status.as_ref();
     let account = status.and_then(|status| status.account.as_ref());
     if account.is_some_and(|account| *account != terms.account) {
-        let message = "the integration's token belongs to another 1Password account than the one this was lent from; no further link is issued, ask again";
-        return Some((reasons::ACCOUNT_CHANGED, message));
+        let message = "the integration's token belongs to another 1Password account than the one \
+                       that this loan is from; no further link is issued, request again";
+        return Some((GrantReason::AccountChanged, message));
     }
     if integration.object.spec.suspend {
         let message = "the integration is suspended; no further link is issued";
-        return Some((reasons::INTEGRATION_SUSPENDED, message));
+        return Some((GrantReason::IntegrationSuspended, message));
     }
     let mut flows = seen.flows.iter();
-    // Were a loan renewed without its flow, whoever deletes a suspended one would undo the suspension.
+    // If a loan could be renewed without its flow, deleting a suspended flow would undo the
+    // suspension.
     let Some(flow) = flows.find(|f| f.metadata.uid.as_ref() == Some(&terms.flow.uid)) else {
-        let message = "the flow that it was lent by is gone; no further link is issued";
-        return Some((reasons::FLOW_NOT_FOUND, message));
+        let message = "the loan's flow no longer exists; no further link is issued";
+        return Some((GrantReason::FlowNotFound, message));
     };
     let message = "the flow is suspended; no further link is issued";
     flow.spec
         .suspend
-        .then_some((reasons::FLOW_SUSPENDED, message))
+        .then_some((GrantReason::FlowSuspended, message))
 }

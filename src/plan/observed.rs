@@ -1,4 +1,4 @@
-//! What was seen of one loan, all that a plan is made from.
+//! The observed state of one loan, from which its plan is made.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,14 +18,14 @@ use super::quota::Budget;
 use super::record::is_of_a_loan;
 use super::retry::{Attempt, Undeleted};
 
-/// What was seen of one loan.
+/// The observed state of one loan.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     /// The request; `None` once it is deleted.
     pub grant: Option<Arc<AccessGrant>>,
     /// The loan's record, once there is one.
     pub record: Option<Arc<AccessRecord>>,
-    /// There is a record, which is only history: what it tells stands in the request's status.
+    /// There is a record, but it is only history; its content is in the request's status.
     pub history: bool,
     /// The labels of the grant's namespace.
     pub namespace_labels: BTreeMap<String, String>,
@@ -33,29 +33,30 @@ pub struct Observed {
     pub flows: Vec<Arc<AccessFlow>>,
     /// The integration.
     pub integration: Option<IntegrationSeen>,
-    /// The Secret with the link. Read live where it matters, since caches lag.
+    /// The Secret with the link. It is read live where it matters, because caches lag.
     pub link: LinkSeen,
-    /// What the requester has by each flow (by uid), this loan not counted.
+    /// The requester's usage of each flow (by uid), without this loan.
     pub usage: BTreeMap<String, Usage>,
-    /// The requester's requests that come before this one in line.
+    /// The requester's requests that precede this one in line.
     pub ahead: Ahead,
-    /// The records of the requester's denied requests, this one's excepted.
+    /// The records of the requester's other denied requests.
     pub denials: Vec<Arc<AccessRecord>>,
-    /// A request that is gone and has no record, as it was last seen, for some minutes after it went.
+    /// The last state of a request that is gone and has no record, for some minutes.
     pub gone: Option<Arc<AccessGrant>>,
-    /// The decisions that name this grant, by name: of each person the newest.
+    /// The decisions that name this grant, by name: each person's newest ones.
     pub decisions: Vec<Arc<AccessDecision>>,
-    /// Whether the API server guards who asks and who decides.
+    /// Whether the API server verifies requesters and approvers.
     pub boundary: BoundarySeen,
-    /// The uids of the request and of the decisions that were there when a check of the boundary began that it passed.
+    /// The uids of the request and of the decisions that existed when the last passed check of the
+    /// boundary began.
     pub checked: BTreeSet<String>,
-    /// How the last attempt to issue a link failed, if it did.
+    /// The failure of the last attempt to issue a link, if it failed.
     pub attempt: Option<Attempt>,
-    /// How the last attempt to delete the link's Secret failed, if it did.
+    /// The failure of the last attempt to delete the link's Secret, if it failed.
     pub undeleted: Option<Undeleted>,
     /// The namespace in which links are kept.
     pub links_namespace: String,
-    /// This install does not serve the integration's namespace any more: what it has lent runs out.
+    /// This installation no longer serves the integration's namespace: its loans run out.
     pub unserved: bool,
 }
 
@@ -68,7 +69,7 @@ impl Observed {
         }
     }
 
-    /// The grant that a record is about: not a later one of the same name, and not one that is being deleted.
+    /// The grant of a record: not a later one of the same name, and not one that is being deleted.
     pub fn grant_of(&self, record: &AccessRecord) -> Option<&AccessGrant> {
         self.grant.as_deref().filter(|grant| {
             grant.metadata.uid.as_ref() == Some(&record.spec.grant.uid)
@@ -76,70 +77,72 @@ impl Observed {
         })
     }
 
-    /// Whom the integration's owners have blocked.
+    /// The people whom the integration's owners have blocked.
     pub fn blocked(&self) -> &[Person] {
         let integration = self.integration.as_ref();
         integration.map_or(&[], |seen| blocked_by(&seen.object))
     }
 }
 
-/// What was seen of the integration.
+/// The observed state of the integration.
 #[derive(Clone, Debug)]
 pub struct IntegrationSeen {
     /// The object, with its status.
     pub object: Arc<OnePasswordIntegration>,
-    /// The vaults and overviews, once they have been listed since the operator started.
+    /// The vaults and overviews, if they were listed since the operator started.
     pub inventory: Option<Arc<Inventory>>,
-    /// 1Password has asked us to wait until then.
+    /// 1Password has asked the operator to wait until this time.
     pub throttled_until: Option<Timestamp>,
-    /// What is left of the request limits for a link of this loan.
+    /// The remaining request limits for a link of this loan.
     pub budget: Budget,
 }
 
-/// What was seen of the Secret with the link.
+/// The observed state of the Secret with the link.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum LinkSeen {
-    /// There is none.
+    /// The Secret does not exist.
     #[default]
     Absent,
-    /// There is one of that name which is not ours.
+    /// A Secret of that name exists and is not Keyloan's.
     Foreign,
-    /// It is ours and was deleted, and somebody's finalizer keeps it.
+    /// The Secret is Keyloan's and was deleted, but a finalizer keeps it.
     Kept,
-    /// Nobody knows: the operator may not look into the namespace of the links, or has had no answer.
+    /// The state is unknown: the operator may not read the links namespace, or got no answer.
     OutOfReach,
-    /// It is there.
+    /// The Secret exists.
     Present {
-        /// Which link of the loan it holds.
+        /// The number of the link that it holds.
         sequence: u32,
-        /// When the answer with it arrived.
+        /// The time at which 1Password's answer with the link arrived.
         issued_at: Timestamp,
         /// The item's version.
         item_version: u32,
     },
 }
 
-/// How many requests come before one in line, as far as they were counted.
+/// The number of requests that precede one in line, as far as they were counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ahead {
-    /// Those that wait.
+    /// Requests that wait.
     pub in_line: u32,
-    /// Those that have not been looked at.
+    /// Requests that have not been processed.
     pub new: u32,
 }
 
-/// The place that a loan takes among its requester's, by its flow's limit: as long as a link of it may open, also when it has ended. Who gives
-/// one back and asks again would otherwise have more links at a time than the flow allows.
+/// The place that a loan takes among its requester's loans, for the flow's limit. It lasts as long
+/// as a link of the loan may open, even after the loan has ended. Otherwise, a person who ends a
+/// loan and requests it again would have more links at a time than the flow allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// When it is over at the latest, its links included; of what has no link yet nobody knows.
+    /// The time by which the place is free, including the loan's links; `None` if there is no link
+    /// yet.
     pub over: Option<Timestamp>,
     /// Whether the loan has ended.
     pub has_ended: bool,
 }
 
 impl Place {
-    /// The place that this record's loan takes; none if it is a denied request's.
+    /// The place of this record's loan; `None` for a denied request.
     pub fn of(record: &AccessRecordSpec) -> Option<Self> {
         if !is_of_a_loan(record) {
             return None;
@@ -158,21 +161,21 @@ impl Place {
     }
 }
 
-/// What one requester has by one flow.
+/// One requester's usage of one flow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Loans that run, and those that are over while a link of them may still open.
+    /// Running loans, and ended ones with a link that may still open.
     pub active: u32,
-    /// When the next of these is over at the latest, its links included, as far as that is known.
+    /// The time by which the next of these is over, including its links, if known.
     pub next_over: Option<Timestamp>,
-    /// Older requests that wait.
+    /// Older pending requests.
     pub pending: u32,
 }
 
 impl Usage {
-    /// Counts a loan's place, if it has one at this time.
+    /// Counts a loan's place if it has one at this time.
     pub fn count(&mut self, place: Place, now: Timestamp) {
-        // One whose time is over runs until its end is written.
+        // A loan whose time is over counts as running until its end is written.
         let over = place.over.filter(|over| *over > now);
         if place.has_ended && over.is_none() {
             return;
@@ -181,7 +184,8 @@ impl Usage {
         self.next_over = self.next_over.into_iter().chain(over).min();
     }
 
-    /// How many loans count at this time. It was seen a moment before, when one of them may not have been over.
+    /// The number of loans that count at this time. The usage was observed a moment before, and one
+    /// of the loans may be over since.
     pub fn active_at(&self, now: Timestamp) -> u32 {
         let over = self.next_over.is_some_and(|at| at <= now);
         self.active.saturating_sub(u32::from(over))

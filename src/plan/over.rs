@@ -1,4 +1,4 @@
-//! A request that is over: what it may have left behind, and until when it is kept for people to read.
+//! A request that is over: its possible leftovers, and how long it stays visible.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -9,42 +9,38 @@ use super::effect::{Effect, Plan};
 use super::links::latest_end;
 use super::observed::Observed;
 use super::patience::later;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 
-/// How long a request that came to nothing is kept.
+/// How long a failed request is kept.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
 
 /// How long a request that was turned away is kept.
 const TURNED_AWAY_KEPT_FOR: SignedDuration = SignedDuration::from_hours(1);
 
-/// A state that a request does not leave any more, and since when it is in it.
+/// The time at which a request reached a final state, if it has.
 pub fn final_since(status: &AccessGrantStatus) -> Option<Timestamp> {
     let condition = |kind| status.conditions.iter().find(|c| c.type_ == kind);
     let accepted = condition(ACCEPTED)?;
-    let for_good = [
-        reasons::OUTSIDE_TIMEFRAME,
-        reasons::RECORD_MISSING,
-        reasons::IDENTITY_UNVERIFIED,
-        reasons::TOO_MANY_REQUESTS,
-    ];
     let over = match status.phase? {
         Phase::Denied | Phase::Lapsed => true,
-        Phase::Failed => for_good.contains(&accepted.reason.as_str()),
+        Phase::Failed => GrantReason::of(accepted).is_some_and(GrantReason::is_for_good),
         Phase::Pending | Phase::Issuing | Phase::Active | Phase::Ending | Phase::Ended => false,
     };
     let since = condition(crate::api::STALLED).unwrap_or(accepted);
     over.then_some(since.last_transition_time.0)
 }
 
-/// Whether a request failed because there were too many before it: nothing is looked up for it, and it is deleted soon.
+/// Whether a request failed because too many were before it: nothing was looked up for it, and it
+/// is deleted soon.
 pub fn is_turned_away(grant: &AccessGrant) -> bool {
     let status = grant.status.as_ref();
     let mut conditions = status.into_iter().flat_map(|s| &s.conditions);
     status.and_then(|s| s.phase) == Some(Phase::Failed)
-        && conditions.any(|c| c.type_ == ACCEPTED && c.reason == reasons::TOO_MANY_REQUESTS)
+        && conditions.any(|c| c.type_ == ACCEPTED && c.reason == GrantReason::TooManyRequests)
 }
 
-/// Until when a request that was turned away is kept. Its `notAfter` does not keep it longer: whoever makes it again only asks again.
+/// The time until which a request that was turned away is kept. Its `notAfter` does not extend
+/// this, because creating it again is just another request.
 pub fn turned_away_until(grant: &AccessGrant) -> Option<Timestamp> {
     let since = grant.status.as_ref().and_then(final_since);
     since
@@ -52,13 +48,14 @@ pub fn turned_away_until(grant: &AccessGrant) -> Option<Timestamp> {
         .map(|since| later(since, TURNED_AWAY_KEPT_FOR))
 }
 
-/// Whether a record of this loan was seen before, though there is none now.
+/// Whether a record of this loan was seen before, although there is none now.
 pub(super) fn has_been_lent(grant: &AccessGrant) -> bool {
     let status = grant.status.as_ref();
     status.is_some_and(|s| s.record.is_some() || s.granted_at.is_some())
 }
 
-/// Until when a link may still open, as far as the status knows it. No link outlives its loan.
+/// The time until which a link may still open, as far as the status knows. No link outlives its
+/// loan.
 pub(super) fn last_known_residual(grant: &AccessGrant, now: Timestamp) -> Option<Timestamp> {
     let status = grant.status.as_ref()?;
     let said = status.residual_until.as_ref().map(|t| t.0);
@@ -69,7 +66,7 @@ pub(super) fn last_known_residual(grant: &AccessGrant, now: Timestamp) -> Option
             let link = status.link.as_ref().map(|link| link.expires_at.0);
             link.max(status.expires_at.as_ref().map(|t| t.0))
         }
-        // The first link was being made: it may have been begun just now.
+        // The first link was being issued and may have been started just now.
         (None, None, Some(terms)) => {
             Some(latest_end(now, terms.link_lifetime, SignedDuration::ZERO))
         }
@@ -78,7 +75,8 @@ pub(super) fn last_known_residual(grant: &AccessGrant, now: Timestamp) -> Option
     known.filter(|until| *until > now)
 }
 
-/// The same plan; if the request is over by it, its status says of all decisions that do not count why, also of those to come.
+/// The same plan. If it ends the request, its status gives the reason why each further decision has
+/// no effect, including later ones.
 pub(super) fn heed_nothing_more(
     mut plan: Plan,
     seen: &Observed,
@@ -101,8 +99,8 @@ pub(super) fn heed_nothing_more(
     plan
 }
 
-/// People's old requests are tidied away; those with `notAfter` not before it, since whoever re-creates them
-/// would otherwise ask anew.
+/// Old requests are deleted. A request with `notAfter` is kept until then, because a tool that
+/// re-creates it would otherwise request again.
 pub(super) fn clean_up(grant: &AccessGrant, over_since: Timestamp, now: Timestamp) -> Plan {
     let residual = grant.status.as_ref();
     let residual = residual.and_then(|s| s.residual_until.as_ref());

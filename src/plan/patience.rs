@@ -1,13 +1,15 @@
-//! Until when a request may wait: for approval, for its start, for anything.
+//! Deadlines of requests: for approval, for the start, for anything else.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{AccessGrant, AgreedApproval};
 
-/// How long a request may wait for anything but approval before it lapses; once approved, again from then on.
+/// How long a request may wait for anything but approval before it lapses. The time starts again
+/// with the approval.
 const LAPSES_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
-/// Until when a request may wait, as far as can be said before it is looked up: a day, or as long as its approval was last found to need.
+/// The deadline of a request before it is looked up: a day, or the time that its approval needed at
+/// the last look.
 pub(super) fn patience(grant: &AccessGrant, now: Timestamp) -> Timestamp {
     let status = grant.status.as_ref();
     let terms = status.and_then(|s| s.terms.as_ref());
@@ -23,7 +25,7 @@ pub(super) fn patience(grant: &AccessGrant, now: Timestamp) -> Timestamp {
     )
 }
 
-/// Until when approvals are heard.
+/// The deadline for approvals.
 pub(super) fn approval_until(
     grant: &AccessGrant,
     approval: &AgreedApproval,
@@ -32,7 +34,7 @@ pub(super) fn approval_until(
     not_after(grant, later(created(grant, now), timeout(approval)))
 }
 
-/// Until when a request can be started that was approved then, or needed nobody's approval.
+/// The deadline for starting a request that was approved at this time, or that needed no approval.
 pub(super) fn starts_until(
     grant: &AccessGrant,
     approved_at: Option<Timestamp>,

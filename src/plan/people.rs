@@ -1,11 +1,12 @@
-//! Who is who: a person is a mailbox, and every rule about people reads names in this one way.
+//! Identifies people: a person is a mailbox, and all rules about people read names in this one way.
 
 use crate::api::{Email, Identity, OnePasswordIntegration, Person, PersonKind};
 
-/// The longest address that admission takes, and the schema.
+/// The longest address that admission and the schema accept.
 const LONGEST: usize = 254;
 
-/// A mailbox: all addresses that differ only in case, or in what follows a plus, reach the same one.
+/// A mailbox. Addresses that differ only in case or in the part after a plus reach the same
+/// mailbox.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mailbox(String);
 
@@ -15,13 +16,15 @@ impl Mailbox {
         Self::reached_by(&address.0.to_ascii_lowercase())
     }
 
-    /// The mailbox by which the cluster knows somebody: of the address that admission has stamped, and of nothing else.
+    /// The mailbox by which the cluster knows a person: that of the address which admission has
+    /// set, and no other.
     pub fn known(who: &Identity) -> Option<Self> {
         Self::named(&who.email.as_ref()?.0)
     }
 
-    /// The mailbox that a name in a rule stands for: the name has to be an address as a whole. No part of a name counts, because
-    /// `CORP\ben@other.org` and `ben_other.org#EXT#@contoso.onmicrosoft.com` are nobody's addresses.
+    /// The mailbox of a name in a rule: the whole name has to be an address. No part of a name
+    /// counts, because `CORP\ben@other.org` and `ben_other.org#EXT#@contoso.onmicrosoft.com` are
+    /// nobody's addresses.
     pub fn named(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();
         is_address(&name).then(|| Self::reached_by(&name))
@@ -31,14 +34,14 @@ impl Mailbox {
         let parts = address.split_once('@');
         let plain = parts.and_then(|(local, domain)| {
             let (name, _) = local.split_once('+')?;
-            // What begins with a plus has no name before it.
+            // A name that begins with a plus has nothing before it.
             (!name.is_empty()).then(|| format!("{name}@{domain}"))
         });
         Self(plain.unwrap_or_else(|| address.to_owned()))
     }
 }
 
-/// Whether a text in lower case has the form that `EMAIL_PATTERN` describes.
+/// Whether a lower-case text has the form that `EMAIL_PATTERN` describes.
 fn is_address(text: &str) -> bool {
     let plain = |c: u8| matches!(c, b'a'..=b'z' | b'0'..=b'9' | b'-');
     let is_atom = |atom: &str| {
@@ -59,19 +62,21 @@ fn is_address(text: &str) -> bool {
         })
 }
 
-/// Whether a name in a rule is this person's: their very username, or an address of the mailbox by which the cluster knows them.
+/// Whether a name in a rule means this person: it is their exact username, or an address of the
+/// mailbox by which the cluster knows them.
 pub fn is_name_of(name: &str, who: &Identity) -> bool {
     let named = || Mailbox::named(name).is_some_and(|named| Mailbox::known(who) == Some(named));
     name == who.username || named()
 }
 
-/// Whether somebody is in a group. Groups of the system are everybody's, and stripped from identities.
+/// Whether a person is in a group. System groups include everyone, and are removed from identities.
 pub fn in_group(who: &Identity, group: &str) -> bool {
     !group.starts_with("system:") && who.groups.iter().any(|g| g.0 == group)
 }
 
-/// Whether two identities may be one person's. To keep somebody out, a username counts in any case, and as an address where it is one
-/// as a whole, also if the cluster takes none from it.
+/// Whether two identities may belong to one person. To exclude people, a username counts in any
+/// case and, if it is an address as a whole, as an address, even if the cluster derives none from
+/// it.
 pub fn same_person(one: &Identity, other: &Identity) -> bool {
     let mailboxes = mailboxes(other);
     one.username.eq_ignore_ascii_case(&other.username)
@@ -81,20 +86,20 @@ pub fn same_person(one: &Identity, other: &Identity) -> bool {
             .any(|own| mailboxes.iter().flatten().any(|other| own == other))
 }
 
-/// Whether somebody is known to be among the recipients.
+/// Whether a person is known to be among the recipients.
 pub fn receives(who: &Identity, recipients: &[Email]) -> bool {
     let own = mailboxes(who);
     let is_own = |recipient| own.iter().flatten().any(|own| *own == recipient);
     recipients.iter().map(Mailbox::of).any(is_own)
 }
 
-/// Whom the owners of an integration have blocked.
+/// The people whom the owners of an integration have blocked.
 pub fn blocked_by(integration: &OnePasswordIntegration) -> &[Person] {
     let limits = integration.spec.limits.as_ref();
     limits.map_or(&[], |limits| &limits.blocked)
 }
 
-/// Whether somebody is blocked, by username in any case, by mailbox or by group.
+/// Whether a person is blocked: by username in any case, by mailbox or by group.
 pub fn is_blocked(who: &Identity, blocked: &[Person]) -> bool {
     let own = mailboxes(who);
     let is_own = |named: &Mailbox| own.iter().flatten().any(|own| own == named);
@@ -107,7 +112,8 @@ pub fn is_blocked(who: &Identity, blocked: &[Person]) -> bool {
     })
 }
 
-/// The first of some addresses whose mailbox is blocked. Nobody knows the groups of a recipient, so only a name can block one.
+/// The first address whose mailbox is blocked. A recipient's groups are unknown, so only a name can
+/// block a recipient.
 pub fn first_blocked<'a>(
     mut addresses: impl Iterator<Item = &'a Email>,
     blocked: &[Person],
@@ -119,7 +125,7 @@ pub fn first_blocked<'a>(
     })
 }
 
-/// The mailboxes that may be somebody's.
+/// The mailboxes that may belong to a person.
 fn mailboxes(who: &Identity) -> [Option<Mailbox>; 2] {
     [Mailbox::known(who), Mailbox::named(&who.username)]
 }
@@ -156,7 +162,7 @@ mod tests {
     }
 
     proptest! {
-        /// The form is written down twice: for the API server as a pattern, and here.
+        /// The form exists twice: as a pattern for the API server, and here.
         #[test]
         fn all_that_the_pattern_takes_is_read(
             address in proptest::string::string_regex(EMAIL_PATTERN.trim_matches(['^', '$'])).unwrap(),

@@ -1,10 +1,11 @@
-//! An estimate of how many requests are left before 1Password says stop, and who may use them.
+//! An estimate of the remaining requests before 1Password's limits, and of who may use them.
 //!
-//! 1Password limits a service account's requests by the hour (for each token, reads and writes apart) and by the day (for the whole
-//! account, all its service accounts together). What others use up is not seen here: these are estimates, and a 429 is the truth.
+//! 1Password limits a service account's requests by the hour (for each token, reads and writes
+//! separately) and by the day (for the whole account, all its service accounts together). The
+//! operator does not see what others use, so these are estimates, and a 429 has the last word.
 //!
-//! Renewals come first: first links leave them a part of each limit, and discoveries leave some more to links. No requester uses more
-//! than a part of each limit, whatever for.
+//! Renewals come first: first links leave them a part of each limit, and discoveries leave another
+//! part to links. No requester uses more than a part of each limit, for any purpose.
 
 use std::collections::VecDeque;
 
@@ -12,14 +13,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{AccountPlan, IntegrationLimits};
 
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 
-/// Counts go into so many buckets each window.
+/// The number of buckets of each window.
 const BUCKETS: i64 = 24;
-/// Of each limit, discoveries leave so many percent to links, besides what is kept for renewals.
+/// The percentage of each limit that discoveries leave to links, in addition to the part reserved
+/// for renewals.
 const LEFT_TO_LINKS: u32 = 10;
 
-/// How many requests a plan allows, as 1Password publishes them
+/// The number of requests that a plan allows, as published by 1Password
 /// (<https://developer.1password.com/docs/service-accounts/rate-limits/>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -32,7 +34,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Of a plan.
+    /// The limits of a plan.
     pub fn of(plan: AccountPlan) -> Self {
         let (reads, writes, day) = match plan {
             AccountPlan::Business => (10_000, 1_000, 50_000),
@@ -43,33 +45,36 @@ impl Limits {
     }
 }
 
-/// How many requests were made, or are needed. One that 1Password refused was made.
+/// A number of requests that were made or are needed. A request that 1Password refused counts as
+/// made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Requests {
-    /// Those that change nothing. Sign-ins count as such: whether 1Password counts them at all is not published.
+    /// Requests that change nothing. Sign-ins count as reads; 1Password does not publish whether it
+    /// counts them.
     pub reads: u32,
-    /// Those that make something.
+    /// Requests that create something.
     pub writes: u32,
 }
 
 impl Requests {
-    /// A link at the most, the sign-in left out: the item, the sharing policy and the check of the recipients are read, the share is written.
+    /// The most that a link costs, without the sign-in: it reads the item, the sharing policy and
+    /// the check of the recipients, and writes the share.
     pub const LINK: Self = Self {
         reads: 3,
         writes: 1,
     };
-    /// One that changes nothing, such as a list of items.
+    /// One request that changes nothing, such as a list of items.
     pub const READ: Self = Self {
         reads: 1,
         writes: 0,
     };
-    /// One that makes something.
+    /// One request that creates something.
     pub const WRITE: Self = Self {
         reads: 0,
         writes: 1,
     };
 
-    /// So many times as many.
+    /// A multiple of the costs.
     pub fn times(self, factor: u32) -> Self {
         Self {
             reads: self.reads.saturating_mul(factor),
@@ -77,7 +82,7 @@ impl Requests {
         }
     }
 
-    /// Both together.
+    /// Reads and writes together.
     pub fn sum(self) -> u32 {
         self.reads.saturating_add(self.writes)
     }
@@ -94,17 +99,17 @@ impl std::ops::Add for Requests {
     }
 }
 
-/// How an integration's owners divide its limits, in percent of each.
+/// An integration's division of its limits, in percent of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shares {
-    /// What one requester may use.
+    /// The part that one requester may use.
     pub requester: u32,
-    /// What first links and discoveries leave to renewals.
+    /// The part that first links and discoveries leave to renewals.
     pub renewals: u32,
 }
 
 impl Shares {
-    /// By an integration's limits, or the defaults where it gives none.
+    /// From an integration's limits, or the defaults if it sets none.
     pub fn of(limits: Option<&IntegrationLimits>) -> Self {
         let defaults = IntegrationLimits::default();
         let limits = limits.unwrap_or(&defaults);
@@ -114,70 +119,72 @@ impl Shares {
         }
     }
 
-    /// What one requester may use of a limit.
+    /// The part of a limit that one requester may use.
     pub fn of_requester(self, limit: u32) -> u32 {
         percent(limit, self.requester)
     }
 
-    /// What first links may use of a limit.
+    /// The part of a limit that first links may use.
     pub fn of_first_links(self, limit: u32) -> u32 {
         percent(limit, 100_u32.saturating_sub(self.renewals))
     }
 
-    /// What discoveries may use of a limit.
+    /// The part of a limit that discoveries may use.
     pub fn of_discoveries(self, limit: u32) -> u32 {
         let kept = self.renewals.saturating_add(LEFT_TO_LINKS);
         percent(limit, 100_u32.saturating_sub(kept))
     }
 }
 
-/// Never nothing: whoever may use a part of a limit may use one request.
+/// At least one request: any part of a limit allows one.
 fn percent(limit: u32, percent: u32) -> u32 {
     let part = u64::from(limit) * u64::from(percent.min(100)) / 100;
     u32::try_from(part).unwrap_or(u32::MAX).max(1)
 }
 
-/// What is left of an account's limits, for one requester.
+/// The remainder of an account's limits, for one requester.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
-    /// The requester has used their share; there is room for another link of theirs from then on.
+    /// The requester has used up their share; another link of theirs fits from this time on.
     pub own_from: Option<Timestamp>,
-    /// What is left is kept for renewals; there is room for another first link from then on.
+    /// The remainder is reserved for renewals; another first link fits from this time on.
     pub first_links_from: Option<Timestamp>,
 }
 
-/// Why a link has to wait for room in the limits.
+/// The reason why a link has to wait for the limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// Until when.
+    /// The end of the wait.
     pub until: Timestamp,
     /// The reason.
-    pub reason: &'static str,
+    pub reason: GrantReason,
     /// One sentence.
     pub message: String,
 }
 
 impl Budget {
-    /// What a renewal has to wait for.
+    /// The wait that a renewal needs.
     pub fn renewal(&self, now: Timestamp) -> Option<Wait> {
         let until = self.own_from.filter(|from| *from > now)?;
         Some(Wait {
             until,
-            reason: reasons::REQUESTER_SHARE_USED,
+            reason: GrantReason::RequesterShareUsed,
             message: format!(
-                "your share of this integration's requests to 1Password is used up (its limits.requesterShare); the next try is at {until:.0}"
+                "you have used up your share of this integration's requests to 1Password \
+                 (limits.requesterShare); next try at {until:.0}"
             ),
         })
     }
 
-    /// What a first link, or a look for its item, has to wait for.
+    /// The wait that a first link, or a lookup of its item, needs.
     pub fn first_link(&self, now: Timestamp) -> Option<Wait> {
         let kept = self.first_links_from.filter(|from| *from > now);
         let kept = kept.map(|until| Wait {
             until,
-            reason: reasons::KEPT_FOR_RENEWALS,
+            reason: GrantReason::KeptForRenewals,
             message: format!(
-                "what is left of this integration's requests to 1Password is kept for renewals (its limits.renewalShare); the next try is at {until:.0}"
+                "the remaining requests of this integration to 1Password are reserved for renewals \
+                 (limits.renewalShare); next try at {until:.0}"
             ),
         });
         self.renewal(now)
@@ -187,11 +194,11 @@ impl Budget {
     }
 }
 
-/// Requests counted over a window of time that moves along.
+/// Requests counted over a moving time window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     length: SignedDuration,
-    /// Beginnings of buckets and their counts, the oldest first.
+    /// The start times of buckets and their counts, oldest first.
     buckets: VecDeque<(Timestamp, u32)>,
 }
 
@@ -227,7 +234,7 @@ impl Window {
         }
     }
 
-    /// How many requests the window holds.
+    /// The number of requests in the window.
     pub fn used(&self, now: Timestamp) -> u32 {
         let held = self
             .buckets
@@ -236,7 +243,8 @@ impl Window {
         held.fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
-    /// From when on so many more requests stay within the bound; `None` if they do already, or have nothing to wait for.
+    /// The time from which this many more requests stay within the bound; `None` if they do
+    /// already, or if waiting does not help.
     pub fn room_from(&self, needed: u32, bound: u32, now: Timestamp) -> Option<Timestamp> {
         let mut used = self.used(now);
         let mut room_from = None;
@@ -254,13 +262,13 @@ impl Window {
         room_from
     }
 
-    /// What it holds: since when how many, the oldest first.
+    /// The content: start times and counts, oldest first.
     pub fn counts(&self, now: Timestamp) -> impl Iterator<Item = (Timestamp, u32)> {
         let held = self.buckets.iter().copied();
         held.filter(move |(begin, _)| self.holds(*begin, now))
     }
 
-    /// The same, with these counts in it; what is not to be yet does not count.
+    /// The same window with these counts; counts in the future are dropped.
     pub fn filled(
         mut self,
         counts: impl IntoIterator<Item = (Timestamp, u32)>,
@@ -330,7 +338,7 @@ mod tests {
         assert_eq!(hour.room_from(0, 25, minute(80)), None);
     }
 
-    /// Nothing is gained by waiting for what no wait can give.
+    /// Waiting does not help if no wait can free enough requests.
     #[test]
     fn an_empty_window_makes_nobody_wait() {
         assert_eq!(Window::hour().room_from(4, 1, minute(0)), None);
@@ -370,11 +378,11 @@ mod tests {
         };
         let waits = |wait: Option<Wait>| wait.map(|wait| (wait.until, wait.reason));
         let now = minute(0);
-        let own = Some((minute(5), "RequesterShareUsed"));
+        let own = Some((minute(5), GrantReason::RequesterShareUsed));
         assert_eq!(waits(budget.renewal(now)), own);
         assert_eq!(
             waits(budget.first_link(now)),
-            Some((minute(7), "KeptForRenewals"))
+            Some((minute(7), GrantReason::KeptForRenewals))
         );
         assert_eq!(waits(budget.first_link(minute(7))), None);
         let kept_only = Budget {

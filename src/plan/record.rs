@@ -1,4 +1,5 @@
-//! What a record says of a request: the one entrance that tells a loan's record from a denied request's, and what both begin with.
+//! The content of a record: whether it is a loan's or a denied request's, and the parts that both
+//! share.
 
 use crate::api::{
     AccessGrant, AccessRecord, AccessRecordSpec, CountedDecision, Identity, RequestOutcome,
@@ -6,17 +7,17 @@ use crate::api::{
 
 use super::terms::Agreement;
 
-/// What a record is about. Nothing but a loan is ever renewed, counted as one, or ended.
+/// The subject of a record. Only loans are renewed, counted as loans, or ended.
 #[derive(Clone, Copy, Debug)]
 pub enum About<'a> {
     /// A loan.
     Loan(&'a AccessRecord),
-    /// A request that was denied: nothing was lent by it, and nothing is.
+    /// A denied request: it never lends anything.
     Denial(&'a AccessRecord),
 }
 
 impl<'a> About<'a> {
-    /// What this record is about.
+    /// The subject of this record.
     pub fn of(record: &'a AccessRecord) -> Self {
         match is_of_a_loan(&record.spec) {
             true => Self::Loan(record),
@@ -25,7 +26,7 @@ impl<'a> About<'a> {
     }
 }
 
-/// Whether a record is a loan's. Older releases made records of loans only, and no outcome in them.
+/// Whether a record is a loan's. Older releases made records only for loans, without an outcome.
 pub fn is_of_a_loan(record: &AccessRecordSpec) -> bool {
     match record.outcome.unwrap_or(RequestOutcome::Lent) {
         RequestOutcome::Lent => true,
@@ -33,7 +34,7 @@ pub fn is_of_a_loan(record: &AccessRecordSpec) -> bool {
     }
 }
 
-/// The record of a loan about which nothing is known yet but what was agreed.
+/// The record of a loan of which only the agreement is known yet.
 pub fn of_loan(
     grant: Option<&AccessGrant>,
     agreement: &Agreement,
@@ -55,7 +56,8 @@ pub fn of_loan(
     }
 }
 
-/// The same of a denied request: who asked is kept without the groups, which say nothing about what was denied.
+/// The same for a denied request. The requester is kept without the groups, which are irrelevant to
+/// the denial.
 pub(super) fn of_denial(
     grant: &AccessGrant,
     agreement: &Agreement,

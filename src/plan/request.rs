@@ -1,4 +1,4 @@
-//! A request that has no record yet: what becomes of it, from its first look over its approval to the first link.
+//! A request without a record, from its first look through its approval to the first link.
 
 use jiff::Timestamp;
 
@@ -15,7 +15,7 @@ use super::links::answered_by;
 use super::observed::{LinkSeen, Observed};
 use super::over::{clean_up, final_since, has_been_lent, heed_nothing_more, last_known_residual};
 use super::patience::{approval_until, patience, starts_until};
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::resolve::{Hold, Kind, look_up_and_agree};
 use super::retry::{self, Failure};
 use super::status::{Approved, RequestState};
@@ -23,7 +23,7 @@ use super::terms::{Agreement, longest_within};
 use super::timeframe::{Opening, opening};
 use super::vetting::{Vouched, vouched_for};
 
-/// Decide about a request.
+/// Decides about a request.
 pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     show_earlier(
         heed_nothing_more(decide(seen, grant, now), seen, grant, now),
@@ -37,7 +37,8 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
         return Plan::default();
     }
     let uid = grant.metadata.uid.as_deref().unwrap_or_default();
-    // A Secret of ours without a record: the record was deleted, so nothing counts this link any more, or ends it.
+    // Keyloan's Secret exists without a record: the record was deleted, so nothing counts or ends
+    // this link.
     let left = match Leftover::of(seen, uid, now) {
         Leftover::Delete => {
             return Plan {
@@ -110,7 +111,7 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     match look_up_and_agree(seen, grant, now, &mut considered) {
         Ok(agreement) => agreed(seen, grant, agreement, considered, now),
         Err(mut hold) => {
-            let waits_for_its_time = [reasons::LIMIT_REACHED, reasons::OUTSIDE_TIMEFRAME];
+            let waits_for_its_time = [GrantReason::LimitReached, GrantReason::OutsideTimeframe];
             if hold.kind == Kind::Waits && waits_for_its_time.contains(&hold.reason) {
                 let next = [next_place(seen, now), next_opening(seen, now)];
                 hold.wake = next.into_iter().flatten().min();
@@ -121,13 +122,14 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
     }
 }
 
-/// When the first of the requester's loans is over. Where one has ended already, nothing but the time tells that its last link has, too.
+/// The time at which the first of the requester's loans is over. For a loan that has ended already,
+/// only time tells that its last link has ended, too.
 fn next_place(seen: &Observed, now: Timestamp) -> Option<Timestamp> {
     let next = seen.usage.values().filter_map(|usage| usage.next_over);
     next.filter(|at| *at > now).min()
 }
 
-/// When the first of the flows that are closed opens.
+/// The time at which the first of the closed flows opens.
 fn next_opening(seen: &Observed, now: Timestamp) -> Option<Timestamp> {
     let frames = seen.flows.iter().filter_map(|f| f.spec.timeframe.as_ref());
     let opens = frames.filter_map(|frame| match opening(frame, now) {
@@ -137,14 +139,16 @@ fn next_opening(seen: &Observed, now: Timestamp) -> Option<Timestamp> {
     opens.min()
 }
 
-/// The record of a loan was deleted under it, as a restored backup or a deleted namespace can do: the loan is over.
+/// The record of a running loan was deleted, for example by a restored backup or a deleted
+/// namespace: the loan is over.
 fn record_missing(grant: &AccessGrant, left: &str, now: Timestamp) -> Plan {
     let residual = last_known_residual(grant, now);
     let message = format!(
-        "the record of this loan is gone, and nothing is lent twice by one request; ask again{}{left}",
+        "the record of this loan is missing, and a request is never granted twice; request \
+         again{}{left}",
         may_open(residual)
     );
-    let gone = Hold::new(Kind::Final, reasons::RECORD_MISSING, message);
+    let gone = Hold::new(Kind::Final, GrantReason::RecordMissing, message);
     let mut plan = held(grant, gone, Vec::new(), None, now);
     if let Some(status) = &mut plan.status {
         status.residual_until = residual.map(Time);
@@ -152,7 +156,8 @@ fn record_missing(grant: &AccessGrant, left: &str, now: Timestamp) -> Plan {
     plan
 }
 
-/// The same while the Secret stays: not for good yet, and it stays known that a link was issued.
+/// The same while the Secret still exists: not final yet, and the status still shows that a link
+/// was issued.
 fn record_missing_and_link_left(
     grant: &AccessGrant,
     left: String,
@@ -161,10 +166,10 @@ fn record_missing_and_link_left(
 ) -> Plan {
     let residual = last_known_residual(grant, now);
     let message = format!(
-        "the record of this loan is gone, and {left}{}",
+        "the record of this loan is missing, and {left}{}",
         may_open(residual)
     );
-    let stays = Hold::new(Kind::Fails, reasons::LINK_SECRET_STAYS, message);
+    let stays = Hold::new(Kind::Fails, GrantReason::LinkSecretStays, message);
     let mut plan = held(grant, stays, Vec::new(), retry_at, now);
     if let Some(status) = &mut plan.status {
         status.record = grant.metadata.uid.clone();
@@ -176,7 +181,8 @@ fn record_missing_and_link_left(
 fn may_open(residual: Option<Timestamp>) -> String {
     residual.map_or_else(String::new, |until| {
         format!(
-            ". A link that was handed out may still open until {until:.0}: to cut it off now, change the item's secret in 1Password"
+            ". An issued link may still open until {until:.0}: to cut off access now, change the \
+             item's secret in 1Password"
         )
     })
 }
@@ -184,14 +190,17 @@ fn may_open(residual: Option<Timestamp>) -> String {
 fn lapsed(grant: &AccessGrant, limit: Timestamp, now: Timestamp) -> Hold {
     let message = match &grant.spec.not_after {
         Some(at) if at.0 <= now => {
-            format!("the loan could not start before {}; ask again", at.0)
+            format!(
+                "the loan could not start before {} (notAfter); request again",
+                at.0
+            )
         }
-        _ => format!("the request could not be granted by {limit:.0}; ask again"),
+        _ => format!("the request could not be granted by {limit:.0}; request again"),
     };
-    Hold::new(Kind::Lapsed, reasons::LAPSED, message)
+    Hold::new(Kind::Lapsed, GrantReason::Lapsed, message)
 }
 
-/// A flow covers the request: now those decide whom the flow names.
+/// A flow covers the request: its approvers decide now.
 fn agreed(
     seen: &Observed,
     grant: &AccessGrant,
@@ -237,8 +246,8 @@ fn agreed(
             ..Plan::default()
         },
         Standing::Waiting(_) | Standing::Unverified if now >= until => {
-            let message = format!("it was not approved by {until:.0}; ask again");
-            let approved = Approved::No(reasons::NOT_APPROVED, UNAPPROVED.into());
+            let message = format!("the request was not approved by {until:.0}; request again");
+            let approved = Approved::No(GrantReason::NotApproved, UNAPPROVED.into());
             lapse(grant, message, covered, approved, now)
         }
         Standing::Unverified => {
@@ -258,7 +267,7 @@ fn agreed(
     }
 }
 
-/// Nobody's word is missing: the first link is issued, unless something hinders it.
+/// All required approvals have been given: the first link is issued, unless something prevents it.
 fn grantable(
     seen: &Observed,
     grant: &AccessGrant,
@@ -280,7 +289,10 @@ fn grantable(
         phase: Phase::Issuing,
         accepted: Ok(()),
         approved: Approved::Yes,
-        not_active: (reasons::ISSUING, "the first link is being made".into()),
+        not_active: (
+            GrantReason::Issuing,
+            "the first link is being issued".into(),
+        ),
         stalled: false,
         considered,
         agreement: Some(&agreement),
@@ -327,8 +339,8 @@ fn grantable(
         })));
     } else {
         state.not_active = (
-            reasons::LAPSED,
-            "too little time is left to start the loan".into(),
+            GrantReason::Lapsed,
+            "too little time remains to start the loan".into(),
         );
     }
     Plan {
@@ -337,7 +349,7 @@ fn grantable(
     }
 }
 
-/// The item that was fetched was not the one that had been looked up: list the vault before trying again.
+/// The fetched item was not the one that had been looked up: list the vault before trying again.
 fn stale_listing(seen: &Observed, agreement: &Agreement) -> Option<Effect> {
     let attempt = seen
         .attempt

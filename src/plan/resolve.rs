@@ -1,4 +1,5 @@
-//! From a request to its agreement: the checks, in the order in which they may speak, and what holds a request up.
+//! From a request to its agreement: the checks, in the order in which they may report, and the
+//! obstacles.
 
 use std::sync::Arc;
 
@@ -16,16 +17,18 @@ use super::items::{Selection, lends_from, resolved};
 use super::observed::{IntegrationSeen, Observed};
 use super::people::{blocked_by, first_blocked, is_blocked};
 use super::quota::Budget;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::retry::Attempt;
 use super::selection::is_known;
 use super::terms::{Agreement, Subject};
 use super::titles::{near, quoted};
 
-/// What was applied together with a request, such as by GitOps, is known so long after it at the latest.
+/// Objects that were applied together with a request, for example by GitOps, are known within this
+/// time.
 const APPLIED_TOGETHER: SignedDuration = SignedDuration::from_secs(5);
 
-/// The checks in the order in which they may speak: who asks comes before anything about items.
+/// Runs the checks in the order in which they may report: the requester is checked before anything
+/// about items.
 pub(super) fn look_up_and_agree(
     seen: &Observed,
     grant: &AccessGrant,
@@ -33,7 +36,7 @@ pub(super) fn look_up_and_agree(
     considered: &mut Vec<ConsideredFlow>,
 ) -> Result<Agreement, Hold> {
     let found = look_up(seen, grant, now).inspect_err(|hold| {
-        if let (reasons::NO_FLOW, Some(requester)) = (hold.reason, &grant.spec.requester) {
+        if let (GrantReason::NoFlow, Some(requester)) = (hold.reason, &grant.spec.requester) {
             *considered = misspelt_for(seen, grant, requester);
         }
     })?;
@@ -42,17 +45,18 @@ pub(super) fn look_up_and_agree(
     choice.outcome.map_err(|objection| {
         let kind = match objection.reason {
             _ if is_not_known(seen) => Kind::Waits,
-            // What was asked for in time waits for the next opening; all else is refused at once.
-            reasons::OUTSIDE_TIMEFRAME if was_covered(grant) => Kind::Waits,
-            reasons::OUTSIDE_TIMEFRAME => Kind::Final,
-            reasons::LIMIT_REACHED => Kind::Waits,
+            // A request that was made in time waits for the next opening; all others are refused at
+            // once.
+            GrantReason::OutsideTimeframe if was_covered(grant) => Kind::Waits,
+            GrantReason::OutsideTimeframe => Kind::Final,
+            GrantReason::LimitReached => Kind::Waits,
             _ => Kind::Fails,
         };
         Hold::new(kind, objection.reason, objection.message)
     })
 }
 
-/// What a request is about, and the flows by which its maker may ask for it.
+/// The subject of a request, and the flows that its requester may use.
 pub(super) struct Found<'a> {
     pub(super) flows: Vec<Arc<AccessFlow>>,
     requester: &'a Identity,
@@ -73,7 +77,7 @@ impl Found<'_> {
     }
 }
 
-/// Looks up what a request is about.
+/// Looks up the subject of a request.
 pub(super) fn look_up<'a>(
     seen: &'a Observed,
     grant: &'a AccessGrant,
@@ -81,20 +85,22 @@ pub(super) fn look_up<'a>(
 ) -> Result<Found<'a>, Hold> {
     let requester = grant.spec.requester.as_ref().ok_or_else(|| {
         Hold::fails(
-            reasons::REQUESTER_UNKNOWN,
-            "the request does not say who made it; install Keyloan's admission policies, then delete it and ask again",
+            GrantReason::RequesterUnknown,
+            "the request does not identify its requester; install Keyloan's admission policies, \
+             then delete the request and create it again",
         )
     })?;
     let integration = seen.integration.as_ref().ok_or_else(|| {
         let name = &grant.spec.integration.name.0;
         let message =
-            format!("there is no OnePasswordIntegration {name:?} there; check name and namespace");
-        Hold::fails(reasons::INTEGRATION_NOT_FOUND, message).unless_just_made(grant, now)
+            format!("OnePasswordIntegration {name:?} was not found; check its name and namespace");
+        Hold::fails(GrantReason::IntegrationNotFound, message).unless_just_made(grant, now)
     })?;
     let flows = open_to(seen, grant, requester);
     if flows.is_empty() && is_not_known(seen) {
-        let message = "flows of this integration select by the labels of your namespace, which are not known yet";
-        return Err(Hold::waits(reasons::NO_FLOW, message));
+        let message = "flows of this integration select namespaces by label, and the labels of \
+                       your namespace are not known yet";
+        return Err(Hold::waits(GrantReason::NoFlow, message));
     }
     if flows.is_empty() {
         let only = grant
@@ -106,17 +112,18 @@ pub(super) fn look_up<'a>(
         let misspelt = misspelt.first().map_or_else(String::new, |flow| {
             let why = flow.reason.split_once(": ");
             let why = why.map_or(flow.reason.as_str(), |(_, words)| words);
-            format!(". The flow {:?} comes close: {why}", flow.name)
+            format!(". Flow {:?} almost matches: {why}", flow.name)
         });
         let message = format!(
-            "no flow{only} of this integration lets you ask from this namespace; ask its owners for one{misspelt}"
+            "no flow{only} of this integration lets you request items from this namespace; ask the \
+             integration's owners for one{misspelt}"
         );
-        return Err(Hold::fails(reasons::NO_FLOW, message).unless_just_made(grant, now));
+        return Err(Hold::fails(GrantReason::NoFlow, message).unless_just_made(grant, now));
     }
     check_integration(integration, grant, requester, now)?;
     let inventory = integration.inventory.as_ref().ok_or_else(|| {
         Hold::waits(
-            reasons::INTEGRATION_NOT_READY,
+            GrantReason::IntegrationNotReady,
             "the integration's vaults have not been listed yet",
         )
     })?;
@@ -133,13 +140,13 @@ pub(super) fn look_up<'a>(
     })
 }
 
-/// Whether it is not known yet what flows want to know of the namespace.
+/// Whether labels of the namespace are still unknown that a flow selects by.
 fn is_not_known(seen: &Observed) -> bool {
     let by_label = |flow: &Arc<AccessFlow>| flow.spec.namespaces.from == FromNamespaces::Selector;
     !is_known(&seen.namespace_labels) && seen.flows.iter().any(by_label)
 }
 
-/// Whether a flow covered the request when it was looked at before.
+/// Whether a flow covered the request at the last look.
 fn was_covered(grant: &AccessGrant) -> bool {
     grant.status.as_ref().is_some_and(|s| s.terms.is_some())
 }
@@ -154,28 +161,28 @@ fn check_integration(
     let blocked = blocked_by(&seen.object);
     if is_blocked(requester, blocked) {
         return Err(Hold::fails(
-            reasons::BLOCKED,
+            GrantReason::Blocked,
             "the integration's owners have blocked you",
         ));
     }
     let recipients = grant.spec.recipients.iter().flatten();
     if let Some(address) = first_blocked(recipients, blocked) {
         let message = format!(
-            "the integration's owners have blocked {address}, so no link goes there: ask again without this recipient"
+            "the integration's owners have blocked {address}; request again without this recipient"
         );
-        return Err(Hold::fails(reasons::BLOCKED, message));
+        return Err(Hold::fails(GrantReason::Blocked, message));
     }
     if spec.suspend {
         return Err(Hold::waits(
-            reasons::INTEGRATION_SUSPENDED,
-            "the integration is suspended; nothing new is lent",
+            GrantReason::IntegrationSuspended,
+            "the integration is suspended; no new loan starts",
         ));
     }
     if let Some(until) = seen.throttled_until.filter(|until| *until > now) {
         let message = format!("1Password's request limit is reached; next try at {until:.0}");
         return Err(Hold {
             wake: Some(until),
-            ..Hold::waits(reasons::THROTTLED, message)
+            ..Hold::waits(GrantReason::OnePasswordThrottled, message)
         });
     }
     let conditions = seen
@@ -187,17 +194,18 @@ fn check_integration(
         Some(ready) if ready.status == "True" => Ok(()),
         Some(ready) => {
             let message = format!("the integration is not ready: {}", ready.reason);
-            Err(Hold::waits(reasons::INTEGRATION_NOT_READY, message))
+            Err(Hold::waits(GrantReason::IntegrationNotReady, message))
         }
         None => {
-            let message = "the integration has not been looked at yet";
-            Err(Hold::waits(reasons::INTEGRATION_NOT_READY, message))
+            let message = "the operator has not checked the integration yet";
+            Err(Hold::waits(GrantReason::IntegrationNotReady, message))
         }
     }
 }
 
-/// The allow-list counts as it is now: a vault that was taken off it may be known until the next discovery. A vault that is not there and one
-/// from which no flow lends to the requester are answered alike: nobody finds out by asking what vaults there are.
+/// The current allow-list applies: a vault that was removed from it may be known until the next
+/// discovery. A vault that does not exist and one from which no flow lends to the requester get the
+/// same answer, so that requests do not reveal which vaults exist.
 fn look_up_vault<'a>(
     grant: &AccessGrant,
     inventory: &'a Inventory,
@@ -218,23 +226,23 @@ fn look_up_vault<'a>(
             lent.retain(|vault| is_lent(vault));
             let titles: Vec<_> = lent.iter().map(|vault| vault.title.as_str()).collect();
             let message = format!(
-                "no flow that lets you ask lends from a vault {name:?}{}",
+                "none of the flows available to you cover vault {name:?}{}",
                 other_vaults(&grant.spec.item, &titles)
             );
-            Err(Hold::fails(reasons::VAULT_NOT_ALLOWED, message))
+            Err(Hold::fails(GrantReason::VaultNotAllowed, message))
         }
         Lookup::Several(ids) => {
             let message = format!(
-                "several vaults are called {name:?}; ask by id: {}",
+                "several vaults are titled {name:?}; request by id: {}",
                 listed(&ids)
             );
-            Err(Hold::fails(reasons::VAULT_AMBIGUOUS, message))
+            Err(Hold::fails(GrantReason::VaultAmbiguous, message))
         }
     }
 }
 
-/// Which vault may have been meant: one whose title has a slash, at which the plugin takes the item's title to begin, or one of a
-/// title that comes close.
+/// The vault that may have been meant: one whose title contains a slash, after which the plugin
+/// expects the item's title, or one with a similar title.
 fn other_vaults(asked: &ItemRef, titles: &[&str]) -> String {
     let whole = format!("{}/{}", asked.vault.0, asked.item.0);
     let cut = titles.iter().find_map(|title| {
@@ -243,21 +251,22 @@ fn other_vaults(asked: &ItemRef, titles: &[&str]) -> String {
     });
     match cut {
         Some((vault, item)) => format!(
-            "; there is a vault {vault:?}: ask for its item {item:?}, in kubectl keyloan by --vault and --item"
+            "; to request item {item:?} of vault {vault:?} with kubectl keyloan, use --vault and \
+             --item"
         ),
         None => close(near(&asked.vault.0, titles.iter().copied())),
     }
 }
 
-/// Titles that come close, for the end of a sentence.
+/// Similar titles, for the end of a sentence.
 fn close(titles: Vec<&str>) -> String {
     match titles[..] {
         [] => String::new(),
-        _ => format!("; close to it: {}", quoted(titles)),
+        _ => format!("; similar: {}", quoted(titles)),
     }
 }
 
-/// Whether one of these flows lends an item of this vault, suspended or not.
+/// Whether one of these flows, suspended or not, lends an item of this vault.
 fn lent_by(flows: &[Arc<AccessFlow>], vault: &Resolved) -> impl Fn(&ItemSeen) -> bool {
     let rules = flows.iter().map(|flow| Selection::of(&flow.spec.items));
     let rules: Vec<_> = rules.collect();
@@ -273,14 +282,15 @@ fn look_up_item<'a>(
     let item_name = &grant.spec.item.item.0;
     let found = match vault.item(item_name) {
         Lookup::One(item) if item.active => return Ok(item),
-        // Of items that no flow lends to the requester neither ids nor whether they are archived are told: they are not found.
+        // Neither the ids nor the archived state of items are revealed that no flow lends to the
+        // requester: such items count as not found.
         _ => vault.item_that(item_name, &is_lent),
     };
     let refusal = match found {
         Lookup::One(item) if item.active => return Ok(item),
         Lookup::One(_) => {
-            let message = format!("{item_name:?} is archived in 1Password; restore it there");
-            Hold::fails(reasons::ITEM_ARCHIVED, message)
+            let message = format!("item {item_name:?} is archived in 1Password; restore it there");
+            Hold::fails(GrantReason::ItemArchived, message)
         }
         Lookup::None => {
             let lent = vault
@@ -288,23 +298,24 @@ fn look_up_item<'a>(
                 .iter()
                 .filter(|item| item.active && is_lent(item));
             let message = format!(
-                "the vault {:?} has no item {item_name:?}; check the spelling, or ask by id{}",
+                "vault {:?} has no item {item_name:?} that you may borrow; check the spelling, or \
+                 request by id{}",
                 vault.title,
                 close(near(item_name, lent.map(|item| item.title.as_str())))
             );
-            Hold::fails(reasons::ITEM_NOT_FOUND, message)
+            Hold::fails(GrantReason::ItemNotFound, message)
         }
         Lookup::Several(ids) => {
             let message = format!(
-                "several items of the vault {:?} are called {item_name:?}; ask by id: {}",
+                "several items of vault {:?} are titled {item_name:?}; request by id: {}",
                 vault.title,
                 listed(&ids)
             );
-            Hold::fails(reasons::ITEM_AMBIGUOUS, message)
+            Hold::fails(GrantReason::ItemAmbiguous, message)
         }
     };
-    // What is known of the vault may be old: look once more before saying no, but not again for the same name, not
-    // even where the API server's clock is ahead of ours.
+    // The inventory of the vault may be old. List it once before refusing, but not again for the
+    // same name, even if the API server's clock is ahead of the operator's.
     let asked_at = grant
         .metadata
         .creation_timestamp
@@ -315,11 +326,12 @@ fn look_up_item<'a>(
     }
     if let Some(from) = vault.listed_again_from(now) {
         let message = format!(
-            "the item is not among those that are known; the vault was listed just now for another request, and is listed again at {from:.0}"
+            "the item is not known; the vault was just listed for another request and will be \
+             listed again at {from:.0}"
         );
         return Err(Hold {
             wake: Some(from),
-            ..Hold::waits(reasons::LOOKING_FOR_ITEM, message)
+            ..Hold::waits(GrantReason::LookingForItem, message)
         });
     }
     let effect = Effect::ListVault {
@@ -329,7 +341,7 @@ fn look_up_item<'a>(
     Err(Hold {
         effect: Some(Box::new(effect)),
         ..Hold::waits(
-            reasons::LOOKING_FOR_ITEM,
+            GrantReason::LookingForItem,
             "looking for the item in 1Password",
         )
     })
@@ -344,11 +356,11 @@ fn listed(ids: &[String]) -> String {
     }
 }
 
-/// Why a request cannot be granted now.
+/// The reason why a request cannot be granted now.
 #[derive(Debug)]
 pub(super) struct Hold {
     pub(super) kind: Kind,
-    pub(super) reason: &'static str,
+    pub(super) reason: GrantReason,
     pub(super) message: String,
     pub(super) effect: Option<Box<Effect>>,
     pub(super) wake: Option<Timestamp>,
@@ -356,18 +368,18 @@ pub(super) struct Hold {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It may come right by itself.
+    /// The obstacle may pass by itself.
     Waits,
-    /// A person has to mend something, here or there; then it goes on.
+    /// A person has to correct something, here or elsewhere; then the request continues.
     Fails,
-    /// Never again: ask anew.
+    /// Final: a new request is needed.
     Final,
-    /// Never again: it took too long.
+    /// Final: it took too long.
     Lapsed,
 }
 
 impl Hold {
-    pub(super) fn new(kind: Kind, reason: &'static str, message: impl Into<String>) -> Self {
+    pub(super) fn new(kind: Kind, reason: GrantReason, message: impl Into<String>) -> Self {
         Self {
             kind,
             reason,
@@ -377,16 +389,16 @@ impl Hold {
         }
     }
 
-    fn waits(reason: &'static str, message: impl Into<String>) -> Self {
+    fn waits(reason: GrantReason, message: impl Into<String>) -> Self {
         Self::new(Kind::Waits, reason, message)
     }
 
-    /// Nothing new is approved or issued while the API server does not vouch for who people are.
+    /// Nothing new is approved or issued while the API server does not verify people's identities.
     pub(super) fn boundary(why: &str) -> Self {
-        Self::waits(reasons::BOUNDARY_NOT_IN_FORCE, why)
+        Self::waits(GrantReason::BoundaryNotInForce, why)
     }
 
-    /// An effect that has just failed is not tried again before its time.
+    /// An effect that has just failed waits for its retry time.
     pub(super) fn after(self, attempt: Option<&Attempt>, now: Timestamp) -> Self {
         match attempt.filter(|a| self.effect.is_some() && a.retry_at() > now) {
             Some(attempt) => {
@@ -400,7 +412,7 @@ impl Hold {
         }
     }
 
-    /// Looking for an item is a request to 1Password, too.
+    /// A lookup of an item is a request to 1Password, too.
     fn within(self, budget: &Budget, now: Timestamp) -> Self {
         match budget.first_link(now).filter(|_| self.effect.is_some()) {
             Some(wait) => Self {
@@ -411,16 +423,17 @@ impl Hold {
         }
     }
 
-    fn fails(reason: &'static str, message: impl Into<String>) -> Self {
+    fn fails(reason: GrantReason, message: impl Into<String>) -> Self {
         Self::new(Kind::Fails, reason, message)
     }
 
-    /// Something is not there, and may come a moment later than a request that was applied together with it: whoever waits for the
-    /// request, a pipeline or `kubectl wait`, is not told yet that it has failed. What was told is not taken back.
+    /// A missing object may appear a moment later if it was applied together with the request. So
+    /// for the first seconds, `Stalled` does not tell a pipeline or `kubectl wait` that the request
+    /// has failed. A failure that was reported stays.
     fn unless_just_made(self, grant: &AccessGrant, now: Timestamp) -> Self {
         let has_failed = grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Failed);
         let made = grant.metadata.creation_timestamp.as_ref().map(|t| t.0);
-        // The API server's clock, which may be fast or slow.
+        // By the API server's clock, which may be fast or slow.
         let is_new = |made: &Timestamp| now.duration_since(*made).abs() < APPLIED_TOGETHER;
         let until = made
             .filter(|made| is_new(made) && !has_failed)

@@ -1,96 +1,96 @@
-//! How attempts to issue a link, or to delete its Secret, fail, and when to try again.
+//! Failures of attempts to issue a link or to delete its Secret, and the times of the retries.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 
 /// The last attempt to issue a link of one loan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// When it failed.
+    /// The time of the failure.
     pub at: Timestamp,
-    /// How.
+    /// The failure.
     pub failure: Failure,
-    /// How many have failed in a row, this one included.
+    /// The number of consecutive failures, this one included.
     pub count: u32,
 }
 
 /// The last attempt to delete a link's Secret, which failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undeleted {
-    /// When it failed.
+    /// The time of the failure.
     pub at: Timestamp,
-    /// What came of it, in words that hold nothing secret.
+    /// The cause, in words without secrets.
     pub why: String,
-    /// Whether it may pass by itself: the API server did not answer.
+    /// Whether the cause may pass by itself: the API server did not answer.
     pub is_passing: bool,
-    /// How many have failed in a row, this one included.
+    /// The number of consecutive failures, this one included.
     pub count: u32,
 }
 
 impl Undeleted {
-    /// When to try again.
+    /// The time of the next attempt.
     pub fn retry_at(&self) -> Timestamp {
         let wait = SignedDuration::from_secs(doubling(self.count, 5, 600));
         self.at.saturating_add(wait).unwrap_or(Timestamp::MAX)
     }
 }
 
-/// How an attempt failed, as far as it matters for what to do next.
+/// The failure of an attempt, as far as it matters for the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// 1Password refused the token.
     Unauthorized,
     /// The service account may not read or share this item.
     Forbidden,
-    /// 1Password has no such item any more.
+    /// 1Password no longer has the item.
     NotFound,
     /// The item is archived.
     Archived,
-    /// 1Password asks us to wait until then.
+    /// 1Password has asked the operator to wait until this time.
     RateLimited {
-        /// When to try again.
+        /// The time of the next attempt.
         until: Timestamp,
     },
-    /// The account's sharing policy, or the service, does not take this request as it is.
+    /// The account's sharing policy, or the service, does not accept this request.
     Refused,
-    /// The account's policy has each link open just once, and the loan was to go on after that.
+    /// The account's policy allows single-view links only, and the loan was to continue after one.
     OpensOnce,
-    /// 1Password refuses to share this item as it is; in words.
+    /// 1Password refuses to share this item, for this reason.
     NotShareable(String),
     /// No usable answer.
     Unavailable,
-    /// The same, and it is known why; in words.
+    /// No usable answer, for this known reason.
     Unanswered(String),
-    /// There was a link, but the API server did not take the Secret with it: what it said, without the words of whoever refused, who may quote
-    /// the link.
+    /// 1Password issued a link, but the API server did not accept the Secret with it. The text is
+    /// the API server's code, without the words of a policy or webhook, which may quote the link.
     NotKept(String),
-    /// The API server does not take the objects that would carry the link, so none was made.
+    /// The API server does not accept the objects for the link, so none was issued.
     NoPlace {
-        /// What it said to what.
+        /// The attempted write, and the API server's answer.
         why: String,
-        /// Whether somebody refuses; else there was no answer.
+        /// Whether something refuses it; otherwise there was no answer.
         refused: bool,
     },
-    /// The API server does not take the record, or what was to be noted in it, so no link was made.
+    /// The API server does not accept the record or the change to it, so no link was issued.
     NoRecord {
-        /// What it said to what.
+        /// The attempted write, and the API server's answer.
         why: String,
-        /// Whether somebody refuses; else there was no answer.
+        /// Whether something refuses it; otherwise there was no answer.
         refused: bool,
     },
-    /// The item that was fetched is not as it was when the terms were made.
+    /// The fetched item differs from the one in the terms.
     ItemDiffers,
-    /// The item is not the version that was lent first.
+    /// The item's version differs from the one that was lent first.
     ItemChanged,
-    /// The requester has got as much as the flow allows in the meantime.
+    /// The requester has reached the flow's limit in the meantime.
     LimitReached,
-    /// A Secret of the link's name is there which is not ours.
+    /// A Secret with the link's name exists and is not Keyloan's.
     SecretTaken,
 }
 
 impl Attempt {
-    /// When to try again.
+    /// The time of the next attempt.
     pub fn retry_at(&self) -> Timestamp {
         let wait = match self.failure {
             Failure::RateLimited { until } => return until.max(self.at),
@@ -101,7 +101,7 @@ impl Attempt {
             | Failure::LimitReached => self.wait(5, 600),
             Failure::NoPlace { .. } | Failure::NoRecord { .. } => self.wait(5, 600),
             Failure::SecretTaken => SignedDuration::from_mins(10),
-            // A token that is refused is not sent again: the next try waits only for another one.
+            // A refused token is not sent again: the next attempt only waits for another token.
             Failure::Unauthorized => self.wait(5, 60),
             Failure::Forbidden | Failure::NotFound | Failure::Archived => self.wait(60, 3600),
             Failure::Refused
@@ -116,7 +116,7 @@ impl Attempt {
         SignedDuration::from_secs(doubling(self.count, first, most))
     }
 
-    /// Whether nothing will come of waiting: a person has to mend something.
+    /// Whether waiting is useless because a person has to correct something.
     pub fn needs_a_person(&self) -> bool {
         !matches!(
             self.failure,
@@ -131,109 +131,122 @@ impl Attempt {
         )
     }
 
-    /// The reason and the message to show for it.
-    pub fn explain(&self) -> (&'static str, String) {
+    /// The reason and message for the status.
+    pub fn explain(&self) -> (GrantReason, String) {
         let at = self.retry_at();
         match &self.failure {
             Failure::Unauthorized => (
-                reasons::UNAUTHORIZED,
+                GrantReason::OnePasswordUnauthorized,
                 "1Password refused the integration's token; put a valid one into its Secret".into(),
             ),
             Failure::Forbidden => (
-                reasons::FORBIDDEN,
+                GrantReason::OnePasswordForbidden,
                 format!(
-                    "1Password does not let this service account share the item; give it the right to read and share the vault. Next try at {at:.0}"
+                    "1Password does not let this service account share the item; give it \
+                     permission to read and share in the vault. Next try at {at:.0}"
                 ),
             ),
             Failure::NotFound => (
-                reasons::GONE,
+                GrantReason::OnePasswordItemGone,
                 format!(
-                    "1Password has no such item any more, or the service account cannot see it. Next try at {at:.0}"
+                    "1Password no longer has this item, or the service account cannot see it. Next \
+                     try at {at:.0}"
                 ),
             ),
             Failure::Archived => (
-                reasons::ITEM_ARCHIVED,
+                GrantReason::ItemArchived,
                 format!("the item is archived in 1Password; restore it there. Next try at {at:.0}"),
             ),
             Failure::RateLimited { .. } => (
-                reasons::THROTTLED,
+                GrantReason::OnePasswordThrottled,
                 format!("1Password's request limit is reached; next try at {at:.0}"),
             ),
             Failure::Refused => (
-                reasons::REFUSED,
-                "1Password refused this link: its sharing policy does not allow these recipients, this lifetime or this kind of item. Change the policy in 1Password, or ask for something else".into(),
+                GrantReason::RefusedByPolicy,
+                "1Password refused this link: its sharing policy does not allow these recipients, \
+                 this lifetime or this kind of item. Change the policy in 1Password, or request \
+                 something else"
+                    .into(),
             ),
             Failure::OpensOnce => (
-                reasons::VIEW_ONCE_REQUIRED,
-                "1Password's sharing policy has each link open just once, and this was not asked for so: ask again with viewOnce: true, by a flow that allows it, or have the policy changed".into(),
+                GrantReason::ViewOnceRequired,
+                "1Password's sharing policy allows single-view links only: request again with \
+                 viewOnce: true through a flow that allows it, or have the policy changed"
+                    .into(),
             ),
             Failure::Unavailable => (
-                reasons::UNAVAILABLE,
+                GrantReason::OnePasswordUnavailable,
                 format!(
-                    "1Password cannot be reached, or did not answer as expected; next try at {at:.0}"
+                    "1Password cannot be reached or did not answer as expected; next try at {at:.0}"
                 ),
             ),
             Failure::NotShareable(why) => (
-                reasons::REFUSED,
+                GrantReason::RefusedByPolicy,
                 format!("{why}. Next try at {at:.0}"),
             ),
             Failure::Unanswered(why) => (
-                reasons::UNAVAILABLE,
+                GrantReason::OnePasswordUnavailable,
                 format!("{why}. Next try at {at:.0}"),
             ),
             Failure::NotKept(why) => (
-                reasons::LINK_NOT_KEPT,
+                GrantReason::LinkNotKept,
                 format!(
-                    "a link was made, but the API server did not take the Secret that carries it ({why}). Next try at {at:.0}"
+                    "1Password issued a link, but the API server did not accept the Secret for it \
+                     ({why}). Next try at {at:.0}"
                 ),
             ),
             Failure::NoPlace { why, .. } => (
-                reasons::NO_PLACE_FOR_LINK,
+                GrantReason::NoPlaceForLink,
                 format!(
-                    "the link has no place in the cluster, so none was made: cannot {why}. Have the quota, policy, webhook or right that this names changed. Next try at {at:.0}"
+                    "the operator could not store the link's objects in the cluster, so it issued \
+                     no link: cannot {why}. Change the quota, policy, webhook or permission that \
+                     this names. Next try at {at:.0}"
                 ),
             ),
             Failure::NoRecord { why, .. } => (
-                reasons::RECORD_REFUSED,
+                GrantReason::RecordRefused,
                 format!(
-                    "nothing is lent without its record, so no link was made: cannot {why}. Have the quota, policy, webhook or right that this names changed. Next try at {at:.0}"
+                    "the operator could not write the loan's record, so it issued no link: cannot \
+                     {why}. Change the quota, policy, webhook or permission that this names. Next \
+                     try at {at:.0}"
                 ),
             ),
             Failure::ItemDiffers => (
-                reasons::ITEM_DIFFERS,
-                "the item has changed since it was looked up; it is looked up again".into(),
+                GrantReason::ItemDiffers,
+                "the item has changed since it was looked up; the operator looks it up again"
+                    .into(),
             ),
             Failure::ItemChanged => (
-                reasons::ITEM_DIFFERS,
+                GrantReason::ItemDiffers,
                 "the item has changed in 1Password since it was lent".into(),
             ),
             Failure::LimitReached => (
-                reasons::LIMIT_REACHED,
-                format!(
-                    "you have as many loans by this flow as it allows at a time; next try at {at:.0}"
-                ),
+                GrantReason::LimitReached,
+                format!("you have reached this flow's limit of active loans; next try at {at:.0}"),
             ),
             Failure::SecretTaken => taken(),
         }
     }
 }
 
-/// How many seconds to wait after so many failures in a row: each time twice as long, and never longer than `most`.
+/// The seconds to wait after a number of consecutive failures: doubled each time, up to `most`.
 pub(super) fn doubling(count: u32, first: i64, most: i64) -> i64 {
     let factor = 1_i64 << count.saturating_sub(1).min(16);
     first.saturating_mul(factor).min(most)
 }
 
-/// What to say where a Secret of the link's name is there which is not the loan's.
-pub fn taken() -> (&'static str, String) {
-    let message = "a Secret of the link's name is there and is not this loan's; delete it";
-    (reasons::LINK_SECRET_TAKEN, message.into())
+/// The text about a Secret with the link's name that is not the loan's.
+pub fn taken() -> (GrantReason, String) {
+    let message = "another Secret with the link's name exists and does not belong to this loan; \
+                   delete it";
+    (GrantReason::LinkSecretTaken, message.into())
 }
 
-/// What to say where the operator cannot look into the namespace of the links.
-pub fn out_of_reach(links_namespace: &str) -> (&'static str, String) {
+/// The text if the operator cannot read the links namespace.
+pub fn out_of_reach(links_namespace: &str) -> (GrantReason, String) {
     let message = format!(
-        "the operator cannot read Secrets in the namespace {links_namespace}, where it keeps links: the namespace is gone, or the operator's rights there are. Install the chart keyloan again"
+        "the operator cannot read Secrets in namespace {links_namespace}, where it keeps links: \
+         the namespace or the operator's permissions there are missing. Reinstall the keyloan chart"
     );
-    (reasons::NO_PLACE_FOR_LINK, message)
+    (GrantReason::NoPlaceForLink, message)
 }

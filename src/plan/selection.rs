@@ -1,4 +1,4 @@
-//! Which people and namespaces a flow's rules match.
+//! Matches people and namespaces with a flow's rules.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::api::{
 
 use super::people::{in_group, is_name_of};
 
-/// Whether a flow takes requests from a namespace.
+/// Whether a flow accepts requests from a namespace.
 pub fn namespace_matches(
     flow: &AccessFlow,
     namespace: &str,
@@ -27,8 +27,8 @@ pub fn namespace_matches(
     }
 }
 
-/// Every namespace has a label, its name, by the API server: one without any is not known yet, and of that a selector that asks for
-/// what is not there would hold.
+/// The API server gives every namespace a label with its name. A namespace without labels is
+/// therefore not known yet; a selector for missing labels would match it wrongly.
 pub(super) fn is_known(labels: &BTreeMap<String, String>) -> bool {
     !labels.is_empty()
 }
@@ -53,7 +53,7 @@ fn labels_match(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> 
     exactly && expressions
 }
 
-/// Whether somebody is among the subjects.
+/// Whether a person is among the subjects.
 pub fn is_among(subjects: &[Subject], who: &Identity) -> bool {
     subjects.iter().any(|subject| match subject.kind {
         SubjectKind::User => is_name_of(&subject.name, who),
@@ -64,9 +64,9 @@ pub fn is_among(subjects: &[Subject], who: &Identity) -> bool {
     })
 }
 
-/// Somebody by name, or a group of people.
+/// A named person, or a group of people.
 pub trait Named {
-    /// Which of both.
+    /// Whether it is a person or a group.
     fn kind(&self) -> PersonKind;
     /// The name.
     fn name(&self) -> &str;
@@ -92,7 +92,7 @@ impl Named for AgreedPerson {
     }
 }
 
-/// Whether somebody is one of these people, or in one of these groups.
+/// Whether a person is one of these people, or in one of these groups.
 pub fn is_one_of(people: &[impl Named], who: &Identity) -> bool {
     people.iter().any(|person| match person.kind() {
         PersonKind::User => is_name_of(person.name(), who),

@@ -1,4 +1,4 @@
-//! What a grant's status says: projected from the record, or from what became of the request.
+//! The status of a grant, derived from its record or from the outcome of the request.
 
 use jiff::Timestamp;
 
@@ -12,47 +12,47 @@ use super::conditions::{self, Conditions};
 use super::effect::Note;
 use super::leftover::Leftover;
 use super::links::Links;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::terms::Agreement;
 
 /// A reason and a message.
-pub type Why = (&'static str, String);
+pub type Why = (GrantReason, String);
 
-/// How a request stands with those who decide.
+/// The approval state of a request.
 #[derive(Debug)]
 pub enum Approved {
-    /// Nobody has to agree, or all have.
+    /// No approval is required, or all have been given.
     Yes,
-    /// Approvals are missing: the sentence says whose.
+    /// Approvals are missing; the sentence names them.
     Waits(String),
-    /// It is not approved: reason and message.
-    No(&'static str, String),
+    /// The request is not approved: reason and message.
+    No(GrantReason, String),
 }
 
-/// What became of a request that has no record.
+/// The state of a request without a record.
 #[derive(Debug)]
 pub struct RequestState<'a> {
-    /// For printing.
+    /// The phase, for display.
     pub phase: Phase,
-    /// Whether a flow covers it; if not, why.
+    /// Whether a flow covers the request; if not, the reason.
     pub accepted: Result<(), Why>,
-    /// Whether it is approved.
+    /// Whether the request is approved.
     pub approved: Approved,
-    /// Why no link is there.
+    /// The reason why there is no link.
     pub not_active: Why,
-    /// Whether a person has to mend something.
+    /// Whether a person has to act.
     pub stalled: bool,
     /// The flows that were not chosen.
     pub considered: Vec<ConsideredFlow>,
-    /// What would be agreed.
+    /// The possible agreement.
     pub agreement: Option<&'a Agreement>,
     /// The decisions that counted.
     pub decisions: Vec<CountedDecision>,
-    /// The decisions that did not.
+    /// The decisions that did not count.
     pub ignored: Vec<IgnoredDecision>,
 }
 
-/// The status of a request that has no record.
+/// The status of a request without a record.
 pub fn of_request(
     grant: &AccessGrant,
     state: RequestState<'_>,
@@ -71,7 +71,7 @@ pub fn of_request(
         Approved::Yes => approved(&mut conditions, &state.decisions),
         Approved::Waits(sentence) => {
             let message = format!("waiting for {sentence}");
-            conditions.say(APPROVED, false, reasons::WAITING_FOR_APPROVAL, message);
+            conditions.say(APPROVED, false, GrantReason::WaitingForApproval, message);
             waiting_for = Some(sentence);
         }
         Approved::No(reason, message) => conditions.say(APPROVED, false, reason, message),
@@ -81,7 +81,7 @@ pub fn of_request(
     conditions.say(
         ENDED,
         false,
-        reasons::NOT_STARTED,
+        GrantReason::NotStarted,
         "the loan has not started",
     );
     if state.stalled {
@@ -104,7 +104,8 @@ pub fn of_request(
             status.terms = Some(agreement.terms.clone());
             status.digest = Some(agreement.digest.clone());
         }
-        // What was found so far stays known, also of what comes to nothing: it is what people have decided about.
+        // Earlier findings stay in the status, even for a failed request: they are what people have
+        // decided about.
         (None, Some(before)) => {
             status.terms = before.terms.clone();
             status.digest = before.digest.clone();
@@ -114,14 +115,14 @@ pub fn of_request(
     status
 }
 
-/// How a loan that runs stands.
+/// The state of a running loan.
 #[derive(Debug)]
 pub struct LoanState {
-    /// Why the record's word that the loan was approved is not to be believed, if it is not.
+    /// The reason why the record's claim that the loan was approved is not trusted, if so.
     pub unconfirmed: Option<Why>,
-    /// Whether the current link opens; if not, why.
+    /// Whether the current link opens; if not, the reason.
     pub active: Result<(), Why>,
-    /// Whether a person has to mend something.
+    /// Whether a person has to act.
     pub stalled: bool,
     /// The Secret that holds the current link, if it is there.
     pub secret: Option<SecretReference>,
@@ -129,7 +130,7 @@ pub struct LoanState {
     pub ignored: Vec<IgnoredDecision>,
 }
 
-/// The status of a loan that runs.
+/// The status of a running loan.
 pub fn of_loan(
     grant: &AccessGrant,
     record: &AccessRecord,
@@ -143,12 +144,12 @@ pub fn of_loan(
         Ok(()) => conditions.say(
             ACTIVE,
             true,
-            reasons::LINK_ISSUED,
+            GrantReason::LinkIssued,
             "the link opens for its recipients",
         ),
         Err((reason, message)) => conditions.say(ACTIVE, false, reason, message),
     }
-    conditions.say(ENDED, false, reasons::RUNNING, "the loan has not ended");
+    conditions.say(ENDED, false, GrantReason::Running, "the loan has not ended");
     if let (true, Err((reason, message))) = (state.stalled, &state.active) {
         conditions.say(STALLED, true, reason, message);
     }
@@ -175,8 +176,8 @@ pub fn of_loan(
     }
 }
 
-/// The status of a loan that is over, which was approved unless it says why that is `unconfirmed`. It never says that nothing opens
-/// while something may.
+/// The status of an ended loan, which was approved unless `unconfirmed` gives a reason. It never
+/// claims that nothing opens while a link may open.
 pub fn of_ended(
     grant: &AccessGrant,
     record: &AccessRecord,
@@ -193,8 +194,9 @@ pub fn of_ended(
     };
     let (reason, what) = match end.reason {
         EndReason::NotIssued if Links::of(&record.spec).was_refused() => (
-            reasons::NOT_ISSUED,
-            "1Password refused the link: the account's sharing policy or the service account's rights do not allow it. Change that in 1Password, or ask for something else",
+            GrantReason::NotIssued,
+            "1Password refused the link: the account's sharing policy or the service account's \
+             permissions do not allow it. Change that in 1Password, or request something else",
         ),
         reason => ending(reason),
     };
@@ -209,10 +211,11 @@ pub fn of_ended(
     match residual {
         Some(until) => {
             let message = format!(
-                "{what}{stays}; a link that was handed out may still open until {}: to cut it off now, change the item's secret in 1Password",
+                "{what}{stays}; an issued link may still open until {}: to cut off access now, \
+                 change the item's secret in 1Password",
                 until.0
             );
-            conditions.say(ENDED, false, reasons::LINK_MAY_OPEN, message);
+            conditions.say(ENDED, false, GrantReason::LinkMayStillOpen, message);
         }
         None => conditions.say(ENDED, true, reason, format!("{what}{stays}")),
     }
@@ -225,7 +228,7 @@ pub fn of_ended(
         ..
     } = left
     {
-        conditions.say(STALLED, true, reasons::LINK_SECRET_STAYS, message);
+        conditions.say(STALLED, true, GrantReason::LinkSecretStays, message);
     }
     let phase = match (failed, residual) {
         (_, Some(_)) => Phase::Ending,
@@ -242,13 +245,14 @@ pub fn of_ended(
     }
 }
 
-/// The status of a grant about which a pass failed, because something that the operator has to write is refused: all else is as it was.
+/// The status of a grant whose pass failed because the API server refuses something that the
+/// operator has to write. Everything else is unchanged.
 pub fn of_failed_pass(grant: &AccessGrant, why: &str, now: Timestamp) -> AccessGrantStatus {
     let mut conditions = start(grant, now);
     let others = before(grant).iter().filter(|c| c.type_ != STALLED);
     others.for_each(|c| conditions.say(&c.type_, c.status == "True", &c.reason, &c.message));
-    let message = format!("{why}. Have that changed; the operator tries again and again");
-    conditions.say(STALLED, true, reasons::WRITE_REFUSED, message);
+    let message = format!("{why}. Remove the cause; the operator keeps retrying");
+    conditions.say(STALLED, true, GrantReason::WriteRefused, message);
     AccessGrantStatus {
         observed_generation: grant.metadata.generation,
         conditions: conditions.done(),
@@ -256,7 +260,7 @@ pub fn of_failed_pass(grant: &AccessGrant, why: &str, now: Timestamp) -> AccessG
     }
 }
 
-/// What the one who ended a loan gave as the reason.
+/// The reason given by the person who ended a loan.
 fn because(record: &AccessRecord, by: &str) -> String {
     let mut decisions = record.spec.decisions.iter().rev();
     let decision = decisions.find(|d| d.decision != Decision::Approve && d.user == by);
@@ -264,25 +268,25 @@ fn because(record: &AccessRecord, by: &str) -> String {
     reason.map_or(String::new(), |reason| format!(": {reason}"))
 }
 
-fn ending(reason: EndReason) -> (&'static str, &'static str) {
+fn ending(reason: EndReason) -> (GrantReason, &'static str) {
     match reason {
-        EndReason::Expired => ("Expired", "the loan's time is over"),
-        EndReason::Revoked => ("Revoked", "the loan was revoked"),
-        EndReason::Deleted => ("Deleted", "the grant was deleted"),
+        EndReason::Expired => (GrantReason::Expired, "the loan's time is over"),
+        EndReason::Revoked => (GrantReason::Revoked, "the loan was revoked"),
+        EndReason::Deleted => (GrantReason::Deleted, "the grant was deleted"),
         EndReason::ItemChanged => (
-            "ItemChanged",
-            "the item was changed in 1Password; ask again for the new one",
+            GrantReason::ItemChanged,
+            "the item was changed in 1Password; request again for the new version",
         ),
         EndReason::Blocked => (
-            "Blocked",
+            GrantReason::Blocked,
             "the integration's owners have blocked the requester or a recipient",
         ),
-        EndReason::LinkEnded => ("LinkEnded", "the loan's only link has ended"),
+        EndReason::LinkEnded => (GrantReason::LinkEnded, "the loan's only link has ended"),
         EndReason::NotIssued => (
-            "NotIssued",
-            "no link could be issued; ask again when the cause is mended",
+            GrantReason::NotIssued,
+            "no link could be issued; remove the cause, then request again",
         ),
-        EndReason::Denied => (reasons::DENIED, "the request was denied"),
+        EndReason::Denied => (GrantReason::Denied, "the request was denied"),
     }
 }
 
@@ -321,7 +325,8 @@ fn before(grant: &AccessGrant) -> &[Condition] {
     grant.status.as_ref().map_or(&[], |s| &s.conditions)
 }
 
-/// What the record says of how the loan came about, without the approvals where these are not confirmed.
+/// How the loan came about according to the record, without the approvals if they are not
+/// confirmed.
 fn agreed(
     conditions: &mut Conditions<'_>,
     grant: &AccessGrant,
@@ -341,27 +346,27 @@ fn agreed(
 }
 
 fn accepted(conditions: &mut Conditions<'_>, flow: &str) {
-    let message = format!("the flow {flow:?} covers the request");
-    conditions.say(ACCEPTED, true, reasons::FLOW_CHOSEN, message);
+    let message = format!("flow {flow:?} covers the request");
+    conditions.say(ACCEPTED, true, GrantReason::FlowChosen, message);
 }
 
 fn approved(conditions: &mut Conditions<'_>, decisions: &[CountedDecision]) {
     let approvals = decisions.iter().filter(|d| d.decision == Decision::Approve);
     let by: Vec<_> = approvals.map(approval).collect();
     if by.is_empty() {
-        let message = "the flow asks for nobody's approval";
-        conditions.say(APPROVED, true, reasons::AUTOMATIC, message);
+        let message = "the flow does not require approval";
+        conditions.say(APPROVED, true, GrantReason::ApprovedAutomatically, message);
     } else {
         let message = format!("approved by {}", by.join(", "));
-        conditions.say(APPROVED, true, reasons::APPROVED, message);
+        conditions.say(APPROVED, true, GrantReason::Approved, message);
     }
 }
 
-/// One approval, as `bob (owner, for 2h at the most)`.
+/// One approval, as `bob (owner, for at most 2h)`.
 fn approval(decision: &CountedDecision) -> String {
     let group = decision.group.clone();
     let most = decision.max_duration.as_ref();
-    let most = most.map(|most| format!("for {most} at the most"));
+    let most = most.map(|most| format!("for at most {most}"));
     let details: Vec<_> = group.into_iter().chain(most).collect();
     match details.is_empty() {
         true => decision.user.clone(),
@@ -369,7 +374,7 @@ fn approval(decision: &CountedDecision) -> String {
     }
 }
 
-/// What changes between the status that is there and the one that is to be written.
+/// The changes between the current status and the new one.
 pub fn notes(grant: &AccessGrant, after: &AccessGrantStatus) -> Vec<Note> {
     let interesting: Vec<_> = after
         .conditions
@@ -378,9 +383,12 @@ pub fn notes(grant: &AccessGrant, after: &AccessGrantStatus) -> Vec<Note> {
         .cloned()
         .collect();
     let mut notes = conditions::notes(before(grant), &interesting, |c| c.type_ == STALLED);
-    // Which flow it was, and that it asks for nobody, goes without saying once more has come of it.
-    let goes_without_saying =
-        |note: &Note| [reasons::FLOW_CHOSEN, reasons::AUTOMATIC].contains(&note.reason.as_str());
+    // The chosen flow, and that it requires no approval, are obvious once more has happened.
+    let goes_without_saying = |note: &Note| {
+        [GrantReason::FlowChosen, GrantReason::ApprovedAutomatically]
+            .iter()
+            .any(|obvious| note.reason == *obvious)
+    };
     if !notes.iter().all(goes_without_saying) {
         notes.retain(|note| !goes_without_saying(note));
     }

@@ -1,4 +1,4 @@
-//! The terms of a loan: what the request asks for, within what the flow and the integration allow.
+//! The terms of a loan: the request, within the limits of the flow and the integration.
 
 use jiff::SignedDuration;
 
@@ -12,14 +12,14 @@ use super::approval;
 use super::digest::digest;
 use super::inventory::ItemSeen;
 use super::people::blocked_by;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 
-/// Everything that a record says of a loan from its first day on.
+/// Everything that a record contains about a loan from its first day on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Agreement {
     /// The grant.
     pub grant: ObjectIdentity,
-    /// Who asked.
+    /// The requester.
     pub requester: Identity,
     /// The terms.
     pub terms: Terms,
@@ -38,7 +38,7 @@ impl Agreement {
         }
     }
 
-    /// The agreement that a request's status shows, if it has come to one.
+    /// The agreement that a request's status shows, if it has one.
     pub fn shown(grant: &AccessGrant, status: &AccessGrantStatus) -> Option<Self> {
         Some(Self {
             grant: identity(&grant.metadata),
@@ -49,33 +49,33 @@ impl Agreement {
     }
 }
 
-/// What a request is about, once it has been looked up.
+/// The subject of a request, after the lookup.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The request.
     pub grant: &'a AccessGrant,
-    /// Who asks.
+    /// The requester.
     pub requester: &'a Identity,
     /// The integration.
     pub integration: &'a OnePasswordIntegration,
     /// The vault.
     pub vault: &'a Resolved,
-    /// The item, as the last listing showed it.
+    /// The item according to the last listing.
     pub item: &'a ItemSeen,
 }
 
-/// Why a flow's rules do not cover a request.
+/// The reason why a flow's rules do not cover a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Objection {
     /// The reason.
-    pub reason: &'static str,
+    pub reason: GrantReason,
     /// One sentence.
     pub message: String,
 }
 
 impl Objection {
     /// An objection with a reason of its own.
-    pub fn new(reason: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(reason: GrantReason, message: impl Into<String>) -> Self {
         Self {
             reason,
             message: message.into(),
@@ -83,11 +83,11 @@ impl Objection {
     }
 
     fn rules(message: impl Into<String>) -> Self {
-        Self::new(reasons::NO_FLOW_COVERS, message)
+        Self::new(GrantReason::NoFlowCoversRequest, message)
     }
 }
 
-/// The agreement that a request and a flow come to, or why they come to none.
+/// The agreement that follows from a request and a flow, or the reason why there is none.
 pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Objection> {
     let Subject {
         grant,
@@ -99,14 +99,16 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
     let rules = &flow.spec.grant;
     let justification = grant.spec.justification.as_deref().unwrap_or_default();
     if rules.justification == Requirement::Required && justification.trim().is_empty() {
-        return Err(Objection::rules("it asks for a justification"));
+        return Err(Objection::rules(
+            "the flow requires a justification (spec.justification)",
+        ));
     }
     let duration = duration(grant, flow, integration)?;
     let recipients = recipients(grant, requester, rules.recipients, integration)?;
     let view_once = view_once(grant, rules.view_once, recipients.len())?;
     let ceiling = link_ceiling(integration, rules.link_lifetime);
     let link_lifetime = longest_within(duration, ceiling).ok_or_else(|| {
-        Objection::rules("a loan lasts an hour at the least, the shortest life of a 1Password link")
+        Objection::rules("the minimum duration is 1h, the shortest 1Password link lifetime")
     })?;
     let owner = resource_owner(integration, &item.tags);
     let terms = Terms {
@@ -162,7 +164,7 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
 }
 
 /// An object's namespace, name and uid.
-pub fn identity(meta: &kube::api::ObjectMeta) -> ObjectIdentity {
+pub fn identity(meta: &kube::core::ObjectMeta) -> ObjectIdentity {
     ObjectIdentity {
         namespace: meta.namespace.clone().unwrap_or_default(),
         name: meta.name.clone().unwrap_or_default(),
@@ -177,7 +179,7 @@ fn duration(
 ) -> Result<SignedDuration, Objection> {
     let understood = |span: &Span| {
         span.parse()
-            .ok_or_else(|| Objection::rules(format!("the duration {span} cannot be read")))
+            .ok_or_else(|| Objection::rules(format!("the duration {span} is invalid")))
     };
     let ceiling = integration
         .spec
@@ -193,7 +195,7 @@ fn duration(
             let asked = understood(asked)?;
             if asked > most {
                 return Err(Objection::rules(format!(
-                    "it lends for {} at the most",
+                    "the maximum duration is {}",
                     Span::of(most)
                 )));
             }
@@ -215,7 +217,7 @@ fn recipients(
         (_, Some(own)) => vec![own.clone()],
         _ => {
             return Err(Objection::new(
-                reasons::NO_RECIPIENT,
+                GrantReason::NoRecipient,
                 no_recipient(requester, rule),
             ));
         }
@@ -224,16 +226,18 @@ fn recipients(
     for address in &asked {
         let is_own = own == Some(address);
         if rule == RecipientRule::Requester && !is_own {
-            let message =
-                format!("it sends links only to the requester's own address, not to {address}");
-            return Err(Objection::new(reasons::RECIPIENT_NOT_ALLOWED, message));
+            let message = format!(
+                "the flow sends links only to the requester's own address, not to {address}"
+            );
+            return Err(Objection::new(GrantReason::RecipientNotAllowed, message));
         }
     }
     within_domains(&asked, requester, integration)?;
     Ok(asked)
 }
 
-/// The addresses to which an integration sends links: those of its domains or, where it names none, the requester's own.
+/// Checks the addresses against an integration: they must be in its domains or, if it names none,
+/// be the requester's own.
 pub(super) fn within_domains(
     recipients: &[Email],
     requester: &Identity,
@@ -246,14 +250,14 @@ pub(super) fn within_domains(
     };
     match recipients.iter().find(|address| !is_allowed(address)) {
         Some(other) => Err(Objection::new(
-            reasons::RECIPIENT_NOT_ALLOWED,
-            format!("the integration sends no links to {other}: see its recipientDomains"),
+            GrantReason::RecipientNotAllowed,
+            format!("the integration does not send links to {other}: see its recipientDomains"),
         )),
         None => Ok(()),
     }
 }
 
-/// What was looked for, and where to set it.
+/// What was looked for, and where to configure it.
 fn no_recipient(requester: &Identity, rule: RecipientRule) -> String {
     let username = &requester.username;
     let listed = match rule {
@@ -261,16 +265,19 @@ fn no_recipient(requester: &Identity, rule: RecipientRule) -> String {
         RecipientRule::Listed => "list the addresses in spec.recipients, or ",
     };
     format!(
-        "nobody could open the link: this cluster finds no e-mail address in your identity (username {username:?}), and the request lists no recipients. To go on, {listed}have the value email or emailDomain of the chart keyloan-crds find your address (docs/identity.md), then ask again"
+        "nobody could open the link: the cluster knows no e-mail address for you (username \
+         {username:?}), and the request lists no recipients. To continue, {listed}have email or \
+         emailDomain configured in the keyloan-crds chart (docs/identity.md), then request again"
     )
 }
 
-/// A link without recipients is a public one: nobody to send it to, or something that is no address, stops it here.
+/// A link without recipients would be public. This check stops an empty list, and entries that are
+/// not addresses.
 pub fn sendable(recipients: &[Email]) -> Result<(), Objection> {
     if recipients.is_empty() {
         return Err(Objection::new(
-            reasons::NO_RECIPIENT,
-            "there is nobody to send the link to",
+            GrantReason::NoRecipient,
+            "the link has no recipients",
         ));
     }
     let is_address = |address: &&Email| {
@@ -283,7 +290,7 @@ pub fn sendable(recipients: &[Email]) -> Result<(), Objection> {
     };
     match recipients.iter().find(|address| !is_address(address)) {
         Some(other) => Err(Objection::new(
-            reasons::RECIPIENT_NOT_ALLOWED,
+            GrantReason::RecipientNotAllowed,
             format!("{:?} is not an e-mail address", other.0),
         )),
         None => Ok(()),
@@ -295,7 +302,7 @@ fn view_once(grant: &AccessGrant, rule: ViewOnce, recipients: usize) -> Result<b
         (ViewOnce::Required, _) => true,
         (ViewOnce::Forbidden, Some(true)) => {
             return Err(Objection::rules(
-                "it does not issue links that open just once",
+                "the flow does not allow single-view links",
             ));
         }
         (ViewOnce::Forbidden, _) => false,
@@ -303,13 +310,13 @@ fn view_once(grant: &AccessGrant, rule: ViewOnce, recipients: usize) -> Result<b
     };
     if once && recipients > 1 {
         return Err(Objection::rules(
-            "a link that opens just once can have only one recipient",
+            "a single-view link can have only one recipient",
         ));
     }
     Ok(once)
 }
 
-/// Who owns an item, by its owner tag: exactly one that the integration allows.
+/// The owner of an item, according to its owner tag: exactly one that the integration allows.
 pub fn resource_owner(integration: &OnePasswordIntegration, tags: &[String]) -> Option<String> {
     let rule = integration.spec.resource_owner.as_ref()?;
     let mut named = tags
@@ -321,7 +328,7 @@ pub fn resource_owner(integration: &OnePasswordIntegration, tags: &[String]) -> 
     named.next().is_none().then_some(owner)
 }
 
-/// How long a link may open by the integration: as long as this, or as its ceiling.
+/// The lifetime of a link, limited by the integration's maximum.
 pub fn link_ceiling(integration: &OnePasswordIntegration, lifetime: LinkLifetime) -> LinkLifetime {
     let limits = integration.spec.limits.as_ref();
     limits.map_or(lifetime, |limits| limits.max_link_lifetime.min(lifetime))
@@ -336,7 +343,7 @@ const LIFETIMES: [LinkLifetime; 5] = [
     LinkLifetime::OneHour,
 ];
 
-/// How long a lifetime is.
+/// The length of a lifetime.
 pub fn length(lifetime: LinkLifetime) -> SignedDuration {
     SignedDuration::from_hours(match lifetime {
         LinkLifetime::OneHour => 1,
@@ -347,7 +354,7 @@ pub fn length(lifetime: LinkLifetime) -> SignedDuration {
     })
 }
 
-/// The longest of 1Password's lifetimes that fits into a span and under a ceiling.
+/// The longest of 1Password's lifetimes that fits into a span and under a maximum.
 pub fn longest_within(span: SignedDuration, ceiling: LinkLifetime) -> Option<LinkLifetime> {
     LIFETIMES
         .into_iter()

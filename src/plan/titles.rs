@@ -1,31 +1,34 @@
-//! How titles and names are compared: as they stand, the way people type them, and by how close they come.
+//! Comparison of titles and names: exact, as people type them, and by similarity.
 
 use std::borrow::Cow;
 
 use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 use wildmatch::WildMatchPattern;
 
-/// So many names that come close are told.
+/// The number of similar names in a message.
 const MOST_NEAR: usize = 3;
 
-/// Of so many names it is looked how close they come: who may ask could otherwise keep the operator busy.
+/// The number of names that are compared for similarity: otherwise a requester could keep the
+/// operator busy.
 const LOOKED_AT: usize = 1_000;
 
 /// Longer names are compared only as people type them.
 const LONGEST_COMPARED: usize = 64;
 
-/// Zero width space, word joiner and byte order mark: nobody sees them, and they come along when somebody copies a title from a page.
-/// They lack the property White_Space of Unicode, by which `split_whitespace` knows all blanks.
+/// Zero width space, word joiner and byte order mark. They are invisible, and people copy them
+/// along with a title from a page. They lack Unicode's property White_Space, by which
+/// `split_whitespace` recognizes all white space.
 const NO_WIDTH: [char; 3] = ['\u{200B}', '\u{2060}', '\u{FEFF}'];
 
-/// Whether a name is written as 1Password writes its ids: 26 characters a-z and 2-7. A rule that names a vault so means its id and
-/// no title: else whoever may title a vault could title it like the id of another one, and have it taken for that.
+/// Whether a name has the form of 1Password's ids: 26 characters a-z and 2-7. A rule that names a
+/// vault in this form means its id, never a title. Otherwise a person who can title a vault could
+/// give it the id of another vault as its title, and it would be mistaken for that vault.
 pub fn has_form_of_id(name: &str) -> bool {
     let of_id = |c: u8| matches!(c, b'a'..=b'z' | b'2'..=b'7');
     name.len() == 26 && name.bytes().all(of_id)
 }
 
-/// A text in the one form of Unicode (NFC): what only differs in how it is encoded is the same.
+/// A text in Unicode's form NFC: texts that differ only in their encoding are equal.
 pub fn canonical(text: &str) -> Cow<'_, str> {
     if text.is_ascii() || is_nfc(text) {
         Cow::Borrowed(text)
@@ -34,7 +37,8 @@ pub fn canonical(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A text as people type it: without regard to case, Unicode form, what has no width, and runs of blanks, of whatever kind, also at its ends.
+/// A text as people type it: case, Unicode form, zero-width characters and runs of white space are
+/// ignored, also at its ends.
 pub fn typed(text: &str) -> String {
     let shown = match text.contains(NO_WIDTH) {
         true => Cow::Owned(text.replace(NO_WIDTH, "")),
@@ -49,7 +53,8 @@ pub fn typed(text: &str) -> String {
     lower.nfc().collect()
 }
 
-/// Those of some names that come close to one: first what is the same as people type it, then what contains it or differs in few letters.
+/// The names that are similar to this one: first those that are equal as people type them, then
+/// those that contain it or differ in few letters.
 pub fn near<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let name = typed(name);
     let mut close: Vec<_> = among
@@ -66,7 +71,7 @@ pub fn near<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) -> Vec<&'a
         .collect()
 }
 
-/// How far two names are from each other, if they are close at all.
+/// The distance between two names, if they are similar at all.
 fn distance(name: &str, other: &str) -> Option<usize> {
     if name == other {
         return Some(0);
@@ -90,24 +95,26 @@ pub fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     quoted.join(", ")
 }
 
-/// These stand for `*` and `?` where those are wildcards: Unicode has them for a program's own use, so that no title has them.
+/// Placeholders for the wildcards `*` and `?`. Unicode reserves these characters for internal use,
+/// so no title contains them.
 const ANY: char = '\u{FDD0}';
 const ONE: char = '\u{FDD1}';
 
-/// A pattern for titles, read once.
+/// A pattern for titles, parsed once.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     exact: Wild,
     /// The same as people type it.
     typed: Wild,
-    /// With one wildcard read literally; one for each of them.
+    /// The pattern with one wildcard read literally; one for each wildcard.
     literal: Vec<Wild>,
 }
 
 type Wild = WildMatchPattern<ANY, ONE>;
 
 impl Pattern {
-    /// Reads a pattern: `*` and `?` are wildcards; after a backslash they, and a backslash, stand for themselves.
+    /// Parses a pattern: `*` and `?` are wildcards; after a backslash, they and the backslash
+    /// itself stand for themselves.
     pub fn new(pattern: &str) -> Self {
         let marked = marked(&canonical(pattern));
         let wildcards = marked
@@ -125,17 +132,18 @@ impl Pattern {
         }
     }
 
-    /// Whether it matches a title as it stands.
+    /// Whether the pattern matches a title exactly.
     pub fn matches(&self, title: &str) -> bool {
         self.exact.matches(&canonical(title))
     }
 
-    /// Whether it matches a title, as it stands or as people type both.
+    /// Whether the pattern matches a title, exactly or as people type both.
     pub fn matches_typed(&self, title: &str) -> bool {
         self.matches(title) || self.typed.matches(&typed(title))
     }
 
-    /// Whether one of its wildcards meets that very character in a title: then the character itself may have been meant.
+    /// Whether one of its wildcards matches that very character in a title: then the character
+    /// itself may have been meant.
     pub fn may_mean(&self, title: &str) -> bool {
         title.contains(['*', '?']) && {
             let title = canonical(title);

@@ -1,4 +1,4 @@
-//! Whether a flow can be used: what the schema cannot check.
+//! Whether a flow can be used: the checks that the schema cannot make.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -11,29 +11,29 @@ use super::effect::Note;
 use super::flow::too_few_approvals;
 use super::inventory::Inventory;
 use super::items::missing_exclude;
-use super::reasons::flow as reasons;
+use super::reasons::FlowReason;
 use super::timeframe::{Opening, opening};
 
-/// What to write about one flow now.
+/// The result for one flow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// What the status should say.
+    /// The status.
     pub status: AccessFlowStatus,
-    /// What to tell people.
+    /// Notes for people.
     pub notes: Vec<Note>,
 }
 
-/// What is seen of a flow's integration.
+/// The observed state of a flow's integration.
 #[derive(Clone, Copy, Debug)]
 pub struct Lender<'a> {
     /// The integration.
     pub object: &'a OnePasswordIntegration,
-    /// What was listed since the operator started, if anything was.
+    /// The listing since the operator started, if any.
     pub inventory: Option<&'a Inventory>,
 }
 
-/// Decide, with what is seen of the flow's integration, if it exists. A flow is Ready when a request that fits it can be granted by it, as
-/// far as the flow is concerned.
+/// Decides about a flow, with the observed state of its integration, if it exists. A flow is Ready
+/// when it can grant a matching request, as far as the flow is concerned.
 pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Plan {
     let before = flow
         .status
@@ -42,15 +42,15 @@ pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Pl
     let generation = flow.metadata.generation.unwrap_or(0);
     let mut said = Conditions::new(before, generation, now);
     let trouble = trouble(flow, lender, now);
-    // What matches is not what is lent while nobody knows what the rule is to keep.
-    let keeps_all = matches!(trouble, Some((reasons::EXCLUDE_NAMES_NO_VAULT, _)));
+    // While an exclude rule has no vault, matching items are not necessarily lent.
+    let keeps_all = matches!(trouble, Some((FlowReason::ExcludeNamesNoVault, _)));
     match trouble {
         Some((reason, message)) => said.say(api::READY, false, reason, message),
         None => said.say(
             api::READY,
             true,
-            reasons::VALID,
-            "People can ask by this flow.",
+            FlowReason::Valid,
+            "Requests can use this flow.",
         ),
     }
     let lends = say_what_matches(&mut said, flow, lender);
@@ -62,14 +62,19 @@ pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Pl
         }
     });
     let conditions = said.done();
-    let unremarkable = [reasons::VALID, reasons::NOT_LISTED, reasons::RULES_MATCH];
+    let unremarkable = [
+        FlowReason::Valid,
+        FlowReason::NotListedYet,
+        FlowReason::RulesMatch,
+    ];
     let warns = |condition: &api::Condition| {
-        condition.reason != reasons::SUSPENDED && !unremarkable.contains(&condition.reason.as_str())
+        condition.reason != FlowReason::Suspended
+            && !FlowReason::of(condition).is_some_and(|reason| unremarkable.contains(&reason))
     };
     let mut notes = conditions::notes(before, &conditions, warns);
-    // What goes without saying: it comes before Ready does, or with it.
+    // An obvious change: it precedes Ready or comes with it.
     notes.retain(|note| {
-        ![reasons::NOT_LISTED, reasons::RULES_MATCH].contains(&note.reason.as_str())
+        note.reason != FlowReason::NotListedYet && note.reason != FlowReason::RulesMatch
     });
     Plan {
         status: AccessFlowStatus {
@@ -81,8 +86,8 @@ pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Pl
     }
 }
 
-/// Says whether each rule matches something, as the account was last listed. As long as a new operator has not listed it, what the one
-/// before said of these rules holds.
+/// Reports whether each rule matches something according to the last listing. Until a new operator
+/// has listed the account, the report of the previous one stays.
 fn say_what_matches(
     said: &mut Conditions<'_>,
     flow: &AccessFlow,
@@ -98,7 +103,7 @@ fn say_what_matches(
         });
         let Some(before) = before.filter(|_| lender.is_some()) else {
             let message = "The vaults of the integration have not been listed yet.";
-            said.say_unknown(api::MATCHES_ITEMS, reasons::NOT_LISTED, message);
+            said.say_unknown(api::MATCHES_ITEMS, FlowReason::NotListedYet, message);
             return None;
         };
         said.say_again(before);
@@ -107,13 +112,13 @@ fn say_what_matches(
     let found = coverage(&flow.spec.items, inventory, allowed);
     let (holds, reason, message) = if !found.idle.is_empty() {
         let message = format!("In spec.items, {}.", together(&found.idle));
-        (false, reasons::RULE_MATCHES_NOTHING, message)
+        (false, FlowReason::RuleMatchesNothing, message)
     } else if !found.doubtful.is_empty() {
         let message = format!("In spec.items, {}.", together(&found.doubtful));
-        (true, reasons::WILDCARD_IN_TITLE, message)
+        (true, FlowReason::WildcardInTitle, message)
     } else {
-        let message = "Each rule of spec.items matches something.";
-        (true, reasons::RULES_MATCH, message.to_owned())
+        let message = "Every rule of spec.items has a match.";
+        (true, FlowReason::RulesMatch, message.to_owned())
     };
     said.say(api::MATCHES_ITEMS, holds, reason, message);
     Some(found.lends)
@@ -123,53 +128,65 @@ fn trouble(
     flow: &AccessFlow,
     lender: Option<Lender<'_>>,
     now: Timestamp,
-) -> Option<(&'static str, String)> {
+) -> Option<(FlowReason, String)> {
     let spec = &flow.spec;
     if let Some(problem) = duration_problem(flow) {
-        return Some((reasons::INVALID_DURATION, problem));
+        return Some((FlowReason::InvalidDuration, problem));
     }
     if let Some(Opening::Invalid(why)) = spec.timeframe.as_ref().map(|frame| opening(frame, now)) {
         let message = format!(
-            "The timeframe cannot be used, so nobody can ask by this flow: {why}. Times are as 09:00 or 24:00, zones as Europe/Berlin."
+            "The timeframe is invalid, so no request can use this flow: {why}. Write times as \
+             09:00 or 24:00, and time zones as Europe/Berlin."
         );
-        return Some((reasons::INVALID_TIMEFRAME, message));
+        return Some((FlowReason::InvalidTimeframe, message));
     }
     if let Some(problem) = spec.namespaces.selector.as_ref().and_then(selector_problem) {
-        let message = format!("spec.namespaces.selector matches no namespace: {problem}.");
-        return Some((reasons::INVALID_SELECTOR, message));
+        let message = format!(
+            "spec.namespaces.selector is invalid and matches no namespace: \
+             {problem}."
+        );
+        return Some((FlowReason::InvalidSelector, message));
     }
     let Some(lender) = lender else {
         let message = format!(
-            "There is no OnePasswordIntegration {} in this namespace: create it, or correct spec.integration.",
+            "OnePasswordIntegration {} does not exist in this namespace: create it, or correct \
+             spec.integration.",
             spec.integration.0
         );
-        return Some((reasons::INTEGRATION_NOT_FOUND, message));
+        return Some((FlowReason::IntegrationNotFound, message));
     };
     if let Some(why) = too_few_approvals(flow, lender.object) {
         let message = format!(
-            "The flow lends nothing: {why}. Have more people approve, or have the integration's owners lower its bound."
+            "The flow lends nothing: {why}. Require more approvals in the flow, or have the \
+             integration's owners lower their minimum."
         );
-        return Some((reasons::TOO_FEW_APPROVALS, message));
+        return Some((FlowReason::TooFewApprovals, message));
     }
     let missing = lender
         .inventory
         .and_then(|inventory| missing_exclude(&spec.items, inventory, &lender.object.spec.vaults));
     if let Some(vault) = missing {
         let message = format!(
-            "spec.items.exclude names the vault {vault:?}, and the integration lends from no such vault. What the rule is to keep could be lent, so the flow lends nothing: correct the rule, or remove it."
+            "spec.items.exclude names vault {vault:?}, which the integration does not lend from. \
+             Items that the rule is meant to exclude could be lent, so the flow lends nothing. \
+             Correct the rule, or remove it."
         );
-        return Some((reasons::EXCLUDE_NAMES_NO_VAULT, message));
+        return Some((FlowReason::ExcludeNamesNoVault, message));
     }
     let message = "The flow is suspended: set spec.suspend to false to use it.";
     spec.suspend
-        .then(|| (reasons::SUSPENDED, message.to_owned()))
+        .then(|| (FlowReason::Suspended, message.to_owned()))
 }
 
 fn duration_problem(flow: &AccessFlow) -> Option<String> {
     let rules = &flow.spec.grant;
     let length = |field: &str, span: &Span| {
         span.parse().ok_or_else(|| {
-            format!("{field} {span:?} is not a duration: write weeks, days, hours, minutes and seconds, as 1d12h, 90m or 2h0m0s.", span = span.0)
+            format!(
+                "{field} {span:?} is not a duration: write weeks, days, hours, minutes and \
+                     seconds, for example 1d12h, 90m or 2h0m0s.",
+                span = span.0
+            )
         })
     };
     let lengths = length("spec.grant.maxDuration", &rules.max_duration).and_then(|max| {
@@ -180,7 +197,8 @@ fn duration_problem(flow: &AccessFlow) -> Option<String> {
     match lengths {
         Err(problem) => Some(problem),
         Ok((max, default)) if default > max => Some(format!(
-            "spec.grant.defaultDuration ({}) is longer than maxDuration ({}): shorten the one or lengthen the other.",
+            "spec.grant.defaultDuration ({}) is longer than maxDuration ({}): shorten the default \
+             or raise the maximum.",
             rules.default_duration, rules.max_duration
         )),
         Ok(_) => None,
@@ -188,22 +206,29 @@ fn duration_problem(flow: &AccessFlow) -> Option<String> {
 }
 
 fn selector_problem(selector: &LabelSelector) -> Option<String> {
-    selector.match_expressions.iter().flatten().find_map(|expression| {
-        let values = expression.values.as_ref().map_or(0, Vec::len);
-        let key = &expression.key;
-        match expression.operator.as_str() {
-            "In" | "NotIn" if values == 0 => {
-                Some(format!("{} for {key:?} needs values", expression.operator))
+    selector
+        .match_expressions
+        .iter()
+        .flatten()
+        .find_map(|expression| {
+            let values = expression.values.as_ref().map_or(0, Vec::len);
+            let key = &expression.key;
+            match expression.operator.as_str() {
+                "In" | "NotIn" if values == 0 => Some(format!(
+                    "operator {} for key {key:?} requires values",
+                    expression.operator
+                )),
+                "Exists" | "DoesNotExist" if values > 0 => Some(format!(
+                    "operator {} for key {key:?} allows no values",
+                    expression.operator
+                )),
+                "In" | "NotIn" | "Exists" | "DoesNotExist" => None,
+                other => Some(format!(
+                    "operator {other:?} for key {key:?} is unknown; use In, NotIn, Exists or \
+                 DoesNotExist"
+                )),
             }
-            "Exists" | "DoesNotExist" if values > 0 => {
-                Some(format!("{} for {key:?} takes no values", expression.operator))
-            }
-            "In" | "NotIn" | "Exists" | "DoesNotExist" => None,
-            other => Some(format!(
-                "the operator {other:?} for {key:?} is unknown; use In, NotIn, Exists or DoesNotExist"
-            )),
-        }
-    })
+        })
 }
 
 #[cfg(test)]
@@ -277,7 +302,7 @@ mod tests {
     #[case::default_too_long(json!({"grant": {"maxDuration": "1h", "defaultDuration": "2h"}}), "InvalidDuration", "longer than maxDuration (1h)")]
     #[case::duration(json!({"grant": {"maxDuration": "soon"}}), "InvalidDuration", "maxDuration \"soon\"")]
     #[case::operator(json!({"namespaces": {"from": "Selector", "selector": {"matchExpressions": [{"key": "team", "operator": "Like"}]}}}), "InvalidSelector", "\"Like\"")]
-    #[case::values(json!({"namespaces": {"from": "Selector", "selector": {"matchExpressions": [{"key": "team", "operator": "In"}]}}}), "InvalidSelector", "needs values")]
+    #[case::values(json!({"namespaces": {"from": "Selector", "selector": {"matchExpressions": [{"key": "team", "operator": "In"}]}}}), "InvalidSelector", "requires values")]
     #[case::suspended(json!({"suspend": true}), "Suspended", "spec.suspend")]
     fn a_flow_that_cannot_be_used_says_why(
         #[case] changes: Value,
@@ -289,7 +314,7 @@ mod tests {
         assert!(message.contains(says), "{message}");
     }
 
-    /// (what the flow asks for) (what the integration asks for) -> whether that is enough.
+    /// (approvals of the flow) (minimum of the integration) -> whether they are enough.
     #[rstest::rstest]
     #[case::nobody(json!({"mode": "None"}), 1, false)]
     #[case::one(json!({"mode": "AnyOf", "groups": [group(1)]}), 1, true)]
@@ -378,10 +403,7 @@ mod tests {
         assert_eq!(matches(&first.status), ("False", "RuleMatchesNothing"));
         let told: Vec<_> = first.notes.iter().filter(|note| note.warning).collect();
         assert_eq!(told.len(), 1);
-        assert!(
-            told[0].message.contains("(close to it: \"Intra\")"),
-            "{told:?}"
-        );
+        assert!(told[0].message.contains("(similar: \"Intra\")"), "{told:?}");
         flow.status = Some(first.status.clone());
         let restarted = plan(&flow, Some(unlisted), Timestamp::UNIX_EPOCH);
         assert_eq!((restarted.status, restarted.notes), (first.status, vec![]));

@@ -1,13 +1,13 @@
-//! Which of an account's vaults an integration lends from.
+//! The vaults of an account that an integration lends from.
 
 use crate::api::TitleOrId;
 
 use super::titles::has_form_of_id;
 
-/// The vaults that an allow-list chooses, and what is wrong with the list.
+/// The vaults that an allow-list selects, and the problems of the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chosen<V> {
-    /// The vaults, in the order in which they were listed.
+    /// The vaults, in the order of the listing.
     pub vaults: Vec<V>,
     /// Entries of the allow-list that name no vault.
     pub missing: Vec<String>,
@@ -15,7 +15,8 @@ pub struct Chosen<V> {
     pub ambiguous: Vec<(String, Vec<String>)>,
 }
 
-/// Chooses from the vaults that the account can read those that the allow-list names; an empty list chooses all.
+/// Selects the vaults that the allow-list names from those that the account can read; an empty list
+/// selects all.
 pub fn choose_vaults<V>(
     vaults: Vec<V>,
     allowed: &[TitleOrId],

@@ -1,7 +1,8 @@
-//! What a record says was agreed, held against what people have written: a record alone lends nothing.
+//! Compares the agreement in a record with what people have written: a record alone lends nothing.
 //!
-//! Only the operator writes records. Whoever has its token could write one by hand: for a request that waits, to another recipient, on
-//! approvals that nobody gave. The request, the flow and the decisions are of other people's making, and so have to say the same.
+//! Only the operator writes records. But anyone with its token could write one by hand: for a
+//! pending request, to another recipient, with approvals that nobody gave. The request, the flow
+//! and the decisions come from other people, so they have to confirm the record.
 
 use jiff::Timestamp;
 
@@ -16,12 +17,12 @@ use super::items::item_matches;
 use super::links::Links;
 use super::observed::Observed;
 use super::patience::approval_until;
-use super::reasons::grant as reasons;
+use super::reasons::GrantReason;
 use super::resolve::{Hold, Kind, look_up};
 use super::terms::{Agreement, Objection, agree, within_domains};
 use super::titles::has_form_of_id;
 
-/// Whether the API server vouches for who made the request.
+/// Whether the API server verifies the requester.
 pub(super) enum Vouched {
     Yes,
     AfterACheck,
@@ -42,17 +43,19 @@ pub(super) fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
         .zip(changed)
         .is_some_and(|(made, changed)| made <= changed)
     {
-        let message = "the request was made before the admission policies that vouch for its maker were last changed; delete it and ask again";
+        let message = "the request was made before the last change of the admission policies, \
+                       which verify its requester; delete it and request again";
         return Vouched::No(Hold::new(
             Kind::Final,
-            reasons::IDENTITY_UNVERIFIED,
+            GrantReason::IdentityUnverified,
             message,
         ));
     }
     Vouched::AfterACheck
 }
 
-/// Before each link: whether the integration lends from this vault to these recipients as it is now, on a request of just this person.
+/// Before each link: checks that the integration currently lends from this vault to these
+/// recipients, for a request of exactly this person.
 pub(super) fn fits(
     seen: &Observed,
     record: &AccessRecord,
@@ -65,14 +68,16 @@ pub(super) fn fits(
         let recorded = &record.spec.requester.username;
         let message = match asked.map(|by| &by.username) {
             Some(username) if username == recorded => format!(
-                "the record names {recorded} with another e-mail address than the request has: find out who wrote the record, and ask again"
+                "the record gives {recorded} another e-mail address than the request does: find \
+                 out who wrote the record, then request again"
             ),
             username => format!(
-                "the record names {recorded} as the requester, and the request was made by {}: find out who wrote the record, and ask again",
+                "the record names {recorded} as the requester, but {} made the request: find out \
+                 who wrote the record, then request again",
                 username.map_or("somebody unknown", String::as_str)
             ),
         };
-        Objection::new(reasons::TERMS_NOT_CONFIRMED, message)
+        Objection::new(GrantReason::TermsNotConfirmed, message)
     })?;
     let Some(integration) = &seen.integration else {
         return Ok(());
@@ -84,15 +89,15 @@ pub(super) fn fits(
             let found = inventory.vault_that(&terms.vault.id, allowed, |_| true);
             matches!(found, Lookup::One(vault) if vault.id == terms.vault.id)
         }
-        // A loan that runs is renewed also before the vaults have been listed after a restart.
+        // A running loan is renewed even if the vaults have not been listed since a restart.
         None => allowed.is_empty() || allowed.iter().any(|name| names(name, record)),
     };
     if !is_allowed {
         let message = format!(
-            "the integration does not lend from the vault {:?} any more: see its vaults",
+            "the integration no longer lends from vault {:?}: see its spec.vaults",
             terms.vault.title
         );
-        return Err(Objection::new(reasons::VAULT_NOT_ALLOWED, message));
+        return Err(Objection::new(GrantReason::VaultNotAllowed, message));
     }
     Ok(())
 }
@@ -106,21 +111,22 @@ fn names(TitleOrId(name): &TitleOrId, record: &AccessRecord) -> bool {
     *name == vault.id || (*name == vault.title && !has_form_of_id(name))
 }
 
-/// What comes of looking again at what a loan rests on.
+/// The result of checking a loan's basis again.
 pub(super) enum Vetted {
-    /// It was agreed, and approved by these.
+    /// The loan was agreed, and approved with these decisions.
     Agreed(Vec<CountedDecision>),
-    /// Nobody knows yet whether the API server vouches for who asked and who decided.
+    /// It is still unknown whether the API server verifies the requester and the approvers.
     AfterACheck,
-    /// It was not, or nobody can tell now.
+    /// The loan was not agreed or approved, or this cannot be determined now.
     Not {
-        reason: &'static str,
+        reason: GrantReason,
         message: String,
         stalled: bool,
     },
 }
 
-/// Before the first link of a loan that has a record already: the request is looked up again, and its decisions are counted again.
+/// Before the first link of a loan that already has a record: the request is looked up again, and
+/// its decisions are counted again.
 pub(super) fn vet(
     seen: &Observed,
     record: &AccessRecord,
@@ -150,14 +156,16 @@ pub(super) fn vet(
         }
         Standing::Unverified => Vetted::AfterACheck,
         Standing::Approved { .. } | Standing::Waiting(_) | Standing::Denied(_) => {
-            let message = "the record says that the loan was approved, and no decisions say so: find out who wrote the record, and ask again";
+            let message = "the record says that the loan was approved, but no decisions confirm \
+                           it: find out who wrote the record, then request again";
             Vetted::held(differs(message))
         }
     }
 }
 
-/// What of the record's word that all was approved is to be believed, for people to read. Of a loan that has had a link it is; of another
-/// one its status has said so before, or the decisions on its terms do.
+/// How far to trust the record's claim that the loan was approved, for the status. The claim of a
+/// loan that has had a link is trusted; otherwise an earlier status or the decisions on its terms
+/// have to confirm it.
 pub(super) fn vet_word(
     seen: &Observed,
     record: &AccessRecord,
@@ -170,8 +178,9 @@ pub(super) fn vet_word(
     }
     let is_over = record.spec.end.is_some();
     let told = told(grant).filter(|_| is_over && is_told_ended(grant));
-    // It stays said once the loan is over: flows change, and decisions go.
-    if let Some(told) = told.filter(|told| told.reason == reasons::TERMS_NOT_CONFIRMED) {
+    // The refutation stays in the status after the loan is over: flows change, and decisions are
+    // deleted.
+    if let Some(told) = told.filter(|told| told.reason == GrantReason::TermsNotConfirmed) {
         return Vetted::held(differs(&told.message));
     }
     let vetted = match (vet(seen, record, grant, now), &seen.boundary.broken) {
@@ -181,7 +190,7 @@ pub(super) fn vet_word(
     match vetted {
         Vetted::Agreed(_) => agreed(),
         Vetted::Not { stalled: true, .. } if !is_over => vetted,
-        // What cannot be told now, or not any more, is as it was.
+        // A result that cannot be determined now, or any longer, stays as it was.
         Vetted::Not { .. } | Vetted::AfterACheck if is_told_approved(grant, record) => agreed(),
         Vetted::Not { .. } => match said_by_decisions(seen, record, grant, now) {
             Some(Standing::Approved { .. }) => agreed(),
@@ -192,7 +201,7 @@ pub(super) fn vet_word(
     }
 }
 
-/// Whether the status says already that these terms were approved.
+/// Whether the status already says that these terms were approved.
 fn is_told_approved(grant: &AccessGrant, record: &AccessRecord) -> bool {
     let shown = grant.status.as_ref().and_then(|s| s.digest.as_ref());
     let is_shown = || shown == Some(&record.spec.digest) && has_its_digest(record);
@@ -204,14 +213,14 @@ fn is_told_ended(grant: &AccessGrant) -> bool {
     status.is_some_and(|status| status.ended_at.is_some())
 }
 
-/// What the status says of the approval.
+/// The status's condition about the approval.
 fn told(grant: &AccessGrant) -> Option<&Condition> {
     let mut conditions = grant.status.as_ref()?.conditions.iter();
     conditions.find(|condition| condition.type_ == APPROVED)
 }
 
-/// How the terms of the record stand with those who decide, if nobody else has to say so: what became of the flow since, and who said
-/// no later, does not count.
+/// The approval state of the record's terms according to the decisions, if no other source is
+/// needed: later changes of the flow and later denials do not count.
 fn said_by_decisions(
     seen: &Observed,
     record: &AccessRecord,
@@ -239,7 +248,7 @@ fn has_its_digest(record: &AccessRecord) -> bool {
     digest(&spec.grant.uid, &spec.terms, Some(&spec.digest)) == spec.digest
 }
 
-/// What the request and the flow come to, if that is what the record says.
+/// The agreement that follows from the request and the flow, if it equals the record's.
 fn confirmed(
     seen: &Observed,
     record: &AccessRecord,
@@ -251,16 +260,14 @@ fn confirmed(
     let mut flows = found.flows.iter();
     let flow = flows.find(|flow| flow.metadata.uid.as_ref() == Some(&terms.flow.uid));
     let flow = flow.ok_or_else(|| {
-        differs("the flow that the record names does not let the requester ask; ask again")
+        differs("the flow that the record names is not open to the requester; request again")
     })?;
     let subject = found.subject(grant);
     if !item_matches(&flow.spec.items, subject.vault, subject.item) {
-        return Err(differs(
-            "the flow does not lend this item any more; ask again",
-        ));
+        return Err(differs("the flow no longer lends this item; request again"));
     }
     let again = agree(&subject, flow)
-        .map_err(|objection| differs(format!("{}; ask again", objection.message)))?;
+        .map_err(|objection| differs(format!("{}; request again", objection.message)))?;
     let uid = &again.grant.uid;
     let of = |terms| digest(uid, terms, Some(&record.spec.digest));
     if of(terms) == record.spec.digest && of(&again.terms) == record.spec.digest {
@@ -268,17 +275,18 @@ fn confirmed(
         return Ok(Agreement { digest, ..again });
     }
     Err(differs(
-        "the flow or the integration was changed before the first link, or the record does not say what was agreed; ask again",
+        "the flow or the integration was changed before the first link, or the record does not \
+         match what was agreed; request again",
     ))
 }
 
 fn differs(message: impl Into<String>) -> Hold {
-    Hold::new(Kind::Fails, reasons::TERMS_NOT_CONFIRMED, message)
+    Hold::new(Kind::Fails, GrantReason::TermsNotConfirmed, message)
 }
 
 impl Vetted {
-    /// Why it was not agreed and approved, if it was not.
-    pub(super) fn refuted(self) -> Option<(&'static str, String)> {
+    /// The reason why the loan was not agreed and approved, if so.
+    pub(super) fn refuted(self) -> Option<(GrantReason, String)> {
         match self {
             Self::Not {
                 reason, message, ..

@@ -1,22 +1,22 @@
-//! How a command ends: its exit code, and where it failed, what happened and what to do next.
+//! How a command ends: its exit code, and for a failure what happened and what to do next.
 
 use std::process::ExitCode;
 
 use crate::cluster::ConnectError;
 use crate::cluster::person::{CallError, Refused};
 
-/// The exit codes, which scripts rely on; they are in `--help` and in docs/plugin.md.
+/// The exit codes. Scripts rely on them; `--help` and docs/plugin.md list them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// What was asked for has come about.
+    /// The command succeeded.
     Done = 0,
     /// Something went wrong.
     Error = 1,
-    /// Something is missing in the arguments, or wrong with them.
+    /// An argument is missing or invalid.
     Usage = 2,
     /// The request was denied, has lapsed, failed or ended.
     Refused = 3,
-    /// It did not come about in time.
+    /// The wait timed out.
     TimedOut = 4,
 }
 
@@ -31,7 +31,7 @@ impl From<Exit> for ExitCode {
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
-    /// What happened, to what.
+    /// What happened, to which object.
     pub message: String,
     /// What to do next.
     pub next: Option<String>,
@@ -47,7 +47,7 @@ impl Failure {
         }
     }
 
-    /// Something is missing, or wrong, in the arguments.
+    /// An argument is missing or invalid.
     pub fn usage(message: impl Into<String>) -> Self {
         Self {
             exit: Exit::Usage,
@@ -67,14 +67,14 @@ impl Failure {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         match error {
-            // A kubeconfig that is there, but broken, is told as such below.
+            // A kubeconfig that exists but is broken is `Kubeconfig`, below.
             ConnectError::Infer(_) => {
-                let none = "there is no kubeconfig, nor a pod's ServiceAccount";
+                let none = "found neither a kubeconfig nor a pod's ServiceAccount";
                 Self::new(format!("no cluster is configured: {none}"))
-                    .next("set KUBECONFIG or pass --kubeconfig, as for kubectl")
+                    .next("Set KUBECONFIG or pass --kubeconfig, as for kubectl.")
             }
             error @ ConnectError::Kubeconfig(_) => Self::new(error.to_string())
-                .next("mend it, or name another one with KUBECONFIG or --kubeconfig"),
+                .next("Fix it, or choose another one with KUBECONFIG or --kubeconfig."),
             error @ (ConnectError::Flags(_) | ConnectError::Said(_)) => {
                 Self::usage(error.to_string())
             }
@@ -100,52 +100,57 @@ impl From<CallError> for Failure {
     }
 }
 
-/// Logins and certificates expire, and the API server does not say which of both it was.
-const SIGN_IN_AGAIN: &str = "sign in again, as you do for kubectl: log in to your identity provider, or get a new kubeconfig where yours has a token or certificate that has expired; `kubectl auth whoami` shows whether it worked";
+/// Logins and certificates expire, and the API server does not say which of them did.
+const SIGN_IN_AGAIN: &str = "Sign in again as you do for kubectl: log in to your identity provider, or get a new kubeconfig if its token or certificate has expired. Run `kubectl auth whoami` to check whether it worked.";
 
 fn explain(refused: Refused) -> (String, Option<String>) {
     let (what, next) = match refused {
         Refused::NotFound => (
             "it does not exist".into(),
-            "`kubectl keyloan list -A` shows yours; name another namespace with -n",
+            "Run `kubectl keyloan list -A` to list yours, or pass -n to use another namespace.",
         ),
         Refused::NoNamespace(name) => (
-            format!("there is no namespace {name:?}"),
-            "name another one with -n, or set it in your context",
+            format!("namespace {name:?} does not exist"),
+            "Pass -n with another namespace, or set one in your context.",
         ),
         Refused::NotInstalled => (
-            "this cluster does not know Keyloan's kinds".into(),
-            "name another cluster with --context, or have the chart keyloan-crds installed here",
+            "Keyloan is not installed in this cluster".into(),
+            "Choose another cluster with --context, or have the chart keyloan-crds installed in this one.",
         ),
-        Refused::AlreadyExists => ("there is one of this name".into(), "choose another name"),
+        Refused::AlreadyExists => (
+            "an object with this name already exists".into(),
+            "Choose another name.",
+        ),
         Refused::Conflict => (
-            "it has changed in the meantime, or is another one now".into(),
-            "look at it again with `kubectl keyloan explain`",
+            "it has changed or was replaced in the meantime".into(),
+            "Run `kubectl keyloan explain` to see its current state, then try again.",
         ),
         Refused::NotSignedIn(why) => (
-            format!("the cluster does not know who you are: {why}"),
+            format!("the cluster does not accept your credentials: {why}"),
             SIGN_IN_AGAIN,
         ),
         Refused::Untrusted(why) => (
             format!("the API server's certificate is not trusted: {why}"),
-            "have the certificate renewed, or get a new kubeconfig from whoever runs the cluster",
+            "Have the certificate renewed, or get a new kubeconfig from the cluster's administrator.",
         ),
         Refused::NoRight(why) => (
-            format!("you have no right to: {why}"),
-            "ask for the role keyloan-requester (to ask), keyloan-approver (to decide) or keyloan-admin (to export) there, or name another namespace with -n",
+            format!("permission denied: {why}"),
+            "Ask your administrator for the role keyloan-requester (to request), keyloan-approver (to decide) or keyloan-admin (to export) in that namespace, or pass -n to use another one.",
         ),
-        // It says itself what to do.
-        Refused::Policy(words) => return (format!("the cluster's policy refuses: {words}"), None),
+        // The policy's own words say what to do.
+        Refused::Policy(words) => {
+            return (format!("an admission policy rejects it: {words}"), None);
+        }
         Refused::Invalid(complaints) => {
-            return (format!("it breaks a rule: {}", complaints.join("; ")), None);
+            return (format!("it is invalid: {}", complaints.join("; ")), None);
         }
         Refused::Timeout => (
             "the API server did not answer in time".into(),
-            "try again; if it lasts, see whether kubectl gets an answer",
+            "Try again. If it fails again, check whether kubectl gets an answer.",
         ),
         Refused::Unavailable(why) => (
-            format!("the API server is not available: {why}"),
-            "try again; if it lasts, see whether kubectl gets an answer",
+            format!("the API server is unavailable: {why}"),
+            "Try again. If it fails again, check whether kubectl gets an answer.",
         ),
     };
     (what, Some(next.to_owned()))
@@ -155,6 +160,7 @@ fn explain(refused: Refused) -> (String, Option<String>) {
 mod tests {
     use super::*;
     use crate::cluster::{KubeconfigProblem, UnusableKubeconfig};
+    use crate::plugin::output::complaint;
 
     #[test]
     fn a_kubeconfig_that_is_of_no_use_is_named_with_what_is_wrong() {
@@ -200,10 +206,9 @@ mod tests {
                     object: "AccessGrant team-a/db".into(),
                     refused,
                 });
-                super::super::output::complaint(&failure)
+                complaint(&failure, None).join("\n") + "\n"
             })
             .into();
-        let shown: Vec<_> = shown.iter().map(|text| format!("{text}\n")).collect();
         insta::assert_snapshot!(shown.join("\n"));
     }
 }

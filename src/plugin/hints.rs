@@ -1,10 +1,12 @@
-//! Commands that a person is told to run next. They go where this run went: without its flags they could hit another loan of that name.
-
-use std::fmt::Display;
+//! Commands for a person to run next. They repeat the flags of this run: without them, they could
+//! reach another loan of the same name.
 
 use crate::cluster::person::PersonAccess;
+use crate::desk::action::{Action, Advice, Refusal};
 
-/// Where this run was told to go, as flags of the next one.
+use super::failure::{Exit, Failure};
+
+/// The flags with which the next command reaches the same cluster and namespace.
 #[derive(Clone, Debug, Default)]
 pub struct Hints {
     namespace: String,
@@ -12,8 +14,8 @@ pub struct Hints {
 }
 
 impl Hints {
-    /// The flags that were given. What the kubeconfig says by itself, it says the next time, too. A token is not repeated: what is printed
-    /// may be read by others.
+    /// The flags of this run. The kubeconfig's own settings apply to the next run anyway. A token
+    /// is not repeated, because others may read the output.
     pub fn of(access: &PersonAccess) -> Self {
         let kubeconfig = access.kubeconfig.as_ref();
         let kubeconfig = kubeconfig.map(|path| path.display().to_string());
@@ -43,14 +45,35 @@ impl Hints {
         }
     }
 
-    /// A command about the same namespace: `kubectl keyloan open db -n team-a`.
-    pub fn command(&self, words: impl Display) -> String {
+    /// The command for an action in the same namespace: `kubectl keyloan open db -n team-a`.
+    pub fn command(&self, action: &Action) -> String {
+        let words = match action {
+            Action::Request => "request".to_owned(),
+            Action::Open(name) => format!("open {name}"),
+            Action::Explain(name) => format!("explain {name}"),
+            Action::Revoke(name) => format!("revoke {name}"),
+        };
         format!("kubectl keyloan {words}{}{}", self.namespace, self.cluster)
     }
 
-    /// A command about all namespaces of the same cluster.
-    pub fn everywhere(&self, words: impl Display) -> String {
-        format!("kubectl keyloan {words} -A{}", self.cluster)
+    /// The command that lists the person's requests in all namespaces of the same cluster.
+    pub fn list_everywhere(&self) -> String {
+        format!("kubectl keyloan list -A{}", self.cluster)
+    }
+
+    /// Advice to run the command for an action.
+    pub fn next(&self, to: &str, action: &Action) -> String {
+        format!("To {to}, run `{}`.", self.command(action))
+    }
+
+    /// The failure of a command that is refused.
+    pub fn failure(&self, exit: Exit, refusal: Refusal) -> Failure {
+        let next = |Advice { to, action }| self.next(to, &action);
+        Failure {
+            exit,
+            message: refusal.message,
+            next: refusal.next.map(next),
+        }
     }
 }
 
@@ -58,7 +81,7 @@ fn flag(name: &str, value: Option<&str>) -> String {
     value.map_or_else(String::new, |value| format!(" {name} {}", quoted(value)))
 }
 
-/// A word as a shell has to be given it.
+/// A word, quoted for a shell if necessary.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@+,".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {
@@ -96,7 +119,7 @@ mod tests {
             ..PersonAccess::default()
         });
         assert_eq!(
-            hints.command("open db"),
+            hints.command(&Action::Open("db".into())),
             "kubectl keyloan open db --as bob@example.com --as-group ops --as-group dev"
         );
     }
@@ -104,19 +127,22 @@ mod tests {
     #[test]
     fn where_nothing_was_said_the_command_is_short() {
         let hints = hints(None, None, None);
-        assert_eq!(hints.command("open db"), "kubectl keyloan open db");
-        assert_eq!(hints.everywhere("list"), "kubectl keyloan list -A");
+        assert_eq!(
+            hints.command(&Action::Open("db".into())),
+            "kubectl keyloan open db"
+        );
+        assert_eq!(hints.list_everywhere(), "kubectl keyloan list -A");
     }
 
     #[test]
     fn a_command_goes_where_this_one_went() {
         let hints = hints(Some("team-b"), Some("prod"), Some("/etc/kube/config"));
         assert_eq!(
-            hints.command("revoke db"),
+            hints.command(&Action::Revoke("db".into())),
             "kubectl keyloan revoke db -n team-b --context prod --kubeconfig /etc/kube/config"
         );
         assert_eq!(
-            hints.everywhere("list"),
+            hints.list_everywhere(),
             "kubectl keyloan list -A --context prod --kubeconfig /etc/kube/config"
         );
     }
@@ -124,7 +150,8 @@ mod tests {
     #[test]
     fn a_shell_reads_a_hinted_command_as_it_was_meant() {
         let odd = "it's a $(context); `x`";
-        let command = hints(None, Some(odd), Some("~/my config")).command("open db");
+        let command =
+            hints(None, Some(odd), Some("~/my config")).command(&Action::Open("db".into()));
         let words = shell_words::split(&command).unwrap();
         let meant = ["--context", odd, "--kubeconfig", "~/my config"];
         assert_eq!(words[4..], meant, "{command}");

@@ -1,48 +1,92 @@
-//! `kubectl keyloan`: what people who ask and decide do without writing YAML.
+//! `kubectl keyloan`: requesting items, deciding and opening links without writing YAML.
 //!
-//! It has no rights of its own and no server of its own: each command is a few calls with the person's kubeconfig. One file for
-//! each command, and the rooms that they share: `arguments`, `access`, `session`, `identity`, `signature`, `waiting`, `prompts`, `output`, `hints`,
-//! `failure`.
+//! The plugin has no rights and no server of its own: each command makes a few calls with the
+//! person's kubeconfig. [`desk`](crate::desk) decides what people see and may do. Each command has
+//! one file; they share `arguments`, `kubectl_flags`, `session`, `signature`, `waiting`, `prompts`,
+//! `output`, `hints` and `failure`.
 
-mod access;
-mod approve;
 mod arguments;
 mod completion;
-mod decision;
-mod deny;
+mod decide;
 mod explain;
 mod export;
 mod failure;
 mod hints;
-mod identity;
+mod kubectl_flags;
 mod list;
 mod open;
 mod output;
 mod prompts;
 mod request;
-mod revoke;
-#[cfg(test)]
-mod samples;
 mod session;
 mod signature;
-mod terms;
 mod version;
 mod waiting;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::cluster::install_tls;
 use crate::runtime::Clock;
 
-use arguments::{Arguments, Command};
 use failure::{Exit, Failure};
+use kubectl_flags::KubectlFlags;
 use session::Session;
 
-/// The whole program: reads its arguments, does what they ask for, and says how it went by its exit code.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  success
+  1  error: the message says what happened and what to do next
+  2  usage error: an argument is invalid, or it is missing and there is no terminal to ask on
+  3  the request was denied, has lapsed, failed or ended
+  4  timed out while waiting; the request or decision stands";
+
+/// Borrow 1Password items, decide about other people's requests, and check on loans.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-keyloan", bin_name = "kubectl keyloan", version, after_help = EXIT_CODES)]
+#[command(disable_version_flag = true, subcommand_required = true)]
+struct Arguments {
+    #[command(flatten)]
+    access: KubectlFlags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Request an item and wait for its link.
+    Request(Box<request::Arguments>),
+    /// List your requests and loans, or the requests that wait for your decision.
+    #[command(visible_alias = "ls")]
+    List(list::Arguments),
+    /// Approve a request on its current terms.
+    Approve(decide::ApproveArguments),
+    /// Deny a request.
+    ///
+    /// One denial ends the request.
+    Deny(decide::Arguments),
+    /// End a loan or a request.
+    ///
+    /// The requester, the approvers, the integration's owners, and anyone who holds the verb
+    /// `revoke` on the grant can revoke.
+    Revoke(decide::Arguments),
+    /// Print the link of a loan. If the link has ended, ask for the next one and wait for it.
+    Open(open::Arguments),
+    /// Explain the state of a request or loan.
+    Explain(explain::Arguments),
+    /// Print integrations or flows as YAML, Helm values or Terraform.
+    Export(export::Arguments),
+    /// Print the completion script for a shell.
+    Completion(completion::Arguments),
+    /// Print the versions of this command and of the cluster.
+    Version(version::Arguments),
+}
+
+/// Runs the program with the process's arguments and returns its exit code.
 pub fn main() -> ExitCode {
-    let exit = completion::answered(std::env::args_os()).unwrap_or_else(asked);
+    let completed = completion::answered(std::env::args_os(), Arguments::command);
+    let exit = completed.unwrap_or_else(asked);
     exit.unwrap_or_else(|failure| {
         output::complain(&failure);
         failure.exit
@@ -64,10 +108,10 @@ fn asked() -> Result<Exit, Failure> {
 
 async fn run(arguments: Arguments) -> Result<Exit, Failure> {
     if let Command::Completion(arguments) = &arguments.command {
-        return completion::run(arguments);
+        return completion::run(arguments, Arguments::command());
     }
-    if arguments.access.tells_calls() {
-        // The calls alone: what kube tells of its own could quote an answer, which may be a Secret.
+    if arguments.access.logs_calls() {
+        // Only our own lines: kube's could quote an answer, which may be a Secret.
         let filter = tracing_subscriber::EnvFilter::new("keyloan=debug");
         let lines = tracing_subscriber::fmt()
             .with_writer(std::io::stderr)
@@ -85,13 +129,28 @@ async fn with_cluster(session: &Session, command: Command) -> Result<Exit, Failu
     match command {
         Command::Request(arguments) => request::run(session, *arguments).await,
         Command::List(arguments) => list::run(session, &arguments).await,
-        Command::Approve(arguments) => approve::run(session, arguments).await,
-        Command::Deny(arguments) => deny::run(session, arguments).await,
-        Command::Revoke(arguments) => revoke::run(session, arguments).await,
+        Command::Approve(arguments) => decide::approve(session, arguments).await,
+        Command::Deny(arguments) => decide::deny(session, arguments).await,
+        Command::Revoke(arguments) => decide::revoke(session, arguments).await,
         Command::Open(arguments) => open::run(session, &arguments).await,
         Command::Explain(arguments) => explain::run(session, &arguments).await,
         Command::Export(arguments) => export::run(session, &arguments).await,
-        // These can do without; see above.
+        // Handled above: these work without a cluster.
         Command::Version(_) | Command::Completion(_) => Ok(Exit::Done),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_contradict_each_other_nowhere() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_lists_the_commands_and_the_exit_codes() {
+        insta::assert_snapshot!(Arguments::command().term_width(100).render_help());
     }
 }

@@ -1,4 +1,4 @@
-//! Questions to a person. Where there is no terminal nobody is asked, and nothing hangs.
+//! Questions on the terminal. Without a terminal, nothing is asked and nothing hangs.
 
 use std::io::IsTerminal as _;
 
@@ -6,15 +6,15 @@ use dialoguer::{Confirm, Input};
 
 use super::failure::Failure;
 
-/// Whether somebody is there to answer.
-pub fn somebody_is_there() -> bool {
+/// Whether there is a terminal to ask on.
+fn on_terminal() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
-/// What somebody types, which is not empty; where nobody is there, a failure that says what to pass.
+/// Asks for a text that is not empty. Without a terminal, fails and says what to pass instead.
 pub fn ask(question: &str, otherwise: &str) -> Result<String, Failure> {
-    if !somebody_is_there() {
-        return Err(nobody(otherwise));
+    if !on_terminal() {
+        return Err(no_terminal(otherwise));
     }
     let answer: String = Input::new()
         .with_prompt(question)
@@ -23,9 +23,9 @@ pub fn ask(question: &str, otherwise: &str) -> Result<String, Failure> {
     Ok(answer.trim().to_owned())
 }
 
-/// What somebody types, or nothing.
-pub fn ask_if_anybody(question: &str) -> Result<Option<String>, Failure> {
-    if !somebody_is_there() {
+/// Asks for a text that may be empty. Without a terminal, returns `None`.
+pub fn ask_optional(question: &str) -> Result<Option<String>, Failure> {
+    if !on_terminal() {
         return Ok(None);
     }
     let answer: String = Input::new()
@@ -37,23 +37,23 @@ pub fn ask_if_anybody(question: &str) -> Result<Option<String>, Failure> {
     Ok((!answer.is_empty()).then(|| answer.to_owned()))
 }
 
-/// Yes or no; no, unless somebody says yes.
+/// Asks a yes-or-no question; the default is no.
 pub fn confirm(question: &str, otherwise: &str) -> Result<bool, Failure> {
-    if !somebody_is_there() {
-        return Err(nobody(otherwise));
+    if !on_terminal() {
+        return Err(no_terminal(otherwise));
     }
     Confirm::new()
         .with_prompt(question)
         .default(false)
-        // One key too many must not decide.
+        // A single key press must not decide.
         .wait_for_newline(true)
         .interact()
         .map_err(interrupted)
 }
 
-fn nobody(otherwise: &str) -> Failure {
+fn no_terminal(otherwise: &str) -> Failure {
     Failure::usage(format!(
-        "something is missing, and there is no terminal to ask: {otherwise}"
+        "input is missing, and there is no terminal to ask on: {otherwise}"
     ))
 }
 

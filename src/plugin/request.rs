@@ -1,4 +1,4 @@
-//! `kubectl keyloan request`: ask for an item, and wait for its link.
+//! `kubectl keyloan request`: request an item and wait for its link.
 
 use std::time::Duration;
 
@@ -10,60 +10,64 @@ use crate::api::{
     ACTIVE, AccessGrant, AccessGrantSpec, Email, Identity, IntegrationName, IntegrationRef,
     ItemRef, Span, Time, TitleOrId,
 };
+use crate::desk::action::Action;
+use crate::desk::standing::{holds, is_over, new_loan, not_granted};
+use crate::desk::terms;
+use crate::desk::text::{Text, facts};
 
-use super::arguments::{patience, span};
+use super::arguments::{span, timeout};
 use super::failure::{Exit, Failure};
 use super::hints::Hints;
-use super::output::{Format, Text, facts, print_object, remark, say, when};
+use super::output::{Format, print_object, remark, say};
 use super::prompts;
 use super::session::Session;
 use super::signature;
-use super::terms;
-use super::waiting::{Waited, holds, is_over, until, where_it_is};
+use super::waiting::{Waited, until};
 
-/// Ask for an item, and wait until its link is there. What is missing is asked for on a terminal.
+/// Request an item and wait for its link. On a terminal, asks for missing arguments.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The item: the vault's title or id, a slash, the item's title or id.
+    /// The vault and the item, each by title or ID.
     #[arg(value_name = "VAULT/ITEM", conflicts_with_all = ["vault", "item"])]
     what: Option<String>,
-    /// The vault, if its title has a slash.
+    /// The vault, instead of VAULT/ITEM. Use it if the vault's title has a slash.
     #[arg(long, value_name = "TITLE")]
     vault: Option<String>,
-    /// The item, if the vault's title has a slash.
+    /// The item, instead of VAULT/ITEM. Use it with --vault.
     #[arg(long, value_name = "TITLE")]
     item: Option<String>,
-    /// The integration to borrow from; its namespace, if it is not your own.
+    /// The integration to borrow from. Add its namespace if it is not your own.
     #[arg(long, value_name = "[NAMESPACE/]NAME", env = "KEYLOAN_INTEGRATION")]
     integration: Option<String>,
-    /// For how long, such as 4h or 1d; without, as the flow says.
+    /// The duration of the loan, such as 4h or 1d. Defaults to the flow's default.
     #[arg(long, value_name = "DURATION", value_parser = span)]
     duration: Option<Span>,
-    /// The e-mail address of somebody who can open the link; without, your own. Repeatable.
+    /// The e-mail address of a recipient, who can open the link. Repeatable. Defaults to you.
     #[arg(long = "recipient", value_name = "EMAIL")]
     recipients: Vec<String>,
-    /// Ask for a link that opens just once.
+    /// Ask for a link that opens only once.
     #[arg(long)]
     view_once: bool,
-    /// Why you need it.
+    /// Why you need the item.
     #[arg(long, short, value_name = "TEXT")]
     justification: Option<String>,
     /// Use only this flow.
     #[arg(long, value_name = "NAME")]
     flow: Option<String>,
-    /// Nothing starts later than this: a time, such as 2027-01-31T12:00:00Z, or how long from now, such as 2h.
+    /// The loan must not start later than this: a time such as 2027-01-31T12:00:00Z, or a time from
+    /// now such as 2h.
     #[arg(long, value_name = "TIME")]
     not_after: Option<String>,
-    /// The name of the request; without, one made from the item's title.
+    /// The name of the request. Defaults to a name made from the item's title.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Do not wait for the link.
     #[arg(long)]
     no_wait: bool,
-    /// How long to wait.
-    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = patience)]
+    /// How long to wait for the link.
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = timeout)]
     timeout: Duration,
-    /// Print the request for programs.
+    /// Print the AccessGrant in this format.
     #[arg(long, short, value_name = "FORMAT")]
     output: Option<Format>,
 }
@@ -74,14 +78,14 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failur
     let request = request(wish, session.me().await?, session.now())?;
     let made = signature::create(session, request).await?;
     let name = made.name_any();
-    remark(format_args!("Asked for {} as {name}.", terms::item(&made)));
-    let hints = &session.hints;
+    remark(format_args!("Requested {} as {name}.", terms::item(&made)));
+    let (hints, explain) = (&session.hints, Action::Explain(name.clone()));
     if no_wait {
         match output {
             Some(format) => print_object(&made, format)?,
             None => say(facts([
-                ("Wait for it:", hints.command(format_args!("open {name}"))),
-                ("See more:", hints.command(format_args!("explain {name}"))),
+                ("Open the link", hints.command(&Action::Open(name))),
+                ("See its state", hints.command(&explain)),
             ]))?,
         }
         return Ok(Exit::Done);
@@ -90,28 +94,29 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failur
         let settled = holds(grant, ACTIVE) || is_over(grant);
         settled.then(|| grant.clone())
     };
-    match until(session, &made, timeout, where_it_is, settled).await? {
-        Waited::There(grant) => told(session, &grant, output),
+    match until(session, &made, timeout, settled).await? {
+        Waited::There(grant) => finish(session, &grant, output),
         Waited::Gone => Err(Failure {
             exit: Exit::Refused,
-            ..Failure::new(format!("{name} was deleted while it waited"))
+            ..Failure::new(format!("{name} was deleted while it was pending"))
         }),
         Waited::TimedOut => {
-            let failure = Failure::new(format!("{name} is not active yet, and goes on waiting"));
-            let explain = hints.command(format_args!("explain {name}"));
+            let failure = Failure::new(format!(
+                "timed out waiting for {name}; the request is still pending"
+            ));
             Err(Failure {
                 exit: Exit::TimedOut,
-                ..failure.next(format!("see what it waits for: {explain}"))
+                ..failure.next(hints.next("see what it waits for", &explain))
             })
         }
     }
 }
 
-/// Asks for what is missing.
+/// Fills in missing arguments by asking on the terminal.
 fn complete(mut arguments: Arguments) -> Result<Arguments, Failure> {
     if let Some(what) = arguments.what.take() {
         let Some((vault, item)) = what.split_once('/') else {
-            let message = format!("{what:?} is no item: write it as VAULT/ITEM");
+            let message = format!("{what:?} is not an item: use the form VAULT/ITEM");
             return Err(Failure::usage(message));
         };
         arguments.vault = Some(vault.to_owned());
@@ -125,7 +130,7 @@ fn complete(mut arguments: Arguments) -> Result<Arguments, Failure> {
         }
         Ok::<(), Failure>(())
     };
-    let which = "name the item as VAULT/ITEM, or by --vault and --item";
+    let which = "name the item as VAULT/ITEM, or with --vault and --item";
     filled(&mut arguments.vault, "Vault", which)?;
     filled(&mut arguments.item, "Item", which)?;
     filled(
@@ -134,12 +139,13 @@ fn complete(mut arguments: Arguments) -> Result<Arguments, Failure> {
         "pass --integration [NAMESPACE/]NAME, or set KEYLOAN_INTEGRATION",
     )?;
     if asked && arguments.justification.is_none() {
-        arguments.justification = prompts::ask_if_anybody("Why do you need it (may be empty)")?;
+        arguments.justification = prompts::ask_optional("Why do you need it (optional)")?;
     }
     Ok(arguments)
 }
 
-/// The object. Who asks is written into it even where the cluster stamps it: on others, the policy demands it.
+/// The object. It names its requester even though most clusters stamp it: the policies of other
+/// clusters demand it.
 fn request(wish: Arguments, me: Identity, now: Timestamp) -> Result<AccessGrant, Failure> {
     let item = wish.item.unwrap_or_default();
     let integration = wish.integration.unwrap_or_default();
@@ -179,12 +185,12 @@ fn request(wish: Arguments, me: Identity, now: Timestamp) -> Result<AccessGrant,
     })
 }
 
-/// An address as people copy it, in the spelling that the cluster takes.
+/// Trims an address and lower-cases it, as the API requires.
 fn address(text: &str) -> Email {
     Email(text.trim().to_lowercase())
 }
 
-/// A time, or a while from now.
+/// Parses a time, or a time from now.
 fn not_after(text: &str, now: Timestamp) -> Result<Time, Failure> {
     let at = text.parse::<Timestamp>().ok().or_else(|| {
         let away: SignedDuration = text.parse().ok()?;
@@ -192,14 +198,14 @@ fn not_after(text: &str, now: Timestamp) -> Result<Time, Failure> {
     });
     let at = at.filter(|at| *at > now).ok_or_else(|| {
         Failure::usage(format!(
-            "--not-after {text:?} is no time to come: write 2027-01-31T12:00:00Z, or 2h for two hours from now"
+            "--not-after {text:?} is not a time in the future: use a form such as 2027-01-31T12:00:00Z, or 2h for two hours from now"
         ))
     })?;
     let whole_seconds = Timestamp::from_second(at.as_second()).unwrap_or(at);
     Ok(Time(whole_seconds))
 }
 
-/// A title as the beginning of an object's name.
+/// Turns a title into the beginning of an object's name.
 fn slug(title: &str) -> String {
     let mut slug = String::new();
     for c in title.chars().flat_map(char::to_lowercase) {
@@ -218,8 +224,8 @@ fn slug(title: &str) -> String {
     }
 }
 
-/// What came of it.
-fn told(session: &Session, grant: &AccessGrant, output: Option<Format>) -> Result<Exit, Failure> {
+/// Prints the loan, or fails with the reason why there is none.
+fn finish(session: &Session, grant: &AccessGrant, output: Option<Format>) -> Result<Exit, Failure> {
     if let Some(format) = output {
         print_object(grant, format)?;
     }
@@ -233,35 +239,21 @@ fn told(session: &Session, grant: &AccessGrant, output: Option<Format>) -> Resul
 }
 
 fn refused(grant: &AccessGrant, hints: &Hints) -> Failure {
-    let name = grant.name_any();
-    let failure = Failure::new(format!(
-        "{name} did not come to a loan. {}",
-        where_it_is(grant)
-    ));
-    let explain = hints.command(format_args!("explain {name}"));
-    Failure {
-        exit: Exit::Refused,
-        ..failure.next(format!("see why: {explain}"))
-    }
+    hints.failure(Exit::Refused, not_granted(grant))
 }
 
 fn lent(grant: &AccessGrant, now: Timestamp, hints: &Hints) -> Text {
-    let status = grant.status.clone().unwrap_or_default();
-    let time = |at: Option<Time>| at.map_or_else(String::new, |t| when(t.0, now));
     let name = grant.name_any();
-    let facts = facts([
-        ("Item", terms::item(grant)),
-        ("Loan ends", time(status.expires_at)),
-        ("Link ends", time(status.link.map(|l| l.expires_at))),
-        ("Open it", hints.command(format_args!("open {name}"))),
-    ]);
-    Text::from(format!("{name} is active.")).and_apart(facts)
+    let is_active = format!("{name} is active.");
+    let open = ("Open the link", hints.command(&Action::Open(name)));
+    Text::from(is_active).and_apart(facts(new_loan(grant, now).into_iter().chain([open])))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
     use super::*;
+    use crate::desk::samples;
+    use crate::plugin::output::{complaint, lines};
     use clap::Parser;
 
     #[derive(Parser)]
@@ -277,7 +269,7 @@ mod tests {
 
     fn made(line: &[&str]) -> AccessGrant {
         let wish = complete(arguments(line)).unwrap();
-        request(wish, samples::alice(), samples::now()).unwrap()
+        request(wish, samples::alice(), samples::present()).unwrap()
     }
 
     #[test]
@@ -329,25 +321,29 @@ mod tests {
     #[case("2027-01-31t12:00:00z", "2027-01-31T12:00:00Z")]
     #[case("90m", "2026-11-24T12:30:00Z")]
     fn the_last_moment_is_a_time_or_a_while_from_now(#[case] text: &str, #[case] at: &str) {
-        assert_eq!(not_after(text, samples::now()).unwrap().0.to_string(), at);
+        assert_eq!(
+            not_after(text, samples::present()).unwrap().0.to_string(),
+            at
+        );
     }
 
     #[test]
     fn a_last_moment_that_has_passed_is_wrong() {
-        let failure = not_after("2020-01-01T00:00:00Z", samples::now()).unwrap_err();
+        let failure = not_after("2020-01-01T00:00:00Z", samples::present()).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
     }
 
     #[test]
     fn who_has_got_a_loan_reads_how_long_it_lasts_and_how_to_open_it() {
         let hints = Hints::default();
-        insta::assert_snapshot!(lent(&samples::active(), samples::now(), &hints));
+        let lent = lent(&samples::active(), samples::present(), &hints);
+        insta::assert_snapshot!(lines(&lent, None).join("\n"));
     }
 
     #[test]
     fn who_was_denied_reads_by_whom_and_why() {
         let failure = refused(&samples::denied(), &Hints::default());
         assert_eq!(failure.exit, Exit::Refused);
-        insta::assert_snapshot!(super::super::output::complaint(&failure));
+        insta::assert_snapshot!(complaint(&failure, None).join("\n"));
     }
 }

@@ -1,4 +1,4 @@
-//! One run of the command: whose it is, in which cluster and namespace, at what time.
+//! One run of a command: the person, the cluster, the namespace and the clock.
 
 use jiff::Timestamp;
 
@@ -6,23 +6,23 @@ use crate::api::{AccessDecision, AccessGrant, Identity};
 use crate::cluster::person::{CallError, Person, PersonAccess, Refused, Scope};
 use crate::runtime::Clock;
 
-use super::access::AccessArguments;
 use super::failure::Failure;
 use super::hints::Hints;
+use super::kubectl_flags::KubectlFlags;
 
-/// What every command starts from.
+/// The context of every command.
 pub struct Session {
-    /// The person's way into the cluster.
+    /// The person's client.
     pub person: Person,
-    /// What the person can run next.
+    /// Renders the commands that the person can run next.
     pub hints: Hints,
     clock: Clock,
 }
 
 impl Session {
-    /// Finds the way into the cluster.
-    pub async fn open(arguments: &AccessArguments, clock: Clock) -> Result<Self, Failure> {
-        let access = PersonAccess::from(arguments);
+    /// Makes the client. Nothing is asked of the API server yet.
+    pub async fn open(flags: &KubectlFlags, clock: Clock) -> Result<Self, Failure> {
+        let access = PersonAccess::from(flags);
         Ok(Self {
             person: Person::connect(&access).await?,
             hints: Hints::of(&access),
@@ -30,7 +30,7 @@ impl Session {
         })
     }
 
-    /// The present.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -40,7 +40,7 @@ impl Session {
         self.person.namespace()
     }
 
-    /// Who this is.
+    /// The person's identity, as the API server knows it.
     pub async fn me(&self) -> Result<Identity, Failure> {
         Ok(self.person.identity().await?)
     }
@@ -51,8 +51,8 @@ impl Session {
         read.map_err(|error| unread(error, &self.hints))
     }
 
-    /// The decisions of a scope that a field selector chooses. Who may see requests may not always see the decisions about them: what
-    /// counted is in their status.
+    /// The decisions of a scope that match a field selector. A person who may read requests may not
+    /// be allowed to read decisions; the decisions that count are in the requests' status anyway.
     pub async fn decisions(
         &self,
         scope: &Scope,
@@ -62,20 +62,21 @@ impl Session {
     }
 }
 
-/// A name that does not exist here may be one of another namespace, but hardly one of another cluster.
+/// A missing grant may be in another namespace of this cluster.
 fn unread(error: CallError, hints: &Hints) -> Failure {
     let is_missing = error.refused == Refused::NotFound;
     let failure = Failure::from(error);
     match is_missing {
         true => failure.next(format!(
-            "`{}` shows yours; name another namespace with -n",
-            hints.everywhere("list")
+            "Run `{}` to list yours, or pass -n to use another namespace.",
+            hints.list_everywhere()
         )),
         false => failure,
     }
 }
 
-/// Only a missing right is no failure: whatever else went wrong, there may be decisions.
+/// A missing right means that no decisions can be read. Every other error is a failure, because
+/// there may be decisions.
 fn seen(listed: Result<Vec<AccessDecision>, CallError>) -> Result<Vec<AccessDecision>, Failure> {
     match listed {
         Err(error) if matches!(error.refused, Refused::NoRight(_)) => Ok(Vec::new()),
@@ -85,9 +86,9 @@ fn seen(listed: Result<Vec<AccessDecision>, CallError>) -> Result<Vec<AccessDeci
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples;
     use super::*;
     use crate::cluster::Overrides;
+    use crate::desk::samples;
 
     fn refused(refused: Refused) -> CallError {
         CallError {
@@ -121,7 +122,7 @@ mod tests {
         let failure = unread(refused(Refused::NotFound), &Hints::of(&access));
         let next = failure.next.unwrap();
         assert!(
-            next.starts_with("`kubectl keyloan list -A --context prod`"),
+            next.contains("`kubectl keyloan list -A --context prod`"),
             "{next}"
         );
     }

@@ -1,6 +1,7 @@
-//! A person's name under what they write. Where the API server does not write it itself, it wants to read there the address by which
-//! it knows the person, and of whoever has none it wants to know when their request ends. Nobody but its policy can tell: so its
-//! refusal is asked, and answered.
+//! The identity in requests and decisions. If the cluster does not stamp it, the admission policy
+//! requires the person's e-mail address as the cluster knows it, and of a person without one a
+//! `notAfter`. Only the policy knows that address, so its rejection is read and the object
+//! corrected.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,15 +13,15 @@ use super::failure::Failure;
 use super::output::remark;
 use super::session::Session;
 
-/// How long a request stays good that has to say so: as long as one that has ended is kept.
+/// The default `notAfter` for a person without an address: as long as an ended request is kept.
 const GOOD_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// What says who wrote it.
+/// An object that names its author.
 pub trait Signed: Namespaced {
-    /// Who wrote it.
+    /// The author's identity.
     fn signature(&mut self) -> &mut Option<Identity>;
 
-    /// The time after which it is void, if it has one.
+    /// Its `notAfter`, for kinds that have one.
     fn end(&mut self) -> Option<&mut Option<Time>> {
         None
     }
@@ -42,7 +43,7 @@ impl Signed for AccessDecision {
     }
 }
 
-/// Creates what this person has written, with the address under it or the end that the cluster asks for.
+/// Creates an object, corrected with the address or the `notAfter` that the policy asks for.
 pub async fn create<K: Signed>(session: &Session, mut object: K) -> Result<K, Failure> {
     let namespace = session.namespace();
     let refused = match session.person.create(namespace, &object).await {
@@ -52,23 +53,23 @@ pub async fn create<K: Signed>(session: &Session, mut object: K) -> Result<K, Fa
     match corrected(&mut object, &refused.refused, session.now()) {
         Some(Corrected::Address) => {}
         Some(Corrected::End(end)) => remark(format_args!(
-            "This cluster knows no e-mail address of yours, so the request says that nothing starts after {end}; --not-after says otherwise."
+            "This cluster does not know your e-mail address, so the loan must start by {end}. Use --not-after to set another time."
         )),
         None => return Err(refused.into()),
     }
     Ok(session.person.create(namespace, &object).await?)
 }
 
-/// What the policy wanted to read.
+/// What was corrected.
 #[derive(Debug, PartialEq, Eq)]
 enum Corrected {
     Address,
     End(Timestamp),
 }
 
-/// Corrects what was refused as the policy asks, if it asks for something.
+/// Corrects a rejected object as the policy asks. `None` if the rejection has another cause.
 fn corrected(object: &mut impl Signed, refused: &Refused, now: Timestamp) -> Option<Corrected> {
-    if let (Some(email), Some(me)) = (told(refused), object.signature()) {
+    if let (Some(email), Some(me)) = (address(refused), object.signature()) {
         me.email = Some(email);
         return Some(Corrected::Address);
     }
@@ -82,8 +83,8 @@ fn corrected(object: &mut impl Signed, refused: &Refused, now: Timestamp) -> Opt
     Some(Corrected::End(until))
 }
 
-/// The address that a policy asks for.
-fn told(refused: &Refused) -> Option<Email> {
+/// The address that the policy asks for.
+fn address(refused: &Refused) -> Option<Email> {
     let Refused::Policy(words) = refused else {
         return None;
     };
@@ -95,24 +96,24 @@ fn told(refused: &Refused) -> Option<Email> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::samples;
+    use crate::desk::samples;
 
     #[test]
     fn the_address_is_read_from_the_policys_words() {
         let words =
             format!("keyloan-identity: spec.requester.{ADDRESS_TOLD}\"o'hara@example.com\"");
         let email = Email("o'hara@example.com".into());
-        assert_eq!(told(&Refused::Policy(words.clone())), Some(email));
-        assert_eq!(told(&Refused::NoRight(words)), None);
+        assert_eq!(address(&Refused::Policy(words.clone())), Some(email));
+        assert_eq!(address(&Refused::NoRight(words)), None);
         let none = "keyloan-identity: spec.requester.email must be left out: this cluster does not know your address";
-        assert_eq!(told(&Refused::Policy(none.into())), None);
+        assert_eq!(address(&Refused::Policy(none.into())), None);
     }
 
     #[test]
     fn whose_address_is_not_known_asks_with_an_end_of_a_week_unless_they_gave_one() {
         let words = format!("keyloan-identity: {END_TOLD} ServiceAccounts and of all others");
         let refused = Refused::Policy(words.clone());
-        let now = samples::now();
+        let now = samples::present();
         let in_a_week = now + GOOD_FOR;
         let mut grant = samples::new();
         assert_eq!(

@@ -1,18 +1,19 @@
-//! `kubectl keyloan version`: of this command, of the cluster, and whether Keyloan's kinds are there.
+//! `kubectl keyloan version`: the versions of this command and of the cluster, and whether Keyloan
+//! is installed.
 
 use serde_json::json;
 
 use crate::api::{GROUP, VERSION};
+use crate::desk::text::facts;
 
-use super::explain::Structured;
 use super::failure::{Exit, Failure};
-use super::output::{document, facts, put, say};
+use super::output::{Structured, print_value, say};
 use super::session::Session;
 
 /// Print the versions of this command and of the cluster.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Print for programs.
+    /// Print in this format.
     #[arg(long, short, value_name = "FORMAT")]
     output: Option<Structured>,
 }
@@ -35,18 +36,18 @@ pub async fn run(
                 "api": api,
                 "installed": server.keyloan,
             });
-            put(document(&versions, format.into())?.trim_end())?;
+            print_value(&versions, format)?;
         }
         (Some(format), Err(_)) => {
-            put(document(&json!({ "plugin": own, "api": api }), format.into())?.trim_end())?;
+            print_value(&json!({ "plugin": own, "api": api }), format)?;
         }
         (None, server) => {
             let mut told = vec![("kubectl-keyloan", own.to_owned())];
             if let Ok(server) = server {
                 let installed = if server.keyloan {
-                    "is installed"
+                    "installed"
                 } else {
-                    "is not installed"
+                    "not installed"
                 };
                 told.push(("Kubernetes", server.kubernetes.clone()));
                 told.push((&api, installed.to_owned()));

@@ -1,4 +1,4 @@
-//! Waiting for a grant to get somewhere, with one line that says where it is.
+//! Waiting for a grant to reach a state, with one line that shows its current state.
 
 use std::io::IsTerminal as _;
 use std::pin::pin;
@@ -8,33 +8,34 @@ use futures::StreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use kube::ResourceExt as _;
 
-use crate::api::{AccessGrant, Phase};
+use crate::api::AccessGrant;
 use crate::cluster::person::{Change, Scope};
+use crate::desk::standing::phase_and_cause;
+use crate::desk::visible::visible;
 
 use super::failure::Failure;
-use super::output::{remark, visible};
+use super::output::remark;
 use super::session::Session;
 
-/// How often the line moves while nothing happens.
+/// How often the spinner moves.
 const TICK: Duration = Duration::from_millis(120);
 
-/// How waiting ended.
+/// The result of waiting.
 #[derive(Debug)]
 pub enum Waited<T> {
-    /// It got there.
+    /// The state was reached.
     There(T),
-    /// It was deleted, or another one has its name now.
+    /// The grant was deleted, or another one has its name.
     Gone,
-    /// It did not get there in time.
+    /// The state was not reached in time.
     TimedOut,
 }
 
-/// Waits until a grant is as it should be, or the patience is over.
+/// Waits until `wanted` returns a value for the grant, at most for `timeout`.
 pub async fn until<T>(
     session: &Session,
     grant: &AccessGrant,
-    patience: Duration,
-    line: impl Fn(&AccessGrant) -> String,
+    timeout: Duration,
     wanted: impl Fn(&AccessGrant) -> Option<T>,
 ) -> Result<Waited<T>, Failure> {
     let namespace = grant.namespace().unwrap_or_default();
@@ -51,7 +52,7 @@ pub async fn until<T>(
                     if let Some(there) = wanted(&now) {
                         return Ok(Waited::There(there));
                     }
-                    progress.say(line(&now));
+                    progress.say(&phase_and_cause(&now));
                 }
                 Change::AllSeen if seen => {}
                 Change::Seen(_) | Change::Gone(_) | Change::AllSeen => return Ok(Waited::Gone),
@@ -59,76 +60,13 @@ pub async fn until<T>(
         }
         Ok(Waited::TimedOut)
     };
-    match tokio::time::timeout(patience, follow).await {
+    match tokio::time::timeout(timeout, follow).await {
         Ok(ended) => ended,
         Err(_) => Ok(Waited::TimedOut),
     }
 }
 
-/// Where a request or loan is, in one line.
-pub fn where_it_is(grant: &AccessGrant) -> String {
-    let Some(status) = &grant.status else {
-        return "nobody has looked at it yet".into();
-    };
-    let Some(phase) = status.phase else {
-        return "nobody has looked at it yet".into();
-    };
-    let why = match phase {
-        Phase::Pending | Phase::Issuing | Phase::Active => status
-            .waiting_for
-            .clone()
-            .or_else(|| not_yet(grant))
-            .unwrap_or_default(),
-        _ => why_over(grant).unwrap_or_default(),
-    };
-    match why.is_empty() {
-        true => format!("{phase:?}"),
-        false => format!("{phase:?}: {why}"),
-    }
-}
-
-/// The message of the first condition that is in the way.
-fn not_yet(grant: &AccessGrant) -> Option<String> {
-    use crate::api::{ACCEPTED, ACTIVE, APPROVED};
-    let conditions = &grant.status.as_ref()?.conditions;
-    [ACCEPTED, APPROVED, ACTIVE].iter().find_map(|type_| {
-        let condition = conditions.iter().find(|c| c.type_ == *type_)?;
-        (condition.status != "True").then(|| condition.message.clone())
-    })
-}
-
-/// Why a request or loan is over.
-pub fn why_over(grant: &AccessGrant) -> Option<String> {
-    use crate::api::{ACCEPTED, APPROVED, ENDED, STALLED};
-    let conditions = &grant.status.as_ref()?.conditions;
-    let message = |type_: &str, status: &str| {
-        let condition = conditions.iter().find(|c| c.type_ == type_)?;
-        (condition.status == status).then(|| condition.message.clone())
-    };
-    message(STALLED, "True")
-        .or_else(|| message(ENDED, "True"))
-        .or_else(|| message(ACCEPTED, "False"))
-        .or_else(|| message(APPROVED, "False"))
-        .or_else(|| message(ENDED, "False"))
-}
-
-/// Whether a request has come to an end without a loan, or a loan to its own.
-pub fn is_over(grant: &AccessGrant) -> bool {
-    matches!(
-        grant.status.as_ref().and_then(|s| s.phase),
-        Some(Phase::Denied | Phase::Lapsed | Phase::Failed | Phase::Ending | Phase::Ended)
-    )
-}
-
-/// Whether a condition of a grant is true.
-pub fn holds(grant: &AccessGrant, type_: &str) -> bool {
-    let conditions = grant.status.iter().flat_map(|s| &s.conditions);
-    conditions
-        .into_iter()
-        .any(|c| c.type_ == type_ && c.status == "True")
-}
-
-/// One moving line on a terminal; elsewhere a line for each thing that happens.
+/// One line with a spinner on a terminal; elsewhere a line for each change.
 struct Progress {
     line: ProgressBar,
     terminal: bool,
@@ -147,8 +85,8 @@ impl Progress {
         }
     }
 
-    fn say(&self, what: String) {
-        let what = visible(&what);
+    fn say(&self, what: &str) {
+        let what = visible(what);
         if !self.terminal && self.line.message() != what {
             remark(what.as_str());
         }

@@ -1,14 +1,18 @@
-//! What ARCHITECTURE.md says of the rooms of `src/`: which may know which, and who alone knows HTTP, Kubernetes and time.
+//! What ARCHITECTURE.md says of the rooms of `src/`: which may know which, who alone knows HTTP, Kubernetes and time, and what is built without what.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use keyloan_shape::Shape;
 
+use crate::source::{Piece, pieces};
+
 /// Each room, and the rooms that it may know besides itself.
-const KNOWS: [(&str, &[&str]); 10] = [
+const KNOWS: [(&str, &[&str]); 11] = [
     ("api", &[]),
     ("plan", &["api"]),
+    ("desk", &["api", "plan"]),
     ("onepassword", &[]),
     ("telemetry", &[]),
     ("runtime", &["telemetry"]),
@@ -37,7 +41,7 @@ const KNOWS: [(&str, &[&str]); 10] = [
             "telemetry",
         ],
     ),
-    ("plugin", &["api", "cluster", "plan", "runtime"]),
+    ("plugin", &["api", "cluster", "desk", "runtime"]),
 ];
 
 /// Words of the code that only these files may use.
@@ -53,22 +57,18 @@ const ONLY_IN: [(&str, &[&str]); 7] = [
     ("Api::all", &["cluster/"]),
 ];
 
-/// Rooms in which no files know each other in a circle.
-const WITHOUT_CIRCLES: [&str; 9] = [
-    "api/",
-    "cluster/",
-    "controllers/integration/",
-    "manifests/",
-    "onepassword/",
-    "operator/",
-    "plan/",
-    "runtime/",
-    "telemetry/",
+/// What a decision has no use for.
+const IMPURE: [&str; 9] = [
+    "async ", ".await", "tokio", "tracing", "std::fs", "std::io", "std::net", "std::env", "::now()",
 ];
 
-/// What a decision has no use for.
-const NOT_IN_PLAN: [&str; 8] = [
-    "async ", ".await", "tokio", "tracing", "std::fs", "std::net", "std::env", "::now()",
+/// What belongs to one way of showing what the desk says.
+const SHOWS: [&str; 5] = [
+    "clap",
+    "dialoguer",
+    "indicatif",
+    "terminal_size",
+    "unicode_width",
 ];
 
 #[test]
@@ -105,14 +105,11 @@ fn the_list_of_rooms_is_itself_without_circles() {
     }
 }
 
-/// `cargo xtask shape` shows those of the other rooms.
+/// `cargo xtask shape` shows them.
 #[test]
-fn no_files_of_these_rooms_know_each_other_in_a_circle() {
+fn no_files_know_each_other_in_a_circle() {
     let shape = Shape::read(&src(), "keyloan").expect("the source");
-    let without = |file: &String| WITHOUT_CIRCLES.iter().any(|room| file.starts_with(room));
-    let mut circles = shape.circles();
-    circles.retain(|circle| circle.iter().any(without));
-    assert!(circles.is_empty(), "{circles:#?}");
+    assert_eq!(shape.circles(), []);
 }
 
 #[test]
@@ -136,14 +133,46 @@ fn http_and_kubernetes_have_one_room_each() {
 #[test]
 fn decisions_are_pure() {
     let mut impure = Vec::new();
-    for (path, code) in sources("plan") {
-        let words = NOT_IN_PLAN.iter().filter(|word| code.contains(**word));
-        impure.extend(words.map(|word| format!("{path} has {word}")));
+    for (room, others) in [("plan", &[][..]), ("desk", &SHOWS)] {
+        for (path, code) in sources(room) {
+            let words = IMPURE.iter().chain(others);
+            let words = words.filter(|word| code.contains(**word));
+            impure.extend(words.map(|word| format!("{path} has {word}")));
+        }
     }
     assert_eq!(impure, [""; 0]);
 }
 
-/// The code of a room, without comments, by its path in `src/`.
+#[test]
+fn the_plugin_is_built_without_the_operator_and_the_desk_without_both() {
+    let plugin = crates(&["--features", "plugin"]);
+    for operators in ["wasmtime", "axum", "reqwest"] {
+        assert!(!plugin.contains(operators), "{operators}");
+    }
+    let desk = crates(&[]);
+    for shells in ["tokio", "hyper", "kube-client", "clap"] {
+        assert!(plugin.contains(shells), "{shells}");
+        assert!(!desk.contains(shells), "{shells}");
+    }
+}
+
+/// The crates that are built into this one with these features.
+fn crates(features: &[&str]) -> BTreeSet<String> {
+    let line = "tree --locked --offline --package keyloan --no-default-features --edges normal --prefix none";
+    let output = Command::new(env!("CARGO"))
+        .args(line.split(' '))
+        .args(features)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let lines = String::from_utf8(output.stdout).expect("text");
+    let names = lines.lines().filter_map(|line| line.split(' ').next());
+    names.map(str::to_owned).collect()
+}
+
+/// The code of a room, without comments and strings, by its path in `src/`.
 fn sources(room: &str) -> Vec<(String, String)> {
     let src = src();
     let mut folders = vec![src.join(room)];
@@ -164,11 +193,12 @@ fn sources(room: &str) -> Vec<(String, String)> {
 
 fn code(path: &Path) -> String {
     let text = std::fs::read_to_string(path).expect("readable");
-    let lines = text.lines().map(|line| match line.find("//") {
-        Some(comment) => &line[..comment],
-        None => line,
+    let pieces = pieces(&text).into_iter();
+    let code = pieces.filter_map(|(_, piece)| match piece {
+        Piece::Code(code) => Some(code),
+        Piece::Comment(_) | Piece::Literal(_) => None,
     });
-    lines.collect::<Vec<_>>().join("\n")
+    code.collect()
 }
 
 fn folders() -> BTreeSet<String> {

@@ -7,3 +7,5 @@ mod docs;
 mod manifests;
 mod onepassword;
 mod plan;
+mod prose;
+mod source;

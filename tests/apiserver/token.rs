@@ -44,7 +44,7 @@ async fn bad_input_gets_a_condition_that_says_what_to_do_and_no_request() {
     world.start_operator().await;
 
     for (name, reason, says) in [
-        ("missing", "SecretMissing", "create it"),
+        ("missing", "SecretMissing", "Create it"),
         (
             "unlabelled",
             "SecretNotLabelled",
@@ -53,12 +53,12 @@ async fn bad_input_gets_a_condition_that_says_what_to_do_and_no_request() {
         (
             "borrowed",
             "SecretOfAnotherIntegration",
-            "belongs to the integration other",
+            "belongs to integration other",
         ),
         (
             "nobodys",
             "SecretOfAnotherIntegration",
-            "label it keyloan.dev/integration",
+            "Set its label keyloan.dev/integration",
         ),
         ("keyless", "KeyMissing", "it has: tok"),
         (

@@ -47,7 +47,7 @@ async fn a_request_that_waits_costs_nothing_and_is_lent_when_all_groups_have_agr
     let world = reviewed().await;
     world.control.reset_requests().await.expect("the log");
     let grant = waiting(&world, Ask::item("db password").lasting("4h")).await;
-    assert!(waiting_for(&grant).starts_with("1 approval of \"owner\" (anyone in platform-owners), and 2 approvals of \"security\" (anyone in security)"));
+    assert!(waiting_for(&grant).starts_with("1 approval from group \"owner\" (any member of platform-owners), and 2 approvals from group \"security\" (any member of security)"));
 
     world.decide("carol", &grant, Say::approve(&grant)).await;
     world
@@ -60,7 +60,10 @@ async fn a_request_that_waits_costs_nothing_and_is_lent_when_all_groups_have_agr
     let half = world
         .until(&grant, |g| waiting_for(g).starts_with("1 more"))
         .await;
-    assert!(waiting_for(&half).starts_with("1 more approval of \"security\" (anyone in security)"));
+    assert!(
+        waiting_for(&half)
+            .starts_with("1 more approval from group \"security\" (any member of security)")
+    );
     let log = world.control.requests().await.expect("the log");
     assert_eq!(log.total, 0, "{:?}", log.by_route);
 
@@ -81,7 +84,7 @@ async fn a_request_that_waits_costs_nothing_and_is_lent_when_all_groups_have_agr
     assert_eq!(
         by,
         [
-            "bob@example.com (owner, for 2h at the most",
+            "bob@example.com (owner, for at most 2h",
             "carol@example.com (security",
             "dave@example.com (security",
         ]
@@ -139,7 +142,7 @@ async fn a_denial_is_final() {
     assert_eq!(status.phase, Some(Phase::Denied));
     assert_eq!(
         condition(&denied, APPROVED).map(|c| c.message.as_str()),
-        Some("it was denied by carol@example.com: not now")
+        Some("the request was denied by carol@example.com: not now")
     );
     for who in ["bob", "carol", "dave"] {
         world.decide(who, &grant, Say::approve(&denied)).await;
@@ -213,14 +216,14 @@ async fn the_owner_that_an_items_tag_names_decides_and_for_others_the_integratio
         flow.approval = serde_json::from_value(approval).expect("an approval");
     }).await;
     let tagged = waiting(&world, Ask::item("db password")).await;
-    let of_the_team = "1 approval of \"owner\" (anyone in db-team)";
+    let of_the_team = "1 approval from group \"owner\" (any member of db-team)";
     assert!(
         waiting_for(&tagged).starts_with(of_the_team),
         "{}",
         waiting_for(&tagged)
     );
     let untagged = waiting(&world, Ask::item("web console")).await;
-    let of_the_owners = "1 approval of \"owner\" (anyone in platform-owners)";
+    let of_the_owners = "1 approval from group \"owner\" (any member of platform-owners)";
     assert!(
         waiting_for(&untagged).starts_with(of_the_owners),
         "{}",
@@ -239,7 +242,7 @@ async fn the_owner_that_an_items_tag_names_decides_and_for_others_the_integratio
         };
         let seen = world.until(grant, has_ignored).await;
         let ignored = &seen.status.as_ref().expect("a status").ignored_decisions[0];
-        let why = "they are in none of the groups that approve this request";
+        let why = "this person is in none of the groups that approve the request";
         assert_eq!(ignored.reason, why);
     }
     assert_eq!(world.control.shares().await.expect("shares").len(), 0);
@@ -313,7 +316,8 @@ async fn an_approver_of_five_hundred_groups_counts_by_the_last_of_them() {
     world.until_active(&grant).await;
 }
 
-/// Whoever has been approved does not read that somebody has to approve while 1Password takes its time.
+/// A requester whose request is approved does not read that approvals are missing while 1Password
+/// takes its time.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approved_request_says_that_its_link_is_on_its_way() {
     let world = World::start().await;

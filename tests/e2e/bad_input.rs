@@ -39,14 +39,14 @@ async fn requests_that_no_rule_covers_are_refused_without_asking_1password() {
             who: "erin",
             ask: Ask::item("db password"),
             reason: "NoFlow",
-            tells: "no flow of this integration lets you ask from this namespace",
+            tells: "no flow of this integration lets you request items from this namespace",
         },
         Refused {
             what: "a stranger who asks for something that does not exist learns no more than that",
             who: "erin",
             ask: Ask::item("no such item"),
             reason: "NoFlow",
-            tells: "no flow of this integration lets you ask from this namespace",
+            tells: "no flow of this integration lets you request items from this namespace",
         },
         Refused {
             what: "a namespace that no flow names",
@@ -60,14 +60,14 @@ async fn requests_that_no_rule_covers_are_refused_without_asking_1password() {
             who: "alice",
             ask: Ask::item("db password").of("nowhere"),
             reason: "IntegrationNotFound",
-            tells: "there is no OnePasswordIntegration \"nowhere\"",
+            tells: "OnePasswordIntegration \"nowhere\" was not found",
         },
         Refused {
             what: "a vault off the allow-list",
             who: "alice",
             ask: Ask::item("bank").in_vault("Finance"),
             reason: "VaultNotAllowed",
-            tells: "no flow that lets you ask lends from a vault \"Finance\"",
+            tells: "none of the flows available to you cover vault \"Finance\"",
         },
         Refused {
             what: "a recipient outside the domains",
@@ -81,7 +81,7 @@ async fn requests_that_no_rule_covers_are_refused_without_asking_1password() {
             who: "alice",
             ask: Ask::item("db password").lasting("9h"),
             reason: "NoFlowCoversRequest",
-            tells: "8h at the most",
+            tells: "the maximum duration is 8h",
         },
         Refused {
             what: "a request without the justification that is asked for",
@@ -173,13 +173,13 @@ async fn a_flow_says_which_of_its_rules_match_nothing_and_lends_nothing_past_a_m
         "{lends:?}"
     );
     let (message, _) = said("misspelt", "MatchesItems", "RuleMatchesNothing").await;
-    let told = r#"exclude[0] names the vault "Infraa", which is not among those that the integration lends from (close to it: "Infra")"#;
+    let told = r#"exclude[0] names vault "Infraa", which the integration does not lend from (similar: "Infra")"#;
     assert!(message.contains(told), "{message}");
     let (_, lends) = said("misspelt", "Ready", "ExcludeNamesNoVault").await;
     assert_eq!(lends, Some(Default::default()), "it lends nothing");
     let (message, _) = said("early", "MatchesItems", "RuleMatchesNothing").await;
     assert!(
-        message.contains(r#"exclude[0].tags has "not-yet""#),
+        message.contains(r#"exclude[0].tags lists "not-yet""#),
         "{message}"
     );
     let (_, lends) = said("early", "Ready", "Valid").await;
@@ -238,7 +238,7 @@ async fn where_each_link_opens_just_once_only_a_loan_that_is_over_with_it_is_gra
         .await;
     let message = &condition(&refused, ACTIVE).expect("said").message;
     assert!(
-        message.contains("ask again with viewOnce: true"),
+        message.contains("request again with viewOnce: true"),
         "{message}"
     );
     assert!(condition(&refused, "Stalled").is_some());
@@ -282,7 +282,7 @@ async fn an_unknown_or_ambiguous_title_costs_one_listing_and_none_when_repeated(
             let log = world.control.requests().await.expect("log");
             assert_eq!(log.total, listings, "{title}: {:?}", log.by_route);
         }
-        // A vault is listed for names that it does not have once a minute at the most.
+        // A vault is listed at most once a minute for names that it does not have.
         world.advance(std::time::Duration::from_secs(61)).await;
     }
     // What the message of the ambiguous one says to do works.

@@ -1,6 +1,8 @@
-//! Every step of issuing and ending can be the last one for a while: wherever it stops, the loan comes right, and no link is forgotten.
+//! Every step of issuing and ending can be the last one for a while: wherever it stops, the loan
+//! recovers, and no link is forgotten.
 //!
-//! A step is made to fail by taking away the right that it needs, which the API server sees at once.
+//! A step is made to fail by taking away the right that it needs, which the API server sees at
+//! once.
 
 use std::time::Duration;
 
@@ -51,7 +53,7 @@ impl Stop {
 
     /// Waits until the step before has been done, or this one refused.
     async fn reached(self, world: &World, grant: &AccessGrant) {
-        // Were the right back before the step is tried, there would be nothing to come right.
+        // If the right were back before the step is tried, there would be nothing to recover from.
         match self {
             Self::Role => world.until_refused_to_create("roles", LINKS).await,
             Self::RoleBinding => world.until_refused_to_create("rolebindings", LINKS).await,

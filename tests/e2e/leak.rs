@@ -150,7 +150,7 @@ async fn a_whole_run_shows_no_token_no_item_and_no_link() {
     );
     let said = operator.stop().await;
     assert!(
-        said.contains("a token Secret could not be read"),
+        said.contains("could not read a token Secret"),
         "the answer was read:\n{said}"
     );
     output.push_str(&said);

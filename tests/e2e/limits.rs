@@ -70,7 +70,7 @@ async fn a_loan_that_was_deleted_has_its_place_until_its_link_is_over() {
     let waits = world.until(&again, has_no_place).await;
     let until = ended.spec.residual_until.as_ref().expect("a link").0;
     let message = &condition(&waits, ACCEPTED).expect("said").message;
-    let says_when = format!("the next one is over at {until:.0}");
+    let says_when = format!("the next of them ends by {until:.0}");
     assert!(message.contains(&says_when), "{message}");
     assert_eq!(world.control.shares().await.expect("shares").len(), 1);
 

@@ -90,7 +90,7 @@ async fn a_loan_is_renewed_when_the_borrower_asks_and_expires_on_time() {
     let grant = world.until_active(&grant).await;
     let first = world.read_link("alice", &grant).await.expect("readable");
 
-    // A link that is not about to end is not followed by another one, whoever asks.
+    // A link that is not about to end is not followed by another one, even if someone asks.
     world
         .annotate(&grant, RENEW_ANNOTATION, &world.now().to_string())
         .await;

@@ -55,7 +55,7 @@ async fn a_timeframe_follows_the_local_clock_through_the_nights_in_which_it_chan
     let early = world.ask_after(forward, -30).await;
     let said = world.until_refused_for_the_hour(&early).await;
     let opens = forward + 30.minutes();
-    assert!(said.contains(&format!("ask again from {opens}")), "{said}");
+    assert!(said.contains(&format!("closed until {opens}")), "{said}");
     let still_early = world.ask_after(forward, 29).await;
     world.until_refused_for_the_hour(&still_early).await;
     let lent = world.ask_after(forward, 31).await;
@@ -71,7 +71,7 @@ async fn a_timeframe_follows_the_local_clock_through_the_nights_in_which_it_chan
     let early = world.ask_after(back, -31).await;
     let said = world.until_refused_for_the_hour(&early).await;
     let opens = back - 30.minutes();
-    assert!(said.contains(&format!("ask again from {opens}")), "{said}");
+    assert!(said.contains(&format!("closed until {opens}")), "{said}");
     for minutes in [-29, 1, 89] {
         let lent = world.ask_after(back, minutes).await;
         world.until_active(&lent).await;

@@ -15,10 +15,10 @@ const ONE: &[(&str, &str, u32)] = &[("deputies", "deputies", 1)];
 const TWO: &[(&str, &str, u32)] = &[("deputies", "deputies", 2)];
 
 const BEN: &str = "ben@other.org";
-const RECEIVES: &str = "nobody approves a link that they receive";
-const OWN: &str = "nobody approves their own request";
-const TWICE: &str = "they have approved already, and everybody counts once";
-const UNKNOWN: &str = "the cluster knows no e-mail address of who made it, so nobody can tell";
+const RECEIVES: &str = "recipients of the link cannot approve the request";
+const OWN: &str = "requesters cannot approve their own request";
+const TWICE: &str = "this person has already approved; each person counts once";
+const UNKNOWN: &str = "the cluster knows no e-mail address for the approver, so it cannot rule out";
 
 /// A world that lends to two domains: at once by the flow "oncall", on the approval of one by "reviewed" and of two by "sealed".
 async fn lending() -> World {
@@ -42,7 +42,8 @@ async fn lending() -> World {
     world
 }
 
-/// Somebody of this group asks for a link to this address. Whoever has no address says when the request ends.
+/// A person of this group asks for a link to this address. A person without an address sets the end
+/// of the request.
 async fn ask(world: &World, who: &str, group: &str, to: &str) -> AccessGrant {
     let ask = Ask::item("db password").to(to);
     match address(who) {
@@ -237,7 +238,10 @@ async fn a_blocked_mailbox_is_lent_nothing_and_loses_what_runs() {
     let waits = asked(&world, alice, "reviewed", alice).await;
     approve(&world, "ERIN@example.com", &waits).await;
     let (_, why) = ignored(&world, &waits, 1).await.remove(0);
-    assert!(why.contains("have blocked who made it"), "{why}");
+    assert!(
+        why.contains("have blocked the person who made the decision"),
+        "{why}"
+    );
     assert_eq!(shares(&world).await, 2);
 
     approve(&world, "bob@example.com", &waits).await;
@@ -304,7 +308,7 @@ async fn whose_address_is_unknown_reads_where_to_set_it() {
         let words = format!("(username {username:?})");
         assert!(message.contains(&words), "{message}");
         assert!(
-            message.contains("emailDomain of the chart keyloan-crds"),
+            message.contains("emailDomain configured in the keyloan-crds chart"),
             "{message}"
         );
     }

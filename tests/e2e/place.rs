@@ -1,5 +1,5 @@
-//! A place before a share: where a link could not be handed over, none is made; the status says who refuses; and it comes right by itself
-//! once that is mended.
+//! A place before a share: if a link could not be handed over, none is made; the status says what
+//! refuses it, and the loan recovers by itself once the cause is removed.
 
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ async fn where_policies_want_labels_the_install_can_be_told_them() {
     world.until_active(&grant).await;
 }
 
-/// Whoever refuses a change may quote what was there before: the link that still opens.
+/// The refusal of a change may quote the previous content: the link that still opens.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renewal_that_is_refused_makes_no_share_names_who_refuses_and_repeats_none_of_their_words()
  {

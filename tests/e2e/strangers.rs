@@ -11,7 +11,8 @@ use tokio::net::TcpStream;
 /// So many requests are made until the watch must have told.
 const TRIES: u32 = 100;
 
-/// Whoever may patch a namespace may write a time of the year 9999 into its managed fields, which few clients can read.
+/// A person who can patch a namespace can write a time of the year 9999 into its managed fields,
+/// which few clients can read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_that_cannot_be_read_is_not_believed_to_be_as_it_was() {
     let mut world = World::start().await;
@@ -81,7 +82,7 @@ async fn until_refused(world: &World) -> String {
             return accepted.reason;
         }
     }
-    panic!("it is lent on and on");
+    panic!("it keeps being lent");
 }
 
 async fn until_lent(world: &World) {
@@ -96,7 +97,7 @@ async fn until_lent(world: &World) {
         }
         world.delete("alice", &grant).await;
     }
-    panic!("it is refused on and on");
+    panic!("it keeps being refused");
 }
 
 /// Every pod may be able to connect to the port of the probes.

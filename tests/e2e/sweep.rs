@@ -1,5 +1,6 @@
-//! What is left behind goes: of loans that end while nobody looks, of crashes, of namespaces that are served no more. What a loan that
-//! runs needs stays, and so does what another install has made.
+//! Leftovers are deleted: of loans that end while no operator runs, of crashes, of namespaces that
+//! are no longer served. The objects of a running loan stay, and so do those of another
+//! installation.
 
 use std::time::Duration;
 
@@ -139,7 +140,7 @@ async fn however_many_are_left_behind_all_are_swept() {
         .collect();
     let leaving = uids.iter().map(|uid| {
         let mut secret = (*link_objects::secret(&install, uid, "", NO_URL, &facts)).clone();
-        // Or else whoever collects garbage may be faster.
+        // Otherwise the garbage collector may be faster.
         secret.metadata.owner_references = None;
         let secrets = &secrets;
         async move {
@@ -191,7 +192,8 @@ async fn the_loans_of_a_namespace_that_is_served_no_more_run_out_and_nothing_is_
         .await;
     assert!(world.read_link("alice", &grant).await.is_ok(), "it runs");
 
-    // Another request, and a wish for the next link, are left to whoever serves the namespace.
+    // Another request, and a request for the next link, are left to the installation that serves
+    // the namespace.
     let asked = world.ask("alice", Ask::item("db password")).await;
     world.advance(61 * MINUTE).await;
     let now = world.now().to_string();

@@ -75,7 +75,7 @@ async fn after_an_upgrade_metadata_voids_nothing_and_a_policy_loosened_meanwhile
         .await;
     let is_told = |g: &AccessGrant| {
         let mut ignored = g.status.iter().flat_map(|s| &s.ignored_decisions);
-        ignored.any(|i| i.reason == "they have approved already, and everybody counts once")
+        ignored.any(|i| i.reason == "this person has already approved; each person counts once")
     };
     let still = world.until(&before.approved, is_told).await.status;
     let still = still.expect("a status");
@@ -156,7 +156,7 @@ async fn goes_on(world: &World, before: &HalfWay) {
         .await;
     world.until_active(&before.approved).await;
     for who in ["carol", "dave"] {
-        // Whoever has decided already is not counted twice.
+        // A person who has decided already is not counted twice.
         world
             .decide(who, &before.waits, Say::approve(&before.waits))
             .await;

@@ -34,7 +34,7 @@ pub async fn look(settings: &Settings) -> Result<Timestamp, String> {
         match check(&boundary).await {
             Ok(()) => break Ok(boundary.seen().changed_at.expect("a time")),
             // The API server describes kinds a moment after it serves them, one after the other.
-            Err(why) if why.contains("not there") => {}
+            Err(why) if why.contains("not installed") => {}
             Err(why) => break Err(why),
         }
     };

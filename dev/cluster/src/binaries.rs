@@ -2,7 +2,7 @@
 //!
 //! Taken in this order:
 //! 1. `KUBEBUILDER_ASSETS`, the folder that envtest uses, if it has all four programs, and the API server is of the pinned version;
-//! 2. the cache, and 3. a build from Go modules, which takes some minutes, once ([`built`](crate::built)).
+//! 2. the cache; 3. what [somebody else has built](crate::prebuilt); and 4. a build from Go modules, which takes some minutes, once.
 //!
 //! The ready-made archives of envtest are not used: they lack kube-controller-manager, without which nothing is garbage
 //! collected and no namespace ends.
@@ -29,13 +29,7 @@ impl Binaries {
         if let Some(folder) = from_environment() {
             return Ok(Binaries { folder });
         }
-        let set = Set {
-            place: "controlplane",
-            version: format!("kubernetes-{KUBERNETES_VERSION}-etcd-{ETCD_VERSION}"),
-            title: format!("Kubernetes {KUBERNETES_VERSION} and etcd {ETCD_VERSION}"),
-            programs: &CONTROL_PLANE,
-        };
-        let folder = set.find().await?;
+        let folder = set().find().await?;
         Ok(Binaries { folder })
     }
 
@@ -57,6 +51,15 @@ impl Binaries {
     /// The path of kubectl.
     pub fn kubectl(&self) -> PathBuf {
         self.folder.join("kubectl")
+    }
+}
+
+pub(crate) fn set() -> Set {
+    Set {
+        place: "controlplane",
+        version: format!("kubernetes-{KUBERNETES_VERSION}-etcd-{ETCD_VERSION}"),
+        title: format!("Kubernetes {KUBERNETES_VERSION} and etcd {ETCD_VERSION}"),
+        programs: &CONTROL_PLANE,
     }
 }
 

@@ -7,6 +7,7 @@ use std::{env, fs, io};
 
 use crate::cache::{self, CacheError};
 use crate::go_build::{self, BuildError, Program};
+use crate::prebuilt::{self, PrebuiltError};
 use crate::progress;
 
 /// The checksums of the programs in one folder of the cache, in the format of `sha256sum`.
@@ -21,6 +22,9 @@ pub enum BinariesError {
     /// The cache folder could not be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
+    /// What somebody else has built cannot be used.
+    #[error(transparent)]
+    Prebuilt(#[from] PrebuiltError),
     /// They could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -67,7 +71,11 @@ impl Set {
         cache::remove_dir(&building)?;
         let fresh = building.join("programs");
         cache::create_dir(&fresh)?;
-        go_build::build(&building, &fresh, &self.title, self.programs).await?;
+        let names: Vec<_> = self.programs.iter().map(|program| program.name).collect();
+        let fetched = prebuilt::fetch(&names, &building, &fresh).await?;
+        let missing = |program: &&Program| !fetched.contains(program.name);
+        let programs: Vec<_> = self.programs.iter().filter(missing).collect();
+        go_build::build(&building, &fresh, &self.title, &programs).await?;
         self.write_checksums(&fresh)?;
         cache::replace_dir(&fresh, folder)?;
         cache::remove_dir(&building)?;

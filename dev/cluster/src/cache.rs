@@ -114,6 +114,11 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
     written.map_err(|source| failed("write", path, source))
 }
 
+/// Writes into the file that is there, which somebody may have open.
+pub(crate) fn write_over(path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
+    fs::write(path, bytes).map_err(|source| failed("write", path, source))
+}
+
 /// The SHA-256 of some bytes, in lower-case hexadecimal digits.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes))

@@ -122,8 +122,11 @@ pub(crate) async fn build(
     work: &Path,
     into: &Path,
     title: &str,
-    programs: &[Program],
+    programs: &[&Program],
 ) -> Result<(), BuildError> {
+    if programs.is_empty() {
+        return Ok(());
+    }
     progress::say(&format!("building {title}: some minutes, only this once"));
     let compiler = go_toolchain::find().await?;
     for Program { module, .. } in programs {
@@ -136,7 +139,7 @@ pub(crate) async fn build(
             name,
             module,
             package,
-        } = *program;
+        } = **program;
         let label = format!("[{}/{}] {name}", step + 1, programs.len());
         let mut go = Command::new(&compiler);
         go.current_dir(work.join(module.name))

@@ -38,13 +38,7 @@ pub struct Helm {
 impl Helm {
     /// Finds helm in the cache; builds it if it is not there, which takes some minutes.
     pub async fn find() -> Result<Helm, HelmError> {
-        let set = Set {
-            place: "helm",
-            version: HELM_VERSION.to_owned(),
-            title: format!("helm {HELM_VERSION}"),
-            programs: &HELM,
-        };
-        let program = set.find().await?.join("helm");
+        let program = set().find().await?.join("helm");
         let home = tempfile::tempdir()?;
         Ok(Helm { program, home })
     }
@@ -87,11 +81,23 @@ impl Helm {
 
 /// The path of kubeconform, which is built if it is not in the cache.
 pub async fn kubeconform() -> Result<PathBuf, BinariesError> {
-    let set = Set {
+    Ok(kubeconform_set().find().await?.join("kubeconform"))
+}
+
+pub(crate) fn set() -> Set {
+    Set {
+        place: "helm",
+        version: HELM_VERSION.to_owned(),
+        title: format!("helm {HELM_VERSION}"),
+        programs: &HELM,
+    }
+}
+
+pub(crate) fn kubeconform_set() -> Set {
+    Set {
         place: "kubeconform",
         version: KUBECONFORM_VERSION.to_owned(),
         title: format!("kubeconform {KUBECONFORM_VERSION}"),
         programs: &KUBECONFORM,
-    };
-    Ok(set.find().await?.join("kubeconform"))
+    }
 }

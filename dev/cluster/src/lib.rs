@@ -25,7 +25,9 @@ mod helm;
 mod manifests;
 mod module_proxy;
 mod operator;
+mod pack;
 mod policies;
+mod prebuilt;
 mod program;
 mod progress;
 mod random;
@@ -36,7 +38,7 @@ pub use binaries::Binaries;
 pub use built::BinariesError;
 pub use cache::{CacheError, cache_dir};
 pub use charts::{Chart, ChartError, chart_rights};
-pub use control_plane::{ClusterError, Component, ControlPlane, Options, Ports, Revision};
+pub use control_plane::{ClusterError, Component, ControlPlane, Lent, Options, Ports, Revision};
 pub use go_build::{BuildError, kubernetes_swagger};
 pub use go_toolchain::GoError;
 pub use helm::{Helm, HelmError, kubeconform};
@@ -46,7 +48,9 @@ pub use operator::{
     INTEGRATION_NAMESPACE, LINKS_NAMESPACE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT,
     image_environment, operator_program,
 };
+pub use pack::pack_programs;
 pub use policies::PolicyError;
+pub use prebuilt::PrebuiltError;
 pub use program::{Program, signal};
 pub use sdk_core::{CoreError, core_wasm};
 pub use wait::{TimedOut, wait_until};

@@ -7,6 +7,7 @@ mod cluster;
 mod core;
 mod demo;
 mod live;
+mod programs;
 mod rights;
 mod screen;
 mod shape;
@@ -41,6 +42,8 @@ enum Command {
     /// Check what is assumed about 1Password against a real account; needs a token
     #[command(disable_help_flag = true)]
     Live(live::Arguments),
+    /// Pack the programs of the control plane for other machines, which then need not build them
+    Programs(programs::Arguments),
     /// Write the chart's rights to dev/cluster/operator-rbac.yaml
     Rights,
     /// Print how the operator's source is built: rooms, circles, the longest functions and files
@@ -59,6 +62,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Core(arguments) => core::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Live(arguments) => live::run(arguments).await,
+        Command::Programs(arguments) => programs::run(arguments).await,
         Command::Rights => rights::run().await,
         Command::Shape => shape::run(),
         Command::Stage(arguments) => stage::run(arguments).await,

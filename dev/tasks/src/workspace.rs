@@ -30,7 +30,9 @@ pub async fn build<const N: usize>(names: [&str; N]) -> Result<[PathBuf; N]> {
 
 /// Builds the operator as its image holds it, optimised.
 pub async fn build_for_image() -> Result<()> {
-    let build = cargo("build --locked --release --package keyloan");
+    let build = cargo(
+        "build --locked --release --package keyloan --no-default-features --features operator",
+    );
     let [_operator] = run_build(build, ["keyloan"]).await?;
     Ok(())
 }

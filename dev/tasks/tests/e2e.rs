@@ -71,12 +71,12 @@ fn an_item_is_lent_from_nothing_and_no_link_is_shown() {
     assert!(well, "{said}");
     for words in [
         "password   correct-horse-battery-staple",
-        "for 1 approval of \"platform\" (anyone in platform-owners) until 20",
+        "for 1 approval from group \"platform\" (any member of platform-owners), due 20",
         "mallory writes bob's name into it: refused (403)",
         "cannot patch resource \"accessdecisions\"",
         "mallory deletes alice's request: refused by Keyloan's policy (403)",
         "denied request: keyloan-identity: only the requester, or someone with the verb 'revoke' on the grant, can delete a grant",
-        "they are in none of the groups that approve this request",
+        "this person is in none of the groups that approve the request",
         "mallory, given the link, cannot open it",
         "alice@example.com borrowed db password; Revoked by bob@example.com",
         "the record of the loan is kept",

@@ -240,13 +240,13 @@ mod tests {
         let broken = status(
             r#"{"code": 422, "reason": "Invalid", "message": "long", "details": {"kind": "AccessGrant", "causes": [
                 {"field": "spec.duration", "message": "Invalid value: duration must be at least 1h"},
-                {"field": "spec", "message": "Invalid value: a link that opens just once can have only one recipient"}]}}"#,
+                {"field": "spec", "message": "Invalid value: a single-view link can have only one recipient"}]}}"#,
         );
         assert_eq!(
             Refused::by(broken),
             Refused::Invalid(vec![
                 "spec.duration: duration must be at least 1h".into(),
-                "a link that opens just once can have only one recipient".into(),
+                "a single-view link can have only one recipient".into(),
             ])
         );
     }

@@ -1,9 +1,10 @@
-//! One discovery: the vaults, the items of those that may be lent from, and the share policy, read for one item.
+//! One discovery: the vaults, the items of those that may be lent from, and the share policy, read
+//! for one item.
 
 use std::collections::BTreeMap;
 
 use crate::api::TitleOrId;
-use crate::controllers::conversions::link_lifetime;
+use crate::controllers::answers::link_lifetime;
 use crate::controllers::registry::item_seen;
 use crate::onepassword::{
     CallError, ItemId, OnePassword, Problem, SharePolicy, Stage, Vault, VaultId,
@@ -13,9 +14,11 @@ use crate::plan::inventory::{Inventory, Lookup, PolicySeen, VaultSeen};
 use crate::plan::vaults::choose_vaults;
 use crate::runtime::Clock;
 
-/// Lists everything anew. What names were looked for in vain is remembered from what was known.
+/// Lists everything again. Names that were looked for without success are kept from the previous
+/// inventory.
 ///
-/// Requests: one for the vaults, one for each vault's items, one for the policy (and, on a fresh client, the sign-in).
+/// Requests: one for the vaults, one for each vault's items, one for the policy (and, on a new
+/// client, the sign-in).
 pub(super) async fn discover(
     account: &impl OnePassword,
     allowed: &[TitleOrId],
@@ -70,7 +73,8 @@ async fn list(
     Ok(seen)
 }
 
-/// The policy, read for one item. Rights differ by vault, so a vault that forbids it is followed by the next one.
+/// The policy, read for one item. Permissions differ by vault, so if a vault forbids it, the next
+/// one is tried.
 async fn policy(
     account: &impl OnePassword,
     vaults: &[VaultSeen],
@@ -93,7 +97,7 @@ async fn policy(
     Ok(None)
 }
 
-/// Whether a failure concerns that vault or item alone.
+/// Whether a failure concerns only that vault or item.
 fn is_its_own(error: &CallError) -> bool {
     error.stage() == Stage::Call
         && matches!(

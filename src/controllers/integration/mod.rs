@@ -1,7 +1,8 @@
-//! The integration controller: reads the token, has the plan decide, discovers, and says how it stands.
+//! The integration controller: reads the token, lets the plan decide, starts discoveries, and
+//! writes the status.
 //!
-//! A pass never waits for 1Password: discoveries are jobs of their own, so that a slow or hung one delays neither another
-//! integration nor the reaction to its own rotated token.
+//! A pass never waits for 1Password. Discoveries are separate jobs, so that a slow or hanging one
+//! delays neither other integrations nor the reaction to its own rotated token.
 
 mod discovery;
 mod token;
@@ -23,31 +24,31 @@ use super::registry::{Entry, Registry};
 use super::session::OnBehalf;
 use token::{Tokens, secret_of};
 
-/// What passes over integrations share.
+/// The shared parts of passes over integrations.
 pub struct Integrations {
     /// The cluster.
     pub cluster: Arc<Cluster>,
-    /// What is in memory of each integration.
+    /// The in-memory state of each integration.
     pub registry: Arc<Registry>,
-    /// Whether the API server guards who asks and who decides.
+    /// Whether the API server verifies requesters and approvers.
     pub boundary: Arc<Boundary>,
-    /// Where tokens may lead besides 1Password's own domains.
+    /// The origins that tokens may use in addition to 1Password's own domains.
     pub allowed_origins: AllowedOrigins,
     /// The time.
     pub clock: Clock,
-    /// What people are told.
+    /// Events for people.
     pub events: Events,
     /// Counts.
     pub metrics: Arc<Metrics>,
-    /// To start discoveries with.
+    /// Starts discoveries.
     pub tasks: Tasks,
-    /// The queue of this very controller.
+    /// The queue of this controller.
     pub passes: WorkQueue<Key>,
 }
 
 impl Integrations {
-    /// Has an integration looked at when it or its Secret changes, and all of them when the boundary does. Subscribe before
-    /// the watches start.
+    /// Schedules a pass for an integration when it or its Secret changes, and for all when the
+    /// boundary does. Subscribe before the watches start.
     pub fn subscribe(cluster: &Arc<Cluster>, boundary: &Boundary, passes: &WorkQueue<Key>) {
         let (queue, cluster_of) = (passes.clone(), Arc::downgrade(cluster));
         boundary.subscribe(move || {
@@ -77,7 +78,7 @@ impl Integrations {
         });
     }
 
-    /// Looks at one integration once.
+    /// Runs one pass over one integration.
     pub async fn pass(self: Arc<Self>, key: Key) -> Outcome {
         let outcome = self.look(key).await;
         self.count();
@@ -85,7 +86,7 @@ impl Integrations {
     }
 
     async fn look(&self, key: Key) -> Outcome {
-        // One that another install serves is left to that one.
+        // An integration that another installation serves is left to that one.
         let served = self.cluster.install.serves(&key.namespace);
         let Some(integration) = self.cluster.integrations.get(&key).filter(|_| served) else {
             self.registry.forget(&key);
@@ -122,11 +123,11 @@ impl Integrations {
                 notes.into_iter().for_each(tell);
             }
             Ok(false) => {}
-            // Deleted, or made anew, in the meantime: the watch tells.
+            // The integration was deleted or created again in the meantime: the watch reports it.
             Err(error) if matches!(error.kind, ApiErrorKind::NotFound | ApiErrorKind::Conflict) => {
             }
             Err(error) => {
-                tracing::warn!(%error, "a status was not written; it is tried again");
+                tracing::warn!(%error, "could not write a status; retrying");
                 return Outcome::Failed;
             }
         }
@@ -157,7 +158,7 @@ impl Integrations {
         plan(&seen, self.clock.now())
     }
 
-    /// Starts a discovery, whose end asks for another pass.
+    /// Starts a discovery, whose end schedules another pass.
     fn discover(&self, integration: &OnePasswordIntegration, entry: &Arc<Entry>, key: Key) {
         let Some(session) = entry.held().and_then(|held| held.token.ok()) else {
             return;
@@ -165,7 +166,7 @@ impl Integrations {
         let (entry_of, clock) = (entry.clone(), self.clock.clone());
         let (allowed, passes) = (integration.spec.vaults.clone(), self.passes.clone());
         let name = format!("discovery of {key}");
-        // The job must be known before it can end: until then it waits for the entry.
+        // The job must be known before it can end, so it waits until its entry exists.
         let (begin, begun) = tokio::sync::oneshot::channel::<()>();
         let job = self.tasks.run(name, async move {
             if begun.await.is_err() {

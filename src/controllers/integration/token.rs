@@ -1,4 +1,5 @@
-//! From the Secret to the token: looks at the labels first, and reads only what is this integration's own.
+//! From the Secret to the token: checks the labels first, and reads only this integration's own
+//! Secret.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub(super) fn secret_of(integration: &OnePasswordIntegration) -> Option<(Key, St
     ))
 }
 
-/// What a Secret holds, by its keys: overwritten when it goes.
+/// The contents of a Secret, by key; overwritten when dropped.
 type Values = BTreeMap<String, Zeroizing<Vec<u8>>>;
 
 /// What it takes to find an integration's token.
@@ -37,7 +38,7 @@ pub(super) struct Tokens<'a> {
 }
 
 impl Tokens<'_> {
-    /// What the token Secret is good for. Reads it if it may be read and has changed.
+    /// The state of the token Secret. Reads the Secret if that is allowed and it has changed.
     pub(super) async fn seen(
         &self,
         integration: &OnePasswordIntegration,
@@ -46,8 +47,8 @@ impl Tokens<'_> {
         let token = match self.find_token(integration, entry).await {
             Ok(token) => token,
             Err((secret, error)) => {
-                tracing::warn!(%error, "a token Secret could not be read; it is tried again");
-                // What is in use stays in use: it is the API server that is in trouble.
+                tracing::warn!(%error, "could not read a token Secret; retrying");
+                // The token in use stays in use: the problem is the API server's.
                 return TokenSeen::Unreadable {
                     secret,
                     error: error.to_string(),
@@ -96,7 +97,7 @@ impl Tokens<'_> {
             return Ok(TokenSeen::Missing { secret: name });
         };
         let values = take_values(&mut read);
-        // It may be another one than the mark told of.
+        // The Secret may have been replaced since the watch reported it.
         if let Some(refusal) = refusal(read.labels(), &name, integration) {
             return Ok(refusal);
         }
@@ -106,7 +107,8 @@ impl Tokens<'_> {
         Ok(token)
     }
 
-    /// The Secret's metadata: from the watch or, where that knows none with our label, from the API server.
+    /// The Secret's metadata: from the watch or, if that has no Secret with Keyloan's label, from
+    /// the API server.
     async fn mark(&self, secret: &Key) -> Result<Option<Arc<SecretMetadata>>, ApiError> {
         match self.cluster.secrets.get(secret) {
             Some(mark) => Ok(Some(mark)),
@@ -114,7 +116,7 @@ impl Tokens<'_> {
         }
     }
 
-    /// Takes the token out of the Secret. The same token as before goes on being used.
+    /// Takes the token out of the Secret. An unchanged token stays in use.
     fn hold(
         &self,
         read: &Secret,
@@ -157,7 +159,7 @@ impl Tokens<'_> {
     }
 }
 
-/// Takes out of a Secret what it holds, all that is not the token as well.
+/// Takes all contents out of a Secret, including those that are not the token.
 fn take_values(secret: &mut Secret) -> Values {
     let data = secret.data.take().into_iter().flatten();
     data.map(|(key, value)| (key, Zeroizing::new(value.0)))

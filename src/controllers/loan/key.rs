@@ -1,4 +1,4 @@
-//! Which loan: what every pass, memory and line knows it by.
+//! The identity of a loan in passes, memory and lines.
 
 use std::fmt;
 use std::ops::Deref;
@@ -9,11 +9,11 @@ use kube::ResourceExt;
 use crate::api::{AccessGrant, AccessRecord};
 use crate::cluster::{Key, ledger_of};
 
-/// One loan. Clones are the same one: there are many of each.
+/// One loan. Clones share the same data, because there are many of each.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LoanKey(Arc<LoanNames>);
 
-/// The grant that a loan comes from, and the namespace of its record.
+/// The grant of a loan, and the namespace of its record.
 #[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LoanNames {
     /// The grant's namespace and name.

@@ -1,4 +1,5 @@
-//! What is remembered of a loan between passes, and may be forgotten: all that matters is in its record.
+//! Data about a loan that passes remember and that may be forgotten: everything important is in its
+//! record.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,7 +36,7 @@ impl Memories {
         memories.entry(uid.to_owned()).or_default().clone()
     }
 
-    /// Forgets a loan of which nothing is left.
+    /// Forgets a loan that has ended completely.
     pub fn forget(&self, uid: &str) {
         self.0
             .lock()
@@ -45,12 +46,12 @@ impl Memories {
 }
 
 impl Memory {
-    /// How the last attempt failed, if it did.
+    /// The failure of the last attempt, if it failed.
     pub fn attempt(&self) -> Option<Attempt> {
         self.with(|r| r.attempt.clone())
     }
 
-    /// Takes in what came of an attempt: success forgets the failures before it.
+    /// Takes in the result of an attempt: success forgets earlier failures.
     pub fn note_attempt(&self, outcome: Result<(), Failure>, at: Timestamp) {
         self.with(|r| {
             let before = r.attempt.as_ref().map(|attempt| &attempt.failure);
@@ -59,14 +60,15 @@ impl Memory {
                 .err()
                 .filter(|failure| before != Some(failure))
             {
-                // Once for each cause: it is tried again and again. The words are those of the condition, which names the loan.
+                // Logged once for each cause, because attempts are repeated. The text is that of
+                // the condition, which names the loan.
                 let attempt = Attempt {
                     at,
                     failure: failure.clone(),
                     count: 1,
                 };
                 let (reason, message) = attempt.explain();
-                tracing::warn!(reason, message, "no link could be issued");
+                tracing::warn!(%reason, message, "could not issue a link");
             }
             r.attempt = outcome.err().map(|failure| Attempt {
                 at,
@@ -76,17 +78,18 @@ impl Memory {
         });
     }
 
-    /// The loan waits for its turn at 1Password; says since when.
+    /// Notes that the loan waits for its turn at 1Password; returns since when.
     pub fn note_in_line(&self, now: Timestamp) -> Timestamp {
         self.with(|r| *r.in_line_since.get_or_insert(now))
     }
 
-    /// The loan has its turn.
+    /// Notes that the loan has its turn.
     pub fn leave_line(&self) {
         self.with(|r| r.in_line_since = None);
     }
 
-    /// The link Secret of this uid was deleted, whatever the watch has told so far.
+    /// Notes that the link Secret with this uid was deleted, whatever the watch has reported so
+    /// far.
     pub fn note_deleted(&self, secret_uid: String, outcome: Deleted) {
         self.with(|r| {
             r.deleted = Some((secret_uid, outcome));
@@ -95,7 +98,7 @@ impl Memory {
         });
     }
 
-    /// What came of deleting the link Secret of this uid, if that was done.
+    /// The result of deleting the link Secret with this uid, if that was tried.
     pub fn deleted(&self, secret_uid: &str) -> Option<Deleted> {
         self.with(|r| {
             let deleted = r.deleted.as_ref().filter(|(uid, _)| uid == secret_uid);
@@ -103,45 +106,46 @@ impl Memory {
         })
     }
 
-    /// The link's Secret could not be deleted.
-    pub fn note_undeleted(&self, trouble: &ApiErrorKind, at: Timestamp) {
+    /// Notes that the link's Secret could not be deleted.
+    pub fn note_undeleted(&self, kind: &ApiErrorKind, at: Timestamp) {
         self.with(|r| {
             let before = r.undeleted.as_ref().map_or(0, |u| u.count);
             r.undeleted = Some(Undeleted {
                 at,
-                why: trouble.to_string(),
-                is_passing: trouble.may_pass(),
+                why: kind.to_string(),
+                is_passing: kind.may_pass(),
                 count: before.saturating_add(1),
             });
         });
     }
 
-    /// How the last attempt to delete the link's Secret failed, if it did.
+    /// The failure of the last attempt to delete the link's Secret, if it failed.
     pub fn undeleted(&self) -> Option<Undeleted> {
         self.with(|r| r.undeleted.clone())
     }
 
-    /// Whether the operator might look at the link's Secret when it last tried to.
+    /// Whether the operator was allowed to read the link's Secret at the last attempt.
     pub fn is_in_reach(&self) -> bool {
         self.with(|r| !r.out_of_reach)
     }
 
-    /// Takes in whether the operator may look at the link's Secret.
+    /// Notes whether the operator is allowed to read the link's Secret.
     pub fn note_reach(&self, is_in_reach: bool) {
         self.with(|r| r.out_of_reach = !is_in_reach);
     }
 
-    /// The uids of the request and of the decisions that were there when a check of the boundary began that it passed.
+    /// The uids of the request and of the decisions that existed when the last passed check of the
+    /// boundary began.
     pub fn checked(&self) -> BTreeSet<String> {
         self.with(|r| r.checked.clone())
     }
 
-    /// The boundary was checked while these were there.
+    /// Notes that the boundary was checked while these existed.
     pub fn note_checked(&self, uids: impl IntoIterator<Item = String>) {
         self.with(|r| r.checked.extend(uids));
     }
 
-    /// The sharing policy as it was last read for this loan's item.
+    /// The sharing policy as last read for this loan's item.
     pub fn policy(&self) -> Option<Arc<SharePolicy>> {
         self.with(|r| r.policy.clone())
     }

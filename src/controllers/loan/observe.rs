@@ -1,4 +1,4 @@
-//! Looking at one loan: from what the watches have told, and live where a lagging watch would do harm.
+//! Observes one loan: from the watches, and live where a lagging watch would do harm.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,22 +17,24 @@ use crate::plan::loan::over_at;
 use crate::plan::observed::{IntegrationSeen, LinkSeen, Observed};
 use crate::plan::record::is_of_a_loan;
 
-use super::{LoanKey, Loans, requester_of};
+use super::key::LoanKey;
+use super::loans::{Loans, integration_of, requester_of};
 
-/// Of each person and kind of decision so many are heard on one request, the newest: whoever makes more buries their own only.
+/// The number of each person's decisions of each kind that count on one request, newest first: a
+/// person with more displaces only their own.
 const HEARD: usize = 10;
 
-/// By what a link's Secret is known.
+/// How a link's Secret is observed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Secrets {
-    /// By what the watch has told, as far as that is what the record makes us expect; else as it is.
+    /// From the watch, if it agrees with the record; otherwise live.
     AsTheyAre,
-    /// By what the watch has told.
+    /// From the watch.
     AsTold,
 }
 
 impl Loans {
-    /// All that the plan needs to know of one loan.
+    /// Everything that the plan needs to know about one loan.
     pub(super) async fn observe(&self, key: &LoanKey) -> Result<Observed, ApiError> {
         self.observe_by(key, Secrets::AsTheyAre).await
     }
@@ -42,11 +44,12 @@ impl Loans {
             |grant: &std::sync::Arc<AccessGrant>| grant.uid().as_deref() == Some(&key.uid);
         let mut record = self.record_seen(key).await?;
         let mut grant = self.cluster.grants.get(&key.grant).filter(this_one);
-        // One that is gone ends its loan: a watch of grants that lags behind that of records must not.
+        // A missing grant ends its loan, so a watch of grants that lags behind that of records must
+        // not decide it.
         if let (None, Some(running)) = (&grant, record.as_ref().filter(|r| r.spec.end.is_none())) {
             grant = match self.cluster.grants.live(&key.grant).await {
                 Ok(live) => live.filter(this_one),
-                // Its time is over in any case.
+                // The loan's time is over in any case.
                 Err(_) if self.clock.now() >= over_at(running, self.clock.now()) => None,
                 Err(error) => return Err(error),
             };
@@ -65,7 +68,7 @@ impl Loans {
         };
         let mut seen = Observed {
             namespace_labels: self.cluster.namespace_labels(&key.grant.namespace),
-            // Of what cannot be read nobody knows.
+            // The state of an unreadable Secret is unknown.
             link: link.clone().unwrap_or(LinkSeen::OutOfReach),
             attempt: self.memories.of(&key.uid).attempt(),
             undeleted: self.memories.of(&key.uid).undeleted(),
@@ -77,7 +80,7 @@ impl Loans {
             decisions,
             ..Observed::default()
         };
-        let integration = super::integration_of(key, &seen);
+        let integration = integration_of(key, &seen);
         seen.integration = self.integration_seen(&integration, key, &seen);
         seen.flows = self.cluster.flows.select(|flow| {
             flow.namespace().as_deref() == Some(&key.ledger)
@@ -87,20 +90,20 @@ impl Loans {
             (seen.usage, seen.ahead) = self.usage(key, grant, &seen.flows);
         }
         if seen.grant.is_none() && seen.record.is_none() && !seen.history {
-            let gone = self.gone.seen(key, self.clock.now());
+            let gone = self.deleted.seen(key, self.clock.now());
             seen.gone = gone.map(|(grant, _)| grant);
         }
         seen.denials = self.denials(key, &seen);
         seen.boundary = self.boundary.seen();
         seen.checked = self.memories.of(&key.uid).checked();
         match link {
-            // An API server that does not tell of Secrets must not keep a loan from ending.
+            // An API server that does not return Secrets must not keep a loan from ending.
             Err(error) if !self.is_over(&seen) => Err(error),
             _ => Ok(seen),
         }
     }
 
-    /// The records of the requester's other requests that were denied. A loan that runs does not ask for them.
+    /// The records of the requester's other denied requests. A running loan does not need them.
     fn denials(&self, key: &LoanKey, seen: &Observed) -> Vec<Arc<AccessRecord>> {
         let runs = seen.record.as_ref().is_some_and(|r| is_of_a_loan(&r.spec));
         let asked = seen.grant.as_ref().or(seen.gone.as_ref());
@@ -118,17 +121,18 @@ impl Loans {
         found.into_values().collect()
     }
 
-    /// Whether a loan whose link has just been made is to end, by what is known now.
+    /// Whether a loan whose link has just been issued is to end, according to the current state.
     pub(super) async fn is_to_end(&self, key: &LoanKey) -> bool {
         // Nobody else writes the Secret before this pass does.
         let Ok(seen) = self.observe_by(key, Secrets::AsTold).await else {
-            // Where its request seems to be gone, a link that is lost harms less than one that is handed over.
+            // If the request seems to be gone, a lost link does less harm than one that is handed
+            // over.
             let told = self.cluster.grants.get(&key.grant);
             return told.is_none_or(|grant| grant.uid().as_deref() != Some(&key.uid));
         };
         match plan(&seen, self.clock.now()).effect {
             Some(Effect::DeleteLink) => true,
-            // Until its Secret is there, it looks as if no link could be issued in time.
+            // Until its Secret exists, it looks as if no link could be issued in time.
             Some(Effect::EndLoan { end, .. }) => end.reason != EndReason::NotIssued,
             _ => false,
         }
@@ -159,7 +163,7 @@ impl Loans {
         })
     }
 
-    /// The Secret as the watch has told it.
+    /// The Secret according to the watch.
     fn link_told(&self, key: &LoanKey) -> LinkSeen {
         let Some(mark) = self.cluster.secrets.get(&self.link(key)) else {
             return LinkSeen::Absent;
@@ -172,7 +176,8 @@ impl Loans {
         }
     }
 
-    /// The Secret as the watch has told it, if that is what the record makes us expect, or there is none; else as it is.
+    /// The Secret according to the watch if that agrees with the record or there is none; otherwise
+    /// live.
     async fn link_seen(
         &self,
         key: &LoanKey,
@@ -206,7 +211,7 @@ impl Loans {
     }
 }
 
-/// Whether a Secret is there just if the record has a current link, and holds that one.
+/// Whether a Secret exists exactly if the record has a current link, and holds that link.
 fn is_expected(record: &AccessRecord, link: &LinkSeen) -> bool {
     let links = Links::of(&record.spec);
     let there = match link {
@@ -216,7 +221,7 @@ fn is_expected(record: &AccessRecord, link: &LinkSeen) -> bool {
     links.open().is_none() && links.current().map(|link| link.sequence) == there
 }
 
-/// Whether the operator has no right to look: its rights in the links namespace are gone.
+/// Whether the operator may not read: its permissions in the links namespace are gone.
 pub(super) fn is_forbidden<T>(answer: &Result<T, ApiError>) -> bool {
     matches!(answer, Err(error) if matches!(error.kind, ApiErrorKind::Forbidden(_)))
 }

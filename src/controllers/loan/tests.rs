@@ -1,14 +1,21 @@
-//! How many objects a pass looks at: what one person makes, however much, is no work for the passes of others.
+//! How many objects a pass looks at: objects of one person, however many, cause no work for other
+//! people's passes.
 
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 
-use super::rivals::Rivals;
-use super::*;
-use crate::api::{AccessDecision, AccessFlow, OnePasswordIntegration};
+use super::waiting::WaitingRequests;
+use super::{LoanKey, Loans};
+use crate::api::{AccessDecision, AccessFlow, AccessGrant, OnePasswordIntegration};
+use crate::cluster::{Cluster, Key};
+use crate::controllers::boundary::Boundary;
+use crate::controllers::registry::Registry;
 use crate::manifests::Releases;
 use crate::onepassword::{Accounts, OnePassword, ServiceAccountToken};
-use crate::runtime::{Class, Supervisor, Urgency};
+use crate::plan::observed::Observed;
+use crate::runtime::{Class, Clock, Outcome, Supervisor, Urgency, WorkQueue};
 use crate::telemetry::Metrics;
+use kube::ResourceExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -20,7 +27,7 @@ impl Accounts for NoAccounts {
     }
 }
 
-/// An operator that knows what it is told here, and one flow by which everybody may ask.
+/// An operator that knows only what it is told here, and one flow that everyone may use.
 async fn loans() -> Arc<Loans> {
     let (cluster, clock) = (Arc::new(Cluster::out_of_touch()), Clock::system());
     let metrics = Arc::new(Metrics::new());
@@ -113,7 +120,7 @@ fn decision(who: &str, what: &str, number: usize) -> AccessDecision {
 }
 
 impl Loans {
-    /// What is seen of a request, and how many objects were looked at for that.
+    /// The observed state of a request, and how many objects were looked at for it.
     async fn watched(&self, grant: &AccessGrant) -> (Observed, usize) {
         let before = self.visited();
         let seen = self.observe(&LoanKey::of_grant(grant)).await;
@@ -218,7 +225,7 @@ async fn of_a_request_that_was_turned_away_its_uid_is_kept_and_nothing_looks_at_
     assert_eq!(loans.visited() - before, 1);
 }
 
-/// What the status of a request says that a flow covers, or would cover.
+/// The status of a request that a flow covers, or would cover.
 fn agreed(phase: &str, reason: &str) -> Value {
     let (by, with) = (
         |uid: &str| json!({ "namespace": "keyloan", "name": uid, "uid": uid }),
@@ -233,7 +240,8 @@ fn agreed(phase: &str, reason: &str) -> Value {
     status
 }
 
-/// Times are whole seconds: of two requests of one second the uid says which one came first, unless one of them has its place already.
+/// Times are in whole seconds: the uid decides which of two requests of one second came first,
+/// unless one of them has its place already.
 #[tokio::test]
 async fn who_has_a_place_is_not_displaced_by_another_request_of_the_same_second() {
     let loans = loans().await;
@@ -243,7 +251,7 @@ async fn who_has_a_place_is_not_displaced_by_another_request_of_the_same_second(
         grant
     };
     let in_order = [
-        // As after a restart, until the vaults are listed.
+        // The state after a restart, until the vaults are listed.
         at_once("y", 0, agreed("Pending", "IntegrationNotReady")),
         at_once("z", 0, agreed("Pending", "FlowChosen")),
         at_once("a", 0, Value::Null),
@@ -263,7 +271,7 @@ async fn who_has_a_place_is_not_displaced_by_another_request_of_the_same_second(
     assert_eq!(stand, expected, "pending, in line and new before each");
 }
 
-/// It would be a work that grows with the square of their number.
+/// Otherwise the work would grow quadratically with their number.
 #[tokio::test]
 async fn a_new_request_has_none_of_its_requesters_others_looked_at() {
     let loans = loans().await;
@@ -280,7 +288,7 @@ async fn a_new_request_has_none_of_its_requesters_others_looked_at() {
         },
     );
     let _running = tokio::spawn(running);
-    // Waits until so many were looked at, and lets whatever else was asked for come to its pass.
+    // Waits until this many were looked at, and lets every other scheduled pass run.
     let until = async |count: usize| {
         let is_there = async {
             while looked_at.lock().expect("fine").len() < count {
@@ -294,26 +302,26 @@ async fn a_new_request_has_none_of_its_requesters_others_looked_at() {
         tokio::time::timeout(within, is_there).await.ok();
         std::mem::take(&mut *looked_at.lock().expect("fine")).len()
     };
-    // What is asked for before the passes run is asked for in vain.
+    // WorkQueue that are scheduled before the queue runs are lost.
     assert_eq!(until(0).await, 0);
     for number in 0..50 {
         let waits = request("mallory", number, no_place_by(&["oncall"]));
         let key = LoanKey::of_grant(&waits);
-        loans.rivals.note(&key, &waits, waits.status.as_ref());
+        loans.waiting.note(&key, &waits, waits.status.as_ref());
         loans.cluster.grants.cache().learn(waits);
     }
     assert_eq!(until(50).await, 50);
     let mut other = request("mallory", 50, Value::Null);
     loans.cluster.grants.cache().learn(other.clone());
     assert_eq!(until(1).await, 1);
-    // One that is over leaves its place to the first of them.
+    // An ended request leaves its place to the first of them.
     other.status = serde_json::from_value(agreed("Denied", "FlowChosen")).expect("a status");
     other.metadata.resource_version = Some("3".into());
     loans.cluster.grants.cache().learn(other);
     assert_eq!(until(3).await, 3);
 }
 
-/// What the status of a request says that has no place by these flows.
+/// The status of a request that has no place in these flows.
 fn no_place_by(flows: &[&str]) -> Value {
     let mut status = said("Pending", "LimitReached");
     let flows = flows.iter().map(|flow| {
@@ -325,7 +333,7 @@ fn no_place_by(flows: &[&str]) -> Value {
 
 #[test]
 fn a_place_is_offered_to_the_first_in_line_for_it_and_then_to_the_next() {
-    let rivals = Rivals::default();
+    let rivals = WaitingRequests::default();
     let waits = |number, flows: &[&str]| {
         let grant = request("mallory", number, no_place_by(flows));
         let key = LoanKey::of_grant(&grant);
@@ -346,13 +354,13 @@ fn a_place_is_offered_to_the_first_in_line_for_it_and_then_to_the_next() {
     assert_eq!(by("day"), [""; 0]);
     assert_eq!(rivals.first("alice", None), Default::default());
     assert_eq!(names(rivals.first("mallory", None)).len(), 3);
-    // It gets a place: others may, too.
+    // It gets a place: others may get one, too.
     let next = rivals.note(&key, &grant, None);
     let expected = ["mallory-00001", "mallory-00002", "mallory-00004"];
     assert_eq!(names(next), expected);
     assert_eq!(names(rivals.forget(&other)), [""; 0]);
     assert_eq!(by("night"), [""; 0]);
-    // Where more flows were considered than are shown, any of them may have been full.
+    // If more flows were considered than are shown, any of them may have been full.
     let many: Vec<_> = (0..20).map(|n| n.to_string()).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     waits(9, &many);

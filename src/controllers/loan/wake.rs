@@ -1,4 +1,5 @@
-//! What wakes a loan: each change that its plan depends on has it looked at again, so that nothing has to be asked again and again.
+//! Wakes loans: each change that a loan's plan depends on schedules a pass, so that nothing has to be polled. Loans about to end precede
+//! links that exist, renewals, and requests, in this order.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
@@ -8,18 +9,25 @@ use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 
 use crate::api::{
-    AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration, Phase,
+    AccessDecision, AccessFlow, AccessGrant, AccessRecord, Decision, OnePasswordIntegration, Phase,
 };
 use crate::cluster::link_objects::grant_uid;
 use crate::cluster::{Key, Mark, SecretMetadata, ledger_of};
+use crate::plan::links::Links;
+use crate::plan::loan::over_at;
 use crate::plan::over::is_turned_away;
 use crate::plan::record::is_of_a_loan;
-use crate::runtime::WorkQueue;
+use crate::runtime::{Class, Urgency, WorkQueue};
 
-use super::{LoanKey, Loans};
+use super::key::LoanKey;
+use super::loans::Loans;
+
+/// The number of decisions of each person that are looked at.
+const LOOKED_AT: usize = 1;
 
 impl Loans {
-    /// Has a loan looked at whenever something changes that its plan depends on. Subscribe before the watches start.
+    /// Schedules a pass whenever something changes that the loan's plan depends on. Subscribe
+    /// before the watches start.
     pub fn subscribe(self: &Arc<Self>, passes: &WorkQueue<LoanKey>) {
         // There is one queue.
         self.passes.set(passes.clone()).ok();
@@ -77,7 +85,8 @@ impl Loans {
         self.boundary.subscribe(move || boundary_changed(&()));
     }
 
-    /// All that there are: of grants, whether they are loans yet or not, and of records, whether their grants are there or not.
+    /// All loans: of grants, whether they are loans yet or not, and of records, whether their
+    /// grants exist or not.
     pub fn keys(&self) -> HashSet<LoanKey> {
         let grants = self.cluster.grants.select(|_| true);
         let records = self.cluster.records.select(|_| true);
@@ -88,11 +97,12 @@ impl Loans {
 
     fn grant_changed(&self, grant: &AccessGrant) {
         self.ask(LoanKey::of_grant(grant));
-        // Of one that is gone the last state is told: it may have waited to the end.
+        // The watch reports the last state of a grant that is gone: it may have been waiting until
+        // the end.
         let known = self.cluster.grants.get(&Key::of(grant));
         let is_there = known.is_some_and(|known| known.uid() == grant.uid());
         let phase = grant.status.as_ref().and_then(|s| s.phase);
-        // One that nobody has looked at has taken nobody's place yet,
+        // A request that was never processed has taken nobody's place yet,
         let waits = is_there && phase.is_none_or(|phase| phase == Phase::Pending);
         // and one that was turned away took none.
         let leaves_a_place = !waits && !is_turned_away(grant);
@@ -105,12 +115,12 @@ impl Loans {
         let is_recorded = self.cluster.records.get(&key.record()).is_some()
             || self.cluster.records.is_history(&key.record());
         if !is_there && !is_recorded {
-            self.gone.note(key.clone(), grant, self.clock.now());
+            self.deleted.note(key.clone(), grant, self.clock.now());
             self.ask(key);
         }
     }
 
-    /// Whoever decides about another request of this person for this item is told of the denial.
+    /// People who decide about another request of this person for this item see the denial.
     fn tell_of_a_denial(&self, record: &AccessRecord) {
         let with_terms = Mark::WithPlace(record.spec.requester.username.clone());
         let mut others = self.cluster.grants.having(&with_terms);
@@ -121,7 +131,7 @@ impl Loans {
         self.ask_requests(others);
     }
 
-    /// The loans that a link's Secret may be of: one, unless somebody has written a record by hand.
+    /// The loans that a link's Secret may belong to: one, unless a record was written by hand.
     fn of_secret(&self, secret: &SecretMetadata) -> Vec<LoanKey> {
         let Some(uid) = grant_uid(&secret.metadata, &self.cluster.install) else {
             return Vec::new();
@@ -132,27 +142,18 @@ impl Loans {
         keys.collect()
     }
 
-    /// The loan of the grant that a decision names, also where it is about an earlier one of this name: the status says so. And the earlier one.
+    /// The loan of the grant that a decision names, even if the decision is about an earlier grant
+    /// of that name, because the status reports it; and the earlier one.
     fn of_decision(&self, decision: &AccessDecision) -> Vec<LoanKey> {
         let namespace = decision.namespace().unwrap_or_default();
         let named = Key::new(namespace, &decision.spec.grant);
         let there = self.cluster.grants.get(&named);
         let there = there.map(|grant| LoanKey::of_grant(&grant));
-        let gone = self.gone.of_uid(&decision.spec.grant_uid);
+        let gone = self.deleted.of_uid(&decision.spec.grant_uid);
         there.into_iter().chain(gone).collect()
     }
 
-    /// Has the first of the requests looked at that wait until this person has less, by this flow of that namespace or, without, by any.
-    pub(super) fn ask_rivals(&self, requester: &str, flow: Option<(&str, &str)>) {
-        self.ask_each(self.rivals.first(requester, flow));
-    }
-
-    /// Has each of these looked at.
-    pub(super) fn ask_each(&self, keys: impl IntoIterator<Item = LoanKey>) {
-        keys.into_iter().for_each(|key| self.ask(key));
-    }
-
-    /// Has those looked at that are not loans yet.
+    /// Schedules passes for those that are not loans yet.
     fn ask_requests(&self, grants: Vec<Arc<AccessGrant>>) {
         let is_request = |grant: &&Arc<AccessGrant>| {
             let status = grant.status.as_ref();
@@ -162,7 +163,7 @@ impl Loans {
         requests.for_each(|grant| self.ask(LoanKey::of_grant(grant)));
     }
 
-    /// Has all loans of an integration looked at.
+    /// Schedules passes for all loans of an integration.
     fn ask_all(&self, integration: &Key) {
         let of_it = self.cluster.grants.select(|grant| {
             let key = LoanKey::of_grant(grant);
@@ -175,22 +176,55 @@ impl Loans {
             .for_each(|grant| self.ask(LoanKey::of_grant(grant)));
     }
 
-    /// Has this loan looked at, for which has come what it waited for.
-    pub(super) fn go_on(&self, key: LoanKey) {
-        if let Some(passes) = self.passes.get() {
-            passes.resume(key);
+    /// The class of a pass over this loan, from what is known without further lookups.
+    pub fn class(&self, key: &LoanKey) -> Class {
+        let record = self.cluster.records.get(&key.record());
+        let Some(record) = record.filter(|record| is_of_a_loan(&record.spec)) else {
+            if self.cluster.records.is_history(&key.record()) {
+                return Class::of(Urgency::Routine);
+            }
+            let grant = self.cluster.grants.get(&key.grant);
+            let requester = grant.and_then(|grant| Some(grant.spec.requester.clone()?.username));
+            return Class {
+                urgency: Urgency::Request,
+                owner: requester.unwrap_or_default(),
+            };
+        };
+        Class {
+            urgency: self.of_loan(key, &record),
+            owner: record.spec.requester.username.clone(),
         }
     }
 
-    /// Has this loan looked at.
-    pub(super) fn ask(&self, key: LoanKey) {
-        if let Some(passes) = self.passes.get() {
-            passes.enqueue(key);
+    fn of_loan(&self, key: &LoanKey, record: &AccessRecord) -> Urgency {
+        let secret_is_there = || self.cluster.secrets.get(&self.link(key)).is_some();
+        if record.spec.end.is_some() {
+            return match secret_is_there() {
+                true => Urgency::Ending,
+                false => Urgency::Routine,
+            };
+        }
+        let grant = self.cluster.grants.get(&key.grant);
+        let is_there = grant.is_some_and(|grant| {
+            grant.uid().as_deref() == Some(&key.uid) && grant.metadata.deletion_timestamp.is_none()
+        });
+        let on_it = Mark::GrantNamed(key.grant.clone());
+        let decisions = self.cluster.decisions.newest(&on_it, LOOKED_AT);
+        let is_to_end = decisions.iter().any(|decision| {
+            decision.spec.decision == Decision::Revoke && decision.spec.grant_uid == key.uid
+        });
+        let now = self.clock.now();
+        if !is_there || is_to_end || over_at(record, now) <= now {
+            return Urgency::Ending;
+        }
+        match Links::of(&record.spec).open() {
+            Some(_) => Urgency::HandOver,
+            None => Urgency::Renewal,
         }
     }
 }
 
-/// What to do when something is noticed, as long as the controller is there.
+/// The reaction to a reported change, as long as the controller exists.
 fn noticed<K>(
     loans: &Weak<Loans>,
     act: impl Fn(&Loans, &K) + Send + Sync + 'static,

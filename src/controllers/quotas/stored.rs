@@ -1,4 +1,4 @@
-//! How the counts are written down, and read again: times in seconds, to be small.
+//! Writes the counts down and reads them again, with times in seconds to be small.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Counts, Day, Hour, Quotas, Spent};
 use crate::plan::quota::Window;
 
-/// What is written is no longer, and much less than an object may hold.
+/// The maximum length of the text, much less than an object may hold.
 const LONGEST: usize = 500_000;
 
 /// All counts.
@@ -44,28 +44,28 @@ struct OfAccount {
     by_requester: BTreeMap<String, Buckets>,
 }
 
-/// Since when how many.
+/// Start times and counts.
 type Buckets = Vec<(i64, u32)>;
 
 impl Quotas {
-    /// Waits until something has been counted since the last time.
+    /// Waits until something has been counted since the last call.
     pub(in crate::controllers) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// Whether something has been counted since [`Self::changed`] was last complete.
+    /// Whether something has been counted since [`Self::changed`] last completed.
     pub(in crate::controllers) fn has_changed(&self) -> bool {
         self.changed.notified().now_or_never().is_some()
     }
 
-    /// All that counts still, as text.
+    /// All counts that still matter, as text.
     pub(in crate::controllers) fn written(&self, now: Timestamp) -> serde_json::Result<String> {
         let mut kept = Kept::of(&self.lock(), now);
         let text = serde_json::to_string(&kept)?;
         if text.len() <= LONGEST {
             return Ok(text);
         }
-        // Very many people: what all of them have used is what 1Password counts.
+        // With very many people, only the totals are kept, which are what 1Password counts.
         kept.tokens
             .values_mut()
             .for_each(|token| token.by_requester.clear());
@@ -75,7 +75,7 @@ impl Quotas {
         serde_json::to_string(&kept)
     }
 
-    /// Takes in what was written, for tokens and accounts of which nothing has been counted yet.
+    /// Takes in stored counts for tokens and accounts that have no counts yet.
     pub(in crate::controllers) fn read(
         &self,
         text: &str,

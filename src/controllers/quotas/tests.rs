@@ -1,4 +1,4 @@
-//! What is counted, for whom, and what is left.
+//! What is counted, for whom, and what remains.
 
 use super::*;
 use jiff::SignedDuration;
@@ -25,7 +25,7 @@ pub(super) fn hours(hours: i64) -> Timestamp {
     NOW + SignedDuration::from_hours(hours)
 }
 
-/// What is left of a Teams account for somebody, with the usual shares.
+/// The budget of a requester in a Teams account with the default shares.
 pub(super) fn left(quotas: &Quotas, requester: &str, loan: &str) -> Budget {
     let wanted = Wanted {
         requester,
@@ -51,7 +51,7 @@ fn the_day_is_shared_by_the_tokens_of_an_account_and_the_hour_is_not() {
     assert_eq!(room("a", AccountPlan::Business), None);
 }
 
-/// The hour's hundred writes would be gone long before its thousand reads.
+/// The hour's hundred writes would be used up long before its thousand reads.
 #[rstest]
 #[case::own_writes(writes(25), Some(hours(1)), None)]
 #[case::own_reads(reads(248), Some(hours(1)), None)]

@@ -1,4 +1,4 @@
-//! What a session makes of answers, with an account that answers as it is told.
+//! How a session interprets answers, with an account that answers as configured.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::*;
 use crate::onepassword::{Fault, Route};
 
-/// Answers `vaults` as it was told, and counts how often it was asked.
+/// Answers `vaults` as configured, and counts the calls.
 #[derive(Default)]
 struct Scripted {
     answers: Mutex<VecDeque<Answer<Vec<Vault>>>>,
@@ -227,7 +227,7 @@ async fn the_skew_of_the_clocks_is_told_from_the_last_answer_with_a_date() {
     assert!((298..=300).contains(&skew.as_secs()), "{skew}");
 }
 
-/// What 1Password refused used its limits up, too; a sign-in is nobody's own.
+/// Refused requests use up the limits, too; a sign-in counts for no requester.
 #[tokio::test]
 async fn what_is_sent_for_a_requester_counts_as_theirs_also_when_it_was_refused() {
     let world = world(&[]);

@@ -164,8 +164,8 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
                      [object.spec.{field}.email] : [])"
                 ),
                 message: format!(
-                    "keyloan-identity: spec.{field}.email must be your address in this \
-                     cluster"
+                    "keyloan-identity: spec.{field}.email must be the address that this \
+                     cluster knows you by"
                 ),
                 message_expression: Some(format!(
                     "variables.emails.size() == 0\n\

@@ -1,7 +1,9 @@
-//! What the core finds outside: Extism's plug-in interface and the few functions of 1Password's own, and nothing else.
+//! The interface that the core finds outside: Extism's plug-in interface, the few functions of
+//! 1Password's own, and nothing else.
 //!
-//! Names and signatures are those of the core's imports. Offsets and lengths are 64-bit and lead into a [`Heap`] on the
-//! host's side; all numbers are little-endian. A call that breaks the rules traps, which ends the sandbox.
+//! Names and signatures are those of the core's imports. Offsets and lengths are 64-bit and point
+//! into a [`Heap`] on the host's side; all numbers are little-endian. A call that breaks the rules
+//! traps, which ends the sandbox.
 
 use jiff::Timestamp;
 use wasmtime::{Caller, Error, Linker, Result, StoreLimits};
@@ -14,15 +16,15 @@ use super::options::UnixClock;
 /// Extism's functions.
 const EXTISM: &str = "extism:host/env";
 
-/// The core never needs more at once: its log of a call would tell.
+/// The core never needs more at once.
 const MAX_RANDOM: i32 = 64 * 1024;
 
-/// One sandbox's side of the host.
+/// The host's side of one sandbox.
 pub(super) struct Host {
     pub(super) heap: Heap,
     pub(super) egress: Egress,
     pub(super) limits: StoreLimits,
-    /// How many more slices of CPU time the current call may use.
+    /// The number of slices of CPU time that the current call may still use.
     pub(super) slices_left: u32,
     clock: UnixClock,
     input: Zeroizing<Vec<u8>>,
@@ -48,7 +50,7 @@ impl Host {
         }
     }
 
-    /// Clears all that the last call left, and lays out the next one's input.
+    /// Clears everything that the last call left, and prepares the next one's input.
     pub(super) fn reset(&mut self, input: Zeroizing<Vec<u8>>) {
         self.heap.reset();
         self.input = input;
@@ -58,13 +60,13 @@ impl Host {
         self.headers = 0;
     }
 
-    /// What the core gave back.
+    /// The core's output.
     pub(super) fn take_output(&mut self) -> Result<Zeroizing<Vec<u8>>> {
         let (offset, length) = self.output;
         Ok(self.heap.take(offset, length)?)
     }
 
-    /// What the core complained of.
+    /// The core's complaint.
     pub(super) fn error_text(&self) -> &[u8] {
         self.heap.block(self.error)
     }
@@ -110,7 +112,7 @@ impl Host {
     }
 }
 
-/// Gives the core its imports.
+/// Defines the core's imports.
 pub(super) fn define(linker: &mut Linker<Host>) -> Result<()> {
     input(linker)?;
     memory(linker)?;
@@ -242,7 +244,7 @@ fn of_1password(linker: &mut Linker<Host>) -> Result<()> {
             |caller: Caller<'_, Host>| caller.data().now().as_millisecond(),
         )?;
     }
-    // The core shows times to nobody here: it may take the machine for being in Greenwich.
+    // The core shows times to nobody here, so it may assume that the machine is in Greenwich.
     linker.func_wrap("op-time", "utc_offset_seconds", || 0_i64)?;
     Ok(())
 }

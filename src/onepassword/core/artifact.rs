@@ -1,7 +1,7 @@
 //! The compiled core as a file, loaded in a millisecond.
 //!
-//! Beside the compiled `core.cwasm` lies `core.cwasm.json`, which says what it was made from and by what. A file that does
-//! not fit is refused before it is mapped.
+//! Next to the compiled `core.cwasm` is `core.cwasm.json`, which names its source and compiler. A
+//! file that does not fit is refused before it is mapped.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -16,10 +16,12 @@ use super::sandbox;
 /// `core.wasm` of 1Password's Go SDK 0.4.1, the version that this adapter was built and tested with.
 pub const CORE_SHA256: &str = "23d115f4ac7519b48172df3e8615945572dbda7033d51b44c9490fd533ae0f23";
 
-/// The wasmtime whose compiled files are understood: its major version (a test compares it with Cargo.lock).
+/// The wasmtime version whose compiled files are understood: its major version (a test compares it
+/// with Cargo.lock).
 pub const WASMTIME: &str = "48";
 
-/// What the core is compiled for: this machine's kind, without the extras of this very processor.
+/// The target of the compilation: this kind of machine, without the extras of this particular
+/// processor.
 pub const TARGET: &str = if cfg!(all(target_os = "macos", target_arch = "aarch64")) {
     "aarch64-apple-darwin"
 } else if cfg!(all(target_os = "macos", target_arch = "x86_64")) {
@@ -30,16 +32,16 @@ pub const TARGET: &str = if cfg!(all(target_os = "macos", target_arch = "aarch64
     "x86_64-unknown-linux-gnu"
 };
 
-/// What to do about a file that does not fit.
+/// The remedy for a file that does not fit.
 const COMPILE_AGAIN: &str = "compile it again with `cargo xtask core --compile core.cwasm`";
 
-/// The compiled core, loaded; shared by all sandboxes.
+/// The compiled core, loaded; all sandboxes share it.
 #[derive(Clone)]
 pub struct CompiledCore {
     pub(super) module: Module,
 }
 
-/// Why the core could not be compiled or loaded.
+/// The reason why the core could not be compiled or loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     /// A file could not be read.
@@ -49,7 +51,7 @@ pub enum ArtifactError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The WebAssembly is not the pinned one.
@@ -67,9 +69,9 @@ pub enum ArtifactError {
     Unfit {
         /// The compiled file.
         path: PathBuf,
-        /// What it is.
+        /// Its properties.
         found: String,
-        /// What it should be.
+        /// The needed properties.
         needed: String,
     },
     /// The compiled file is not the one that its manifest describes.
@@ -83,7 +85,7 @@ pub enum ArtifactError {
     Engine(wasmtime::Error),
 }
 
-/// What lies beside the compiled file.
+/// The file next to the compiled one.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
@@ -94,7 +96,7 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// That of what this program's wasmtime compiled from the pinned core.
+    /// The manifest of a file that this program's wasmtime compiled from the pinned core.
     pub fn of(compiled: &[u8]) -> Self {
         Self {
             core_sha256: CORE_SHA256.to_owned(),
@@ -104,13 +106,13 @@ impl Manifest {
         }
     }
 
-    /// As it is written.
+    /// The written form.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec_pretty(self).unwrap_or_default()
     }
 }
 
-/// Loads a compiled core, once it is known to be what this program needs.
+/// Loads a compiled core after checking that it is the one that this program needs.
 pub fn load(path: &Path) -> Result<CompiledCore, ArtifactError> {
     let manifest = read_manifest(path)?;
     let unfit = |found: String, needed: String| ArtifactError::Unfit {
@@ -149,8 +151,8 @@ pub fn load(path: &Path) -> Result<CompiledCore, ArtifactError> {
     let engine = sandbox::engine().map_err(ArtifactError::Engine)?;
     let module = map(&engine, file).map_err(|error| {
         unfit(
-            format!("otherwise ({error})"),
-            "as it does it itself".to_owned(),
+            format!("with other settings ({error})"),
+            "compiled with its own settings".to_owned(),
         )
     })?;
     Ok(CompiledCore { module })
@@ -164,14 +166,14 @@ fn read_manifest(compiled: &Path) -> Result<Manifest, ArtifactError> {
     })
 }
 
-/// Where the manifest of a compiled file is.
+/// The path of a compiled file's manifest.
 pub fn manifest_path(compiled: &Path) -> PathBuf {
     let mut path = compiled.as_os_str().to_owned();
     path.push(".json");
     path.into()
 }
 
-/// In small pieces: the file is larger than all else that the operator holds.
+/// Read in small pieces, because the file is larger than everything else that the operator holds.
 fn digest(file: &mut File) -> io::Result<String> {
     let mut hash = Sha256::new();
     let mut piece = vec![0; 64 * 1024];
@@ -183,7 +185,7 @@ fn digest(file: &mut File) -> io::Result<String> {
     }
 }
 
-/// As checksums are written.
+/// Hexadecimal digits, as in checksums.
 pub fn hex(bytes: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(bytes)
 }
@@ -194,9 +196,10 @@ pub fn hex(bytes: &[u8]) -> String {
     reason = "the only way to load what was compiled before; its safety is argued below"
 )]
 fn map(engine: &Engine, file: File) -> wasmtime::Result<Module> {
-    // SAFETY: the file must be what wasmtime itself has written, and must not change while it is mapped. Its checksum, taken
-    // from this very open file, is the one that the compiler put into the manifest; both come from our own image or cache, are
-    // only ever replaced by renaming, and whoever can write there can replace the program itself.
+    // SAFETY: the file must be one that wasmtime itself has written, and must not change while it
+    // is mapped. Its checksum, taken from this very open file, is the one that the compiler put
+    // into the manifest. Both files come from our own image or cache and are only ever replaced by
+    // renaming, and anyone who can write there can replace the program itself.
     unsafe { Module::deserialize_open_file(engine, file) }
 }
 

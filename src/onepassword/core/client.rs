@@ -1,4 +1,5 @@
-//! One account: signs in when it is needed, asks one thing at a time, and drops a sandbox that broke or idles.
+//! One account: signs in when necessary, makes one call at a time, and drops a sandbox that broke
+//! or idles.
 
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -21,7 +22,7 @@ use crate::onepassword::{
     ServiceAccountToken, SharePolicy, ShareTerms, ShareUrl, Stage, Vault, VaultId,
 };
 
-/// What all accounts have in common.
+/// The parts that all accounts share.
 pub(super) struct Shared {
     pub(super) core: InstancePre<Host>,
     pub(super) ticker: Ticker,
@@ -37,18 +38,19 @@ pub(super) struct Account {
     slot: Arc<Slot>,
 }
 
-/// Where the signed-in client waits between calls. Its lock is what puts calls into a row.
+/// The place of the signed-in client between calls. Its lock puts calls in sequence.
 type Slot = Mutex<Option<Resident>>;
 
 /// A client that is signed in.
 struct Resident {
     sandbox: Sandbox,
     client: u64,
-    /// Ends it when it was not used for long.
+    /// Ends the client when it was not used for long.
     end: Option<IdleEnd>,
 }
 
-/// A client in use. If it is dropped before [`Session::finish`], whatever the reason, the sandbox goes with it.
+/// A client in use. If it is dropped before [`Session::finish`], for any reason, the sandbox goes
+/// with it.
 struct Session<'a> {
     account: &'a Account,
     slot: MutexGuard<'a, Option<Resident>>,
@@ -68,7 +70,7 @@ impl Account {
         }
     }
 
-    /// One call of the core, and what its output says.
+    /// Makes one call to the core, and reads its output.
     async fn ask<T>(&self, question: Invocation<'_>, read: fn(Json) -> Option<T>) -> Answer<T> {
         let journal = self.journal();
         let work = async {
@@ -89,7 +91,7 @@ impl Account {
         Journal::until(clock().saturating_add(time).unwrap_or(Timestamp::MAX))
     }
 
-    /// Bounds the whole of a call in time, and adds what was written down on the way.
+    /// Bounds the whole call in time, and adds the exchanges that were recorded on the way.
     async fn bounded<T>(
         &self,
         work: impl Future<Output = Result<T, CallError>>,
@@ -105,7 +107,7 @@ impl Account {
         }
     }
 
-    /// Waits for earlier calls, then takes the client that is there or signs in.
+    /// Waits for earlier calls, then takes the existing client or signs in.
     async fn session<'a>(&'a self, journal: &'a Journal) -> Result<Session<'a>, CallError> {
         let mut slot = self.slot.lock().await;
         let running = self.shared.ticker.run();
@@ -189,19 +191,20 @@ impl Session<'_> {
     }
 }
 
-/// What the policy itself rules out, so that nobody need be asked.
+/// The reason why the policy itself rules the share out, without a request.
 fn ruled_out(policy: &SharePolicy, terms: &ShareTerms) -> Option<Refusal> {
     if !policy.allows_named_people() {
         Some(Refusal::RecipientKind)
     } else if terms.lifetime > policy.max_lifetime {
-        // The core would lower it without a word.
+        // The core would lower it silently.
         Some(Refusal::Lifetime)
     } else {
         None
     }
 }
 
-/// Whether the client can go on after this error. If in doubt it is built anew, which costs a sign-in and mends everything.
+/// Whether the client can continue after this error. If in doubt it is built again, which costs a
+/// sign-in and repairs everything.
 fn leaves_client_sound(error: &CallError) -> bool {
     let clear = match error.problem() {
         Problem::Unauthorized | Problem::Timeout | Problem::Broken(_) => false,
@@ -219,7 +222,8 @@ fn leaves_client_sound(error: &CallError) -> bool {
     clear && error.stage() == Stage::Call
 }
 
-/// The sandbox was stopped. The core crashes on some answers that others would call an error, so those go before.
+/// The sandbox was stopped. The core crashes on some answers that others would report as errors, so
+/// these take precedence.
 fn stopped(fault: Fault, journal: &Journal) -> CallError {
     CallError::from_exchanges(&journal.exchanges(), Problem::Broken(fault))
 }
@@ -293,7 +297,7 @@ impl Session<'_> {
         url
     }
 
-    /// The core's JSON for the recipients, once 1Password has admitted each of them.
+    /// The core's JSON for the recipients, after 1Password has admitted each of them.
     async fn validate(
         &mut self,
         policy: &SharePolicy,
@@ -306,7 +310,7 @@ impl Session<'_> {
     }
 }
 
-/// A task that waits out the idle time and then empties the slot. To drop it is to call it off.
+/// A task that empties the slot after the idle time. Dropping it cancels it.
 struct IdleEnd(JoinHandle<()>);
 
 impl IdleEnd {

@@ -1,7 +1,9 @@
-//! The one way out of the sandbox: HTTP to the token's own origin, bounded in time and size, and written down.
+//! The only way out of the sandbox: HTTP to the token's own origin, bounded in time and size, and
+//! recorded.
 //!
-//! Redirects are not followed, nothing is repeated, cookies are not kept, and the proxy settings of the environment
-//! are not looked at: what the core asks for is sent once, straight to where the token says, or not at all.
+//! Redirects are not followed, nothing is repeated, cookies are not kept, and the environment's
+//! proxy settings are ignored: a request of the core is sent once, straight to the token's origin,
+//! or not at all.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,10 +22,12 @@ use super::options::{CoreOptions, UnixClock};
 use super::trust;
 use crate::onepassword::{Exchange, NoAnswer, Origin, Outcome, Route};
 
-/// 1Password may ask us to wait for less, or for a time that is over: what it has just limited is not sent again at once.
+/// The minimum wait. 1Password may ask for less, or name a time in the past, but a request that it
+/// has just limited is not repeated at once.
 const SHORTEST_WAIT: Duration = Duration::from_secs(5);
 
-/// 1Password may ask us to wait for longer, or something in between may: its longest limit is counted by the day.
+/// The maximum wait. 1Password or something in between may ask for more, but its longest limit is
+/// counted by the day.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One sandbox's access to the network.
@@ -33,18 +37,19 @@ pub(super) struct Egress {
     exchange_timeout: Duration,
     max_response: usize,
     clock: UnixClock,
-    /// Where this call's exchanges are written down; the caller holds the other end.
+    /// The record of this call's exchanges; the caller holds the other end.
     pub(super) journal: Journal,
 }
 
-/// The exchanges of one call, and until when it may begin any. Shared, so that they outlive a call that is broken off.
+/// The exchanges of one call, and the time until which it may begin any. Shared, so that they
+/// outlive a call that is aborted.
 #[derive(Clone)]
 pub(super) struct Journal {
     exchanges: Arc<Mutex<Vec<Exchange>>>,
     until: Timestamp,
 }
 
-/// What the core asks for.
+/// The core's request.
 #[derive(Deserialize)]
 pub(super) struct Request {
     url: String,
@@ -54,7 +59,7 @@ pub(super) struct Request {
     headers: BTreeMap<String, String>,
 }
 
-/// What the core gets: a status of 0 stands for "no answer".
+/// The core's reply: a status of 0 means "no answer".
 #[derive(Default)]
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -62,7 +67,7 @@ pub(super) struct Reply {
     pub(super) body: Zeroizing<Vec<u8>>,
 }
 
-/// The core asked for something that it must not have: its sandbox has to go.
+/// The core requested something forbidden: its sandbox has to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a request to another origin than the token's")]
 pub(super) struct Foreign;
@@ -81,13 +86,13 @@ pub(super) fn client(options: &CoreOptions) -> Result<reqwest::Client, ClientErr
     Ok(client)
 }
 
-/// Why there is no HTTP client.
+/// The reason why there is no HTTP client.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// TLS cannot be set up.
     #[error("cannot set up TLS to 1Password: {0}")]
     Tls(#[from] rustls::Error),
-    /// The client cannot be made.
+    /// The client cannot be created.
     #[error("cannot make an HTTP client: {0}")]
     Client(#[from] reqwest::Error),
 }
@@ -109,8 +114,9 @@ impl Egress {
         }
     }
 
-    /// Sends the request, unless it leads elsewhere than to the token's origin, or comes too late: a time-out stands still while the
-    /// machine sleeps, and a link that was made afterwards would open for longer than its record says.
+    /// Sends the request, unless it goes to another origin than the token's or is too late. A
+    /// time-out stands still while the machine sleeps, and a link that was made afterwards would
+    /// open for longer than its record says.
     pub(super) async fn send(&self, request: Request, body: Vec<u8>) -> Result<Reply, Foreign> {
         let method = request.method.as_deref().unwrap_or("GET");
         let target = Url::parse(&request.url)
@@ -172,7 +178,7 @@ impl Egress {
             .iter()
             .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
             .collect();
-        // The core looks at the body of a success only, so nobody needs to read any other.
+        // The core reads only the body of a success, so other bodies are not read.
         let body = if status.is_success() {
             self.read(response).await?
         } else {
@@ -210,7 +216,7 @@ impl Egress {
 }
 
 impl Journal {
-    /// Of a call that begins nothing after that.
+    /// A journal of a call that begins no exchange after this time.
     pub(super) fn until(until: Timestamp) -> Self {
         Self {
             exchanges: Arc::default(),
@@ -218,7 +224,7 @@ impl Journal {
         }
     }
 
-    /// Everything written down so far.
+    /// All exchanges recorded so far.
     pub(super) fn exchanges(&self) -> Vec<Exchange> {
         self.exchanges
             .lock()
@@ -226,7 +232,7 @@ impl Journal {
             .clone()
     }
 
-    /// Writes an exchange down before it begins: if the call is broken off, it was a time-out.
+    /// Records an exchange before it begins: if the call is aborted, it counts as a time-out.
     fn begin(&self, method: &'static str, route: Route) -> Entry<'_> {
         let mut exchanges = self
             .exchanges
@@ -249,7 +255,7 @@ impl Journal {
 struct Entry<'a> {
     journal: &'a Journal,
     index: usize,
-    /// What the network says of it, where nothing comes back.
+    /// The network's explanation, if nothing comes back.
     cause: Option<Arc<str>>,
 }
 
@@ -279,7 +285,7 @@ fn method_name(method: &str) -> &'static str {
         .unwrap_or("OTHER")
 }
 
-/// The core's headers, but for those that belong to the connection.
+/// The core's headers, without those that belong to the connection.
 fn headers_of(wanted: &BTreeMap<String, String>) -> HeaderMap {
     let of_connection = [
         header::HOST,
@@ -307,7 +313,8 @@ fn http_date(text: &str) -> Option<Timestamp> {
     rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
 }
 
-/// `Retry-After` in either form, within reason; a date only means something beside the `Date` of the same answer.
+/// `Retry-After` in either form, within bounds. A date means something only relative to the `Date`
+/// of the same answer.
 fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());

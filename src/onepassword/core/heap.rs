@@ -1,11 +1,13 @@
-//! The host-side heap through which the core and its host exchange data: blocks at offsets, zeroized when they go.
+//! The host-side heap through which the core and its host exchange data: blocks at offsets,
+//! zeroized when freed.
 
 use zeroize::{Zeroize, Zeroizing};
 
 /// Blocks begin at multiples of this, so that an offset of 0 can mean "nothing".
 const ALIGNMENT: u64 = 16;
 
-/// What a block costs besides its bytes: its place in the list, which may have room for twice as many, and the allocator's own.
+/// The cost of a block besides its bytes: its place in the list, which may have room for twice as
+/// many, and the allocator's own overhead.
 const OVERHEAD: usize = 128;
 
 /// The core's view of the host: byte blocks, addressed by offsets that are never used twice within one call.
@@ -13,7 +15,7 @@ pub(super) struct Heap {
     /// In the order of their offsets.
     blocks: Vec<Block>,
     next: u64,
-    /// What the blocks cost, at most `cap`.
+    /// The cost of the blocks, at most `cap`.
     used: usize,
     cap: usize,
 }
@@ -23,7 +25,7 @@ struct Block {
     bytes: Zeroizing<Vec<u8>>,
 }
 
-/// The core touched what it was not given, or asked for more than its share.
+/// The core touched memory outside its blocks, or requested more than its share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum HeapError {
     #[error("access outside of any block")]
@@ -42,7 +44,7 @@ impl Heap {
         }
     }
 
-    /// Forgets everything, and overwrites it.
+    /// Forgets and overwrites everything.
     pub(super) fn reset(&mut self) {
         self.blocks = Vec::new();
         self.next = ALIGNMENT;
@@ -82,7 +84,7 @@ impl Heap {
         offset
     }
 
-    /// Frees the block that begins here; anything else is ignored, as by Extism's own kernel.
+    /// Frees the block that begins here; other offsets are ignored, as by Extism's own kernel.
     pub(super) fn free(&mut self, offset: u64) {
         if let Ok(index) = self
             .blocks
@@ -165,7 +167,7 @@ impl Heap {
     }
 }
 
-/// An empty block is none.
+/// An empty block is no block.
 fn cost(length: usize) -> Option<usize> {
     match length {
         0 => Some(0),

@@ -30,21 +30,21 @@ use super::{Accounts, OnePassword, ServiceAccountToken};
 use client::{Account, Shared};
 use ticker::Ticker;
 
-/// Makes accounts that run the core, each in a sandbox of its own.
+/// Creates accounts that run the core, each in a sandbox of its own.
 pub struct CoreAccounts {
     shared: Arc<Shared>,
 }
 
-/// Why the host of the core could not be set up.
+/// The reason why the host of the core could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum CoreError {
-    /// The core wants something from its host that this one does not have.
+    /// The core needs something from its host that this one does not have.
     #[error("the core does not fit this program: {0}")]
     Unfit(wasmtime::Error),
-    /// No HTTP client.
+    /// There is no HTTP client.
     #[error("{0}; are the system's root certificates installed?")]
     Http(egress::ClientError),
-    /// No thread.
+    /// There is no thread.
     #[error("cannot start the thread that interrupts the core: {0}")]
     Thread(std::io::Error),
 }

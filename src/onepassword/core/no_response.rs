@@ -1,4 +1,4 @@
-//! Why nothing came back from the network, in a few words: what a person needs to know whom to ask.
+//! Why nothing came back from the network, in a few words, so that a person knows whom to ask.
 
 use std::error::Error;
 use std::io;
@@ -10,10 +10,10 @@ use rustls::{CertificateError, OtherError};
 use super::trust::Distrusted;
 use crate::onepassword::{NoAnswer, Unreached};
 
-/// So much of what the network says is kept: some of it comes from whoever answers.
+/// The length up to which the network's explanation is kept: some of it comes from the other side.
 const LONGEST: usize = 300;
 
-/// Why nothing came back, and what the network says of it.
+/// The reason why nothing came back, and the network's explanation.
 pub(super) struct NoResponse {
     pub(super) why: NoAnswer,
     pub(super) cause: Option<Arc<str>>,
@@ -26,7 +26,7 @@ impl From<NoAnswer> for NoResponse {
 }
 
 impl NoResponse {
-    /// Why a request came to no answer.
+    /// The reason why a request had no answer.
     pub(super) fn of(error: &reqwest::Error) -> Self {
         if !error.is_connect() {
             return match error.is_timeout() {
@@ -46,7 +46,7 @@ impl NoResponse {
         } else {
             Unreached::Other
         };
-        // What lies at the bottom says what happened, and no address with a path.
+        // The innermost error says what happened, without an address and path.
         Self::unreached(why, causes().last().unwrap_or(first))
     }
 
@@ -65,7 +65,7 @@ fn is_refused(error: &(dyn Error + 'static)) -> bool {
     error.is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// The refusal of a certificate that an error is or holds.
+/// The refusal of a certificate that an error is or contains.
 fn distrusted<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Distrusted> {
     if let Some(rustls::Error::InvalidCertificate(why)) = error.downcast_ref() {
         let CertificateError::Other(OtherError(why)) = why else {
@@ -73,7 +73,7 @@ fn distrusted<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Distrusted> {
         };
         return why.downcast_ref();
     }
-    // What an I/O error wraps it shows to nobody who only asks for its source.
+    // An I/O error does not reveal the error that it wraps through its source.
     let wrapped = error.downcast_ref::<io::Error>()?.get_ref()?;
     distrusted(wrapped)
 }

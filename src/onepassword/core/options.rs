@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// Where the core gets the time from.
+/// The core's source of time.
 pub type UnixClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// The bounds that every account is held to.
+/// The bounds of every account.
 #[derive(Debug, Clone)]
 pub struct CoreOptions {
     /// A whole call: waiting for earlier calls on the same account, signing in, all requests.

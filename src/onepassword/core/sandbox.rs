@@ -13,17 +13,19 @@ use super::options::{CoreOptions, UnixClock};
 use super::ticker::SLICE;
 use crate::onepassword::Fault;
 
-/// The core has one table, of 2,305 functions, which does not grow; a later release may have a larger one.
+/// The core has one table of 2,305 functions, which does not grow; a later release may have a
+/// larger one.
 const MOST_IN_A_TABLE: usize = 16 * 1024;
 
-/// How the core is compiled and run. Compiling and loading must agree on it, so there is one place for it.
+/// How the core is compiled and run. Compiling and loading must agree on it, so it is defined once.
 ///
-/// Memory is mapped when it is first touched, and a memory's initial content straight from the compiled file: a client's
-/// cost is what it writes. The reserved address space (wasmtime's 4 GiB for each memory) costs nothing but addresses.
+/// Memory is mapped when it is first touched, and its initial content comes straight from the
+/// compiled file, so a client costs only what it writes. The reserved address space (wasmtime's 4
+/// GiB for each memory) costs nothing but addresses.
 pub fn engine_config() -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
-    // Backtraces of the core's frames would say nothing to anybody, and cost memory.
+    // Backtraces of the core's frames are useless here and cost memory.
     config.wasm_backtrace_max_frames(None);
     config.generate_address_map(false);
     config
@@ -40,16 +42,16 @@ pub(super) fn prepare(module: &Module) -> wasmtime::Result<InstancePre<abi::Host
     linker.instantiate_pre(module)
 }
 
-/// What the core can be asked.
+/// The core's entry points.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Export {
     /// Signs in.
     InitClient,
-    /// Everything else.
+    /// All other calls.
     Invoke,
 }
 
-/// What the core gave back.
+/// The core's reply.
 pub(super) enum Reply {
     /// The call's output.
     Output(Zeroizing<Vec<u8>>),
@@ -92,7 +94,7 @@ impl Sandbox {
         store.epoch_deadline_callback(|mut store| {
             let host = store.data_mut();
             host.slices_left = host.slices_left.checked_sub(1).ok_or(OutOfTime)?;
-            // Others get their turn after each slice.
+            // Other tasks get their turn after each slice.
             Ok(UpdateDeadline::Yield(1))
         });
         let instance = core
@@ -122,7 +124,7 @@ impl Sandbox {
         host.slices_left = self.slices;
     }
 
-    /// Calls the core. It may be dropped before it is ready, and the sandbox with it.
+    /// Calls the core. The future may be dropped before it is ready, and the sandbox with it.
     pub(super) async fn call(
         &mut self,
         export: Export,

@@ -1,4 +1,4 @@
-//! The clock that interrupts the core: it ticks while some call runs, and sleeps otherwise.
+//! The clock that interrupts the core: it ticks while a call runs, and sleeps otherwise.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-/// How long the core computes before others get their turn, and the unit in which its CPU time is counted.
+/// How long the core computes before other tasks get their turn, and the unit in which its CPU time
+/// is counted.
 pub(super) const SLICE: Duration = Duration::from_millis(10);
 
-/// A thread that advances the engine's epoch. A thread and not a task: a core that computes keeps a runtime's only
-/// worker busy, and then no task could interrupt it.
+/// A thread that advances the engine's epoch. It is a thread and not a task: a computing core keeps
+/// a runtime's only worker busy, and then no task could interrupt it.
 pub(super) struct Ticker {
     shared: Arc<Shared>,
 }
@@ -40,7 +41,7 @@ impl Ticker {
         Ok(Self { shared })
     }
 
-    /// Ticks until the answer is dropped.
+    /// Ticks until the returned value is dropped.
     pub(super) fn run(&self) -> Running {
         self.shared.lock().running += 1;
         self.shared.changed.notify_one();

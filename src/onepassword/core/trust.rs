@@ -1,5 +1,6 @@
-//! Whom the operator trusts to be 1Password: the authorities that this machine trusts. The refusal of a certificate names its issuer, since
-//! that is how people recognize a proxy that inspects their traffic.
+//! The certificate authorities that the operator trusts for 1Password: those that this machine
+//! trusts. The refusal of a certificate names its issuer, because that is how people recognize a
+//! proxy that inspects their traffic.
 
 use std::sync::Arc;
 
@@ -12,13 +13,13 @@ use rustls_platform_verifier::Verifier;
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
-/// The configuration of a client that trusts whom this machine trusts.
+/// The configuration of a client with this machine's trust.
 pub(super) fn config() -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let machine = Verifier::new(provider.clone())?;
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
-        // Nothing is trusted beyond what the machine's verifier trusts: it is asked each time.
+        // Nothing is trusted beyond the machine's verifier, which is asked each time.
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Trust { machine }))
         .with_no_client_auth();
@@ -33,7 +34,7 @@ pub(super) struct Distrusted {
     issuer: String,
 }
 
-/// The machine's own verifier, whose refusals say who issued the certificate.
+/// The machine's own verifier, with refusals that name the certificate's issuer.
 #[derive(Debug)]
 struct Trust {
     machine: Verifier,
@@ -85,15 +86,15 @@ impl ServerCertVerifier for Trust {
     }
 }
 
-/// Who issued a certificate.
+/// The issuer of a certificate.
 fn issuer(certificate: &CertificateDer<'_>) -> String {
     match Certificate::from_der(certificate) {
         Ok(read) => shown(&read.tbs_certificate.issuer.to_string()),
-        Err(_) => "somebody whose name cannot be read".into(),
+        Err(_) => "an issuer whose name cannot be read".into(),
     }
 }
 
-/// So much of what comes from whoever made the certificate is shown.
+/// The length up to which a certificate's texts are shown: its maker chooses them.
 const SHOWN: usize = 140;
 
 fn shown(text: &str) -> String {

@@ -1,4 +1,4 @@
-//! From a flow's rules to the people who have to agree, with owners resolved.
+//! From a flow's rules to the required approvals, with owners resolved to people.
 
 use crate::api::{
     AccessFlow, AgreedApproval, AgreedGroup, AgreedPerson, ApprovalMode, Approver, ApproverKind,
@@ -8,7 +8,7 @@ use crate::plan::people::same_person;
 
 use super::people::{Parties, one_person};
 
-/// Who has to agree to a request by this flow; `None` where nobody has to.
+/// The approvals that a request through this flow requires; `None` if none.
 pub fn agreed(
     flow: &AccessFlow,
     integration: &OnePasswordIntegration,
@@ -64,7 +64,8 @@ fn resolve(
         ApproverKind::User => named(PersonKind::User),
         ApproverKind::Group => named(PersonKind::Group),
         ApproverKind::IntegrationOwner => owners(),
-        // A tag that is missing, unknown or one of several names nobody: then the owners decide.
+        // If the tag is missing, unknown or ambiguous, it names nobody, and the integration's
+        // owners decide.
         ApproverKind::ResourceOwner => match (resource_owner, &integration.spec.resource_owner) {
             (Some(name), Some(rule)) => vec![AgreedPerson {
                 kind: rule.kind,
@@ -75,7 +76,8 @@ fn resolve(
     }
 }
 
-/// Why these terms can never be approved, if they cannot: too few people may decide, whoever is in the groups.
+/// The reason why these terms can never be approved, if so: too few people are eligible, whatever
+/// the members of the groups.
 pub fn shortfall(terms: &Terms, requester: &Identity, blocked: &[Person]) -> Option<String> {
     let approval = terms.approval.as_ref()?;
     let parties = Parties {
@@ -84,7 +86,7 @@ pub fn shortfall(terms: &Terms, requester: &Identity, blocked: &[Person]) -> Opt
         blocked,
     };
     if approval.groups.is_empty() {
-        return Some("it asks for approval and names nobody who could give it".into());
+        return Some("the flow requires approval but names no approvers".into());
     }
     let short = |group: &&AgreedGroup| enough_people(group, parties).is_err();
     let hopeless = match approval.mode {
@@ -94,12 +96,14 @@ pub fn shortfall(terms: &Terms, requester: &Identity, blocked: &[Person]) -> Opt
     let group = hopeless?;
     let able = enough_people(group, parties).err()?;
     Some(format!(
-        "its group {:?} needs {} to approve, and {able} could: neither the requester, nor a recipient, nor who is blocked counts",
+        "too few people can approve for group {:?}: {} required, {able} eligible; the requester, \
+         recipients and blocked people are not eligible",
         group.name, group.required
     ))
 }
 
-/// Whether enough people may decide in a group; if not, how many. Somebody who is named twice is one person.
+/// Whether a group has enough eligible people; if not, how many it has. A person who is named twice
+/// counts once.
 fn enough_people(group: &AgreedGroup, parties: Parties<'_>) -> Result<(), usize> {
     if group.approvers.iter().any(|a| a.kind == PersonKind::Group) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Approval: who has to agree by the terms, whose decisions count, and what is still missing.
+//! Approval: the required approvals, the decisions that count, and the approvals that are missing.
 
 mod agreed;
 mod people;
@@ -17,14 +17,14 @@ use jiff::SignedDuration;
 
 use crate::api::{CountedDecision, Decision, Terms};
 
-/// How long a loan lasts: as agreed, or as long as the approval that shortened it most allows.
+/// The duration of the loan: the agreed one, or the shortest one that an approval allows.
 pub fn duration(terms: &Terms, decisions: &[CountedDecision]) -> SignedDuration {
     let shortened = decisions
         .iter()
         .filter(|d| d.decision == Decision::Approve)
         .filter_map(|d| d.max_duration.as_ref()?.parse());
     let agreed = terms.duration.parse();
-    // What cannot be read counts as the shortest loan.
+    // An unreadable duration counts as the shortest loan.
     let agreed = agreed.unwrap_or(SignedDuration::from_hours(1));
     shortened.fold(agreed, SignedDuration::min)
 }

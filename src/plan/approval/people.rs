@@ -1,11 +1,12 @@
-//! Who has a say in a request: members of groups, and the four eyes that every approval needs.
+//! The people who may decide on a request: members of groups, subject to the four-eyes rule that
+//! every approval follows.
 
 use crate::api::{AgreedPerson, Email, Identity, Person, PersonKind, Terms, WithoutAddress};
 use crate::plan::people::{Mailbox, is_blocked, receives, same_person};
 use crate::plan::selection::is_one_of;
 
 impl AgreedPerson {
-    /// A person or group of the rules, as the terms keep it.
+    /// A person or group in the rules, in the form that the terms keep.
     pub fn of(person: &Person) -> Self {
         Self {
             kind: person.kind,
@@ -14,17 +15,17 @@ impl AgreedPerson {
     }
 }
 
-/// Whether this is a person at all: ServiceAccounts and other machinery never approve or deny.
+/// Whether the identity is a person's. ServiceAccounts and other machinery never approve or deny.
 pub(super) fn is_person(who: &Identity) -> bool {
     !who.username.is_empty() && !who.username.starts_with("system:")
 }
 
-/// Whether somebody may end this loan: its requester, an approver, an owner.
+/// Whether a person may end this loan: its requester, an approver or an owner.
 pub(super) fn may_end(who: &Identity, requester: &Identity, terms: &Terms) -> bool {
     same_person(who, requester) || decides(who, terms)
 }
 
-/// Whether somebody has a say by these terms: an approver of any group, or an owner.
+/// Whether a person may decide on these terms: an approver of any group, or an owner.
 pub(super) fn decides(who: &Identity, terms: &Terms) -> bool {
     let groups = terms.approval.iter().flat_map(|a| &a.groups);
     is_person(who)
@@ -34,7 +35,7 @@ pub(super) fn decides(who: &Identity, terms: &Terms) -> bool {
                 .any(|group| is_one_of(&group.approvers, who)))
 }
 
-/// Whom the rules name, if that is one person: all that is known of them is their name.
+/// The person whom the rules name, if they name one person. Only the name is known.
 pub(super) fn one_person(named: &AgreedPerson) -> Option<Identity> {
     (named.kind == PersonKind::User).then(|| Identity {
         username: named.name.clone(),
@@ -42,7 +43,7 @@ pub(super) fn one_person(named: &AgreedPerson) -> Option<Identity> {
     })
 }
 
-/// Those who have a part in a request, or none in anything, and so no say in it.
+/// The people who may not approve: the requester, the recipients and those who are blocked.
 #[derive(Clone, Copy)]
 pub(super) struct Parties<'a> {
     pub(super) requester: &'a Identity,
@@ -51,24 +52,27 @@ pub(super) struct Parties<'a> {
 }
 
 impl<'a> Parties<'a> {
-    /// Whether they leave it to somebody whom the rules name to approve, as far as the name tells. Of a group, somebody always could.
+    /// Whether a named person or group may approve, as far as the name tells. A group always may
+    /// have an eligible member.
     pub(super) fn leave(&self, named: &AgreedPerson) -> bool {
         one_person(named).is_none_or(|person| self.exclude(&person).is_none())
     }
 
-    /// Why somebody has no say, if they have none.
+    /// The reason why a person may not approve, if so.
     fn exclude(&self, who: &Identity) -> Option<&'static str> {
         if same_person(who, self.requester) {
-            return Some("nobody approves their own request");
+            return Some("requesters cannot approve their own request");
         }
         if receives(who, self.recipients) {
-            return Some("nobody approves a link that they receive");
+            return Some("recipients of the link cannot approve the request");
         }
-        is_blocked(who, self.blocked)
-            .then_some("the integration's owners have blocked who made it (limits.blocked)")
+        is_blocked(who, self.blocked).then_some(
+            "the integration's owners have blocked the person who made the decision \
+                        (limits.blocked)",
+        )
     }
 
-    /// Why the approval of somebody does not count, if it does not: every approval needs four eyes.
+    /// The reason why a person's approval does not count, if so: every approval needs four eyes.
     pub(super) fn four_eyes(
         &self,
         who: &Identity,
@@ -79,7 +83,9 @@ impl<'a> Parties<'a> {
         }
         if Mailbox::known(who).is_none() && without_address == WithoutAddress::Ignored {
             return Err(
-                "the cluster knows no e-mail address of who made it, so nobody can tell that they are neither the requester nor a recipient: have the values email or emailDomain of the chart keyloan-crds find it, or set approval.withoutAddress: Allowed in the flow",
+                "the cluster knows no e-mail address for the approver, so it cannot rule out that \
+                 the approver is the requester or a recipient: configure email or emailDomain in \
+                 the keyloan-crds chart, or set approval.withoutAddress: Allowed in the flow",
             );
         }
         Ok(())

@@ -1,11 +1,14 @@
-//! Who counts for which group: one person for one group only, so that as many places as possible are filled.
+//! Assigns approvals to groups. Each person counts for one group only, and the assignment fills as
+//! many places as possible.
 
 use crate::api::AgreedGroup;
 
-/// For each approval the group (by index) that it counts for, if it counts, and for each group how many are missing.
+/// For each approval the index of the group that it counts for, if any, and for each group the
+/// number of missing approvals.
 pub(super) type Places = (Vec<Option<usize>>, Vec<u32>);
 
-/// Every group has to agree. `groups_of` says for each approval, the oldest first, for which groups it could count.
+/// All groups have to approve. `groups_of` lists for each approval, oldest first, the groups for
+/// which it could count.
 pub(super) fn all_groups(groups: &[AgreedGroup], groups_of: &[Vec<usize>]) -> Places {
     let mut assigned = vec![None; groups_of.len()];
     for newcomer in 0..groups_of.len() {
@@ -18,7 +21,8 @@ pub(super) fn all_groups(groups: &[AgreedGroup], groups_of: &[Vec<usize>]) -> Pl
     (assigned, missing)
 }
 
-/// Any one group has to agree: then those of its members count who have, and until then each counts for the first of their groups.
+/// Any one group has to approve. If one has, its members' approvals count; until then, each
+/// approval counts for the first of its groups.
 pub(super) fn any_group(groups: &[AgreedGroup], groups_of: &[Vec<usize>]) -> Places {
     let missing = missing(groups, |group| {
         groups_of.iter().filter(|of| of.contains(&group)).count()
@@ -31,7 +35,8 @@ pub(super) fn any_group(groups: &[AgreedGroup], groups_of: &[Vec<usize>]) -> Pla
     (groups_of.iter().map(place).collect(), missing)
 }
 
-/// The groups of which one more approval may fill a place of this one: itself, and those that have somebody whom it could have.
+/// The groups in which one more approval may fill a place of this group: the group itself, and
+/// groups that hold an approval which this group could take over.
 pub(super) fn that_help(
     group: usize,
     groups_of: &[Vec<usize>],
@@ -51,7 +56,7 @@ pub(super) fn that_help(
     helping
 }
 
-/// Finds a place for one approval, moving others to another of their groups where that makes room.
+/// Finds a place for one approval, if necessary by moving others to another of their groups.
 fn seat(
     who: usize,
     groups: &[AgreedGroup],

@@ -1,4 +1,5 @@
-//! What approvals come to: which of them counts for which group, what is missing, and who can still give it.
+//! The result of the approvals: the group that each counts for, the missing ones, and the people
+//! who can still give them.
 
 use jiff::Timestamp;
 
@@ -10,10 +11,11 @@ use crate::plan::people::same_person;
 use super::people::{Parties, one_person};
 use super::places;
 
-/// All have agreed already who had to.
-pub(super) const NOT_NEEDED: &str = "its groups have all the approvals that they need";
+/// All required approvals have been given.
+pub(super) const NOT_NEEDED: &str = "the approver's groups already have all the approvals that \
+     they need";
 
-/// An approval, and the groups that it could count for.
+/// An approval, and the groups for which it could count.
 pub(super) struct Approval {
     pub(super) name: String,
     pub(super) by: Identity,
@@ -21,12 +23,12 @@ pub(super) struct Approval {
     pub(super) groups: Vec<usize>,
 }
 
-/// What the approvals come to: the group that each of them counts for, and what is missing.
+/// The result of the approvals: the group that each counts for, and the missing ones.
 pub(super) struct Tally {
     mode: ApprovalMode,
     groups_of: Vec<Vec<usize>>,
     assigned: Vec<Option<usize>>,
-    /// How many approvals each group lacks.
+    /// The number of approvals that each group lacks.
     pub(super) missing: Vec<u32>,
 }
 
@@ -47,7 +49,7 @@ impl Tally {
         }
     }
 
-    /// When the last of those approvals was made that are enough, if they are.
+    /// The time at which the approvals became sufficient, if they are.
     pub(super) fn complete_since(&self, approvals: &[Approval]) -> Option<Timestamp> {
         let complete = match self.mode {
             ApprovalMode::AnyOf => self.missing.contains(&0),
@@ -59,8 +61,8 @@ impl Tally {
         last.filter(|_| complete)
     }
 
-    /// Who of those whom the rules name can still give what is missing of a group: neither the requester, nor a recipient, nor
-    /// who is blocked or has approved already.
+    /// The named people and groups that can still give a group's missing approvals: without the
+    /// requester, recipients, blocked people and those who have approved already.
     pub(super) fn left<'a>(
         &self,
         group: usize,

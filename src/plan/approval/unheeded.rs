@@ -1,4 +1,5 @@
-//! Decisions that change nothing, because nobody's approval is waited for, or not any more: so that whoever made one reads why.
+//! Decisions without effect: no approval is required, or none is required any longer. The status
+//! tells their makers why.
 
 use jiff::Timestamp;
 
@@ -15,10 +16,11 @@ use super::weigh::{
     OVER, TOO_LATE, heard, ignored_decision, in_order, may_approve, says_no, the_newest,
 };
 
-/// The terms ask for no approval.
-const NOBODYS: &str = "the flow asks for nobody's approval";
+/// The terms require no approval.
+const NOBODYS: &str = "the flow does not require approval";
 
-/// The decisions without effect on a loan, or on a request that needs nobody's approval; those that counted are known.
+/// The decisions without effect on a loan, or on a request that requires no approval; the decisions
+/// that counted are known.
 pub fn unheeded(
     seen: &Observed,
     grant: &AccessGrant,
@@ -36,7 +38,8 @@ pub fn unheeded(
     the_newest(ignored)
 }
 
-/// The decisions without effect on a request that came to nothing, by what its status knows of it. What was said of one stays said.
+/// The decisions without effect on a request that failed, according to its status. A reason that
+/// was shown for a decision stays.
 pub fn unheeded_at_last(
     seen: &Observed,
     grant: &AccessGrant,
@@ -66,18 +69,18 @@ pub fn unheeded_at_last(
     the_newest(ignored)
 }
 
-/// What is known of when a request came to nothing.
+/// When a request failed, as far as that is known.
 #[derive(Clone, Copy, Debug)]
 pub enum AtLast {
-    /// Somebody's decision, made then, ended it.
+    /// A decision made at this time ended it.
     EndedBy(Timestamp),
-    /// It ends just now.
+    /// The request ends now.
     Ends,
-    /// It ended before.
+    /// The request ended before.
     WasOver,
 }
 
-/// Whether a decision counted before the request came to nothing; if not, why not.
+/// Whether a decision counted before the request failed; if not, the reason.
 fn late(
     object: &AccessDecision,
     grant: &AccessGrant,
@@ -112,7 +115,8 @@ fn late(
     Err(OVER)
 }
 
-/// Whether a decision is one of those that counted, of which each stands for one object; if not, why not.
+/// Whether a decision is one of those that counted, each of which stands for one object; if not,
+/// the reason.
 fn heeded(
     object: &AccessDecision,
     grant: &AccessGrant,
@@ -140,7 +144,7 @@ fn heeded(
     }
 }
 
-/// Until when approvals are heard, if any are.
+/// The deadline for approvals, if any are required.
 fn heard_until(
     grant: &AccessGrant,
     approval: Option<&AgreedApproval>,
@@ -149,7 +153,7 @@ fn heard_until(
     approval.map_or(Timestamp::MAX, |a| approval_until(grant, a, now))
 }
 
-/// Takes a decision off those that counted, if it is among them.
+/// Removes a decision from those that counted, if it is among them.
 fn is_one_of(counted: &mut [Option<&CountedDecision>], said: &CountedDecision) -> bool {
     let is_it = |known: &&mut Option<&CountedDecision>| {
         known.is_some_and(|known| known.uid.is_some() && known.uid == said.uid)

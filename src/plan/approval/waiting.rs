@@ -1,14 +1,14 @@
-//! The one sentence that says who can still decide, and what is missing.
+//! The sentence that names the missing approvals and the people who can still give them.
 
 use jiff::Timestamp;
 
 use crate::api::{AgreedApproval, AgreedGroup, AgreedPerson, ApprovalMode, PersonKind};
 
-/// How many people of a group a sentence names.
+/// The number of a group's people that a sentence names.
 const NAMED: usize = 5;
 
-/// What is missing of each group, in one sentence. `left` says of a group, by its index, who of those whom the rules name can still
-/// give what is missing of it.
+/// The missing approvals of each group, in one sentence. `left` returns, for the index of a group,
+/// the named people who can still give them.
 pub(super) fn sentence<'a>(
     approval: &AgreedApproval,
     missing: &[u32],
@@ -28,7 +28,7 @@ pub(super) fn sentence<'a>(
     } else {
         ", and "
     };
-    format!("{} until {until:.0}", parts.join(between))
+    format!("{}, due {until:.0}", parts.join(between))
 }
 
 fn part(group: &AgreedGroup, missing: u32, left: &[&AgreedPerson]) -> String {
@@ -37,15 +37,19 @@ fn part(group: &AgreedGroup, missing: u32, left: &[&AgreedPerson]) -> String {
     } else {
         ""
     };
-    let (approvals, them) = match missing {
-        1 => ("approval", "it"),
-        _ => ("approvals", "them"),
+    let approvals = if missing == 1 {
+        "approval"
+    } else {
+        "approvals"
     };
     let who = match left.is_empty() {
-        true => format!("nobody is left who could give {them}"),
+        true => "no eligible approver remains".into(),
         false => names(left),
     };
-    format!("{missing}{more} {approvals} of {:?} ({who})", group.name)
+    format!(
+        "{missing}{more} {approvals} from group {:?} ({who})",
+        group.name
+    )
 }
 
 fn names(people: &[&AgreedPerson]) -> String {
@@ -59,6 +63,6 @@ fn names(people: &[&AgreedPerson]) -> String {
 fn name(person: &AgreedPerson) -> String {
     match person.kind {
         PersonKind::User => person.name.clone(),
-        PersonKind::Group => format!("anyone in {}", person.name),
+        PersonKind::Group => format!("any member of {}", person.name),
     }
 }

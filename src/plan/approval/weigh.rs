@@ -17,46 +17,47 @@ use super::people::{Parties, decides, is_person, may_end};
 use super::tally::{Approval, Tally};
 use super::waiting;
 
-/// Nobody vouches for who made it.
-const TOO_OLD: &str = "it was made before the admission policies that vouch for its maker were last changed; decide again";
+/// Nothing verifies the maker of the decision.
+const TOO_OLD: &str = "the decision was made before the last change of the admission policies, \
+                       which verify who made it; decide again";
 
-/// It came when it could not change anything any more.
-pub(super) const TOO_LATE: &str = "it came too late";
+/// The decision came when it could no longer change anything.
+pub(super) const TOO_LATE: &str = "the decision came too late";
 
-/// Nothing came of the request, for another reason than this decision.
-pub(super) const OVER: &str = "the request was over before it could count";
+/// The request ended for another reason than this decision.
+pub(super) const OVER: &str = "the request ended before the decision could take effect";
 
-/// How many ignored decisions a status shows.
+/// The number of ignored decisions that a status shows.
 pub(in crate::plan) const SHOWN: usize = 20;
 
-/// What the decisions on a request come to.
+/// The result of the decisions on a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Weighed {
-    /// How the request stands.
+    /// The state of the approval.
     pub standing: Standing,
     /// The decisions that counted.
     pub counted: Vec<CountedDecision>,
-    /// The decisions that did not, and why.
+    /// The decisions that did not count, each with the reason.
     pub ignored: Vec<IgnoredDecision>,
 }
 
-/// How a request stands with those who decide.
+/// The state of a request's approval.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
-    /// All who had to agree have agreed, the last of them then.
+    /// All required approvals have been given, the last one at this time.
     Approved {
-        /// When the last approval was made.
+        /// The time of the last approval.
         at: Timestamp,
     },
-    /// Approvals are missing: the sentence says whose.
+    /// Approvals are missing; the sentence names them.
     Waiting(String),
-    /// Somebody said no, or took the request back.
+    /// A person denied or withdrew the request.
     Denied(CountedDecision),
-    /// Approvals are there whose makers have not been verified: the boundary has to be checked first.
+    /// There are approvals whose makers are not verified: the boundary has to be checked first.
     Unverified,
 }
 
-/// One decision, as far as it can be told who made it.
+/// One decision, with its maker as far as that is known.
 pub(super) struct Voice<'a> {
     object: &'a AccessDecision,
     by: &'a Identity,
@@ -66,7 +67,7 @@ pub(super) struct Voice<'a> {
 impl<'a> Voice<'a> {
     fn of(object: &'a AccessDecision) -> Option<Self> {
         let spec = &object.spec;
-        // Admission has verified the verb, whoever holds it: `system:admin`, too.
+        // Admission has verified the verb for every holder, including `system:admin`.
         let holds_verb = spec.decision == Decision::Revoke && spec.may_revoke == Some(true);
         let by = spec.approver.as_ref();
         let by = by.filter(|by| holds_verb || is_person(by))?;
@@ -88,7 +89,7 @@ impl<'a> Voice<'a> {
     }
 }
 
-/// Weighs the decisions on a request whose terms ask for approval until then.
+/// Weighs the decisions on a request whose terms require approval by this time.
 pub fn weigh(
     seen: &Observed,
     grant: &AccessGrant,
@@ -105,7 +106,7 @@ pub fn weigh(
                 return says_no(&voice, agreement).map(|()| Say::No(voice.counted()));
             }
             if approvals.iter().any(|a| same_person(&a.by, voice.by)) {
-                return Err("they have approved already, and everybody counts once");
+                return Err("this person has already approved; each person counts once");
             }
             let groups = may_approve(&voice, agreement, approval, seen.blocked())?;
             if !object
@@ -164,8 +165,9 @@ pub fn weigh(
     }
 }
 
-/// As many as a status shows: the newest ones are those that somebody wonders about. The newest of each person comes before the second
-/// newest of anybody, so that nobody hides why somebody else's decision has no effect.
+/// Limits the list to the number that a status shows, newest first, because people look for their
+/// latest decisions. Each person's newest decision precedes everyone's second newest, so that
+/// nobody can push another person's decision out of the list.
 pub(super) fn the_newest(ignored: Vec<IgnoredDecision>) -> Vec<IgnoredDecision> {
     let mut newer_of_them: HashMap<String, usize> = HashMap::new();
     let mut ranked: Vec<_> = ignored
@@ -180,20 +182,20 @@ pub(super) fn the_newest(ignored: Vec<IgnoredDecision>) -> Vec<IgnoredDecision> 
         .collect();
     ranked.sort_by_key(|(newer, age, _)| (*newer, *age));
     ranked.truncate(SHOWN);
-    // Shown in the order in which they were made.
+    // The list is in the order of the decisions' creation.
     ranked.sort_by_key(|(_, age, _)| std::cmp::Reverse(*age));
     ranked.into_iter().map(|(.., decision)| decision).collect()
 }
 
-/// What a decision that is to be heard says.
+/// The content of a valid decision.
 enum Say {
     Yes(Approval),
     No(CountedDecision),
-    /// An approval whose maker is not vouched for yet.
+    /// An approval whose maker is not verified yet.
     Unverified,
 }
 
-/// The Revoke or, before the first link, the Deny that ends a loan which runs, if there is one.
+/// The Revoke, or the Deny before the first link, that ends a running loan, if there is one.
 pub fn revocation(
     decisions: &[std::sync::Arc<AccessDecision>],
     agreement: &Agreement,
@@ -205,7 +207,7 @@ pub fn revocation(
         .filter_map(|object| Voice::of(object))
         .filter(|voice| match voice.object.spec.decision {
             Decision::Revoke => true,
-            // What was said while the first link was being made came before it.
+            // A decision made while the first link was being issued counts as made before it.
             Decision::Deny => started_at.is_none_or(|started| voice.at <= started),
             Decision::Approve => false,
         })
@@ -215,7 +217,8 @@ pub fn revocation(
     voices.first().map(Voice::counted)
 }
 
-/// The Revoke by the requester or a holder of the verb, which needs no terms: it takes back what may not even be understood.
+/// The Revoke by the requester or a holder of the verb. It needs no terms, so it can withdraw even
+/// a request that cannot be resolved.
 pub fn withdrawal(seen: &Observed, grant: &AccessGrant) -> Option<CountedDecision> {
     let requester = grant.spec.requester.as_ref();
     let voices = in_order(seen)
@@ -246,7 +249,7 @@ fn name_of(object: &AccessDecision) -> String {
     object.metadata.name.clone().unwrap_or_default()
 }
 
-/// The decisions in the order in which they were made.
+/// The decisions in the order of their creation.
 pub(super) fn in_order(seen: &Observed) -> Vec<&AccessDecision> {
     let mut objects: Vec<_> = seen.decisions.iter().map(AsRef::as_ref).collect();
     objects.sort_by_key(|object: &&AccessDecision| {
@@ -264,18 +267,18 @@ pub(super) fn heard<'a>(
     until: Timestamp,
 ) -> Result<Voice<'a>, &'static str> {
     if Some(&object.spec.grant_uid) != grant.metadata.uid.as_ref() {
-        return Err("it is about another request of this name: its grantUid is not this one's");
+        return Err("the decision is about another request of this name: its grantUid differs");
     }
     let voice = Voice::of(object)
-        .ok_or("it does not say which person made it; ServiceAccounts never decide")?;
-    // A no is heard until the loan begins.
+        .ok_or("the decision does not identify a person; ServiceAccounts cannot decide")?;
+    // A Deny counts until the loan starts.
     if object.spec.decision == Decision::Approve && voice.at >= until {
         return Err(TOO_LATE);
     }
     Ok(voice)
 }
 
-/// Whether a Deny or a Revoke is made by somebody entitled to it.
+/// Whether the maker of a Deny or a Revoke is entitled to it.
 pub(super) fn says_no(voice: &Voice<'_>, agreement: &Agreement) -> Result<(), &'static str> {
     let spec = &voice.object.spec;
     let entitled = match spec.decision {
@@ -289,7 +292,8 @@ pub(super) fn says_no(voice: &Voice<'_>, agreement: &Agreement) -> Result<(), &'
         (true, _) => Ok(()),
         (false, Decision::Deny) => Err("only an approver of the request or an owner can deny it"),
         (false, _) => Err(
-            "only the requester, an approver, an owner, or who holds the verb revoke on the grant can revoke it",
+            "only the requester, an approver, an owner or a holder of the verb revoke on the grant \
+             can revoke it",
         ),
     }
 }
@@ -302,7 +306,7 @@ fn parties<'a>(agreement: &'a Agreement, blocked: &'a [Person]) -> Parties<'a> {
     }
 }
 
-/// The groups for which an approval could count, or why it counts for none.
+/// The groups for which an approval could count, or the reason why it counts for none.
 pub(super) fn may_approve(
     voice: &Voice<'_>,
     agreement: &Agreement,
@@ -312,17 +316,18 @@ pub(super) fn may_approve(
     let spec = &voice.object.spec;
     if spec.digest.as_ref() != Some(&agreement.digest) {
         return Err(
-            "it approves other terms: they have changed since, so look again and approve the digest that status shows now",
+            "the decision approves other terms: review the current terms and approve the digest in \
+             the status",
         );
     }
     parties(agreement, blocked).four_eyes(voice.by, approval.without_address)?;
     let groups = groups_of(voice.by, approval);
     if groups.is_empty() {
-        return Err("they are in none of the groups that approve this request");
+        return Err("this person is in none of the groups that approve the request");
     }
     let silent = spec.reason.as_ref().is_none_or(|r| r.trim().is_empty());
     if approval.reason == Requirement::Required && silent {
-        return Err("the flow asks approvers for a reason, and it gives none");
+        return Err("the flow requires approvers to give a reason, and the decision has none");
     }
     Ok(groups)
 }

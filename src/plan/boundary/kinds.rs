@@ -1,14 +1,16 @@
-//! Whether the kinds that the API server serves are those of this operator: of an older one it would drop what is written, and of a
-//! newer one the operator would not understand what it reads.
+//! Compares the kinds that the API server serves with those of this operator. An older kind would
+//! drop fields that the operator writes, and a newer one has fields that the operator does not
+//! know.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// The fields of each kind, by its name: paths such as `spec.item.vault`, and `spec.decision=Deny` for each value of a choice.
+/// The fields of each kind, by the kind's name: paths such as `spec.item.vault`, and
+/// `spec.decision=Deny` for each value of an enum.
 pub type Fields = BTreeMap<String, BTreeSet<String>>;
 
-/// The fields of kinds by their definitions.
+/// The fields of the kinds in these definitions.
 pub fn fields_of(definitions: &[Value]) -> Fields {
     let fields = |definition: &Value| {
         let kind = definition.pointer("/spec/names/kind")?.as_str()?.to_owned();
@@ -29,23 +31,27 @@ pub fn fields_served(document: &Value) -> Fields {
     schemas.filter_map(fields).collect()
 }
 
-/// Which kind the API server serves otherwise than this operator expects it, and what to do.
+/// The first difference between the served kinds and this operator's, and what to do.
 pub fn misfit(ours: &Fields, served: &Fields) -> Option<String> {
     let none = BTreeSet::new();
     if ours.keys().all(|kind| !served.contains_key(kind)) {
         return Some(
-            "the kinds of keyloan.dev are not there yet: install the chart keyloan-crds; the operator waits for them".into(),
+            "the kinds of keyloan.dev are not installed: install the chart keyloan-crds; the \
+             operator waits for them"
+                .into(),
         );
     }
     let lacks = |(kind, fields): (&String, &BTreeSet<String>)| {
         let Some(there) = served.get(kind) else {
             return Some(format!(
-                "the kind {kind} is not there: upgrade the chart keyloan-crds (helm upgrade keyloan-crds)"
+                "the kind {kind} is not installed: upgrade the chart keyloan-crds (helm upgrade \
+                 keyloan-crds)"
             ));
         };
         let field = fields.difference(there).next()?;
         Some(format!(
-            "the kind {kind} is older than this operator, it has no {field}: upgrade the chart keyloan-crds (helm upgrade keyloan-crds)"
+            "the kind {kind} is older than this operator and has no {field}: upgrade the chart \
+             keyloan-crds (helm upgrade keyloan-crds)"
         ))
     };
     let exceeds = |(kind, fields): (&String, &BTreeSet<String>)| {

@@ -1,5 +1,6 @@
-//! What was seen of the policies when they were last in force: kept in the cluster, so that a change is noticed also if no operator
-//! ran when it was made. Only specs count: what metadata and statuses say may be written by others, and guards nothing.
+//! The state of the policies when they were last in force. It is kept in the cluster, so that a
+//! change is noticed even if no operator was running when it was made. Only specs count, because
+//! others may write metadata and statuses, which verify nothing.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +12,12 @@ use super::shipped::{Shipped, variable};
 use super::{PoliciesSeen, PolicyKey, PolicySeen};
 use crate::plan::canonical::Canonical;
 
-/// What is kept. A later release reads it: if it could not, it would take everything for changed.
+/// The kept state. A later release reads it; if it could not, it would take every policy for
+/// changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Memory {
-    /// When the policies were last noticed to have changed.
+    /// The time at which the policies were last noticed to have changed.
     pub changed_at: Timestamp,
     /// The policies and bindings, as `KIND/NAME`.
     policies: BTreeMap<String, Version>,
@@ -26,20 +28,20 @@ pub struct Memory {
 struct Version {
     uid: String,
     generation: i64,
-    /// The hash of the spec without what belongs to the installation.
+    /// The hash of the spec without the parts that belong to the installation.
     spec: String,
-    /// What belongs to the installation: the expressions of its variables, by name.
+    /// The parts that belong to the installation: the expressions of its variables, by name.
     values: BTreeMap<String, String>,
 }
 
 impl Shipped {
-    /// Whether nothing has changed since.
+    /// Whether nothing has changed since then.
     pub fn is_as_kept(&self, kept: &Memory, seen: &PoliciesSeen) -> bool {
         kept.policies == self.versions(seen)
     }
 
-    /// What is to be kept of policies that are in force: what was kept before, if all that has happened since is an upgrade; else
-    /// they count as changed now.
+    /// The state to keep for policies that are in force: the kept one if only an upgrade has
+    /// happened since, otherwise one that counts them as changed now.
     pub fn remember(&self, kept: Option<&Memory>, seen: &PoliciesSeen, now: Timestamp) -> Memory {
         let policies = self.versions(seen);
         let goes_on = |kept: &&Memory| {
@@ -55,7 +57,8 @@ impl Shipped {
         }
     }
 
-    /// Whether a policy is as it was, or has come to this by one step of an upgrade. Who loosens it and puts it back takes two.
+    /// Whether a policy is unchanged, or has changed by one step of an upgrade. Loosening it and
+    /// restoring it takes two steps.
     fn goes_on(&self, key: &PolicyKey, kept: &Memory, now: &Version) -> bool {
         let before = kept.policies.get(&key_of(key));
         if before == Some(now) {
@@ -67,7 +70,7 @@ impl Shipped {
                     && before.generation.checked_add(1) == Some(now.generation)
                     && self.ships(key, |spec| hash(spec) == before.spec)
             }
-            // A release may add one.
+            // A release may add a policy.
             None => now.generation == 1,
         };
         let is_same = |(name, value): (&String, &String)| {

@@ -1,4 +1,4 @@
-//! The policies as they were shipped, and what is different in the cluster.
+//! The policies as they were shipped, and their differences from the cluster.
 
 use std::collections::BTreeMap;
 
@@ -6,40 +6,43 @@ use serde_json::{Map, Value};
 
 use super::{PoliciesSeen, PolicyKey, PolicyKind};
 
-/// What the policies have to know of this operator: a text in one of their lists, and what to say where it is missing.
+/// An entry for this operator that the policies must contain: a text in one of their lists, and the
+/// message if it is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnEntry {
-    /// The variable that is the list.
+    /// The variable that holds the list.
     pub list: &'static str,
     /// The text.
     pub text: String,
-    /// What a policy that lacks it does not know, as the end of a sentence that begins with `does not know`.
+    /// What a policy without the entry does not know, as the end of a sentence that begins with
+    /// `does not know`.
     pub what: String,
 }
 
-/// What a binding has the API server do with what breaks a rule.
+/// The actions that a binding makes the API server take when a rule is broken.
 const ACTIONS: &str = "validationActions";
 const REFUSE: &str = "Deny";
-/// Values up to this length are shown where they differ.
+/// Differing values are shown up to this length.
 const SHORT: usize = 80;
 
-/// The policies and bindings of this release and of those before it that it still takes for in force.
+/// The policies and bindings of this release and of earlier ones that still count as in force.
 #[derive(Clone, Debug)]
 pub struct Shipped {
     current: Release,
     earlier: Vec<Release>,
-    /// The variables that belong to an installation and are lists of plain texts.
+    /// The installation's variables that are lists of plain texts.
     lists: Vec<String>,
     /// All variables that belong to an installation.
     pub(super) installation: Vec<String>,
 }
 
-/// The specs without what belongs to an installation, each as the API server stores it.
+/// The specs without the parts that belong to an installation, each as the API server stores it.
 type Release = BTreeMap<PolicyKey, Value>;
 
 impl Shipped {
-    /// The objects as they are installed. The expressions of the `lists` and of `expressions`, both variables, belong to
-    /// the installation and may differ; a list still has to be one of plain texts.
+    /// The objects as they are installed. The expressions of the variables in `lists` and
+    /// `expressions` belong to the installation and may differ, but a list must still consist of
+    /// plain texts.
     pub fn new(
         current: &[Value],
         earlier: &[Vec<Value>],
@@ -86,8 +89,8 @@ impl Shipped {
             .any(|release| release.get(key).is_some_and(&is_it))
     }
 
-    /// What is different in the cluster, and what to do; `None` if the policies of one release are all in place and know the
-    /// operator by these entries.
+    /// The first difference from the cluster, and what to do; `None` if the policies of one release
+    /// are all in place and contain these entries of the operator.
     pub fn flaw(&self, seen: &PoliciesSeen, own: &[OwnEntry]) -> Option<String> {
         let flaw = self.flaw_of(&self.current, seen, own)?;
         let kept = |release| self.flaw_of(release, seen, own).is_none();
@@ -104,20 +107,23 @@ impl Shipped {
             };
             if let Some(difference) = difference(shipped, &self.comparable(&policy.spec)) {
                 return Some(format!(
-                    "the {kind} {name} is not as it was shipped, {difference}: put this release's admission policies back (helm upgrade keyloan-crds)"
+                    "the {kind} {name} differs from the shipped one ({difference}): restore this \
+                     release's admission policies (helm upgrade keyloan-crds)"
                 ));
             }
             self.lists.iter().find_map(|list| {
                 match literals(variable(&policy.spec, list)?) {
                     None => Some(format!(
-                        "the {kind} {name} is not as it was shipped, its variable {list} is no list of usernames: correct it (helm upgrade keyloan-crds)"
+                        "the {kind} {name} differs from the shipped one (its variable {list} is \
+                         not a list of usernames): correct it (helm upgrade keyloan-crds)"
                     )),
                     Some(names) => own
                         .iter()
                         .find(|entry| entry.list == list && !names.contains(&entry.text))
                         .map(|entry| {
                             format!(
-                                "the {kind} {name} does not know {}: name it in the value operators (helm upgrade keyloan-crds)",
+                                "the {kind} {name} does not know {}: add it to the value operators \
+                                     (helm upgrade keyloan-crds)",
                                 entry.what
                             )
                         }),
@@ -126,10 +132,11 @@ impl Shipped {
         })
     }
 
-    /// A spec without what belongs to an installation.
+    /// A spec without the parts that belong to an installation.
     pub(super) fn comparable(&self, spec: &Value) -> Value {
         let mut spec = spec.clone();
-        // What refuses may note it down besides: who applies the shipped binding over one that was set to Audit gets both.
+        // A binding that refuses may also audit: applying the shipped binding over one that was set
+        // to Audit results in both actions.
         if let Some(actions) = spec.get_mut(ACTIONS).and_then(Value::as_array_mut)
             && actions.iter().any(|action| action == REFUSE)
         {
@@ -145,7 +152,7 @@ impl Shipped {
     }
 }
 
-/// The first member of a spec that is another one.
+/// The first member of a spec that differs.
 fn difference(shipped: &Value, seen: &Value) -> Option<String> {
     let none = Map::new();
     let (shipped, seen) = (
@@ -171,7 +178,8 @@ pub(super) fn variable<'a>(spec: &'a Value, name: &str) -> Option<&'a str> {
     variable["expression"].as_str()
 }
 
-/// The texts of a CEL list that holds nothing but literals, in single or double quotes; `None` for any other expression.
+/// The texts of a CEL list that consists only of literals in single or double quotes; `None` for
+/// any other expression.
 fn literals(expression: &str) -> Option<Vec<String>> {
     let mut rest = expression.trim().strip_prefix('[')?.trim_start();
     let mut texts = Vec::new();
@@ -187,7 +195,7 @@ fn literals(expression: &str) -> Option<Vec<String>> {
     (rest == "]").then_some(texts)
 }
 
-/// The text up to the closing quote, and what follows it.
+/// The text before the closing quote, and the rest.
 fn literal(text: &str, quote: char) -> Option<(String, &str)> {
     let mut literal = String::new();
     let mut letters = text.char_indices();

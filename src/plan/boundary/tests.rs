@@ -22,7 +22,7 @@ fn policy(kind: PolicyKind, name: &str, spec: Value) -> Value {
     json!({ "kind": kind.name(), "metadata": { "name": name }, "spec": spec })
 }
 
-/// As it is shipped.
+/// The release as shipped.
 fn release() -> Vec<Value> {
     vec![
         policy(
@@ -68,7 +68,7 @@ fn shipped() -> Shipped {
     )
 }
 
-/// As the API server gives it back, with an installation's own values.
+/// The release as the API server returns it, with an installation's own values.
 fn in_place() -> PoliciesSeen {
     seen_of(&release())
 }
@@ -109,7 +109,7 @@ fn key(kind: PolicyKind) -> PolicyKey {
     (kind, name.to_owned())
 }
 
-/// In place but for this change.
+/// The release in place, with this change.
 fn changed(kind: PolicyKind, change: impl FnOnce(&mut Value)) -> PoliciesSeen {
     let mut seen = in_place();
     change(&mut seen.get_mut(&key(kind)).expect("there").spec);
@@ -136,7 +136,7 @@ fn what_refuses_may_note_it_down_besides() {
 
 #[rstest::rstest]
 #[case::audit(PolicyKind::ValidatingBinding, "/validationActions/0", json!("Audit"),
-    r#"the ValidatingAdmissionPolicyBinding keyloan-status is not as it was shipped, spec.validationActions is ["Audit"] instead of ["Deny"]"#)]
+    r#"the ValidatingAdmissionPolicyBinding keyloan-status differs from the shipped one (spec.validationActions is ["Audit"] instead of ["Deny"])"#)]
 #[case::selective_binding(PolicyKind::ValidatingBinding, "/matchResources", json!({ "namespaceSelector": { "matchLabels": { "a": "b" } } }),
     "spec.matchResources is ")]
 #[case::parameters(PolicyKind::ValidatingBinding, "/paramRef", json!({ "name": "p" }), "spec.paramRef is ")]
@@ -150,15 +150,15 @@ fn what_refuses_may_note_it_down_besides() {
 #[case::exact(PolicyKind::Validating, "/matchConstraints/matchPolicy", json!("Exact"), "spec.matchConstraints differs")]
 #[case::unknown_to_us(PolicyKind::Validating, "/newMember", json!(1), "spec.newMember is 1 instead of absent")]
 #[case::everybody_is_the_operator(PolicyKind::Validating, "/variables/0/expression", json!("[request.userInfo.username]"),
-    "its variable operators is no list of usernames")]
+    "its variable operators is not a list of usernames")]
 #[case::everybody_deletes(PolicyKind::Validating, "/variables/1/expression", json!("[] + [request.userInfo.username]"),
-    "its variable deleters is no list of usernames")]
+    "its variable deleters is not a list of usernames")]
 #[case::another_operator(PolicyKind::Validating, "/variables/0/expression", json!("['another']"),
     "does not know system:serviceaccount:keyloan-system:keyloan as Keyloan's operator")]
 #[case::links_elsewhere(PolicyKind::Validating, "/variables/2/expression", json!(format!("['elsewhere/{OPERATOR}']")),
-    "does not know where it keeps links: name it in the value operators")]
+    "does not know where it keeps links: add it to the value operators")]
 #[case::a_stamp_of_their_own(PolicyKind::MutatingBinding, "/matchResources", json!({ "objectSelector": { "matchLabels": { "a": "b" } } }),
-    "the MutatingAdmissionPolicyBinding keyloan-identity is not as it was shipped")]
+    "the MutatingAdmissionPolicyBinding keyloan-identity differs from the shipped one")]
 fn what_is_not_as_it_was_shipped_is_named(
     #[case] kind: PolicyKind,
     #[case] member: &str,
@@ -232,12 +232,12 @@ fn a_dry_run_by_the_operator_must_not_pass() {
         matches!(for_want_of_a_right, Verdict::Obstructed(text) if text.contains("let the operator create AccessGrants"))
     );
     let passed = verdict(&ProbeAnswer::Passed);
-    assert!(matches!(passed, Verdict::Open(text) if text.contains("lets a request pass that")));
+    assert!(matches!(passed, Verdict::Open(text) if text.contains("accepts a request that")));
     let unknown = verdict(&ProbeAnswer::None("no answer in time".into()));
     assert!(matches!(unknown, Verdict::Unknown(text) if text.contains("no answer in time")));
 }
 
-/// The next release: a policy says something else, and another one is new.
+/// The next release: one policy has another spec, and one is new.
 fn next_release() -> Vec<Value> {
     let mut next = release();
     next[0]["spec"]["validations"][0]["message"] = json!("say who you are");
@@ -250,7 +250,7 @@ fn next_release() -> Vec<Value> {
     next
 }
 
-/// The operator of the next release, which knows the one before.
+/// The operator of the next release, which knows the previous one.
 fn next_shipped() -> Shipped {
     Shipped::new(
         &next_release(),
@@ -269,7 +269,7 @@ fn binding_of(seen: &mut PoliciesSeen) -> &mut PolicySeen {
         .expect("there")
 }
 
-/// After the upgrade, each spec that is another one by one generation.
+/// The state after the upgrade: each changed spec has a generation one higher.
 fn upgraded() -> PoliciesSeen {
     let mut seen = seen_of(&next_release());
     policy_of(&mut seen).generation = 2;
@@ -296,7 +296,7 @@ fn an_upgrade_by_one_step_changes_nothing_in_either_order_of_the_charts() {
     assert_eq!(operator_first.changed_at, at(10));
     let both = next_shipped().remember(Some(&operator_first), &upgraded(), at(30));
     assert_eq!(both.changed_at, at(10));
-    // The policies first: the former operator takes them for broken, and keeps what it saw.
+    // The policies first: the earlier operator considers them broken and keeps its state.
     assert!(shipped().flaw(&upgraded(), &own(OPERATOR)).is_some());
     let policies_first = next_shipped().remember(Some(&before), &upgraded(), at(30));
     assert_eq!(policies_first, both);
@@ -347,7 +347,7 @@ fn one_step_with_the_same_meaning_changes_nothing() {
     binding.spec["validationActions"] = json!(["Deny", "Audit"]);
     let after = shipped().remember(Some(&before), &noted, at(20));
     assert_eq!(after.changed_at, at(10));
-    // Those who stamp may go and come: the others refuse what is false.
+    // Mutating policies may disappear and return: the validating ones refuse false identities.
     let mut unstamped = in_place();
     unstamped.remove(&key(PolicyKind::MutatingBinding));
     let without = shipped().remember(Some(&before), &unstamped, at(20));
@@ -421,17 +421,20 @@ fn kinds_that_are_not_there_or_of_another_release_are_named() {
     let fields = fields_of(&ours);
     assert_eq!(misfit(&fields, &served(&ours)), None);
     let said = |there: &[Value]| misfit(&fields, &served(there)).expect("a misfit");
-    assert!(said(&[]).contains("not there yet"));
+    assert!(said(&[]).contains("are not installed"));
     let one = said(&ours[..1]);
-    assert!(one.starts_with("the kind AccessFlow is not there"), "{one}");
+    assert!(
+        one.starts_with("the kind AccessFlow is not installed"),
+        "{one}"
+    );
     let with = |grant: Value| said(&[grant, ours[1].clone()]);
     let older = with(grant_kind(json!({})));
     assert!(
-        older.contains("AccessGrant is older than this operator, it has no spec.mode"),
+        older.contains("AccessGrant is older than this operator and has no spec.mode"),
         "{older}"
     );
     let older = with(grant_kind(choice(&["A"])));
-    assert!(older.contains("it has no spec.mode=B"), "{older}");
+    assert!(older.contains("and has no spec.mode=B"), "{older}");
     let newer = with(grant_kind(choice(&["A", "B", "C"])));
     assert!(
         newer.contains(

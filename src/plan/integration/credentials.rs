@@ -1,103 +1,119 @@
-//! Whether the token is good: what is wrong with its Secret, what 1Password said to it, and how long it lasts.
+//! The state of the token: problems with its Secret, 1Password's answer to it, and its expiry.
 
 use jiff::Timestamp;
 
-use crate::plan::reasons::integration as reasons;
+use crate::plan::reasons::IntegrationReason;
 
 use super::schedule::{EXPIRY_WARNING, expires_at};
 use super::seen::{FailureKind, Observed, TokenSeen};
 use super::verdict::{Verdict, no, reason_of, sentence, unknown, with_next_try, yes};
 
-/// Whether 1Password takes the token.
+/// Whether 1Password accepts the token.
 pub(super) fn credentials(seen: &Observed<'_>, now: Timestamp) -> Verdict {
     if let Some(problem) = token_problem(&seen.token) {
         return problem;
     }
     match &seen.session.failure {
         Some(failure) if failure.kind == FailureKind::Rejected => {
-            no(reasons::TOKEN_REJECTED, &failure.message)
+            no(IntegrationReason::TokenRejected, &failure.message)
         }
         Some(failure) if failure.kind == FailureKind::Forbidden => {
-            no(reasons::SIGN_IN_FORBIDDEN, with_next_try(failure))
+            no(IntegrationReason::SignInForbidden, with_next_try(failure))
         }
         _ if seen.session.accepted => accepted(seen, now),
         Some(failure) => unknown(reason_of(failure.kind), with_next_try(failure)),
         None if seen.integration.spec.suspend => unknown(
-            reasons::SUSPENDED,
-            "The token is not tried while the integration is suspended.",
+            IntegrationReason::Suspended,
+            "The token is not used while the integration is suspended.",
         ),
         None if seen.session.throttled_until.is_some() => unknown(
-            reasons::RATE_LIMITED,
-            "1Password asks us to wait before signing in.",
+            IntegrationReason::RateLimited,
+            "1Password asked the operator to wait before it signs in.",
         ),
-        None => unknown(reasons::SIGNING_IN, "The token has not been tried yet."),
+        None => unknown(
+            IntegrationReason::SigningIn,
+            "The token has not been used yet.",
+        ),
     }
 }
 
 fn accepted(seen: &Observed<'_>, now: Timestamp) -> Verdict {
     match expires_at(seen.integration) {
         Some(at) if at <= now => yes(
-            reasons::TOKEN_PAST_EXPIRY,
+            IntegrationReason::TokenPastExpiry,
             format!(
-                "The token should have expired at {at:.0}, but 1Password still takes it: put a new one into the Secret, and its date into expiresAt."
+                "The token should have expired at {at:.0}, but 1Password still accepts it. Put a \
+                 new token into the Secret and update expiresAt."
             ),
         ),
         Some(at) if at.duration_since(now) <= EXPIRY_WARNING => yes(
-            reasons::TOKEN_EXPIRES_SOON,
+            IntegrationReason::TokenExpiresSoon,
             format!(
-                "The token expires at {at:.0}: put a new one into the Secret before, and its date into expiresAt."
+                "The token expires at {at:.0}. Put a new token into the Secret before then and \
+                 update expiresAt."
             ),
         ),
-        _ => yes(reasons::TOKEN_ACCEPTED, "1Password accepts the token."),
+        _ => yes(
+            IntegrationReason::TokenAccepted,
+            "1Password accepts the token.",
+        ),
     }
 }
 
-/// What is wrong with the Secret or the token in it.
+/// The problem with the Secret or with the token in it.
 fn token_problem(token: &TokenSeen) -> Option<Verdict> {
     Some(match token {
         TokenSeen::Usable { .. } => return None,
         TokenSeen::NotConfigured => no(
-            reasons::SECRET_MISSING,
-            "The integration names no token: set spec.auth.serviceAccountToken.secretRef.",
+            IntegrationReason::SecretMissing,
+            "The integration names no Secret for its token: set \
+             spec.auth.serviceAccountToken.secretRef.",
         ),
         TokenSeen::Missing { secret } => no(
-            reasons::SECRET_MISSING,
+            IntegrationReason::SecretMissing,
             format!(
-                "There is no Secret {secret} in this namespace: create it with the token, and label it keyloan.dev/secret=token and keyloan.dev/integration with the name of this integration."
+                "Secret {secret} does not exist in this namespace. Create it with the token, \
+                 label it keyloan.dev/secret=token, and set its label keyloan.dev/integration to \
+                 the name of this integration."
             ),
         ),
         TokenSeen::NotLabelled { secret } => no(
-            reasons::SECRET_NOT_LABELLED,
+            IntegrationReason::SecretNotLabelled,
             format!(
-                "The Secret {secret} is not marked as a token Secret, so it is not read: label it keyloan.dev/secret=token and keyloan.dev/integration with the name of this integration."
+                "Secret {secret} is not labeled as a token Secret, so the operator does not \
+                 read it. Label it keyloan.dev/secret=token, and set its label \
+                 keyloan.dev/integration to the name of this integration."
             ),
         ),
         TokenSeen::OfAnother {
             secret,
             names: Some(names),
         } => no(
-            reasons::SECRET_OF_ANOTHER,
+            IntegrationReason::SecretOfAnotherIntegration,
             format!(
-                "The Secret {secret} belongs to the integration {names}, so it is not read: give this integration a Secret of its own."
+                "Secret {secret} belongs to integration {names}, so the operator does not read \
+                 it. Give this integration a Secret of its own."
             ),
         ),
         TokenSeen::OfAnother {
             secret,
             names: None,
         } => no(
-            reasons::SECRET_OF_ANOTHER,
+            IntegrationReason::SecretOfAnotherIntegration,
             format!(
-                "The Secret {secret} does not say whose token it holds, so it is not read: label it keyloan.dev/integration with the name of this integration."
+                "Secret {secret} does not name its integration, so the operator does not read \
+                 it. Set its label keyloan.dev/integration to the name of this integration."
             ),
         ),
         TokenSeen::Unreadable { secret, error } => no(
-            reasons::SECRET_UNREADABLE,
-            format!("The Secret {secret} could not be read, which is tried again: {error}."),
+            IntegrationReason::SecretUnreadable,
+            format!("The operator could not read Secret {secret} and keeps trying: {error}."),
         ),
         TokenSeen::KeyMissing { secret, key, keys } => no(
-            reasons::KEY_MISSING,
+            IntegrationReason::KeyMissing,
             format!(
-                "The Secret {secret} has no key {key} (it has: {}): put the token under that key, or name another one in secretRef.key.",
+                "Secret {secret} has no key {key} (it has: {}). Put the token under that key, \
+                 or name another key in secretRef.key.",
                 if keys.is_empty() {
                     "none".to_owned()
                 } else {
@@ -105,7 +121,7 @@ fn token_problem(token: &TokenSeen) -> Option<Verdict> {
                 }
             ),
         ),
-        TokenSeen::Malformed(why) => no(reasons::TOKEN_MALFORMED, sentence(why)),
-        TokenSeen::ForeignOrigin(why) => no(reasons::FOREIGN_ORIGIN, sentence(why)),
+        TokenSeen::Malformed(why) => no(IntegrationReason::TokenMalformed, sentence(why)),
+        TokenSeen::ForeignOrigin(why) => no(IntegrationReason::ForeignOrigin, sentence(why)),
     })
 }

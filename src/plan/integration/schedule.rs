@@ -1,4 +1,4 @@
-//! When to list an integration's vaults anew, and when to look at the integration again.
+//! When to list an integration's vaults again, and when to look at the integration again.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -6,24 +6,24 @@ use crate::api::OnePasswordIntegration;
 
 use super::seen::{Failure, FailureKind, Observed, TokenSeen};
 
-/// People are warned so long before the token expires.
+/// How long before the token's expiry people are warned.
 pub(super) const EXPIRY_WARNING: SignedDuration = SignedDuration::from_hours(14 * 24);
 
-/// Without a usable interval in the spec, which the schema rules out.
+/// The interval if the spec has no usable one, which the schema rules out.
 const USUAL_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 
-/// When a discovery is due.
+/// The time of the next discovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
-    /// Not before something changes.
+    /// Only after something changes.
     Never,
     /// Now.
     Now,
-    /// Then.
+    /// At this time.
     At(Timestamp),
 }
 
-/// When the next discovery is due.
+/// The time of the next discovery.
 pub(super) fn discovery_due(seen: &Observed<'_>, now: Timestamp) -> Due {
     let spec = &seen.integration.spec;
     let failure = seen.session.failure.as_ref();
@@ -32,7 +32,7 @@ pub(super) fn discovery_due(seen: &Observed<'_>, now: Timestamp) -> Due {
         return Due::Never;
     }
     let by_interval = match seen.discovery {
-        // What fails is found out about by another try, and not left until the interval is over.
+        // After a failure the operator retries, without waiting for the interval.
         Some(discovery) if discovery.allowed == spec.vaults && failure.is_none() => {
             later(discovery.at, interval(seen.integration))
         }
@@ -50,22 +50,22 @@ pub(super) fn discovery_due(seen: &Observed<'_>, now: Timestamp) -> Due {
     if due <= now { Due::Now } else { Due::At(due) }
 }
 
-/// When to try again after a failure; `None` if trying again is of no use.
+/// The time of the retry after a failure; `None` if a retry is useless.
 pub fn retry_at(failure: &Failure) -> Option<Timestamp> {
     let (first, last) = match failure.kind {
         FailureKind::Rejected => return None,
-        // It may be a firewall rule, which people change in their own time.
+        // The cause may be a firewall rule, which people change in their own time.
         FailureKind::Forbidden => (SignedDuration::from_mins(10), SignedDuration::from_hours(1)),
         FailureKind::Unavailable => (SignedDuration::from_secs(5), SignedDuration::from_mins(10)),
         FailureKind::Broken => (SignedDuration::from_secs(30), SignedDuration::from_hours(1)),
-        // The breaker says when.
+        // The circuit breaker knows the time.
         FailureKind::RateLimited => return Some(failure.at),
     };
     let doubled = first.saturating_mul(1 << failure.count.saturating_sub(1).min(12));
     Some(later(failure.at, doubled.min(last)))
 }
 
-/// When to look again: when a discovery is due, and when the status will say something else.
+/// The time of the next look: when a discovery is due, or when the status will change.
 pub(super) fn wake(seen: &Observed<'_>, due: Due, now: Timestamp) -> Option<Timestamp> {
     let discovery = match due {
         Due::At(at) => Some(at),
@@ -80,7 +80,7 @@ pub(super) fn wake(seen: &Observed<'_>, due: Due, now: Timestamp) -> Option<Time
         .min()
 }
 
-/// When the token expires, by the spec.
+/// The token's expiry date from the spec.
 pub(super) fn expires_at(integration: &OnePasswordIntegration) -> Option<Timestamp> {
     let source = integration.spec.auth.service_account_token.as_ref()?;
     source.expires_at.as_ref().map(|time| time.0)

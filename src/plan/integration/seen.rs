@@ -1,4 +1,4 @@
-//! What was seen of one integration, all that its plan is made from.
+//! The observed state of one integration, from which its plan is made.
 
 use std::collections::BTreeMap;
 
@@ -7,88 +7,90 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::{INTEGRATION_LABEL, OnePasswordIntegration, SECRET_LABEL, TitleOrId};
 use crate::plan::inventory::Inventory;
 
-/// What was seen of one integration.
+/// The observed state of one integration.
 #[derive(Clone, Debug)]
 pub struct Observed<'a> {
-    /// The object, with the status that was written last.
+    /// The object, with the last written status.
     pub integration: &'a OnePasswordIntegration,
-    /// What the token Secret is good for.
+    /// The state of the token Secret.
     pub token: TokenSeen,
-    /// What came of using the token so far.
+    /// The results of using the token so far.
     pub session: SessionSeen,
-    /// The last complete discovery with this token; `None` after a start and after the token has changed.
+    /// The last complete discovery with this token; `None` after a start and after a change of the
+    /// token.
     pub discovery: Option<&'a Discovery>,
-    /// The vaults and items that are known; those of an earlier token of the same account count.
+    /// The known vaults and items, including those found with an earlier token of the same account.
     pub inventory: Option<&'a Inventory>,
     /// Whether a discovery is under way.
     pub discovering: bool,
-    /// The request limits are nearly used up, by our own estimate; there is room for a discovery from then on.
+    /// The request limits are nearly used up, by the operator's own estimate; a discovery fits from
+    /// this time on.
     pub room_from: Option<Timestamp>,
-    /// Why the API server does not guard who asks and who decides; `None` where it does.
+    /// The reason why the API server does not verify requesters and approvers; `None` if it does.
     pub unguarded: Option<String>,
 }
 
-/// What the token Secret is good for. Each but the last means: nothing is sent to 1Password.
+/// The state of the token Secret. With every value but the last, nothing is sent to 1Password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenSeen {
     /// The spec names no Secret.
     NotConfigured,
-    /// There is no such Secret.
+    /// The Secret does not exist.
     Missing {
-        /// Its name.
+        /// The Secret's name.
         secret: String,
     },
     /// The Secret lacks the label that makes it a token Secret.
     NotLabelled {
-        /// Its name.
+        /// The Secret's name.
         secret: String,
     },
     /// The Secret is not labelled for this integration.
     OfAnother {
-        /// Its name.
+        /// The Secret's name.
         secret: String,
         /// The integration that the label names, if it names one.
         names: Option<String>,
     },
-    /// The API server did not let the operator read it.
+    /// The API server did not let the operator read the Secret.
     Unreadable {
-        /// Its name.
+        /// The Secret's name.
         secret: String,
-        /// Why.
+        /// The reason.
         error: String,
     },
     /// The Secret has no such key.
     KeyMissing {
-        /// Its name.
+        /// The Secret's name.
         secret: String,
         /// The key that the spec names.
         key: String,
-        /// The keys that it has.
+        /// The keys that the Secret has.
         keys: Vec<String>,
     },
-    /// What it holds is no token; the text says why, without any of it.
+    /// The content is not a token; the text says why, without quoting it.
     Malformed(String),
-    /// The token leads elsewhere than to 1Password; the text says where.
+    /// The token signs in at a foreign origin; the text names it.
     ForeignOrigin(String),
     /// A token of the right shape.
     Usable {
         /// The service account's address.
         account: String,
-        /// The host it signs in at.
+        /// The host at which it signs in.
         host: String,
     },
 }
 
-/// What came of using one token so far.
+/// The results of using one token so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionSeen {
-    /// 1Password has taken the token.
+    /// 1Password has accepted the token.
     pub accepted: bool,
-    /// What failed last, as long as nothing has succeeded since.
+    /// The last failure, until something succeeds.
     pub failure: Option<Failure>,
-    /// 1Password asks us to wait until then.
+    /// 1Password has asked the operator to wait until this time.
     pub throttled_until: Option<Timestamp>,
-    /// How far 1Password's clock is ahead of ours.
+    /// How far 1Password's clock is ahead of the operator's.
     pub clock_skew: Option<SignedDuration>,
 }
 
@@ -99,64 +101,65 @@ pub struct Failure {
     pub kind: FailureKind,
     /// What happened and what to do, for people.
     pub message: String,
-    /// When.
+    /// The time of the failure.
     pub at: Timestamp,
-    /// How many there were in a row, this one included.
+    /// The number of consecutive failures, this one included.
     pub count: u32,
 }
 
 /// What kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// 401: the token is not accepted, and will not be.
+    /// 401: 1Password does not accept the token and will not accept it later.
     Rejected,
-    /// 403 while signing in: perhaps a firewall rule of the account.
+    /// 403 while signing in, for example because of a firewall rule of the account.
     Forbidden,
-    /// No usable answer: it may be there again soon.
+    /// No usable answer; 1Password may be available again soon.
     Unavailable,
-    /// Something that should not happen.
+    /// A failure that should not happen.
     Broken,
-    /// 429: the breaker says until when.
+    /// 429: the circuit breaker knows the time of the retry.
     RateLimited,
 }
 
 /// A complete discovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Discovery {
-    /// When it began.
+    /// The time at which it began.
     pub at: Timestamp,
-    /// The allow-list that it went by.
+    /// The allow-list that it used.
     pub allowed: Vec<TitleOrId>,
-    /// What was not as it should be.
+    /// The problems that it found.
     pub findings: Findings,
 }
 
-/// What a discovery found that is not as it should be.
+/// The problems that a discovery found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// Entries of the allow-list that name no vault.
     pub missing: Vec<String>,
     /// Titles of the allow-list that name several vaults, with the ids.
     pub ambiguous: Vec<(String, Vec<String>)>,
-    /// Titles of vaults that 1Password did not let us list.
+    /// Titles of vaults that 1Password did not let the operator list.
     pub unreadable: Vec<String>,
-    /// 1Password did not let us read the share policy of any item.
+    /// 1Password did not let the operator read the share policy of any item.
     pub sharing_forbidden: bool,
 }
 
-/// What a Secret's labels say about whose token it holds.
+/// What a Secret's labels say about the owner of its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenClaim<'a> {
-    /// This integration's.
+    /// The token is this integration's.
     Ours,
-    /// It is not labelled as a token Secret.
+    /// The Secret is not labeled as a token Secret.
     NotLabelled,
-    /// Another integration's, or nobody's.
+    /// The token is another integration's, or nobody's.
     OfAnother(Option<&'a str>),
 }
 
-/// Whose token a Secret holds, by its labels. Only with [`TokenClaim::Ours`] the Secret may be read: otherwise whoever
-/// can create an integration could have the operator use any Secret of the namespace.
+/// The owner of a Secret's token, according to its labels. The operator reads the Secret only with
+/// [`TokenClaim::Ours`]: otherwise anyone who can create an integration could make the operator use
+/// any Secret of the namespace.
 pub fn token_claim<'a>(labels: &'a BTreeMap<String, String>, integration: &str) -> TokenClaim<'a> {
     if labels.get(SECRET_LABEL).map(String::as_str) != Some("token") {
         return TokenClaim::NotLabelled;

@@ -1,4 +1,4 @@
-//! What an integration's status says: six conditions, and what is known of the account.
+//! The status of an integration: six conditions, and the facts about the account.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -7,18 +7,18 @@ use crate::api::{
 };
 use crate::plan::conditions::Conditions;
 use crate::plan::inventory::{Inventory, PolicySeen};
-use crate::plan::reasons::integration as reasons;
+use crate::plan::reasons::IntegrationReason;
 
 use super::credentials::credentials;
 use super::seen::{Findings, Observed, TokenSeen};
 use super::verdict::{Verdict, no, reason_of, sentence, unknown, with_next_try, yes};
 
-/// So many vaults are shown.
+/// The number of vaults that a status shows.
 const MOST_VAULTS: usize = 100;
-/// The clocks may differ by so much.
+/// The tolerated difference between the clocks.
 pub const SKEW_TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
 
-/// What the status should say.
+/// The status.
 pub(super) fn status(seen: &Observed<'_>, now: Timestamp) -> OnePasswordIntegrationStatus {
     let before = seen.integration.status.clone().unwrap_or_default();
     let generation = seen.integration.metadata.generation.unwrap_or(0);
@@ -51,8 +51,9 @@ pub(super) fn status(seen: &Observed<'_>, now: Timestamp) -> OnePasswordIntegrat
     }
 }
 
-/// Right after a start nothing is known that the status does not say already: it stays until the first discovery is over, so
-/// that a restart of the operator does not make everything look broken for a moment.
+/// Right after a start, nothing is known beyond the previous status. It stays until the first
+/// discovery is over, so that a restart of the operator does not make everything look broken for a
+/// moment.
 fn only_restarted(
     seen: &Observed<'_>,
     before: &OnePasswordIntegrationStatus,
@@ -71,7 +72,7 @@ fn only_restarted(
     undecided && same_account && was_ready && unchanged && nothing_known && guarded
 }
 
-/// What is known of the account. What was known stays as long as it can be of the same account.
+/// The facts about the account. Earlier facts stay as long as they can be about the same account.
 fn account(
     seen: &Observed<'_>,
     before: OnePasswordIntegrationStatus,
@@ -112,7 +113,7 @@ fn discovered(seen: &Observed<'_>) -> Verdict {
         return unknown(
             reason_of(failure.kind),
             format!(
-                "The last listing{listed} is used: {}",
+                "The operator still uses the last listing{listed}: {}",
                 with_next_try(failure)
             ),
         );
@@ -126,14 +127,16 @@ fn discovered(seen: &Observed<'_>) -> Verdict {
     }
     if inventory.vaults.is_empty() {
         return no(
-            reasons::NO_VAULT,
-            "The service account can read no vault: give it access to one in 1Password. It is seen at the next discovery, or at once when the Secret or spec.vaults change.",
+            IntegrationReason::NoVault,
+            "The service account cannot read any vault. Give it access to a vault in 1Password. \
+             The operator notices at the next discovery, or at once when the Secret or spec.vaults \
+             change.",
         );
     }
     let items: usize = inventory.vaults.iter().map(|vault| vault.items.len()).sum();
     let vaults = inventory.vaults.len();
     yes(
-        reasons::DISCOVERED,
+        IntegrationReason::Discovered,
         format!("Vaults: {vaults}, items: {items}."),
     )
 }
@@ -141,26 +144,27 @@ fn discovered(seen: &Observed<'_>) -> Verdict {
 fn not_discovered(seen: &Observed<'_>) -> Verdict {
     if !matches!(seen.token, TokenSeen::Usable { .. }) {
         return unknown(
-            reasons::TOKEN_UNUSABLE,
-            "Without a usable token nothing can be listed.",
+            IntegrationReason::TokenUnusable,
+            "The vaults cannot be listed without a usable token.",
         );
     }
     match &seen.session.failure {
         Some(failure) => no(reason_of(failure.kind), with_next_try(failure)),
         None if seen.integration.spec.suspend => unknown(
-            reasons::SUSPENDED,
-            "Nothing is listed while the integration is suspended.",
+            IntegrationReason::Suspended,
+            "The vaults are not listed while the integration is suspended.",
         ),
         None if seen.session.throttled_until.is_some() => no(
-            reasons::RATE_LIMITED,
-            "1Password asks us to wait before listing.",
+            IntegrationReason::RateLimited,
+            "1Password asked the operator to wait before it lists the vaults.",
         ),
         None if seen.room_from.is_some() => no(
-            reasons::QUOTA_LOW,
-            "The account's request limits are nearly used up; listing waits for room.",
+            IntegrationReason::QuotaLow,
+            "The account's request limits are nearly used up. The operator lists the vaults when \
+             there is room again.",
         ),
         None => no(
-            reasons::DISCOVERING,
+            IntegrationReason::Discovering,
             "The vaults are being listed for the first time.",
         ),
     }
@@ -169,27 +173,30 @@ fn not_discovered(seen: &Observed<'_>) -> Verdict {
 fn finding(findings: &Findings) -> Option<Verdict> {
     if let Some((title, ids)) = findings.ambiguous.first() {
         return Some(no(
-            reasons::VAULT_AMBIGUOUS,
+            IntegrationReason::VaultAmbiguous,
             format!(
-                "Several vaults are titled {title:?}, so none of them is lent from: name one by its id in spec.vaults ({}).",
+                "Several vaults are titled {title:?}, so the integration lends from none of them. \
+                 Name one by its id in spec.vaults ({}).",
                 ids.join(", ")
             ),
         ));
     }
     if !findings.missing.is_empty() {
         return Some(no(
-            reasons::VAULT_NOT_FOUND,
+            IntegrationReason::VaultNotFound,
             format!(
-                "The service account sees no vault {}: correct spec.vaults, or give the service account access in 1Password.",
+                "The service account cannot see {}: correct spec.vaults, or give the service \
+                 account access in 1Password.",
                 quoted(&findings.missing)
             ),
         ));
     }
     if !findings.unreadable.is_empty() {
         return Some(no(
-            reasons::VAULT_UNREADABLE,
+            IntegrationReason::VaultUnreadable,
             format!(
-                "1Password does not let the service account list {}: give it the right to read items there.",
+                "1Password does not let the service account list {}: give it permission to read \
+                 items there.",
                 quoted(&findings.unreadable)
             ),
         ));
@@ -213,27 +220,31 @@ fn shareable(seen: &Observed<'_>) -> Verdict {
         (_, Some(policy)) if policy.named_people => {
             let lifetime = policy.max_lifetime;
             yes(
-                reasons::SHARING_ALLOWED,
+                IntegrationReason::SharingAllowed,
                 format!(
-                    "Items can be shared with people named by e-mail address, for {lifetime} at the most."
+                    "Items can be shared with people named by e-mail address, for at most \
+                     {lifetime}."
                 ),
             )
         }
         (_, Some(_)) => no(
-            reasons::NAMED_PEOPLE_NOT_ALLOWED,
-            "The 1Password account's policy does not allow links for people named by e-mail address: an administrator can change that in the account's sharing policy.",
+            IntegrationReason::NamedPeopleNotAllowed,
+            "The 1Password account's sharing policy does not allow links for people named by \
+             e-mail address. An administrator of the account can change the policy.",
         ),
         (Some(_), None) if forbidden => no(
-            reasons::SHARING_FORBIDDEN,
-            "1Password does not let the service account share items: give it the right to share in its vaults.",
+            IntegrationReason::SharingForbidden,
+            "1Password does not let the service account share items: give it permission to share \
+             in its vaults.",
         ),
         (Some(_), None) => unknown(
-            reasons::NO_ITEM,
-            "There is no item yet for which the account's sharing policy could be read.",
+            IntegrationReason::NoItem,
+            "The vaults have no item yet for which the operator could read the account's sharing \
+             policy.",
         ),
         (None, None) => unknown(
-            reasons::DISCOVERING,
-            "It is known after the first discovery.",
+            IntegrationReason::Discovering,
+            "The sharing policy is known after the first discovery.",
         ),
     }
 }
@@ -241,23 +252,30 @@ fn shareable(seen: &Observed<'_>) -> Verdict {
 fn throttled(seen: &Observed<'_>, now: Timestamp) -> Verdict {
     match seen.session.throttled_until.filter(|until| *until > now) {
         Some(until) => yes(
-            reasons::RATE_LIMITED,
-            format!("1Password limits the rate of requests: nothing is sent before {until:.0}."),
+            IntegrationReason::RateLimited,
+            format!(
+                "1Password's request limit is reached: the operator sends nothing before \
+                     {until:.0}."
+            ),
         ),
-        None => no(reasons::NOT_THROTTLED, "1Password does not ask us to wait."),
+        None => no(
+            IntegrationReason::NotThrottled,
+            "1Password does not ask the operator to wait.",
+        ),
     }
 }
 
 fn guarded(seen: &Observed<'_>) -> Verdict {
     match &seen.unguarded {
         None => yes(
-            reasons::BOUNDARY_IN_FORCE,
-            "The API server guards who asks and who decides.",
+            IntegrationReason::BoundaryInForce,
+            "The admission policies are in force: they verify requesters and approvers.",
         ),
         Some(why) => no(
-            reasons::BOUNDARY_NOT_IN_FORCE,
+            IntegrationReason::BoundaryNotInForce,
             format!(
-                "{} Until then nothing new is approved or issued; loans that run go on and end.",
+                "{} Until then, nothing new is approved or issued; running loans continue and end \
+                 on time.",
                 sentence(why)
             ),
         ),
@@ -276,7 +294,7 @@ fn ready(
     }
     if seen.integration.spec.suspend {
         return no(
-            reasons::SUSPENDED,
+            IntegrationReason::Suspended,
             "The integration is suspended: set spec.suspend to false to use it.",
         );
     }
@@ -299,9 +317,10 @@ fn ready(
         .filter(|skew| skew.abs() > SKEW_TOLERANCE)
     {
         Some(skew) => yes(
-            reasons::CLOCK_SKEW,
+            IntegrationReason::ClockSkew,
             format!(
-                "Items can be lent, but 1Password's clock is {} s {} ours, and links end by its clock: check the time on this cluster's nodes.",
+                "Items can be lent, but 1Password's clock is {} s {} the operator's, and links end \
+                 by 1Password's clock. Check the time on this cluster's nodes.",
                 skew.abs().as_secs(),
                 if skew.is_positive() {
                     "ahead of"
@@ -310,38 +329,39 @@ fn ready(
                 },
             ),
         ),
-        None => yes(reasons::READY, "Items can be lent."),
+        None => yes(IntegrationReason::Ready, "Items can be lent."),
     }
 }
 
-/// Whether somebody may have to do something about a condition.
+/// Whether a condition may require a person to act.
 pub(super) fn is_warning(condition: &Condition) -> bool {
     let expected = [
-        reasons::READY,
-        reasons::TOKEN_ACCEPTED,
-        reasons::DISCOVERED,
-        reasons::SHARING_ALLOWED,
-        reasons::NOT_THROTTLED,
-        reasons::BOUNDARY_IN_FORCE,
-        reasons::SUSPENDED,
+        IntegrationReason::Ready,
+        IntegrationReason::TokenAccepted,
+        IntegrationReason::Discovered,
+        IntegrationReason::SharingAllowed,
+        IntegrationReason::NotThrottled,
+        IntegrationReason::BoundaryInForce,
+        IntegrationReason::Suspended,
     ];
-    !expected.contains(&condition.reason.as_str())
+    !IntegrationReason::of(condition).is_some_and(|reason| expected.contains(&reason))
 }
 
-/// What only says that something has not happened yet, or that all is as usual, is no event.
+/// A condition that only says that something has not happened yet, or that all is normal, is not
+/// worth an event.
 pub(super) fn is_worth_an_event(reason: &str) -> bool {
     let silent = [
-        reasons::SIGNING_IN,
-        reasons::DISCOVERING,
-        reasons::TOKEN_UNUSABLE,
-        reasons::TOKEN_ACCEPTED,
-        reasons::DISCOVERED,
-        reasons::SHARING_ALLOWED,
-        reasons::NOT_THROTTLED,
-        reasons::BOUNDARY_IN_FORCE,
-        reasons::NO_ITEM,
+        IntegrationReason::SigningIn,
+        IntegrationReason::Discovering,
+        IntegrationReason::TokenUnusable,
+        IntegrationReason::TokenAccepted,
+        IntegrationReason::Discovered,
+        IntegrationReason::SharingAllowed,
+        IntegrationReason::NotThrottled,
+        IntegrationReason::BoundaryInForce,
+        IntegrationReason::NoItem,
     ];
-    !silent.contains(&reason)
+    !silent.iter().any(|silent| silent.as_str() == reason)
 }
 
 fn vaults(inventory: &Inventory) -> Vec<VaultStatus> {
@@ -373,7 +393,8 @@ fn policy(policy: PolicySeen) -> SharePolicyStatus {
     }
 }
 
-/// Kubernetes times are whole seconds: what is written must be what is read back.
+/// Kubernetes stores times in whole seconds: the written value must equal the one that is read
+/// back.
 fn seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }

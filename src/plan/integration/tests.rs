@@ -1,4 +1,4 @@
-//! The plan of an integration, case by case: a small world for both halves of it.
+//! The plan of an integration, case by case: a small world for both groups of tests.
 
 mod schedule;
 mod status;
@@ -62,7 +62,7 @@ fn no_secret() -> TokenSeen {
     }
 }
 
-/// Everything that an [`Observed`] borrows, so that a case can change what it is about.
+/// Everything that an [`Observed`] borrows, so that a case can change one part.
 struct World {
     integration: OnePasswordIntegration,
     token: TokenSeen,
@@ -93,7 +93,7 @@ impl World {
         }
     }
 
-    /// Everything went well at second 0.
+    /// The state after a successful discovery at second 0.
     fn discovered() -> Self {
         let discovery = Discovery {
             at: at(0),

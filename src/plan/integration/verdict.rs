@@ -1,18 +1,18 @@
-//! Verdicts, from which conditions are made, and the words that they share.
+//! Verdicts, from which conditions are made, and the texts that they share.
 
-use crate::plan::reasons::integration as reasons;
+use crate::plan::reasons::IntegrationReason;
 
 use super::schedule::retry_at;
 use super::seen::{Failure, FailureKind};
 
-/// Whether a condition holds, why, and what to do.
+/// Whether a condition holds, the reason, and what to do.
 pub(super) struct Verdict {
     pub(super) holds: Option<bool>,
-    pub(super) reason: &'static str,
+    pub(super) reason: IntegrationReason,
     pub(super) message: String,
 }
 
-pub(super) fn yes(reason: &'static str, message: impl Into<String>) -> Verdict {
+pub(super) fn yes(reason: IntegrationReason, message: impl Into<String>) -> Verdict {
     Verdict {
         holds: Some(true),
         reason,
@@ -20,7 +20,7 @@ pub(super) fn yes(reason: &'static str, message: impl Into<String>) -> Verdict {
     }
 }
 
-pub(super) fn no(reason: &'static str, message: impl Into<String>) -> Verdict {
+pub(super) fn no(reason: IntegrationReason, message: impl Into<String>) -> Verdict {
     Verdict {
         holds: Some(false),
         reason,
@@ -28,7 +28,7 @@ pub(super) fn no(reason: &'static str, message: impl Into<String>) -> Verdict {
     }
 }
 
-pub(super) fn unknown(reason: &'static str, message: impl Into<String>) -> Verdict {
+pub(super) fn unknown(reason: IntegrationReason, message: impl Into<String>) -> Verdict {
     Verdict {
         holds: None,
         reason,
@@ -36,13 +36,13 @@ pub(super) fn unknown(reason: &'static str, message: impl Into<String>) -> Verdi
     }
 }
 
-pub(super) fn reason_of(kind: FailureKind) -> &'static str {
+pub(super) fn reason_of(kind: FailureKind) -> IntegrationReason {
     match kind {
-        FailureKind::Rejected => reasons::TOKEN_REJECTED,
-        FailureKind::Forbidden => reasons::SIGN_IN_FORBIDDEN,
-        FailureKind::Unavailable => reasons::UNAVAILABLE,
-        FailureKind::Broken => reasons::BROKEN,
-        FailureKind::RateLimited => reasons::RATE_LIMITED,
+        FailureKind::Rejected => IntegrationReason::TokenRejected,
+        FailureKind::Forbidden => IntegrationReason::SignInForbidden,
+        FailureKind::Unavailable => IntegrationReason::OnePasswordUnavailable,
+        FailureKind::Broken => IntegrationReason::OnePasswordBroken,
+        FailureKind::RateLimited => IntegrationReason::RateLimited,
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) fn with_next_try(failure: &Failure) -> String {
     }
 }
 
-/// Capital letter first, full stop last.
+/// Adds an initial capital letter and a final full stop.
 pub(super) fn sentence(text: &str) -> String {
     let text = text.trim_end_matches('.');
     let mut letters = text.chars();

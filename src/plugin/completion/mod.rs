@@ -1,29 +1,30 @@
-//! `kubectl keyloan completion`: the scripts by which shells, and kubectl itself, complete the command's arguments.
+//! `kubectl keyloan completion`: the scripts with which shells, and kubectl itself, complete the
+//! command's arguments.
 
-mod words;
+mod candidates;
 
 use std::ffi::OsString;
 
-use clap::{CommandFactory as _, ValueEnum};
+use clap::{Command, ValueEnum};
 use clap_complete::Shell;
 
-use super::arguments::Arguments as Program;
 use super::failure::{Exit, Failure};
 use super::output::put;
 
-/// By this word, which is in no help, kubectl's completion asks: as it asks plugins that are made with its own libraries.
+/// The hidden command with which kubectl asks for completions: the one that kubectl's own libraries
+/// give to plugins.
 const ASKED: &str = "__complete";
 
-/// What kubectl runs to complete `kubectl keyloan`: a program of the name `kubectl_complete-keyloan`.
+/// The program `kubectl_complete-keyloan`, which kubectl runs to complete `kubectl keyloan`.
 const FOR_KUBECTL: &str = r#"#!/bin/sh
-# Completes `kubectl keyloan`: kubectl runs it with the words typed so far.
-# Save it as kubectl_complete-keyloan in a folder of your PATH, executable.
+# Completes `kubectl keyloan`. kubectl runs this script with the words typed so far.
+# Save it as kubectl_complete-keyloan in a folder of your PATH and make it executable.
 exec kubectl-keyloan __complete "$@""#;
 
-/// Print the script that completes this command in a shell.
+/// Print the completion script for a shell.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Who completes.
+    /// The shell, or kubectl.
     #[arg(value_name = "SHELL")]
     completer: Completer,
 }
@@ -41,11 +42,13 @@ enum Completer {
     PowerShell,
     /// zsh, for `kubectl-keyloan`.
     Zsh,
-    /// kubectl, for `kubectl keyloan`, in each shell that completes kubectl: to be saved as kubectl_complete-keyloan.
+    /// kubectl, for `kubectl keyloan` in every shell that completes kubectl. Save the script as
+    /// kubectl_complete-keyloan.
     Kubectl,
 }
 
-pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+/// Prints the completion script of this program.
+pub fn run(arguments: &Arguments, program: Command) -> Result<Exit, Failure> {
     let shell = match arguments.completer {
         Completer::Bash => Shell::Bash,
         Completer::Elvish => Shell::Elvish,
@@ -58,25 +61,29 @@ pub fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         }
     };
     let mut script = Vec::new();
-    // Shells complete words that are programs: with a hyphen.
-    let mut program = Program::command().bin_name("kubectl-keyloan");
+    // A shell completes a program by its file name, which has a hyphen.
+    let mut program = program.bin_name("kubectl-keyloan");
     clap_complete::generate(shell, &mut program, "kubectl-keyloan", &mut script);
     let script = String::from_utf8(script)
         .map_err(|error| Failure::new(format!("cannot write the script: {error}")))?;
-    // For bash, clap_complete 4.6 calls a program with a hyphen by two names, and then finds none of its commands.
+    // clap_complete 4.6 gives a program with a hyphen two names in its bash script, which then
+    // finds no subcommand.
     let script = script.replace("kubectl__subcmd__keyloan", "kubectl__keyloan");
     put(script.trim_end())?;
     Ok(Exit::Done)
 }
 
-/// Answers kubectl's completion, if this run is for that.
-pub fn answered(mut line: impl Iterator<Item = OsString>) -> Option<Result<Exit, Failure>> {
+/// Answers kubectl's request for completions. `None` if this run is not one.
+pub fn answered(
+    mut line: impl Iterator<Item = OsString>,
+    program: impl FnOnce() -> Command,
+) -> Option<Result<Exit, Failure>> {
     if line.nth(1)? != ASKED {
         return None;
     }
     let words: Vec<_> = line
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    let printed = put(words::complete(Program::command(), &words));
+    let printed = put(candidates::complete(program(), &words));
     Some(printed.map(|()| Exit::Done))
 }

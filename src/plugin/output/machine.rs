@@ -1,4 +1,4 @@
-//! What programs read: objects as JSON, YAML or names, as kubectl prints them.
+//! Output for programs: objects as JSON, YAML or names, as kubectl prints them.
 
 use clap::ValueEnum;
 use kube::{Resource, ResourceExt};
@@ -6,19 +6,39 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::put;
-use super::visible::steers;
 use crate::api::GROUP;
+use crate::desk::visible::steers;
 use crate::plugin::failure::Failure;
 
-/// A form for programs.
+/// An output format for objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// The object as JSON.
+    /// JSON.
     Json,
-    /// The object as YAML.
+    /// YAML.
     Yaml,
-    /// Just its name, as kubectl takes it.
+    /// Only the name, in the form that kubectl accepts.
     Name,
+}
+
+/// An output format for values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Structured {
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+impl Format {
+    /// The format of the whole object; `None` if only its name is printed.
+    fn structured(self) -> Option<Structured> {
+        match self {
+            Self::Json => Some(Structured::Json),
+            Self::Yaml => Some(Structured::Yaml),
+            Self::Name => None,
+        }
+    }
 }
 
 /// Prints an object.
@@ -26,22 +46,27 @@ pub fn print_object<K>(object: &K, format: Format) -> Result<(), Failure>
 where
     K: Resource<DynamicType = ()> + Serialize,
 {
-    match format {
-        Format::Name => put(name(object)),
-        format => put(document(&cleaned(object)?, format)?.trim_end()),
+    match format.structured() {
+        None => put(name(object)),
+        Some(structured) => print_value(&cleaned(object)?, structured),
     }
 }
 
-/// Prints objects; several as one `List`.
+/// Prints objects as one `List`, or their names.
 pub fn objects<K>(objects: &[K], format: Format) -> Result<(), Failure>
 where
     K: Resource<DynamicType = ()> + Serialize,
 {
-    if format == Format::Name {
+    let Some(structured) = format.structured() else {
         return objects.iter().try_for_each(|object| put(name(object)));
-    }
+    };
     let items = objects.iter().map(cleaned).collect::<Result<_, _>>()?;
-    put(document(&list(items), format)?.trim_end())
+    print_value(&list(items), structured)
+}
+
+/// Prints a value.
+pub fn print_value(value: &impl Serialize, structured: Structured) -> Result<(), Failure> {
+    put(document(value, structured)?.trim_end())
 }
 
 /// A `List`, as kubectl makes it.
@@ -50,18 +75,19 @@ pub fn list(items: Vec<Value>) -> Value {
 }
 
 /// A value as JSON or YAML text.
-pub fn document(value: &impl Serialize, format: Format) -> Result<String, Failure> {
-    let unprintable = |error: String| Failure::new(format!("cannot print the answer: {error}"));
-    match format {
-        Format::Yaml => yaml(value),
-        Format::Json | Format::Name => {
+pub fn document(value: &impl Serialize, structured: Structured) -> Result<String, Failure> {
+    let unprintable = |error: String| Failure::new(format!("cannot print the result: {error}"));
+    match structured {
+        Structured::Yaml => yaml(value),
+        Structured::Json => {
             let json = serde_json::to_string_pretty(value);
             Ok(harmless(&json.map_err(|e| unprintable(e.to_string()))?))
         }
     }
 }
 
-/// The same JSON with what steers a terminal written out: it is in strings only, but for the ends of lines between them.
+/// Escapes the characters that control a terminal. In JSON they occur only within strings, except
+/// for line ends.
 fn harmless(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     for c in json.chars() {
@@ -79,7 +105,7 @@ fn harmless(json: &str) -> String {
 /// A value as YAML text.
 pub fn yaml(value: &impl Serialize) -> Result<String, Failure> {
     serde_saphyr::to_string(value)
-        .map_err(|error| Failure::new(format!("cannot print the answer as YAML: {error}")))
+        .map_err(|error| Failure::new(format!("cannot print the result as YAML: {error}")))
 }
 
 /// `accessgrant.keyloan.dev/alice-db`.
@@ -88,10 +114,10 @@ fn name<K: Resource<DynamicType = ()>>(object: &K) -> String {
     format!("{kind}.{GROUP}/{}", object.name_any())
 }
 
-/// kubectl leaves out `managedFields`, too: nobody reads them.
+/// The object without `managedFields`, which kubectl leaves out, too.
 fn cleaned(object: &impl Serialize) -> Result<Value, Failure> {
     let mut value = serde_json::to_value(object)
-        .map_err(|error| Failure::new(format!("cannot print the answer: {error}")))?;
+        .map_err(|error| Failure::new(format!("cannot print the result: {error}")))?;
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
     }
@@ -102,7 +128,7 @@ fn cleaned(object: &impl Serialize) -> Result<Value, Failure> {
 mod tests {
     use super::*;
 
-    /// What steers a terminal, ends values early, or looks like another kind of value.
+    /// Text that controls a terminal, ends values early, or looks like another kind of value.
     const HOSTILE: &[&str] = &[
         "\u{1b}[2K\u{9b}2K\u{202e}\u{200d}\u{e0041}\0\u{7f}",
         "line 1\r\nline 2\u{85}\u{2028}line 3\n\n",
@@ -116,16 +142,18 @@ mod tests {
     ];
 
     #[rstest::rstest]
-    #[case(Format::Json)]
-    #[case(Format::Yaml)]
-    fn programs_read_exactly_what_is_there_and_terminals_are_not_steered(#[case] format: Format) {
+    #[case(Structured::Json)]
+    #[case(Structured::Yaml)]
+    fn programs_read_exactly_what_is_there_and_terminals_are_not_steered(
+        #[case] format: Structured,
+    ) {
         let text = document(&json!({ "hostile": HOSTILE }), format).unwrap();
         let read: Value = match format {
-            Format::Json => serde_json::from_str(&text).unwrap(),
+            Structured::Json => serde_json::from_str(&text).unwrap(),
             _ => serde_saphyr::from_str(&text).unwrap(),
         };
         assert_eq!(read["hostile"], json!(HOSTILE), "{text}");
-        let controls = |c: &char| c.is_control() || (format == Format::Json && steers(*c));
+        let controls = |c: &char| c.is_control() || (format == Structured::Json && steers(*c));
         let steering = text.chars().filter(|c| controls(c) && *c != '\n');
         assert_eq!(steering.count(), 0, "{text}");
     }

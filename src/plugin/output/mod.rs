@@ -1,10 +1,7 @@
-//! What is printed: results to standard output, everything else to standard error.
+//! Output: results to standard output, everything else to standard error.
 
-mod columns;
+mod layout;
 mod machine;
-mod text;
-mod times;
-mod visible;
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write as _};
@@ -12,31 +9,43 @@ use std::os::fd::AsFd;
 
 use terminal_size::{Width, terminal_size_of};
 
-pub use machine::{Format, document, list, objects, print_object, yaml};
-pub use text::{Text, facts, sections, table};
-pub use times::{age, lasts, when};
-pub use visible::visible;
+#[cfg(test)]
+pub use layout::last_row;
+pub use layout::lines;
+pub use machine::{Format, Structured, document, list, objects, print_object, print_value, yaml};
+
+use crate::desk::text::Text;
 
 use super::failure::Failure;
 
-/// A terminal that does not say how wide it is.
+/// The width of a terminal that does not report one.
 const USUAL_WIDTH: usize = 80;
 
-/// Prints something to read to standard output.
+/// Prints a text to standard output.
 pub fn say(text: impl Into<Text>) -> Result<(), Failure> {
-    let shown = shown(&text.into(), io::stdout());
-    let mut out = io::stdout().lock();
-    unless_nobody_reads(out.write_all(shown.as_bytes()).and_then(|()| out.flush()))
+    print(&lines(&text.into(), width(io::stdout())))
 }
 
-/// Prints to standard output, exactly, for programs.
+/// Prints only the last row of a table, in the table's columns.
+pub fn say_last_row(table: &Text) -> Result<(), Failure> {
+    print(&layout::last_row(table, width(io::stdout())))
+}
+
+fn print(lines: &[String]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let shown = joined(lines);
+    unless_reader_left(out.write_all(shown.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// Prints exact data for programs to standard output.
 pub fn put(text: impl Display) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    unless_nobody_reads(writeln!(out, "{text}").and_then(|()| out.flush()))
+    unless_reader_left(writeln!(out, "{text}").and_then(|()| out.flush()))
 }
 
-/// Whoever does not read on (`| head`) does not want to know more. Anybody else would take a part for the whole.
-fn unless_nobody_reads(written: io::Result<()>) -> Result<(), Failure> {
+/// A reader that stops early (`| head`) has read enough. Any other error is a failure, because the
+/// output is incomplete.
+fn unless_reader_left(written: io::Result<()>) -> Result<(), Failure> {
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(format!(
             "cannot write to standard output: {error}"
@@ -45,33 +54,39 @@ fn unless_nobody_reads(written: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// Prints a remark that is no result.
+/// Prints a remark to standard error.
 pub fn remark(text: impl Into<Text>) {
-    let shown = shown(&text.into(), io::stderr());
-    // Where even this cannot be said, nothing can.
-    let _ = io::stderr().lock().write_all(shown.as_bytes());
+    mention(&lines(&text.into(), width(io::stderr())));
 }
 
-/// Prints why a command failed.
+/// Prints the failure of a command to standard error.
 pub fn complain(failure: &Failure) {
-    remark(complaint(failure));
+    mention(&complaint(failure, width(io::stderr())));
 }
 
-/// How a failure reads.
-pub fn complaint(failure: &Failure) -> Text {
-    let what = Text::from(format!("error: {}", failure.message));
-    match &failure.next {
-        Some(next) => what.and(Text::from(next.as_str()).indented("error: ".len())),
-        None => what,
+fn mention(lines: &[String]) {
+    // If standard error cannot be written, there is no place to report that.
+    let _ = io::stderr().lock().write_all(joined(lines).as_bytes());
+}
+
+/// The lines of a failure's message.
+pub fn complaint(failure: &Failure, width: Option<usize>) -> Vec<String> {
+    let begin = "error: ";
+    let mut told = lines(&format!("{begin}{}", failure.message).into(), width);
+    if let Some(next) = &failure.next {
+        told.extend(layout::indented(&next.as_str().into(), begin.len(), width));
     }
+    told
 }
 
-/// The text in lines that this stream's terminal does not break; a file or a pipe breaks none.
-fn shown(text: &Text, stream: impl AsFd + IsTerminal) -> String {
-    let width = stream.is_terminal().then(|| {
+/// The width of this stream's terminal; `None` for a file or a pipe, where lines are not wrapped.
+fn width(stream: impl AsFd + IsTerminal) -> Option<usize> {
+    stream.is_terminal().then(|| {
         terminal_size_of(&stream).map_or(USUAL_WIDTH, |(Width(columns), _)| columns.into())
-    });
-    let lines = text.lines(width);
+    })
+}
+
+fn joined(lines: &[String]) -> String {
     lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
@@ -81,8 +96,8 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_not_written_is_a_failure_but_for_a_reader_who_left() {
-        let written = |kind: ErrorKind| unless_nobody_reads(Err(kind.into()));
-        assert_eq!(unless_nobody_reads(Ok(())), Ok(()));
+        let written = |kind: ErrorKind| unless_reader_left(Err(kind.into()));
+        assert_eq!(unless_reader_left(Ok(())), Ok(()));
         assert_eq!(written(ErrorKind::BrokenPipe), Ok(()));
         let failure = written(ErrorKind::StorageFull).unwrap_err();
         let told = failure.message;

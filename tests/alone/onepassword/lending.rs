@@ -188,7 +188,7 @@ async fn a_loan_costs_ten_requests_then_four_and_a_renewal_two_or_eight() {
     assert_eq!(routes(&renewed.exchanges), [Route::Share]);
     assert_eq!(world.new_requests().await, 2);
 
-    // A client that was let go signs in first, and reads the vault's key anew.
+    // A client that was dropped signs in first, and reads the vault's key again.
     world.give_up_a_call(&*account).await;
     world.new_requests().await;
     let fetched = account
@@ -205,7 +205,7 @@ async fn a_loan_costs_ten_requests_then_four_and_a_renewal_two_or_eight() {
     );
     assert_eq!(world.new_requests().await, 8);
 
-    // For anyone else the recipients are checked, whoever was checked before.
+    // For another person the recipients are checked, even if they were checked for others before.
     let other = account
         .share(&fetched, &policy, &terms(&["bob@example.com"]))
         .await;

@@ -17,7 +17,7 @@ fn a_request_that_needs_approval_waits_and_says_for_whom() {
     assert_eq!(reason(&plan, ACCEPTED), "FlowChosen");
     assert_eq!(reason(&plan, APPROVED), "WaitingForApproval");
     assert!(!stalled(&plan));
-    let sentence = "1 approval of \"owner\" (anyone in db-team), and 2 approvals of \"security\" (anyone in security) until 2026-11-24T10:00:00Z";
+    let sentence = "1 approval from group \"owner\" (any member of db-team), and 2 approvals from group \"security\" (any member of security), due 2026-11-24T10:00:00Z";
     assert_eq!(waiting_for(&plan), sentence);
     assert_eq!(plan.wake, Some(at(DAY)));
 }
@@ -30,7 +30,7 @@ fn a_request_that_nobody_can_approve_is_refused_at_once() {
     assert_eq!(why, "NoFlowCoversRequest");
     assert_eq!(
         message,
-        "the flow \"oncall\": its group \"owner\" needs 1 to approve, and 0 could: neither the requester, nor a recipient, nor who is blocked counts"
+        "flow \"oncall\": too few people can approve for group \"owner\": 1 required, 0 eligible; the requester, recipients and blocked people are not eligible"
     );
 }
 
@@ -42,7 +42,7 @@ fn a_denial_is_final_also_when_its_object_is_gone_and_others_approve() {
     let (_, why, message) = condition(&plan, APPROVED).expect("Approved");
     assert_eq!(
         (why, message),
-        ("Denied", "it was denied by bob: not on a Friday")
+        ("Denied", "the request was denied by bob: not on a Friday")
     );
     assert_eq!(
         plan.status.as_ref().and_then(|s| s.phase),

@@ -63,8 +63,8 @@ fn the_first_flow_that_covers_the_request_is_chosen_and_each_other_one_says_why_
     assert_eq!(
         considered(&world),
         [
-            "a: NoFlowCoversRequest: it does not lend this item",
-            "c: FlowChosen: the flow \"b\" covers the request and comes first",
+            "a: NoFlowCoversRequest: the flow does not lend this item",
+            "c: FlowChosen: flow \"b\" covers the request and takes precedence",
         ]
     );
 }
@@ -218,7 +218,7 @@ fn a_selector_matches_items(#[case] select: fn(&mut ItemSelector), #[case] match
     assert_eq!(excluded.plan_at(0).effect.is_some(), !matches);
 }
 
-/// Whoever may title a vault must not be able to give it another one's place.
+/// A person who can title a vault must not be able to make it pass for another vault.
 #[rstest]
 #[case::include(|w: &mut World| w.flow().spec.items.include = vec![of_vault(OTHERS_ID)])]
 #[case::allow_list(|w: &mut World| w.integration().spec.vaults = vec![TitleOrId(OTHERS_ID.into())])]
@@ -253,7 +253,7 @@ fn of_flows_that_do_not_cover_a_request_one_that_lends_the_item_tells_why() {
     world.grant().spec.duration = Some(span("9h"));
     let plan = world.plan_at(0);
     let (_, _, message) = condition(&plan, ACCEPTED).expect("Accepted");
-    assert_eq!(message, "the flow \"b\": it lends for 8h at the most");
+    assert_eq!(message, "flow \"b\": the maximum duration is 8h");
 }
 
 /// Or a request that waits for the one would be refused by the other.

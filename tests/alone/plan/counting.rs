@@ -19,7 +19,7 @@ fn when_all_have_agreed_the_link_is_issued_and_the_record_says_who_agreed() {
     let plan = world.weighed_at(3);
     assert_eq!(
         waiting_for(&plan),
-        "1 more approval of \"security\" (anyone in security) until 2026-11-24T10:00:00Z"
+        "1 more approval from group \"security\" (any member of security), due 2026-11-24T10:00:00Z"
     );
     assert_eq!(counted(&plan), ["bob for owner", "carol for security"]);
     let lent = world.approved_by(dave(), 4).settled(5);
@@ -59,28 +59,28 @@ fn any_of_the_groups_is_enough_and_half_of_each_is_not() {
     let world = world.approved_by(bob(), 1).approved_by(carol(), 2);
     assert_eq!(
         waiting_for(&world.weighed_at(2)),
-        "1 more approval of \"db-team\" (anyone in db-team), or 1 more approval of \"security\" (anyone in security) until 2026-11-24T10:00:00Z"
+        "1 more approval from group \"db-team\" (any member of db-team), or 1 more approval from group \"security\" (any member of security), due 2026-11-24T10:00:00Z"
     );
     assert!(is_approved(&world.approved_by(dave(), 3).weighed_at(3)));
 }
 
 #[rstest]
-#[case::by_the_requester(|w: &mut World| { w.decide(person("alice", &["db-team"]), Decision::Approve, 1); }, "nobody approves their own request")]
-#[case::by_the_requester_in_another_name(|w: &mut World| { w.decide(Identity { email: Some(email("alice+x@example.com")), ..person("al", &["db-team"]) }, Decision::Approve, 1); }, "nobody approves their own request")]
-#[case::by_the_requester_in_another_case(|w: &mut World| { w.decide(Identity { email: None, ..person("Alice@Example.com", &["db-team"]) }, Decision::Approve, 1); }, "nobody approves their own request")]
-#[case::by_somebody_outside(|w: &mut World| { w.decide(person("mallory", &["engineering"]), Decision::Approve, 1); }, "they are in none of the groups that approve this request")]
-#[case::by_a_service_account(|w: &mut World| { w.decide(person("system:serviceaccount:a:b", &["db-team"]), Decision::Approve, 1); }, "it does not say which person made it; ServiceAccounts never decide")]
-#[case::by_nobody(|w: &mut World| { w.decide(bob(), Decision::Approve, 1).spec.approver = None; }, "it does not say which person made it; ServiceAccounts never decide")]
-#[case::for_another_request(|w: &mut World| { w.decide(bob(), Decision::Approve, 1).spec.grant_uid = "former".into(); }, "it is about another request of this name: its grantUid is not this one's")]
-#[case::of_other_terms(|w: &mut World| { w.decide(bob(), Decision::Approve, 1).spec.digest = Some("sha256:old".into()); }, "it approves other terms: they have changed since, so look again and approve the digest that status shows now")]
+#[case::by_the_requester(|w: &mut World| { w.decide(person("alice", &["db-team"]), Decision::Approve, 1); }, "requesters cannot approve their own request")]
+#[case::by_the_requester_in_another_name(|w: &mut World| { w.decide(Identity { email: Some(email("alice+x@example.com")), ..person("al", &["db-team"]) }, Decision::Approve, 1); }, "requesters cannot approve their own request")]
+#[case::by_the_requester_in_another_case(|w: &mut World| { w.decide(Identity { email: None, ..person("Alice@Example.com", &["db-team"]) }, Decision::Approve, 1); }, "requesters cannot approve their own request")]
+#[case::by_somebody_outside(|w: &mut World| { w.decide(person("mallory", &["engineering"]), Decision::Approve, 1); }, "this person is in none of the groups that approve the request")]
+#[case::by_a_service_account(|w: &mut World| { w.decide(person("system:serviceaccount:a:b", &["db-team"]), Decision::Approve, 1); }, "the decision does not identify a person; ServiceAccounts cannot decide")]
+#[case::by_nobody(|w: &mut World| { w.decide(bob(), Decision::Approve, 1).spec.approver = None; }, "the decision does not identify a person; ServiceAccounts cannot decide")]
+#[case::for_another_request(|w: &mut World| { w.decide(bob(), Decision::Approve, 1).spec.grant_uid = "former".into(); }, "the decision is about another request of this name: its grantUid differs")]
+#[case::of_other_terms(|w: &mut World| { w.decide(bob(), Decision::Approve, 1).spec.digest = Some("sha256:old".into()); }, "the decision approves other terms: review the current terms and approve the digest in the status")]
 #[case::a_denial_from_outside(|w: &mut World| { w.decide(person("mallory", &["engineering"]), Decision::Deny, 1); }, "only an approver of the request or an owner can deny it")]
-#[case::a_revocation_from_outside(|w: &mut World| { w.decide(person("mallory", &["engineering"]), Decision::Revoke, 1); }, "only the requester, an approver, an owner, or who holds the verb revoke on the grant can revoke it")]
-#[case::before_the_policies_last_changed(|w: &mut World| { w.decide(bob(), Decision::Approve, 1); w.seen.boundary.changed_at = Some(at(1)); }, "it was made before the admission policies that vouch for its maker were last changed; decide again")]
+#[case::a_revocation_from_outside(|w: &mut World| { w.decide(person("mallory", &["engineering"]), Decision::Revoke, 1); }, "only the requester, an approver, an owner or a holder of the verb revoke on the grant can revoke it")]
+#[case::before_the_policies_last_changed(|w: &mut World| { w.decide(bob(), Decision::Approve, 1); w.seen.boundary.changed_at = Some(at(1)); }, "the decision was made before the last change of the admission policies, which verify who made it; decide again")]
 #[case::without_a_reason_where_one_is_asked_for(|w: &mut World| {
     w.flow().spec.approval.reason = Requirement::Required;
     *w = w.clone().settled(0);
     w.decide(bob(), Decision::Approve, 1);
-}, "the flow asks approvers for a reason, and it gives none")]
+}, "the flow requires approvers to give a reason, and the decision has none")]
 fn a_decision_that_must_not_count_has_no_effect_and_status_says_why(
     #[case] attack: Attack,
     #[case] why: &str,
@@ -109,7 +109,10 @@ fn who_receives_the_link_does_not_approve_it(#[case] address: &str) {
     shouting.email = None;
     for who in [carol(), shouting] {
         let plan = world.clone().approved_by(who, 1).weighed_at(1);
-        assert_eq!(ignored(&plan), "nobody approves a link that they receive");
+        assert_eq!(
+            ignored(&plan),
+            "recipients of the link cannot approve the request"
+        );
     }
 }
 
@@ -122,7 +125,7 @@ fn a_second_approval_by_the_same_person_is_no_second_one() {
     assert_eq!(counted(&plan), ["carol for security"]);
     assert_eq!(
         ignored(&plan),
-        "they have approved already, and everybody counts once"
+        "this person has already approved; each person counts once"
     );
 }
 
@@ -147,7 +150,7 @@ fn the_owner_of_the_item_decides_and_where_the_tag_names_nobody_the_integrations
             .settled(0)
     };
     let owned = tagged(&["owner:db-team"]);
-    assert!(waiting_for(&owned.plan_at(1)).contains("anyone in db-team"));
+    assert!(waiting_for(&owned.plan_at(1)).contains("any member of db-team"));
     assert!(is_approved(&owned.approved_by(bob(), 1).weighed_at(1)));
     for tags in [
         &["owner:mallory"][..],
@@ -182,8 +185,7 @@ fn the_integrations_owners_decide_where_the_flow_says_so() {
             w.flow().spec.approval = approval_by(ApprovalMode::AllOf, vec![by_owners]);
         })
         .settled(0);
-    let sentence =
-        "1 approval of \"owners\" (erin or anyone in db-team) until 2026-11-24T10:00:00Z";
+    let sentence = "1 approval from group \"owners\" (erin or any member of db-team), due 2026-11-24T10:00:00Z";
     assert_eq!(waiting_for(&world.plan_at(0)), sentence);
     for owner in [person("erin", &[]), bob()] {
         let approved = world.clone().approved_by(owner, 1);
@@ -192,7 +194,7 @@ fn the_integrations_owners_decide_where_the_flow_says_so() {
     let plan = world.approved_by(carol(), 1).weighed_at(1);
     assert_eq!(
         ignored(&plan),
-        "they are in none of the groups that approve this request"
+        "this person is in none of the groups that approve the request"
     );
 }
 
@@ -229,7 +231,7 @@ fn approvals_of_other_terms_are_void(#[case] change: Attack) {
     let plan = changed.weighed_at(2);
     assert!(!is_approved(&plan));
     assert_eq!(counted(&plan), Vec::<String>::new());
-    assert!(ignored(&plan).contains("it approves other terms"));
+    assert!(ignored(&plan).contains("the decision approves other terms"));
     let again = changed
         .settled(2)
         .approved_by(bob(), 3)
@@ -414,8 +416,8 @@ fn over() -> World {
     approved().with(World::block_alice).settled(3)
 }
 
-const NOT_NEEDED: &str = "its groups have all the approvals that they need";
-const NOBODYS: &str = "the flow asks for nobody's approval";
+const NOT_NEEDED: &str = "the approver's groups already have all the approvals that they need";
+const NOBODYS: &str = "the flow does not require approval";
 const NOT_THEIRS_TO_DENY: &str = "only an approver of the request or an owner can deny it";
 
 /// (which loan) (who says what) -> why it has no effect.
@@ -424,16 +426,16 @@ const NOT_THEIRS_TO_DENY: &str = "only an approver of the request or an owner ca
 #[case::a_denial_of_what_is_nobodys_to_deny(unasked, bob(), Decision::Deny, NOT_THEIRS_TO_DENY)]
 #[case::while_it_runs_unasked(World::lent, bob(), Decision::Approve, NOBODYS)]
 #[case::one_approval_more(approved, frank(), Decision::Approve, NOT_NEEDED)]
-#[case::approved_by_the_requester(approved, person("alice", &["db-team"]), Decision::Approve, "nobody approves their own request")]
-#[case::a_denial_after_the_start(approved, carol(), Decision::Deny, "it came too late")]
+#[case::approved_by_the_requester(approved, person("alice", &["db-team"]), Decision::Approve, "requesters cannot approve their own request")]
+#[case::a_denial_after_the_start(approved, carol(), Decision::Deny, "the decision came too late")]
 #[case::a_denial_by_somebody_else(approved, person("mallory", &[]), Decision::Deny, NOT_THEIRS_TO_DENY)]
 #[case::by_a_service_account(
     approved,
     person("system:serviceaccount:a:b", &[]),
     Decision::Revoke,
-    "it does not say which person made it; ServiceAccounts never decide"
+    "the decision does not identify a person; ServiceAccounts cannot decide"
 )]
-#[case::revoked_when_it_was_over(over, alice(), Decision::Revoke, "it came too late")]
+#[case::revoked_when_it_was_over(over, alice(), Decision::Revoke, "the decision came too late")]
 #[case::approved_when_it_was_over(over, frank(), Decision::Approve, NOT_NEEDED)]
 fn a_decision_without_effect_on_a_loan_is_told_of_and_why(
     #[case] world: fn() -> World,
@@ -466,10 +468,13 @@ fn an_approval_after_the_timeout_came_too_late_also_for_a_loan_that_runs() {
         .approved_by(dave(), DAY - 1)
         .settled(DAY - 1);
     lent.decide(frank(), Decision::Approve, DAY);
-    assert_eq!(ignored(&lent.plan_at(DAY + 1)), "it came too late");
+    assert_eq!(
+        ignored(&lent.plan_at(DAY + 1)),
+        "the decision came too late"
+    );
 }
 
-/// A status is written only for those who are told something by it.
+/// A status is written only if it tells people something new.
 #[test]
 fn a_loan_that_nobody_decided_on_is_not_written_of_again() {
     for world in [World::lent(), approved(), over(), World::ended()] {

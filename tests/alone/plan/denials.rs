@@ -1,4 +1,4 @@
-//! Requests that were denied: recorded once, shown to whoever decides next, and never taken for loans.
+//! Denied requests: recorded once, shown to later approvers, and never taken for loans.
 
 use std::sync::Arc;
 
@@ -148,7 +148,7 @@ fn a_status_that_was_lost_says_again_who_denied_it_and_why() {
     assert_eq!(said(&restored), said(&before));
     let plan = restored.plan_at(5);
     let (_, _, message) = condition(&plan, STALLED).expect("Stalled");
-    assert_eq!(message, "it was denied by carol: not for alice");
+    assert_eq!(message, "the request was denied by carol: not for alice");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_denial_of_what_has_lapsed_is_none() {
     assert_eq!(gone(world).plan_at(DAY + 1).effect, None);
 }
 
-// Shown to whoever decides next.
+// Later approvers see it.
 
 /// The record of an earlier request of alice's that carol denied at this minute, changed.
 fn earlier(minute: i64, change: impl FnOnce(&mut AccessRecordSpec)) -> Arc<AccessRecord> {

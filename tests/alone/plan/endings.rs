@@ -276,8 +276,8 @@ fn a_loan_that_gets_no_first_link_is_given_up(
     assert_eq!(end.reason, why);
 }
 
-/// Role and RoleBinding can be refused for ever, by a policy or for want of rights. A crash just before `notAfter` is another
-/// matter: the link was made in time.
+/// The Role and the RoleBinding can be refused permanently, by a policy or for lack of permissions.
+/// A crash just before `notAfter` is different: the link was made in time.
 #[test]
 fn a_link_that_nobody_is_ever_let_read_does_not_keep_its_loan_alive() {
     let world = interrupted_with_its_secret();
@@ -313,7 +313,7 @@ fn where_a_record_is_gone_and_secrets_are_out_of_reach_people_are_told_to_look()
     let (_, why, message) = condition(&plan, ACCEPTED).expect("Accepted");
     assert_eq!(why, "RecordMissing");
     assert!(
-        message.contains("if the Secret keyloan-system-links/keyloan-link-"),
+        message.contains("if Secret keyloan-system-links/keyloan-link-"),
         "{message}"
     );
 }

@@ -1,4 +1,5 @@
-//! Requests that came to nothing: what counted stays known, and whoever decides later reads that it was too late.
+//! Failed requests: the decisions that counted stay known, and people who decide later read that it
+//! was too late.
 
 use keyloan::api::*;
 use keyloan::plan::effect::Effect;
@@ -9,7 +10,7 @@ use super::bounds;
 use super::deciders::*;
 use super::world::*;
 
-const TOO_LATE: &str = "it came too late";
+const TOO_LATE: &str = "the decision came too late";
 
 /// Bob has agreed, and nobody else until the timeout.
 fn lapsed() -> World {
@@ -109,7 +110,7 @@ fn what_was_approved_and_did_not_begin_is_said_to_have_been_approved() {
     }
 }
 
-/// (how it came to nothing) (who decides then, and how).
+/// (how it failed) (who decides then, and how).
 #[rstest]
 #[case::approved_after_the_timeout(lapsed, carol(), Decision::Approve)]
 #[case::denied_after_the_timeout(lapsed, carol(), Decision::Deny)]
@@ -164,7 +165,7 @@ fn of_decisions_that_are_seen_together_those_after_the_denial_came_too_late() {
     assert_eq!(counted(&plan), ["carol"]);
     assert_eq!(
         ignored(&plan),
-        "the request was over before it could count; it came too late"
+        "the request ended before the decision could take effect; the decision came too late"
     );
 }
 
@@ -175,7 +176,7 @@ fn what_was_said_of_a_decision_stays_said_when_the_request_lapses() {
         .approved_by(carol(), 2)
         .approved_by(person("mallory", &[]), 3)
         .settled(3);
-    let said = "they have approved already, and everybody counts once; they are in none of the groups that approve this request";
+    let said = "this person has already approved; each person counts once; this person is in none of the groups that approve the request";
     assert_eq!(ignored(&world.plan_at(4)), said);
     let held = world.with(|w| w.integration_seen().throttled_until = Some(at(30)));
     assert_eq!(ignored(&held.plan_at(5)), said, "also while it is held up");

@@ -33,7 +33,7 @@ enum Event {
     Fails(Failure),
     /// The next deletion of the Secret fails.
     Undeletable,
-    /// The operator starts anew, and has forgotten how the last attempt failed.
+    /// The operator restarts, and has forgotten how the last attempt failed.
     Restarted,
     Suspended(bool),
     FlowSuspended,
@@ -148,7 +148,7 @@ impl Life {
             };
             self.check()?;
         }
-        Err(TestCaseError::fail("it does not come to rest"))
+        Err(TestCaseError::fail("it does not settle"))
     }
 
     fn issue(&mut self, issue: &IssueLink) -> Observed {

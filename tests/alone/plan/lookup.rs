@@ -1,4 +1,5 @@
-//! How the names in a request become ids: what is listed anew, how often, and what is said when that does not help.
+//! How the names in a request become ids: what is listed again, how often, and the message if that
+//! does not help.
 
 use keyloan::api::{ItemId, TitleOrId, TitlePattern};
 use keyloan::plan::effect::Effect;
@@ -12,17 +13,17 @@ use super::world::*;
 #[case::unknown(
     "nothing",
     "ItemNotFound",
-    r#"the vault "Infra" has no item "nothing"; check the spelling, or ask by id"#
+    r#"vault "Infra" has no item "nothing" that you may borrow; check the spelling, or request by id"#
 )]
 #[case::ambiguous(
     "twin",
     "ItemAmbiguous",
-    r#"several items of the vault "Infra" are called "twin"; ask by id: i-twin-1, i-twin-2"#
+    r#"several items of vault "Infra" are titled "twin"; request by id: i-twin-1, i-twin-2"#
 )]
 #[case::archived(
     "old key",
     "ItemArchived",
-    r#""old key" is archived in 1Password; restore it there"#
+    r#"item "old key" is archived in 1Password; restore it there"#
 )]
 fn a_name_that_does_not_settle_causes_one_listing_and_then_a_refusal(
     #[case] name: &str,
@@ -69,7 +70,8 @@ fn a_name_that_settles_causes_no_listing(#[case] name: &str) {
     );
 }
 
-/// Whoever may ask must not be able to use up the account's requests with one unknown name after the other.
+/// Requesters must not be able to use up the account's requests with one unknown name after
+/// another.
 #[test]
 fn a_vault_is_listed_for_names_that_it_does_not_have_once_a_minute_at_the_most() {
     let first = World::asked().with(|w| w.asks_for("Infra", "nothing"));
@@ -78,7 +80,7 @@ fn a_vault_is_listed_for_names_that_it_does_not_have_once_a_minute_at_the_most()
     let plan = next.plan_at(0);
     assert_eq!(plan.effect, None);
     assert_eq!(plan.wake, Some(at(1)));
-    let message = "the item is not among those that are known; the vault was listed just now for another request, and is listed again at 2026-11-23T10:01:00Z";
+    let message = "the item is not known; the vault was just listed for another request and will be listed again at 2026-11-23T10:01:00Z";
     assert_eq!(
         condition(&plan, keyloan::api::ACCEPTED),
         Some(("False", "LookingForItem", message))
@@ -144,7 +146,7 @@ fn of_several_items_of_one_title_those_that_a_flow_lends_are_the_candidates() {
     };
     let plan = by_id(&["i-twin-1"]).one_step(0).plan_at(0);
     let message =
-        r#"several items of the vault "Infra" are called "twin"; ask by id: i-twin-1, i-twin-3"#;
+        r#"several items of vault "Infra" are titled "twin"; request by id: i-twin-1, i-twin-3"#;
     assert_eq!(
         condition(&plan, keyloan::api::ACCEPTED),
         Some(("False", "ItemAmbiguous", message))
@@ -250,7 +252,7 @@ fn vaults_of_the_same_title_are_refused_with_their_ids() {
     });
     let plan = world.plan_at(0);
     assert_eq!(plan.effect, None);
-    let message = r#"several vaults are called "Infra"; ask by id: v-infra, v-infra-2"#;
+    let message = r#"several vaults are titled "Infra"; request by id: v-infra, v-infra-2"#;
     let expected = ("False", "VaultAmbiguous", message);
     assert_eq!(condition(&plan, keyloan::api::ACCEPTED), Some(expected));
     issued(

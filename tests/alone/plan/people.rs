@@ -8,7 +8,7 @@ use super::spellings::{SPELLINGS, address};
 use super::world::*;
 
 const BEN: &str = "ben@other.org";
-const UNKNOWN: &str = "the cluster knows no e-mail address of who made it, so nobody can tell that they are neither the requester nor a recipient: have the values email or emailDomain of the chart keyloan-crds find it, or set approval.withoutAddress: Allowed in the flow";
+const UNKNOWN: &str = "the cluster knows no e-mail address for the approver, so it cannot rule out that the approver is the requester or a recipient: configure email or emailDomain in the keyloan-crds chart, or set approval.withoutAddress: Allowed in the flow";
 
 /// Somebody of all groups that ask or decide, known by this name and address.
 fn known(username: &str, address: Option<Email>) -> Identity {
@@ -64,7 +64,7 @@ fn ben_approves_no_link_that_he_receives() {
         for ben in bens() {
             let plan = world.clone().approved_by(ben.clone(), 1).weighed_at(1);
             assert!(!is_approved(&plan), "{ben:?}");
-            let why = ["nobody approves a link that they receive", UNKNOWN];
+            let why = ["recipients of the link cannot approve the request", UNKNOWN];
             assert!(
                 why.contains(&&*ignored(&plan)),
                 "{ben:?}: {}",
@@ -186,7 +186,7 @@ fn a_blocked_approver_counts_no_more_and_is_not_waited_for() {
     let plan = approved.with(blocked).weighed_at(1);
     assert_eq!(
         ignored(&plan),
-        "the integration's owners have blocked who made it (limits.blocked)"
+        "the integration's owners have blocked the person who made the decision (limits.blocked)"
     );
     assert!(waiting_for(&plan).contains("(carol@other.org)"), "{plan:?}");
     let denied = world.with(blocked).with(|w| {
@@ -239,10 +239,7 @@ fn a_group_that_names_one_mailbox_twice_has_one_person() {
     let plan = World::waiting(ApprovalMode::AllOf, vec![group("owner", &twice, 2)]).plan_at(0);
     let (_, why, message) = condition(&plan, ACCEPTED).expect("Accepted");
     assert_eq!(why, "NoFlowCoversRequest");
-    assert!(
-        message.contains("needs 2 to approve, and 1 could"),
-        "{message}"
-    );
+    assert!(message.contains("2 required, 1 eligible"), "{message}");
 }
 
 #[test]
@@ -317,9 +314,9 @@ fn two_guests_are_two_people() {
 #[rstest]
 #[case::where_recipients_can_be_listed(
     RecipientRule::Listed,
-    "To go on, list the addresses in spec.recipients, or have"
+    "To continue, list the addresses in spec.recipients, or have"
 )]
-#[case::where_they_cannot(RecipientRule::Requester, "To go on, have")]
+#[case::where_they_cannot(RecipientRule::Requester, "To continue, have")]
 fn who_has_no_address_reads_what_was_looked_at_and_where_to_set_it(
     #[case] rule: RecipientRule,
     #[case] way_out: &str,
@@ -335,7 +332,7 @@ fn who_has_no_address_reads_what_was_looked_at_and_where_to_set_it(
     for words in [
         "(username \"oidc:alice@example.com\")",
         way_out,
-        "the value email or emailDomain of the chart keyloan-crds find your address (docs/identity.md)",
+        "email or emailDomain configured in the keyloan-crds chart (docs/identity.md)",
     ] {
         assert!(message.contains(words), "{message}");
     }

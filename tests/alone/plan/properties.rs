@@ -56,7 +56,7 @@ fn link_to_issue(plan: &Plan) -> Option<&IssueLink> {
     }
 }
 
-/// When the loan of a record is over, reckoned anew from the record alone.
+/// The end of a record's loan, computed again from the record alone.
 fn end_of_loan(record: &AccessRecord) -> Option<Timestamp> {
     let mut issued = record.spec.links.iter();
     let first = issued.find(|l| l.outcome == Some(LinkOutcome::Issued))?;
@@ -362,7 +362,7 @@ proptest! {
 proptest! {
     #![proptest_config(cases(300))]
 
-    /// Whoever decides, and however often: the API server takes what the status says of it.
+    /// The API server accepts the status for any decisions of any people, however many.
     #[test]
     fn a_status_fits_however_many_decide(decisions in vec(word_of_somebody(), 0..60)) {
         let mut world = World::by_owner_and_two_of_security();

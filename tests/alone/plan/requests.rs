@@ -129,7 +129,8 @@ fn nobody_has_more_by_a_flow_than_it_allows(
     }
 }
 
-/// (what became of a loan that began at 0, with a link of an hour) (minute) -> until which minute it has its place, at the latest.
+/// (state of a loan that began at 0, with a link of an hour) (minute) -> the last minute until
+/// which it has its place.
 #[rstest]
 #[case::it_runs(World::lent(), 20, Some(240))]
 #[case::it_is_not_renewed(World::lent_with(|w| w.flow().spec.grant.renewal = Renewal::Never), 20, Some(60))]
@@ -168,7 +169,7 @@ fn what_was_deleted_and_is_asked_for_again_waits_until_its_link_is_over() {
     });
     let plan = again.plan_at(21);
     assert_eq!(plan.effect, None);
-    let message = "the flow \"oncall\": you already have 1 loan by it, which is as many as it allows. One that was ended or deleted counts as long as a link of it may open: the next one is over at 2026-11-23T11:00:00Z, if not before";
+    let message = "flow \"oncall\": you have reached this flow's limit of 1 active loan. An ended or deleted loan counts while one of its links may still open; the next of them ends by 2026-11-23T11:00:00Z";
     assert_eq!(
         condition(&plan, ACCEPTED),
         Some(("False", "LimitReached", message))
@@ -178,7 +179,7 @@ fn what_was_deleted_and_is_asked_for_again_waits_until_its_link_is_over() {
     issued(&again.plan_at(60));
 }
 
-/// What alice has by a flow who has had this loan by it.
+/// Alice's usage of a flow through which she had this loan.
 fn usage_by(world: &World, minute: i64) -> Usage {
     let mut usage = Usage::default();
     let record = world.seen.record.as_ref().expect("a record");
@@ -224,7 +225,7 @@ fn closed_until_tuesday(world: &mut World) {
 fn outside_the_timeframe_a_request_is_refused_at_once_and_for_good() {
     let world = World::asked().with(closed_until_tuesday);
     let plan = world.plan_at(0);
-    let message = "the flow \"oncall\": it lends nothing at this time; ask again from 2026-11-24T08:00:00Z on";
+    let message = "flow \"oncall\": the flow's timeframe is closed until 2026-11-24T08:00:00Z; request again then";
     assert_eq!(
         condition(&plan, ACCEPTED),
         Some(("False", "OutsideTimeframe", message))
@@ -251,7 +252,7 @@ fn a_timeframe_that_cannot_be_read_lends_nothing_and_says_so() {
     let plan = world.plan_at(0);
     assert_eq!(plan.effect, None);
     let message =
-        r#"the flow "oncall": its timeframe is invalid: there is no time zone "Europe/Atlantis""#;
+        r#"flow "oncall": the flow's timeframe is invalid: unknown time zone "Europe/Atlantis""#;
     assert_eq!(
         condition(&plan, ACCEPTED),
         Some(("False", "NoFlowCoversRequest", message))
@@ -263,14 +264,14 @@ fn a_timeframe_that_cannot_be_read_lends_nothing_and_says_so() {
 #[case::after_a_day(
     None,
     DAY,
-    "the request could not be granted by 2026-11-24T10:00:00Z; ask again"
+    "the request could not be granted by 2026-11-24T10:00:00Z; request again"
 )]
 #[case::at_not_after(
     Some(90),
     90,
-    "the loan could not start before 2026-11-23T11:30:00Z; ask again"
+    "the loan could not start before 2026-11-23T11:30:00Z (notAfter); request again"
 )]
-#[case::not_later_than_a_day(Some(3 * DAY), DAY, "the request could not be granted by 2026-11-24T10:00:00Z; ask again")]
+#[case::not_later_than_a_day(Some(3 * DAY), DAY, "the request could not be granted by 2026-11-24T10:00:00Z; request again")]
 fn a_request_lapses(#[case] not_after: Option<i64>, #[case] lapses: i64, #[case] message: &str) {
     let world = World::asked().with(|w| {
         w.grant().spec.not_after = not_after.map(|m| Time(at(m)));
@@ -306,7 +307,7 @@ fn nothing_starts_that_could_be_answered_only_after_not_after() {
     assert_eq!(reason(&plan, ACTIVE), "Lapsed");
 }
 
-/// Whoever re-creates a deleted grant with `notAfter` would otherwise ask anew in time.
+/// A tool that re-creates a deleted grant with `notAfter` would otherwise request again in time.
 #[rstest]
 #[case::a_week_after_it_lapsed(None, 8 * DAY)]
 #[case::not_before_not_after(Some(30 * DAY), 30 * DAY)]

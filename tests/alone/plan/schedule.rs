@@ -159,7 +159,7 @@ fn a_secret_deleted_by_hand_is_never_issued_anew_unasked() {
     assert_eq!(issued(&asked.plan_at(11)).sequence, 2);
 }
 
-/// Whoever keeps deleting the Secret and asking again would otherwise get a share each time.
+/// A person who keeps deleting the Secret and asking again would otherwise get a share each time.
 #[test]
 fn a_wish_that_comes_within_a_minute_of_the_last_link_waits() {
     let second = |s| at(0) + SignedDuration::from_secs(s);
@@ -249,7 +249,8 @@ fn an_interrupted_further_link_is_made_good(#[case] reached: Reached, #[case] se
     assert_eq!(reason(&world.plan_at(56), ACTIVE), "LinkIssued");
 }
 
-/// Whoever may write Secrets could otherwise lend for ever, or hide until when a link opens.
+/// A person who can write Secrets could otherwise extend a loan without limit, or hide how long a
+/// link opens.
 #[rstest]
 #[case::long_after("2999-01-01T00:00:00Z")]
 #[case::long_before("1999-01-01T00:00:00Z")]

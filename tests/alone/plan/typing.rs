@@ -75,7 +75,7 @@ fn a_title_comes_before_another_that_is_typed_alike() {
     let either = world
         .with(|w| w.asks_for("Infra", "Db Password"))
         .one_step(0);
-    let message = r#"the vault "Infra" has no item "Db Password"; check the spelling, or ask by id; close to it: "DB PASSWORD", "db password""#;
+    let message = r#"vault "Infra" has no item "Db Password" that you may borrow; check the spelling, or request by id; similar: "DB PASSWORD", "db password""#;
     let expected = ("False", "ItemNotFound", message);
     assert_eq!(
         condition(&either.plan_at(0), keyloan::api::ACCEPTED),
@@ -84,12 +84,12 @@ fn a_title_comes_before_another_that_is_typed_alike() {
 }
 
 #[rstest]
-#[case::item("Infra", "db pasword", r#"close to it: "db password""#)]
-#[case::vault("Infraa", "db password", r#"close to it: "Infra""#)]
+#[case::item("Infra", "db pasword", r#"similar: "db password""#)]
+#[case::vault("Infraa", "db password", r#"similar: "Infra""#)]
 #[case::slash(
     "IT",
     "Dev/db password",
-    r#"there is a vault "IT/Dev": ask for its item "db password", in kubectl keyloan by --vault and --item"#
+    r#"to request item "db password" of vault "IT/Dev" with kubectl keyloan, use --vault and --item"#
 )]
 fn a_refusal_names_what_is_close(#[case] vault: &str, #[case] item: &str, #[case] says: &str) {
     let world = World::asked().with(|w| {
@@ -124,7 +124,7 @@ fn a_refusal_names_nothing_that_no_flow_lends() {
     ] {
         let plan = world(vault, item);
         let (_, _, message) = condition(&plan, keyloan::api::ACCEPTED).expect("said");
-        assert!(!message.contains("close to it"), "{message}");
+        assert!(!message.contains("similar: "), "{message}");
         assert_eq!(plan.effect, None, "nothing is asked of 1Password");
     }
 }
@@ -144,7 +144,10 @@ fn a_flow_whose_exclude_names_no_vault_lends_nothing_until_it_is_mended() {
     assert_eq!(plan.effect, None);
     let (_, reason, message) = condition(&plan, keyloan::api::ACCEPTED).expect("said");
     assert_eq!(reason, "NoFlowCoversRequest");
-    assert!(message.contains("one of its exclude rules"), "{message}");
+    assert!(
+        message.contains("one of the flow's exclude rules"),
+        "{message}"
+    );
     assert!(
         !message.contains("Infraa"),
         "rules are not the requester's: {message}"
@@ -175,7 +178,7 @@ fn who_is_named_in_another_spelling_is_told_so() {
     let (_, reason, message) = condition(&plan, keyloan::api::ACCEPTED).expect("said");
     assert_eq!(reason, "NoFlow");
     assert!(
-        message.contains(r#"it names the group "oidc:Engineering", and you are in "engineering""#),
+        message.contains(r#"it names group "oidc:Engineering", but you are in "engineering""#),
         "{message}"
     );
     let considered = &plan.status.as_ref().expect("a status").considered_flows;

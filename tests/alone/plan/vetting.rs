@@ -62,7 +62,7 @@ fn what_needs_nobodys_approval_goes_on_in_the_same_way() {
     assert_eq!(issued(&world.one_step(1).plan_at(1)).sequence, 2);
 }
 
-/// A record that somebody wrote by hand -> why nothing is lent by it.
+/// A record that was written by hand -> the reason why it lends nothing.
 #[rstest]
 #[case::for_somebody_else(by_hand(|r| r.requester.username = "mallory".into()), "TermsNotConfirmed")]
 #[case::for_somebody_elses_mailbox(by_hand(|r| r.requester.email = Some(email("m@evil.example"))), "TermsNotConfirmed")]
@@ -249,7 +249,7 @@ fn before_the_vaults_are_listed_again_a_first_link_waits() {
     let plan = world.plan_at(6);
     assert_eq!(plan.effect, None);
     assert_eq!(reason(&plan, ACTIVE), "IntegrationNotReady");
-    assert!(!stalled(&plan), "it comes right by itself");
+    assert!(!stalled(&plan), "it recovers by itself");
 }
 
 // Before each link.
@@ -298,11 +298,11 @@ fn a_loan_is_renewed_only_within_what_the_integration_allows_now(
 #[rstest]
 #[case::another_person(
     |r: &mut AccessRecordSpec| r.requester.username = "mallory".into(),
-    "the record names mallory as the requester, and the request was made by alice: find out who wrote the record, and ask again"
+    "the record names mallory as the requester, but alice made the request: find out who wrote the record, then request again"
 )]
 #[case::another_mailbox(
     |r: &mut AccessRecordSpec| r.requester.email = Some(email("m@evil.example")),
-    "the record names alice with another e-mail address than the request has: find out who wrote the record, and ask again"
+    "the record gives alice another e-mail address than the request does: find out who wrote the record, then request again"
 )]
 fn a_loan_whose_record_names_another_requester_is_not_renewed(
     #[case] change: fn(&mut AccessRecordSpec),

@@ -28,7 +28,7 @@ fn said(groups: &[(&str, &[(ApproverKind, &str)])], approved: &[Identity]) -> St
         world = world.approved_by(who.clone(), minute);
     }
     let sentence = waiting_for(&world.weighed_at(9));
-    let (sentence, until) = sentence.split_once(" until ").expect("until when");
+    let (sentence, until) = sentence.split_once(", due ").expect("a due date");
     assert_eq!(until, "2026-11-24T10:00:00Z");
     sentence.to_owned()
 }
@@ -44,32 +44,32 @@ fn elsewhere(username: &str, groups: &[&str]) -> Identity {
 #[case::nobody_approves_their_own_request(
     &[("owner", &[(USER, "alice"), (USER, "alice@example.com"), (USER, "bob")] as &[_])],
     &[],
-    "1 approval of \"owner\" (bob)"
+    "1 approval from group \"owner\" (bob)"
 )]
 #[case::nor_a_link_that_they_receive(
     &[("owner", &[(USER, "Erin@example.com"), (USER, "bob")] as &[_])],
     &[],
-    "1 approval of \"owner\" (bob)"
+    "1 approval from group \"owner\" (bob)"
 )]
 #[case::who_has_approved_for_one_group_does_not_for_another(
     &[("owner", &[(USER, "carol")] as &[_]), ("security", &[(USER, "carol"), (GROUP, "security")])],
     &[carol()],
-    "1 approval of \"security\" (anyone in security)"
+    "1 approval from group \"security\" (any member of security)"
 )]
 #[case::also_by_another_name(
     &[("owner", &[(GROUP, "db-team")] as &[_]), ("security", &[(USER, "bob@example.com"), (USER, "carol")])],
     &[elsewhere("bob", &["db-team"])],
-    "1 approval of \"security\" (carol or anyone in db-team)"
+    "1 approval from group \"security\" (carol or any member of db-team)"
 )]
 #[case::who_would_free_another_can(
     &[("owner", &[(USER, "carol"), (USER, "bob")] as &[_]), ("security", &[(USER, "carol")])],
     &[carol()],
-    "1 approval of \"security\" (bob)"
+    "1 approval from group \"security\" (bob)"
 )]
 #[case::nobody_is_left(
     &[("owner", &[(USER, "carol")] as &[_]), ("security", &[(USER, "carol")])],
     &[carol()],
-    "1 approval of \"security\" (nobody is left who could give it)"
+    "1 approval from group \"security\" (no eligible approver remains)"
 )]
 fn only_those_are_named_who_can_still_decide(
     #[case] groups: &[(&str, &[(ApproverKind, &str)])],
@@ -97,6 +97,6 @@ fn of_a_group_of_several_those_are_left_who_have_not_approved() {
     let half = world.approved_by(carol(), 1).weighed_at(1);
     assert_eq!(
         waiting_for(&half),
-        "1 more approval of \"any\" (bob or dave) until 2026-11-24T10:00:00Z"
+        "1 more approval from group \"any\" (bob or dave), due 2026-11-24T10:00:00Z"
     );
 }

@@ -30,7 +30,7 @@ const END_IS_MISSING: &str = "keyloan-identity: spec.notAfter is required of Ser
                               cluster does not know";
 const END: &str = "2027-01-31T12:00:00Z";
 
-/// Whoever has no mailbox of their own is a machine, however it signs in.
+/// An identity without a mailbox of its own is a machine, whatever its way to sign in.
 pub async fn a_machine_asks_with_an_end(b: &Boundary) {
     for username in [
         "erin",
@@ -107,7 +107,8 @@ pub async fn only_the_operator_writes_records(b: &Boundary) {
     b.operator.patch(&stored, &end).await.unwrap();
 }
 
-/// As whoever migrates or re-encrypts what is stored writes each object: their right to do so is RBAC's to give.
+/// Tools that migrate or re-encrypt stored objects write each of them in this way; RBAC decides who
+/// may do so.
 pub async fn a_write_of_a_record_that_changes_nothing_passes(b: &Boundary) {
     const NO_OWNERS: &str = "keyloan-records: a record cannot have owners";
     const NO_FINALIZERS: &str = "keyloan-ownership: leave metadata.finalizers out";
@@ -145,7 +146,7 @@ pub async fn a_write_of_a_record_that_changes_nothing_passes(b: &Boundary) {
             assert_refused(person.patch(&object, &change).await, OTHERS);
         }
     }
-    // Nor does the operator, or whoever has its token, hand one to the garbage collector.
+    // The operator, or a thief of its token, cannot hand one to the garbage collector either.
     assert_refused(b.operator.patch(&object, &owned).await, NO_OWNERS);
     let made = merged(record("owned"), &owned);
     assert_refused(b.operator.create(&made).await, NO_OWNERS);
@@ -155,10 +156,10 @@ pub async fn a_write_of_a_record_that_changes_nothing_passes(b: &Boundary) {
 pub async fn a_write_that_changes_nothing_passes(b: &Boundary) {
     allow_reading_the_token(b, "default").await;
     for (object, maker) in [
-        (alices_grant("stored-anew"), &b.alice),
-        (bobs_decision("stored-anew"), &b.bob),
-        (flow("stored-anew"), &b.alice),
-        (integration("stored-anew"), &b.alice),
+        (alices_grant("stored-again"), &b.alice),
+        (bobs_decision("stored-again"), &b.bob),
+        (flow("stored-again"), &b.alice),
+        (integration("stored-again"), &b.alice),
     ] {
         maker.create(&object).await.unwrap();
         let stored = b.mallory.get(&object).await.unwrap();
@@ -280,8 +281,8 @@ pub async fn only_those_entitled_delete_a_grant(b: &Boundary) {
 
 pub async fn an_integration_needs_the_right_to_read_its_token(b: &Boundary) {
     const MESSAGE: &str = "keyloan-token: to create or change an integration, you must be allowed to get the \
-                           Secret with its token: ask for the right to get the Secret \"op-token\" in the \
-                           namespace \"default\"";
+                           Secret with its token: ask for the right to get the Secret \"op-token\" in \
+                           namespace \"default\", or ask someone who has it";
     let borrowed = integration("on-anothers-token");
     assert_refused(b.mallory.create(&borrowed).await, MESSAGE);
     assert_refused(b.mallory.apply(&borrowed, "mallory").await, MESSAGE);

@@ -59,7 +59,7 @@ pub async fn who_signs_truly_is_accepted(b: &Boundary) {
 
 pub async fn a_false_signature_is_refused(b: &Boundary) {
     const NAME: &str = "username must be your own username: set it to \"alice@example.com\"";
-    const GROUPS: &str = "groups must be your own groups, all of them, without those of the system (system:...): set it to [\"engineering\"]";
+    const GROUPS: &str = "groups must list all your groups, except system groups (system:...): set it to [\"engineering\"]";
     const ADDRESS: &str =
         "email must be the address that this cluster knows you by: set it to \"alice@example.com\"";
     for (forgery, correction) in [

@@ -23,7 +23,7 @@ async fn an_operator_that_starts_before_its_kinds_says_so_and_begins_when_they_c
         let (status, page) = readyz(&world).await;
         status == 503
             && page.contains(
-                "the kinds of keyloan.dev are not there yet: install the chart keyloan-crds",
+                "the kinds of keyloan.dev are not installed: install the chart keyloan-crds",
             )
     })
     .await;
@@ -60,7 +60,7 @@ async fn kinds_of_another_release_are_told_before_anything_is_written() {
     for (data, says) in [
         (
             older,
-            "the kind AccessRecord is older than this operator, it has no spec.residualUntil: upgrade the chart keyloan-crds",
+            "the kind AccessRecord is older than this operator and has no spec.residualUntil: upgrade the chart keyloan-crds",
         ),
         (
             newer,

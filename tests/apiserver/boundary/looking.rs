@@ -46,7 +46,7 @@ async fn who_asks_gets_the_answer_of_a_look_that_began_later() {
     );
     let boundary = boundary.expect("a boundary");
     let broken = boundary.seen().broken.expect("nobody has looked");
-    assert!(broken.contains("is being checked"), "{broken}");
+    assert!(broken.contains("is still checking"), "{broken}");
     let (told, mut tellings) = tokio::sync::mpsc::unbounded_channel();
     boundary.subscribe(move || told.send(()).expect("somebody listens"));
     boundary.start(&supervisor.tasks());
@@ -184,7 +184,7 @@ async fn a_dry_run_tells_policies_that_act_from_those_that_do_not() {
             assert_eq!(shown().await, Verdict::Guarded, "stamped: {stamped}");
             flaw.make(&world, kind, guards).await;
             until("it passes", async || {
-                matches!(shown().await, Verdict::Open(why) if why.contains("lets a request pass that"))
+                matches!(shown().await, Verdict::Open(why) if why.contains("accepts a request that"))
             })
             .await;
             mend(&world, kind, guards).await;

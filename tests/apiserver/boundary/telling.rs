@@ -13,8 +13,8 @@ use crate::support::World;
 use crate::support::looked::look;
 
 const KEPT: &str = "keyloan-boundary";
-const FIRST: &str = "INFO the admission policies are seen for the first time: only requests and approvals that are made from now on count";
-const CHANGED: &str = "WARN the admission policies have changed: requests and approvals that are not younger count for nothing";
+const FIRST: &str = "INFO the operator sees the admission policies for the first time; only requests and approvals made from now on count";
+const CHANGED: &str = "WARN the admission policies have changed; requests and approvals made before the change no longer count";
 
 /// All tasks run on one thread, whose log is read.
 #[tokio::test]

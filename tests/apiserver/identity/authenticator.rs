@@ -29,7 +29,7 @@ impl Authenticator {
         format!("http://{}/", self.address)
     }
 
-    /// Whoever this is, with a token of their own.
+    /// A person with this identity, with a token of their own.
     pub async fn person(&self, cluster: &ControlPlane, who: &Value) -> Person {
         let token = BASE64URL_NOPAD.encode(who.to_string().as_bytes());
         let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig("admin")).unwrap();

@@ -76,7 +76,7 @@ pub const PLATFORMS: [Platform; 10] = [
                     ),
                     ALICE,
                 ),
-                // Whoever assumes this role chooses the name.
+                // The person who assumes this role chooses the name.
                 (session("111122223333", "Dev", "alice@example.com"), None),
                 (
                     session(

@@ -229,13 +229,13 @@ async fn optional_fields_can_neither_be_added_nor_removed(server: &Person) {
         (
             "AccessGrant",
             &["spec"][..],
-            "a request cannot be changed once it is made",
+            "a request cannot be changed after its creation",
         ),
         ("AccessDecision", &["spec"], "a decision cannot be changed"),
         (
             "AccessRecord",
             &["spec.grant", "spec.requester", "spec.terms"],
-            "what was agreed cannot be changed in a record",
+            "the agreed terms of a record cannot be changed",
         ),
     ] {
         let full = full_object(kind);
@@ -382,7 +382,7 @@ fn crd(kind: &str) -> Value {
 }
 
 fn full_objects() -> Vec<Value> {
-    yaml_files("tests/apiserver_schema/full")
+    yaml_files("tests/apiserver/schema/full")
         .into_iter()
         .map(|(_, object)| object)
         .collect()

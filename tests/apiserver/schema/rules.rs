@@ -39,14 +39,14 @@ pub fn violations() -> Vec<Violation> {
 
 fn integration() -> Vec<Violation> {
     const NAME: &str = "OnePasswordIntegration: the name of an integration becomes the value of a label: at most 63 characters, and no dots";
-    const OWNERS: &str = "OnePasswordIntegration.spec: resourceOwner needs owners: they decide where an item's owner tag is missing or unknown";
+    const OWNERS: &str = "OnePasswordIntegration.spec: resourceOwner requires owners: they decide if an item's owner tag is missing or unknown";
     vec![
         create(NAME, json!({ "metadata": { "name": "a".repeat(64) } })),
         create(NAME, json!({ "metadata": { "name": "prod.eu" } })),
         create(OWNERS, json!({ "spec": { "owners": null } })),
         create(OWNERS, json!({ "spec": { "owners": [] } })),
         create(
-            "OnePasswordIntegration.spec.auth: auth needs exactly one way to sign in: set serviceAccountToken",
+            "OnePasswordIntegration.spec.auth: auth requires exactly one way to sign in: set serviceAccountToken",
             json!({ "spec": { "auth": { "serviceAccountToken": null } } }),
         ),
         create(
@@ -54,30 +54,29 @@ fn integration() -> Vec<Violation> {
             json!({ "spec": { "discoveryInterval": "59m" } }),
         ),
         create(
-            "OnePasswordIntegration.spec.limits.maxDuration: maxDuration must be at least 1h, the shortest life of a 1Password link",
+            "OnePasswordIntegration.spec.limits.maxDuration: maxDuration must be at least 1h, the shortest 1Password link lifetime",
             json!({ "spec": { "limits": { "maxDuration": "59m" } } }),
         ),
         create(
-            "OnePasswordIntegration.spec.limits.blocked[]: groups of the system (system:...) are stripped from identities and match nobody; name a group of your own",
+            "OnePasswordIntegration.spec.limits.blocked[]: system groups (system:...) are removed from identities and match nobody; name a group of your own",
             json!({ "spec": { "limits": { "blocked": [{ "kind": "Group", "name": "system:masters" }] } } }),
         ),
         create(
-            "OnePasswordIntegration.spec.owners[]: groups of the system (system:...) are stripped from identities and match nobody; name a group of your own",
+            "OnePasswordIntegration.spec.owners[]: system groups (system:...) are removed from identities and match nobody; name a group of your own",
             json!({ "spec": { "owners": [{ "kind": "Group", "name": "system:authenticated" }] } }),
         ),
         create(
-            "OnePasswordIntegration.spec.owners: ServiceAccounts never decide; name a person or a group",
+            "OnePasswordIntegration.spec.owners: ServiceAccounts cannot decide; name a person or a group",
             json!({ "spec": { "owners": [{ "kind": "User", "name": "system:serviceaccount:ci:bot" }] } }),
         ),
     ]
 }
 
 fn flow() -> Vec<Violation> {
-    const GROUPS: &str = "AccessFlow.spec.approval: groups are required with mode AnyOf or AllOf, and are not allowed with mode None";
+    const GROUPS: &str = "AccessFlow.spec.approval: groups are required with mode AnyOf or AllOf, and not allowed with mode None";
     const APPROVER_NAME: &str = "AccessFlow.spec.approval.groups[].approvers[]: name is required for User and Group, and is not allowed for ResourceOwner and IntegrationOwner";
-    const SELECTOR: &str =
-        "AccessFlow.spec.namespaces: selector is required with from: Selector, and only then";
-    const SERVICE_ACCOUNT: &str = "AccessFlow.spec.requesters[]: namespace is required for a ServiceAccount, and only for that";
+    const SELECTOR: &str = "AccessFlow.spec.namespaces: selector is required with from: Selector, and not allowed otherwise";
+    const SERVICE_ACCOUNT: &str = "AccessFlow.spec.requesters[]: namespace is required for a ServiceAccount, and not allowed otherwise";
     let approver = |approver: Value| json!({ "spec": { "approval": { "groups": [{ "name": "g", "approvers": [approver] }] } } });
     let requester = |requester: Value| json!({ "spec": { "requesters": [requester] } });
     vec![
@@ -99,19 +98,19 @@ fn flow() -> Vec<Violation> {
             approver(json!({ "kind": "ResourceOwner", "name": "bob" })),
         ),
         create(
-            "AccessFlow.spec.approval.groups[].approvers[]: groups of the system (system:...) are stripped from identities and match nobody; name a group of your own",
+            "AccessFlow.spec.approval.groups[].approvers[]: system groups (system:...) are removed from identities and match nobody; name a group of your own",
             approver(json!({ "kind": "Group", "name": "system:masters" })),
         ),
         create(
-            "AccessFlow.spec.approval.groups[].approvers[]: ServiceAccounts never decide; name a person or a group",
+            "AccessFlow.spec.approval.groups[].approvers[]: ServiceAccounts cannot decide; name a person or a group",
             approver(json!({ "kind": "User", "name": "system:serviceaccount:ci:bot" })),
         ),
         create(
-            "AccessFlow.spec.grant.maxDuration: maxDuration must be at least 1h, the shortest life of a 1Password link",
+            "AccessFlow.spec.grant.maxDuration: maxDuration must be at least 1h, the shortest 1Password link lifetime",
             json!({ "spec": { "grant": { "maxDuration": "59m" } } }),
         ),
         create(
-            "AccessFlow.spec.grant.defaultDuration: defaultDuration must be at least 1h, the shortest life of a 1Password link",
+            "AccessFlow.spec.grant.defaultDuration: defaultDuration must be at least 1h, the shortest 1Password link lifetime",
             json!({ "spec": { "grant": { "defaultDuration": "59m" } } }),
         ),
         create(
@@ -123,7 +122,7 @@ fn flow() -> Vec<Violation> {
             json!({ "spec": { "namespaces": { "from": "All" } } }),
         ),
         create(
-            "AccessFlow.spec.requesters[]: groups of the system (system:...) are stripped from identities and match nobody; name a group of your own",
+            "AccessFlow.spec.requesters[]: system groups (system:...) are removed from identities and match nobody; name a group of your own",
             requester(json!({ "kind": "Group", "name": "system:authenticated" })),
         ),
         create(
@@ -139,21 +138,21 @@ fn flow() -> Vec<Violation> {
             json!({ "spec": { "timeframe": { "from": "18:00" } } }),
         ),
         create(
-            "AccessFlow.spec.timeframe: from cannot be 24:00, the end of the day: write 00:00, and the day on which it opens",
+            "AccessFlow.spec.timeframe: from cannot be 24:00, the end of the day: write 00:00 and the following day",
             json!({ "spec": { "timeframe": { "from": "24:00" } } }),
         ),
     ]
 }
 
 fn grant() -> Vec<Violation> {
-    const TOO_SHORT: &str = "AccessGrant.spec.duration: duration must be at least 1h, the shortest life of a 1Password link";
+    const TOO_SHORT: &str = "AccessGrant.spec.duration: duration must be at least 1h, the shortest 1Password link lifetime";
     vec![
         update(
-            "AccessGrant.spec: a request cannot be changed once it is made: delete it and ask again",
+            "AccessGrant.spec: a request cannot be changed after its creation: delete it and request again",
             json!({ "spec": { "item": { "item": "another" } } }),
         ),
         create(
-            "AccessGrant.spec: a link that opens just once can have only one recipient",
+            "AccessGrant.spec: a single-view link can have only one recipient",
             json!({ "spec": { "viewOnce": true, "recipients": ["a@example.com", "b@example.com"] } }),
         ),
         create(TOO_SHORT, json!({ "spec": { "duration": "59m" } })),
@@ -163,25 +162,24 @@ fn grant() -> Vec<Violation> {
 }
 
 fn decision_and_record() -> Vec<Violation> {
-    const FIXED: &str = "AccessRecord.spec: what was agreed cannot be changed in a record";
-    const ASKED: &str =
-        "AccessRecord.spec: why and when it was asked for cannot be changed in a record";
+    const FIXED: &str = "AccessRecord.spec: the agreed terms of a record cannot be changed";
+    const ASKED: &str = "AccessRecord.spec: the justification and the time of the request cannot be changed in a record";
     const DENIED: &str = "AccessRecord.spec: the record of a denied request has no links, and its end has the reason Denied";
     vec![
         update(
-            "AccessDecision.spec: a decision cannot be changed: make another one",
+            "AccessDecision.spec: a decision cannot be changed: create another one",
             json!({ "spec": { "decision": "Deny", "maxDuration": null } }),
         ),
         create(
-            "AccessDecision.spec: Approve needs the digest of the terms that are approved: copy status.digest of the grant",
+            "AccessDecision.spec: Approve requires the digest of the approved terms: copy status.digest of the grant",
             json!({ "spec": { "digest": null } }),
         ),
         create(
-            "AccessDecision.spec: only Approve can shorten a loan: leave maxDuration out",
+            "AccessDecision.spec: maxDuration is allowed with Approve only: only an approval can shorten a loan",
             json!({ "spec": { "decision": "Revoke" } }),
         ),
         create(
-            "AccessDecision.spec.maxDuration: maxDuration must be at least 1h, the shortest life of a 1Password link",
+            "AccessDecision.spec.maxDuration: maxDuration must be at least 1h, the shortest 1Password link lifetime",
             json!({ "spec": { "maxDuration": "59m" } }),
         ),
         update(FIXED, json!({ "spec": { "grant": { "uid": "another" } } })),
@@ -218,11 +216,11 @@ fn decision_and_record() -> Vec<Violation> {
             json!({ "spec": { "outcome": "Denied", "links": null, "end": null } }),
         ),
         create(
-            "AccessRecord.spec: only a request whose outcome is Denied ends with the reason Denied",
+            "AccessRecord.spec: only a request with the outcome Denied ends with the reason Denied",
             json!({ "spec": { "end": { "reason": "Denied" } } }),
         ),
         create(
-            "AccessRecord.spec: only a request whose outcome is Denied ends with the reason Denied",
+            "AccessRecord.spec: only a request with the outcome Denied ends with the reason Denied",
             json!({ "spec": { "outcome": null, "end": { "reason": "Denied" } } }),
         ),
     ]

@@ -21,7 +21,7 @@ use keyloan::cluster::{KubeAccess, install_tls};
 use keyloan::onepassword::{AllowedOrigins, Origin};
 use keyloan::operator::{Running, Settings, start};
 use keyloan::runtime::Clock;
-use keyloan_cluster::{ControlPlane, Options, apply_yaml};
+use keyloan_cluster::{ControlPlane, Lent, Options, apply_yaml};
 use keyloan_simulator::{Account, Control, Simulator};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
@@ -45,7 +45,7 @@ const NAMESPACES: &str = "
 /// A cluster, an account at 1Password, and an operator between them.
 pub struct World {
     /// The cluster.
-    pub plane: ControlPlane,
+    pub plane: Lent,
     /// Somebody who may do everything in the cluster.
     pub admin: Client,
     /// Steers the simulated 1Password.
@@ -96,7 +96,7 @@ impl World {
     async fn with(mut options: Options) -> Self {
         install_tls();
         options.manifests.push(NAMESPACES.to_owned());
-        let plane = ControlPlane::start(options).await.expect("a control plane");
+        let plane = ControlPlane::lend(options).await.expect("a control plane");
         let operator = plane.operator_kubeconfig().await;
         let simulator = simulator();
         let clock = Clock::system();
@@ -289,7 +289,8 @@ impl World {
         };
         let later = |object: &OnePasswordIntegration| listed(object) > listed(before);
         let (namespace, name) = (before.namespace().unwrap_or_default(), before.name_any());
-        self.wait(&namespace, &name, "discovered anew", later).await
+        self.wait(&namespace, &name, "discovered again", later)
+            .await
     }
 
     /// Waits until an object is there and as it should be.

@@ -1,4 +1,4 @@
-//! Changing what has been approved: the approvals are of other terms then, and count no more.
+//! Changing what has been approved: the approvals are then of other terms, and no longer count.
 
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ async fn approved_by(scene: &Scene, grant: &AccessGrant, people: &[&str]) -> Vec
 
 /// None of the approvals counts any more, and nothing is lent by them; returns the request with its new terms.
 async fn are_void(scene: &Scene, grant: &AccessGrant, approvals: &[Value]) -> AccessGrant {
-    let why = "it approves other terms: they have changed since, so look again and approve the digest that status shows now";
+    let why = "the decision approves other terms: review the current terms and approve the digest in the status";
     for approval in approvals {
         scene.is_ignored(grant, approval, why).await;
     }

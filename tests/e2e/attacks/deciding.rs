@@ -14,21 +14,25 @@ type Forge = fn(&mut Value);
 pub async fn approvals_that_do_not_count(scene: &Scene) {
     let nothing: Forge = |_| {};
     let attacks: [(&str, Forge, &str); 4] = [
-        ("alice", nothing, "nobody approves their own request"),
+        (
+            "alice",
+            nothing,
+            "requesters cannot approve their own request",
+        ),
         (
             "mallory",
             nothing,
-            "they are in none of the groups that approve this request",
+            "this person is in none of the groups that approve the request",
         ),
         (
             "bob",
             |d| d["spec"]["grantUid"] = json!("0b54a15c-former"),
-            "it is about another request of this name: its grantUid is not this one's",
+            "the decision is about another request of this name: its grantUid differs",
         ),
         (
             "bob",
             |d| d["spec"]["digest"] = json!("sha256:old"),
-            "it approves other terms: they have changed since, so look again and approve the digest that status shows now",
+            "the decision approves other terms: review the current terms and approve the digest in the status",
         ),
     ];
     for (who, forge, why) in attacks {
@@ -42,7 +46,7 @@ pub async fn approvals_that_do_not_count(scene: &Scene) {
     let grant = scene.waiting().await;
     let once = scene.decide("carol", &grant, "Approve").await;
     let twice = scene.decide("carol", &grant, "Approve").await;
-    let why = "they have approved already, and everybody counts once";
+    let why = "this person has already approved; each person counts once";
     scene.one_is_ignored(&grant, &[&once, &twice], why).await;
     scene.is_lent(&grant).await;
 
@@ -67,7 +71,7 @@ pub async fn one_person_for_two_groups(scene: &Scene) {
     let grant = scene.waits(request).await;
     let once = scene.decide("carol", &grant, "Approve").await;
     let again = scene.decide("carol", &grant, "Approve").await;
-    let why = "they have approved already, and everybody counts once";
+    let why = "this person has already approved; each person counts once";
     scene.one_is_ignored(&grant, &[&once, &again], why).await;
     scene.decide("dave", &grant, "Approve").await;
     scene.gets_a_share(&grant).await;
@@ -76,7 +80,7 @@ pub async fn one_person_for_two_groups(scene: &Scene) {
 
 /// Carol receives the link, by her address in whatever form, and approves, by her name in whatever form.
 pub async fn a_recipient_approves(scene: &Scene) {
-    let why = "nobody approves a link that they receive";
+    let why = "recipients of the link cannot approve the request";
     for address in ["carol@example.com", "carol+links@example.com"] {
         let grant = scene.waits(to(scene, address)).await;
         let decision = scene.decide("carol", &grant, "Approve").await;
@@ -116,7 +120,7 @@ async fn approval_in_other_case(scene: &Scene, grant: &AccessGrant) -> Value {
     create(carol.await, decision).await.expect("decided")
 }
 
-/// A denial stands, whoever approves afterwards, and nobody takes it away.
+/// A denial stands despite later approvals, and nobody can remove it.
 pub async fn after_a_denial(scene: &Scene) {
     let shares = scene.shares().await;
     let grant = scene.waiting().await;
@@ -132,7 +136,9 @@ pub async fn after_a_denial(scene: &Scene) {
     let grant = scene.world.until(&grant, denied).await;
     for who in ["bob", "carol", "dave"] {
         let late = scene.decide(who, &grant, "Approve").await;
-        scene.is_ignored(&grant, &late, "it came too late").await;
+        scene
+            .is_ignored(&grant, &late, "the decision came too late")
+            .await;
     }
     let twin = scene.waiting().await;
     scene.is_lent(&twin).await;
@@ -158,7 +164,9 @@ pub async fn after_the_timeout(scene: &Scene) {
     let grant = scene.world.until(&grant, lapsed).await;
     for who in ["bob", "carol", "dave"] {
         let late = scene.decide(who, &grant, "Approve").await;
-        scene.is_ignored(&grant, &late, "it came too late").await;
+        scene
+            .is_ignored(&grant, &late, "the decision came too late")
+            .await;
     }
     let still = scene.world.until(&grant, lapsed).await;
     assert_eq!(still.status.and_then(|s| s.phase), Some(Phase::Lapsed));

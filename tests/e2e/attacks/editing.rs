@@ -37,7 +37,7 @@ pub async fn requests(scene: &Scene) {
     let mut with_none = scene.request_of("alice");
     let spec = json!({ "integration": { "name": "prod" }, "item": with_none["spec"]["item"] });
     with_none["spec"] = spec;
-    // Whoever has no address has to say when the request ends.
+    // A requester without an address has to set the end of the request.
     let mut with_an_end = with_none.clone();
     with_an_end["spec"]["notAfter"] = json!("2999-01-01T00:00:00Z");
     if !scene.stamped {
@@ -49,7 +49,7 @@ pub async fn requests(scene: &Scene) {
         Edited::new(scene, scene.person("erin").await, with_none).await,
         Edited::new(scene, walker(scene).await, with_an_end).await,
     ];
-    let refusal = "a request cannot be changed once it is made: delete it and ask again";
+    let refusal = "a request cannot be changed after its creation: delete it and request again";
     for edited in &made {
         edited.each_stays("accessgrants", &values, refusal).await;
     }
@@ -83,7 +83,7 @@ pub async fn decisions(scene: &Scene) {
         Edited::new(scene, scene.person("mallory").await, revocation).await,
         Edited::new(scene, walker(scene).await, denial).await,
     ];
-    let refusal = "a decision cannot be changed: make another one";
+    let refusal = "a decision cannot be changed: create another one";
     for edited in &made {
         edited.each_stays("accessdecisions", &values, refusal).await;
     }

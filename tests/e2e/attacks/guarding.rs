@@ -79,7 +79,7 @@ async fn nothing_forged_meanwhile_counts(scene: &Scene, breach: Breach) {
         accepted && g.status.as_ref().and_then(|s| s.phase) == Some(Phase::Failed)
     };
     world.until(&forged, void).await;
-    let why = "it was made before the admission policies that vouch for its maker were last changed; decide again";
+    let why = "the decision was made before the last change of the admission policies, which verify who made it; decide again";
     for approval in &approvals {
         scene.is_ignored(&own, approval, why).await;
     }
@@ -161,7 +161,7 @@ impl Breach {
         match self {
             Self::Deleted => "he ValidatingAdmissionPolicy keyloan-decision-identity is missing",
             Self::OnlyAudits => {
-                "he ValidatingAdmissionPolicyBinding keyloan-decision-identity is not as it was shipped, spec.validationActions is [\"Audit\"]"
+                "he ValidatingAdmissionPolicyBinding keyloan-decision-identity differs from the shipped one (spec.validationActions is [\"Audit\"]"
             }
         }
     }

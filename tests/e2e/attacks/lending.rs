@@ -37,7 +37,7 @@ pub async fn again_by_the_same_request(scene: &Scene) {
     scene.delete("alice", &grant).await.expect("deleted");
     let anew = scene.waits(request).await;
     assert_ne!(anew.uid(), grant.uid());
-    let former = "it is about another request of this name: its grantUid is not this one's";
+    let former = "the decision is about another request of this name: its grantUid differs";
     let decisions = APPROVERS.len() + 1;
     let all_ignored = |g: &AccessGrant| {
         let status = g.status.as_ref();
@@ -103,7 +103,7 @@ pub async fn past_the_limit(scene: &Scene) {
     scene.delete("alice", other).await.expect("given back");
 }
 
-/// A request is deleted and made again under its name, as if nothing had been lent by it.
+/// A request is deleted and made again under its name, as if it had lent nothing.
 pub async fn a_deleted_request_made_again(scene: &Scene) {
     let world = &scene.world;
     let mut request = by_a_flow_of_one_place(scene, "one-at-a-time").await;
@@ -121,8 +121,8 @@ pub async fn a_deleted_request_made_again(scene: &Scene) {
     let until = ended.spec.residual_until.as_ref().expect("a link").0;
     let message = &condition(&again, ACCEPTED).expect("said").message;
     for says in [
-        "you already have 1 loan by it, which is as many as it allows",
-        &format!("the next one is over at {until:.0}"),
+        "you have reached this flow's limit of 1 active loan",
+        &format!("the next of them ends by {until:.0}"),
     ] {
         assert!(message.contains(says), "{message}");
     }

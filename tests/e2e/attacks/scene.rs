@@ -15,7 +15,7 @@ use crate::world::{PLATFORM, TEAM, World, condition, needs_approval};
 /// The flow under attack.
 pub const FLOW: &str = "reviewed";
 
-/// Those who have to agree by it.
+/// The people whose approvals it requires.
 pub const APPROVERS: [&str; 3] = ["bob", "carol", "dave"];
 
 /// Of which groups they are.
@@ -260,7 +260,7 @@ impl Scene {
         self.world.control.shares().await.expect("shares").len()
     }
 
-    /// Waits until the status says that a decision has no effect, and why; nothing is lent by it.
+    /// Waits until the status says that a decision has no effect, and why; nothing is lent.
     pub async fn is_ignored(&self, grant: &AccessGrant, decision: &Value, why: &str) {
         self.one_is_ignored(grant, &[decision], why).await;
     }

@@ -94,7 +94,7 @@ pub async fn forged_decisions(scene: &Scene) {
             (true, "mallory") => {
                 let made = made.expect("the forgery is overwritten");
                 assert_eq!(made["spec"]["approver"]["username"], "mallory@example.com");
-                let why = "they are in none of the groups that approve this request";
+                let why = "this person is in none of the groups that approve the request";
                 scene.is_ignored(&grant, &made, why).await;
             }
             (true, _) => {

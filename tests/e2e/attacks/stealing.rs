@@ -1,4 +1,5 @@
-//! Whoever has taken the operator's ServiceAccount: records written by hand lend nothing that nobody approved.
+//! An attacker with the operator's ServiceAccount: records written by hand lend nothing that nobody
+//! approved.
 
 use keyloan::api::*;
 use keyloan::plan::digest::digest;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::scene::{Scene, refused, said};
 use crate::world::{PLATFORM, TEAM};
 
-/// A decision says for ever what it said first, and about what; nobody takes it away.
+/// A decision never changes what it says and about what, and nobody can remove it.
 pub async fn decisions(scene: &Scene) {
     let grant = scene.waiting().await;
     let made = scene.decide("bob", &grant, "Approve").await;
@@ -23,7 +23,7 @@ pub async fn decisions(scene: &Scene) {
         let change = json!({ "spec": { member: value } });
         for who in ["bob", "mallory"] {
             let changed = scene.patch(who, &decision, change.clone()).await;
-            refused(changed, "a decision cannot be changed: make another one");
+            refused(changed, "a decision cannot be changed: create another one");
         }
     }
     for who in ["bob", "mallory"] {
@@ -58,7 +58,7 @@ pub async fn grants(scene: &Scene) {
         if scene.stamped && member == "requester" {
             changed.expect("without effect");
         } else {
-            refused(changed, "a request cannot be changed once it is made");
+            refused(changed, "a request cannot be changed after its creation");
         }
     }
     let mallorys: Api<AccessGrant> = Api::namespaced(scene.person("mallory").await, TEAM);
@@ -69,7 +69,7 @@ pub async fn grants(scene: &Scene) {
         .await;
     refused(
         outcome.map_err(said),
-        "a request cannot be changed once it is made",
+        "a request cannot be changed after its creation",
     );
     let mut applied = scene.request_of("mallory");
     applied["metadata"] = json!({ "name": grant.name_any(), "namespace": TEAM });
@@ -80,7 +80,7 @@ pub async fn grants(scene: &Scene) {
         .await;
     refused(
         outcome.map_err(said),
-        "a request cannot be changed once it is made",
+        "a request cannot be changed after its creation",
     );
 
     for who in ["mallory", "bob"] {

@@ -1,5 +1,5 @@
-//! Everything that whoever has the operator's token may do, by the API server's own word: nothing is taken off it for being everybody's,
-//! unless Kubernetes itself gives it to everybody.
+//! Everything that the operator's token allows, according to the API server itself. Rights that
+//! everyone has count, too, unless Kubernetes itself gives them to everyone.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

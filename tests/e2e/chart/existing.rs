@@ -23,7 +23,8 @@ use crate::chart::installed::{Installed, Site};
 use crate::chart::lifecycle::{end, lend};
 use crate::world::{Ask, LINKS, World, condition};
 
-/// What a tool puts into each namespace that it makes: room for the Secret of one link, and no more.
+/// The objects that a tool puts into each namespace that it creates: they leave room for the Secret
+/// of one link only.
 const BY_A_TOOL: &str = r#"
 apiVersion: v1
 kind: Namespace

@@ -70,7 +70,7 @@ async fn loans_and_requests_go_on_through_an_upgrade_of_both_charts() {
 
     installed.install().await;
     let world = &installed.world;
-    assert_eq!(self::kinds(world).await, kinds, "no kind was made anew");
+    assert_eq!(self::kinds(world).await, kinds, "no kind was created again");
     are_of_this_release(world, &Boundary::default()).await;
     // The approval of before counts on.
     world.decide("bob", &waiting, Say::approve(&waiting)).await;
@@ -186,7 +186,7 @@ async fn what_was_lent_and_what_guards_it_stays_when_the_charts_go() {
     assert!(link["url"].starts_with("http"));
     let refused = world.read_link("mallory", &grant).await.unwrap_err();
     assert!(refused.contains("Forbidden"), "{refused}");
-    // Whoever could delete a record would have its residual forgotten.
+    // A person who could delete a record could make the operator forget its residual.
     let refused = records
         .delete(&record.name_any(), &DeleteParams::default())
         .await

@@ -53,7 +53,7 @@ async fn a_pod_runs_where_only_restricted_ones_may_and_would_not_with_less_care(
         let mut twin = pod.clone();
         change(&mut twin["spec"], member, value.map(Value::from));
         if value == Some(true) {
-            // It may not be forbidden to a privileged one, whoever admits it.
+            // A privileged container may not have it forbidden, whichever policy admits it.
             let escalation = "/containers/0/securityContext/allowPrivilegeEscalation";
             change(&mut twin["spec"], escalation, None);
         }

@@ -13,7 +13,8 @@ use crate::chart::installed::Installed;
 use crate::chart::whole_run;
 use crate::world::{PLATFORM, World};
 
-/// The one right that a run uses by chance only: a record is read anew when another write to it came first.
+/// The one right that a run uses only by chance: a record is read again when another write to it
+/// came first.
 const BY_CHANCE: &str = "accessrecords get, everywhere";
 
 /// What everybody who has signed in may do, by Kubernetes' own roles.

@@ -47,8 +47,8 @@ async fn decisions(world: &World) -> Vec<AccessDecision> {
 pub async fn people_decide_about_a_request(world: &World) {
     let operator = operator(world).await;
 
-    // As a terminal breaks lines, this would look like one of ours.
-    let forged = format!("--justification=lag{:200}For            1h", "");
+    // Wrapped by a terminal, the end would look like a line of ours.
+    let forged = format!("--justification=lag{:200}Duration       1h", "");
     let line = [
         "request",
         "Infra/db password",
@@ -63,7 +63,10 @@ pub async fn people_decide_about_a_request(world: &World) {
     assert_eq!(asked["spec"]["requester"]["username"], "alice@example.com");
     let line = ["approve", "db", "--yes"];
     let told = run(world, "carol", &line).await.failed(1);
-    assert!(told.contains("nobody has looked at it yet"), "{told}");
+    assert!(
+        told.contains("has not been looked at by the operator yet"),
+        "{told}"
+    );
     say_status(&operator, "db", waits()).await;
 
     what_waits_for_whom(world).await;
@@ -116,9 +119,9 @@ async fn what_waits_for_whom(world: &World) {
 async fn an_approver_sees_the_terms_first(world: &World) {
     let unasked = run(world, "carol", &["approve", "db"]).await;
     for words in [
-        "By             alice@example.com (engineering)",
-        "For            4h",
-        "Links to       alice@example.com",
+        "Requester      alice@example.com (engineering)",
+        "Duration       4h",
+        "Recipients     alice@example.com",
     ] {
         assert!(unasked.out.contains(words), "{words} in {}", unasked.out);
     }
@@ -131,16 +134,16 @@ async fn on_a_terminal_whoever_says_nothing_approves_nothing(world: &World) {
     let (code, screen) =
         terminal::typed(world, "carol", &["approve", "db"], &[("Approve?", "")]).await;
     assert_eq!(code, 0, "{screen}");
-    assert!(screen.contains("Nothing was decided."), "{screen}");
+    assert!(screen.contains("No decision was made."), "{screen}");
     assert!(decisions(world).await.is_empty());
     let (terms, _) = screen.split_once("Approve?").expect("it asks");
     for line in terms.lines() {
         let fits = line.trim_end().chars().count() <= usize::from(terminal::WIDTH);
         assert!(fits, "the terminal breaks {line:?}");
     }
-    let durations = terms.lines().filter(|line| line.starts_with("For "));
+    let durations = terms.lines().filter(|line| line.starts_with("Duration "));
     assert_eq!(durations.count(), 1, "{terms}");
-    assert!(terms.contains("Justification  lag For 1h"), "{terms}");
+    assert!(terms.contains("Justification  lag Duration 1h"), "{terms}");
 }
 
 async fn what_is_missing_is_asked_for_on_a_terminal(world: &World) {
@@ -202,7 +205,7 @@ async fn an_approval_is_about_these_terms(world: &World, operator: &Client) {
     say_status(operator, "db", counted).await;
     let told = ended(approving, &line).await.done();
     assert!(
-        told.contains("It counts. db: Pending: 1 more of security"),
+        told.contains("Approval recorded. db is pending: 1 more of security."),
         "{told}"
     );
 }
@@ -211,11 +214,16 @@ async fn an_approval_is_about_these_terms(world: &World, operator: &Client) {
 async fn a_second_approval_does_not_count_by_the_first_one(world: &World) {
     let line = ["approve", "db", "--yes", "--timeout=1s"];
     let told = run(world, "carol", &line).await.failed(4);
-    assert!(told.contains("has not been counted in time"), "{told}");
-    let look = format!("see whether it counts: kubectl keyloan explain db -n {TEAM} --kubeconfig ");
+    assert!(
+        told.contains("the operator has not counted it yet"),
+        "{told}"
+    );
+    let look = format!(
+        "To see whether it counts, run `kubectl keyloan explain db -n {TEAM} --kubeconfig "
+    );
     assert!(told.contains(&look), "{told}");
     let open = run(world, "carol", &["explain", "db"]).await.done();
-    assert!(open.contains("Decisions not looked at yet"), "{open}");
+    assert!(open.contains("Decisions not counted yet"), "{open}");
 }
 
 async fn a_decision_without_effect_is_a_failure(world: &World, operator: &Client) {
@@ -238,12 +246,12 @@ async fn a_decision_without_effect_is_a_failure(world: &World, operator: &Client
     say_status(operator, "db", ignored).await;
     let told = ended(approving, &line).await.failed(1);
     assert!(
-        told.contains("note: bob@example.com is in none of the groups that decide"),
+        told.contains("note: bob@example.com is in none of the approver groups"),
         "{told}"
     );
     assert!(
         told.contains(&format!(
-            "the decision {name} has no effect: bob@example.com is in none"
+            "decision {name} has no effect: bob@example.com is in none"
         )),
         "{told}"
     );
@@ -257,7 +265,7 @@ async fn a_decision_without_effect_is_a_failure(world: &World, operator: &Client
 async fn who_waits_is_told_that_somebody_said_no(world: &World, operator: &Client) {
     let line = ["request", "Infra/root", PROD, "--name=root", "-n", TEAM];
     let mut asking = start(world, "alice", &line);
-    until_said(&mut asking, "Asked for root").await;
+    until_said(&mut asking, "Requested root").await;
     say_status(operator, "root", waits()).await;
     // It says what it waits for.
     until_said(&mut asking, "Pending: 1 more of security").await;
@@ -279,11 +287,11 @@ async fn who_waits_is_told_that_somebody_said_no(world: &World, operator: &Clien
     say_status(operator, "root", status).await;
     let told = ended(asking, &line).await.failed(3);
     assert!(
-        told.contains("Denied: carol@example.com said no: use the replica"),
+        told.contains("root was not granted: carol@example.com said no: use the replica."),
         "{told}"
     );
     let told = run(world, "carol", &["deny", "root"]).await.failed(1);
-    assert!(told.contains("root is over already"), "{told}");
+    assert!(told.contains("root is already over"), "{told}");
 }
 
 async fn who_may_revoke_says_so(world: &World) {
@@ -295,7 +303,10 @@ async fn who_may_revoke_says_so(world: &World) {
     }
     let line = ["revoke", "db", "--timeout=1s"];
     let told = run(world, "alice", &line).await.failed(4);
-    assert!(told.contains("has not been counted in time"), "{told}");
+    assert!(
+        told.contains("the operator has not counted it yet"),
+        "{told}"
+    );
 }
 
 async fn revoke(world: &World, who: &str, grant: &str) -> AccessDecisionSpec {
@@ -352,7 +363,7 @@ async fn remove_the_stamps(world: &World) {
             .await
             .expect("deleted");
     }
-    // In force no more, once unsigned requests and decisions are refused.
+    // No longer in force, once unsigned requests and decisions are refused.
     let client = world.cluster.client("alice").await.expect("a client");
     let grants: Api<AccessGrant> = Api::namespaced(client, TEAM);
     let client = world.cluster.client("bob").await.expect("a client");

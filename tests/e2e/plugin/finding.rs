@@ -62,8 +62,8 @@ pub async fn proxies_are_taken_as_kubectl_takes_them(world: &World) {
             "ftp://user:s3cret@127.0.0.1:9",
             "the proxy from HTTPS_PROXY",
         ),
-        ("http://user:s3cret@127.0.0.1:9", "not available"),
-        ("socks5://user:s3cret@127.0.0.1:9", "not available"),
+        ("http://user:s3cret@127.0.0.1:9", "unavailable"),
+        ("socks5://user:s3cret@127.0.0.1:9", "unavailable"),
     ] {
         let mut command = keyloan(world, "alice", &elsewhere);
         let running = command

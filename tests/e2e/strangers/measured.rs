@@ -67,7 +67,7 @@ async fn the_memory_that_strangers_can_make_the_operator_take() {
     println!("lent meanwhile, at ulimit -n 1024");
     tell("1,100 connections that lie idle, and a loan").await;
     drop(idle);
-    // The last: whoever makes them has used up their own places in line.
+    // The last ones: their maker has used up their own places in line.
     fat_requests(&world).await;
     tell("100 requests with 250 kB of annotations each").await;
 }

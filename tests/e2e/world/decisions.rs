@@ -53,7 +53,7 @@ impl World {
         self.try_to_decide_as(client, grant, say).await
     }
 
-    /// The same for whoever this client is.
+    /// The same for the person of this client.
     pub async fn try_to_decide_as(
         &self,
         client: Client,

@@ -117,7 +117,7 @@ impl World {
         self.until_hindered(hindrance, true).await;
     }
 
-    /// Takes it away; returns when it hinders no more.
+    /// Removes the hindrance; returns when it no longer has an effect.
     pub async fn mend(&self, hindrance: &Hindrance) {
         for object in &hindrance.objects {
             let (api, name) = self.api_of(object);

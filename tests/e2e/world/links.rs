@@ -44,8 +44,9 @@ impl World {
         keyloan::cluster::connect(&access).await.expect("a client")
     }
 
-    /// Deletes the Role of a grant's link so that its Secret and RoleBinding stay behind, without an owner: as the garbage collector does
-    /// for whoever asks it to leave orphans, which it does only with those that it has got to know.
+    /// Deletes the Role of a grant's link so that its Secret and RoleBinding stay behind, without
+    /// an owner. The garbage collector does this for a client that asks it to leave orphans, but
+    /// only with objects that it knows.
     pub async fn orphan_link(&self, grant: &AccessGrant) {
         let name = link_name(&grant.uid().expect("one"));
         let collector = "system:serviceaccount:kube-system:generic-garbage-collector";

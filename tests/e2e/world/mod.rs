@@ -26,7 +26,7 @@ use keyloan::cluster::KubeAccess;
 use keyloan::onepassword::AllowedOrigins;
 use keyloan::operator::{Running, Settings};
 use keyloan::runtime::Clock;
-use keyloan_cluster::{ControlPlane, INTEGRATION_NAMESPACE, LINKS_NAMESPACE, Options};
+use keyloan_cluster::{ControlPlane, INTEGRATION_NAMESPACE, LINKS_NAMESPACE, Lent, Options};
 use keyloan_simulator::{Account, Control, Simulator};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
@@ -55,7 +55,7 @@ pub const TEAM: &str = "team-a";
 pub struct World {
     /// Steers 1Password, and opens links.
     pub control: Control,
-    pub cluster: ControlPlane,
+    pub cluster: Lent,
     pub admin: Client,
     clock: Clock,
     /// How the operator is started next.
@@ -82,7 +82,7 @@ impl World {
             ..Options::default()
         };
         let options = options.with_keyloan().expect("the project's manifests");
-        let cluster = ControlPlane::start(options).await.expect("a control plane");
+        let cluster = ControlPlane::lend(options).await.expect("a control plane");
         let world = Self::in_cluster(cluster, simulator()).await;
         world.let_people_ask().await;
         world
@@ -95,7 +95,7 @@ impl World {
             ..Options::default()
         };
         let options = options.with_keyloan().expect("the project's manifests");
-        let cluster = ControlPlane::start(options).await.expect("a control plane");
+        let cluster = ControlPlane::lend(options).await.expect("a control plane");
         let account = EXAMPLE_ACCOUNT.replace("plan: Business", &format!("plan: {plan}"));
         let mut world = Self::in_cluster(cluster, simulator_of(&account)).await;
         world.let_people_ask().await;
@@ -104,13 +104,14 @@ impl World {
     }
 
     /// A world in a cluster that has Keyloan's kinds, policies and ServiceAccount, and rights for nobody but the operator.
-    pub async fn in_cluster(cluster: ControlPlane, simulator: Simulator) -> Self {
+    pub async fn in_cluster(cluster: impl Into<Lent>, simulator: Simulator) -> Self {
         // Shown when the test fails.
         tracing_subscriber::fmt()
             .with_env_filter("info,keyloan=debug,kube_client=off")
             .with_test_writer()
             .try_init()
             .ok();
+        let cluster = cluster.into();
         let admin = cluster.client("admin").await.expect("a client");
         let settings = settings(&cluster, &simulator).await;
         let world = Self {

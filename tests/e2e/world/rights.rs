@@ -98,7 +98,8 @@ impl World {
         }
     }
 
-    /// Waits until the operator has a right or has it no more: in the namespace of links, where it is about what carries them.
+    /// Waits until the operator has a right, or no longer has it: in the links namespace if it is
+    /// about a link's objects.
     async fn until_allowed(&self, group: &str, resource: &str, verb: &str, allowed: bool) {
         let namespace = match group {
             "keyloan.dev" => TEAM,
@@ -108,7 +109,7 @@ impl World {
             .await;
     }
 
-    /// Waits until the operator has a right in a namespace, or has it no more.
+    /// Waits until the operator has a right in a namespace, or no longer has it.
     async fn until_allowed_in(
         &self,
         namespace: &str,
@@ -128,7 +129,7 @@ impl World {
         self.until_may(&user, what, allowed).await;
     }
 
-    /// Waits until somebody may do something, or may no more.
+    /// Waits until a user is allowed to do something, or no longer is.
     pub(super) async fn until_may(&self, user: &str, what: ResourceAttributes, allowed: bool) {
         let reviews: Api<SubjectAccessReview> = Api::all(self.admin.clone());
         let review = SubjectAccessReview {

@@ -1,4 +1,4 @@
-//! Waiting for what has to come: for events, never for a time, and not for ever.
+//! Waits for events, never for a time, and not forever.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -285,8 +285,8 @@ impl World {
     }
 }
 
-/// Waits until an object is as it should be, or gone where it should be. A watch can break off at any time, as when the machine is busy;
-/// it is begun anew.
+/// Waits until an object is in the expected state, or gone if that is expected. A watch can break
+/// off at any time, for example when the machine is busy; it is started again.
 pub(super) async fn watched<K>(
     api: &Api<K>,
     name: &str,
@@ -303,13 +303,13 @@ where
     loop {
         match await_condition(api.clone(), name, &wanted).await {
             Ok(seen) => return seen,
-            Err(error) => tracing::warn!(%error, name, "watching anew"),
+            Err(error) => tracing::warn!(%error, name, "watching again"),
         }
         tokio::time::sleep(A_MOMENT).await;
     }
 }
 
-/// Waits, but not for ever.
+/// Waits, but not forever.
 pub(super) async fn patiently<T>(what: &str, wait: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, wait).await {
         Ok(done) => done,

@@ -20,12 +20,15 @@ pub struct Revision {
     pub value: Option<Vec<u8>>,
 }
 
-/// Everything that was stored since the start, in the order of its revisions.
-pub(super) async fn dump(etcd: &Etcd<'_>) -> Result<Vec<Revision>, String> {
+/// Everything that was stored since a revision, in the order of the revisions.
+pub(super) async fn dump(etcd: &Etcd<'_>, since: i64) -> Result<Vec<Revision>, String> {
     let last = present_revision(etcd).await?;
     let all = json!({"create_request": {
-        "key": EVERYTHING, "range_end": EVERYTHING, "start_revision": "1", "fragment": true,
+        "key": EVERYTHING, "range_end": EVERYTHING, "start_revision": since.to_string(), "fragment": true,
     }});
+    if last < since {
+        return Ok(Vec::new());
+    }
     let mut answer = etcd.post("/v3/watch", &all).await?;
     let mut history = Vec::new();
     let mut unread = Vec::new();

@@ -5,6 +5,8 @@ mod folder;
 mod history;
 mod keys;
 mod people;
+mod reuse;
+mod rewind;
 mod start;
 
 use std::io;
@@ -19,13 +21,14 @@ use kube::{Api, Client, Config};
 
 use crate::binaries::Binaries;
 use crate::built::BinariesError;
-use crate::cache::CacheError;
+use crate::cache::{self, CacheError};
 use crate::manifests::ManifestError;
 use crate::program::Program;
 use crate::wait::TimedOut;
 use etcd::Etcd;
 use folder::Folder;
 pub use history::Revision;
+pub use reuse::Lent;
 
 /// How many lines of a program's log an error shows.
 const SHOWN: usize = 15;
@@ -34,7 +37,7 @@ const SHOWN: usize = 15;
 const TOKEN_SECONDS: i64 = 30 * 24 * 3600;
 
 /// How a control plane is started.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     /// Write who asked for what to [`ControlPlane::audit_log`], metadata only.
     pub audit_log: bool,
@@ -163,6 +166,8 @@ pub struct ControlPlane {
     binaries: Binaries,
     etcd_endpoint: String,
     server: String,
+    /// etcd's revision before which its history is somebody else's.
+    since: i64,
 }
 
 impl ControlPlane {
@@ -226,9 +231,9 @@ impl ControlPlane {
         &self.etcd_endpoint
     }
 
-    /// Everything that was ever stored in etcd since the start, as raw bytes: nothing is compacted.
+    /// Everything that was ever stored in etcd since the start, or since this was [lent](Self::lend), as raw bytes: nothing is compacted.
     pub async fn etcd_dump(&self) -> Result<Vec<Revision>, ClusterError> {
-        let dump = async { history::dump(&Etcd::at(&self.etcd_endpoint)?).await };
+        let dump = async { history::dump(&Etcd::at(&self.etcd_endpoint)?, self.since).await };
         dump.await.map_err(|why| ClusterError::Etcd {
             action: "read the history",
             why,
@@ -279,6 +284,16 @@ impl ControlPlane {
     /// A program's number in the system, for signals.
     pub fn process_id(&self, component: Component) -> u32 {
         self.program(component).id()
+    }
+
+    /// Has history and audit log begin after this revision of etcd, now.
+    fn forget_until(&mut self, revision: i64) -> Result<(), ClusterError> {
+        self.since = revision + 1;
+        let log = self.audit_log();
+        match log.exists() {
+            true => Ok(cache::write_over(&log, b"")?),
+            false => Ok(()),
+        }
     }
 
     fn program(&self, component: Component) -> &Program {

@@ -107,6 +107,7 @@ async fn attempt_to_start(
         binaries: binaries.clone(),
         etcd_endpoint,
         server,
+        since: 1,
     })
 }
 
@@ -146,6 +147,10 @@ fn write_inputs(folder: &Path, options: &Options) -> Result<Vec<String>, Cluster
         &folder.join("audit-policy.json"),
         policy.to_string().as_bytes(),
     )?;
+    if options.audit_log {
+        // The API server appends to one that is there already; so it goes on at the end of one that is emptied.
+        cache::write(&audit_log(folder), b"")?;
+    }
     if let Some(url) = &options.token_webhook {
         let webhook = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "webhook",

@@ -201,7 +201,7 @@ pub fn text<'a>(object: &'a DynamicObject, pointer: &str) -> Result<&'a str> {
     })
 }
 
-/// All conditions, as `Active=False (Issuing: the first link is being made)`.
+/// All conditions, as `Active=False (Issuing: the first link is being issued)`.
 fn conditions(object: &DynamicObject) -> String {
     let part = |condition: &Value, field: &str| condition[field].as_str().unwrap_or("?").to_owned();
     let all = object.data["status"]["conditions"].as_array();

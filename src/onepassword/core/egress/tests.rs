@@ -1,4 +1,4 @@
-//! What is sent, and what is told of it.
+//! The requests that are sent, and their records.
 
 use rstest::rstest;
 
@@ -131,7 +131,7 @@ fn retry_after_is_understood_in_both_forms_and_kept_within_reason(
 /// Made by `openssl req -x509 -newkey ed25519 -nodes -days 36500 -subj "/CN=Corp Inspection CA" -addext subjectAltName=DNS:localhost`.
 const INSPECTING: &str = include_str!("inspecting_proxy.pem");
 
-/// What people use to read their traffic: something that answers for 1Password with a certificate of its own.
+/// A proxy that inspects traffic: it answers for 1Password with a certificate of its own.
 fn inspecting() -> String {
     use rustls::pki_types::pem::PemObject as _;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -149,7 +149,7 @@ fn inspecting() -> String {
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a client");
         let mut server = rustls::ServerConnection::new(Arc::new(config)).expect("a server");
-        // It ends with the alert by which the client refuses the certificate.
+        // The connection ends with the alert with which the client refuses the certificate.
         while server.is_handshaking() && server.complete_io(&mut stream).is_ok() {}
     });
     format!("https://localhost:{port}")

@@ -1,4 +1,4 @@
-//! When the vaults of an integration are listed, and when nothing is sent.
+//! When the operator lists an integration's vaults, and when it sends nothing.
 
 use super::*;
 
@@ -24,10 +24,10 @@ fn after_a_discovery_nothing_happens_until_the_interval_is_over() {
 
 #[rstest::rstest]
 #[case::not_configured(TokenSeen::NotConfigured, "SecretMissing", "secretRef")]
-#[case::missing(no_secret(), "SecretMissing", "create it")]
+#[case::missing(no_secret(), "SecretMissing", "Create it")]
 #[case::not_labelled(TokenSeen::NotLabelled { secret: "op-token".into() }, "SecretNotLabelled", "keyloan.dev/secret=token")]
 #[case::of_another(TokenSeen::OfAnother { secret: "op-token".into(), names: Some("other".into()) }, "SecretOfAnotherIntegration", "integration other")]
-#[case::of_nobody(TokenSeen::OfAnother { secret: "op-token".into(), names: None }, "SecretOfAnotherIntegration", "label it")]
+#[case::of_nobody(TokenSeen::OfAnother { secret: "op-token".into(), names: None }, "SecretOfAnotherIntegration", "Set its label")]
 #[case::unreadable(TokenSeen::Unreadable { secret: "op-token".into(), error: "forbidden".into() }, "SecretUnreadable", "forbidden")]
 #[case::key(TokenSeen::KeyMissing { secret: "op-token".into(), key: "token".into(), keys: vec!["tok".into()] }, "KeyMissing", "it has: tok")]
 #[case::malformed(TokenSeen::Malformed("the token is malformed: it is empty".into()), "TokenMalformed", "empty")]

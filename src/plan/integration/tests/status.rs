@@ -1,4 +1,4 @@
-//! What the status of an integration says.
+//! The status of an integration.
 
 use super::*;
 
@@ -63,7 +63,7 @@ fn each_vault_that_is_not_there_is_quoted_for_itself() {
     let discovered = conditions.iter().find(|c| c.type_ == "Discovered");
     let message = &discovered.expect("it is said").message;
     assert!(
-        message.starts_with(r#"The service account sees no vault "Gone", "Lost, too": "#),
+        message.starts_with(r#"The service account cannot see "Gone", "Lost, too": "#),
         "{message}"
     );
 }
@@ -197,7 +197,7 @@ fn without_the_boundary_nothing_is_ready_and_nobody_is_signed_out() {
     let condition = &plan.status.conditions[0];
     assert_eq!(
         condition.message,
-        "The policy a is missing: install it. Until then nothing new is approved or issued; loans that run go on and end."
+        "The policy a is missing: install it. Until then, nothing new is approved or issued; running loans continue and end on time."
     );
     let notes: Vec<_> = plan
         .notes

@@ -49,12 +49,12 @@ mod tests {
     fn warnings_are_counted_by_their_message() {
         let said = "\
 2026-11-29T10:00:00.1Z  INFO keyloan::operator: all watches are synced install=keyloan
-2026-11-29T10:00:01.1Z  WARN keyloan::loan: a pass failed; it is repeated grant=a/b error=x y
-2026-11-29T10:00:02.1Z  WARN keyloan::loan: a pass failed; it is repeated grant=c/d error=x z
+2026-11-29T10:00:01.1Z  WARN keyloan::loan: a pass failed; retrying grant=a/b error=x y
+2026-11-29T10:00:02.1Z  WARN keyloan::loan: a pass failed; retrying grant=c/d error=x z
 2026-11-29T10:00:03.1Z ERROR keyloan: the WARN of something
 ";
         let expected = BTreeMap::from([
-            ("keyloan::loan: a pass failed; it is repeated".to_owned(), 2),
+            ("keyloan::loan: a pass failed; retrying".to_owned(), 2),
             ("keyloan: the WARN of something".to_owned(), 1),
         ]);
         assert_eq!(complaints(said), expected);

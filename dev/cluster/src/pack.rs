@@ -1,0 +1,18 @@
+//! All programs in one archive, for machines that shall not build them.
+
+use std::path::Path;
+
+use crate::built::BinariesError;
+use crate::{binaries, helm, prebuilt};
+
+/// Packs all programs, which are built where they are missing, into an archive for machines of this kind; returns its SHA-256.
+///
+/// A machine that finds `URL#sha256=DIGEST` in the variable `KEYLOAN_PROGRAMS` fetches them from there instead of building them.
+pub async fn pack_programs(archive: &Path) -> Result<String, BinariesError> {
+    let mut programs = Vec::new();
+    for set in [binaries::set(), helm::set(), helm::kubeconform_set()] {
+        let folder = set.find().await?;
+        programs.extend(set.programs.iter().map(|program| folder.join(program.name)));
+    }
+    Ok(prebuilt::pack(&programs, archive)?)
+}

@@ -1,0 +1,161 @@
+//! Hands a link over: writes the Secret with its URL to the prepared place, and notes it in the
+//! record.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use serde_json::json;
+
+use crate::api::{AccessRecord, LinkOutcome, LinkRecord, Time};
+use crate::cluster::link_objects::{self, LinkFacts};
+use crate::cluster::{ApiError, ApiErrorKind, SecretMetadata};
+use crate::onepassword::ShareUrl;
+use crate::plan::observed::LinkSeen;
+use crate::plan::retry::Failure;
+
+use super::issuing::Issuing;
+use super::place::LinkPlace;
+
+/// How long an issued link is held while the API server does not answer; nobody else has it.
+pub const LINK_HELD_FOR: Duration = Duration::from_secs(300);
+
+impl Issuing {
+    /// The URL exists only here until the Secret is written, so a short failure of the API server
+    /// is waited out. The inner error means that there is no Secret with the URL.
+    pub(super) async fn hand_over(
+        &self,
+        record: &AccessRecord,
+        place: &LinkPlace,
+        url: &ShareUrl,
+        facts: &LinkFacts,
+    ) -> Result<Result<(), Failure>, ApiError> {
+        let patience = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(Duration::from_secs(5))
+            .without_max_times();
+        let clock = &self.loans.clock;
+        let began = clock.stopwatch();
+        let is_first = AtomicBool::new(true);
+        let written = (|| async {
+            // After a while another replica may lead, which counts this link as lost.
+            if !is_first.swap(false, Ordering::Relaxed) {
+                self.intent_stands(record).await?;
+            }
+            self.write_secret(place, url, facts).await
+        })
+        .retry(patience)
+        .when(|error| error.kind.may_pass() && began.elapsed() < LINK_HELD_FOR)
+        .await;
+        if let Err(error) = written {
+            tracing::warn!(grant = %self.key.grant, %error, "1Password issued a link, but the operator cannot hand it over");
+            // Each attempt is one more link that may open: the next one has to wait.
+            return Ok(Err(Failure::NotKept(error.kind.quote())));
+        }
+        let (issued_at, expires_at) = (Time(facts.issued_at), Time(facts.expires_at));
+        self.close_issued(
+            record,
+            facts.sequence,
+            issued_at,
+            expires_at,
+            facts.item_version,
+        )
+        .await
+        .map(Ok)
+    }
+
+    /// Whether the loan runs and its links are the same as when the intent was written: another
+    /// leader changes them before it shares.
+    async fn intent_stands(&self, record: &AccessRecord) -> Result<(), ApiError> {
+        let key = self.key.record();
+        let records = self.loans.cluster.records.urgent();
+        let stands = |live: &AccessRecord| {
+            live.uid() == record.uid()
+                && live.spec.end.is_none()
+                && live.spec.links == record.spec.links
+        };
+        match records.live(&key).await?.is_some_and(|live| stands(&live)) {
+            true => Ok(()),
+            false => Err(ApiError {
+                verb: "hand over the link of",
+                object: format!("AccessRecord {key}"),
+                kind: ApiErrorKind::Conflict,
+            }),
+        }
+    }
+
+    async fn write_secret(
+        &self,
+        place: &LinkPlace,
+        url: &ShareUrl,
+        facts: &LinkFacts,
+    ) -> Result<(), ApiError> {
+        let verbs = &self.loans.cluster.verbs.urgent();
+        let install = &self.loans.cluster.install;
+        let (uid, role) = (&self.key.uid, &place.role_uid);
+        let link = self.loans.link(&self.key);
+        if let Some(secret_uid) = &place.secret_uid {
+            let patch = link_objects::secret_patch(uid, role, secret_uid, url.expose(), facts);
+            match verbs.patch_unread::<Secret>(&link, &patch).await {
+                // The Secret was deleted in the meantime.
+                Err(error)
+                    if matches!(error.kind, ApiErrorKind::NotFound | ApiErrorKind::Conflict) => {}
+                answer => return answer,
+            }
+        }
+        let secret = link_objects::secret(install, uid, role, url.expose(), facts);
+        match verbs.create_unread::<Secret>(&secret).await.map(drop) {
+            // An earlier answer was lost: the Secret exists with this very link.
+            Err(error) if error.kind == ApiErrorKind::AlreadyExists => {
+                let live = verbs.get_metadata::<Secret>(&link).await?;
+                let is_it = |mark: &SecretMetadata| {
+                    matches!(
+                        link_objects::seen(&mark.metadata, install, uid),
+                        LinkSeen::Present { sequence, .. } if sequence == facts.sequence
+                    )
+                };
+                live.filter(is_it).map(drop).ok_or(error)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Notes in the record that a link is in its Secret.
+    pub(super) async fn close_issued(
+        &self,
+        record: &AccessRecord,
+        sequence: u32,
+        issued_at: Time,
+        expires_at: Time,
+        item_version: u32,
+    ) -> Result<(), ApiError> {
+        let note = |link: &mut LinkRecord| {
+            link.outcome = Some(LinkOutcome::Issued);
+            link.issued_at = Some(issued_at.clone());
+            link.expires_at = Some(expires_at.clone());
+            link.item_version = Some(item_version);
+        };
+        self.close(record, sequence, note).await
+    }
+
+    /// Closes an intent: notes its outcome in the record.
+    pub(super) async fn close(
+        &self,
+        record: &AccessRecord,
+        sequence: u32,
+        note: impl Fn(&mut LinkRecord),
+    ) -> Result<(), ApiError> {
+        let mut links = record.spec.links.clone();
+        let closed = links.iter_mut().filter(|l| l.sequence == sequence);
+        closed.for_each(note);
+        self.loans
+            .cluster
+            .records
+            .urgent()
+            .swap(record, json!({ "spec": { "links": links } }))
+            .await
+            .map(drop)
+    }
+}

@@ -1,0 +1,20 @@
+//! The desk: what a person sees of requests, loans and decisions, and what the person may do.
+//!
+//! It is pure and independent of any user interface: it returns structured text ([`text`]) and
+//! actions as data ([`action`]). The user interface, so far only `kubectl keyloan`, makes the
+//! calls, lays out the text, and turns actions into commands.
+
+pub mod action;
+pub mod approvers;
+pub mod decision;
+pub mod explanation;
+pub mod export;
+pub mod link;
+pub mod list;
+#[cfg(test)]
+pub(crate) mod samples;
+pub mod standing;
+pub mod terms;
+pub mod text;
+pub mod times;
+pub mod visible;
