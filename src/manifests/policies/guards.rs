@@ -17,16 +17,12 @@ pub fn status(boundary: &Boundary) -> Policy {
             "onepasswordintegrations/status",
         ]),
         operations: &["UPDATE"],
-        conditions: vec![],
         variables: vec![boundary.operators_variable()],
-        rules: vec![Rule {
-            expression: "request.userInfo.username in variables.operators".into(),
-            message:
-                "keyloan-status: only Keyloan's operator can write status; change the spec or \
-                      create an AccessDecision, and the operator updates the status"
-                    .into(),
-            message_expression: None,
-        }],
+        rules: vec![Rule::new(
+            "request.userInfo.username in variables.operators",
+            "keyloan-status: only Keyloan's operator can write status; change the spec or \
+                      create an AccessDecision, and the operator updates the status",
+        )],
     }
 }
 
@@ -41,7 +37,6 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
             name: "keyloan-records",
             scope: Scope::Ours(&["accessrecords"]),
             operations: &["CREATE", "UPDATE"],
-            conditions: vec![],
             variables: writing,
             rules: vec![
                 no_new_finalizers(),
@@ -49,37 +44,30 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
                     "keyloan-records: a record cannot have owners, because it outlives the request that \
                      it describes: leave metadata.ownerReferences out",
                 ),
-                Rule {
-                    // Tools that migrate or re-encrypt stored objects write each object unchanged.
-                    // The garbage collector removes its own finalizer, and owners that are gone.
-                    expression: "request.userInfo.username in variables.operators\n\
+                // Tools that migrate or re-encrypt stored objects write each object unchanged.
+                // The garbage collector removes its own finalizer, and owners that are gone.
+                Rule::new(
+                    "request.userInfo.username in variables.operators\n\
                                  || (request.operation == 'UPDATE' && object.spec == oldObject.spec\n\
                                  && (variables.sameMetadata || variables.isFreed\n\
-                                 || request.userInfo.username in variables.deleters))"
-                        .into(),
-                    message: "keyloan-records: only Keyloan's operator can write records; create an \
-                              AccessGrant to request an item, or an AccessDecision to decide"
-                        .into(),
-                    message_expression: None,
-                },
+                                 || request.userInfo.username in variables.deleters))",
+                    "keyloan-records: only Keyloan's operator can write records; create an \
+                              AccessGrant to request an item, or an AccessDecision to decide",
+                ),
             ],
         },
         Policy {
             name: "keyloan-records-deletion",
             scope: Scope::Ours(&["accessdecisions", "accessrecords"]),
             operations: &["DELETE"],
-            conditions: vec![],
             variables: who(),
-            rules: vec![Rule {
-                expression: "request.userInfo.username in variables.operators\n\
-                             || request.userInfo.username in variables.deleters"
-                    .into(),
-                message: "keyloan-records: only Keyloan's operator can delete decisions and records; \
+            rules: vec![Rule::new(
+                "request.userInfo.username in variables.operators\n\
+                             || request.userInfo.username in variables.deleters",
+                "keyloan-records: only Keyloan's operator can delete decisions and records; \
                           you cannot withdraw an approval, but an AccessDecision \
-                          with decision: Revoke ends the whole request or loan"
-                    .into(),
-                message_expression: None,
-            }],
+                          with decision: Revoke ends the whole request or loan",
+            )],
         },
     ]
 }
@@ -88,15 +76,13 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
 /// from the operator. The API server sets all other times, or the schemas bound them, but a client
 /// may claim any time in an object's `managedFields`, even one that no client can parse.
 pub fn metadata() -> Vec<Policy> {
-    let rule = || Rule {
-        expression:
+    let rule = || {
+        Rule::new(
             "!has(object.metadata.managedFields) || object.metadata.managedFields.all(entry,\n\
-                     !has(entry.time) || string(entry.time).matches('^2[0-9]{3}-'))"
-                .into(),
-        message: "keyloan-metadata: the times in metadata.managedFields must be in the years \
-                  2000 to 2999; leave metadata.managedFields to the API server"
-            .into(),
-        message_expression: None,
+                     !has(entry.time) || string(entry.time).matches('^2[0-9]{3}-'))",
+            "keyloan-metadata: the times in metadata.managedFields must be in the years \
+                  2000 to 2999; leave metadata.managedFields to the API server",
+        )
     };
     vec![
         Policy {
@@ -109,7 +95,6 @@ pub fn metadata() -> Vec<Policy> {
                 "onepasswordintegrations",
             ]),
             operations: &["CREATE", "UPDATE"],
-            conditions: vec![],
             variables: vec![],
             rules: vec![rule()],
         },
@@ -117,7 +102,6 @@ pub fn metadata() -> Vec<Policy> {
             name: "keyloan-secret-metadata",
             scope: Scope::SecretsWithLabel(SECRET_LABEL),
             operations: &["CREATE", "UPDATE"],
-            conditions: vec![],
             variables: vec![],
             rules: vec![rule()],
         },
@@ -130,7 +114,6 @@ pub fn token() -> Policy {
         name: "keyloan-token",
         scope: Scope::Ours(&["onepasswordintegrations"]),
         operations: &["CREATE", "UPDATE"],
-        conditions: vec![],
         variables: vec![(
             "secret",
             "has(object.spec.auth.serviceAccountToken) ? \

@@ -37,57 +37,46 @@ const DECISION: Signature = Signature {
 /// others.
 pub fn validating(boundary: &Boundary) -> Vec<Policy> {
     let mut grant = signed_by_its_maker(&GRANT, boundary);
-    grant.rules.push(Rule {
+    grant.rules.push(
         // Dry runs are refused as well: the operator learns from this refusal that the policy is
         // enforced, even if its name has been stamped.
-        expression: "!(request.userInfo.username in variables.operators)".into(),
-        message:
+        Rule::new(
+            "!(request.userInfo.username in variables.operators)",
             "keyloan-identity: Keyloan's operator cannot request items: make the request as the \
-                  person who needs the item"
-                .into(),
-        message_expression: None,
-    });
-    grant.rules.push(Rule {
-        // A user without a mailbox is a machine, however it signs in.
-        expression: "has(object.spec.notAfter)\n\
-                     || (variables.emails.size() > 0 && !variables.isServiceAccount)"
-            .into(),
-        message: format!(
+                  person who needs the item",
+        ),
+    );
+    grant.rules.push(// A user without a mailbox is a machine, however it signs in.
+Rule::new(
+"has(object.spec.notAfter)\n\
+                     || (variables.emails.size() > 0 && !variables.isServiceAccount)",
+format!(
             "keyloan-identity: {END_TOLD} ServiceAccounts and of all others whose e-mail address \
              this cluster does not know, because a tool may repeat a request at any time: set it \
              to the time after which the request is void, such as 2027-01-31T12:00:00Z. If you \
              are a person, check the values email and emailDomain of the chart keyloan-crds, \
              which determine your address"
         ),
-        message_expression: None,
-    });
+));
     let mut decision = signed_by_its_maker(&DECISION, boundary);
-    decision.rules.push(Rule {
-        expression: "!(request.userInfo.username in variables.operators)".into(),
-        message:
-            "keyloan-identity: Keyloan's operator cannot decide on requests: a person must make \
-                  this decision as themselves"
-                .into(),
-        message_expression: None,
-    });
-    decision.rules.push(Rule {
-        expression: "!variables.isServiceAccount".into(),
-        message:
-            "keyloan-identity: ServiceAccounts cannot decide on requests: a person must make this \
-                  decision as themselves"
-                .into(),
-        message_expression: None,
-    });
-    decision.rules.push(Rule {
-        expression: format!(
+    decision.rules.push(Rule::new(
+        "!(request.userInfo.username in variables.operators)",
+        "keyloan-identity: Keyloan's operator cannot decide on requests: a person must make \
+                  this decision as themselves",
+    ));
+    decision.rules.push(Rule::new(
+        "!variables.isServiceAccount",
+        "keyloan-identity: ServiceAccounts cannot decide on requests: a person must make this \
+                  decision as themselves",
+    ));
+    decision.rules.push(Rule::new(
+        format!(
             "!has(object.spec.mayRevoke) || !object.spec.mayRevoke\n|| {}",
             may_revoke("object.spec.grant")
         ),
-        message: "keyloan-identity: spec.mayRevoke claims the verb 'revoke' on this grant, which \
-                  you do not have: leave it out, or ask for that right"
-            .into(),
-        message_expression: None,
-    });
+        "keyloan-identity: spec.mayRevoke claims the verb 'revoke' on this grant, which \
+                  you do not have: leave it out, or ask for that right",
+    ));
     vec![grant, decision, deletion_of_grants(boundary)]
 }
 
@@ -116,20 +105,18 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
         name: signature.policy,
         scope: Scope::Ours(signature.resource),
         operations: &["CREATE"],
-        conditions: vec![],
         variables,
         rules: vec![
             // This rule comes first, because checking this many groups would exceed the API
             // server's cost limit.
-            Rule {
-                expression: format!("variables.groups.size() <= {MOST_GROUPS}"),
-                message: format!(
+            Rule::new(
+                format!("variables.groups.size() <= {MOST_GROUPS}"),
+                format!(
                     "keyloan-identity: you are in more than {MOST_GROUPS} groups, which is the \
                      limit of an identity: configure your identity provider to send only the \
                      groups that this cluster uses"
                 ),
-                message_expression: None,
-            },
+            ),
             Rule {
                 expression: format!(
                     "{signed} && object.spec.{field}.username == request.userInfo.username"
@@ -182,23 +169,19 @@ fn deletion_of_grants(boundary: &Boundary) -> Policy {
         name: "keyloan-grant-deletion",
         scope: Scope::Ours(&["accessgrants"]),
         operations: &["DELETE"],
-        conditions: vec![],
         variables: vec![boundary.operators_variable(), boundary.deleters_variable()],
-        rules: vec![Rule {
-            expression: format!(
+        rules: vec![Rule::new(
+            format!(
                 "request.userInfo.username in variables.operators\n\
                  || request.userInfo.username in variables.deleters\n\
                  || (has(oldObject.spec.requester) && oldObject.spec.requester.username == request.userInfo.username)\n\
                  || {}",
                 may_revoke("oldObject.metadata.name")
             ),
-            message:
-                "keyloan-identity: only the requester, or someone with the verb 'revoke' on the \
+            "keyloan-identity: only the requester, or someone with the verb 'revoke' on the \
                       grant, can delete a grant; to end another person's loan, create an \
-                      AccessDecision with decision: Revoke"
-                    .into(),
-            message_expression: None,
-        }],
+                      AccessDecision with decision: Revoke",
+        )],
     }
 }
 

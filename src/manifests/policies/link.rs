@@ -3,7 +3,7 @@
 
 use super::{
     boundary::Boundary,
-    policy::{Policy, Rule, Scope, same},
+    policy::{Policy, Rule, Scope, all_same, same},
 };
 use crate::api::{LINK_KEYS, LINK_PREFIX, LINK_TYPE, SECRET_LABEL};
 
@@ -88,26 +88,22 @@ fn written(boundary: &Boundary, kind: &Kind) -> Policy {
         name: kind.policy,
         scope: Scope::Kubernetes(kind.scope),
         operations: &["CREATE", "UPDATE"],
-        conditions: vec![],
         variables,
         rules: vec![
-            Rule {
-                expression: format!(
+            Rule::new(
+                format!(
                     "variables.isOperator || !variables.isLinksNamespace\n\
                      || !object.metadata.name.startsWith('{LINK_PREFIX}') || variables.isUnchanged"
                 ),
-                message: format!(
+                format!(
                     "keyloan-link: only Keyloan's operator can write objects named {LINK_PREFIX}... in a links namespace: \
                      choose another name, or delete the object if you no longer need it"
                 ),
-                message_expression: None,
-            },
-            Rule {
-                expression: "!variables.isOperator || (variables.isLink && variables.isWellFormed)"
-                    .into(),
-                message: kind.only.into(),
-                message_expression: None,
-            },
+            ),
+            Rule::new(
+                "!variables.isOperator || (variables.isLink && variables.isWellFormed)",
+                kind.only,
+            ),
         ],
     }
 }
@@ -116,17 +112,14 @@ fn written(boundary: &Boundary, kind: &Kind) -> Policy {
 /// Otherwise tools that bind a role in each new namespace would let a team read every link.
 fn bindings(boundary: &Boundary) -> Policy {
     let mut policy = written(boundary, &ROLE_BINDINGS);
-    policy.rules.push(Rule {
-        expression: "variables.isOperator || !variables.isLinksNamespace || variables.isUnchanged\n\
+    policy.rules.push(Rule::new(
+"variables.isOperator || !variables.isLinksNamespace || variables.isUnchanged\n\
                      || (has(object.subjects) && object.subjects.all(subject,\n\
                      subject.kind == 'ServiceAccount' && has(subject.namespace)\n\
-                     && (request.namespace + '/system:serviceaccount:' + subject.namespace + ':' + subject.name) in variables.links))"
-            .into(),
-        message: "keyloan-link: this namespace holds the links of loans, and only Keyloan's operator can let people read them: \
-                  exclude the namespace from the tool that binds roles in it, or bind the role in another namespace"
-            .into(),
-        message_expression: None,
-    });
+                     && (request.namespace + '/system:serviceaccount:' + subject.namespace + ':' + subject.name) in variables.links))",
+"keyloan-link: this namespace holds the links of loans, and only Keyloan's operator can let people read them: \
+                  exclude the namespace from the tool that binds roles in it, or bind the role in another namespace",
+));
     policy
 }
 
@@ -135,21 +128,19 @@ fn deletion(boundary: &Boundary) -> Policy {
         name: "keyloan-link-deletion",
         scope: Scope::Kubernetes(&[("", &["secrets"]), (RBAC, &["roles", "rolebindings"])]),
         operations: &["DELETE"],
-        conditions: vec![],
         variables: vec![
             boundary.operators_variable(),
             boundary.links_variable(),
             ("isOperator", is_operator()),
             ("isLink", is_link("oldObject")),
         ],
-        rules: vec![Rule {
-            expression: "!variables.isOperator || variables.isLink".into(),
-            message: format!(
+        rules: vec![Rule::new(
+            "!variables.isOperator || variables.isLink",
+            format!(
                 "keyloan-link: Keyloan's operator can delete only Secrets, Roles and RoleBindings named {LINK_PREFIX}... in \
                  its own links namespace: delete others as another user"
             ),
-            message_expression: None,
-        }],
+        )],
     }
 }
 
@@ -158,15 +149,12 @@ fn cluster_rights(boundary: &Boundary) -> Policy {
         name: "keyloan-link-clusterroles",
         scope: Scope::Kubernetes(&[(RBAC, &["clusterroles", "clusterrolebindings"])]),
         operations: &["CREATE", "UPDATE"],
-        conditions: vec![],
         variables: vec![boundary.operators_variable()],
-        rules: vec![Rule {
-            expression: "!(request.userInfo.username in variables.operators)".into(),
-            message: "keyloan-link: Keyloan's operator cannot grant rights in the whole cluster: \
-                      grant them as another user"
-                .into(),
-            message_expression: None,
-        }],
+        rules: vec![Rule::new(
+            "!(request.userInfo.username in variables.operators)",
+            "keyloan-link: Keyloan's operator cannot grant rights in the whole cluster: \
+                      grant them as another user",
+        )],
     }
 }
 
@@ -190,10 +178,6 @@ fn is_link(object: &str) -> String {
 /// The garbage collector updates metadata, and tools that re-encrypt stored objects write each
 /// object unchanged. A deleted object may lose finalizers that others have added.
 fn unchanged(content: &[&str]) -> Vec<(&'static str, String)> {
-    let all_same = |members: &[&str]| -> String {
-        let members: Vec<_> = members.iter().map(|member| same(member)).collect();
-        members.join("\n&& ")
-    };
     let metadata = [
         "metadata.labels",
         "metadata.annotations",

@@ -7,7 +7,7 @@
 use super::{
     boundary::Boundary,
     identity::may_revoke,
-    policy::{Policy, Rule, Scope, same},
+    policy::{Policy, Rule, Scope, all_same},
 };
 use crate::api::RENEW_ANNOTATION;
 
@@ -56,36 +56,29 @@ fn grants(boundary: &Boundary) -> Policy {
         name: "keyloan-grant-ownership",
         scope: Scope::Ours(&["accessgrants"]),
         operations: &["CREATE", "UPDATE"],
-        conditions: vec![],
         variables,
         rules: vec![
             no_new_finalizers(),
             is_small(),
-            Rule {
-                expression:
-                    "request.operation == 'CREATE' || variables.asked == variables.askedBefore\n\
+            Rule::new(
+                "request.operation == 'CREATE' || variables.asked == variables.askedBefore\n\
                              || request.userInfo.username in variables.operators\n\
-                             || variables.isRequester"
-                        .into(),
-                message: format!(
+                             || variables.isRequester",
+                format!(
                     "keyloan-ownership: only the requester can ask for the next link of a loan: \
                      leave the annotation {RENEW_ANNOTATION} unchanged"
                 ),
-                message_expression: None,
-            },
-            Rule {
-                expression: format!(
+            ),
+            Rule::new(
+                format!(
                     "request.operation == 'CREATE' || variables.isUntouched\n\
                      || variables.isMachinery || variables.isRequester\n|| {}",
                     may_revoke("oldObject.metadata.name")
                 ),
-                message:
-                    "keyloan-ownership: only the requester, or someone with the verb 'revoke' on \
+                "keyloan-ownership: only the requester, or someone with the verb 'revoke' on \
                           the grant, can change the metadata of a grant: leave its labels, \
-                          annotations, owners, finalizers and managed fields unchanged"
-                        .into(),
-                message_expression: None,
-            },
+                          annotations, owners, finalizers and managed fields unchanged",
+            ),
         ],
     }
 }
@@ -95,7 +88,6 @@ fn decisions(boundary: &Boundary) -> Policy {
         name: "keyloan-decision-ownership",
         scope: Scope::Ours(&["accessdecisions"]),
         operations: &["CREATE", "UPDATE"],
-        conditions: vec![],
         variables: variables(boundary),
         rules: vec![
             no_new_finalizers(),
@@ -104,17 +96,12 @@ fn decisions(boundary: &Boundary) -> Policy {
                 "keyloan-ownership: a decision cannot have owners, because it outlives its \
                  request: leave metadata.ownerReferences out",
             ),
-            Rule {
-                expression:
-                    "request.operation == 'CREATE' || variables.isUntouched || variables.isFreed\n\
-                             || variables.isMachinery"
-                        .into(),
-                message:
-                    "keyloan-ownership: nobody can change the metadata of a decision: leave its \
-                          labels, annotations, owners, finalizers and managed fields unchanged"
-                        .into(),
-                message_expression: None,
-            },
+            Rule::new(
+                "request.operation == 'CREATE' || variables.isUntouched || variables.isFreed\n\
+                             || variables.isMachinery",
+                "keyloan-ownership: nobody can change the metadata of a decision: leave its \
+                          labels, annotations, owners, finalizers and managed fields unchanged",
+            ),
         ],
     }
 }
@@ -141,10 +128,6 @@ fn variables(boundary: &Boundary) -> Vec<(&'static str, String)> {
 /// Variables about an unchanged write: `sameMetadata`; `isFreed` (it only removes finalizers from a
 /// deleted object); and the earlier values, `ownersBefore` and `finalizersBefore`.
 pub(super) fn written_as_it_is() -> Vec<(&'static str, String)> {
-    let all_same = |members: &[&str]| -> String {
-        let members: Vec<_> = members.iter().map(|member| same(member)).collect();
-        members.join("\n&& ")
-    };
     let before = |member: &str| {
         format!(
             "request.operation == 'UPDATE' && has(oldObject.metadata.{member}) ? oldObject.metadata.{member} : []"
@@ -170,40 +153,32 @@ pub(super) fn written_as_it_is() -> Vec<(&'static str, String)> {
 /// An object that is kept keeps its namespace. The API server itself adds the finalizers of
 /// foreground deletion and the like.
 pub(super) fn no_new_finalizers() -> Rule {
-    Rule {
-        expression: "!has(object.metadata.finalizers)\n\
-             || object.metadata.finalizers.all(f, f in variables.finalizersBefore)"
-            .into(),
-        message:
-            "keyloan-ownership: leave metadata.finalizers out: a finalizer must not block the \
-                  deletion of a request, a decision or a record"
-                .into(),
-        message_expression: None,
-    }
+    Rule::new(
+        "!has(object.metadata.finalizers)\n\
+             || object.metadata.finalizers.all(f, f in variables.finalizersBefore)",
+        "keyloan-ownership: leave metadata.finalizers out: a finalizer must not block the \
+                  deletion of a request, a decision or a record",
+    )
 }
 
 pub(super) fn no_new_owners(message: &str) -> Rule {
-    Rule {
-        expression: "!has(object.metadata.ownerReferences)\n\
-             || object.metadata.ownerReferences.all(o, o in variables.ownersBefore)"
-            .into(),
-        message: message.into(),
-        message_expression: None,
-    }
+    Rule::new(
+        "!has(object.metadata.ownerReferences)\n\
+             || object.metadata.ownerReferences.all(o, o in variables.ownersBefore)",
+        message,
+    )
 }
 
 /// Metadata that exceeded the limits before this rule may stay unchanged, and may be removed.
 fn is_small() -> Rule {
-    Rule {
-        expression: "variables.isSmall || (request.operation == 'UPDATE'\n\
-             && (variables.sameMetadata || variables.isMachinery))"
-            .into(),
-        message: format!(
+    Rule::new(
+        "variables.isSmall || (request.operation == 'UPDATE'\n\
+             && (variables.sameMetadata || variables.isMachinery))",
+        format!(
             "keyloan-ownership: metadata is too large: use at most {MOST_ENTRIES} labels, \
              annotations, owners and finalizers each, and {LARGEST_METADATA} characters in total"
         ),
-        message_expression: None,
-    }
+    )
 }
 
 fn small_metadata() -> String {

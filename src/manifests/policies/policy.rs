@@ -1,7 +1,7 @@
 //! The form of all validating policies: they apply to the whole cluster, and fail closed.
 
 use k8s_openapi::api::admissionregistration::v1::{
-    MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
+    MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
     ValidatingAdmissionPolicySpec, Validation, Variable,
 };
@@ -20,8 +20,6 @@ pub struct Policy {
     pub scope: Scope,
     /// The operations that it checks.
     pub operations: &'static [&'static str],
-    /// Further conditions for the check, by name. They cannot read the variables.
-    pub conditions: Vec<(&'static str, String)>,
     /// Expressions for the rules, by name.
     pub variables: Vec<(&'static str, String)>,
     /// The rules.
@@ -65,8 +63,6 @@ impl Policy {
             metadata: self.metadata(),
             spec: Some(ValidatingAdmissionPolicySpec {
                 failure_policy: Some("Fail".into()),
-                match_conditions: (!self.conditions.is_empty())
-                    .then(|| self.conditions.iter().map(condition).collect()),
                 match_constraints: Some(self.scope.matching(self.operations)),
                 variables: (!self.variables.is_empty())
                     .then(|| self.variables.iter().map(variable).collect()),
@@ -133,6 +129,15 @@ impl Scope {
 }
 
 impl Rule {
+    /// A rule whose refusal is always the same.
+    pub fn new(expression: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            expression: expression.into(),
+            message: message.into(),
+            message_expression: None,
+        }
+    }
+
     fn validation(&self) -> Validation {
         Validation {
             expression: self.expression.clone(),
@@ -140,13 +145,6 @@ impl Rule {
             message_expression: self.message_expression.clone(),
             reason: Some("Forbidden".into()),
         }
-    }
-}
-
-fn condition((name, expression): &(&'static str, String)) -> MatchCondition {
-    MatchCondition {
-        name: (*name).into(),
-        expression: expression.clone(),
     }
 }
 
@@ -165,6 +163,12 @@ fn texts(texts: &[&str]) -> Vec<String> {
 pub fn same(member: &str) -> String {
     let of = |object| format!("(has({object}.{member}) ? [{object}.{member}] : [])");
     format!("{} == {}", of("object"), of("oldObject"))
+}
+
+/// A CEL expression: all of these fields are unchanged or still absent.
+pub fn all_same(members: &[&str]) -> String {
+    let members: Vec<_> = members.iter().map(|member| same(member)).collect();
+    members.join("\n&& ")
 }
 
 /// A list of texts as a CEL literal.
