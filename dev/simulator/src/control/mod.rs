@@ -19,10 +19,10 @@ pub struct ItemChanges {
     /// A new title.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// All tags, replaced.
+    /// The new tags; they replace all old ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tags: Option<Vec<String>>,
-    /// All fields, replaced.
+    /// The new fields; they replace all old ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fields: Option<Vec<Field>>,
     /// New notes.
