@@ -67,7 +67,7 @@ impl Writes {
         let refused = self
             .refused
             .iter()
-            .map(|(status, count)| format!("refused with {status}: {count} in all"));
+            .map(|(status, count)| format!("refused with {status}: {count} in total"));
         let apart = [
             ("events", self.events),
             ("checks of the boundary", self.boundary_checks),
@@ -76,7 +76,7 @@ impl Writes {
         let apart = apart
             .into_iter()
             .filter(|(_, count)| *count > 0)
-            .map(|(what, count)| format!("{what} apart: {}", each(count)));
+            .map(|(what, count)| format!("{} {what} (separate)", each(count)));
         written
             .chain(refused)
             .chain(apart)
@@ -235,8 +235,8 @@ mod tests {
         assert_eq!(writes.of_loans(), 3);
         assert_eq!(writes.loans["patch accessgrants/status"], 2);
         assert_eq!(writes.events, 1);
-        let shown = "0.50 create accessrecords, 1 patch accessgrants/status, refused with 409: 1 in all, events apart: 0.50, \
-                     checks of the boundary apart: 0.50, dry runs apart: 0.50";
+        let shown = "0.50 create accessrecords, 1 patch accessgrants/status, refused with 409: 1 in total, 0.50 events (separate), \
+                     0.50 checks of the boundary (separate), 0.50 dry runs (separate)";
         assert_eq!(writes.per_loan(2), shown);
     }
 
