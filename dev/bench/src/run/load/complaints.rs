@@ -9,8 +9,8 @@ const SHOWN: usize = 12;
 
 /// The warnings and errors in the operators' logs, the most frequent first.
 pub fn section(said: &str, restless: &[String]) -> Section {
-    let how = "What the logs of all replicas hold at the levels WARN and ERROR, whatever was going on, by message; and how often the operator was \
-               waited for in vain to come to rest.";
+    let how = "All lines of the levels WARN and ERROR in the logs of all replicas, by message; and how often the operator did \
+               not rest in time.";
     let mut section = Section::new("Warnings", how);
     let mut complaints: Vec<_> = complaints(said).into_iter().collect();
     complaints.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
