@@ -12,6 +12,7 @@ use kube::core::metadata::PartialObjectMetaExt as _;
 use kube::{Client, Resource};
 use tokio::sync::mpsc;
 
+use crate::plan::effect::Note;
 use crate::runtime::Tasks;
 use crate::telemetry::Metrics;
 
@@ -21,20 +22,6 @@ const MOST_WAITING: usize = 1000;
 /// one. Each new event is compared with all of them.
 const MOST_IN_MIND: usize = 256;
 
-/// Something to tell people about an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// Whether somebody may have to act.
-    pub warning: bool,
-    /// The reason in one word: the reason of a condition.
-    pub reason: String,
-    /// The action in one word.
-    pub action: &'static str,
-    /// What happened and what to do; cut after 1,024 bytes.
-    pub note: String,
-}
-
-/// An event that waits to be published.
 type Waiting =
     Box<dyn FnOnce(Arc<EventRecorder>) -> BoxFuture<'static, Result<(), PublishError>> + Send>;
 
@@ -87,21 +74,30 @@ impl Events {
         events
     }
 
-    /// Publishes an event about an object.
-    pub fn publish<K>(&self, about: &K, notice: Notice)
+    /// Publishes what people are told about an object, and what was being done, in one word. A text
+    /// is cut after 1,024 bytes.
+    pub fn tell<K>(&self, about: &K, action: &str, notes: impl IntoIterator<Item = Note>)
+    where
+        K: Resource<DynamicType = ()> + Send + Sync + 'static,
+    {
+        for note in notes {
+            self.publish(about, action, note);
+        }
+    }
+
+    fn publish<K>(&self, about: &K, action: &str, note: Note)
     where
         K: Resource<DynamicType = ()> + Send + Sync + 'static,
     {
         let about: PartialObjectMeta<K> = about.meta().clone().into_response_partial();
         let event = Event {
-            type_: if notice.warning {
-                EventType::Warning
-            } else {
-                EventType::Normal
+            type_: match note.warning {
+                true => EventType::Warning,
+                false => EventType::Normal,
             },
-            reason: notice.reason,
-            action: notice.action.to_owned(),
-            note: Some(notice.note),
+            reason: note.reason,
+            action: action.to_owned(),
+            note: Some(note.message),
             related: None,
         };
         let publish_by = move |recorder: Arc<EventRecorder>| {

@@ -58,7 +58,7 @@ pub use cache::Cache;
 pub use claim::{ClaimError, LINKS_LEASE};
 pub use connect::{ConnectError, KubeAccess, connect, install_tls};
 pub use errors::{ApiError, ApiErrorKind, with_retries};
-pub use events::{Events, Notice};
+pub use events::Events;
 pub use index::{Mark, decided_by, denied_to, flow_mark, ledger_of, rank_of};
 pub use install::Install;
 pub use key::Key;

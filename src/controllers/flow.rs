@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use super::registry::Registry;
-use crate::cluster::{ApiErrorKind, Cluster, Events, Key, Notice};
+use crate::cluster::{ApiErrorKind, Cluster, Events, Key};
 use crate::plan::validity::{Lender, Plan, plan};
 use crate::runtime::{Clock, Outcome, WorkQueue};
 
@@ -68,15 +68,8 @@ impl Flows {
         let Plan { status, notes } = plan(&flow, lender, self.clock.now());
         match self.cluster.flows.patch_status(&flow, &status).await {
             Ok(written) => {
-                for note in notes.into_iter().filter(|_| written) {
-                    let (warning, reason, note) = (note.warning, note.reason, note.message);
-                    let notice = Notice {
-                        warning,
-                        reason,
-                        action: "Validate",
-                        note,
-                    };
-                    self.events.publish(flow.as_ref(), notice);
+                if written {
+                    self.events.tell(flow.as_ref(), "Validate", notes);
                 }
                 Outcome::Waiting(None)
             }

@@ -18,8 +18,9 @@ use kube::core::PartialObjectMeta;
 
 use crate::api::AccessRecord;
 use crate::cluster::{
-    ApiError, ApiErrorKind, Cluster, Events, Key, Mark, Namespaced, Notice, Watched, link_objects,
+    ApiError, ApiErrorKind, Cluster, Events, Key, Mark, Namespaced, Watched, link_objects,
 };
+use crate::plan::effect::Note;
 use crate::runtime::Clock;
 
 /// The interval of the sweeps.
@@ -207,18 +208,17 @@ impl Sweep {
                 "this namespace is no longer among the integration namespaces: its loans run out, and nothing more is lent there"
             );
         }
-        let note = "the operator no longer serves this namespace: running loans continue to their \
+        let message = "the operator no longer serves this namespace: running loans continue to their \
                     end, and nothing more is lent. If this is not intended, add the namespace to \
                     the chart's integrationNamespaces";
         for integration in integrations {
             if let Some(integration) = self.cluster.integrations.get(&integration) {
-                let notice = Notice {
+                let note = Note {
                     warning: true,
                     reason: "NotServed".into(),
-                    action: "Lend",
-                    note: note.into(),
+                    message: message.into(),
                 };
-                self.events.publish(integration.as_ref(), notice);
+                self.events.tell(integration.as_ref(), "Lend", [note]);
             }
         }
     }

@@ -105,6 +105,32 @@ fn the_list_of_rooms_is_itself_without_circles() {
     }
 }
 
+/// A row names a file by its whole path, or by the last part of it.
+#[test]
+fn every_file_that_the_architecture_page_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = include_str!("../../ARCHITECTURE.md");
+    let sources = sources("").into_iter();
+    let sources: Vec<_> = sources.map(|(path, _)| format!("/{path}")).collect();
+    let mut missing = Vec::new();
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let is_path =
+            |name: &&str| (name.ends_with(".rs") || name.ends_with('/')) && !name.contains('*');
+        for name in row.split('`').skip(1).step_by(2).filter(is_path) {
+            let part = format!("/{name}");
+            let is_there = root.join(name).exists()
+                || sources.iter().any(|path| match name.ends_with('/') {
+                    true => path.contains(&part),
+                    false => path.ends_with(&part),
+                });
+            if !is_there {
+                missing.push(format!("{name}, in {row}"));
+            }
+        }
+    }
+    assert_eq!(missing, [""; 0]);
+}
+
 /// `cargo xtask shape` shows them.
 #[test]
 fn no_files_know_each_other_in_a_circle() {

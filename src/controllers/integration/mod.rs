@@ -12,7 +12,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 
 use crate::api::{self, OnePasswordIntegration};
-use crate::cluster::{ApiErrorKind, Cluster, Events, Key, Notice};
+use crate::cluster::{ApiErrorKind, Cluster, Events, Key};
 use crate::onepassword::AllowedOrigins;
 use crate::plan::conditions;
 use crate::plan::integration::{Effect, Observed, Plan, TokenSeen, plan};
@@ -118,10 +118,7 @@ impl Integrations {
             .patch_status(&integration, &status)
             .await;
         match written {
-            Ok(true) => {
-                let tell = |note| self.events.publish(integration.as_ref(), notice(note));
-                notes.into_iter().for_each(tell);
-            }
+            Ok(true) => self.events.tell(integration.as_ref(), "Discover", notes),
             Ok(false) => {}
             // The integration was deleted or created again in the meantime: the watch reports it.
             Err(error) if matches!(error.kind, ApiErrorKind::NotFound | ApiErrorKind::Conflict) => {
@@ -203,13 +200,4 @@ impl Integrations {
 
 fn count_of(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
-}
-
-fn notice(note: crate::plan::effect::Note) -> Notice {
-    Notice {
-        warning: note.warning,
-        reason: note.reason,
-        action: "Discover",
-        note: note.message,
-    }
 }

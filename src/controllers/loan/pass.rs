@@ -6,10 +6,10 @@ use kube::ResourceExt;
 use kube::api::ObjectMeta;
 
 use crate::api::{AccessGrant, AccessGrantStatus, AccessRecord, AccessRecordSpec, Phase};
-use crate::cluster::{ApiError, ApiErrorKind, Notice};
+use crate::cluster::{ApiError, ApiErrorKind};
 use crate::controllers::registry::Search;
 use crate::plan::closed_request::{is_turned_away, turned_away_until};
-use crate::plan::effect::{Effect, Note, Plan};
+use crate::plan::effect::{Effect, Plan};
 use crate::plan::grant::plan;
 use crate::plan::observed::Observed;
 use crate::plan::status::of_failed_pass;
@@ -103,7 +103,7 @@ impl Loans {
                 .await
             {
                 Ok(true) => {
-                    self.tell(grant, notes);
+                    self.events.tell(grant.as_ref(), "Lend", notes);
                     note_denial(key, grant, &status);
                     self.give_up_place(grant, &status);
                 }
@@ -285,25 +285,6 @@ impl Loans {
             }
             loans.go_on(key);
         });
-    }
-
-    fn tell(&self, grant: &AccessGrant, notes: Vec<Note>) {
-        for Note {
-            reason,
-            message,
-            warning,
-        } in notes
-        {
-            self.events.publish(
-                grant,
-                Notice {
-                    warning,
-                    reason,
-                    action: "Lend",
-                    note: message,
-                },
-            );
-        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Issues one link, in steps of which every prefix is a state that the plan knows: look at the item
-//! and the policy, make a place for the link (`link_place.rs`), write the intent (`intent.rs`),
+//! and the policy, make a place for the link (`place.rs`), write the intent (`intent.rs`),
 //! share, hand over (`hand_over.rs`: Secret, close the intent).
 
 use std::sync::Arc;
