@@ -106,8 +106,13 @@ async fn issuing_that_stops_anywhere_comes_right(
     if let Stop::Role | Stop::RoleBinding | Stop::Place | Stop::Record = stop {
         assert_eq!(shares, 1, "none was made before there was a place for it");
     }
-    // A step may have been tried more than once before the right came back: what matters is that each share is on record.
-    assert_eq!(issued.len(), shares, "every share is on record: {issued:?}");
+    // A step may have been tried more than once before the right came back, and time moved while it was: an intent that was too
+    // old by then is closed as refused, without a share. What matters is that each share is on record.
+    let made = issued
+        .iter()
+        .filter(|l| **l != LinkOutcome::Refused)
+        .count();
+    assert_eq!(made, shares, "every share is on record: {issued:?}");
     assert_eq!(issued.last(), outcomes.last());
     assert_eq!(issued.first(), outcomes.first());
     let link = world.read_link("alice", &grant).await.expect("readable");

@@ -91,8 +91,8 @@ fn late(
     now: Timestamp,
 ) -> Result<(), &'static str> {
     let approval = agreement.and_then(|a| a.terms.approval.as_ref());
-    let voice = heard(object, grant, heard_until(grant, approval, now))?;
-    let said = voice.counted();
+    let vote = heard(object, grant, heard_until(grant, approval, now))?;
+    let said = vote.counted();
     if is_one_of(counted, &said) {
         return Ok(());
     }
@@ -107,9 +107,9 @@ fn late(
     match (said.decision, agreement) {
         (Decision::Approve, Some(agreement)) => {
             let approval = approval.ok_or(NOBODYS)?;
-            may_approve(&voice, agreement, approval, blocked)?;
+            may_approve(&vote, agreement, approval, blocked)?;
         }
-        (_, Some(agreement)) => says_no(&voice, agreement)?,
+        (_, Some(agreement)) => says_no(&vote, agreement)?,
         (_, None) => {}
     }
     Err(OVER)
@@ -126,19 +126,19 @@ fn heeded(
     now: Timestamp,
 ) -> Result<(), &'static str> {
     let approval = agreement.terms.approval.as_ref();
-    let voice = heard(object, grant, heard_until(grant, approval, now))?;
-    let said = voice.counted();
+    let vote = heard(object, grant, heard_until(grant, approval, now))?;
+    let said = vote.counted();
     if is_one_of(counted, &said) {
         return Ok(());
     }
     match said.decision {
         Decision::Approve => {
             let approval = approval.ok_or(NOBODYS)?;
-            may_approve(&voice, agreement, approval, blocked)?;
+            may_approve(&vote, agreement, approval, blocked)?;
             Err(NOT_NEEDED)
         }
         Decision::Deny | Decision::Revoke => {
-            says_no(&voice, agreement)?;
+            says_no(&vote, agreement)?;
             Err(TOO_LATE)
         }
     }

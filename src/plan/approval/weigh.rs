@@ -101,14 +101,14 @@ pub fn weigh(
     let mut ignored = Vec::new();
     let mut unverified = false;
     for object in in_order(seen) {
-        let judged = heard(object, grant, until).and_then(|voice| {
+        let judged = heard(object, grant, until).and_then(|vote| {
             if object.spec.decision != Decision::Approve {
-                return says_no(&voice, agreement).map(|()| Say::No(voice.counted()));
+                return says_no(&vote, agreement).map(|()| Say::No(vote.counted()));
             }
-            if approvals.iter().any(|a| same_person(&a.by, voice.by)) {
+            if approvals.iter().any(|a| same_person(&a.by, vote.by)) {
                 return Err("this person has already approved; each person counts once");
             }
-            let groups = may_approve(&voice, agreement, approval, seen.blocked())?;
+            let groups = may_approve(&vote, agreement, approval, seen.blocked())?;
             if !object
                 .metadata
                 .uid
@@ -116,15 +116,15 @@ pub fn weigh(
                 .is_some_and(|uid| seen.checked.contains(uid))
             {
                 let changed_at = seen.boundary.changed_at;
-                return match changed_at.is_some_and(|changed| voice.at <= changed) {
+                return match changed_at.is_some_and(|changed| vote.at <= changed) {
                     true => Err(TOO_OLD),
                     false => Ok(Say::Unverified),
                 };
             }
             Ok(Say::Yes(Approval {
                 name: name_of(object),
-                by: voice.by.clone(),
-                counted: voice.counted(),
+                by: vote.by.clone(),
+                counted: vote.counted(),
                 groups,
             }))
         });
@@ -201,39 +201,36 @@ pub fn revocation(
     agreement: &Agreement,
     started_at: Option<Timestamp>,
 ) -> Option<CountedDecision> {
-    let mut voices: Vec<_> = decisions
+    let mut votes: Vec<_> = decisions
         .iter()
         .filter(|object| object.spec.grant_uid == agreement.grant.uid)
         .filter_map(|object| Vote::of(object))
-        .filter(|voice| match voice.object.spec.decision {
+        .filter(|vote| match vote.object.spec.decision {
             Decision::Revoke => true,
             // A decision made while the first link was being issued counts as made before it.
-            Decision::Deny => started_at.is_none_or(|started| voice.at <= started),
+            Decision::Deny => started_at.is_none_or(|started| vote.at <= started),
             Decision::Approve => false,
         })
-        .filter(|voice| says_no(voice, agreement).is_ok())
+        .filter(|vote| says_no(vote, agreement).is_ok())
         .collect();
-    voices.sort_by_key(|voice| voice.at);
-    voices.first().map(Vote::counted)
+    votes.sort_by_key(|vote| vote.at);
+    votes.first().map(Vote::counted)
 }
 
 /// The Revoke by the requester or a holder of the verb. It needs no terms, so it can withdraw even
 /// a request that cannot be resolved.
 pub fn withdrawal(seen: &Observed, grant: &AccessGrant) -> Option<CountedDecision> {
     let requester = grant.spec.requester.as_ref();
-    let voices = in_order(seen)
+    let votes = in_order(seen)
         .into_iter()
         .filter(|object| Some(&object.spec.grant_uid) == grant.metadata.uid.as_ref())
         .filter_map(Vote::of)
-        .filter(|voice| voice.object.spec.decision == Decision::Revoke);
-    let entitled = |voice: &Vote<'_>| {
-        voice.object.spec.may_revoke == Some(true)
-            || requester.is_some_and(|requester| same_person(requester, voice.by))
+        .filter(|vote| vote.object.spec.decision == Decision::Revoke);
+    let entitled = |vote: &Vote<'_>| {
+        vote.object.spec.may_revoke == Some(true)
+            || requester.is_some_and(|requester| same_person(requester, vote.by))
     };
-    voices
-        .into_iter()
-        .find(entitled)
-        .map(|voice| voice.counted())
+    votes.into_iter().find(entitled).map(|vote| vote.counted())
 }
 
 pub(super) fn ignored_decision(object: &AccessDecision, reason: &str) -> IgnoredDecision {
@@ -269,23 +266,23 @@ pub(super) fn heard<'a>(
     if Some(&object.spec.grant_uid) != grant.metadata.uid.as_ref() {
         return Err("the decision is about another request of this name: its grantUid differs");
     }
-    let voice = Vote::of(object)
+    let vote = Vote::of(object)
         .ok_or("the decision does not identify a person; ServiceAccounts cannot decide")?;
     // A Deny counts until the loan starts.
-    if object.spec.decision == Decision::Approve && voice.at >= until {
+    if object.spec.decision == Decision::Approve && vote.at >= until {
         return Err(TOO_LATE);
     }
-    Ok(voice)
+    Ok(vote)
 }
 
 /// Whether the maker of a Deny or a Revoke is entitled to it.
-pub(super) fn says_no(voice: &Vote<'_>, agreement: &Agreement) -> Result<(), &'static str> {
-    let spec = &voice.object.spec;
+pub(super) fn says_no(vote: &Vote<'_>, agreement: &Agreement) -> Result<(), &'static str> {
+    let spec = &vote.object.spec;
     let entitled = match spec.decision {
-        Decision::Deny => decides(voice.by, &agreement.terms),
+        Decision::Deny => decides(vote.by, &agreement.terms),
         _ => {
             spec.may_revoke == Some(true)
-                || may_end(voice.by, &agreement.requester, &agreement.terms)
+                || may_end(vote.by, &agreement.requester, &agreement.terms)
         }
     };
     match (entitled, spec.decision) {
@@ -308,20 +305,20 @@ fn parties<'a>(agreement: &'a Agreement, blocked: &'a [Person]) -> Parties<'a> {
 
 /// The groups for which an approval could count, or the reason why it counts for none.
 pub(super) fn may_approve(
-    voice: &Vote<'_>,
+    vote: &Vote<'_>,
     agreement: &Agreement,
     approval: &AgreedApproval,
     blocked: &[Person],
 ) -> Result<Vec<usize>, &'static str> {
-    let spec = &voice.object.spec;
+    let spec = &vote.object.spec;
     if spec.digest.as_ref() != Some(&agreement.digest) {
         return Err(
             "the decision approves other terms: review the current terms and approve the digest in \
              the status",
         );
     }
-    parties(agreement, blocked).four_eyes(voice.by, approval.without_address)?;
-    let groups = groups_of(voice.by, approval);
+    parties(agreement, blocked).four_eyes(vote.by, approval.without_address)?;
+    let groups = groups_of(vote.by, approval);
     if groups.is_empty() {
         return Err("this person is in none of the groups that approve the request");
     }

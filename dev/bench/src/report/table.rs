@@ -20,10 +20,10 @@ impl fmt::Display for Report {
         if self.quick {
             writeln!(
                 f,
-                "A QUICK RUN: less of everything; not the figures to quote."
+                "A QUICK RUN: it measures less of everything; do not quote these figures."
             )?;
         }
-        let caution = "Times depend on the machine and on what else it does; within one run their ratios can be compared. \
+        let caution = "Times depend on the machine and its other work; compare their ratios within one run. \
                        Counts do not depend on either.";
         wrapped(f, "", caution)?;
         for section in &self.sections {
