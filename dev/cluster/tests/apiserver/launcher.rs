@@ -373,7 +373,7 @@ async fn a_program_that_cannot_start_shows_its_last_words() {
         .err()
         .unwrap()
         .to_string();
-    assert!(error.starts_with("kube-apiserver ended"), "{error}");
+    assert!(error.starts_with("kube-apiserver has ended"), "{error}");
     assert!(error.contains("NoSuchFeature"), "{error}");
 }
 

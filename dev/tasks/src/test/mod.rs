@@ -10,6 +10,8 @@ mod run;
 mod tally;
 mod targets;
 
+use std::num::NonZero;
+
 use anyhow::Result;
 
 use report::{Outcome, Report};
@@ -81,7 +83,10 @@ async fn tests(report: &mut Report, targets: &Targets, fast: bool) {
     if !report.step("control plane", fetch_control_plane()).await {
         return report.leave_out(name, "the control plane is not available");
     }
-    let beside = targets.on_control_plane(cargo("test --workspace --no-fail-fast"));
+    let mut beside = targets.on_control_plane(cargo("test --workspace --no-fail-fast"));
+    // They wait for programs more than they compute, so one more runs than there are processors.
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    beside.env("RUST_TEST_THREADS", (processors + 1).to_string());
     report.tests(name, beside).await;
 }
 
