@@ -1,4 +1,4 @@
-//! Who may decide about a grant, as far as the person's groups and the grant's status show. The
+//! The people who may decide about a grant, as far as the person's groups and the grant's status show. The
 //! operator has the last word.
 
 use crate::api::{

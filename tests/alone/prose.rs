@@ -8,7 +8,7 @@ use crate::source::{Piece, pieces};
 
 const BANNED: &str = include_str!("prose/banned.txt");
 
-/// Folders and files that people write. What is generated follows from these.
+/// Folders and files that people write. Generated files follow from these.
 const WRITTEN: [&str; 11] = [
     "README.md",
     "CONTRIBUTING.md",

@@ -1,7 +1,5 @@
 //! Thirty ways to write one mailbox, ben's, as usernames have it.
 
-#![allow(dead_code, reason = "each test binary asks for something else")]
-
 use keyloan::api::Email;
 use keyloan::plan::people::Mailbox;
 

@@ -32,7 +32,7 @@ impl Loans {
             && let Some(requester) = self.places.settle(key)
             && record.is_none()
         {
-            self.ask_rivals(&requester, None);
+            self.ask_waiting(&requester, None);
         }
         Ok(record)
     }
@@ -131,7 +131,7 @@ impl Loans {
         let left = left.filter(|left| flow(now).is_none_or(|now| now.uid != left.uid));
         if let (Some(left), Some(requester)) = (left, &before.spec.requester) {
             let place = (ledger_of(before), left.name.as_str());
-            self.ask_rivals(&requester.username, Some(place));
+            self.ask_waiting(&requester.username, Some(place));
         }
     }
 }

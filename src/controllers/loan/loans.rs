@@ -84,7 +84,7 @@ impl Loans {
 
     /// Schedules passes for the first of the requests that wait until this person has fewer loans,
     /// in this flow of that namespace or, without one, in any.
-    pub(super) fn ask_rivals(&self, requester: &str, flow: Option<(&str, &str)>) {
+    pub(super) fn ask_waiting(&self, requester: &str, flow: Option<(&str, &str)>) {
         self.ask_each(self.waiting.first(requester, flow));
     }
 

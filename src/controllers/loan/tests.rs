@@ -333,17 +333,17 @@ fn no_place_by(flows: &[&str]) -> Value {
 
 #[test]
 fn a_place_is_offered_to_the_first_in_line_for_it_and_then_to_the_next() {
-    let rivals = WaitingRequests::default();
+    let waiting = WaitingRequests::default();
     let waits = |number, flows: &[&str]| {
         let grant = request("mallory", number, no_place_by(flows));
         let key = LoanKey::of_grant(&grant);
-        let next = rivals.note(&key, &grant, grant.status.as_ref());
+        let next = waiting.note(&key, &grant, grant.status.as_ref());
         (key, grant, next)
     };
     let names = |keys: std::collections::BTreeSet<LoanKey>| -> Vec<String> {
         keys.into_iter().map(|key| key.uid.clone()).collect()
     };
-    let by = |flow: &str| names(rivals.first("mallory", Some(("keyloan", flow))));
+    let by = |flow: &str| names(waiting.first("mallory", Some(("keyloan", flow))));
     for number in [3, 1, 2, 5] {
         assert_eq!(names(waits(number, &["oncall"]).2), [""; 0]);
     }
@@ -352,13 +352,13 @@ fn a_place_is_offered_to_the_first_in_line_for_it_and_then_to_the_next() {
     assert_eq!(by("oncall"), ["mallory-00000", "mallory-00001"]);
     assert_eq!(by("night"), ["mallory-00000", "mallory-00004"]);
     assert_eq!(by("day"), [""; 0]);
-    assert_eq!(rivals.first("alice", None), Default::default());
-    assert_eq!(names(rivals.first("mallory", None)).len(), 3);
+    assert_eq!(waiting.first("alice", None), Default::default());
+    assert_eq!(names(waiting.first("mallory", None)).len(), 3);
     // It gets a place: others may get one, too.
-    let next = rivals.note(&key, &grant, None);
+    let next = waiting.note(&key, &grant, None);
     let expected = ["mallory-00001", "mallory-00002", "mallory-00004"];
     assert_eq!(names(next), expected);
-    assert_eq!(names(rivals.forget(&other)), [""; 0]);
+    assert_eq!(names(waiting.forget(&other)), [""; 0]);
     assert_eq!(by("night"), [""; 0]);
     // If more flows were considered than are shown, any of them may have been full.
     let many: Vec<_> = (0..20).map(|n| n.to_string()).collect();

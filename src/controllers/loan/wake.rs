@@ -42,7 +42,7 @@ impl Loans {
                 if record.spec.end.is_some() {
                     let flow = &record.spec.terms.flow;
                     let place = (flow.namespace.as_str(), flow.name.as_str());
-                    loans.ask_rivals(&record.spec.requester.username, Some(place));
+                    loans.ask_waiting(&record.spec.requester.username, Some(place));
                 }
                 if !is_of_a_loan(&record.spec) {
                     loans.tell_of_a_denial(record);
@@ -109,7 +109,7 @@ impl Loans {
         let terms = grant.status.as_ref().and_then(|s| s.terms.as_ref());
         if let (true, Some(by), Some(terms)) = (leaves_a_place, &grant.spec.requester, terms) {
             let place = (ledger_of(grant), terms.flow.name.as_str());
-            self.ask_rivals(&by.username, Some(place));
+            self.ask_waiting(&by.username, Some(place));
         }
         let key = LoanKey::of_grant(grant);
         let is_recorded = self.cluster.records.get(&key.record()).is_some()

@@ -1,7 +1,5 @@
 //! A private cluster with our kinds, and clients for the people in it.
 
-#![allow(dead_code, reason = "each test binary asks for something else")]
-
 use std::path::Path;
 
 use keyloan_cluster::{ControlPlane, Options};

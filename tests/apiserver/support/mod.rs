@@ -3,8 +3,6 @@
 //!
 //! Nothing waits for luck: [`World::wait`] follows a watch until a condition holds, with a deadline that only a failure meets.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 pub mod cluster;
 #[path = "../../support/looked.rs"]
 pub mod looked;

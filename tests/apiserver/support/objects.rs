@@ -1,7 +1,5 @@
 //! What the API server answers when somebody asks it for something, in JSON, as kubectl would see it.
 
-#![allow(dead_code, reason = "each test binary asks for something else")]
-
 use std::fmt;
 use std::path::Path;
 

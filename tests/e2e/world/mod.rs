@@ -1,7 +1,6 @@
 //! A world to lend in: a control plane with people, a 1Password account, and an operator that runs as its own ServiceAccount.
 //!
 //! Every wait has the same generous end; what is waited for is an event, never a time.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 mod backdate;
 mod decisions;
@@ -32,16 +31,10 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::json;
 
-#[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use decisions::Say;
-#[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use hindrances::Hindrance;
-#[allow(unused_imports, reason = "each test binary uses a part of it")]
-pub use looked::look;
-#[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use people::Ask;
 use waits::{patiently, watched};
-#[allow(unused_imports, reason = "each test binary uses a part of it")]
 pub use wire::{Trouble, Wire};
 
 /// Where integrations, flows and records are.
