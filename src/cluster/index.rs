@@ -13,9 +13,8 @@ use kube::ResourceExt;
 use super::key::Key;
 use super::partition::{Entry, Partitions, Rank, Tally};
 use crate::api::{AccessDecision, AccessGrant, AccessRecord, Decision, Identity, Phase};
-use crate::plan::closed_request::is_turned_away;
 use crate::plan::observed::Place;
-use crate::plan::queue_position::QueuePosition;
+use crate::plan::request_state::RequestState;
 
 /// Something that objects have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -148,16 +147,19 @@ pub fn ledger_of(grant: &AccessGrant) -> &str {
 
 /// A denied request is found only by name: no change triggers a pass over it.
 pub(super) fn of_grant(grant: &AccessGrant) -> Vec<Marked> {
-    if is_turned_away(grant) {
+    if RequestState::was_turned_away(grant) {
         return Vec::new();
     }
     let namespace = Mark::Namespace(grant.namespace().unwrap_or_default());
     let requester = grant.spec.requester.as_ref().map(|by| by.username.clone());
-    let standing = QueuePosition::of(grant);
+    let standing = RequestState::of(grant);
     let stands = requester.and_then(|requester| match standing {
-        QueuePosition::HasPlace => Some(Mark::WithPlace(requester)),
-        QueuePosition::InLine | QueuePosition::New => Some(Mark::InLine(requester)),
-        QueuePosition::Gone => None,
+        RequestState::HasPlace => Some(Mark::WithPlace(requester)),
+        RequestState::InLine | RequestState::New => Some(Mark::InLine(requester)),
+        RequestState::Lent
+        | RequestState::Closed { .. }
+        | RequestState::TurnedAway { .. }
+        | RequestState::Deleted => None,
     });
     let stands = stands.map(|mark| Marked {
         partition: ledger_of(grant).to_owned(),
@@ -168,13 +170,13 @@ pub(super) fn of_grant(grant: &AccessGrant) -> Vec<Marked> {
     stands.into_iter().chain([here]).collect()
 }
 
-fn tally(grant: &AccessGrant, standing: QueuePosition) -> Tally {
+fn tally(grant: &AccessGrant, standing: RequestState) -> Tally {
     let status = grant.status.as_ref();
     let pending = status.filter(|status| status.phase == Some(Phase::Pending));
     let terms = pending.and_then(|status| status.terms.as_ref());
     Tally {
         waits_by: terms.map(|terms| flow_mark(&terms.flow.uid)),
-        is_new: standing == QueuePosition::New,
+        is_new: standing == RequestState::New,
         place: None,
     }
 }
@@ -243,7 +245,7 @@ pub(super) fn of_record(record: &AccessRecord) -> Vec<Marked> {
 
 /// Keeps of a denied request only what is needed to delete it in time.
 pub(super) fn thin(grant: &mut AccessGrant) {
-    if !is_turned_away(grant) {
+    if !RequestState::was_turned_away(grant) {
         return;
     }
     grant.metadata.annotations = None;

@@ -7,7 +7,7 @@ use crate::api::{
     AccessDecision, AccessDecisionSpec, AccessGrant, AccessGrantStatus, Decision, Identity, Phase,
     Requirement, Span,
 };
-use crate::plan::closed_request::final_since;
+use crate::plan::request_state::RequestState;
 
 use super::action::{Action, Refusal};
 use super::approvers::{approval, waits_for_approval};
@@ -59,7 +59,7 @@ fn has_terms_to_approve(grant: &AccessGrant) -> bool {
 fn may_recover(grant: &AccessGrant) -> bool {
     grant.status.as_ref().is_some_and(|status| {
         let failed = status.phase == Some(Phase::Failed);
-        failed && status.record.is_none() && final_since(status).is_none()
+        failed && status.record.is_none() && RequestState::shown(status).closed_since().is_none()
     })
 }
 

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{
-    AccessGrant, AccessRecord, AccessRecordSpec, CountedDecision, Decision, EarlierDenial,
-    EndReason, EndRecord, Phase, Terms, Time,
+    AccessRecord, AccessRecordSpec, CountedDecision, Decision, EarlierDenial, EndReason, EndRecord,
+    Phase, Terms, Time,
 };
 
 use super::approval;
-use super::closed_request::{clean_up, final_since, ignore_later_decisions};
+use super::case::Request;
+use super::closed_request::{clean_up, ignore_later_decisions};
 use super::delivery::orphaned_secret::OrphanedSecret;
 use super::effect::{Effect, Plan};
-use super::ended_loan;
 use super::observed::Observed;
 use super::record;
 use super::request_outcome::{Covered, denied};
@@ -31,19 +31,15 @@ const SHOWN: usize = 5;
 
 /// Decides about a request whose record says that it was denied: nothing is lent, and its traces
 /// are deleted on time.
-pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
-    let Some(grant) = seen.grant_of(record) else {
-        return ended_loan::plan(seen, record, now);
-    };
-    if OrphanedSecret::of(seen, &record.spec.grant.uid, now) == OrphanedSecret::Delete {
-        return Plan {
-            effect: Some(Effect::DeleteLink),
-            ..Plan::default()
-        };
+pub(super) fn plan(record: &AccessRecord, request: &Request<'_>) -> Plan {
+    if OrphanedSecret::of(request.seen, request.uid, request.now) == OrphanedSecret::Delete {
+        return Plan::effect(Effect::DeleteLink);
     }
-    let over_since = grant.status.as_ref().and_then(final_since);
-    let plan = match (over_since, said_no(&record.spec.decisions)) {
-        (Some(over_since), _) => clean_up(grant, over_since, now),
+    let plan = match (
+        request.state.closed_since(),
+        said_no(&record.spec.decisions),
+    ) {
+        (Some(over_since), _) => clean_up(request, over_since),
         // The status was lost, for example because a backup was restored.
         (None, Some(no)) => {
             let covered = Covered {
@@ -52,18 +48,17 @@ pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
                 decisions: record.spec.decisions.clone(),
                 ignored: Vec::new(),
             };
-            denied(grant, no.clone(), Some(covered), now)
+            denied(request, no.clone(), Some(covered))
         }
         (None, None) => Plan::default(),
     };
-    show_earlier(ignore_later_decisions(plan, seen, grant, now), seen)
+    show_earlier(ignore_later_decisions(plan, request), request.seen)
 }
 
 /// Decides about a request that is gone and has no record. If it was denied, the denial is still
 /// recorded.
-pub fn of_one_that_is_gone(seen: &Observed, now: Timestamp) -> Plan {
-    let gone = seen.gone.as_ref();
-    let record = gone.and_then(|grant| to_be_recorded(seen, grant, now));
+pub(super) fn of_deleted_request(gone: Option<&Request<'_>>) -> Plan {
+    let record = gone.and_then(to_be_recorded);
     Plan {
         effect: record.map(|record| Effect::RecordDenial(Box::new(record))),
         ..Plan::default()
@@ -71,13 +66,9 @@ pub fn of_one_that_is_gone(seen: &Observed, now: Timestamp) -> Plan {
 }
 
 /// The record of a denied request, unless the limit for its requester is reached.
-pub(super) fn to_be_recorded(
-    seen: &Observed,
-    grant: &AccessGrant,
-    now: Timestamp,
-) -> Option<AccessRecordSpec> {
-    let status = grant.status.as_ref()?;
-    let agreement = Agreement::shown(grant, status)?;
+pub(super) fn to_be_recorded(request: &Request<'_>) -> Option<AccessRecordSpec> {
+    let (seen, status) = (request.seen, request.status);
+    let agreement = Agreement::shown(request.grant, status)?;
     let mut decisions = status.decisions.clone();
     let no = match said_no(&decisions) {
         Some(no) => no.clone(),
@@ -90,7 +81,7 @@ pub(super) fn to_be_recorded(
         }
     };
     let is_taken_back = no.user == agreement.requester.username;
-    if is_taken_back || recorded_lately(seen, now) >= RECORDED_A_DAY {
+    if is_taken_back || recorded_lately(seen, request.now) >= RECORDED_A_DAY {
         return None;
     }
     let end = EndRecord {
@@ -100,7 +91,7 @@ pub(super) fn to_be_recorded(
     };
     Some(AccessRecordSpec {
         end: Some(end),
-        ..record::of_denial(grant, &agreement, decisions)
+        ..record::of_denial(request.grant, &agreement, decisions)
     })
 }
 

@@ -23,6 +23,16 @@ pub struct Plan {
     pub notes: Vec<Note>,
 }
 
+impl Plan {
+    /// A plan that only does this.
+    pub fn effect(effect: Effect) -> Self {
+        Self {
+            effect: Some(effect),
+            ..Self::default()
+        }
+    }
+}
+
 /// A note for people, sent once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {

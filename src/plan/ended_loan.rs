@@ -7,11 +7,12 @@ use std::sync::Arc;
 use crate::api::{AccessDecision, AccessGrant, AccessRecord, Phase, STALLED};
 
 use super::approval;
+use super::case::{EndedLoan, Request};
+use super::deadline::later;
 use super::delivery::orphaned_secret::OrphanedSecret;
 use super::effect::{Effect, Plan};
-use super::observed::Observed;
 use super::reasons::GrantReason;
-use super::record::is_of_a_loan;
+use super::record::{is_of_a_loan, over_at};
 use super::status;
 use super::terms::Agreement;
 use super::vetting::{Vetted, vet_word};
@@ -25,7 +26,8 @@ pub const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
 /// The time until which a record is kept as mere history: the loan has ended, and none of its links
 /// may open.
 pub fn history_until(record: &AccessRecord, now: Timestamp) -> Option<Timestamp> {
-    let over_at = is_of_a_loan(&record.spec).then(|| over_at(record))??;
+    let end = record.spec.end.as_ref();
+    let over_at = over_at(&record.spec, end.filter(|_| is_of_a_loan(&record.spec))?);
     let due = over_at.saturating_add(RETENTION).ok()?;
     (over_at <= now && now < due).then_some(due)
 }
@@ -53,87 +55,66 @@ pub fn is_settled(grant: &AccessGrant, decisions: &[Arc<AccessDecision>], now: T
 }
 
 /// Decides about a request whose record is history: it is deleted on time.
-pub fn of_history(grant: &AccessGrant, now: Timestamp) -> Plan {
-    let status = grant.status.as_ref();
-    let ended = status.and_then(|s| s.ended_at.as_ref());
-    let residual = status.and_then(|s| s.residual_until.as_ref());
-    let Some(over_at) = ended.into_iter().chain(residual).map(|t| t.0).max() else {
+pub(super) fn of_history(request: &Request<'_>) -> Plan {
+    let status = request.status;
+    let known = [&status.ended_at, &status.residual_until];
+    let Some(over_at) = known.into_iter().flatten().map(|t| t.0).max() else {
         return Plan::default();
     };
-    let delete_at = kept_until(grant, over_at);
+    let delete_at = kept_until(request, over_at);
     Plan {
-        effect: (now >= delete_at).then_some(Effect::DeleteGrant),
+        effect: (request.now >= delete_at).then_some(Effect::DeleteGrant),
         wake: Some(delete_at),
         ..Plan::default()
     }
 }
 
-fn over_at(record: &AccessRecord) -> Option<Timestamp> {
-    let residual = record.spec.residual_until.as_ref().map(|t| t.0);
-    let ended = record.spec.end.as_ref()?.at.0;
-    Some(residual.map_or(ended, |residual| residual.max(ended)))
-}
-
 /// The time until which an ended grant is kept.
-fn kept_until(grant: &AccessGrant, over_at: Timestamp) -> Timestamp {
-    let kept_until = over_at
-        .saturating_add(GRANT_KEPT_FOR)
-        .unwrap_or(Timestamp::MAX);
-    let not_after = grant.spec.not_after.as_ref();
+fn kept_until(request: &Request<'_>, over_at: Timestamp) -> Timestamp {
+    let kept_until = later(over_at, GRANT_KEPT_FOR);
+    let not_after = request.grant.spec.not_after.as_ref();
     not_after.map_or(kept_until, |t| t.0.max(kept_until))
 }
 
-/// Decides about a loan whose record says that it has ended.
-pub fn plan(seen: &Observed, record: &AccessRecord, now: Timestamp) -> Plan {
-    let Some(over_at) = over_at(record) else {
-        return Plan::default();
-    };
-    let left = OrphanedSecret::of(seen, &record.spec.grant.uid, now);
-    let retry_at = match &left {
-        OrphanedSecret::Delete => {
-            return Plan {
-                effect: Some(Effect::DeleteLink),
-                ..Plan::default()
-            };
-        }
-        OrphanedSecret::Stays { retry_at, .. } => *retry_at,
-        OrphanedSecret::Nothing | OrphanedSecret::MayStay(_) => None,
-    };
-    let residual = record.spec.residual_until.as_ref().map(|t| t.0);
-    let Some(grant) = seen.grant_of(record) else {
-        let due = over_at.saturating_add(RETENTION).unwrap_or(Timestamp::MAX);
-        // A Secret that can still be deleted keeps the record.
-        let is_due = now >= due && retry_at.is_none();
-        return Plan {
-            effect: is_due.then_some(Effect::DeleteRecord),
-            wake: retry_at.or(Some(due)),
-            ..Plan::default()
-        };
-    };
-    let delete_at = kept_until(grant, over_at);
-    if now >= delete_at {
-        return Plan {
-            effect: Some(Effect::DeleteGrant),
-            ..Plan::default()
-        };
+/// Decides about a loan that has ended, and whose request still exists.
+pub(super) fn plan(loan: &EndedLoan<'_>, request: &Request<'_>) -> Plan {
+    let left = OrphanedSecret::of(loan.seen, loan.uid(), loan.now);
+    if left == OrphanedSecret::Delete {
+        return Plan::effect(Effect::DeleteLink);
     }
-    let word = vet_word(seen, record, grant, now);
+    let delete_at = kept_until(request, loan.over_at);
+    if loan.now >= delete_at {
+        return Plan::effect(Effect::DeleteGrant);
+    }
+    let record = loan.record;
+    let word = vet_word(record, request);
     if matches!(word, Vetted::AfterACheck) {
-        return Plan {
-            effect: Some(Effect::CheckBoundary),
-            ..Plan::default()
-        };
+        return Plan::effect(Effect::CheckBoundary);
     }
-    let agreement = Agreement::of(record);
-    let counted = &record.spec.decisions;
-    let ignored = approval::ignored(seen, grant, &agreement, counted, now);
-    let status = status::of_ended(grant, record, word.refuted().as_ref(), &left, ignored, now);
-    let notes = status::notes(grant, &status);
-    let over = residual.filter(|r| *r > now).unwrap_or(delete_at);
+    let ignored = approval::ignored(request, &Agreement::of(record), &record.spec.decisions);
+    let status = status::of_ended(loan, request, word.refuted().as_ref(), &left, ignored);
+    let notes = status::notes(request, &status);
+    let over = loan.residual().unwrap_or(delete_at);
     Plan {
         effect: None,
         status: Some(status),
-        wake: retry_at.map_or(Some(over), |retry_at| Some(retry_at.min(over))),
+        wake: left.retry_at().into_iter().chain([over]).min(),
         notes,
+    }
+}
+
+/// Decides about a loan that has ended, or a denial, whose request is gone.
+pub(super) fn without_request(loan: &EndedLoan<'_>) -> Plan {
+    let left = OrphanedSecret::of(loan.seen, loan.uid(), loan.now);
+    if left == OrphanedSecret::Delete {
+        return Plan::effect(Effect::DeleteLink);
+    }
+    let due = later(loan.over_at, RETENTION);
+    // A Secret that can still be deleted keeps the record.
+    let is_due = loan.now >= due && left.retry_at().is_none();
+    Plan {
+        effect: is_due.then_some(Effect::DeleteRecord),
+        wake: left.retry_at().or(Some(due)),
+        ..Plan::default()
     }
 }

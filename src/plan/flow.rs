@@ -7,11 +7,12 @@ use jiff::Timestamp;
 use kube::core::ObjectMeta;
 
 use crate::api::{
-    AccessFlow, AccessGrant, AccessGrantStatus, ApprovalMode, ConsideredFlow, FlowLimits, Identity,
+    AccessFlow, AccessGrantStatus, ApprovalMode, ConsideredFlow, FlowLimits, Identity,
     OnePasswordIntegration,
 };
 
 use super::alike::Alike;
+use super::case::Request;
 use super::items::{item_matches, missing_exclude};
 use super::observed::{Observed, Usage};
 use super::reasons::GrantReason;
@@ -23,7 +24,8 @@ use super::timeframe::{Opening, opening};
 const SHOWN: usize = 20;
 
 /// The flows that this person may use from this namespace, in the order in which they are tried.
-pub fn open_to(seen: &Observed, grant: &AccessGrant, requester: &Identity) -> Vec<Arc<AccessFlow>> {
+pub(super) fn open_to(request: &Request<'_>, requester: &Identity) -> Vec<Arc<AccessFlow>> {
+    let (seen, grant) = (request.seen, request.grant);
     let namespace = grant.metadata.namespace.as_deref().unwrap_or_default();
     let integration = seen.integration.as_ref().map(|i| &i.object.metadata);
     let mut flows: Vec<_> = seen
@@ -40,11 +42,8 @@ pub fn open_to(seen: &Observed, grant: &AccessGrant, requester: &Identity) -> Ve
 }
 
 /// The flows that this person may not use although they name the person in another spelling.
-pub fn misspelt_for(
-    seen: &Observed,
-    grant: &AccessGrant,
-    requester: &Identity,
-) -> Vec<ConsideredFlow> {
+pub(super) fn misspelt_for(request: &Request<'_>, requester: &Identity) -> Vec<ConsideredFlow> {
+    let (seen, grant) = (request.seen, request.grant);
     let namespace = grant.metadata.namespace.as_deref().unwrap_or_default();
     let integration = seen.integration.as_ref().map(|i| &i.object.metadata);
     let flows = seen

@@ -69,14 +69,6 @@ impl Observed {
         }
     }
 
-    /// The grant of a record: not a later one of the same name, and not one that is being deleted.
-    pub fn grant_of(&self, record: &AccessRecord) -> Option<&AccessGrant> {
-        self.grant.as_deref().filter(|grant| {
-            grant.metadata.uid.as_ref() == Some(&record.spec.grant.uid)
-                && grant.metadata.deletion_timestamp.is_none()
-        })
-    }
-
     /// The people whom the integration's owners have blocked.
     pub fn blocked(&self) -> &[Person] {
         let integration = self.integration.as_ref();

@@ -6,13 +6,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{ACCEPTED, AccessGrant, FlowLimits, Phase};
+use crate::api::FlowLimits;
 
-use super::closed_request::final_since;
+use super::case::Request;
 use super::deadline::later;
 use super::flow::open_to;
-use super::observed::Observed;
 use super::reasons::GrantReason;
+use super::request_state::RequestState;
 use super::resolve::{Kind, RequestBlock};
 
 /// For each request of a requester that may wait for approval, this many may wait in line.
@@ -23,41 +23,6 @@ const LOOKS_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(2);
 /// The additional interval for each request before it. Without it, the work of thousands of
 /// requests that keep checking would grow quadratically.
 const FOR_EACH_BEFORE_IT: SignedDuration = SignedDuration::from_millis(10);
-
-/// The position of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QueuePosition {
-    /// A flow covers the request, and its requester is within that flow's limits.
-    HasPlace,
-    /// The request waits for a place, or for something that is missing.
-    InLine,
-    /// The request has not been processed.
-    New,
-    /// The request is over, or has become a loan, which its record shows.
-    Gone,
-}
-
-impl QueuePosition {
-    /// The position of this request.
-    pub fn of(grant: &AccessGrant) -> Self {
-        if grant.metadata.deletion_timestamp.is_some() {
-            return Self::Gone;
-        }
-        let Some((status, phase)) = grant.status.as_ref().and_then(|s| Some((s, s.phase?))) else {
-            return Self::New;
-        };
-        if status.record.is_some() || status.granted_at.is_some() || final_since(status).is_some() {
-            return Self::Gone;
-        }
-        let mut accepted = status.conditions.iter().filter(|c| c.type_ == ACCEPTED);
-        let no_place = accepted.any(|c| c.reason == GrantReason::LimitReached);
-        let is_on_its_way = matches!(phase, Phase::Pending | Phase::Issuing);
-        match is_on_its_way && status.terms.is_some() && !no_place {
-            true => Self::HasPlace,
-            false => Self::InLine,
-        }
-    }
-}
 
 /// Whether a request is to be processed, as far as its requester's other requests are concerned.
 pub(super) enum Room {
@@ -70,16 +35,13 @@ pub(super) enum Room {
 }
 
 /// Whether a request is to be processed. A request that has a place is never turned away.
-pub(super) fn room(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Room {
-    let is_in_line = matches!(
-        QueuePosition::of(grant),
-        QueuePosition::InLine | QueuePosition::New
-    );
-    let ahead = seen.ahead;
-    let Some(requester) = grant.spec.requester.as_ref().filter(|_| is_in_line) else {
+pub(super) fn room(request: &Request<'_>) -> Room {
+    let is_in_line = matches!(request.state, RequestState::InLine | RequestState::New);
+    let ahead = request.seen.ahead;
+    let Some(requester) = request.requester().filter(|_| is_in_line) else {
         return Room::Enough;
     };
-    let flows = open_to(seen, grant, requester);
+    let flows = open_to(request, requester);
     let places = flows
         .iter()
         .map(|flow| flow.spec.limits.pending_per_requester);
@@ -97,7 +59,10 @@ pub(super) fn room(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Room
     let before = ahead.in_line.saturating_add(ahead.new);
     let behind = i32::try_from(before.min(most)).unwrap_or(i32::MAX);
     match before >= most {
-        true => Room::NotBefore(later(now, LOOKS_AGAIN_AFTER + FOR_EACH_BEFORE_IT * behind)),
+        true => Room::NotBefore(later(
+            request.now,
+            LOOKS_AGAIN_AFTER + FOR_EACH_BEFORE_IT * behind,
+        )),
         false => Room::Enough,
     }
 }

@@ -1,30 +1,13 @@
 //! The content of a record: whether it is a loan's or a denied request's, and the parts that both
 //! share.
 
+use jiff::Timestamp;
+
 use crate::api::{
-    AccessGrant, AccessRecord, AccessRecordSpec, CountedDecision, Identity, RequestOutcome,
+    AccessGrant, AccessRecordSpec, CountedDecision, EndRecord, Identity, RequestOutcome,
 };
 
 use super::terms::Agreement;
-
-/// The subject of a record. Only loans are renewed, counted as loans, or ended.
-#[derive(Clone, Copy, Debug)]
-pub enum About<'a> {
-    /// A loan.
-    Loan(&'a AccessRecord),
-    /// A denied request: it never lends anything.
-    Denial(&'a AccessRecord),
-}
-
-impl<'a> About<'a> {
-    /// The subject of this record.
-    pub fn of(record: &'a AccessRecord) -> Self {
-        match is_of_a_loan(&record.spec) {
-            true => Self::Loan(record),
-            false => Self::Denial(record),
-        }
-    }
-}
 
 /// Whether a record is a loan's. Older releases made records only for loans, without an outcome.
 pub fn is_of_a_loan(record: &AccessRecordSpec) -> bool {
@@ -32,6 +15,12 @@ pub fn is_of_a_loan(record: &AccessRecordSpec) -> bool {
         RequestOutcome::Lent => true,
         RequestOutcome::Denied => false,
     }
+}
+
+/// The time at which nothing of an ended loan opens any longer.
+pub fn over_at(record: &AccessRecordSpec, end: &EndRecord) -> Timestamp {
+    let residual = record.residual_until.as_ref().map(|t| t.0);
+    residual.map_or(end.at.0, |residual| residual.max(end.at.0))
 }
 
 /// The record of a loan of which only the agreement is known yet.

@@ -2,13 +2,11 @@
 
 use jiff::Timestamp;
 
-use crate::api::{AccessGrant, ConsideredFlow, Phase, Time};
+use crate::api::{ConsideredFlow, Phase, Time};
 
 use super::approval::{self, Standing, Weighed};
-use super::closed_request::{
-    clean_up, final_since, has_been_lent, ignore_later_decisions, last_known_residual,
-};
-use super::deadline::{approval_deadline, request_deadline, start_deadline};
+use super::case::Request;
+use super::closed_request::{clean_up, ignore_later_decisions, last_known_residual};
 use super::delivery::failure::{self, Failure};
 use super::delivery::links::answered_by;
 use super::delivery::orphaned_secret::OrphanedSecret;
@@ -19,60 +17,43 @@ use super::observed::{LinkSeen, Observed};
 use super::queue_position::{Room, room};
 use super::reasons::GrantReason;
 use super::request_outcome::{Covered, UNAPPROVED, denied, held, lapse, show, waiting};
+use super::request_state::RequestState;
 use super::resolve::{Kind, RequestBlock, look_up_and_agree};
-use super::status::{Approved, RequestState};
+use super::status::{Approved, RequestReport};
 use super::terms::{Agreement, longest_within};
 use super::timeframe::{Opening, opening};
 use super::vetting::{Vouched, vouched_for};
 
 /// Decides about a request.
-pub fn plan(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
+pub(super) fn plan(request: &Request<'_>) -> Plan {
     show_earlier(
-        ignore_later_decisions(decide(seen, grant, now), seen, grant, now),
-        seen,
+        ignore_later_decisions(decide(request), request),
+        request.seen,
     )
 }
 
-fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
-    let stored = grant.metadata.uid.as_ref().is_some_and(|u| !u.is_empty());
-    if grant.metadata.deletion_timestamp.is_some() || !stored {
-        return Plan::default();
-    }
-    let uid = grant.metadata.uid.as_deref().unwrap_or_default();
+fn decide(request: &Request<'_>) -> Plan {
+    let Request { seen, now, .. } = *request;
     // Keyloan's Secret exists without a record: the record was deleted, so nothing counts or ends
     // this link.
-    let left = match OrphanedSecret::of(seen, uid, now) {
-        OrphanedSecret::Delete => {
-            return Plan {
-                effect: Some(Effect::DeleteLink),
-                ..Plan::default()
-            };
-        }
+    let left = match OrphanedSecret::of(seen, request.uid, now) {
+        OrphanedSecret::Delete => return Plan::effect(Effect::DeleteLink),
         OrphanedSecret::Stays {
             message, retry_at, ..
-        } => return record_missing_and_link_left(grant, message, retry_at, now),
+        } => return record_missing_and_link_left(request, message, retry_at),
         OrphanedSecret::MayStay(message) => format!("; {message}"),
         OrphanedSecret::Nothing => String::new(),
     };
-    if let Some(over_since) = grant.status.as_ref().and_then(final_since) {
-        let plan = clean_up(grant, over_since, now);
-        if plan.effect.is_none()
-            && let Some(record) = to_be_recorded(seen, grant, now)
-        {
-            return Plan {
-                effect: Some(Effect::RecordDenial(Box::new(record))),
-                ..Plan::default()
-            };
-        }
-        return plan;
+    if let Some(over_since) = request.state.closed_since() {
+        return closed(request, over_since);
     }
-    if has_been_lent(grant) {
-        return record_missing(grant, &left, now);
+    if request.state == RequestState::Lent {
+        return record_missing(request, &left);
     }
-    if let Some(decision) = approval::withdrawal(seen, grant) {
-        return denied(grant, decision, None, now);
+    if let Some(decision) = approval::withdrawal(request) {
+        return denied(request, decision, None);
     }
-    match room(seen, grant, now) {
+    match room(request) {
         Room::Enough => {}
         Room::NotBefore(at) => {
             return Plan {
@@ -80,48 +61,76 @@ fn decide(seen: &Observed, grant: &AccessGrant, now: Timestamp) -> Plan {
                 ..Plan::default()
             };
         }
-        Room::None(hold) => return held(grant, hold, Vec::new(), None, now),
+        Room::None(block) => return held(request, block, Vec::new(), None),
     }
-    let patience = request_deadline(grant, now);
-    let or_lapsed = |hold: RequestBlock| match now >= patience {
-        true => lapsed(grant, patience, now),
-        false => hold,
-    };
-    match vouched_for(seen, grant) {
-        Vouched::Yes => {}
-        Vouched::AfterACheck if now < patience => {
+    match basis(request) {
+        Basis::Sound => {}
+        Basis::Unchecked => {
             return Plan {
-                effect: Some(Effect::CheckBoundary),
-                wake: Some(patience),
-                ..Plan::default()
+                wake: Some(request.deadline()),
+                ..Plan::effect(Effect::CheckBoundary)
             };
         }
-        Vouched::AfterACheck => {
-            let hold = lapsed(grant, patience, now);
-            return held(grant, hold, Vec::new(), None, now);
-        }
-        Vouched::No(hold) => {
-            return held(grant, or_lapsed(hold), Vec::new(), Some(patience), now);
-        }
-    }
-    if seen.link == LinkSeen::OutOfReach {
-        let (reason, message) = failure::out_of_reach(&seen.links_namespace);
-        let hold = or_lapsed(RequestBlock::new(Kind::Fails, reason, message));
-        return held(grant, hold, Vec::new(), Some(patience), now);
+        Basis::Blocked(block) => return blocked(request, block, Vec::new()),
     }
     let mut considered = Vec::new();
-    match look_up_and_agree(seen, grant, now, &mut considered) {
-        Ok(agreement) => agreed(seen, grant, agreement, considered, now),
-        Err(mut hold) => {
+    match look_up_and_agree(request, &mut considered) {
+        Ok(agreement) => agreed(request, agreement, considered),
+        Err(mut block) => {
             let waits_for_its_time = [GrantReason::LimitReached, GrantReason::OutsideTimeframe];
-            if hold.kind == Kind::Waits && waits_for_its_time.contains(&hold.reason) {
+            if block.kind == Kind::Waits && waits_for_its_time.contains(&block.reason) {
                 let next = [next_place(seen, now), next_opening(seen, now)];
-                hold.wake = next.into_iter().flatten().min();
+                block.wake = next.into_iter().flatten().min();
             }
-            let hold = or_lapsed(hold.after(seen.attempt.as_ref(), now));
-            held(grant, hold, considered, Some(patience), now)
+            let block = block.after(seen.attempt.as_ref(), now);
+            blocked(request, block, considered)
         }
     }
+}
+
+/// A request that is over: a denial is recorded, and the request is deleted later.
+fn closed(request: &Request<'_>, over_since: Timestamp) -> Plan {
+    let plan = clean_up(request, over_since);
+    match to_be_recorded(request) {
+        Some(record) if plan.effect.is_none() => {
+            Plan::effect(Effect::RecordDenial(Box::new(record)))
+        }
+        _ => plan,
+    }
+}
+
+/// Whether a request can be looked up at all.
+enum Basis {
+    /// Its requester is verified, and the links namespace can be read.
+    Sound,
+    /// It is still unknown whether the API server verifies its requester.
+    Unchecked,
+    /// Not now, or never.
+    Blocked(RequestBlock),
+}
+
+fn basis(request: &Request<'_>) -> Basis {
+    let seen = request.seen;
+    match vouched_for(request) {
+        Vouched::Yes if seen.link == LinkSeen::OutOfReach => {
+            let (reason, message) = failure::out_of_reach(&seen.links_namespace);
+            Basis::Blocked(RequestBlock::new(Kind::Fails, reason, message))
+        }
+        Vouched::Yes => Basis::Sound,
+        Vouched::AfterACheck if request.now < request.deadline() => Basis::Unchecked,
+        Vouched::AfterACheck => Basis::Blocked(lapsed(request, request.deadline())),
+        Vouched::No(block) => Basis::Blocked(block),
+    }
+}
+
+/// The request cannot be granted now; it lapses at its deadline.
+fn blocked(request: &Request<'_>, block: RequestBlock, considered: Vec<ConsideredFlow>) -> Plan {
+    let deadline = request.deadline();
+    let block = match request.now >= deadline {
+        true => lapsed(request, deadline),
+        false => block,
+    };
+    held(request, block, considered, Some(deadline))
 }
 
 /// The time at which the first of the requester's loans is over. For a loan that has ended already,
@@ -143,15 +152,15 @@ fn next_opening(seen: &Observed, now: Timestamp) -> Option<Timestamp> {
 
 /// The record of a running loan was deleted, for example by a restored backup or a deleted
 /// namespace: the loan is over.
-fn record_missing(grant: &AccessGrant, left: &str, now: Timestamp) -> Plan {
-    let residual = last_known_residual(grant, now);
+fn record_missing(request: &Request<'_>, left: &str) -> Plan {
+    let residual = last_known_residual(request);
     let message = format!(
         "the record of this loan is missing, and a request is never granted twice; request \
          again{}{left}",
         may_open(residual)
     );
     let gone = RequestBlock::new(Kind::Final, GrantReason::RecordMissing, message);
-    let mut plan = held(grant, gone, Vec::new(), None, now);
+    let mut plan = held(request, gone, Vec::new(), None);
     if let Some(status) = &mut plan.status {
         status.residual_until = residual.map(Time);
     }
@@ -161,20 +170,19 @@ fn record_missing(grant: &AccessGrant, left: &str, now: Timestamp) -> Plan {
 /// The same while the Secret still exists: not final yet, and the status still shows that a link
 /// was issued.
 fn record_missing_and_link_left(
-    grant: &AccessGrant,
+    request: &Request<'_>,
     left: String,
     retry_at: Option<Timestamp>,
-    now: Timestamp,
 ) -> Plan {
-    let residual = last_known_residual(grant, now);
+    let residual = last_known_residual(request);
     let message = format!(
         "the record of this loan is missing, and {left}{}",
         may_open(residual)
     );
     let stays = RequestBlock::new(Kind::Fails, GrantReason::LinkSecretStays, message);
-    let mut plan = held(grant, stays, Vec::new(), retry_at, now);
+    let mut plan = held(request, stays, Vec::new(), retry_at);
     if let Some(status) = &mut plan.status {
-        status.record = grant.metadata.uid.clone();
+        status.record = Some(request.uid.to_owned());
         status.residual_until = residual.map(Time);
     }
     plan
@@ -189,9 +197,9 @@ fn may_open(residual: Option<Timestamp>) -> String {
     })
 }
 
-fn lapsed(grant: &AccessGrant, limit: Timestamp, now: Timestamp) -> RequestBlock {
-    let message = match &grant.spec.not_after {
-        Some(at) if at.0 <= now => {
+fn lapsed(request: &Request<'_>, limit: Timestamp) -> RequestBlock {
+    let message = match &request.grant.spec.not_after {
+        Some(at) if at.0 <= request.now => {
             format!(
                 "the loan could not start before {} (notAfter); request again",
                 at.0
@@ -203,33 +211,28 @@ fn lapsed(grant: &AccessGrant, limit: Timestamp, now: Timestamp) -> RequestBlock
 }
 
 /// A flow covers the request: its approvers decide now.
-fn agreed(
-    seen: &Observed,
-    grant: &AccessGrant,
-    agreement: Agreement,
-    considered: Vec<ConsideredFlow>,
-    now: Timestamp,
-) -> Plan {
+fn agreed(request: &Request<'_>, agreement: Agreement, considered: Vec<ConsideredFlow>) -> Plan {
+    let seen = request.seen;
     let Some(approval) = &agreement.terms.approval else {
         let no = approval::revocation(&seen.decisions, &agreement, None);
         let decisions = Vec::from_iter(no.clone());
         let covered = Covered {
-            ignored: approval::ignored(seen, grant, &agreement, &decisions, now),
+            ignored: approval::ignored(request, &agreement, &decisions),
             agreement,
             considered,
             decisions,
         };
         return match no {
-            Some(decision) => denied(grant, decision, Some(covered), now),
-            None => grantable(seen, grant, covered, start_deadline(grant, None, now), now),
+            Some(decision) => denied(request, decision, Some(covered)),
+            None => grantable(request, covered, request.start_deadline(None)),
         };
     };
-    let until = approval_deadline(grant, approval, now);
+    let until = request.approval_deadline(approval);
     let Weighed {
         standing,
         counted,
         ignored,
-    } = approval::weigh(seen, grant, &agreement, approval, until);
+    } = approval::weigh(request, &agreement, approval);
     let covered = Covered {
         agreement,
         considered,
@@ -237,49 +240,33 @@ fn agreed(
         ignored,
     };
     match standing {
-        Standing::Denied(decision) => denied(grant, decision, Some(covered), now),
-        Standing::Approved { at } => {
-            let lapses = start_deadline(grant, Some(at), now);
-            grantable(seen, grant, covered, lapses, now)
-        }
+        Standing::Denied(decision) => denied(request, decision, Some(covered)),
+        Standing::Approved { at } => grantable(request, covered, request.start_deadline(Some(at))),
         Standing::Unverified if seen.boundary.broken.is_none() => Plan {
-            effect: Some(Effect::CheckBoundary),
             wake: Some(until),
-            ..Plan::default()
+            ..Plan::effect(Effect::CheckBoundary)
         },
-        Standing::Waiting(_) | Standing::Unverified if now >= until => {
+        Standing::Waiting(_) | Standing::Unverified if request.now >= until => {
             let message = format!("the request was not approved by {until:.0}; request again");
             let approved = Approved::No(GrantReason::NotApproved, UNAPPROVED.into());
-            lapse(grant, message, covered, approved, now)
+            lapse(request, message, covered, approved)
         }
         Standing::Unverified => {
             let why = seen.boundary.broken.clone().unwrap_or_default();
-            let hold = RequestBlock::boundary(&why);
-            waiting(
-                grant,
-                covered,
-                Approved::No(hold.reason, hold.message),
-                until,
-                now,
-            )
+            let block = RequestBlock::boundary(&why);
+            let approved = Approved::No(block.reason, block.message);
+            waiting(request, covered, approved, until)
         }
-        Standing::Waiting(sentence) => {
-            waiting(grant, covered, Approved::Waits(sentence), until, now)
-        }
+        Standing::Waiting(sentence) => waiting(request, covered, Approved::Waits(sentence), until),
     }
 }
 
 /// All required approvals have been given: the first link is issued, unless something prevents it.
-fn grantable(
-    seen: &Observed,
-    grant: &AccessGrant,
-    covered: Covered,
-    lapses: Timestamp,
-    now: Timestamp,
-) -> Plan {
+fn grantable(request: &Request<'_>, covered: Covered, lapses: Timestamp) -> Plan {
+    let Request { seen, now, .. } = *request;
     if now >= lapses {
-        let message = lapsed(grant, lapses, now).message;
-        return lapse(grant, message, covered, Approved::Yes, now);
+        let message = lapsed(request, lapses).message;
+        return lapse(request, message, covered, Approved::Yes);
     }
     let Covered {
         agreement,
@@ -287,7 +274,7 @@ fn grantable(
         decisions,
         ignored,
     } = covered;
-    let mut state = RequestState {
+    let mut state = RequestReport {
         phase: Phase::Issuing,
         accepted: Ok(()),
         approved: Approved::Yes,
@@ -347,7 +334,7 @@ fn grantable(
     }
     Plan {
         effect,
-        ..show(grant, state, Some(wake), now)
+        ..show(request, state, Some(wake))
     }
 }
 

@@ -3,12 +3,13 @@
 
 use jiff::Timestamp;
 
-use crate::api::{AccessGrant, ConsideredFlow, CountedDecision, Decision, IgnoredDecision, Phase};
+use crate::api::{ConsideredFlow, CountedDecision, Decision, IgnoredDecision, Phase};
 
+use super::case::Request;
 use super::effect::Plan;
 use super::reasons::GrantReason;
 use super::resolve::{Kind, RequestBlock};
-use super::status::{self, Approved, RequestState};
+use super::status::{self, Approved, RequestReport};
 use super::terms::Agreement;
 
 /// What is known about a request that a flow covers.
@@ -29,13 +30,12 @@ const NOT_GRANTED: &str = "the request has not been granted";
 
 /// A decision is missing.
 pub(super) fn waiting(
-    grant: &AccessGrant,
+    request: &Request<'_>,
     covered: Covered,
     approved: Approved,
     until: Timestamp,
-    now: Timestamp,
 ) -> Plan {
-    let state = RequestState {
+    let state = RequestReport {
         phase: Phase::Pending,
         accepted: Ok(()),
         approved,
@@ -46,15 +46,14 @@ pub(super) fn waiting(
         decisions: covered.decisions,
         ignored: covered.ignored,
     };
-    show(grant, state, Some(until), now)
+    show(request, state, Some(until))
 }
 
 /// A person denied the request: this is final.
 pub(super) fn denied(
-    grant: &AccessGrant,
+    request: &Request<'_>,
     decision: CountedDecision,
     covered: Option<Covered>,
-    now: Timestamp,
 ) -> Plan {
     let (reason, what) = match decision.decision {
         Decision::Revoke => (GrantReason::Revoked, "withdrawn"),
@@ -71,12 +70,12 @@ pub(super) fn denied(
             ignored,
         }) => (Some(agreement), considered, decisions, ignored),
         None => {
-            let (mut decisions, ignored) = known_so_far(grant);
+            let (mut decisions, ignored) = known_so_far(request);
             decisions.push(decision);
             (None, Vec::new(), decisions, ignored)
         }
     };
-    let state = RequestState {
+    let state = RequestReport {
         phase: Phase::Denied,
         accepted: match agreement {
             Some(_) => Ok(()),
@@ -90,18 +89,17 @@ pub(super) fn denied(
         decisions,
         ignored,
     };
-    show(grant, state, None, now)
+    show(request, state, None)
 }
 
 /// The request took too long, although a flow covers it: this is final.
 pub(super) fn lapse(
-    grant: &AccessGrant,
+    request: &Request<'_>,
     message: String,
     covered: Covered,
     approved: Approved,
-    now: Timestamp,
 ) -> Plan {
-    let state = RequestState {
+    let state = RequestReport {
         phase: Phase::Lapsed,
         accepted: Err((GrantReason::Lapsed, message)),
         approved,
@@ -112,36 +110,33 @@ pub(super) fn lapse(
         decisions: covered.decisions,
         ignored: covered.ignored,
     };
-    show(grant, state, None, now)
+    show(request, state, None)
 }
 
 /// The decisions that counted at the last look, and those that did not.
-fn known_so_far(grant: &AccessGrant) -> (Vec<CountedDecision>, Vec<IgnoredDecision>) {
-    let status = grant.status.as_ref();
-    status.map_or_else(Default::default, |status| {
-        (status.decisions.clone(), status.ignored_decisions.clone())
-    })
+fn known_so_far(request: &Request<'_>) -> (Vec<CountedDecision>, Vec<IgnoredDecision>) {
+    let status = request.status;
+    (status.decisions.clone(), status.ignored_decisions.clone())
 }
 
 /// The request cannot be granted now, or ever. Earlier findings stay in the status.
 pub(super) fn held(
-    grant: &AccessGrant,
+    request: &Request<'_>,
     hold: RequestBlock,
     considered: Vec<ConsideredFlow>,
     lapses: Option<Timestamp>,
-    now: Timestamp,
 ) -> Plan {
     let phase = match hold.kind {
         Kind::Waits => Phase::Pending,
         Kind::Fails | Kind::Final => Phase::Failed,
         Kind::Lapsed => Phase::Lapsed,
     };
-    let (decisions, ignored) = known_so_far(grant);
+    let (decisions, ignored) = known_so_far(request);
     let unapproved = match decisions.is_empty() {
         true => "no approval has been given",
         false => UNAPPROVED,
     };
-    let state = RequestState {
+    let state = RequestReport {
         phase,
         accepted: Err((hold.reason, hold.message)),
         approved: Approved::No(GrantReason::NotApproved, unapproved.into()),
@@ -152,23 +147,22 @@ pub(super) fn held(
         decisions,
         ignored,
     };
-    let lapses = lapses.filter(|lapses| *lapses > now);
+    let lapses = lapses.filter(|lapses| *lapses > request.now);
     let wake = [hold.wake, lapses].into_iter().flatten().min();
     Plan {
         effect: hold.effect.map(|effect| *effect),
-        ..show(grant, state, wake, now)
+        ..show(request, state, wake)
     }
 }
 
 /// A plan that only reports the state of the request.
 pub(super) fn show(
-    grant: &AccessGrant,
-    state: RequestState<'_>,
+    request: &Request<'_>,
+    state: RequestReport<'_>,
     wake: Option<Timestamp>,
-    now: Timestamp,
 ) -> Plan {
-    let status = status::of_request(grant, state, now);
-    let notes = status::notes(grant, &status);
+    let status = status::of_request(request, state);
+    let notes = status::notes(request, &status);
     Plan {
         effect: None,
         status: Some(status),

@@ -10,6 +10,8 @@ use crate::api::{
     Resolved, TitleOrId,
 };
 
+use super::case::Request;
+use super::deadline::later;
 use super::delivery::failure::Attempt;
 use super::effect::Effect;
 use super::flow::{choose, misspelt_for, open_to};
@@ -30,24 +32,23 @@ const APPLIED_TOGETHER: SignedDuration = SignedDuration::from_secs(5);
 /// Runs the checks in the order in which they may report: the requester is checked before anything
 /// about items.
 pub(super) fn look_up_and_agree(
-    seen: &Observed,
-    grant: &AccessGrant,
-    now: Timestamp,
+    request: &Request<'_>,
     considered: &mut Vec<ConsideredFlow>,
 ) -> Result<Agreement, RequestBlock> {
-    let found = look_up(seen, grant, now).inspect_err(|hold| {
-        if let (GrantReason::NoFlow, Some(requester)) = (hold.reason, &grant.spec.requester) {
-            *considered = misspelt_for(seen, grant, requester);
+    let seen = request.seen;
+    let found = look_up(request).inspect_err(|hold| {
+        if let (GrantReason::NoFlow, Some(requester)) = (hold.reason, request.requester()) {
+            *considered = misspelt_for(request, requester);
         }
     })?;
-    let choice = choose(&found.flows, &found.subject(grant), seen, now);
+    let choice = choose(&found.flows, &found.subject(), seen, request.now);
     *considered = choice.considered;
     choice.outcome.map_err(|objection| {
         let kind = match objection.reason {
             _ if is_not_known(seen) => Kind::Waits,
             // A request that was made in time waits for the next opening; all others are refused at
             // once.
-            GrantReason::OutsideTimeframe if was_covered(grant) => Kind::Waits,
+            GrantReason::OutsideTimeframe if request.was_covered() => Kind::Waits,
             GrantReason::OutsideTimeframe => Kind::Final,
             GrantReason::LimitReached => Kind::Waits,
             _ => Kind::Fails,
@@ -59,6 +60,7 @@ pub(super) fn look_up_and_agree(
 /// The subject of a request, and the flows that its requester may use.
 pub(super) struct Found<'a> {
     pub(super) flows: Vec<Arc<AccessFlow>>,
+    grant: &'a AccessGrant,
     requester: &'a Identity,
     integration: &'a IntegrationSeen,
     vault: Resolved,
@@ -66,9 +68,9 @@ pub(super) struct Found<'a> {
 }
 
 impl Found<'_> {
-    pub(super) fn subject<'b>(&'b self, grant: &'b AccessGrant) -> Subject<'b> {
+    pub(super) fn subject(&self) -> Subject<'_> {
         Subject {
-            grant,
+            grant: self.grant,
             requester: self.requester,
             integration: &self.integration.object,
             vault: &self.vault,
@@ -78,12 +80,11 @@ impl Found<'_> {
 }
 
 /// Looks up the subject of a request.
-pub(super) fn look_up<'a>(
-    seen: &'a Observed,
-    grant: &'a AccessGrant,
-    now: Timestamp,
-) -> Result<Found<'a>, RequestBlock> {
-    let requester = grant.spec.requester.as_ref().ok_or_else(|| {
+pub(super) fn look_up<'a>(request: &Request<'a>) -> Result<Found<'a>, RequestBlock> {
+    let Request {
+        seen, grant, now, ..
+    } = *request;
+    let requester = request.requester().ok_or_else(|| {
         RequestBlock::fails(
             GrantReason::RequesterUnknown,
             "the request does not identify its requester; install Keyloan's admission policies, \
@@ -94,9 +95,9 @@ pub(super) fn look_up<'a>(
         let name = &grant.spec.integration.name.0;
         let message =
             format!("OnePasswordIntegration {name:?} was not found; check its name and namespace");
-        RequestBlock::fails(GrantReason::IntegrationNotFound, message).unless_just_made(grant, now)
+        RequestBlock::fails(GrantReason::IntegrationNotFound, message).unless_just_made(request)
     })?;
-    let flows = open_to(seen, grant, requester);
+    let flows = open_to(request, requester);
     if flows.is_empty() && is_not_known(seen) {
         let message = "flows of this integration select namespaces by label, and the labels of \
                        your namespace are not known yet";
@@ -108,7 +109,7 @@ pub(super) fn look_up<'a>(
             .flow
             .as_ref()
             .map_or(String::new(), |f| format!(" named {f:?}"));
-        let misspelt = misspelt_for(seen, grant, requester);
+        let misspelt = misspelt_for(request, requester);
         let misspelt = misspelt.first().map_or_else(String::new, |flow| {
             let why = flow.reason.split_once(": ");
             let why = why.map_or(flow.reason.as_str(), |(_, words)| words);
@@ -118,7 +119,7 @@ pub(super) fn look_up<'a>(
             "no flow{only} of this integration lets you request items from this namespace; ask the \
              integration's owners for one{misspelt}"
         );
-        return Err(RequestBlock::fails(GrantReason::NoFlow, message).unless_just_made(grant, now));
+        return Err(RequestBlock::fails(GrantReason::NoFlow, message).unless_just_made(request));
     }
     check_integration(integration, grant, requester, now)?;
     let inventory = integration.inventory.as_ref().ok_or_else(|| {
@@ -129,10 +130,11 @@ pub(super) fn look_up<'a>(
     })?;
     let vault_seen = look_up_vault(grant, inventory, &integration.object.spec.vaults, &flows)?;
     let vault = resolved(vault_seen);
-    let item = look_up_item(grant, vault_seen, lent_by(&flows, &vault), now)
+    let item = look_up_item(request, vault_seen, lent_by(&flows, &vault))
         .map_err(|hold| hold.within(&integration.budget, now))?;
     Ok(Found {
         flows,
+        grant,
         requester,
         integration,
         vault,
@@ -144,11 +146,6 @@ pub(super) fn look_up<'a>(
 fn is_not_known(seen: &Observed) -> bool {
     let by_label = |flow: &Arc<AccessFlow>| flow.spec.namespaces.from == FromNamespaces::Selector;
     !is_known(&seen.namespace_labels) && seen.flows.iter().any(by_label)
-}
-
-/// Whether a flow covered the request at the last look.
-fn was_covered(grant: &AccessGrant) -> bool {
-    grant.status.as_ref().is_some_and(|s| s.terms.is_some())
 }
 
 fn check_integration(
@@ -280,12 +277,12 @@ fn lent_by(flows: &[Arc<AccessFlow>], vault: &Resolved) -> impl Fn(&ItemSeen) ->
 }
 
 fn look_up_item<'a>(
-    grant: &AccessGrant,
+    request: &Request<'_>,
     vault: &'a VaultSeen,
     is_lent: impl Fn(&ItemSeen) -> bool,
-    now: Timestamp,
 ) -> Result<&'a ItemSeen, RequestBlock> {
-    let item_name = &grant.spec.item.item.0;
+    let now = request.now;
+    let item_name = &request.grant.spec.item.item.0;
     let found = match vault.item(item_name) {
         Lookup::One(item) if item.active => return Ok(item),
         // Neither the ids nor the archived state of items are revealed that no flow lends to the
@@ -322,12 +319,7 @@ fn look_up_item<'a>(
     };
     // The inventory of the vault may be old. List it once before refusing, but not again for the
     // same name, even if the API server's clock is ahead of the operator's.
-    let asked_at = grant
-        .metadata
-        .creation_timestamp
-        .as_ref()
-        .map_or(now, |t| t.0.min(now));
-    if vault.has_refuted(item_name, asked_at) {
+    if vault.has_refuted(item_name, request.made.min(now)) {
         return Err(refusal);
     }
     if let Some(from) = vault.listed_again_from(now) {
@@ -436,21 +428,17 @@ impl RequestBlock {
     /// A missing object may appear a moment later if it was applied together with the request. So
     /// for the first seconds, `Stalled` does not tell a pipeline or `kubectl wait` that the request
     /// has failed. A failure that was reported stays.
-    fn unless_just_made(self, grant: &AccessGrant, now: Timestamp) -> Self {
-        let has_failed = grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Failed);
-        let made = grant.metadata.creation_timestamp.as_ref().map(|t| t.0);
+    fn unless_just_made(self, request: &Request<'_>) -> Self {
+        let has_failed = request.status.phase == Some(Phase::Failed);
         // By the API server's clock, which may be fast or slow.
-        let is_new = |made: &Timestamp| now.duration_since(*made).abs() < APPLIED_TOGETHER;
-        let until = made
-            .filter(|made| is_new(made) && !has_failed)
-            .and_then(|made| made.checked_add(APPLIED_TOGETHER).ok());
-        match until {
-            Some(until) => Self {
+        let is_new = request.now.duration_since(request.made).abs() < APPLIED_TOGETHER;
+        match is_new && !has_failed {
+            true => Self {
                 kind: Kind::Waits,
-                wake: Some(until),
+                wake: Some(later(request.made, APPLIED_TOGETHER)),
                 ..self
             },
-            None => self,
+            false => self,
         }
     }
 }

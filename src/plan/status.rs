@@ -8,6 +8,7 @@ use crate::api::{
     Phase, STALLED, SecretReference, Time,
 };
 
+use super::case::{EndedLoan, Loan, Request};
 use super::conditions::{self, Conditions};
 use super::delivery::links::Links;
 use super::delivery::orphaned_secret::OrphanedSecret;
@@ -31,7 +32,7 @@ pub enum Approved {
 
 /// The state of a request without a record.
 #[derive(Debug)]
-pub struct RequestState<'a> {
+pub struct RequestReport<'a> {
     /// The phase, for display.
     pub phase: Phase,
     /// Whether a flow covers the request; if not, the reason.
@@ -53,12 +54,8 @@ pub struct RequestState<'a> {
 }
 
 /// The status of a request without a record.
-pub fn of_request(
-    grant: &AccessGrant,
-    state: RequestState<'_>,
-    now: Timestamp,
-) -> AccessGrantStatus {
-    let mut conditions = start(grant, now);
+pub(super) fn of_request(request: &Request<'_>, state: RequestReport<'_>) -> AccessGrantStatus {
+    let mut conditions = start(request.grant, request.now);
     match &state.accepted {
         Ok(()) => {
             let flow = state.agreement.map_or("", |a| a.terms.flow.name.as_str());
@@ -89,7 +86,7 @@ pub fn of_request(
         conditions.say(STALLED, true, reason, message);
     }
     let mut status = AccessGrantStatus {
-        observed_generation: grant.metadata.generation,
+        observed_generation: request.grant.metadata.generation,
         phase: Some(state.phase),
         conditions: conditions.done(),
         considered_flows: state.considered,
@@ -98,26 +95,25 @@ pub fn of_request(
         waiting_for,
         ..AccessGrantStatus::default()
     };
-    match (state.agreement, &grant.status) {
-        (Some(agreement), _) => {
+    match state.agreement {
+        Some(agreement) => {
             status.flow = Some(agreement.terms.flow.name.clone());
             status.terms = Some(agreement.terms.clone());
             status.digest = Some(agreement.digest.clone());
         }
         // Earlier findings stay in the status, even for a failed request: they are what people have
         // decided about.
-        (None, Some(before)) => {
-            status.terms = before.terms.clone();
-            status.digest = before.digest.clone();
+        None => {
+            status.terms = request.status.terms.clone();
+            status.digest = request.status.digest.clone();
         }
-        (None, None) => {}
     }
     status
 }
 
 /// The state of a running loan.
 #[derive(Debug)]
-pub struct LoanState {
+pub struct LoanReport {
     /// The reason why the record's claim that the loan was approved is not trusted, if so.
     pub unconfirmed: Option<Why>,
     /// Whether the current link opens; if not, the reason.
@@ -131,15 +127,14 @@ pub struct LoanState {
 }
 
 /// The status of a running loan.
-pub fn of_loan(
-    grant: &AccessGrant,
-    record: &AccessRecord,
-    state: LoanState,
-    now: Timestamp,
+pub(super) fn of_loan(
+    loan: &Loan<'_>,
+    request: &Request<'_>,
+    state: LoanReport,
 ) -> AccessGrantStatus {
-    let links = Links::of(&record.spec);
-    let mut conditions = start(grant, now);
-    let status = agreed(&mut conditions, grant, record, state.unconfirmed.as_ref());
+    let (record, links) = (loan.record, loan.links);
+    let mut conditions = start(request.grant, request.now);
+    let status = agreed(&mut conditions, request, record, state.unconfirmed.as_ref());
     match &state.active {
         Ok(()) => conditions.say(
             ACTIVE,
@@ -178,20 +173,17 @@ pub fn of_loan(
 
 /// The status of an ended loan, which was approved unless `unconfirmed` gives a reason. It never
 /// claims that nothing opens while a link may open.
-pub fn of_ended(
-    grant: &AccessGrant,
-    record: &AccessRecord,
+pub(super) fn of_ended(
+    loan: &EndedLoan<'_>,
+    request: &Request<'_>,
     unconfirmed: Option<&Why>,
     left: &OrphanedSecret,
     ignored: Vec<IgnoredDecision>,
-    now: Timestamp,
 ) -> AccessGrantStatus {
-    let mut conditions = start(grant, now);
-    let status = agreed(&mut conditions, grant, record, unconfirmed);
-    let residual = record.spec.residual_until.as_ref().filter(|t| t.0 > now);
-    let Some(end) = &record.spec.end else {
-        return status;
-    };
+    let (record, end) = (loan.record, loan.end);
+    let mut conditions = start(request.grant, request.now);
+    let status = agreed(&mut conditions, request, record, unconfirmed);
+    let residual = loan.residual();
     let (reason, what) = match end.reason {
         EndReason::NotIssued if Links::of(&record.spec).was_refused() => (
             GrantReason::NotIssued,
@@ -211,9 +203,8 @@ pub fn of_ended(
     match residual {
         Some(until) => {
             let message = format!(
-                "{what}{stays}; an issued link may still open until {}: to cut off access now, \
-                 change the item's secret in 1Password",
-                until.0
+                "{what}{stays}; an issued link may still open until {until}: to cut off access now, \
+                 change the item's secret in 1Password"
             );
             conditions.say(ENDED, false, GrantReason::LinkMayStillOpen, message);
         }
@@ -290,22 +281,16 @@ fn ending(reason: EndReason) -> (GrantReason, &'static str) {
     }
 }
 
-fn common(grant: &AccessGrant, record: &AccessRecord) -> AccessGrantStatus {
+fn common(request: &Request<'_>, record: &AccessRecord) -> AccessGrantStatus {
     let links = Links::of(&record.spec);
     AccessGrantStatus {
-        observed_generation: grant.metadata.generation,
+        observed_generation: request.grant.metadata.generation,
         flow: Some(record.spec.terms.flow.name.clone()),
         terms: Some(record.spec.terms.clone()),
         digest: Some(record.spec.digest.clone()),
         decisions: record.spec.decisions.clone(),
-        considered_flows: grant
-            .status
-            .as_ref()
-            .map_or(Vec::new(), |s| s.considered_flows.clone()),
-        earlier_denials: grant
-            .status
-            .as_ref()
-            .map_or(Vec::new(), |s| s.earlier_denials.clone()),
+        considered_flows: request.status.considered_flows.clone(),
+        earlier_denials: request.status.earlier_denials.clone(),
         granted_at: links.granted_at().map(Time),
         expires_at: links.access_end().map(Time),
         record: record.metadata.name.clone(),
@@ -329,11 +314,11 @@ fn before(grant: &AccessGrant) -> &[Condition] {
 /// confirmed.
 fn agreed(
     conditions: &mut Conditions<'_>,
-    grant: &AccessGrant,
+    request: &Request<'_>,
     record: &AccessRecord,
     unconfirmed: Option<&Why>,
 ) -> AccessGrantStatus {
-    let mut status = common(grant, record);
+    let mut status = common(request, record);
     accepted(conditions, &record.spec.terms.flow.name);
     match unconfirmed {
         Some((reason, message)) => {
@@ -375,14 +360,16 @@ fn approval(decision: &CountedDecision) -> String {
 }
 
 /// The changes between the current status and the new one.
-pub fn notes(grant: &AccessGrant, after: &AccessGrantStatus) -> Vec<Note> {
+pub(super) fn notes(request: &Request<'_>, after: &AccessGrantStatus) -> Vec<Note> {
     let interesting: Vec<_> = after
         .conditions
         .iter()
         .filter(|c| c.status == "True" || c.type_ == ACCEPTED || c.type_ == ACTIVE)
         .cloned()
         .collect();
-    let mut notes = conditions::notes(before(grant), &interesting, |c| c.type_ == STALLED);
+    let mut notes = conditions::notes(&request.status.conditions, &interesting, |c| {
+        c.type_ == STALLED
+    });
     // The chosen flow, and that it requires no approval, are obvious once more has happened.
     let goes_without_saying = |note: &Note| {
         [GrantReason::FlowChosen, GrantReason::ApprovedAutomatically]

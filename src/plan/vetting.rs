@@ -4,19 +4,14 @@
 //! pending request, to another recipient, with approvals that nobody gave. The request, the flow
 //! and the decisions come from other people, so they have to confirm the record.
 
-use jiff::Timestamp;
-
-use crate::api::{
-    APPROVED, AccessGrant, AccessRecord, Condition, CountedDecision, Decision, Identity, TitleOrId,
-};
+use crate::api::{APPROVED, AccessRecord, Condition, CountedDecision, Identity, TitleOrId};
 
 use super::approval::{self, Standing};
-use super::deadline::approval_deadline;
+use super::case::Request;
 use super::delivery::links::Links;
 use super::digest::digest;
 use super::inventory::Lookup;
 use super::items::item_matches;
-use super::observed::Observed;
 use super::reasons::GrantReason;
 use super::resolve::{Kind, RequestBlock, look_up};
 use super::terms::{Agreement, Objection, agree, within_domains};
@@ -29,20 +24,16 @@ pub(super) enum Vouched {
     No(RequestBlock),
 }
 
-pub(super) fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
-    let uid = grant.metadata.uid.as_ref();
-    if uid.is_some_and(|uid| seen.checked.contains(uid)) {
+pub(super) fn vouched_for(request: &Request<'_>) -> Vouched {
+    let seen = request.seen;
+    if seen.checked.contains(request.uid) {
         return Vouched::Yes;
     }
     if let Some(why) = &seen.boundary.broken {
         return Vouched::No(RequestBlock::boundary(why));
     }
-    let made = grant.metadata.creation_timestamp.as_ref().map(|t| t.0);
     let changed = seen.boundary.changed_at;
-    if made
-        .zip(changed)
-        .is_some_and(|(made, changed)| made <= changed)
-    {
+    if changed.is_some_and(|changed| request.made <= changed) {
         let message = "the request was made before the last change of the admission policies, \
                        which verify its requester; delete it and request again";
         return Vouched::No(RequestBlock::new(
@@ -56,13 +47,9 @@ pub(super) fn vouched_for(seen: &Observed, grant: &AccessGrant) -> Vouched {
 
 /// Before each link: checks that the integration currently lends from this vault to these
 /// recipients, for a request of exactly this person.
-pub(super) fn fits(
-    seen: &Observed,
-    record: &AccessRecord,
-    grant: &AccessGrant,
-) -> Result<(), Objection> {
+pub(super) fn fits(record: &AccessRecord, request: &Request<'_>) -> Result<(), Objection> {
     let terms = &record.spec.terms;
-    let asked = grant.spec.requester.as_ref();
+    let asked = request.requester();
     let requester = asked.filter(|by| is_same(by, &record.spec.requester));
     let requester = requester.ok_or_else(|| {
         let recorded = &record.spec.requester.username;
@@ -79,7 +66,7 @@ pub(super) fn fits(
         };
         Objection::new(GrantReason::TermsNotConfirmed, message)
     })?;
-    let Some(integration) = &seen.integration else {
+    let Some(integration) = &request.seen.integration else {
         return Ok(());
     };
     within_domains(&terms.recipients, requester, &integration.object)?;
@@ -127,17 +114,12 @@ pub(super) enum Vetted {
 
 /// Before the first link of a loan that already has a record: the request is looked up again, and
 /// its decisions are counted again.
-pub(super) fn vet(
-    seen: &Observed,
-    record: &AccessRecord,
-    grant: &AccessGrant,
-    now: Timestamp,
-) -> Vetted {
-    let agreement = match confirmed(seen, record, grant, now) {
+pub(super) fn vet(record: &AccessRecord, request: &Request<'_>) -> Vetted {
+    let agreement = match confirmed(record, request) {
         Ok(agreement) => agreement,
         Err(hold) => return Vetted::held(hold),
     };
-    match vouched_for(seen, grant) {
+    match vouched_for(request) {
         Vouched::Yes => {}
         Vouched::AfterACheck => return Vetted::AfterACheck,
         Vouched::No(hold) => return Vetted::held(hold),
@@ -145,8 +127,7 @@ pub(super) fn vet(
     let Some(approval) = &agreement.terms.approval else {
         return Vetted::Agreed(Vec::new());
     };
-    let until = approval_deadline(grant, approval, now);
-    let weighed = approval::weigh(seen, grant, &agreement, approval, until);
+    let weighed = approval::weigh(request, &agreement, approval);
     let (terms, counted) = (&agreement.terms, weighed.counted);
     match weighed.standing {
         Standing::Approved { .. }
@@ -166,24 +147,20 @@ pub(super) fn vet(
 /// How far to trust the record's claim that the loan was approved, for the status. The claim of a
 /// loan that has had a link is trusted; otherwise an earlier status or the decisions on its terms
 /// have to confirm it.
-pub(super) fn vet_word(
-    seen: &Observed,
-    record: &AccessRecord,
-    grant: &AccessGrant,
-    now: Timestamp,
-) -> Vetted {
+pub(super) fn vet_word(record: &AccessRecord, request: &Request<'_>) -> Vetted {
+    let seen = request.seen;
     let agreed = || Vetted::Agreed(record.spec.decisions.clone());
     if Links::of(&record.spec).granted_at().is_some() {
         return agreed();
     }
     let is_over = record.spec.end.is_some();
-    let told = told(grant).filter(|_| is_over && is_told_ended(grant));
+    let told = told(request).filter(|_| is_over && is_told_ended(request));
     // The refutation stays in the status after the loan is over: flows change, and decisions are
     // deleted.
     if let Some(told) = told.filter(|told| told.reason == GrantReason::TermsNotConfirmed) {
         return Vetted::held(differs(&told.message));
     }
-    let vetted = match (vet(seen, record, grant, now), &seen.boundary.broken) {
+    let vetted = match (vet(record, request), &seen.boundary.broken) {
         (Vetted::AfterACheck, Some(why)) => Vetted::held(RequestBlock::boundary(why)),
         (vetted, _) => vetted,
     };
@@ -191,8 +168,8 @@ pub(super) fn vet_word(
         Vetted::Agreed(_) => agreed(),
         Vetted::Not { stalled: true, .. } if !is_over => vetted,
         // A result that cannot be determined now, or any longer, stays as it was.
-        Vetted::Not { .. } | Vetted::AfterACheck if is_told_approved(grant, record) => agreed(),
-        Vetted::Not { .. } => match said_by_decisions(seen, record, grant, now) {
+        Vetted::Not { .. } | Vetted::AfterACheck if is_told_approved(record, request) => agreed(),
+        Vetted::Not { .. } => match said_by_decisions(record, request) {
             Some(Standing::Approved { .. }) => agreed(),
             Some(Standing::Unverified) if seen.boundary.broken.is_none() => Vetted::AfterACheck,
             _ => vetted,
@@ -202,43 +179,34 @@ pub(super) fn vet_word(
 }
 
 /// Whether the status already says that these terms were approved.
-fn is_told_approved(grant: &AccessGrant, record: &AccessRecord) -> bool {
-    let shown = grant.status.as_ref().and_then(|s| s.digest.as_ref());
+fn is_told_approved(record: &AccessRecord, request: &Request<'_>) -> bool {
+    let shown = request.status.digest.as_ref();
     let is_shown = || shown == Some(&record.spec.digest) && has_its_digest(record);
-    told(grant).is_some_and(|told| told.status == "True") && (is_told_ended(grant) || is_shown())
+    let is_told = told(request).is_some_and(|told| told.status == "True");
+    is_told && (is_told_ended(request) || is_shown())
 }
 
-fn is_told_ended(grant: &AccessGrant) -> bool {
-    let status = grant.status.as_ref();
-    status.is_some_and(|status| status.ended_at.is_some())
+fn is_told_ended(request: &Request<'_>) -> bool {
+    request.status.ended_at.is_some()
 }
 
 /// The status's condition about the approval.
-fn told(grant: &AccessGrant) -> Option<&Condition> {
-    let mut conditions = grant.status.as_ref()?.conditions.iter();
+fn told<'a>(request: &Request<'a>) -> Option<&'a Condition> {
+    let mut conditions = request.status.conditions.iter();
     conditions.find(|condition| condition.type_ == APPROVED)
 }
 
 /// The approval state of the record's terms according to the decisions, if no other source is
 /// needed: later changes of the flow and later denials do not count.
-fn said_by_decisions(
-    seen: &Observed,
-    record: &AccessRecord,
-    grant: &AccessGrant,
-    now: Timestamp,
-) -> Option<Standing> {
+fn said_by_decisions(record: &AccessRecord, request: &Request<'_>) -> Option<Standing> {
     let agreement = Agreement::of(record);
     let approval = agreement.terms.approval.as_ref()?;
-    let requester = grant.spec.requester.as_ref();
+    let requester = request.requester();
     let is_theirs = requester.is_some_and(|by| is_same(by, &agreement.requester));
     if !is_theirs || !has_its_digest(record) {
         return None;
     }
-    let mut seen = seen.clone();
-    let approvals = &mut seen.decisions;
-    approvals.retain(|decision| decision.spec.decision == Decision::Approve);
-    let until = approval_deadline(grant, approval, now);
-    let weighed = approval::weigh(&seen, grant, &agreement, approval, until);
+    let weighed = approval::weigh_approvals(request, &agreement, approval);
     let longest = approval::duration(&agreement.terms, &weighed.counted);
     (Links::of(&record.spec).duration() <= longest).then_some(weighed.standing)
 }
@@ -249,20 +217,15 @@ fn has_its_digest(record: &AccessRecord) -> bool {
 }
 
 /// The agreement that follows from the request and the flow, if it equals the record's.
-fn confirmed(
-    seen: &Observed,
-    record: &AccessRecord,
-    grant: &AccessGrant,
-    now: Timestamp,
-) -> Result<Agreement, RequestBlock> {
-    let found = look_up(seen, grant, now)?;
+fn confirmed(record: &AccessRecord, request: &Request<'_>) -> Result<Agreement, RequestBlock> {
+    let found = look_up(request)?;
     let terms = &record.spec.terms;
     let mut flows = found.flows.iter();
     let flow = flows.find(|flow| flow.metadata.uid.as_ref() == Some(&terms.flow.uid));
     let flow = flow.ok_or_else(|| {
         differs("the flow that the record names is not open to the requester; request again")
     })?;
-    let subject = found.subject(grant);
+    let subject = found.subject();
     if !item_matches(&flow.spec.items, subject.vault, subject.item) {
         return Err(differs("the flow no longer lends this item; request again"));
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::api::{AccessFlow, AccessGrant, AccessGrantStatus, AccessRecord, Phase};
 use crate::cluster::{ApiError, Mark, flow_mark, ledger_of, rank_of};
 use crate::plan::observed::{Ahead, Usage};
-use crate::plan::queue_position::QueuePosition;
+use crate::plan::request_state::RequestState;
 
 use super::key::LoanKey;
 use super::loans::Loans;
@@ -99,7 +99,7 @@ impl Loans {
     ) -> (HashMap<u64, u32>, Ahead) {
         let (mine, has_place) = (
             rank_of(grant),
-            QueuePosition::of(grant) == QueuePosition::HasPlace,
+            RequestState::of(grant) == RequestState::HasPlace,
         );
         let with_place = Mark::WithPlace(requester.to_owned());
         let grants = &self.cluster.grants;

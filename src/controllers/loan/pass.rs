@@ -8,10 +8,10 @@ use kube::api::ObjectMeta;
 use crate::api::{AccessGrant, AccessGrantStatus, AccessRecord, AccessRecordSpec, Phase};
 use crate::cluster::{ApiError, ApiErrorKind};
 use crate::controllers::registry::Search;
-use crate::plan::closed_request::{is_turned_away, turned_away_until};
 use crate::plan::effect::{Effect, Plan};
 use crate::plan::grant::plan;
 use crate::plan::observed::Observed;
+use crate::plan::request_state::RequestState;
 use crate::plan::status::of_failed_pass;
 use crate::runtime::Outcome;
 
@@ -139,13 +139,13 @@ impl Loans {
     fn turned_away(&self, key: &LoanKey) -> Option<Arc<AccessGrant>> {
         let grant = self.cluster.grants.get(&key.grant)?;
         let is_it = grant.uid().as_deref() == Some(&key.uid);
-        (is_it && is_turned_away(&grant)).then_some(grant)
+        (is_it && RequestState::was_turned_away(&grant)).then_some(grant)
     }
 
     async fn forget_soon(&self, key: &LoanKey, grant: &AccessGrant) -> Result<Outcome, ApiError> {
         self.memories.forget(&key.uid);
         self.ask_each(self.waiting.forget(key));
-        let until = turned_away_until(grant);
+        let until = RequestState::of(grant).turned_away_until();
         if until.is_none_or(|until| until > self.clock.now()) {
             return Ok(Outcome::Waiting(until));
         }

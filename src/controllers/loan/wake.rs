@@ -13,10 +13,10 @@ use crate::api::{
 };
 use crate::cluster::link_objects::grant_uid;
 use crate::cluster::{Key, Mark, SecretMetadata, ledger_of};
-use crate::plan::closed_request::is_turned_away;
 use crate::plan::delivery::links::Links;
 use crate::plan::loan::over_at;
 use crate::plan::record::is_of_a_loan;
+use crate::plan::request_state::RequestState;
 use crate::runtime::{Class, Urgency, WorkQueue};
 
 use super::key::LoanKey;
@@ -105,7 +105,7 @@ impl Loans {
         // A request that was never processed has taken nobody's place yet,
         let waits = is_there && phase.is_none_or(|phase| phase == Phase::Pending);
         // and one that was turned away took none.
-        let leaves_a_place = !waits && !is_turned_away(grant);
+        let leaves_a_place = !waits && !RequestState::was_turned_away(grant);
         let terms = grant.status.as_ref().and_then(|s| s.terms.as_ref());
         if let (true, Some(by), Some(terms)) = (leaves_a_place, &grant.spec.requester, terms) {
             let place = (ledger_of(grant), terms.flow.name.as_str());
@@ -157,7 +157,7 @@ impl Loans {
     fn ask_requests(&self, grants: Vec<Arc<AccessGrant>>) {
         let is_request = |grant: &&Arc<AccessGrant>| {
             let status = grant.status.as_ref();
-            status.is_none_or(|s| s.granted_at.is_none()) && !is_turned_away(grant)
+            status.is_none_or(|s| s.granted_at.is_none()) && !RequestState::was_turned_away(grant)
         };
         let requests = grants.iter().filter(is_request);
         requests.for_each(|grant| self.ask(LoanKey::of_grant(grant)));
@@ -169,7 +169,7 @@ impl Loans {
             let key = LoanKey::of_grant(grant);
             key.ledger == integration.namespace
                 && grant.spec.integration.name.0 == integration.name
-                && !is_turned_away(grant)
+                && !RequestState::was_turned_away(grant)
         });
         of_it
             .iter()

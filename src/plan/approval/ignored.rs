@@ -4,11 +4,9 @@
 use jiff::Timestamp;
 
 use crate::api::{
-    AccessDecision, AccessGrant, AccessGrantStatus, AgreedApproval, CountedDecision, Decision,
-    IgnoredDecision, Person,
+    AccessDecision, AccessGrantStatus, AgreedApproval, CountedDecision, Decision, IgnoredDecision,
 };
-use crate::plan::deadline::approval_deadline;
-use crate::plan::observed::Observed;
+use crate::plan::case::Request;
 use crate::plan::terms::Agreement;
 
 use super::tally::NOT_NEEDED;
@@ -22,16 +20,14 @@ const NOBODYS: &str = "the flow does not require approval";
 /// The decisions without effect on a loan, or on a request that requires no approval; the decisions
 /// that counted are known.
 pub fn ignored(
-    seen: &Observed,
-    grant: &AccessGrant,
+    request: &Request<'_>,
     agreement: &Agreement,
     counted: &[CountedDecision],
-    now: Timestamp,
 ) -> Vec<IgnoredDecision> {
     let mut counted: Vec<_> = counted.iter().map(Some).collect();
     let mut ignored = Vec::new();
-    for object in in_order(seen) {
-        if let Err(why) = heeded(object, grant, agreement, seen.blocked(), &mut counted, now) {
+    for object in in_order(request.seen) {
+        if let Err(why) = heeded(object, request, agreement, &mut counted) {
             ignored.push(ignored_decision(object, why));
         }
     }
@@ -41,25 +37,15 @@ pub fn ignored(
 /// The decisions without effect on a request that failed, according to its status. A reason that
 /// was shown for a decision stays.
 pub fn ignored_at_last(
-    seen: &Observed,
-    grant: &AccessGrant,
+    request: &Request<'_>,
     status: &AccessGrantStatus,
     end: AtLast,
-    now: Timestamp,
 ) -> Vec<IgnoredDecision> {
-    let agreement = Agreement::shown(grant, status);
+    let agreement = Agreement::shown(request.grant, status);
     let mut counted: Vec<_> = status.decisions.iter().map(Some).collect();
     let mut ignored = Vec::new();
-    for object in in_order(seen) {
-        if let Err(why) = late(
-            object,
-            grant,
-            agreement.as_ref(),
-            seen.blocked(),
-            &mut counted,
-            end,
-            now,
-        ) {
+    for object in in_order(request.seen) {
+        if let Err(why) = late(object, request, agreement.as_ref(), &mut counted, end) {
             let anew = ignored_decision(object, why);
             let mut told = status.ignored_decisions.iter();
             let told = told.find(|told| told.name == anew.name && told.user == anew.user);
@@ -83,15 +69,13 @@ pub enum AtLast {
 /// Whether a decision counted before the request failed; if not, the reason.
 fn late(
     object: &AccessDecision,
-    grant: &AccessGrant,
+    request: &Request<'_>,
     agreement: Option<&Agreement>,
-    blocked: &[Person],
     counted: &mut [Option<&CountedDecision>],
     end: AtLast,
-    now: Timestamp,
 ) -> Result<(), &'static str> {
     let approval = agreement.and_then(|a| a.terms.approval.as_ref());
-    let vote = heard(object, grant, heard_until(grant, approval, now))?;
+    let vote = heard(object, request, heard_until(request, approval))?;
     let said = vote.counted();
     if is_one_of(counted, &said) {
         return Ok(());
@@ -107,7 +91,7 @@ fn late(
     match (said.decision, agreement) {
         (Decision::Approve, Some(agreement)) => {
             let approval = approval.ok_or(NOBODYS)?;
-            may_approve(&vote, agreement, approval, blocked)?;
+            may_approve(&vote, agreement, approval, request.seen.blocked())?;
         }
         (_, Some(agreement)) => says_no(&vote, agreement)?,
         (_, None) => {}
@@ -119,14 +103,12 @@ fn late(
 /// the reason.
 fn heeded(
     object: &AccessDecision,
-    grant: &AccessGrant,
+    request: &Request<'_>,
     agreement: &Agreement,
-    blocked: &[Person],
     counted: &mut [Option<&CountedDecision>],
-    now: Timestamp,
 ) -> Result<(), &'static str> {
     let approval = agreement.terms.approval.as_ref();
-    let vote = heard(object, grant, heard_until(grant, approval, now))?;
+    let vote = heard(object, request, heard_until(request, approval))?;
     let said = vote.counted();
     if is_one_of(counted, &said) {
         return Ok(());
@@ -134,7 +116,7 @@ fn heeded(
     match said.decision {
         Decision::Approve => {
             let approval = approval.ok_or(NOBODYS)?;
-            may_approve(&vote, agreement, approval, blocked)?;
+            may_approve(&vote, agreement, approval, request.seen.blocked())?;
             Err(NOT_NEEDED)
         }
         Decision::Deny | Decision::Revoke => {
@@ -145,12 +127,10 @@ fn heeded(
 }
 
 /// The deadline for approvals, if any are required.
-fn heard_until(
-    grant: &AccessGrant,
-    approval: Option<&AgreedApproval>,
-    now: Timestamp,
-) -> Timestamp {
-    approval.map_or(Timestamp::MAX, |a| approval_deadline(grant, a, now))
+fn heard_until(request: &Request<'_>, approval: Option<&AgreedApproval>) -> Timestamp {
+    approval.map_or(Timestamp::MAX, |approval| {
+        request.approval_deadline(approval)
+    })
 }
 
 /// Removes a decision from those that counted, if it is among them.

@@ -11,7 +11,7 @@ mod weigh;
 pub use agreed::{agreed, shortfall};
 pub use ignored::{AtLast, ignored, ignored_at_last};
 pub(super) use weigh::SHOWN;
-pub use weigh::{Standing, Weighed, revocation, weigh, withdrawal};
+pub use weigh::{Standing, Weighed, revocation, weigh, weigh_approvals, withdrawal};
 
 use jiff::SignedDuration;
 

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::api::{
-    AccessDecision, AccessGrant, AgreedApproval, CountedDecision, Decision, Identity,
-    IgnoredDecision, Person, Requirement, Time,
+    AccessDecision, AgreedApproval, CountedDecision, Decision, Identity, IgnoredDecision, Person,
+    Requirement, Time,
 };
+use crate::plan::case::Request;
 use crate::plan::observed::Observed;
 use crate::plan::people::same_person;
 use crate::plan::selection::is_one_of;
@@ -89,19 +90,36 @@ impl<'a> Vote<'a> {
     }
 }
 
-/// Weighs the decisions on a request whose terms require approval by this time.
-pub fn weigh(
-    seen: &Observed,
-    grant: &AccessGrant,
+/// Weighs the decisions on a request whose terms require approval.
+pub fn weigh(request: &Request<'_>, agreement: &Agreement, approval: &AgreedApproval) -> Weighed {
+    weigh_these(request, agreement, approval, |_| true)
+}
+
+/// Weighs only the approvals: what the decisions come to without any denial.
+pub fn weigh_approvals(
+    request: &Request<'_>,
     agreement: &Agreement,
     approval: &AgreedApproval,
-    until: Timestamp,
 ) -> Weighed {
+    weigh_these(request, agreement, approval, |object| {
+        object.spec.decision == Decision::Approve
+    })
+}
+
+fn weigh_these(
+    request: &Request<'_>,
+    agreement: &Agreement,
+    approval: &AgreedApproval,
+    is_weighed: impl Fn(&AccessDecision) -> bool,
+) -> Weighed {
+    let seen = request.seen;
+    let until = request.approval_deadline(approval);
     let mut approvals: Vec<Approval> = Vec::new();
     let mut ignored = Vec::new();
     let mut unverified = false;
-    for object in in_order(seen) {
-        let judged = heard(object, grant, until).and_then(|vote| {
+    let decisions = in_order(seen).into_iter();
+    for object in decisions.filter(|object| is_weighed(object)) {
+        let judged = heard(object, request, until).and_then(|vote| {
             if object.spec.decision != Decision::Approve {
                 return says_no(&vote, agreement).map(|()| Say::No(vote.counted()));
             }
@@ -219,11 +237,11 @@ pub fn revocation(
 
 /// The Revoke by the requester or a holder of the verb. It needs no terms, so it can withdraw even
 /// a request that cannot be resolved.
-pub fn withdrawal(seen: &Observed, grant: &AccessGrant) -> Option<CountedDecision> {
-    let requester = grant.spec.requester.as_ref();
-    let votes = in_order(seen)
+pub fn withdrawal(request: &Request<'_>) -> Option<CountedDecision> {
+    let requester = request.requester();
+    let votes = in_order(request.seen)
         .into_iter()
-        .filter(|object| Some(&object.spec.grant_uid) == grant.metadata.uid.as_ref())
+        .filter(|object| object.spec.grant_uid == request.uid)
         .filter_map(Vote::of)
         .filter(|vote| vote.object.spec.decision == Decision::Revoke);
     let entitled = |vote: &Vote<'_>| {
@@ -260,10 +278,10 @@ pub(super) fn in_order(seen: &Observed) -> Vec<&AccessDecision> {
 /// Whether a decision is about this request, by a person, and in time.
 pub(super) fn heard<'a>(
     object: &'a AccessDecision,
-    grant: &AccessGrant,
+    request: &Request<'_>,
     until: Timestamp,
 ) -> Result<Vote<'a>, &'static str> {
-    if Some(&object.spec.grant_uid) != grant.metadata.uid.as_ref() {
+    if object.spec.grant_uid != request.uid {
         return Err("the decision is about another request of this name: its grantUid differs");
     }
     let vote = Vote::of(object)

@@ -3,9 +3,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{AccessGrant, AccessRecord, LinkLifetime, Time};
+use crate::api::{AccessRecord, LinkLifetime, Time};
 
 use super::links::{CALL_TIMEOUT, Links, whole_second};
+use crate::plan::case::{Loan, Request};
 use crate::plan::effect::Effect;
 use crate::plan::observed::{LinkSeen, Observed};
 use crate::plan::terms::{length, longest_within};
@@ -55,19 +56,14 @@ pub(in crate::plan) fn finish(seen: &Observed, links: Links<'_>) -> Option<Effec
 /// An existing link was made in time, and so may be one whose Secret cannot be read now: a failed
 /// look must not end for good what the next look would find. But if the API server keeps refusing
 /// the objects that let the requester read the link for this long, nobody has it.
-pub(in crate::plan) fn gives_up_at(
-    seen: &Observed,
-    record: &AccessRecord,
-    grant: &AccessGrant,
-    now: Timestamp,
-) -> Timestamp {
-    let latest = first_link_until(record, now);
-    let links = Links::of(&record.spec);
+pub(in crate::plan) fn gives_up_at(loan: &Loan<'_>, request: &Request<'_>) -> Timestamp {
+    let Loan { seen, links, .. } = *loan;
+    let latest = first_link_until(loan.record, loan.now);
     let may_be_there = links.open().is_some() && seen.link == LinkSeen::OutOfReach;
     if may_be_there || finish(seen, links).is_some() {
         return latest;
     }
-    let not_after = grant.spec.not_after.as_ref();
+    let not_after = request.grant.spec.not_after.as_ref();
     not_after.map_or(latest, |t| t.0.min(latest))
 }
 

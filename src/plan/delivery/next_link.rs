@@ -2,16 +2,17 @@
 
 use jiff::Timestamp;
 
-use crate::api::{AccessGrant, AccessRecord, LinkRecord, RENEW_ANNOTATION};
+use crate::api::{AccessGrant, LinkRecord, RENEW_ANNOTATION};
 
 use super::failure;
 use super::first_link::gives_up_at;
-use super::links::{Links, MOST_LOST, RENEWAL_MARGIN, RENEWED_AFTER, answered_by, end_of};
+use super::links::{MOST_LOST, RENEWAL_MARGIN, RENEWED_AFTER, answered_by, end_of};
 use super::orphaned_secret::kept;
+use crate::plan::case::{Loan, Request};
 use crate::plan::effect::IssueLink;
 use crate::plan::observed::{LinkSeen, Observed};
 use crate::plan::reasons::GrantReason;
-use crate::plan::terms::{Agreement, link_ceiling, sendable};
+use crate::plan::terms::{link_ceiling, sendable};
 use crate::plan::vetting::{Vetted, fits, vet};
 
 /// The decision about the next link.
@@ -36,16 +37,17 @@ pub(in crate::plan) enum Next {
     },
 }
 
-pub(in crate::plan) fn next_link(
-    seen: &Observed,
-    record: &AccessRecord,
-    grant: &AccessGrant,
-    now: Timestamp,
-) -> Next {
-    let links = Links::of(&record.spec);
-    let asked = renewal_asked(grant);
+pub(in crate::plan) fn next_link(loan: &Loan<'_>, request: &Request<'_>) -> Next {
+    let Loan {
+        seen,
+        now,
+        record,
+        links,
+        ..
+    } = *loan;
+    let asked = renewal_asked(request.grant);
     if let Some(current) = links.current() {
-        match wanted(seen, links, current, asked, now) {
+        match wanted(loan, current, asked) {
             Wanted::Now => {}
             Wanted::From(until) => return Next::NotNeeded { until: Some(until) },
             Wanted::Not => return Next::NotNeeded { until: None },
@@ -58,7 +60,7 @@ pub(in crate::plan) fn next_link(
     if let (None, Some(why)) = (links.granted_at(), &seen.boundary.broken) {
         return stopped(GrantReason::BoundaryNotInForce, why, false);
     }
-    if let Some((reason, message)) = standstill(seen, record) {
+    if let Some((reason, message)) = standstill(loan) {
         let renewal = links.current().is_some();
         let reason = if renewal {
             GrantReason::RenewalStopped
@@ -67,7 +69,7 @@ pub(in crate::plan) fn next_link(
         };
         return stopped(reason, message, false);
     }
-    if let Err(objection) = fits(seen, record, grant) {
+    if let Err(objection) = fits(record, request) {
         let reason = match links.current() {
             Some(_) => GrantReason::RenewalStopped,
             None => objection.reason,
@@ -86,7 +88,7 @@ pub(in crate::plan) fn next_link(
                        the network and 1Password's status, then request again";
         return stopped(GrantReason::LinksLost, message, true);
     }
-    if let Some(why) = no_place(seen, record) {
+    if let Some(why) = no_place(loan) {
         return Next::Stopped { why, stalled: true };
     }
     if let Some(attempt) = seen.attempt.as_ref().filter(|a| a.retry_at() > now) {
@@ -119,7 +121,7 @@ pub(in crate::plan) fn next_link(
             stalled: false,
         };
     }
-    let gives_up = gives_up_at(seen, record, grant, now);
+    let gives_up = gives_up_at(loan, request);
     if links.granted_at().is_none() && now >= answered_by(gives_up) {
         return Next::Waits {
             until: gives_up,
@@ -141,7 +143,7 @@ pub(in crate::plan) fn next_link(
     };
     let decisions = match links.granted_at() {
         Some(_) => record.spec.decisions.clone(),
-        None => match vet(seen, record, grant, now) {
+        None => match vet(record, request) {
             Vetted::Agreed(decisions) => decisions,
             Vetted::AfterACheck => return Next::Check,
             Vetted::Not {
@@ -153,7 +155,7 @@ pub(in crate::plan) fn next_link(
     };
     Next::Issue(Box::new(IssueLink {
         sequence: links.next_sequence(),
-        agreement: Agreement::of(record),
+        agreement: loan.agreement.clone(),
         decisions,
         first: false,
         lost: links.open().map(|l| l.sequence),
@@ -173,13 +175,10 @@ enum Wanted {
 /// The next link is issued if it is requested and the current one has ended, is about to end, or is
 /// out of reach. An earlier request is answered by the current link: each unneeded link is one more
 /// that may still open.
-fn wanted(
-    seen: &Observed,
-    links: Links<'_>,
-    current: &LinkRecord,
-    asked: Option<Timestamp>,
-    now: Timestamp,
-) -> Wanted {
+fn wanted(loan: &Loan<'_>, current: &LinkRecord, asked: Option<Timestamp>) -> Wanted {
+    let Loan {
+        seen, now, links, ..
+    } = *loan;
     // Times are stored in whole seconds: a link answers the requests made in the second of its
     // intent.
     let unserved = asked.filter(|at| at.as_second() > current.intent_at.0.as_second());
@@ -222,14 +221,12 @@ pub(in crate::plan) fn is_here(seen: &Observed, link: &LinkRecord) -> bool {
 }
 
 /// The reason why no link can be put into its Secret.
-pub(in crate::plan) fn no_place(
-    seen: &Observed,
-    record: &AccessRecord,
-) -> Option<(GrantReason, String)> {
+pub(in crate::plan) fn no_place(loan: &Loan<'_>) -> Option<(GrantReason, String)> {
+    let seen = loan.seen;
     match seen.link {
         LinkSeen::Foreign => Some(failure::taken()),
         LinkSeen::Kept => {
-            let secret = seen.secret_of(&record.spec.grant.uid);
+            let secret = seen.secret_of(loan.uid());
             Some((GrantReason::LinkSecretStays, kept(&secret)))
         }
         LinkSeen::OutOfReach => Some(failure::out_of_reach(&seen.links_namespace)),
@@ -242,13 +239,14 @@ fn throttled(seen: &Observed) -> Option<Timestamp> {
 }
 
 /// The reason why this integration or this flow issues no more links.
-fn standstill(seen: &Observed, record: &AccessRecord) -> Option<(GrantReason, &'static str)> {
+fn standstill(loan: &Loan<'_>) -> Option<(GrantReason, &'static str)> {
+    let seen = loan.seen;
     if seen.unserved {
         let message = "this Keyloan installation no longer serves the integration's namespace; no \
                        further link is issued";
         return Some((GrantReason::IntegrationNotFound, message));
     }
-    let terms = &record.spec.terms;
+    let terms = loan.terms();
     let Some(integration) = &seen.integration else {
         let message = "the integration no longer exists; no further link is issued";
         return Some((GrantReason::IntegrationNotFound, message));

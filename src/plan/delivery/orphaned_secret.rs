@@ -56,6 +56,14 @@ impl OrphanedSecret {
         }
     }
 
+    /// The time of the next attempt to delete it, unless only a person can help.
+    pub fn retry_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Stays { retry_at, .. } => *retry_at,
+            Self::Nothing | Self::Delete | Self::MayStay(_) => None,
+        }
+    }
+
     /// The text for the status.
     pub fn message(&self) -> Option<&str> {
         match self {

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use keyloan::api::*;
 use keyloan::plan::effect::Effect;
 use keyloan::plan::observed::{Ahead, Usage};
-use keyloan::plan::queue_position::QueuePosition;
 use keyloan::plan::quota::Budget;
+use keyloan::plan::request_state::RequestState;
 use rstest::rstest;
 use serde_json::json;
 
@@ -114,8 +114,8 @@ fn a_request_that_has_a_place_is_never_turned_away() {
     });
     let waits = waits.settled(0);
     assert_eq!(
-        QueuePosition::of(waits.seen.grant.as_ref().expect("one")),
-        QueuePosition::HasPlace
+        RequestState::of(waits.seen.grant.as_ref().expect("one")),
+        RequestState::HasPlace
     );
     let waits = waits.with(|w| {
         w.seen.ahead = Ahead {
@@ -137,7 +137,7 @@ fn a_request_that_was_turned_away_is_deleted_after_an_hour_whatever_else_it_says
     });
     let turned_away = crowded.settled(0).with(|w| w.seen.ahead = Ahead::default());
     let grant = turned_away.seen.grant.as_ref().expect("one");
-    assert_eq!(QueuePosition::of(grant), QueuePosition::Gone);
+    assert!(RequestState::of(grant).closed_since().is_some());
     assert_eq!(
         turned_away.plan_at(59).effect,
         None,
