@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use super::install::Install;
 use super::wiped::Wiped;
 use crate::api::{
-    AccessDetails, GRANT_UID_LABEL, INSTALL_LABEL, Identity, LINK_KEYS, LINK_TYPE, SECRET_LABEL,
-    link_name,
+    GRANT_UID_LABEL, INSTALL_LABEL, Identity, LINK_KEYS, LINK_TYPE, SECRET_LABEL, link_name,
 };
+use crate::plan::delivery::steps::LinkFacts;
 use crate::plan::observed::LinkSeen;
 
 const SEQUENCE: &str = "keyloan.dev/sequence";
@@ -33,21 +33,6 @@ pub(super) const ANNOTATIONS: [&str; 4] = [SEQUENCE, ISSUED_AT, EXPIRES_AT, ITEM
 /// loan. Velero: <https://velero.io/docs/main/resource-filtering/>,
 /// "velero.io/exclude-from-backup".
 const NOT_BACKED_UP: [(&str, &str); 1] = [("velero.io/exclude-from-backup", "true")];
-
-/// What the Secret says about its link besides the URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkFacts {
-    /// The link's number within the loan.
-    pub sequence: u32,
-    /// When the response with the link arrived.
-    pub issued_at: Timestamp,
-    /// When the link expires.
-    pub expires_at: Timestamp,
-    /// The item's version.
-    pub item_version: u32,
-    /// How to use the lent item.
-    pub access_details: Option<AccessDetails>,
-}
 
 /// Replaces the URL when the operator tries whether a link can be stored: as long as 1Password's
 /// URLs, and without any meaning.

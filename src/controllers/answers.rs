@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::api::LinkLifetime;
 use crate::onepassword::{CallError, Problem, ShareLifetime, Stage};
 use crate::plan::delivery::failure::Failure;
+use crate::plan::delivery::share_link::longest_within;
 
 /// How long to wait if 1Password limits requests without saying for how long.
 const UNSAID_WAIT: SignedDuration = SignedDuration::from_mins(1);
@@ -18,15 +19,17 @@ pub(super) fn throttled_until(retry_after: Option<Duration>, now: Timestamp) -> 
         .unwrap_or(Timestamp::MAX)
 }
 
-/// A lifetime in 1Password's terms.
-pub(super) fn share_lifetime(lifetime: LinkLifetime) -> ShareLifetime {
-    match lifetime {
+/// The lifetime in 1Password's terms of a link that is to open for this long; `None` if there is
+/// none that short.
+pub(super) fn share_lifetime(opens_for: SignedDuration) -> Option<ShareLifetime> {
+    let lifetime = longest_within(opens_for, LinkLifetime::ThirtyDays)?;
+    Some(match lifetime {
         LinkLifetime::OneHour => ShareLifetime::OneHour,
         LinkLifetime::OneDay => ShareLifetime::OneDay,
         LinkLifetime::SevenDays => ShareLifetime::SevenDays,
         LinkLifetime::FourteenDays => ShareLifetime::FourteenDays,
         LinkLifetime::ThirtyDays => ShareLifetime::ThirtyDays,
-    }
+    })
 }
 
 /// A lifetime of 1Password's in the plan's terms.

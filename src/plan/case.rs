@@ -10,6 +10,7 @@ use crate::api::{
 };
 
 use super::deadline::{LAPSES_AFTER, later, timeout};
+use super::delivery::failure::Failure;
 use super::delivery::links::Links;
 use super::observed::Observed;
 use super::record::{is_of_a_loan, over_at};
@@ -190,6 +191,14 @@ impl<'a> Loan<'a> {
     /// The grant's uid.
     pub fn uid(&self) -> &'a str {
         &self.record.spec.grant.uid
+    }
+
+    /// Whether the last attempt to issue a link failed in this way. An attempt that is older than
+    /// the last intent does not count.
+    pub fn failed_by(&self, how: impl Fn(&Failure) -> bool) -> bool {
+        let since = self.record.spec.links.last().map(|l| l.intent_at.0);
+        let attempt = self.seen.attempt.as_ref();
+        attempt.is_some_and(|a| since.is_none_or(|since| a.at >= since) && how(&a.failure))
     }
 }
 

@@ -7,33 +7,11 @@ use crate::api::Decision;
 use super::approval::{self, AtLast};
 use super::case::Request;
 use super::deadline::later;
-use super::delivery::links::latest_end;
 use super::effect::{Effect, Plan};
 use super::request_state::RequestState;
 
 /// How long a failed request is kept.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
-
-/// The time until which a link may still open, as far as the status knows. No link outlives its
-/// loan.
-pub(super) fn last_known_residual(request: &Request<'_>) -> Option<Timestamp> {
-    let (status, now) = (request.status, request.now);
-    let said = status.residual_until.as_ref().map(|t| t.0);
-    let known = match (&status.ended_at, &status.granted_at, &status.terms) {
-        _ if said.is_some() => said,
-        (Some(_), _, _) => None,
-        (None, Some(_), _) => {
-            let link = status.link.as_ref().map(|link| link.expires_at.0);
-            link.max(status.expires_at.as_ref().map(|t| t.0))
-        }
-        // The first link was being issued and may have been started just now.
-        (None, None, Some(terms)) => {
-            Some(latest_end(now, terms.link_lifetime, SignedDuration::ZERO))
-        }
-        (None, None, None) => None,
-    };
-    known.filter(|until| *until > now)
-}
 
 /// The same plan. If it ends the request, its status gives the reason why each further decision has
 /// no effect, including later ones.

@@ -4,10 +4,10 @@
 use jiff::Timestamp;
 
 use crate::api::{
-    AccessGrantStatus, AccessRecordSpec, CountedDecision, EndRecord, LinkLifetime, Time,
+    AccessGrantStatus, AccessRecordSpec, CountedDecision, EndRecord, LinkOutcome, Time,
 };
 
-use super::terms::Agreement;
+use super::delivery::steps::{Closing, IssueLink};
 
 /// What to do about one loan now.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,37 +56,18 @@ pub enum Effect {
         /// either.
         looking_for: String,
     },
-    /// Issue a link: fetch the item, write the intent, share, write Secret, Role, RoleBinding, close the intent.
+    /// Issue a link, in steps: see [`super::delivery::steps`].
     IssueLink(Box<IssueLink>),
     /// Complete an interrupted [`Effect::IssueLink`] whose Secret exists: write the missing parts
     /// and close the intent.
-    FinishLink {
-        /// The number of the link.
-        sequence: u32,
-        /// The time at which the answer arrived, as the Secret says, within the limits of the
-        /// intent.
-        issued_at: Time,
-        /// The link's end, computed from that time and the requested lifetime.
-        expires_at: Time,
-        /// The item's version, from the intent or otherwise from the Secret.
-        item_version: u32,
-    },
+    FinishLink(Closing),
     /// Check whether the API server verifies requesters and approvers, with a dry run that starts
     /// now.
     CheckBoundary,
     /// Delete the Secret. The Role and the RoleBinding go with it.
     DeleteLink,
     /// Write the loan's end into its record.
-    EndLoan {
-        /// The reason and the time of the end.
-        end: EndRecord,
-        /// An intent that is still open and counts as lost from now on.
-        lost: Option<u32>,
-        /// The time until which a link may still open.
-        residual_until: Option<Time>,
-        /// The decision that ended it, if one did.
-        decision: Option<CountedDecision>,
-    },
+    EndLoan(Box<EndLoan>),
     /// Create the record of a denied request.
     RecordDenial(Box<AccessRecordSpec>),
     /// Delete a grant that ended long enough ago.
@@ -95,25 +76,31 @@ pub enum Effect {
     DeleteRecord,
 }
 
-/// The data for issuing one link.
+/// The end of a loan, for its record.
 #[derive(Clone, Debug, PartialEq)]
-pub struct IssueLink {
-    /// The number of the link in this loan, starting at 1.
-    pub sequence: u32,
-    /// The agreement.
-    pub agreement: Agreement,
-    /// The decisions that approved it, for the record.
-    pub decisions: Vec<CountedDecision>,
-    /// Whether to create the record with the intent.
-    pub first: bool,
-    /// An interrupted intent to mark as lost in the same write.
+pub struct EndLoan {
+    /// The reason and the time of the end.
+    pub end: EndRecord,
+    /// An intent that is still open and counts as lost from now on.
     pub lost: Option<u32>,
-    /// The longest lifetime that the link may have.
-    pub lifetime: LinkLifetime,
-    /// The deadline for writing the intent. Later, the link could outlive the loan or start it too
-    /// late.
-    pub write_by: Timestamp,
-    /// The version of the item that was lent first; another version ends the loan. `None` for the
-    /// first link.
-    pub item_version: Option<u32>,
+    /// The time until which a link may still open.
+    pub residual_until: Option<Time>,
+    /// The decision that ended it, if one did.
+    pub decision: Option<CountedDecision>,
+}
+
+impl EndLoan {
+    /// The record with this end.
+    pub fn applied(&self, record: &AccessRecordSpec) -> AccessRecordSpec {
+        let mut record = record.clone();
+        let interrupted = record
+            .links
+            .iter_mut()
+            .filter(|link| Some(link.sequence) == self.lost);
+        interrupted.for_each(|link| link.outcome = Some(LinkOutcome::Lost));
+        record.decisions.extend(self.decision.clone());
+        record.end = Some(self.end.clone());
+        record.residual_until = self.residual_until.clone();
+        record
+    }
 }

@@ -2,27 +2,23 @@
 
 use jiff::Timestamp;
 
-use crate::api::{AccessRecord, CountedDecision, EndReason, EndRecord, RENEW_ANNOTATION, Time};
+use crate::api::{AccessRecord, CountedDecision, EndReason, EndRecord, Time};
 
 use super::approval;
 use super::case::{Loan, Request};
 use super::delivery::failure::Failure;
-use super::delivery::first_link::{finish, first_link_until, gives_up_at};
-use super::delivery::links::{Links, end_of};
-use super::delivery::next_link::{Next, is_here, next_link, no_place};
-use super::effect::{Effect, Plan};
+use super::delivery::links::Links;
+use super::delivery::{self, Next, finish, first_link_until, link_state, next_link, next_look};
+use super::effect::{Effect, EndLoan, Plan};
 use super::inventory::Lookup;
 use super::observed::LinkSeen;
 use super::people::{first_blocked, is_blocked};
-use super::reasons::GrantReason;
 use super::status::{self, LoanReport};
 use super::vetting::{Vetted, vet_word};
 
 /// Decides about a loan that runs.
 pub(super) fn plan(loan: &Loan<'_>, request: &Request<'_>) -> Plan {
-    let Loan {
-        seen, now, links, ..
-    } = *loan;
+    let Loan { seen, links, .. } = *loan;
     if let Some(reason) = end_due(loan, request) {
         return end(loan, reason, None);
     }
@@ -39,8 +35,12 @@ pub(super) fn plan(loan: &Loan<'_>, request: &Request<'_>) -> Plan {
         (Next::Check, _) | (_, Vetted::AfterACheck) => Some(Effect::CheckBoundary),
         _ => None,
     };
-    let state = state(loan, request, &next, word);
-    let status = status::of_loan(loan, request, state);
+    let report = LoanReport {
+        unconfirmed: word.refuted(),
+        state: link_state(loan, &next),
+        ignored: approval::ignored(request, &loan.agreement, &loan.record.spec.decisions),
+    };
+    let status = status::of_loan(loan, request, report);
     // If another installation serves the namespace now, it reports the state of the loan; otherwise
     // the last status stays true.
     let status = Some(status).filter(|_| !seen.unserved);
@@ -48,23 +48,10 @@ pub(super) fn plan(loan: &Loan<'_>, request: &Request<'_>) -> Plan {
         .iter()
         .flat_map(|status| status::notes(request, status))
         .collect();
-    let ends = [
-        links.access_end(),
-        links.current().map(end_of).filter(|end| *end > now),
-        match next {
-            Next::Waits { until, .. } => Some(until),
-            Next::NotNeeded { until } => until,
-            Next::Check | Next::Issue(_) | Next::Stopped { .. } => None,
-        },
-        links
-            .granted_at()
-            .is_none()
-            .then(|| gives_up_at(loan, request)),
-    ];
     Plan {
         effect,
         status,
-        wake: ends.into_iter().flatten().min(),
+        wake: next_look(loan, request, &next),
         notes,
     }
 }
@@ -96,33 +83,7 @@ fn end_due(loan: &Loan<'_>, request: &Request<'_>) -> Option<EndReason> {
     if item_changed(loan) {
         return Some(EndReason::ItemChanged);
     }
-    let only_link_ended = !links.renews() && links.current().is_some_and(|l| now >= end_of(l));
-    if only_link_ended {
-        return Some(EndReason::LinkEnded);
-    }
-    let is_refusal = |failure: &Failure| {
-        matches!(
-            failure,
-            Failure::Refused | Failure::NotShareable(_) | Failure::OpensOnce
-        )
-    };
-    let refused = failed_by(loan, is_refusal);
-    let failed = refused && finish(loan.seen, links).is_none();
-    let given_up = failed || now >= gives_up_at(loan, request);
-    if links.granted_at().is_none() && given_up {
-        return Some(EndReason::NotIssued);
-    }
-    None
-}
-
-/// Whether the last attempt failed in this way. An attempt that is older than the last intent does
-/// not count.
-fn failed_by(loan: &Loan<'_>, how: impl Fn(&Failure) -> bool) -> bool {
-    let since = loan.record.spec.links.last().map(|l| l.intent_at.0);
-    loan.seen
-        .attempt
-        .as_ref()
-        .is_some_and(|a| since.is_none_or(|since| a.at >= since) && how(&a.failure))
+    delivery::end_due(loan, request)
 }
 
 /// The time by which a loan is over in any case: its own end or, without a link, the time at which
@@ -143,7 +104,7 @@ fn blocked(loan: &Loan<'_>) -> bool {
 /// that. This also holds before the first link: the agreement in a record cannot change.
 fn item_changed(loan: &Loan<'_>) -> bool {
     let differs = |f: &Failure| matches!(f, Failure::ItemChanged | Failure::ItemDiffers);
-    if failed_by(loan, differs) {
+    if loan.failed_by(differs) {
         return true;
     }
     let terms = loan.terms();
@@ -164,7 +125,7 @@ fn item_changed(loan: &Loan<'_>) -> bool {
 fn end(loan: &Loan<'_>, reason: EndReason, decision: Option<CountedDecision>) -> Plan {
     let effect = match loan.seen.link {
         LinkSeen::Present { .. } if loan.seen.undeleted.is_none() => Effect::DeleteLink,
-        _ => Effect::EndLoan {
+        _ => Effect::EndLoan(Box::new(EndLoan {
             end: EndRecord {
                 reason,
                 by: decision.as_ref().map(|d| d.user.clone()),
@@ -173,61 +134,7 @@ fn end(loan: &Loan<'_>, reason: EndReason, decision: Option<CountedDecision>) ->
             decision,
             lost: loan.links.open().map(|l| l.sequence),
             residual_until: loan.links.residual(loan.now).map(Time),
-        },
+        })),
     };
     Plan::effect(effect)
-}
-
-fn state(loan: &Loan<'_>, request: &Request<'_>, next: &Next, word: Vetted) -> LoanReport {
-    let Loan {
-        seen, now, links, ..
-    } = *loan;
-    let current = links.current();
-    let opens = current.filter(|l| now < end_of(l));
-    let here = current.is_some_and(|link| is_here(seen, link));
-    let (hindered, stalled) = match next {
-        Next::Waits { why, stalled, .. } | Next::Stopped { why, stalled } => {
-            (Some(why.clone()), *stalled)
-        }
-        _ => match no_place(loan) {
-            Some(why) => (Some(why), true),
-            None => (None, false),
-        },
-    };
-    let active = match (current, opens) {
-        (Some(_), Some(_)) if here => Ok(()),
-        (Some(_), Some(_)) => Err(hindered.unwrap_or((
-            GrantReason::LinkSecretMissing,
-            format!(
-                "somebody deleted the Secret with the link; request another link with the \
-                     annotation {RENEW_ANNOTATION}"
-            ),
-        ))),
-        (Some(_), None) => Err(hindered.unwrap_or_else(|| match links.lifetime(now) {
-            Some(_) => (
-                GrantReason::LinkEnded,
-                format!(
-                    "the link has ended; request the next one with the annotation \
-                         {RENEW_ANNOTATION}"
-                ),
-            ),
-            None => (
-                GrantReason::NoTimeForAnotherLink,
-                "the link has ended, and too little time remains for \
-                 another one"
-                    .into(),
-            ),
-        })),
-        (None, _) => Err(hindered.unwrap_or((
-            GrantReason::Issuing,
-            "the first link is being issued".into(),
-        ))),
-    };
-    LoanReport {
-        unconfirmed: word.refuted(),
-        active,
-        stalled,
-        secret: here.then(|| seen.secret_of(loan.uid())),
-        ignored: approval::ignored(request, &loan.agreement, &loan.record.spec.decisions),
-    }
 }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::api::Condition;
 
+/// The reason of a condition, and its message.
+pub type Why = (GrantReason, String);
+
 /// Declares reasons: each is written as its variant is called.
 macro_rules! reasons {
     ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $reason:ident,)* }) => {

@@ -6,13 +6,11 @@ use crate::api::{ConsideredFlow, Phase, Time};
 
 use super::approval::{self, Standing, Weighed};
 use super::case::Request;
-use super::closed_request::{clean_up, ignore_later_decisions, last_known_residual};
-use super::delivery::failure::{self, Failure};
-use super::delivery::links::answered_by;
+use super::closed_request::{clean_up, ignore_later_decisions};
 use super::delivery::orphaned_secret::OrphanedSecret;
+use super::delivery::{failure, first_link, last_known_residual, residual_note};
 use super::denial::{show_earlier, to_be_recorded};
-use super::effect::{Effect, IssueLink, Plan};
-use super::inventory::Lookup;
+use super::effect::{Effect, Plan};
 use super::observed::{LinkSeen, Observed};
 use super::queue_position::{Room, room};
 use super::reasons::GrantReason;
@@ -20,7 +18,7 @@ use super::request_outcome::{Covered, UNAPPROVED, denied, held, lapse, show, wai
 use super::request_state::RequestState;
 use super::resolve::{Kind, RequestBlock, look_up_and_agree};
 use super::status::{Approved, RequestReport};
-use super::terms::{Agreement, longest_within};
+use super::terms::Agreement;
 use super::timeframe::{Opening, opening};
 use super::vetting::{Vouched, vouched_for};
 
@@ -189,12 +187,7 @@ fn record_missing_and_link_left(
 }
 
 fn may_open(residual: Option<Timestamp>) -> String {
-    residual.map_or_else(String::new, |until| {
-        format!(
-            ". An issued link may still open until {until:.0}: to cut off access now, change the \
-             item's secret in 1Password"
-        )
-    })
+    residual.map_or_else(String::new, |until| format!("; {}", residual_note(until)))
 }
 
 fn lapsed(request: &Request<'_>, limit: Timestamp) -> RequestBlock {
@@ -262,94 +255,29 @@ fn agreed(request: &Request<'_>, agreement: Agreement, considered: Vec<Considere
 }
 
 /// All required approvals have been given: the first link is issued, unless something prevents it.
-fn grantable(request: &Request<'_>, covered: Covered, lapses: Timestamp) -> Plan {
-    let Request { seen, now, .. } = *request;
-    if now >= lapses {
-        let message = lapsed(request, lapses).message;
+fn grantable(request: &Request<'_>, covered: Covered, start_by: Timestamp) -> Plan {
+    if request.now >= start_by {
+        let message = lapsed(request, start_by).message;
         return lapse(request, message, covered, Approved::Yes);
     }
-    let Covered {
-        agreement,
-        considered,
-        decisions,
-        ignored,
-    } = covered;
-    let mut state = RequestReport {
-        phase: Phase::Issuing,
+    let first = first_link(request, &covered.agreement, &covered.decisions, start_by);
+    let report = RequestReport {
+        phase: match first.is_being_issued {
+            true => Phase::Issuing,
+            false => Phase::Pending,
+        },
         accepted: Ok(()),
         approved: Approved::Yes,
-        not_active: (
-            GrantReason::Issuing,
-            "the first link is being issued".into(),
-        ),
-        stalled: false,
-        considered,
-        agreement: Some(&agreement),
-        decisions: decisions.clone(),
-        ignored,
+        not_active: first.why,
+        stalled: first.stalled,
+        considered: covered.considered,
+        agreement: Some(&covered.agreement),
+        decisions: covered.decisions,
+        ignored: covered.ignored,
     };
-    let write_by = answered_by(lapses);
-    let mut wake = lapses;
-    let mut effect = None;
-    let duration = approval::duration(&agreement.terms, &decisions);
-    let lifetime = longest_within(duration, agreement.terms.link_lifetime);
-    if let Some(why) = &seen.boundary.broken {
-        let hold = RequestBlock::boundary(why);
-        state.phase = Phase::Pending;
-        state.not_active = (hold.reason, hold.message);
-    } else if seen.link == LinkSeen::Foreign {
-        state.not_active = failure::taken();
-        state.stalled = true;
-    } else if let Some(attempt) = seen.attempt.as_ref().filter(|a| a.retry_at() > now) {
-        let (reason, message) = attempt.explain();
-        state.not_active = (reason, message);
-        state.stalled = attempt.needs_a_person();
-        wake = wake.min(attempt.retry_at());
-    } else if let Some(wait) = seen
-        .integration
-        .as_ref()
-        .and_then(|i| i.budget.first_link(now))
-    {
-        state.phase = Phase::Pending;
-        state.not_active = (wait.reason, wait.message);
-        wake = wake.min(wait.until);
-    } else if let Some(stale) = stale_listing(seen, &agreement) {
-        effect = Some(stale);
-    } else if let Some(lifetime) = lifetime.filter(|_| now < write_by) {
-        effect = Some(Effect::IssueLink(Box::new(IssueLink {
-            sequence: 1,
-            lifetime,
-            agreement: agreement.clone(),
-            decisions,
-            first: true,
-            lost: None,
-            write_by,
-            item_version: None,
-        })));
-    } else {
-        state.not_active = (
-            GrantReason::Lapsed,
-            "too little time remains to start the loan".into(),
-        );
-    }
+    let wake = first.wake.into_iter().chain([start_by]).min();
     Plan {
-        effect,
-        ..show(request, state, Some(wake))
+        effect: first.effect,
+        ..show(request, report, wake)
     }
-}
-
-/// The fetched item was not the one that had been looked up: list the vault before trying again.
-fn stale_listing(seen: &Observed, agreement: &Agreement) -> Option<Effect> {
-    let attempt = seen
-        .attempt
-        .as_ref()
-        .filter(|a| a.failure == Failure::ItemDiffers)?;
-    let inventory = seen.integration.as_ref()?.inventory.as_ref()?;
-    let Lookup::One(vault) = inventory.vault(&agreement.terms.vault.id) else {
-        return None;
-    };
-    (vault.listed_at <= attempt.at).then(|| Effect::ListVault {
-        vault: vault.id.clone(),
-        looking_for: agreement.terms.item.id.clone(),
-    })
 }

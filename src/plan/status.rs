@@ -4,20 +4,18 @@ use jiff::Timestamp;
 
 use crate::api::{
     ACCEPTED, ACTIVE, APPROVED, AccessGrant, AccessGrantStatus, AccessRecord, Condition,
-    ConsideredFlow, CountedDecision, Decision, ENDED, EndReason, IgnoredDecision, LinkStatus,
-    Phase, STALLED, SecretReference, Time,
+    ConsideredFlow, CountedDecision, Decision, ENDED, EndReason, IgnoredDecision, Phase, STALLED,
+    Time,
 };
 
 use super::case::{EndedLoan, Loan, Request};
 use super::conditions::{self, Conditions};
 use super::delivery::links::Links;
 use super::delivery::orphaned_secret::OrphanedSecret;
+use super::delivery::{LinkState, residual_note};
 use super::effect::Note;
-use super::reasons::GrantReason;
+use super::reasons::{GrantReason, Why};
 use super::terms::Agreement;
-
-/// A reason and a message.
-pub type Why = (GrantReason, String);
 
 /// The approval state of a request.
 #[derive(Debug)]
@@ -116,12 +114,8 @@ pub(super) fn of_request(request: &Request<'_>, state: RequestReport<'_>) -> Acc
 pub struct LoanReport {
     /// The reason why the record's claim that the loan was approved is not trusted, if so.
     pub unconfirmed: Option<Why>,
-    /// Whether the current link opens; if not, the reason.
-    pub active: Result<(), Why>,
-    /// Whether a person has to act.
-    pub stalled: bool,
-    /// The Secret that holds the current link, if it is there.
-    pub secret: Option<SecretReference>,
+    /// Whether the current link opens.
+    pub state: LinkState,
     /// The decisions that had no effect.
     pub ignored: Vec<IgnoredDecision>,
 }
@@ -130,22 +124,27 @@ pub struct LoanReport {
 pub(super) fn of_loan(
     loan: &Loan<'_>,
     request: &Request<'_>,
-    state: LoanReport,
+    report: LoanReport,
 ) -> AccessGrantStatus {
     let (record, links) = (loan.record, loan.links);
     let mut conditions = start(request.grant, request.now);
-    let status = agreed(&mut conditions, request, record, state.unconfirmed.as_ref());
-    match &state.active {
-        Ok(()) => conditions.say(
-            ACTIVE,
-            true,
-            GrantReason::LinkIssued,
-            "the link opens for its recipients",
-        ),
+    let status = agreed(
+        &mut conditions,
+        request,
+        record,
+        report.unconfirmed.as_ref(),
+    );
+    let LinkState {
+        active,
+        stalled,
+        link,
+    } = report.state;
+    match &active {
+        Ok(message) => conditions.say(ACTIVE, true, GrantReason::LinkIssued, *message),
         Err((reason, message)) => conditions.say(ACTIVE, false, reason, message),
     }
     conditions.say(ENDED, false, GrantReason::Running, "the loan has not ended");
-    if let (true, Err((reason, message))) = (state.stalled, &state.active) {
+    if let (true, Err((reason, message))) = (stalled, &active) {
         conditions.say(STALLED, true, reason, message);
     }
     let phase = if links.granted_at().is_some() {
@@ -153,20 +152,12 @@ pub(super) fn of_loan(
     } else {
         Phase::Issuing
     };
-    let current = links.current().zip(state.secret);
     AccessGrantStatus {
         phase: Some(phase),
         conditions: conditions.done(),
-        link: current.and_then(|(link, secret_ref)| {
-            Some(LinkStatus {
-                secret_ref,
-                sequence: link.sequence,
-                issued_at: link.issued_at.clone()?,
-                expires_at: link.expires_at.clone()?,
-            })
-        }),
+        link,
         access_details: record.spec.terms.access_details.clone(),
-        ignored_decisions: state.ignored,
+        ignored_decisions: report.ignored,
         ..status
     }
 }
@@ -202,10 +193,7 @@ pub(super) fn of_ended(
         .map_or(String::new(), |left| format!("; {left}"));
     match residual {
         Some(until) => {
-            let message = format!(
-                "{what}{stays}; an issued link may still open until {until}: to cut off access now, \
-                 change the item's secret in 1Password"
-            );
+            let message = format!("{what}{stays}; {}", residual_note(until));
             conditions.say(ENDED, false, GrantReason::LinkMayStillOpen, message);
         }
         None => conditions.say(ENDED, true, reason, format!("{what}{stays}")),

@@ -4,11 +4,12 @@ use jiff::SignedDuration;
 
 use crate::api::{
     AccessFlow, AccessGrant, AccessGrantStatus, AccessRecord, AgreedPerson, Email, Identity,
-    LinkLifetime, ObjectIdentity, OnePasswordIntegration, RecipientRule, Renewal, Requirement,
-    Resolved, Span, Terms, Time, ViewOnce,
+    ObjectIdentity, OnePasswordIntegration, RecipientRule, Requirement, Resolved, Span, Terms,
+    Time,
 };
 
 use super::approval;
+use super::delivery::{self, DeliveryTerms};
 use super::digest::digest;
 use super::inventory::ItemSeen;
 use super::people::blocked_by;
@@ -105,11 +106,12 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
     }
     let duration = duration(grant, flow, integration)?;
     let recipients = recipients(grant, requester, rules.recipients, integration)?;
-    let view_once = view_once(grant, rules.view_once, recipients.len())?;
-    let ceiling = link_ceiling(integration, rules.link_lifetime);
-    let link_lifetime = longest_within(duration, ceiling).ok_or_else(|| {
-        Objection::rules("the minimum duration is 1h, the shortest 1Password link lifetime")
-    })?;
+    let DeliveryTerms {
+        view_once,
+        link_lifetime,
+        renewal,
+    } = delivery::agree(grant, flow, integration, duration, recipients.len())
+        .map_err(Objection::rules)?;
     let owner = resource_owner(integration, &item.tags);
     let terms = Terms {
         integration: identity(&integration.metadata),
@@ -130,11 +132,7 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
         duration: Span::of(duration),
         view_once,
         link_lifetime,
-        renewal: if view_once {
-            Renewal::Never
-        } else {
-            rules.renewal
-        },
+        renewal,
         access_details: flow
             .spec
             .access_details
@@ -297,25 +295,6 @@ pub fn sendable(recipients: &[Email]) -> Result<(), Objection> {
     }
 }
 
-fn view_once(grant: &AccessGrant, rule: ViewOnce, recipients: usize) -> Result<bool, Objection> {
-    let once = match (rule, grant.spec.view_once) {
-        (ViewOnce::Required, _) => true,
-        (ViewOnce::Forbidden, Some(true)) => {
-            return Err(Objection::rules(
-                "the flow does not allow single-view links",
-            ));
-        }
-        (ViewOnce::Forbidden, _) => false,
-        (ViewOnce::Allowed, asked) => asked.unwrap_or(false),
-    };
-    if once && recipients > 1 {
-        return Err(Objection::rules(
-            "a single-view link can have only one recipient",
-        ));
-    }
-    Ok(once)
-}
-
 /// The owner of an item, according to its owner tag: exactly one that the integration allows.
 pub fn resource_owner(integration: &OnePasswordIntegration, tags: &[String]) -> Option<String> {
     let rule = integration.spec.resource_owner.as_ref()?;
@@ -326,37 +305,4 @@ pub fn resource_owner(integration: &OnePasswordIntegration, tags: &[String]) -> 
         .map(|(_, owner)| owner.to_owned());
     let owner = named.next()?;
     named.next().is_none().then_some(owner)
-}
-
-/// The lifetime of a link, limited by the integration's maximum.
-pub fn link_ceiling(integration: &OnePasswordIntegration, lifetime: LinkLifetime) -> LinkLifetime {
-    let limits = integration.spec.limits.as_ref();
-    limits.map_or(lifetime, |limits| limits.max_link_lifetime.min(lifetime))
-}
-
-/// All lifetimes of 1Password's links, the longest first.
-const LIFETIMES: [LinkLifetime; 5] = [
-    LinkLifetime::ThirtyDays,
-    LinkLifetime::FourteenDays,
-    LinkLifetime::SevenDays,
-    LinkLifetime::OneDay,
-    LinkLifetime::OneHour,
-];
-
-/// The length of a lifetime.
-pub fn length(lifetime: LinkLifetime) -> SignedDuration {
-    SignedDuration::from_hours(match lifetime {
-        LinkLifetime::OneHour => 1,
-        LinkLifetime::OneDay => 24,
-        LinkLifetime::SevenDays => 7 * 24,
-        LinkLifetime::FourteenDays => 14 * 24,
-        LinkLifetime::ThirtyDays => 30 * 24,
-    })
-}
-
-/// The longest of 1Password's lifetimes that fits into a span and under a maximum.
-pub fn longest_within(span: SignedDuration, ceiling: LinkLifetime) -> Option<LinkLifetime> {
-    LIFETIMES
-        .into_iter()
-        .find(|l| *l <= ceiling && length(*l) <= span)
 }

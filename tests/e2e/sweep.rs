@@ -11,9 +11,10 @@ use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use keyloan::api::{AccessGrant, EndReason, Identity, Phase, RENEW_ANNOTATION, link_name};
-use keyloan::cluster::link_objects::{self, LinkFacts, NO_URL};
+use keyloan::cluster::link_objects::{self, NO_URL};
 use keyloan::cluster::{Install, LINKS_LEASE};
 use keyloan::operator::start;
+use keyloan::plan::delivery::steps::LinkFacts;
 use kube::api::{DeleteParams, PostParams, PropagationPolicy};
 use kube::{Api, ResourceExt};
 

@@ -133,14 +133,14 @@ impl Loans {
         match plan(&seen, self.clock.now()).effect {
             Some(Effect::DeleteLink) => true,
             // Until its Secret exists, it looks as if no link could be issued in time.
-            Some(Effect::EndLoan { end, .. }) => end.reason != EndReason::NotIssued,
+            Some(Effect::EndLoan(end)) => end.end.reason != EndReason::NotIssued,
             _ => false,
         }
     }
 
     fn is_over(&self, seen: &Observed) -> bool {
         let effect = plan(seen, self.clock.now()).effect;
-        matches!(effect, Some(Effect::EndLoan { .. }))
+        matches!(effect, Some(Effect::EndLoan(_)))
     }
 
     fn integration_seen(

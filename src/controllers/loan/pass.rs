@@ -15,7 +15,7 @@ use crate::plan::request_state::RequestState;
 use crate::plan::status::of_failed_pass;
 use crate::runtime::Outcome;
 
-use super::delivery::{Issuing, Meanwhile, with_outcome};
+use super::delivery::{Issuing, Meanwhile};
 use super::key::LoanKey;
 use super::loans::Loans;
 
@@ -189,34 +189,26 @@ impl Loans {
             Effect::IssueLink(issue) => {
                 return Box::pin(self.issue_in_turn(key, seen, *issue, meanwhile)).await;
             }
-            Effect::FinishLink {
-                sequence,
-                issued_at,
-                expires_at,
-                item_version,
-            } => {
+            Effect::FinishLink(closing) => {
                 let Some(record) = &seen.record else {
                     return Ok(Outcome::Applied);
                 };
                 let record = record.clone();
                 let issuing = Issuing::of(self, key, seen);
-                issuing
-                    .finish(&record, sequence, issued_at, expires_at, item_version)
-                    .await
+                issuing.finish(&record, &closing).await
             }
             Effect::DeleteLink => self.delete_link(key, &seen, &memory).await,
-            Effect::EndLoan {
-                end,
-                lost,
-                residual_until,
-                decision,
-            } => {
+            Effect::EndLoan(end) => {
                 let Some(record) = &seen.record else {
                     return Ok(Outcome::Applied);
                 };
-                let links = with_outcome(&record.spec.links, lost, crate::api::LinkOutcome::Lost);
-                let mut decisions = record.spec.decisions.clone();
-                decisions.extend(decision);
+                let AccessRecordSpec {
+                    end,
+                    residual_until,
+                    links,
+                    decisions,
+                    ..
+                } = end.applied(&record.spec);
                 let change = serde_json::json!({ "spec": {
                     "end": end, "residualUntil": residual_until, "links": links, "decisions": decisions,
                 } });

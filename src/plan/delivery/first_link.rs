@@ -1,77 +1,134 @@
-//! Interrupted links: one whose Secret exists is completed, and a loan without a first link is
-//! given up on time.
+//! The first link of a request that was granted: it is issued now, or the reason why not.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::api::{AccessRecord, LinkLifetime, Time};
-
-use super::links::{CALL_TIMEOUT, Links, whole_second};
-use crate::plan::case::{Loan, Request};
+use crate::api::CountedDecision;
+use crate::plan::approval;
+use crate::plan::case::Request;
 use crate::plan::effect::Effect;
-use crate::plan::observed::{LinkSeen, Observed};
-use crate::plan::terms::{length, longest_within};
+use crate::plan::inventory::Lookup;
+use crate::plan::observed::LinkSeen;
+use crate::plan::reasons::{GrantReason, Why};
+use crate::plan::terms::Agreement;
 
-/// The time within which a loan needs its first link before it is given up.
-const FIRST_LINK_WITHIN: SignedDuration = SignedDuration::from_hours(24);
+use super::failure::{self, Failure};
+use super::kind::Delivery;
+use super::links::answered_by;
+use super::steps::IssueLink;
 
-/// Completes an interrupted intent whose Secret exists.
-///
-/// Anyone who can write Secrets in the links namespace can change what the Secret says about its
-/// link. So the operator believes it only within the limits of the intent: the answer came within
-/// the call's time, and the link has the requested lifetime.
-pub(in crate::plan) fn finish(seen: &Observed, links: Links<'_>) -> Option<Effect> {
-    let open = links.open()?;
-    match seen.link {
-        LinkSeen::Present {
-            sequence,
-            issued_at,
-            item_version,
-        } if sequence == open.sequence => {
-            let (begun, end) = (open.intent_at.0, open.latest_end.0);
-            let asked_for = end.duration_since(begun) - CALL_TIMEOUT;
-            let life = longest_within(asked_for, LinkLifetime::ThirtyDays).map(length);
-            let latest = match life {
-                Some(life) => end.saturating_sub(life),
-                None => begun.saturating_add(CALL_TIMEOUT),
-            };
-            let latest = latest.unwrap_or(begun).max(begun);
-            let issued_at = whole_second(issued_at.clamp(begun, latest));
-            let expires_at = life
-                .and_then(|life| issued_at.saturating_add(life).ok())
-                .unwrap_or(end);
-            Some(Effect::FinishLink {
-                sequence,
-                issued_at: Time(issued_at),
-                expires_at: Time(expires_at),
-                item_version: open.item_version.unwrap_or(item_version),
-            })
+/// What is done about the first link.
+pub struct FirstLink {
+    /// The next action, if any.
+    pub effect: Option<Effect>,
+    /// The reason why there is no link yet.
+    pub why: Why,
+    /// Whether a person has to act.
+    pub stalled: bool,
+    /// Whether the link is being issued; otherwise the request still waits.
+    pub is_being_issued: bool,
+    /// The time of the next look.
+    pub wake: Option<Timestamp>,
+}
+
+impl FirstLink {
+    fn being_issued(effect: Option<Effect>) -> Self {
+        let message = "the first link is being issued";
+        Self {
+            effect,
+            why: (GrantReason::Issuing, message.into()),
+            stalled: false,
+            is_being_issued: true,
+            wake: None,
         }
-        _ => None,
+    }
+
+    fn hindered(why: Why) -> Self {
+        Self {
+            why,
+            ..Self::being_issued(None)
+        }
+    }
+
+    fn waits(why: Why) -> Self {
+        Self {
+            is_being_issued: false,
+            ..Self::hindered(why)
+        }
     }
 }
 
-/// The time at which a loan without a link is given up. Nothing starts after `notAfter`, not even a
-/// link that was interrupted before 1Password made it.
-///
-/// An existing link was made in time, and so may be one whose Secret cannot be read now: a failed
-/// look must not end for good what the next look would find. But if the API server keeps refusing
-/// the objects that let the requester read the link for this long, nobody has it.
-pub(in crate::plan) fn gives_up_at(loan: &Loan<'_>, request: &Request<'_>) -> Timestamp {
-    let Loan { seen, links, .. } = *loan;
-    let latest = first_link_until(loan.record, loan.now);
-    let may_be_there = links.open().is_some() && seen.link == LinkSeen::OutOfReach;
-    if may_be_there || finish(seen, links).is_some() {
-        return latest;
+/// Decides about the first link of a request that was granted with these decisions and has to start
+/// by this time.
+pub fn first_link(
+    request: &Request<'_>,
+    agreement: &Agreement,
+    decisions: &[CountedDecision],
+    start_by: Timestamp,
+) -> FirstLink {
+    let Request { seen, now, .. } = *request;
+    if let Some(why) = &seen.boundary.broken {
+        return FirstLink::waits((GrantReason::BoundaryNotInForce, why.clone()));
     }
-    let not_after = request.grant.spec.not_after.as_ref();
-    not_after.map_or(latest, |t| t.0.min(latest))
+    if seen.link == LinkSeen::Foreign {
+        return FirstLink {
+            stalled: true,
+            ..FirstLink::hindered(failure::taken())
+        };
+    }
+    if let Some(attempt) = seen.attempt.as_ref().filter(|a| a.retry_at() > now) {
+        return FirstLink {
+            stalled: attempt.needs_a_person(),
+            wake: Some(attempt.retry_at()),
+            ..FirstLink::hindered(attempt.explain())
+        };
+    }
+    let budget = seen.integration.as_ref().map(|i| &i.budget);
+    if let Some(wait) = budget.and_then(|budget| budget.first_link(now)) {
+        return FirstLink {
+            wake: Some(wait.until),
+            ..FirstLink::waits((wait.reason, wait.message))
+        };
+    }
+    if let Some(stale) = stale_listing(request, agreement) {
+        return FirstLink::being_issued(Some(stale));
+    }
+    let write_by = answered_by(start_by);
+    let duration = approval::duration(&agreement.terms, decisions);
+    let opens_for = Delivery::of(&agreement.terms).opens_for(duration, &agreement.terms);
+    match opens_for.filter(|_| now < write_by) {
+        Some(opens_for) => {
+            let issue = IssueLink {
+                sequence: 1,
+                opens_for,
+                agreement: agreement.clone(),
+                decisions: decisions.to_vec(),
+                first: true,
+                lost: None,
+                write_by,
+                item_version: None,
+            };
+            FirstLink::being_issued(Some(Effect::IssueLink(Box::new(issue))))
+        }
+        None => {
+            let message = "too little time remains to start the loan";
+            FirstLink::hindered((GrantReason::Lapsed, message.into()))
+        }
+    }
 }
 
-/// The deadline for the first link to reach the requester.
-pub(in crate::plan) fn first_link_until(record: &AccessRecord, now: Timestamp) -> Timestamp {
-    let created = record.metadata.creation_timestamp.as_ref();
-    let created = created.map_or(now, |t| t.0);
-    created
-        .saturating_add(FIRST_LINK_WITHIN)
-        .unwrap_or(Timestamp::MAX)
+/// The fetched item was not the one that had been looked up: list the vault before trying again.
+fn stale_listing(request: &Request<'_>, agreement: &Agreement) -> Option<Effect> {
+    let seen = request.seen;
+    let attempt = seen
+        .attempt
+        .as_ref()
+        .filter(|a| a.failure == Failure::ItemDiffers)?;
+    let inventory = seen.integration.as_ref()?.inventory.as_ref()?;
+    let Lookup::One(vault) = inventory.vault(&agreement.terms.vault.id) else {
+        return None;
+    };
+    (vault.listed_at <= attempt.at).then(|| Effect::ListVault {
+        vault: vault.id.clone(),
+        looking_for: agreement.terms.item.id.clone(),
+    })
 }

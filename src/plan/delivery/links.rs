@@ -3,10 +3,11 @@
 
 use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit};
 
-use crate::api::{AccessRecordSpec, LinkLifetime, LinkOutcome, LinkRecord, Renewal};
+use crate::api::{AccessRecordSpec, LinkOutcome, LinkRecord};
 
 use crate::plan::approval;
-use crate::plan::terms::{length, longest_within};
+
+use super::kind::Delivery;
 
 /// The longest duration of a call to 1Password. A later answer does not count.
 pub const CALL_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
@@ -34,6 +35,11 @@ impl<'a> Links<'a> {
     /// The links that a record keeps.
     pub fn of(record: &'a AccessRecordSpec) -> Self {
         Self { record }
+    }
+
+    /// How the loan is delivered.
+    pub fn delivery(self) -> Delivery {
+        Delivery::of(&self.record.terms)
     }
 
     fn issued(self) -> impl DoubleEndedIterator<Item = &'a LinkRecord> {
@@ -122,30 +128,30 @@ impl<'a> Links<'a> {
 
     /// Whether the loan can have another link after the current one.
     pub fn renews(self) -> bool {
-        let terms = &self.record.terms;
-        !terms.view_once && terms.renewal == Renewal::OnRequest
+        self.delivery().renews(&self.record.terms)
     }
 
-    /// The longest lifetime for a link that is requested now; `None` if the loan ends too soon for
-    /// any.
-    pub fn lifetime(self, now: Timestamp) -> Option<LinkLifetime> {
-        let ceiling = self.record.terms.link_lifetime;
-        match self.loan_end() {
+    /// The longest time for which a link that is requested now may open; `None` if the loan ends
+    /// too soon for any.
+    pub fn opens_for(self, now: Timestamp) -> Option<SignedDuration> {
+        let terms = &self.record.terms;
+        let span = match self.loan_end() {
             // A link's lifetime starts when 1Password has made it, which may be as late as the
             // call's time-out.
-            Some(end) => longest_within(end.duration_since(now) - CALL_TIMEOUT, ceiling),
+            Some(end) => end.duration_since(now) - CALL_TIMEOUT,
             // An unreadable agreement starts nothing.
             None => {
-                self.record.terms.duration.parse()?;
-                longest_within(self.duration(), ceiling)
+                terms.duration.parse()?;
+                self.duration()
             }
-        }
+        };
+        self.delivery().opens_for(span, terms)
     }
 
-    /// The latest time at which to write the intent of a link with this lifetime so that it does
-    /// not outlive the loan; `None` before the loan has started, because then it cannot.
-    pub fn write_by(self, lifetime: LinkLifetime) -> Option<Timestamp> {
-        let end = self.loan_end()?.saturating_sub(length(lifetime));
+    /// The latest time at which to write the intent of a link that opens for this long so that it
+    /// does not outlive the loan; `None` before the loan has started, because then it cannot.
+    pub fn write_by(self, opens_for: SignedDuration) -> Option<Timestamp> {
+        let end = self.loan_end()?.saturating_sub(opens_for);
         Some(answered_by(end.unwrap_or(Timestamp::MIN)))
     }
 
@@ -156,9 +162,11 @@ impl<'a> Links<'a> {
 
     /// The time at which none of the links so far can open any longer.
     pub fn all_over(self) -> Option<Timestamp> {
+        let delivery = self.delivery();
         let links = self.record.links.iter();
-        let issued = links.filter(|l| l.outcome != Some(LinkOutcome::Refused));
-        issued.map(may_open_until).max()
+        links
+            .filter_map(|link| delivery.may_open_until(link, CALL_TIMEOUT))
+            .max()
     }
 }
 
@@ -167,17 +175,6 @@ pub fn end_of(link: &LinkRecord) -> Timestamp {
     match (&link.outcome, &link.expires_at) {
         (Some(LinkOutcome::Issued), Some(end)) => end.0,
         _ => link.latest_end.0,
-    }
-}
-
-/// The time until which a link may open. A record holds the end by the operator's clock. If
-/// 1Password's clock was known to be ahead, the intent contains a later time, minus the time that
-/// it reserves for the call.
-fn may_open_until(link: &LinkRecord) -> Timestamp {
-    let without_call = link.latest_end.0.saturating_sub(CALL_TIMEOUT);
-    match &link.outcome {
-        Some(LinkOutcome::Issued) => end_of(link).max(without_call.unwrap_or(Timestamp::MIN)),
-        _ => end_of(link),
     }
 }
 
@@ -192,12 +189,12 @@ pub fn answered_by(deadline: Timestamp) -> Timestamp {
 /// link ends by 1Password's clock, which may be ahead of the operator's.
 pub fn latest_end(
     intent_at: Timestamp,
-    lifetime: LinkLifetime,
+    opens_for: SignedDuration,
     clock_ahead: SignedDuration,
 ) -> Timestamp {
     let end = intent_at
         .saturating_add(CALL_TIMEOUT)
-        .and_then(|t| t.saturating_add(length(lifetime)))
+        .and_then(|t| t.saturating_add(opens_for))
         .and_then(|t| t.saturating_add(clock_ahead))
         .unwrap_or(Timestamp::MAX);
     whole_second(end)

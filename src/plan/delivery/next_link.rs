@@ -3,20 +3,20 @@
 use jiff::Timestamp;
 
 use crate::api::{AccessGrant, LinkRecord, RENEW_ANNOTATION};
-
-use super::failure;
-use super::first_link::gives_up_at;
-use super::links::{MOST_LOST, RENEWAL_MARGIN, RENEWED_AFTER, answered_by, end_of};
-use super::orphaned_secret::kept;
 use crate::plan::case::{Loan, Request};
-use crate::plan::effect::IssueLink;
 use crate::plan::observed::{LinkSeen, Observed};
-use crate::plan::reasons::GrantReason;
-use crate::plan::terms::{link_ceiling, sendable};
+use crate::plan::reasons::{GrantReason, Why};
+use crate::plan::terms::sendable;
 use crate::plan::vetting::{Vetted, fits, vet};
 
+use super::failure;
+use super::interrupted::gives_up_at;
+use super::links::{MOST_LOST, RENEWAL_MARGIN, RENEWED_AFTER, answered_by, end_of};
+use super::orphaned_secret::kept;
+use super::steps::IssueLink;
+
 /// The decision about the next link.
-pub(in crate::plan) enum Next {
+pub enum Next {
     /// It is unknown whether the API server verifies the people on whom the loan depends: check
     /// that first.
     Check,
@@ -27,60 +27,60 @@ pub(in crate::plan) enum Next {
     /// The link has to wait.
     Waits {
         until: Timestamp,
-        why: (GrantReason, String),
+        why: Why,
         stalled: bool,
     },
     /// The link is wanted but not issued.
-    Stopped {
-        why: (GrantReason, String),
-        stalled: bool,
-    },
+    Stopped { why: Why, stalled: bool },
 }
 
-pub(in crate::plan) fn next_link(loan: &Loan<'_>, request: &Request<'_>) -> Next {
-    let Loan {
-        seen,
-        now,
-        record,
-        links,
-        ..
-    } = *loan;
+pub fn next_link(loan: &Loan<'_>, request: &Request<'_>) -> Next {
     let asked = renewal_asked(request.grant);
-    if let Some(current) = links.current() {
+    if let Some(current) = loan.links.current() {
         match wanted(loan, current, asked) {
             Wanted::Now => {}
             Wanted::From(until) => return Next::NotNeeded { until: Some(until) },
             Wanted::Not => return Next::NotNeeded { until: None },
         }
     }
-    let stopped = |reason, message: &str, stalled| Next::Stopped {
-        why: (reason, message.to_owned()),
-        stalled,
+    if let Some(stopped) = stopped(loan, request, asked) {
+        return stopped;
+    }
+    if let Some((until, why, stalled)) = waits(loan, request) {
+        return Next::Waits {
+            until,
+            why,
+            stalled,
+        };
+    }
+    issue(loan, request)
+}
+
+/// The reason why no further link is issued until somebody changes something, if so.
+fn stopped(loan: &Loan<'_>, request: &Request<'_>, asked: Option<Timestamp>) -> Option<Next> {
+    let Loan { seen, links, .. } = *loan;
+    let stopped = |reason, message: &str, stalled| {
+        let why = (reason, message.to_owned());
+        Some(Next::Stopped { why, stalled })
+    };
+    let or_renewal = |reason| match links.current() {
+        Some(_) => GrantReason::RenewalStopped,
+        None => reason,
     };
     if let (None, Some(why)) = (links.granted_at(), &seen.boundary.broken) {
         return stopped(GrantReason::BoundaryNotInForce, why, false);
     }
     if let Some((reason, message)) = standstill(loan) {
-        let renewal = links.current().is_some();
-        let reason = if renewal {
-            GrantReason::RenewalStopped
-        } else {
-            reason
-        };
-        return stopped(reason, message, false);
+        return stopped(or_renewal(reason), message, false);
     }
-    if let Err(objection) = fits(record, request) {
-        let reason = match links.current() {
-            Some(_) => GrantReason::RenewalStopped,
-            None => objection.reason,
-        };
-        return stopped(reason, &objection.message, true);
+    if let Err(objection) = fits(loan.record, request) {
+        return stopped(or_renewal(objection.reason), &objection.message, true);
     }
     if links.is_full() {
         let message = "the record of this loan can hold no more links; request another loan";
         return stopped(GrantReason::RenewalStopped, message, false);
     }
-    if let Err(objection) = sendable(&record.spec.terms.recipients) {
+    if let Err(objection) = sendable(&loan.terms().recipients) {
         return stopped(objection.reason, &objection.message, true);
     }
     if links.lost_in_a_row(links.current().and(asked)) >= MOST_LOST {
@@ -88,26 +88,22 @@ pub(in crate::plan) fn next_link(loan: &Loan<'_>, request: &Request<'_>) -> Next
                        the network and 1Password's status, then request again";
         return stopped(GrantReason::LinksLost, message, true);
     }
-    if let Some(why) = no_place(loan) {
-        return Next::Stopped { why, stalled: true };
-    }
+    no_place(loan).map(|why| Next::Stopped { why, stalled: true })
+}
+
+/// What the next link waits for, until when, and whether a person has to act.
+fn waits(loan: &Loan<'_>, request: &Request<'_>) -> Option<(Timestamp, Why, bool)> {
+    let Loan {
+        seen, now, links, ..
+    } = *loan;
     if let Some(attempt) = seen.attempt.as_ref().filter(|a| a.retry_at() > now) {
-        return Next::Waits {
-            until: attempt.retry_at(),
-            why: attempt.explain(),
-            stalled: attempt.needs_a_person(),
-        };
+        let (until, stalled) = (attempt.retry_at(), attempt.needs_a_person());
+        return Some((until, attempt.explain(), stalled));
     }
-    if let Some(until) = throttled(seen).filter(|until| *until > now) {
-        let why = (
-            GrantReason::OnePasswordThrottled,
-            format!("1Password's request limit is reached; next try at {until:.0}"),
-        );
-        return Next::Waits {
-            until,
-            why,
-            stalled: false,
-        };
+    let throttled = seen.integration.as_ref().and_then(|i| i.throttled_until);
+    if let Some(until) = throttled.filter(|until| *until > now) {
+        let message = format!("1Password's request limit is reached; next try at {until:.0}");
+        return Some((until, (GrantReason::OnePasswordThrottled, message), false));
     }
     let budget = seen.integration.as_ref().map(|i| &i.budget);
     let wait = budget.and_then(|budget| match links.granted_at() {
@@ -115,31 +111,36 @@ pub(in crate::plan) fn next_link(loan: &Loan<'_>, request: &Request<'_>) -> Next
         None => budget.first_link(now),
     });
     if let Some(wait) = wait {
-        return Next::Waits {
-            until: wait.until,
-            why: (wait.reason, wait.message),
-            stalled: false,
-        };
+        return Some((wait.until, (wait.reason, wait.message), false));
     }
     let gives_up = gives_up_at(loan, request);
-    if links.granted_at().is_none() && now >= answered_by(gives_up) {
-        return Next::Waits {
-            until: gives_up,
-            why: (
-                GrantReason::Lapsed,
-                "too little time remains to start the loan".into(),
-            ),
+    let is_too_late = links.granted_at().is_none() && now >= answered_by(gives_up);
+    is_too_late.then(|| {
+        let message = "too little time remains to start the loan";
+        (gives_up, (GrantReason::Lapsed, message.into()), false)
+    })
+}
+
+/// Nothing hinders the link: it is issued, if enough time remains and people have agreed to it.
+fn issue(loan: &Loan<'_>, request: &Request<'_>) -> Next {
+    let Loan {
+        seen,
+        now,
+        record,
+        links,
+        ..
+    } = *loan;
+    let Some(opens_for) = links.opens_for(now) else {
+        let message = "too little time remains for another link: the shortest link lifetime is 1h";
+        return Next::Stopped {
+            why: (GrantReason::NoTimeForAnotherLink, message.into()),
             stalled: false,
         };
-    }
-    let Some(lifetime) = links.lifetime(now) else {
-        let message = "too little time remains for another link: the shortest link lifetime is 1h";
-        return stopped(GrantReason::NoTimeForAnotherLink, message, false);
     };
     // The integration's maximum may have been lowered since the terms were agreed.
-    let lifetime = match &seen.integration {
-        Some(integration) => link_ceiling(&integration.object, lifetime),
-        None => lifetime,
+    let opens_for = match &seen.integration {
+        Some(integration) => links.delivery().limited(opens_for, &integration.object),
+        None => opens_for,
     };
     let decisions = match links.granted_at() {
         Some(_) => record.spec.decisions.clone(),
@@ -150,17 +151,21 @@ pub(in crate::plan) fn next_link(loan: &Loan<'_>, request: &Request<'_>) -> Next
                 reason,
                 message,
                 stalled,
-            } => return stopped(reason, &message, stalled),
+            } => {
+                let why = (reason, message);
+                return Next::Stopped { why, stalled };
+            }
         },
     };
+    let first_by = answered_by(gives_up_at(loan, request));
     Next::Issue(Box::new(IssueLink {
         sequence: links.next_sequence(),
         agreement: loan.agreement.clone(),
         decisions,
         first: false,
         lost: links.open().map(|l| l.sequence),
-        write_by: links.write_by(lifetime).unwrap_or(answered_by(gives_up)),
-        lifetime,
+        write_by: links.write_by(opens_for).unwrap_or(first_by),
+        opens_for,
         item_version: links.first().and_then(|l| l.item_version),
     }))
 }
@@ -216,12 +221,12 @@ fn renewal_asked(grant: &AccessGrant) -> Option<Timestamp> {
 }
 
 /// Whether the Secret holds this link.
-pub(in crate::plan) fn is_here(seen: &Observed, link: &LinkRecord) -> bool {
+pub fn is_here(seen: &Observed, link: &LinkRecord) -> bool {
     matches!(seen.link, LinkSeen::Present { sequence, .. } if sequence == link.sequence)
 }
 
 /// The reason why no link can be put into its Secret.
-pub(in crate::plan) fn no_place(loan: &Loan<'_>) -> Option<(GrantReason, String)> {
+pub fn no_place(loan: &Loan<'_>) -> Option<Why> {
     let seen = loan.seen;
     match seen.link {
         LinkSeen::Foreign => Some(failure::taken()),
@@ -232,10 +237,6 @@ pub(in crate::plan) fn no_place(loan: &Loan<'_>) -> Option<(GrantReason, String)
         LinkSeen::OutOfReach => Some(failure::out_of_reach(&seen.links_namespace)),
         LinkSeen::Absent | LinkSeen::Present { .. } => None,
     }
-}
-
-fn throttled(seen: &Observed) -> Option<Timestamp> {
-    seen.integration.as_ref().and_then(|i| i.throttled_until)
 }
 
 /// The reason why this integration or this flow issues no more links.

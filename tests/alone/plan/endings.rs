@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use keyloan::api::*;
 use keyloan::plan::delivery::failure::Failure;
-use keyloan::plan::effect::Effect;
+use keyloan::plan::effect::{Effect, EndLoan};
 use keyloan::plan::observed::LinkSeen;
 use rstest::rstest;
 
@@ -57,7 +57,7 @@ fn a_loan_ends(
         Some(Effect::DeleteLink),
         "first the Secret goes"
     );
-    let expected = Effect::EndLoan {
+    let expected = EndLoan {
         end: EndRecord {
             reason: why,
             by: None,
@@ -68,7 +68,7 @@ fn a_loan_ends(
         decision: None,
     };
     let world = world.one_step(minute);
-    assert_eq!(world.plan_at(minute).effect, Some(expected));
+    assert_eq!(ended(&world.plan_at(minute)), expected);
 }
 
 #[test]
@@ -83,9 +83,7 @@ fn a_loan_ends_though_flow_and_integration_are_gone() {
 #[test]
 fn somebody_elses_secret_is_not_deleted_and_does_not_keep_a_loan_alive() {
     let world = World::lent().with(|w| w.seen.link = LinkSeen::Foreign);
-    let Some(Effect::EndLoan { end, .. }) = world.plan_at(240).effect else {
-        panic!("the end is not written");
-    };
+    let EndLoan { end, .. } = ended(&world.plan_at(240));
     assert_eq!(end.reason, EndReason::Expired);
 }
 
@@ -108,19 +106,17 @@ fn what_was_lent_where_nothing_is_served_any_more_runs_out_and_no_link_follows()
 fn a_namespace_that_is_out_of_reach_does_not_keep_a_loan_alive_and_the_status_tells_of_its_secret()
 {
     let world = World::lent().with(|w| w.seen.link = LinkSeen::OutOfReach);
-    let Some(Effect::EndLoan { end, .. }) = world.plan_at(240).effect else {
-        panic!("the end is not written");
-    };
+    let EndLoan { end, .. } = ended(&world.plan_at(240));
     assert_eq!(end.reason, EndReason::Expired);
-    let ended = world.settled(240);
-    let plan = ended.plan_at(241);
+    let after = world.settled(240);
+    let plan = after.plan_at(241);
     let (status, _, message) = condition(&plan, ENDED).expect("said");
     assert_eq!(status, "True");
     assert!(
         message.contains("delete it") && message.contains(&link_name(GRANT_UID)),
         "{message}"
     );
-    let reached = ended.with(|w| w.seen.link = secret(1, 0));
+    let reached = after.with(|w| w.seen.link = secret(1, 0));
     assert_eq!(reached.plan_at(241).effect, Some(Effect::DeleteLink));
 }
 
@@ -133,14 +129,11 @@ fn a_secret_that_cannot_be_deleted_does_not_keep_a_loan_alive_and_the_status_tel
     let world = World {
         seen: fail_to_delete(world.seen, at(20)),
     };
-    let Some(Effect::EndLoan {
+    let EndLoan {
         end,
         residual_until,
         ..
-    }) = world.plan_at(20).effect
-    else {
-        panic!("the end is not written");
-    };
+    } = ended(&world.plan_at(20));
     assert_eq!(
         (end.reason, residual_until),
         (EndReason::Blocked, Some(Time(at(60))))
@@ -179,9 +172,7 @@ fn of_an_api_server_that_only_does_not_answer_nobody_is_called() {
 fn a_secret_that_a_finalizer_keeps_does_not_keep_its_loan_alive_and_the_status_tells_of_it() {
     let world = World::lent().with(|w| w.seen.link = LinkSeen::Kept);
     insta::assert_snapshot!("secret_kept_while_it_runs", lines(&world, 10));
-    let Some(Effect::EndLoan { end, .. }) = world.plan_at(240).effect else {
-        panic!("the end is not written");
-    };
+    let EndLoan { end, .. } = ended(&world.plan_at(240));
     assert_eq!(end.reason, EndReason::Expired);
     insta::assert_snapshot!("secret_kept", lines(&world.settled(240), 241));
 }
@@ -212,14 +203,11 @@ fn an_interrupted_link_may_have_been_made_so_it_counts_in_the_residual() {
         w.seen.grant = None;
         w.seen.link = LinkSeen::Absent;
     });
-    let Some(Effect::EndLoan {
+    let EndLoan {
         lost,
         residual_until,
         ..
-    }) = world.plan_at(56).effect
-    else {
-        panic!("the end is not written");
-    };
+    } = ended(&world.plan_at(56));
     assert_eq!(lost, Some(2));
     // The intent, the longest that the call may take, and the link's hour.
     assert_eq!(residual_until, Some(Time(at(55 + 1 + 60))));
@@ -238,9 +226,7 @@ fn the_residual_is_the_end_of_the_last_link_that_may_open(
     let world = World { seen }
         .with(|w| w.seen.link = LinkSeen::Absent)
         .with(World::block_alice);
-    let Some(Effect::EndLoan { residual_until, .. }) = world.plan_at(62).effect else {
-        panic!("the end is not written");
-    };
+    let EndLoan { residual_until, .. } = ended(&world.plan_at(62));
     assert_eq!(residual_until, expected);
 }
 
@@ -270,9 +256,7 @@ fn a_loan_that_gets_no_first_link_is_given_up(
             (None, Some(at(minute)))
         );
     }
-    let Some(Effect::EndLoan { end, .. }) = world.plan_at(minute).effect else {
-        panic!("the end is not written");
-    };
+    let EndLoan { end, .. } = ended(&world.plan_at(minute));
     assert_eq!(end.reason, why);
 }
 
@@ -283,15 +267,10 @@ fn a_link_that_nobody_is_ever_let_read_does_not_keep_its_loan_alive() {
     let world = interrupted_with_its_secret();
     for minute in [1, 31, DAY - 1] {
         let effect = world.plan_at(minute).effect;
-        assert!(
-            matches!(effect, Some(Effect::FinishLink { .. })),
-            "{minute}"
-        );
+        assert!(matches!(effect, Some(Effect::FinishLink(_))), "{minute}");
     }
     assert_eq!(world.plan_at(DAY).effect, Some(Effect::DeleteLink));
-    let Some(Effect::EndLoan { end, lost, .. }) = world.one_step(DAY).plan_at(DAY).effect else {
-        panic!("the end is not written");
-    };
+    let EndLoan { end, lost, .. } = ended(&world.one_step(DAY).plan_at(DAY));
     assert_eq!((end.reason, lost), (EndReason::NotIssued, Some(1)));
 }
 
@@ -333,9 +312,7 @@ fn a_link_that_may_be_there_is_not_given_up_because_its_secret_cannot_be_read() 
         "seen again"
     );
 
-    let Some(Effect::EndLoan { end, lost, .. }) = unread.plan_at(DAY).effect else {
-        panic!("the end is not written");
-    };
+    let EndLoan { end, lost, .. } = ended(&unread.plan_at(DAY));
     assert_eq!((end.reason, lost), (EndReason::NotIssued, Some(1)));
 }
 
@@ -355,9 +332,7 @@ fn a_secret_that_cannot_be_read_keeps_no_interrupted_loan_from_ending(
     #[case] why: EndReason,
 ) {
     let world = interrupted_with_its_secret().with(|w| w.seen.link = LinkSeen::OutOfReach);
-    let Some(Effect::EndLoan { end, .. }) = world.with(happens).plan_at(31).effect else {
-        panic!("the end is not written");
-    };
+    let EndLoan { end, .. } = ended(&world.with(happens).plan_at(31));
     assert_eq!(end.reason, why);
 }
 
@@ -367,9 +342,7 @@ fn an_item_that_changes_before_the_first_link_ends_the_loan_whose_record_says_ot
     let plan = world.plan_at(0);
     let seen = fail_to_issue(issued(&plan), world.seen, Failure::Unavailable, at(0));
     let world = World { seen }.with(|w| w.failed(1, Failure::ItemDiffers));
-    let Some(Effect::EndLoan { end, .. }) = world.plan_at(2).effect else {
-        panic!("the end is not written");
-    };
+    let EndLoan { end, .. } = ended(&world.plan_at(2));
     assert_eq!(end.reason, EndReason::ItemChanged);
 }
 
@@ -381,7 +354,7 @@ fn a_failure_from_before_the_last_intent_ends_nothing() {
     let world = World { seen }.with(|w| w.failed(9, Failure::Refused));
     assert!(!matches!(
         world.plan_at(10).effect,
-        Some(Effect::EndLoan { .. })
+        Some(Effect::EndLoan(_))
     ));
 }
 

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use keyloan::api::{AccessRecord, AccessRecordSpec, LinkOutcome, LinkRecord, Time};
-use keyloan::plan::delivery::failure::Undeleted;
-use keyloan::plan::delivery::failure::{Attempt, Failure};
-use keyloan::plan::delivery::links::{latest_end, whole_second};
-use keyloan::plan::effect::{Effect, IssueLink, Plan};
+use keyloan::api::{AccessRecord, AccessRecordSpec, LinkRecord, Time};
+use keyloan::plan::delivery::failure::{Attempt, Failure, Undeleted};
+use keyloan::plan::delivery::steps::{
+    Closing, Held, Inspected, IssueLink, NotObtained, Step, WriteIntent, Written,
+};
+use keyloan::plan::effect::{Effect, Plan};
 use keyloan::plan::grant::plan;
+use keyloan::plan::inventory::{ItemSeen, Lookup};
 use keyloan::plan::observed::{LinkSeen, Observed};
-use keyloan::plan::record;
-use keyloan::plan::terms::length;
 use kube::api::ObjectMeta;
 
 /// How many steps a plan may take to come to rest.
@@ -61,17 +61,8 @@ fn perform(effect: &Effect, mut seen: Observed, now: Timestamp) -> Observed {
             seen
         }
         Effect::IssueLink(issue) => issue_link(issue, seen, Reached::Closed, now),
-        Effect::FinishLink {
-            sequence,
-            issued_at,
-            expires_at,
-            item_version,
-        } => {
-            let link = link_of(&mut seen, *sequence);
-            link.issued_at = Some(issued_at.clone());
-            link.expires_at = Some(expires_at.clone());
-            link.item_version = Some(*item_version);
-            link.outcome = Some(LinkOutcome::Issued);
+        Effect::FinishLink(closing) => {
+            close(closing, &mut seen);
             seen
         }
         Effect::CheckBoundary => {
@@ -89,19 +80,9 @@ fn perform(effect: &Effect, mut seen: Observed, now: Timestamp) -> Observed {
             seen.undeleted = None;
             seen
         }
-        Effect::EndLoan {
-            end,
-            lost,
-            residual_until,
-            decision,
-        } => {
-            if let Some(sequence) = lost {
-                link_of(&mut seen, *sequence).outcome = Some(LinkOutcome::Lost);
-            }
+        Effect::EndLoan(end) => {
             let record = record_of(&mut seen);
-            record.end = Some(end.clone());
-            record.residual_until = residual_until.clone();
-            record.decisions.extend(decision.clone());
+            *record = end.applied(record);
             seen
         }
         Effect::RecordDenial(record) => {
@@ -141,33 +122,20 @@ pub fn fail_to_delete(mut seen: Observed, now: Timestamp) -> Observed {
     seen
 }
 
+/// What the steps hold: nothing, because what they change is in what was seen.
+enum InHand {}
+
+impl Held for InHand {
+    type Item = ();
+    type Place = ();
+    type Record = ();
+    type Link = ();
+}
+
 /// Issue a link, as far as the executor gets.
-pub fn issue_link(
-    issue: &IssueLink,
-    mut seen: Observed,
-    reached: Reached,
-    now: Timestamp,
-) -> Observed {
-    let issued_at = whole_second(now);
-    let expires_at = issued_at
-        .saturating_add(length(issue.lifetime))
-        .unwrap_or(Timestamp::MAX);
-    if reached >= Reached::Intent {
-        write_intent(issue, &mut seen, now);
-    }
-    if reached >= Reached::Secret {
-        seen.link = LinkSeen::Present {
-            sequence: issue.sequence,
-            issued_at,
-            item_version: 1,
-        };
-    }
-    if reached == Reached::Closed {
-        let link = link_of(&mut seen, issue.sequence);
-        link.issued_at = Some(stored(issued_at));
-        link.expires_at = Some(stored(expires_at));
-        link.item_version = Some(1);
-        link.outcome = Some(LinkOutcome::Issued);
+pub fn issue_link(issue: &IssueLink, seen: Observed, reached: Reached, now: Timestamp) -> Observed {
+    let (mut seen, result) = perform_steps(issue, seen, reached, None, now);
+    if result == Some(Ok(())) {
         seen.attempt = None;
     }
     seen
@@ -181,18 +149,8 @@ pub fn fail_to_issue(
     now: Timestamp,
 ) -> Observed {
     let count = seen.attempt.as_ref().map_or(0, |a| a.count);
-    let (reached, outcome) = match failure {
-        Failure::Unavailable => (Reached::Intent, Some(LinkOutcome::Lost)),
-        Failure::Refused => (Reached::Intent, Some(LinkOutcome::Refused)),
-        // It is found open, and lost, in the next pass.
-        Failure::NotKept(_) => (Reached::Intent, None),
-        Failure::NoPlace { .. } | Failure::NoRecord { .. } => (Reached::Place, None),
-        _ => (Reached::Reads, None),
-    };
-    let mut seen = issue_link(issue, seen, reached, now);
-    if outcome.is_some() {
-        link_of(&mut seen, issue.sequence).outcome = outcome;
-    }
+    let (mut seen, result) = perform_steps(issue, seen, Reached::Closed, Some(failure), now);
+    let failure = result.and_then(Result::err).expect("it failed");
     seen.attempt = Some(Attempt {
         at: now,
         failure,
@@ -201,20 +159,117 @@ pub fn fail_to_issue(
     seen
 }
 
-fn write_intent(issue: &IssueLink, seen: &mut Observed, now: Timestamp) {
-    let intent = LinkRecord {
-        sequence: issue.sequence,
-        intent_at: stored(now),
-        attempt: None,
-        latest_end: stored(latest_end(now, issue.lifetime, SignedDuration::ZERO)),
-        issued_at: None,
-        expires_at: None,
-        item_version: None,
-        outcome: None,
+/// The step at which an attempt fails in this way.
+fn fails_at(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Unavailable | Failure::Refused => "Obtain",
+        Failure::NotKept(_) => "HandOver",
+        Failure::NoPlace { .. } => "MakePlace",
+        Failure::NoRecord { .. } => "WriteIntent",
+        _ => "Inspect",
+    }
+}
+
+/// The same steps that the controller performs; the result is there once no step remains.
+fn perform_steps(
+    issue: &IssueLink,
+    mut seen: Observed,
+    reached: Reached,
+    failure: Option<Failure>,
+    now: Timestamp,
+) -> (Observed, Option<Result<(), Failure>>) {
+    let mut step = Step::<InHand>::first(issue.clone());
+    loop {
+        let fails = failure.clone().filter(|f| fails_at(f) == step.name());
+        step = match step {
+            Step::Inspect(step) => {
+                let inspected = fails.map_or_else(|| Ok(inspect(&step.issue, &seen)), Err);
+                let flow = &step.issue.agreement.terms.flow.uid;
+                let mut flows = seen.flows.iter();
+                let flow = flows.find(|f| f.metadata.uid.as_ref() == Some(flow));
+                step.inspected(inspected, flow.map(AsRef::as_ref))
+            }
+            Step::MakePlace(step) if reached >= Reached::Place => {
+                step.placed(fails.map_or(Ok(()), Err))
+            }
+            Step::WriteIntent(step) if reached >= Reached::Intent => {
+                let written = match fails {
+                    Some(failure) => Written::No(failure),
+                    None => {
+                        write_intent(&step, &mut seen, now);
+                        Written::Yes {
+                            record: (),
+                            intent_at: stored(now).0,
+                        }
+                    }
+                };
+                step.written(written, now)
+            }
+            Step::Obtain(step) => {
+                let answer = fails.map_or(Ok(()), |failure| {
+                    Err(NotObtained {
+                        may_exist: failure == Failure::Unavailable,
+                        failure,
+                    })
+                });
+                step.obtained(answer, now)
+            }
+            Step::LookAgain(step) => step.looked(false),
+            Step::HandOver(step) if reached >= Reached::Secret => {
+                if fails.is_none() {
+                    seen.link = LinkSeen::Present {
+                        sequence: step.facts.sequence,
+                        issued_at: step.facts.issued_at,
+                        item_version: step.facts.item_version,
+                    };
+                }
+                step.handed_over(fails.map_or(Ok(()), Err))
+            }
+            Step::Close(step) if reached == Reached::Closed => {
+                close(step.closing(), &mut seen);
+                step.closed()
+            }
+            Step::Done(result) => return (seen, Some(result)),
+            Step::MakePlace(_) | Step::WriteIntent(_) | Step::HandOver(_) | Step::Close(_) => {
+                return (seen, None);
+            }
+        };
+    }
+}
+
+/// The item as 1Password has it: as it was agreed.
+fn inspect(issue: &IssueLink, seen: &Observed) -> Inspected<()> {
+    let terms = &issue.agreement.terms;
+    let inventory = seen.integration.as_ref().and_then(|i| i.inventory.as_ref());
+    let vault = match inventory.map(|inventory| inventory.vault(&terms.vault.id)) {
+        Some(Lookup::One(vault)) => Some(vault),
+        _ => None,
     };
+    let item = match vault.map(|vault| vault.item(&terms.item.id)) {
+        Some(Lookup::One(item)) => item.clone(),
+        _ => ItemSeen {
+            id: terms.item.id.clone(),
+            title: terms.item.title.clone(),
+            tags: Vec::new(),
+            updated_at: terms.item_updated_at.0,
+            active: true,
+        },
+    };
+    Inspected {
+        held: (),
+        item,
+        version: issue.item_version.unwrap_or(1),
+        opens_for: SignedDuration::MAX,
+        clock_ahead: SignedDuration::ZERO,
+    }
+}
+
+fn write_intent(step: &WriteIntent<InHand>, seen: &mut Observed, now: Timestamp) {
+    let issue = &step.link.issue;
+    let now = stored(now).0;
     if issue.first {
         assert!(seen.record.is_none(), "a record is created once");
-        let agreement = issue.agreement.clone();
+        let agreement = &issue.agreement;
         seen.record = Some(Arc::new(AccessRecord {
             metadata: ObjectMeta {
                 name: Some(agreement.grant.uid.clone()),
@@ -224,21 +279,32 @@ fn write_intent(issue: &IssueLink, seen: &mut Observed, now: Timestamp) {
             },
             spec: AccessRecordSpec {
                 install: Some("keyloan".into()),
-                links: vec![intent],
-                ..record::of_loan(seen.grant.as_deref(), &agreement, issue.decisions.clone())
+                ..step.applied(None, seen.grant.as_deref(), None, now)
             },
         }));
         return;
     }
+    let record = record_of(seen);
     if let Some(lost) = issue.lost {
-        link_of(seen, lost).outcome = Some(LinkOutcome::Lost);
+        let is_open = |l: &LinkRecord| l.sequence == lost && l.outcome.is_none();
+        assert!(
+            record.links.iter().any(is_open),
+            "only an open intent is lost"
+        );
     }
-    let links = &mut record_of(seen).links;
+    let is_new = record.links.iter().all(|l| l.sequence != issue.sequence);
+    assert!(is_new, "each link has a sequence of its own");
+    *record = step.applied(Some(record), None, None, now);
+}
+
+fn close(closing: &Closing, seen: &mut Observed) {
+    let record = record_of(seen);
+    let is_open = |l: &LinkRecord| l.sequence == closing.sequence && l.outcome.is_none();
     assert!(
-        links.iter().all(|l| l.sequence != issue.sequence),
-        "each link has a sequence of its own"
+        record.links.iter().any(is_open),
+        "only an open intent is closed"
     );
-    links.push(intent);
+    record.links = closing.applied(&record.links);
 }
 
 /// The API server keeps whole seconds.
@@ -248,14 +314,6 @@ fn stored(time: Timestamp) -> Time {
 
 fn record_of(seen: &mut Observed) -> &mut AccessRecordSpec {
     &mut Arc::make_mut(seen.record.as_mut().expect("a record")).spec
-}
-
-/// The open intent of this sequence.
-fn link_of(seen: &mut Observed, sequence: u32) -> &mut LinkRecord {
-    let mut links = record_of(seen).links.iter_mut().rev();
-    links
-        .find(|l| l.sequence == sequence && l.outcome.is_none())
-        .expect("an open intent of that sequence")
 }
 
 /// Plan and apply until nothing changes any more, at one and the same time; the error is what it goes on doing.

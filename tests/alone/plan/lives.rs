@@ -5,10 +5,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use keyloan::api::*;
 use keyloan::plan::delivery::failure::Failure;
-use keyloan::plan::effect::{Effect, IssueLink};
+use keyloan::plan::delivery::steps::IssueLink;
+use keyloan::plan::effect::Effect;
 use keyloan::plan::grant::plan;
 use keyloan::plan::observed::{LinkSeen, Observed};
-use keyloan::plan::terms::length;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -164,7 +164,7 @@ impl Life {
             _ => true,
         };
         if asks_1password {
-            self.links.push(now + length(issue.lifetime));
+            self.links.push(now + issue.opens_for);
         }
         match trouble {
             Event::Interrupted(reached) => issue_link(issue, seen, reached, now),

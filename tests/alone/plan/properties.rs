@@ -6,12 +6,13 @@ use std::hash::{BuildHasher as _, RandomState};
 use jiff::{SignedDuration, Timestamp};
 use keyloan::api::*;
 use keyloan::plan::delivery::links::CALL_TIMEOUT;
-use keyloan::plan::effect::{Effect, IssueLink, Plan};
+use keyloan::plan::delivery::share_link::length;
+use keyloan::plan::delivery::steps::IssueLink;
+use keyloan::plan::effect::{Effect, Plan};
 use keyloan::plan::ended_loan::RETENTION;
 use keyloan::plan::grant::plan;
 use keyloan::plan::observed::{LinkSeen, Observed};
 use keyloan::plan::people::{blocked_by, first_blocked, is_blocked};
-use keyloan::plan::terms::length;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -98,15 +99,12 @@ fn check_a_link_to_issue(
     match seen.record.as_ref().and_then(|r| end_of_loan(r)) {
         Some(end) => {
             let latest = end.duration_since(issue.write_by) - CALL_TIMEOUT;
-            prop_assert!(
-                length(issue.lifetime) <= latest,
-                "{issue:?} ends after {end}"
-            );
+            prop_assert!(issue.opens_for <= latest, "{issue:?} ends after {end}");
         }
         // `expiresAt` of the loan is the first answer's arrival and the duration; the link was made before that.
-        None => prop_assert!(length(issue.lifetime) <= agreed_for(terms, &issue.decisions)),
+        None => prop_assert!(issue.opens_for <= agreed_for(terms, &issue.decisions)),
     }
-    prop_assert!(issue.lifetime <= terms.link_lifetime);
+    prop_assert!(issue.opens_for <= length(terms.link_lifetime));
 
     // Only for a request that is there, by people and an integration that may.
     let grant = seen.grant.as_ref().expect("a grant");
@@ -132,7 +130,7 @@ fn check_a_link_to_issue(
     ));
     // Within the integration's bounds over every flow.
     if let Some(limits) = &integration.spec.limits {
-        prop_assert!(issue.lifetime <= limits.max_link_lifetime);
+        prop_assert!(issue.opens_for <= length(limits.max_link_lifetime));
         let approve = |d: &&CountedDecision| d.decision == Decision::Approve;
         let approvals = issue.decisions.iter().filter(approve).count();
         let least = limits.min_approvals.filter(|_| issue.first).unwrap_or(0);
@@ -354,7 +352,7 @@ proptest! {
         // As long as it fits, the one that was tried or a longer one is taken, up to the flow's ceiling.
         let fits = seconds <= -60 && now > at(0) && now < end;
         if fits && tried <= ceiling {
-            prop_assert!(link_to_issue(&plan).is_some_and(|issue| issue.lifetime >= tried));
+            prop_assert!(link_to_issue(&plan).is_some_and(|issue| issue.opens_for >= length(tried)));
         }
     }
 }

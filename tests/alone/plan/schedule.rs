@@ -4,6 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 use keyloan::api::*;
 use keyloan::plan::delivery::failure::Failure;
 use keyloan::plan::delivery::links::{CALL_TIMEOUT, Links};
+use keyloan::plan::delivery::share_link::length;
+use keyloan::plan::delivery::steps::{Closing, Outcome};
 use keyloan::plan::effect::Effect;
 use keyloan::plan::observed::LinkSeen;
 use rstest::rstest;
@@ -93,7 +95,7 @@ fn a_further_link_ends_before_the_loan(#[case] now: i64, #[case] lifetime: Optio
     let world = world.with(|w| w.asks_to_renew(now));
     let plan = world.plan_at(now);
     match lifetime {
-        Some(lifetime) => assert_eq!(issued(&plan).lifetime, lifetime),
+        Some(lifetime) => assert_eq!(issued(&plan).opens_for, length(lifetime)),
         None => assert_eq!(plan.effect, None),
     }
 }
@@ -265,28 +267,34 @@ fn what_a_secret_says_of_an_interrupted_link_is_believed_only_within_the_intent(
     };
     let record = world.seen.record.clone().expect("a record");
     let open = record.spec.links.last().expect("a link");
-    let Some(Effect::FinishLink {
-        issued_at,
-        expires_at,
+    let Some(Effect::FinishLink(Closing {
+        outcome:
+            Outcome::Issued {
+                issued_at,
+                expires_at,
+                ..
+            },
         ..
-    }) = world.plan_at(1).effect
+    })) = world.plan_at(1).effect
     else {
         panic!("it has to be finished");
     };
-    assert!(issued_at >= open.intent_at && issued_at.0 <= open.intent_at.0 + CALL_TIMEOUT);
-    assert_eq!(expires_at.0, issued_at.0 + SignedDuration::from_hours(1));
-    assert!(expires_at <= open.latest_end);
+    assert!(issued_at >= open.intent_at.0 && issued_at <= open.intent_at.0 + CALL_TIMEOUT);
+    assert_eq!(expires_at, issued_at + SignedDuration::from_hours(1));
+    assert!(expires_at <= open.latest_end.0);
 }
 
 #[test]
 fn an_interrupted_intent_whose_secret_is_there_only_has_to_be_finished() {
     let plan = interrupted_at(Reached::Secret).plan_at(1);
-    let expected = Effect::FinishLink {
+    let expected = Effect::FinishLink(Closing {
         sequence: 1,
-        issued_at: Time(at(0)),
-        expires_at: Time(at(60)),
-        item_version: 1,
-    };
+        outcome: Outcome::Issued {
+            issued_at: at(0),
+            expires_at: at(60),
+            item_version: 1,
+        },
+    });
     assert_eq!(plan.effect, Some(expected));
 }
 
@@ -394,10 +402,7 @@ fn no_first_link_is_issued_after_not_after_also_when_it_was_interrupted_before()
     issued(&world.plan_at(28));
     let plan = world.plan_at(29);
     assert_eq!((plan.effect.clone(), plan.wake), (None, Some(at(30))));
-    assert!(matches!(
-        world.plan_at(30).effect,
-        Some(Effect::EndLoan { .. })
-    ));
+    assert!(matches!(world.plan_at(30).effect, Some(Effect::EndLoan(_))));
 }
 
 #[test]

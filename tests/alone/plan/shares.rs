@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use keyloan::api::*;
+use keyloan::plan::delivery::share_link::length;
 use keyloan::plan::effect::Effect;
 use keyloan::plan::observed::{Ahead, Usage};
 use keyloan::plan::quota::Budget;
@@ -245,7 +246,7 @@ fn no_link_opens_for_longer_than_the_integration_allows(
         });
     });
     let plan = world.plan_at(0);
-    assert_eq!(issued(&plan).lifetime, expected);
+    assert_eq!(issued(&plan).opens_for, length(expected));
     assert_eq!(issued(&plan).agreement.terms.link_lifetime, expected);
 }
 
@@ -259,8 +260,8 @@ fn a_ceiling_that_is_lowered_binds_the_next_link_of_a_loan_that_runs() {
     let a_day = 24 * 60;
     let asks = asks.with(|w| w.asks_to_renew(a_day + 1));
     assert_eq!(
-        issued(&asks.plan_at(a_day + 1)).lifetime,
-        LinkLifetime::OneDay
+        issued(&asks.plan_at(a_day + 1)).opens_for,
+        length(LinkLifetime::OneDay)
     );
     let lowered = asks.with(|w| {
         w.integration().spec.limits = Some(IntegrationLimits {
@@ -269,8 +270,8 @@ fn a_ceiling_that_is_lowered_binds_the_next_link_of_a_loan_that_runs() {
         });
     });
     assert_eq!(
-        issued(&lowered.plan_at(a_day + 1)).lifetime,
-        LinkLifetime::OneHour
+        issued(&lowered.plan_at(a_day + 1)).opens_for,
+        length(LinkLifetime::OneHour)
     );
 }
 

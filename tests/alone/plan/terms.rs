@@ -1,6 +1,7 @@
 //! What a request and a flow agree on: recipients, duration, links that open just once, and reasons to be given.
 
 use keyloan::api::*;
+use keyloan::plan::delivery::share_link::length;
 use rstest::rstest;
 
 use super::world::*;
@@ -148,7 +149,7 @@ fn a_link_lives_as_long_as_flow_and_loan_let_it(
         w.flow().spec.grant.max_duration = span("365d");
         w.flow().spec.grant.link_lifetime = ceiling;
     });
-    assert_eq!(issued(&world.plan_at(0)).lifetime, expected);
+    assert_eq!(issued(&world.plan_at(0)).opens_for, length(expected));
 }
 
 #[rstest]

@@ -2,7 +2,7 @@
 
 use keyloan::api::*;
 use keyloan::plan::digest::digest;
-use keyloan::plan::effect::Effect;
+use keyloan::plan::effect::{Effect, EndLoan};
 use keyloan::plan::observed::Observed;
 use rstest::rstest;
 
@@ -94,9 +94,7 @@ fn a_record_that_was_written_by_hand_lends_nothing_that_nobody_approved(
     assert_eq!(plan.effect, None, "{why}");
     assert_eq!(reason(&plan, ACTIVE), why);
     let later = world.plan_at(DAY + 5);
-    let Some(Effect::EndLoan { end, .. }) = later.effect else {
-        panic!("it is given up in its time");
-    };
+    let EndLoan { end, .. } = ended(&later);
     assert_eq!(end.reason, EndReason::NotIssued);
 }
 

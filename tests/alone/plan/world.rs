@@ -7,7 +7,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use keyloan::api::*;
 use keyloan::plan::delivery::failure::{Attempt, Failure};
-use keyloan::plan::effect::{Effect, IssueLink, Plan};
+use keyloan::plan::delivery::steps::IssueLink;
+use keyloan::plan::effect::{Effect, EndLoan, Plan};
 use keyloan::plan::grant::plan;
 use keyloan::plan::inventory::{Inventory, ItemSeen, VaultSeen};
 use keyloan::plan::observed::{IntegrationSeen, LinkSeen, Observed};
@@ -412,6 +413,14 @@ pub fn issued(plan: &Plan) -> &IssueLink {
     match &plan.effect {
         Some(Effect::IssueLink(issue)) => issue,
         other => panic!("no link is issued, but {other:?}; {:?}", plan.status),
+    }
+}
+
+/// The end that a plan writes.
+pub fn ended(plan: &Plan) -> EndLoan {
+    match &plan.effect {
+        Some(Effect::EndLoan(end)) => (**end).clone(),
+        other => panic!("no end is written, but {other:?}; {:?}", plan.status),
     }
 }
 

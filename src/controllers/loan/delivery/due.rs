@@ -7,7 +7,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::cluster::ApiError;
-use crate::plan::effect::{Effect, IssueLink, Plan};
+use crate::plan::delivery::steps::IssueLink;
+use crate::plan::effect::{Effect, Plan};
 use crate::plan::grant::plan;
 
 use crate::controllers::loan::key::LoanKey;

@@ -9,29 +9,23 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use serde_json::json;
 
-use crate::api::{AccessRecord, LinkOutcome, LinkRecord, Time};
-use crate::cluster::link_objects::{self, LinkFacts};
+use crate::api::AccessRecord;
+use crate::cluster::link_objects;
 use crate::cluster::{ApiError, ApiErrorKind, SecretMetadata};
 use crate::onepassword::ShareUrl;
 use crate::plan::delivery::failure::Failure;
+use crate::plan::delivery::steps::{Closing, HandOver, LinkFacts};
 use crate::plan::observed::LinkSeen;
 
-use super::issuing::Issuing;
-use super::place::LinkPlace;
+use super::issuing::{InHand, Issuing, LinkPlace};
 
 /// How long an issued link is held while the API server does not answer; nobody else has it.
 pub const LINK_HELD_FOR: Duration = Duration::from_secs(300);
 
 impl Issuing {
-    /// The URL exists only here until the Secret is written, so a short failure of the API server
-    /// is waited out. The inner error means that there is no Secret with the URL.
-    pub(super) async fn hand_over(
-        &self,
-        record: &AccessRecord,
-        place: &LinkPlace,
-        url: &ShareUrl,
-        facts: &LinkFacts,
-    ) -> Result<Result<(), Failure>, ApiError> {
+    /// Writes the Secret. The URL exists only here until then, so a short failure of the API server
+    /// is waited out. The error means that there is no Secret with the URL.
+    pub(super) async fn hand_over(&self, step: &HandOver<InHand>) -> Result<(), Failure> {
         let patience = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(200))
             .with_max_delay(Duration::from_secs(5))
@@ -42,28 +36,19 @@ impl Issuing {
         let written = (|| async {
             // After a while another replica may lead, which counts this link as lost.
             if !is_first.swap(false, Ordering::Relaxed) {
-                self.intent_stands(record).await?;
+                self.intent_stands(&step.record).await?;
             }
-            self.write_secret(place, url, facts).await
+            self.write_secret(&step.place, &step.link, &step.facts)
+                .await
         })
         .retry(patience)
         .when(|error| error.kind.may_pass() && began.elapsed() < LINK_HELD_FOR)
         .await;
-        if let Err(error) = written {
+        written.map_err(|error| {
             tracing::warn!(grant = %self.key.grant, %error, "1Password issued a link, but the operator cannot hand it over");
             // Each attempt is one more link that may open: the next one has to wait.
-            return Ok(Err(Failure::NotKept(error.kind.quote())));
-        }
-        let (issued_at, expires_at) = (Time(facts.issued_at), Time(facts.expires_at));
-        self.close_issued(
-            record,
-            facts.sequence,
-            issued_at,
-            expires_at,
-            facts.item_version,
-        )
-        .await
-        .map(Ok)
+            Failure::NotKept(error.kind.quote())
+        })
     }
 
     /// Whether the loan runs and its links are the same as when the intent was written: another
@@ -122,34 +107,13 @@ impl Issuing {
         }
     }
 
-    /// Notes in the record that a link is in its Secret.
-    pub(super) async fn close_issued(
-        &self,
-        record: &AccessRecord,
-        sequence: u32,
-        issued_at: Time,
-        expires_at: Time,
-        item_version: u32,
-    ) -> Result<(), ApiError> {
-        let note = |link: &mut LinkRecord| {
-            link.outcome = Some(LinkOutcome::Issued);
-            link.issued_at = Some(issued_at.clone());
-            link.expires_at = Some(expires_at.clone());
-            link.item_version = Some(item_version);
-        };
-        self.close(record, sequence, note).await
-    }
-
-    /// Closes an intent: notes its outcome in the record.
+    /// Closes an intent: writes into the record what has become of it.
     pub(super) async fn close(
         &self,
         record: &AccessRecord,
-        sequence: u32,
-        note: impl Fn(&mut LinkRecord),
+        closing: &Closing,
     ) -> Result<(), ApiError> {
-        let mut links = record.spec.links.clone();
-        let closed = links.iter_mut().filter(|l| l.sequence == sequence);
-        closed.for_each(note);
+        let links = closing.applied(&record.spec.links);
         self.loans
             .cluster
             .records

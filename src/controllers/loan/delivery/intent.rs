@@ -3,53 +3,97 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
 use serde_json::json;
 
-use crate::api::{AccessRecord, AccessRecordSpec, LinkOutcome, LinkRecord, Time};
-use crate::cluster::{ApiError, with_retries};
-use crate::plan::delivery::links::latest_end;
-use crate::plan::effect::IssueLink;
+use crate::api::{AccessRecord, AccessRecordSpec, LinkRecord};
+use crate::cluster::{ApiError, ApiErrorKind, with_retries};
+use crate::plan::delivery::failure::Failure;
+use crate::plan::delivery::steps::{IssueLink, WriteIntent, Written};
 use crate::plan::observed::Usage;
-use crate::plan::record;
 
-use super::issuing::{Issuing, Ready};
+use super::issuing::{InHand, Issuing};
 
 impl Issuing {
-    /// Writes the intent: with a new record, or into the existing one. `None` if the flow's limit
-    /// has been reached in the meantime.
+    /// Writes the intent, if the link is still due: with a new record, or into the existing one.
     pub(super) async fn write_intent(
         &self,
-        issue: &IssueLink,
-        ready: &Ready,
-    ) -> Result<Option<Arc<AccessRecord>>, ApiError> {
-        let now = self.loans.clock.now();
-        let attempt = random();
-        let intent = LinkRecord {
-            sequence: issue.sequence,
-            intent_at: Time(now),
-            attempt: attempt.clone(),
-            latest_end: Time(latest_end(now, ready.lifetime, ready.clock_ahead)),
-            issued_at: None,
-            expires_at: None,
-            item_version: Some(ready.item.version),
-            outcome: None,
+        step: &WriteIntent<InHand>,
+    ) -> Result<Written<Arc<AccessRecord>>, ApiError> {
+        let issue = &step.link.issue;
+        // Only one of a requester's loans at a time until the record, so that two requests cannot
+        // both get the last place.
+        let requester = &issue.agreement.requester.username;
+        let turn = match issue.first {
+            true => Some(self.loans.places.turn(requester).await),
+            false => None,
         };
-        if let (false, Some(record)) = (issue.first, &self.seen.record) {
-            let mut links = with_outcome(&record.spec.links, issue.lost, LinkOutcome::Lost);
-            links.push(intent);
-            let change = json!({ "spec": { "links": links } });
-            let records = self.loans.cluster.records.urgent();
-            let write = || records.swap(record.as_ref(), change.clone());
-            return match with_retries(write).await {
-                Ok(changed) => Ok(Some(changed)),
-                Err(error) => self.unless_written(error, attempt).await.map(Some),
-            };
+        // All that took time: by now another lifetime may be due, or the loan is over, blocked or
+        // suspended.
+        let in_time = self.loans.clock.now() <= issue.write_by;
+        if !in_time || !self.loans.is_still_due(&self.key, issue).await? {
+            return Ok(Written::NotDue);
         }
-        if self.limit_reached(issue) {
-            return Ok(None);
+        if issue.first && self.limit_reached(issue) {
+            return Ok(Written::No(Failure::LimitReached));
         }
+        let record = match &self.seen.record {
+            Some(record) if !issue.first => self.add_intent(step, record).await,
+            _ => self.create_record(step).await,
+        };
+        drop(turn);
+        match record {
+            Ok(record) => Ok(Written::Yes {
+                intent_at: record
+                    .spec
+                    .links
+                    .last()
+                    .map_or(Timestamp::MIN, |l| l.intent_at.0),
+                record,
+            }),
+            // The cached object was stale: the loan is looked at again.
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ApiErrorKind::Conflict | ApiErrorKind::AlreadyExists
+                ) =>
+            {
+                Err(error)
+            }
+            Err(error) => {
+                tracing::warn!(grant = %self.key.grant, %error, "could not write the intent, so no link is issued");
+                Ok(Written::No(Failure::NoRecord {
+                    why: format!("{} {}: {}", error.verb, error.object, error.kind.quote()),
+                    refused: error.kind.is_refusal(),
+                }))
+            }
+        }
+    }
+
+    async fn add_intent(
+        &self,
+        step: &WriteIntent<InHand>,
+        record: &AccessRecord,
+    ) -> Result<Arc<AccessRecord>, ApiError> {
+        let attempt = random();
+        let now = self.loans.clock.now();
+        let spec = step.applied(Some(&record.spec), None, attempt.clone(), now);
+        let change = json!({ "spec": { "links": spec.links } });
+        let records = self.loans.cluster.records.urgent();
+        match with_retries(|| records.swap(record, change.clone())).await {
+            Ok(changed) => Ok(changed),
+            Err(error) => self.unless_written(error, attempt).await,
+        }
+    }
+
+    async fn create_record(
+        &self,
+        step: &WriteIntent<InHand>,
+    ) -> Result<Arc<AccessRecord>, ApiError> {
+        let attempt = random();
+        let (grant, now) = (self.seen.grant.as_deref(), self.loans.clock.now());
         let record = AccessRecord {
             metadata: ObjectMeta {
                 name: Some(self.key.uid.clone()),
@@ -58,12 +102,7 @@ impl Issuing {
             },
             spec: AccessRecordSpec {
                 install: Some(self.loans.cluster.install.name.clone()),
-                links: vec![intent],
-                ..record::of_loan(
-                    self.seen.grant.as_deref(),
-                    &issue.agreement,
-                    issue.decisions.clone(),
-                )
+                ..step.applied(None, grant, attempt.clone(), now)
             },
         };
         let records = self.loans.cluster.records.urgent();
@@ -75,7 +114,7 @@ impl Issuing {
             let now = self.loans.clock.now();
             self.loans.places.note(&self.key, &record, &error.kind, now);
         }
-        created.map(Some)
+        created
     }
 
     /// The record, if it contains this attempt's intent although the answer to its writing was
@@ -120,17 +159,4 @@ fn random() -> Option<String> {
     let mut bytes = [0; 6];
     getrandom::fill(&mut bytes).ok()?;
     Some(data_encoding::HEXLOWER.encode(&bytes))
-}
-
-/// The links of a record, with the outcome of one of them.
-pub fn with_outcome(
-    links: &[LinkRecord],
-    sequence: Option<u32>,
-    outcome: LinkOutcome,
-) -> Vec<LinkRecord> {
-    let mut links = links.to_vec();
-    for link in links.iter_mut().filter(|l| Some(l.sequence) == sequence) {
-        link.outcome = Some(outcome);
-    }
-    links
 }

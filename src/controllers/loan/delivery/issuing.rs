@@ -1,14 +1,13 @@
-//! What each step of issuing a link has at hand.
+//! What a pass that issues a link has in hand between two steps.
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
-
-use crate::api::LinkLifetime;
+use crate::api::AccessRecord;
 use crate::controllers::loan::key::LoanKey;
 use crate::controllers::loan::loans::Loans;
 use crate::controllers::loan::memory::Memory;
-use crate::onepassword::{Item, OnePassword, Recipients, SharePolicy};
+use crate::onepassword::{Item, OnePassword, Recipients, SharePolicy, ShareUrl};
+use crate::plan::delivery::steps::Held;
 use crate::plan::observed::Observed;
 
 /// The data of a pass that issues a link.
@@ -23,15 +22,31 @@ pub struct Issuing {
     pub memory: Arc<Memory>,
 }
 
-/// Everything that 1Password has to provide before a link is shared.
-pub(super) struct Ready {
+/// What is held between two steps.
+pub(super) enum InHand {}
+
+impl Held for InHand {
+    type Item = ToShare;
+    type Place = LinkPlace;
+    type Record = Arc<AccessRecord>;
+    type Link = ShareUrl;
+}
+
+/// Everything that a share needs.
+pub(super) struct ToShare {
     pub(super) account: Arc<dyn OnePassword>,
-    /// How far 1Password's clock is known to be ahead of the operator's.
-    pub(super) clock_ahead: SignedDuration,
     pub(super) item: Item,
     pub(super) policy: Arc<SharePolicy>,
-    pub(super) lifetime: LinkLifetime,
     pub(super) recipients: Recipients,
+}
+
+/// A place in which a link's Secret can be written.
+#[derive(Debug)]
+pub(super) struct LinkPlace {
+    /// The Role that owns the Secret.
+    pub(super) role_uid: String,
+    /// The Secret, if one with an earlier link of the loan exists.
+    pub(super) secret_uid: Option<String>,
 }
 
 impl Issuing {

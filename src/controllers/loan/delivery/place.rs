@@ -9,21 +9,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use crate::api::Identity;
-use crate::cluster::link_objects::{self, LinkFacts, NO_URL};
+use crate::cluster::link_objects::{self, NO_URL};
 use crate::cluster::{ApiError, ApiErrorKind, Deleted, Key, Namespaced, with_retries};
 use crate::plan::delivery::failure::Failure;
+use crate::plan::delivery::steps::LinkFacts;
 use crate::plan::observed::LinkSeen;
 
-use super::issuing::Issuing;
-
-/// A place in which a link's Secret can be written.
-#[derive(Debug)]
-pub(super) struct LinkPlace {
-    /// The Role that owns the Secret.
-    pub(super) role_uid: String,
-    /// The Secret, if one with an earlier link of the loan exists.
-    pub(super) secret_uid: Option<String>,
-}
+use super::issuing::{Issuing, LinkPlace};
 
 impl Issuing {
     /// Makes a place for a link with this content. The inner error says what refuses it.

@@ -17,7 +17,7 @@ use crate::controllers::rate_limit::Order;
 use crate::controllers::registry::{Asker, AtWork, Search, TurnTaken};
 use crate::plan::delivery::failure::Failure;
 use crate::plan::delivery::links::Links;
-use crate::plan::effect::IssueLink;
+use crate::plan::delivery::steps::IssueLink;
 use crate::plan::observed::Observed;
 use crate::runtime::Outcome;
 
