@@ -9,6 +9,7 @@ pub mod approvers;
 pub mod decision;
 pub mod explanation;
 pub mod export;
+pub mod failed_call;
 pub mod link;
 pub mod list;
 #[cfg(test)]

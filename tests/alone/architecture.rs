@@ -16,7 +16,7 @@ const KNOWS: [(&str, &[&str]); 11] = [
     ("onepassword", &[]),
     ("telemetry", &[]),
     ("runtime", &["telemetry"]),
-    ("cluster", &["api", "plan", "runtime", "telemetry"]),
+    ("cluster", &["api", "desk", "plan", "runtime", "telemetry"]),
     ("manifests", &["api"]),
     (
         "controllers",
