@@ -19,3 +19,4 @@ pub mod terms;
 pub mod text;
 pub mod times;
 pub mod visible;
+pub mod watched_list;

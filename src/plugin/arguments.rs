@@ -6,7 +6,6 @@ use clap::Args;
 use jiff::SignedDuration;
 
 use crate::api::Span;
-use crate::cluster::person::Scope;
 
 /// The grant that a command is about.
 #[derive(Debug, Args)]
@@ -25,13 +24,9 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    /// All namespaces, or only this one.
-    pub fn scope(&self, own: &str) -> Scope {
-        if self.all_namespaces {
-            Scope::All
-        } else {
-            Scope::Namespace(own.to_owned())
-        }
+    /// Only this namespace, or `None` for all.
+    pub fn chosen(&self, own: &str) -> Option<String> {
+        (!self.all_namespaces).then(|| own.to_owned())
     }
 }
 
