@@ -66,6 +66,12 @@ impl Hints {
         format!("To {to}, run `{}`.", self.command(action))
     }
 
+    /// The failure of a command that waited too long.
+    pub fn timed_out(&self, refusal: Refusal) -> Failure {
+        let message = format!("timed out: {}", refusal.message);
+        self.failure(Exit::TimedOut, Refusal { message, ..refusal })
+    }
+
     /// The failure of a command that is refused.
     pub fn failure(&self, exit: Exit, refusal: Refusal) -> Failure {
         let next = |Advice { to, action }| self.next(to, &action);
