@@ -12,8 +12,10 @@ pub mod export;
 pub mod failed_call;
 pub mod link;
 pub mod list;
+pub mod request;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod signature;
 pub mod standing;
 pub mod terms;
 pub mod text;

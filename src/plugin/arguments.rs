@@ -5,8 +5,6 @@ use std::time::Duration;
 use clap::Args;
 use jiff::SignedDuration;
 
-use crate::api::Span;
-
 /// The grant that a command is about.
 #[derive(Debug, Args)]
 pub struct GrantName {
@@ -30,16 +28,6 @@ impl Namespaces {
     }
 }
 
-/// Parses the duration of a loan: `4h`, `90m`, `1d12h`, `2w`, `2h0m0s`.
-pub fn span(text: &str) -> Result<Span, String> {
-    let span = Span(text.to_owned());
-    match span.parse() {
-        Some(duration) if duration >= SignedDuration::from_hours(1) => Ok(span),
-        Some(_) => Err("the minimum duration is 1h, the shortest lifetime of a 1Password link".into()),
-        None => Err("use whole weeks, days, hours, minutes and seconds, such as 4h, 90m, 1d12h, 2w or 2h0m0s".into()),
-    }
-}
-
 /// Parses how long to wait: `30s`, `10m`, `1h30m`.
 pub fn timeout(text: &str) -> Result<Duration, String> {
     let duration: SignedDuration = text
@@ -51,15 +39,6 @@ pub fn timeout(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[rstest::rstest]
-    #[case("4h", Ok(Span("4h".into())))]
-    #[case("30m", Err("the minimum duration is 1h, the shortest lifetime of a 1Password link".into()))]
-    #[case("2h0m0s", Ok(Span("2h0m0s".into())))]
-    #[case("a while", Err("use whole weeks, days, hours, minutes and seconds, such as 4h, 90m, 1d12h, 2w or 2h0m0s".into()))]
-    fn a_loan_lasts_an_hour_or_more(#[case] text: &str, #[case] parsed: Result<Span, String>) {
-        assert_eq!(span(text), parsed);
-    }
 
     #[rstest::rstest]
     #[case("90s", Some(90))]

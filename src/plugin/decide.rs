@@ -11,10 +11,11 @@ use crate::desk::decision::{
     Outcome, Particulars, asks_for_a_reason, can_be_made, created, deleted, draft, not_counted_yet,
     outcome,
 };
+use crate::desk::request::duration;
 use crate::desk::terms;
 use crate::desk::text::{Part, Text};
 
-use super::arguments::{GrantName, span, timeout};
+use super::arguments::{GrantName, timeout};
 use super::failure::{Exit, Failure};
 use super::output::{Format, print_object, remark, say};
 use super::prompts;
@@ -51,7 +52,7 @@ pub struct ApproveArguments {
     #[arg(long, short)]
     yes: bool,
     /// Approve for at most this long, such as 2h.
-    #[arg(long, value_name = "DURATION", value_parser = span)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     max_duration: Option<Span>,
 }
 

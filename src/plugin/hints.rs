@@ -3,6 +3,7 @@
 
 use crate::cluster::person::PersonAccess;
 use crate::desk::action::{Action, Advice, Refusal};
+use crate::desk::text::Fact;
 
 use super::failure::{Exit, Failure};
 
@@ -54,6 +55,11 @@ impl Hints {
             Action::Revoke(name) => format!("revoke {name}"),
         };
         format!("kubectl keyloan {words}{}{}", self.namespace, self.cluster)
+    }
+
+    /// An action and its command.
+    pub fn fact(&self, action: &Action) -> Fact {
+        (action.label(), self.command(action))
     }
 
     /// The command that lists the person's requests in all namespaces of the same cluster.
