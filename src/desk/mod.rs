@@ -2,7 +2,8 @@
 //!
 //! It is pure and independent of any user interface: it returns structured text ([`text`]) and
 //! actions as data ([`action`]). The user interface, so far only `kubectl keyloan`, makes the
-//! calls, lays out the text, and turns actions into commands.
+//! calls, lays out the text, and turns actions into commands. A call that fails returns an error of
+//! the desk ([`failed_call`]), which has words for it.
 
 pub mod action;
 pub mod approvers;
