@@ -13,6 +13,18 @@ pub enum Action {
     Revoke(String),
 }
 
+impl Action {
+    /// Its name, for a button or in front of a command.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Request => "Request an item",
+            Self::Open(_) => "Open the link",
+            Self::Explain(_) => "See its state",
+            Self::Revoke(_) => "End the loan",
+        }
+    }
+}
+
 /// Why something cannot be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

@@ -1,4 +1,5 @@
-//! Decisions: whether one can be made about a grant, the object to create, and the outcome.
+//! Decisions: whether one can be made about a grant, the object to create, and what to say about it
+//! and its outcome.
 
 use kube::ResourceExt as _;
 use kube::core::ObjectMeta;
@@ -11,6 +12,7 @@ use crate::plan::request_state::RequestState;
 
 use super::action::{Action, Refusal};
 use super::approvers::{approval, waits_for_approval};
+use super::failed_call::{CallError, Refused};
 use super::standing::{because, is_over, state};
 
 /// The details of a decision.
@@ -99,13 +101,18 @@ pub fn draft(
     }
 }
 
+/// Says that a decision was made.
+pub fn created(made: &AccessDecision) -> String {
+    format!("Created AccessDecision {}.", made.name_any())
+}
+
 /// The outcome of a decision.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The decision counts, or the grant is over anyway. The grant's state in words.
     Counted(String),
-    /// The decision has no effect, for this reason.
-    Ignored(String),
+    /// The decision has no effect; with the reason.
+    Ignored(Refusal),
 }
 
 /// The outcome of a decision. `None` while the operator has not counted it.
@@ -113,7 +120,8 @@ pub fn outcome(grant: &AccessGrant, made: &AccessDecision) -> Option<Outcome> {
     let status = grant.status.as_ref()?;
     let name = made.name_any();
     if let Some(ignored) = status.ignored_decisions.iter().find(|d| d.name == name) {
-        return Some(Outcome::Ignored(ignored.reason.clone()));
+        let message = format!("decision {name} has no effect: {}", ignored.reason);
+        return Some(Outcome::Ignored(Refusal::new(message)));
     }
     let is_over_for_good = is_over(grant) && !may_recover(grant);
     let ended = made.spec.decision != Decision::Approve && is_over_for_good;
@@ -130,6 +138,33 @@ pub fn outcome(grant: &AccessGrant, made: &AccessDecision) -> Option<Outcome> {
         true => format!("{recorded} {name} {state}"),
         false => format!("{name} {state}"),
     }))
+}
+
+/// The operator has not counted a decision yet.
+pub fn not_counted_yet(made: &AccessDecision, grant: &AccessGrant) -> Refusal {
+    let name = made.name_any();
+    let message = format!("decision {name} stands, but the operator has not counted it yet");
+    Refusal::new(message).next("see whether it counts", Action::Explain(grant.name_any()))
+}
+
+/// A grant was deleted while a decision about it was waiting to be counted. `None` if the decision
+/// was to end it anyway.
+pub fn deleted(decision: Decision, grant: &AccessGrant) -> Option<Refusal> {
+    let name = grant.name_any();
+    let message = format!("{name} was deleted before the decision counted");
+    (decision != Decision::Revoke).then(|| Refusal::new(message))
+}
+
+/// The decisions that a person may read. A person who may read requests may not be allowed to read
+/// decisions; the decisions that count are in the requests' status anyway. Every other error stays
+/// one, because there may be decisions.
+pub fn readable(
+    listed: Result<Vec<AccessDecision>, CallError>,
+) -> Result<Vec<AccessDecision>, CallError> {
+    match listed {
+        Err(error) if matches!(error.refused, Refused::NoRight(_)) => Ok(Vec::new()),
+        listed => listed,
+    }
 }
 
 /// Whether a status counts this decision, and not only an earlier one of the same person.
@@ -159,6 +194,22 @@ mod tests {
             Decision::Approve,
             Particulars::default(),
         )
+    }
+
+    #[test]
+    fn only_who_may_not_see_decisions_sees_none() {
+        let refused = |refused| {
+            Err(CallError {
+                verb: "list",
+                object: "accessdecisions in team-b".into(),
+                refused,
+            })
+        };
+        assert_eq!(readable(Ok(vec![approval()])).unwrap().len(), 1);
+        let no_right = refused(Refused::NoRight("no".into()));
+        assert_eq!(readable(no_right).unwrap().len(), 0);
+        let error = readable(refused(Refused::Timeout)).unwrap_err();
+        assert_eq!(error.refused, Refused::Timeout);
     }
 
     #[test]
@@ -220,7 +271,8 @@ mod tests {
             user: "bob@example.com".into(),
             reason: "the terms have changed".into(),
         });
-        let ignored = Outcome::Ignored("the terms have changed".into());
+        let why = "decision alice-db-approve-x has no effect: the terms have changed";
+        let ignored = Outcome::Ignored(Refusal::new(why));
         assert_eq!(outcome(&grant, &approval), Some(ignored));
     }
 

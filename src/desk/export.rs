@@ -48,6 +48,13 @@ pub fn token_secret(object: &Value) -> Option<&str> {
         .as_str()
 }
 
+/// Says what an export does not include: the Secret with the token.
+pub fn without_token(secret: &str) -> String {
+    format!(
+        "the export does not include the Secret {secret}, which holds the token; keep it out of Git"
+    )
+}
+
 /// Values for a Helm chart: a list of this name, whose entries have the metadata and the spec of an
 /// object.
 pub fn helm_values(list: &str, objects: &[Value]) -> impl Serialize {

@@ -133,6 +133,21 @@ pub fn over(grant: &AccessGrant) -> Refusal {
     Refusal::new(message).next("request the item again", Action::Request)
 }
 
+/// Says that a person has asked for the next link.
+pub const REQUESTED: &str = "Requested the next link.";
+
+/// The loan continues, and its link has not come yet.
+pub fn not_there_yet(grant: &AccessGrant) -> Refusal {
+    let name = grant.name_any();
+    let message = format!("{name} has no link yet");
+    Refusal::new(message).next("see what it waits for", Action::Explain(name))
+}
+
+/// The grant was deleted before its link came.
+pub fn deleted(grant: &AccessGrant) -> Refusal {
+    Refusal::new(format!("{} was deleted", grant.name_any()))
+}
+
 /// Somebody else tried to read the link. No role helps: only the requester can read it.
 pub fn not_yours(grant: &AccessGrant) -> Refusal {
     let requester = grant.spec.requester.as_ref();

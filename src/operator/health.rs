@@ -1,7 +1,6 @@
 //! Health and metrics over HTTP, each on its own port: `/livez` and `/readyz` for the kubelet,
 //! `/metrics` for Prometheus.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -11,10 +10,10 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 
-use super::server;
 use crate::cluster::Cluster;
 use crate::controllers::boundary::Boundary;
 use crate::runtime::Tasks;
+use crate::runtime::http_server::{ListenError, Served, listen};
 use crate::telemetry::Metrics;
 
 /// OpenMetrics, as prometheus-client writes it.
@@ -24,16 +23,6 @@ const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 struct Health {
     cluster: Arc<Cluster>,
     boundary: Arc<Boundary>,
-}
-
-/// The address cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} for {what}: {error}; choose another address with {setting}")]
-pub struct ListenError {
-    address: SocketAddr,
-    what: &'static str,
-    setting: &'static str,
-    error: io::Error,
 }
 
 /// Serves health until the operator stops; returns the address (the system chooses a port for 0).
@@ -67,42 +56,10 @@ pub(super) async fn serve_metrics(
     let what = Served {
         what: "metrics",
         setting: "--listen-metrics",
+        // A response with metrics is larger than one with health.
         connections: 16,
     };
     listen(address, what, routes, tasks).await
-}
-
-/// What a port serves, the flag that sets it, and the maximum number of connections: for each one,
-/// the operator may hold a response, and those with metrics are larger.
-struct Served {
-    what: &'static str,
-    setting: &'static str,
-    connections: usize,
-}
-
-async fn listen(
-    address: SocketAddr,
-    served: Served,
-    routes: Router,
-    tasks: &Tasks,
-) -> Result<SocketAddr, ListenError> {
-    let Served {
-        what,
-        setting,
-        connections,
-    } = served;
-    let failed = |error| ListenError {
-        address,
-        what,
-        setting,
-        error,
-    };
-    let listener = server::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    tasks.keep(format!("{what} server"), async move {
-        server::serve(listener, connections, routes).await
-    });
-    Ok(bound)
 }
 
 /// Ready once every watch has listed its objects, and while the admission policies are in force. A

@@ -5,10 +5,8 @@
 //! 1Password.
 
 mod health;
-mod server;
 mod settings;
 mod start;
 
-pub use health::ListenError;
 pub use settings::{Election, Settings};
 pub use start::{Running, STOPS_WITHIN, StartError, start, start_with};

@@ -9,7 +9,7 @@ use k8s_controller::LeaderElection;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::health::{self, ListenError};
+use super::health;
 use super::settings::Settings;
 use crate::cluster::{ClaimError, Cluster, ConnectError, Key, connect};
 use crate::controllers::boundary::Boundary;
@@ -23,6 +23,7 @@ use crate::controllers::sweep::Sweep;
 use crate::manifests::{ManifestError, Releases};
 use crate::onepassword::Accounts;
 use crate::onepassword::core::{ArtifactError, CoreAccounts, CoreError, artifact};
+use crate::runtime::http_server::ListenError;
 use crate::runtime::{Class, PassPanicked, Supervisor, TaskError, Tasks, Urgency, WorkQueue};
 use crate::telemetry::Metrics;
 

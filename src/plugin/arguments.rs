@@ -5,9 +5,6 @@ use std::time::Duration;
 use clap::Args;
 use jiff::SignedDuration;
 
-use crate::api::Span;
-use crate::cluster::person::Scope;
-
 /// The grant that a command is about.
 #[derive(Debug, Args)]
 pub struct GrantName {
@@ -25,23 +22,9 @@ pub struct Namespaces {
 }
 
 impl Namespaces {
-    /// All namespaces, or only this one.
-    pub fn scope(&self, own: &str) -> Scope {
-        if self.all_namespaces {
-            Scope::All
-        } else {
-            Scope::Namespace(own.to_owned())
-        }
-    }
-}
-
-/// Parses the duration of a loan: `4h`, `90m`, `1d12h`, `2w`, `2h0m0s`.
-pub fn span(text: &str) -> Result<Span, String> {
-    let span = Span(text.to_owned());
-    match span.parse() {
-        Some(duration) if duration >= SignedDuration::from_hours(1) => Ok(span),
-        Some(_) => Err("the minimum duration is 1h, the shortest lifetime of a 1Password link".into()),
-        None => Err("use whole weeks, days, hours, minutes and seconds, such as 4h, 90m, 1d12h, 2w or 2h0m0s".into()),
+    /// Only this namespace, or `None` for all.
+    pub fn chosen(&self, own: &str) -> Option<String> {
+        (!self.all_namespaces).then(|| own.to_owned())
     }
 }
 
@@ -56,15 +39,6 @@ pub fn timeout(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[rstest::rstest]
-    #[case("4h", Ok(Span("4h".into())))]
-    #[case("30m", Err("the minimum duration is 1h, the shortest lifetime of a 1Password link".into()))]
-    #[case("2h0m0s", Ok(Span("2h0m0s".into())))]
-    #[case("a while", Err("use whole weeks, days, hours, minutes and seconds, such as 4h, 90m, 1d12h, 2w or 2h0m0s".into()))]
-    fn a_loan_lasts_an_hour_or_more(#[case] text: &str, #[case] parsed: Result<Span, String>) {
-        assert_eq!(span(text), parsed);
-    }
 
     #[rstest::rstest]
     #[case("90s", Some(90))]

@@ -6,13 +6,16 @@ use std::time::Duration;
 use kube::ResourceExt as _;
 
 use crate::api::{AccessGrant, Decision, Identity, Span};
-use crate::desk::action::Action;
 use crate::desk::approvers::doubt;
-use crate::desk::decision::{Outcome, Particulars, asks_for_a_reason, can_be_made, draft, outcome};
+use crate::desk::decision::{
+    Outcome, Particulars, asks_for_a_reason, can_be_made, created, deleted, draft, not_counted_yet,
+    outcome,
+};
+use crate::desk::request::duration;
 use crate::desk::terms;
 use crate::desk::text::{Part, Text};
 
-use super::arguments::{GrantName, span, timeout};
+use super::arguments::{GrantName, timeout};
 use super::failure::{Exit, Failure};
 use super::output::{Format, print_object, remark, say};
 use super::prompts;
@@ -49,7 +52,7 @@ pub struct ApproveArguments {
     #[arg(long, short)]
     yes: bool,
     /// Approve for at most this long, such as 2h.
-    #[arg(long, value_name = "DURATION", value_parser = span)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     max_duration: Option<Span>,
 }
 
@@ -154,7 +157,7 @@ async fn decide(
     if let Some(format) = arguments.output {
         print_object(&made, format)?;
     } else {
-        say(format_args!("Created AccessDecision {}.", made.name_any()))?;
+        say(created(&made))?;
     }
     if arguments.no_wait {
         return Ok(Exit::Done);
@@ -168,27 +171,14 @@ async fn decide(
             }
             Ok(Exit::Done)
         }
-        Waited::There(Outcome::Ignored(why)) => Err(Failure::new(format!(
-            "decision {} has no effect: {why}",
-            made.name_any()
-        ))),
-        // A deleted request or loan is over, which is what revoking is for.
-        Waited::Gone if decision == Decision::Revoke => Ok(Exit::Done),
-        Waited::Gone => Err(Failure::new(format!(
-            "{} was deleted before the decision counted",
-            grant.name_any()
-        ))),
-        Waited::TimedOut => {
-            let failure = Failure::new(format!(
-                "timed out: decision {} stands, but the operator has not counted it yet",
-                made.name_any()
-            ));
-            let explain = Action::Explain(grant.name_any());
-            Err(Failure {
-                exit: Exit::TimedOut,
-                ..failure.next(session.hints.next("see whether it counts", &explain))
-            })
+        Waited::There(Outcome::Ignored(refusal)) => {
+            Err(session.hints.failure(Exit::Error, refusal))
         }
+        Waited::Gone => match deleted(decision, grant) {
+            Some(refusal) => Err(session.hints.failure(Exit::Error, refusal)),
+            None => Ok(Exit::Done),
+        },
+        Waited::TimedOut => Err(session.hints.timed_out(not_counted_yet(&made, grant))),
     }
 }
 

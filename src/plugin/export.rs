@@ -12,6 +12,7 @@ use crate::api::{AccessFlow, OnePasswordIntegration};
 use crate::cluster::person::{CallError, Refused};
 use crate::desk::export::{
     clean, helm_values, misread_by_terraform, terraform_json, terraform_label, token_secret,
+    without_token,
 };
 
 use super::failure::{Exit, Failure};
@@ -71,9 +72,7 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
     let (form, output) = (arguments.format, arguments.output);
     put(written(arguments.kind, form, output, &objects)?.trim_end())?;
     for secret in objects.iter().filter_map(token_secret) {
-        remark(format_args!(
-            "note: the export does not include the Secret {secret}, which holds the token; keep it out of Git"
-        ));
+        remark(format_args!("note: {}", without_token(secret)));
     }
     Ok(Exit::Done)
 }

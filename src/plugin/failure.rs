@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cluster::ConnectError;
-use crate::cluster::person::{CallError, Refused};
+use crate::desk::failed_call::{CallError, Remedy};
 
 /// The exit codes. Scripts rely on them; `--help` and docs/plugin.md list them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,16 +86,9 @@ impl From<ConnectError> for Failure {
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        let CallError {
-            verb,
-            object,
-            refused,
-        } = error;
-        let (what, next) = explain(refused);
-        let failure = Self::new(format!("cannot {verb} {object}: {what}"));
-        match next {
-            Some(next) => failure.next(next),
-            None => failure,
+        Self {
+            next: error.remedy().map(with_kubectl),
+            ..Self::new(error.message())
         }
     }
 }
@@ -103,63 +96,41 @@ impl From<CallError> for Failure {
 /// Logins and certificates expire, and the API server does not say which of them did.
 const SIGN_IN_AGAIN: &str = "Sign in again as you do for kubectl: log in to your identity provider, or get a new kubeconfig if its token or certificate has expired. Run `kubectl auth whoami` to check whether it worked.";
 
-fn explain(refused: Refused) -> (String, Option<String>) {
-    let (what, next) = match refused {
-        Refused::NotFound => (
-            "it does not exist".into(),
-            "Run `kubectl keyloan list -A` to list yours, or pass -n to use another namespace.",
-        ),
-        Refused::NoNamespace(name) => (
-            format!("namespace {name:?} does not exist"),
-            "Pass -n with another namespace, or set one in your context.",
-        ),
-        Refused::NotInstalled => (
-            "Keyloan is not installed in this cluster".into(),
-            "Choose another cluster with --context, or have the chart keyloan-crds installed in this one.",
-        ),
-        Refused::AlreadyExists => (
-            "an object with this name already exists".into(),
-            "Choose another name.",
-        ),
-        Refused::Conflict => (
-            "it has changed or was replaced in the meantime".into(),
-            "Run `kubectl keyloan explain` to see its current state, then try again.",
-        ),
-        Refused::NotSignedIn(why) => (
-            format!("the cluster does not accept your credentials: {why}"),
-            SIGN_IN_AGAIN,
-        ),
-        Refused::Untrusted(why) => (
-            format!("the API server's certificate is not trusted: {why}"),
-            "Have the certificate renewed, or get a new kubeconfig from the cluster's administrator.",
-        ),
-        Refused::NoRight(why) => (
-            format!("permission denied: {why}"),
-            "Ask your administrator for the role keyloan-requester (to request), keyloan-approver (to decide) or keyloan-admin (to export) in that namespace, or pass -n to use another one.",
-        ),
-        // The policy's own words say what to do.
-        Refused::Policy(words) => {
-            return (format!("an admission policy rejects it: {words}"), None);
+/// How to take the step with kubectl's flags and commands.
+fn with_kubectl(remedy: Remedy) -> String {
+    let step = remedy.instruction();
+    match remedy {
+        Remedy::LookElsewhere => {
+            "Run `kubectl keyloan list -A` to list yours, or pass -n to use another namespace."
+                .into()
         }
-        Refused::Invalid(complaints) => {
-            return (format!("it is invalid: {}", complaints.join("; ")), None);
+        Remedy::ChooseNamespace => {
+            "Pass -n with another namespace, or set one in your context.".into()
         }
-        Refused::Timeout => (
-            "the API server did not answer in time".into(),
-            "Try again. If it fails again, check whether kubectl gets an answer.",
-        ),
-        Refused::Unavailable(why) => (
-            format!("the API server is unavailable: {why}"),
-            "Try again. If it fails again, check whether kubectl gets an answer.",
-        ),
-    };
-    (what, Some(next.to_owned()))
+        Remedy::Install => {
+            "Choose another cluster with --context, or have the chart keyloan-crds installed in this one."
+                .into()
+        }
+        Remedy::ChooseName => format!("{step}."),
+        Remedy::LookAgain => {
+            "Run `kubectl keyloan explain` to see its current state, then try again.".into()
+        }
+        Remedy::SignIn => SIGN_IN_AGAIN.into(),
+        Remedy::RenewCertificate => {
+            format!("{step}, or get a new kubeconfig from the cluster's administrator.")
+        }
+        Remedy::AskForRole => format!("{step}, or pass -n to use another one."),
+        Remedy::TryAgain => {
+            format!("{step}. If it fails again, check whether kubectl gets an answer.")
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cluster::{KubeconfigProblem, UnusableKubeconfig};
+    use crate::desk::failed_call::Refused;
     use crate::plugin::output::complaint;
 
     #[test]
@@ -182,24 +153,7 @@ mod tests {
 
     #[test]
     fn each_refusal_says_what_happened_to_what_and_what_to_do_next() {
-        let all = [
-            Refused::NotFound,
-            Refused::NoNamespace("nowhere".into()),
-            Refused::NotInstalled,
-            Refused::AlreadyExists,
-            Refused::Conflict,
-            Refused::NotSignedIn("Unauthorized".into()),
-            Refused::NoRight("User \"erin\" cannot create resource".into()),
-            Refused::Policy("keyloan-identity: set it to \"erin\"".into()),
-            Refused::Invalid(vec![
-                "spec.duration: too short".into(),
-                "spec.item: missing".into(),
-            ]),
-            Refused::Timeout,
-            Refused::Untrusted("it has expired".into()),
-            Refused::Unavailable("connection refused".into()),
-        ];
-        let shown: Vec<_> = all
+        let shown: Vec<_> = Refused::all()
             .map(|refused| {
                 let failure = Failure::from(CallError {
                     verb: "create",

@@ -3,6 +3,7 @@
 
 use crate::cluster::person::PersonAccess;
 use crate::desk::action::{Action, Advice, Refusal};
+use crate::desk::text::Fact;
 
 use super::failure::{Exit, Failure};
 
@@ -56,6 +57,11 @@ impl Hints {
         format!("kubectl keyloan {words}{}{}", self.namespace, self.cluster)
     }
 
+    /// An action and its command.
+    pub fn fact(&self, action: &Action) -> Fact {
+        (action.label(), self.command(action))
+    }
+
     /// The command that lists the person's requests in all namespaces of the same cluster.
     pub fn list_everywhere(&self) -> String {
         format!("kubectl keyloan list -A{}", self.cluster)
@@ -64,6 +70,12 @@ impl Hints {
     /// Advice to run the command for an action.
     pub fn next(&self, to: &str, action: &Action) -> String {
         format!("To {to}, run `{}`.", self.command(action))
+    }
+
+    /// The failure of a command that waited too long.
+    pub fn timed_out(&self, refusal: Refusal) -> Failure {
+        let message = format!("timed out: {}", refusal.message);
+        self.failure(Exit::TimedOut, Refusal { message, ..refusal })
     }
 
     /// The failure of a command that is refused.

@@ -12,8 +12,9 @@ use serde_json::json;
 
 use crate::api::{ACTIVE, AccessGrant, RENEW_ANNOTATION};
 use crate::cluster::person::{CallError, Link, Refused};
-use crate::desk::action::Action;
-use crate::desk::link::{Arrival, Next, about, arrived, next, not_yours, opens, over};
+use crate::desk::link::{
+    Arrival, Next, REQUESTED, about, arrived, deleted, next, not_there_yet, not_yours, opens, over,
+};
 use crate::desk::standing::condition;
 use crate::desk::text::Text;
 use crate::desk::visible::visible;
@@ -134,7 +135,7 @@ async fn renew(
         .person
         .annotate(object, RENEW_ANNOTATION, &at)
         .await?;
-    remark("Requested the next link.");
+    remark(REQUESTED);
     let current = grant.status.as_ref().and_then(|s| s.link.as_ref());
     let known = condition(grant, ACTIVE).map(|c| c.reason.as_str());
     wait(
@@ -153,7 +154,6 @@ async fn wait(
     (after, known): (u32, Option<&str>),
     timeout: Duration,
 ) -> Result<AccessGrant, Failure> {
-    let name = grant.name_any();
     let news = |seen: &AccessGrant| arrived(seen, after, known);
     match until(session, grant, timeout, news).await? {
         Waited::There(Arrival::Link(grant)) => Ok(*grant),
@@ -161,18 +161,8 @@ async fn wait(
         Waited::There(Arrival::Stopped(refusal)) => {
             Err(session.hints.failure(Exit::Error, refusal))
         }
-        Waited::Gone => Err(Failure {
-            exit: Exit::Refused,
-            ..Failure::new(format!("{name} was deleted"))
-        }),
-        Waited::TimedOut => {
-            let failure = Failure::new(format!("timed out: {name} has no link yet"));
-            let explain = Action::Explain(name);
-            Err(Failure {
-                exit: Exit::TimedOut,
-                ..failure.next(session.hints.next("see what it waits for", &explain))
-            })
-        }
+        Waited::Gone => Err(session.hints.failure(Exit::Refused, deleted(grant))),
+        Waited::TimedOut => Err(session.hints.timed_out(not_there_yet(grant))),
     }
 }
 

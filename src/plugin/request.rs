@@ -2,20 +2,16 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::ResourceExt as _;
-use kube::api::ObjectMeta;
 
-use crate::api::{
-    ACTIVE, AccessGrant, AccessGrantSpec, Email, Identity, IntegrationName, IntegrationRef,
-    ItemRef, Span, Time, TitleOrId,
-};
+use crate::api::{ACTIVE, AccessGrant, Identity, Span};
 use crate::desk::action::Action;
+use crate::desk::request::{Wish, deleted, draft, duration, latest_start, requested};
 use crate::desk::standing::{holds, is_over, new_loan, not_granted};
-use crate::desk::terms;
 use crate::desk::text::{Text, facts};
 
-use super::arguments::{span, timeout};
+use super::arguments::timeout;
 use super::failure::{Exit, Failure};
 use super::hints::Hints;
 use super::output::{Format, print_object, remark, say};
@@ -40,7 +36,7 @@ pub struct Arguments {
     #[arg(long, value_name = "[NAMESPACE/]NAME", env = "KEYLOAN_INTEGRATION")]
     integration: Option<String>,
     /// The duration of the loan, such as 4h or 1d. Defaults to the flow's default.
-    #[arg(long, value_name = "DURATION", value_parser = span)]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     duration: Option<Span>,
     /// The e-mail address of a recipient, who can open the link. Repeatable. Defaults to you.
     #[arg(long = "recipient", value_name = "EMAIL")]
@@ -74,18 +70,18 @@ pub struct Arguments {
 
 pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failure> {
     let (no_wait, timeout, output) = (arguments.no_wait, arguments.timeout, arguments.output);
-    let wish = complete(arguments)?;
-    let request = request(wish, session.me().await?, session.now())?;
+    let arguments = complete(arguments)?;
+    let request = request(arguments, session.me().await?, session.now())?;
     let made = signature::create(session, request).await?;
     let name = made.name_any();
-    remark(format_args!("Requested {} as {name}.", terms::item(&made)));
+    remark(requested(&made));
     let (hints, explain) = (&session.hints, Action::Explain(name.clone()));
     if no_wait {
         match output {
             Some(format) => print_object(&made, format)?,
             None => say(facts([
-                ("Open the link", hints.command(&Action::Open(name))),
-                ("See its state", hints.command(&explain)),
+                hints.fact(&Action::Open(name)),
+                hints.fact(&explain),
             ]))?,
         }
         return Ok(Exit::Done);
@@ -96,10 +92,7 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<Exit, Failur
     };
     match until(session, &made, timeout, settled).await? {
         Waited::There(grant) => finish(session, &grant, output),
-        Waited::Gone => Err(Failure {
-            exit: Exit::Refused,
-            ..Failure::new(format!("{name} was deleted while it was pending"))
-        }),
+        Waited::Gone => Err(hints.failure(Exit::Refused, deleted(&made))),
         Waited::TimedOut => {
             let failure = Failure::new(format!(
                 "timed out waiting for {name}; the request is still pending"
@@ -144,84 +137,25 @@ fn complete(mut arguments: Arguments) -> Result<Arguments, Failure> {
     Ok(arguments)
 }
 
-/// The object. It names its requester even though most clusters stamp it: the policies of other
-/// clusters demand it.
-fn request(wish: Arguments, me: Identity, now: Timestamp) -> Result<AccessGrant, Failure> {
-    let item = wish.item.unwrap_or_default();
-    let integration = wish.integration.unwrap_or_default();
-    let (namespace, integration) = match integration.split_once('/') {
-        Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
-        None => (None, integration),
+/// The request of a person, as their arguments say.
+fn request(arguments: Arguments, me: Identity, now: Timestamp) -> Result<AccessGrant, Failure> {
+    let not_after = arguments.not_after.map(|text| latest_start(&text, now));
+    let not_after = not_after
+        .transpose()
+        .map_err(|why| Failure::usage(format!("--not-after {why}")))?;
+    let wish = Wish {
+        vault: arguments.vault.unwrap_or_default(),
+        item: arguments.item.unwrap_or_default(),
+        integration: arguments.integration.unwrap_or_default(),
+        duration: arguments.duration,
+        recipients: arguments.recipients,
+        view_once: arguments.view_once,
+        justification: arguments.justification,
+        flow: arguments.flow,
+        not_after,
+        name: arguments.name,
     };
-    let not_after = wish
-        .not_after
-        .map(|text| not_after(&text, now))
-        .transpose()?;
-    let recipients: Vec<_> = wish.recipients.iter().map(|text| address(text)).collect();
-    Ok(AccessGrant {
-        metadata: ObjectMeta {
-            generate_name: wish.name.is_none().then(|| format!("{}-", slug(&item))),
-            name: wish.name,
-            ..ObjectMeta::default()
-        },
-        spec: AccessGrantSpec {
-            integration: IntegrationRef {
-                name: IntegrationName(integration),
-                namespace,
-            },
-            item: ItemRef {
-                vault: TitleOrId(wish.vault.unwrap_or_default()),
-                item: TitleOrId(item),
-            },
-            duration: wish.duration,
-            recipients: (!recipients.is_empty()).then_some(recipients),
-            view_once: wish.view_once.then_some(true),
-            justification: wish.justification,
-            flow: wish.flow,
-            not_after,
-            requester: Some(me),
-        },
-        status: None,
-    })
-}
-
-/// Trims an address and lower-cases it, as the API requires.
-fn address(text: &str) -> Email {
-    Email(text.trim().to_lowercase())
-}
-
-/// Parses a time, or a time from now.
-fn not_after(text: &str, now: Timestamp) -> Result<Time, Failure> {
-    let at = text.parse::<Timestamp>().ok().or_else(|| {
-        let away: SignedDuration = text.parse().ok()?;
-        now.checked_add(away).ok()
-    });
-    let at = at.filter(|at| *at > now).ok_or_else(|| {
-        Failure::usage(format!(
-            "--not-after {text:?} is not a time in the future: use a form such as 2027-01-31T12:00:00Z, or 2h for two hours from now"
-        ))
-    })?;
-    let whole_seconds = Timestamp::from_second(at.as_second()).unwrap_or(at);
-    Ok(Time(whole_seconds))
-}
-
-/// Turns a title into the beginning of an object's name.
-fn slug(title: &str) -> String {
-    let mut slug = String::new();
-    for c in title.chars().flat_map(char::to_lowercase) {
-        match c {
-            'a'..='z' | '0'..='9' => slug.push(c),
-            _ if slug.ends_with('-') || slug.is_empty() => {}
-            _ => slug.push('-'),
-        }
-        if slug.len() >= 40 {
-            break;
-        }
-    }
-    match slug.trim_end_matches('-') {
-        "" => "loan".to_owned(),
-        slug => slug.to_owned(),
-    }
+    Ok(draft(wish, me))
 }
 
 /// Prints the loan, or fails with the reason why there is none.
@@ -245,7 +179,7 @@ fn refused(grant: &AccessGrant, hints: &Hints) -> Failure {
 fn lent(grant: &AccessGrant, now: Timestamp, hints: &Hints) -> Text {
     let name = grant.name_any();
     let is_active = format!("{name} is active.");
-    let open = ("Open the link", hints.command(&Action::Open(name)));
+    let open = hints.fact(&Action::Open(name));
     Text::from(is_active).and_apart(facts(new_loan(grant, now).into_iter().chain([open])))
 }
 
@@ -287,14 +221,6 @@ mod tests {
         insta::assert_yaml_snapshot!(made(&line));
     }
 
-    #[rstest::rstest]
-    #[case("Alice@Example.com", "alice@example.com")]
-    #[case(" bob@example.com\t", "bob@example.com")]
-    fn an_address_is_taken_as_people_write_it(#[case] text: &str, #[case] taken: &str) {
-        let grant = made(&["Infra/db", "--integration=prod", "--recipient", text]);
-        assert_eq!(grant.spec.recipients, Some(vec![Email(taken.into())]));
-    }
-
     #[test]
     fn what_is_not_asked_for_is_left_to_the_flow() {
         insta::assert_yaml_snapshot!(made(&[
@@ -304,33 +230,17 @@ mod tests {
         ]));
     }
 
-    #[rstest::rstest]
-    #[case("DB  password (prod)", "db-password-prod")]
-    #[case("~~~", "loan")]
-    #[case("Übung", "bung")]
-    #[case(
-        "a title that is far longer than any name should be",
-        "a-title-that-is-far-longer-than-any-name"
-    )]
-    fn a_request_is_named_after_its_item(#[case] title: &str, #[case] name: &str) {
-        assert_eq!(slug(title), name);
-    }
-
-    #[rstest::rstest]
-    #[case("2027-01-31T13:00:00+01:00", "2027-01-31T12:00:00Z")]
-    #[case("2027-01-31t12:00:00z", "2027-01-31T12:00:00Z")]
-    #[case("90m", "2026-11-24T12:30:00Z")]
-    fn the_last_moment_is_a_time_or_a_while_from_now(#[case] text: &str, #[case] at: &str) {
-        assert_eq!(
-            not_after(text, samples::present()).unwrap().0.to_string(),
-            at
-        );
-    }
-
     #[test]
     fn a_last_moment_that_has_passed_is_wrong() {
-        let failure = not_after("2020-01-01T00:00:00Z", samples::present()).unwrap_err();
+        let passed = arguments(&["Infra/db", "--not-after=2020-01-01T00:00:00Z"]);
+        let failure = request(passed, samples::alice(), samples::present()).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
+        assert!(
+            failure
+                .message
+                .starts_with("--not-after \"2020-01-01T00:00:00Z\" is not"),
+            "{failure:?}"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::api::{AccessDecision, AccessGrant, Identity};
 use crate::cluster::person::{CallError, Person, PersonAccess, Refused, Scope};
+use crate::desk::decision::readable;
 use crate::runtime::Clock;
 
 use super::failure::Failure;
@@ -51,14 +52,13 @@ impl Session {
         read.map_err(|error| unread(error, &self.hints))
     }
 
-    /// The decisions of a scope that match a field selector. A person who may read requests may not
-    /// be allowed to read decisions; the decisions that count are in the requests' status anyway.
+    /// The decisions of a scope that match a field selector, if the person may read them.
     pub async fn decisions(
         &self,
         scope: &Scope,
         fields: &str,
     ) -> Result<Vec<AccessDecision>, Failure> {
-        seen(self.person.list(scope, fields).await)
+        Ok(readable(self.person.list(scope, fields).await)?)
     }
 }
 
@@ -75,38 +75,10 @@ fn unread(error: CallError, hints: &Hints) -> Failure {
     }
 }
 
-/// A missing right means that no decisions can be read. Every other error is a failure, because
-/// there may be decisions.
-fn seen(listed: Result<Vec<AccessDecision>, CallError>) -> Result<Vec<AccessDecision>, Failure> {
-    match listed {
-        Err(error) if matches!(error.refused, Refused::NoRight(_)) => Ok(Vec::new()),
-        listed => Ok(listed?),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cluster::Overrides;
-    use crate::desk::samples;
-
-    fn refused(refused: Refused) -> CallError {
-        CallError {
-            verb: "read",
-            object: "AccessGrant team-b/db".into(),
-            refused,
-        }
-    }
-
-    #[test]
-    fn only_who_may_not_see_decisions_sees_none() {
-        let made = vec![samples::approval_by(samples::bob())];
-        assert_eq!(seen(Ok(made)).unwrap().len(), 1);
-        let no_right = refused(Refused::NoRight("no".into()));
-        assert_eq!(seen(Err(no_right)).unwrap().len(), 0);
-        let failure = seen(Err(refused(Refused::Timeout))).unwrap_err();
-        assert!(failure.message.contains("in time"), "{failure:?}");
-    }
 
     #[test]
     fn a_name_is_looked_for_in_the_cluster_in_which_it_is_missing() {
@@ -119,7 +91,12 @@ mod tests {
             overrides,
             ..PersonAccess::default()
         };
-        let failure = unread(refused(Refused::NotFound), &Hints::of(&access));
+        let missing = CallError {
+            verb: "read",
+            object: "AccessGrant team-b/db".into(),
+            refused: Refused::NotFound,
+        };
+        let failure = unread(missing, &Hints::of(&access));
         let next = failure.next.unwrap();
         assert!(
             next.contains("`kubectl keyloan list -A --context prod`"),

@@ -1,8 +1,10 @@
-//! The base of the operator's other rooms: the clock, supervised tasks, and the work queue of
-//! passes over objects.
+//! The base of whatever acts: the clock, supervised tasks, the work queue of passes over objects,
+//! and a bounded HTTP server.
 
 mod clock;
 mod fair_queue;
+#[cfg(feature = "http-server")]
+pub mod http_server;
 mod tasks;
 mod work_queue;
 

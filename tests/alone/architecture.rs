@@ -16,7 +16,7 @@ const KNOWS: [(&str, &[&str]); 11] = [
     ("onepassword", &[]),
     ("telemetry", &[]),
     ("runtime", &["telemetry"]),
-    ("cluster", &["api", "plan", "runtime", "telemetry"]),
+    ("cluster", &["api", "desk", "plan", "runtime", "telemetry"]),
     ("manifests", &["api"]),
     (
         "controllers",
@@ -47,11 +47,14 @@ const KNOWS: [(&str, &[&str]); 11] = [
 /// Words of the code that only these files may use.
 const ONLY_IN: [(&str, &[&str]); 7] = [
     ("reqwest", &["onepassword/"]),
-    // Asks a SOCKS proxy with a password; reads requests for health and metrics.
-    ("hyper_util", &["cluster/connect.rs", "operator/server.rs"]),
-    // Serve health and metrics.
-    ("hyper::", &["operator/server.rs"]),
-    ("axum", &["operator/health.rs", "operator/server.rs"]),
+    // Asks a SOCKS proxy with a password; reads the requests of every page, within bounds.
+    (
+        "hyper_util",
+        &["cluster/connect.rs", "runtime/http_server.rs"],
+    ),
+    ("hyper::", &["runtime/http_server.rs"]),
+    // Routes.
+    ("axum", &["operator/health.rs", "runtime/http_server.rs"]),
     ("Client::try_from", &["cluster/"]),
     ("Api::namespaced", &["cluster/"]),
     ("Api::all", &["cluster/"]),
@@ -170,10 +173,15 @@ fn decisions_are_pure() {
 }
 
 #[test]
-fn the_plugin_is_built_without_the_operator_and_the_desk_without_both() {
+fn the_plugin_and_a_page_are_built_without_the_operator_and_the_desk_without_all_of_them() {
     let plugin = crates(&["--features", "plugin"]);
     for operators in ["wasmtime", "axum", "reqwest"] {
         assert!(!plugin.contains(operators), "{operators}");
+    }
+    let page = crates(&["--features", "http-server"]);
+    assert!(page.contains("axum"));
+    for others in ["wasmtime", "reqwest", "dialoguer"] {
+        assert!(!page.contains(others), "{others}");
     }
     let desk = crates(&[]);
     for shells in ["tokio", "hyper", "kube-client", "clap"] {

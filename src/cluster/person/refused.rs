@@ -6,45 +6,7 @@ use rustls::CertificateError;
 
 use crate::cluster::errors::{ErrorClass, sign_in_failed};
 
-/// A person's call that failed. The plugin turns it into a message with the next step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallError {
-    /// The verb.
-    pub verb: &'static str,
-    /// The kind, namespace and name of the object.
-    pub object: String,
-    /// What went wrong.
-    pub refused: Refused,
-}
-
-/// What went wrong in a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// The object does not exist.
-    NotFound,
-    /// The namespace does not exist.
-    NoNamespace(String),
-    /// The API server does not know the kind: Keyloan is not installed.
-    NotInstalled,
-    /// An object with this name already exists.
-    AlreadyExists,
-    /// The object has another version or identity than expected.
-    Conflict,
-    /// The API server does not recognize the person.
-    NotSignedIn(String),
-    /// The person lacks the right; with the API server's message.
-    NoRight(String),
-    /// An admission policy refuses; with its message.
-    Policy(String),
-    /// The object breaks rules of its kind; with one sentence for each.
-    Invalid(Vec<String>),
-    /// No response in time.
-    Timeout,
-    /// The API server's certificate is not trusted; with the reason.
-    Untrusted(String),
-    /// No response, or none that can be parsed.
-    Unavailable(String),
-}
+pub use crate::desk::failed_call::{CallError, Refused};
 
 impl Refused {
     /// Classifies an error of the client.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use keyloan::api::{AccessRecord, AccessRecordSpec, LinkRecord, Time};
+use keyloan::api::{AccessFlow, AccessRecord, AccessRecordSpec, LinkRecord, Time};
 use keyloan::plan::delivery::failure::{Attempt, Failure, Undeleted};
 use keyloan::plan::delivery::steps::{
     Closing, Held, Inspected, IssueLink, NotObtained, Step, WriteIntent, Written,
@@ -186,7 +186,8 @@ fn perform_steps(
                 let inspected = fails.map_or_else(|| Ok(inspect(&step.issue, &seen)), Err);
                 let flow = &step.issue.agreement.terms.flow.uid;
                 let mut flows = seen.flows.iter();
-                let flow = flows.find(|f| f.metadata.uid.as_ref() == Some(flow));
+                let uid = |f: &AccessFlow| f.metadata.uid.clone().unwrap_or_default();
+                let flow = flows.find(|f| uid(f) == *flow);
                 step.inspected(inspected, flow.map(AsRef::as_ref))
             }
             Step::MakePlace(step) if reached >= Reached::Place => {

@@ -1,5 +1,4 @@
-//! An HTTP server for probes and scrapers that strangers cannot exhaust: it bounds connections,
-//! time and memory.
+//! An HTTP server that strangers cannot exhaust: it bounds connections, time and memory.
 //!
 //! Every pod may be able to open connections and leave them idle. The server accepts each new
 //! connection and closes the oldest one if there are too many: it answers a probe within
@@ -17,6 +16,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::Tasks;
+
 /// The time limit for a request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// The time limit for a connection, which serves one request.
@@ -25,6 +26,58 @@ const OVER_WITHIN: Duration = Duration::from_secs(15);
 const LARGEST_HEAD: usize = 16 * 1024;
 /// How long to wait when the process has no file descriptor left.
 const WITHOUT_DESCRIPTORS: Duration = Duration::from_millis(200);
+
+/// What a port serves.
+#[derive(Clone, Copy, Debug)]
+pub struct Served {
+    /// Its name, for errors and logs.
+    pub what: &'static str,
+    /// The flag that sets its address.
+    pub setting: &'static str,
+    /// The maximum number of connections. The process may hold a response for each of them.
+    pub connections: usize,
+}
+
+/// The address cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} for {what}: {error}; choose another address with {setting}")]
+pub struct ListenError {
+    address: SocketAddr,
+    what: &'static str,
+    setting: &'static str,
+    error: io::Error,
+}
+
+/// Answers requests until the process stops; returns the address (the system chooses a port for 0).
+pub async fn listen(
+    address: SocketAddr,
+    served: Served,
+    routes: Router,
+    tasks: &Tasks,
+) -> Result<SocketAddr, ListenError> {
+    let Served {
+        what,
+        setting,
+        connections,
+    } = served;
+    let failed = |error| ListenError {
+        address,
+        what,
+        setting,
+        error,
+    };
+    let listener = bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let bounds = Bounds {
+        connections,
+        head_within: HEAD_WITHIN,
+        over_within: OVER_WITHIN,
+    };
+    tasks.keep(format!("{what} server"), async move {
+        serve_within(bounds, listener, routes).await
+    });
+    Ok(bound)
+}
 
 /// The limits of one server.
 #[derive(Clone, Copy, Debug)]
@@ -36,27 +89,13 @@ struct Bounds {
 
 /// Listens. The unspecified IPv6 address includes all IPv4 addresses; a machine without IPv6 has
 /// only those.
-pub(super) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Err(_) if address.ip() == Ipv6Addr::UNSPECIFIED => {
             TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
         }
         bound => bound,
     }
-}
-
-/// Answers requests until it is dropped; holds at most this many connections.
-pub(super) async fn serve(
-    listener: TcpListener,
-    connections: usize,
-    routes: Router,
-) -> Result<(), Infallible> {
-    let bounds = Bounds {
-        connections,
-        head_within: HEAD_WITHIN,
-        over_within: OVER_WITHIN,
-    };
-    serve_within(bounds, listener, routes).await
 }
 
 async fn serve_within(
