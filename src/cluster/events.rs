@@ -10,7 +10,7 @@ use kube::core::PartialObjectMeta;
 use kube::core::metadata::PartialObjectMetaExt as _;
 use kube::{Client, Resource};
 
-use crate::plan::effect::Note;
+use crate::plan::conditions::Note;
 use crate::runtime::{Outbox, Tasks};
 use crate::telemetry::Metrics;
 
