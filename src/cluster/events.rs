@@ -2,7 +2,6 @@
 //! or failed event never delays a pass.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -10,14 +9,11 @@ use k8s_controller::events::{Event, EventRecorder, EventType, PublishError, Repo
 use kube::core::PartialObjectMeta;
 use kube::core::metadata::PartialObjectMetaExt as _;
 use kube::{Client, Resource};
-use tokio::sync::mpsc;
 
-use crate::plan::effect::Note;
-use crate::runtime::Tasks;
+use crate::plan::conditions::Note;
+use crate::runtime::{Outbox, Tasks};
 use crate::telemetry::Metrics;
 
-/// How many events may wait to be published; the operator drops and counts more.
-const MOST_WAITING: usize = 1000;
 /// How many published events are kept in memory: a repeated event increases the count of the first
 /// one. Each new event is compared with all of them.
 const MOST_IN_MIND: usize = 256;
@@ -28,10 +24,7 @@ type Waiting =
 /// Publishes events on behalf of one controller.
 #[derive(Clone)]
 pub struct Events {
-    waiting: mpsc::Sender<Waiting>,
-    metrics: Arc<Metrics>,
-    /// A warning about dropped events has been logged.
-    is_said: Arc<AtomicBool>,
+    waiting: Outbox<Waiting>,
 }
 
 impl Events {
@@ -41,37 +34,23 @@ impl Events {
         metrics: Arc<Metrics>,
         tasks: &Tasks,
     ) -> Self {
-        let (sender, mut waiting) = mpsc::channel::<Waiting>(MOST_WAITING);
         let reporter = Reporter {
             controller: format!("keyloan.dev/{controller}"),
             instance: None,
         };
         let recorder = move || Arc::new(EventRecorder::new(client.clone(), reporter.clone()));
-        let events = Self {
-            waiting: sender,
-            metrics,
-            is_said: Arc::default(),
-        };
-        let own = events.clone();
-        tasks.keep(format!("events of the {controller} controller"), async move {
-            let (mut current, mut in_mind) = (recorder(), 0);
-            // `own` holds a sender, so the channel never closes.
-            while let Some(publish_by) = waiting.recv().await {
-                if waiting.is_empty() {
-                    own.is_said.store(false, Ordering::Relaxed);
-                }
-                if in_mind == MOST_IN_MIND {
-                    (current, in_mind) = (recorder(), 0);
-                }
-                in_mind += 1;
-                if let Err(error) = publish_by(current.clone()).await {
-                    own.metrics.event_failed();
-                    tracing::warn!(%error, "could not publish an event; nothing else depends on it");
-                }
+        let (mut current, mut in_mind) = (recorder(), 0);
+        let publish = move |publish_by: Waiting| {
+            if in_mind == MOST_IN_MIND {
+                (current, in_mind) = (recorder(), 0);
             }
-            Ok::<(), std::convert::Infallible>(())
-        });
-        events
+            in_mind += 1;
+            publish_by(current.clone())
+        };
+        let what = format!("events of the {controller} controller");
+        Self {
+            waiting: Outbox::start(what, metrics, tasks, publish),
+        }
     }
 
     /// Publishes what people are told about an object, and what was being done, in one word. A text
@@ -100,17 +79,8 @@ impl Events {
             note: Some(note.message),
             related: None,
         };
-        let publish_by = move |recorder: Arc<EventRecorder>| {
+        self.waiting.put(Box::new(move |recorder| {
             async move { recorder.publish(&about, &event).await }.boxed()
-        };
-        if self.waiting.try_send(Box::new(publish_by)).is_err() {
-            self.metrics.event_failed();
-            if !self.is_said.swap(true, Ordering::Relaxed) {
-                tracing::warn!(
-                    waiting = MOST_WAITING,
-                    "too many events are waiting to be published; dropping new ones while the queue is full"
-                );
-            }
-        }
+        }));
     }
 }

@@ -158,7 +158,8 @@ impl Verbs {
         }
     }
 
-    pub(super) fn metrics(&self) -> Arc<Metrics> {
+    /// The operator's metrics.
+    pub fn metrics(&self) -> Arc<Metrics> {
         self.metrics.clone()
     }
 

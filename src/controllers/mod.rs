@@ -13,6 +13,7 @@ mod rate_limit;
 pub mod registry;
 mod session;
 mod single_flight;
+pub mod sinks;
 pub mod sweep;
 
 pub use quotas::Quotas;

@@ -20,7 +20,7 @@ use crate::api::AccessRecord;
 use crate::cluster::{
     ApiError, ApiErrorKind, Cluster, Events, Key, Mark, Namespaced, Watched, link_objects,
 };
-use crate::plan::effect::Note;
+use crate::plan::conditions::Note;
 use crate::runtime::Clock;
 
 /// The interval of the sweeps.

@@ -19,6 +19,7 @@ use crate::controllers::integration::Integrations;
 use crate::controllers::loan::{LINK_HELD_FOR, LoanKey, Loans};
 use crate::controllers::quota_store::QuotaStore;
 use crate::controllers::registry::Registry;
+use crate::controllers::sinks::Sinks;
 use crate::controllers::sweep::Sweep;
 use crate::manifests::{ManifestError, Releases};
 use crate::onepassword::Accounts;
@@ -262,13 +263,12 @@ fn prepare(
         WorkQueue::new("decision", clock.clone(), metrics.clone());
     Decisions::subscribe(&cluster, &decision_passes);
     Flows::subscribe(&cluster, &registry, &flow_passes);
-    let loan_events = cluster.events("loan", tasks);
     let loans = Loans::new(
         cluster.clone(),
         registry.clone(),
         boundary.clone(),
         clock.clone(),
-        loan_events,
+        Sinks::all(&cluster, tasks),
         tasks.clone(),
     );
     loans.subscribe(&loan_passes);

@@ -1,10 +1,8 @@
-//! Sets conditions and keeps the time of their last transition.
+//! Sets conditions, keeps the time of their last transition, and finds those that changed.
 
 use jiff::Timestamp;
 
 use crate::api::{Condition, Time};
-
-use super::effect::Note;
 
 /// The conditions of one object, built in each pass from the previous ones.
 #[derive(Clone, Debug)]
@@ -94,24 +92,46 @@ pub fn holds(conditions: &[Condition], type_: &str) -> bool {
         .any(|c| c.type_ == type_ && c.status == "True")
 }
 
-/// The changes between two sets of conditions: a note for each new status or reason.
+/// A note for people about one condition that changed. Kubernetes shows it as an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The condition's reason.
+    pub reason: String,
+    /// The condition's message.
+    pub message: String,
+    /// Whether a person may have to act.
+    pub warning: bool,
+}
+
+impl Note {
+    /// The note about this condition.
+    pub fn of(condition: &Condition, warning: bool) -> Self {
+        Self {
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+            warning,
+        }
+    }
+}
+
+/// The conditions with a new status or reason.
+pub fn changed<'a>(
+    before: &'a [Condition],
+    after: &'a [Condition],
+) -> impl Iterator<Item = &'a Condition> {
+    after.iter().filter(|c| {
+        !before
+            .iter()
+            .any(|b| b.type_ == c.type_ && b.status == c.status && b.reason == c.reason)
+    })
+}
+
+/// A note for each condition with a new status or reason.
 pub fn notes(
     before: &[Condition],
     after: &[Condition],
     warns: impl Fn(&Condition) -> bool,
 ) -> Vec<Note> {
-    let changed = |c: &&Condition| {
-        !before
-            .iter()
-            .any(|b| b.type_ == c.type_ && b.status == c.status && b.reason == c.reason)
-    };
-    after
-        .iter()
-        .filter(changed)
-        .map(|c| Note {
-            reason: c.reason.clone(),
-            message: c.message.clone(),
-            warning: warns(c),
-        })
-        .collect()
+    let changed = changed(before, after);
+    changed.map(|c| Note::of(c, warns(c))).collect()
 }

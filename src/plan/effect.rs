@@ -1,5 +1,5 @@
-//! The parts of a plan: at most one effect, a status, a time for the next look, and notes for
-//! people.
+//! The parts of a plan: at most one effect, a status, a time for the next look, and the events of
+//! the loan.
 
 use jiff::Timestamp;
 
@@ -8,6 +8,7 @@ use crate::api::{
 };
 
 use super::delivery::steps::{Closing, IssueLink};
+use super::events::LoanEvent;
 
 /// What to do about one loan now.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,8 +20,9 @@ pub struct Plan {
     pub status: Option<AccessGrantStatus>,
     /// The time of the next look if nothing happens before.
     pub wake: Option<Timestamp>,
-    /// Notes for people: one event each.
-    pub notes: Vec<Note>,
+    /// What happens with the loan by this plan. It is told once the status is written or, without a
+    /// status, once the effect is done.
+    pub events: Vec<LoanEvent>,
 }
 
 impl Plan {
@@ -31,17 +33,6 @@ impl Plan {
             ..Self::default()
         }
     }
-}
-
-/// A note for people, sent once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
-    /// The reason of the condition that changed.
-    pub reason: String,
-    /// The condition's message.
-    pub message: String,
-    /// Whether a person may have to act.
-    pub warning: bool,
 }
 
 /// One effect on the outside. Every effect can be repeated: a crash at any point leaves a state

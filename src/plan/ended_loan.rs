@@ -93,13 +93,11 @@ pub(super) fn plan(loan: &EndedLoan<'_>, request: &Request<'_>) -> Plan {
     }
     let ignored = approval::ignored(request, &Agreement::of(record), &record.spec.decisions);
     let status = status::of_ended(loan, request, word.refuted().as_ref(), &left, ignored);
-    let notes = status::notes(request, &status);
     let over = loan.residual().unwrap_or(delete_at);
     Plan {
-        effect: None,
         status: Some(status),
         wake: left.retry_at().into_iter().chain([over]).min(),
-        notes,
+        ..Plan::default()
     }
 }
 

@@ -2,23 +2,54 @@
 
 use jiff::Timestamp;
 
+use crate::api::AccessRecord;
+
 use super::case::Case;
-use super::effect::Plan;
+use super::effect::{Effect, Plan};
+use super::events::{self, LoanEvent};
 use super::observed::Observed;
 use super::{denial, ended_loan, loan, request};
 
 /// Decides about a loan. Without a record it is a request; with one, the record says how far the
 /// loan has got.
 pub fn plan(seen: &Observed, now: Timestamp) -> Plan {
-    match Case::of(seen, now) {
-        Case::Request(request) => request::plan(&request),
-        Case::Running(loan, request) => loan::plan(&loan, &request),
-        Case::Abandoned(loan) => loan::of_deleted_request(&loan),
-        Case::Ended(loan, Some(request)) => ended_loan::plan(&loan, &request),
-        Case::Ended(loan, None) => ended_loan::without_request(&loan),
-        Case::Denied(record, request) => denial::plan(record, &request),
-        Case::History(request) => ended_loan::of_history(&request),
+    let case = Case::of(seen, now);
+    let plan = decide(&case);
+    Plan {
+        events: events_of(&plan, &case, seen, now),
+        ..plan
+    }
+}
+
+fn decide(case: &Case<'_>) -> Plan {
+    match case {
+        Case::Request(request) => request::plan(request),
+        Case::Running(loan, request) => loan::plan(loan, request),
+        Case::Abandoned(loan) => loan::of_deleted_request(loan),
+        Case::Ended(loan, Some(request)) => ended_loan::plan(loan, request),
+        Case::Ended(loan, None) => ended_loan::without_request(loan),
+        Case::Denied(record, request) => denial::plan(record, request),
+        Case::History(request) => ended_loan::of_history(request),
         Case::Gone(request) => denial::of_deleted_request(request.as_ref()),
         Case::Nothing => Plan::default(),
+    }
+}
+
+/// The status of a request shows what happens with it. Once the request is gone, only the loan's
+/// record does.
+fn events_of(plan: &Plan, case: &Case<'_>, seen: &Observed, now: Timestamp) -> Vec<LoanEvent> {
+    match (case, &plan.effect, &plan.status, &seen.grant) {
+        (Case::Abandoned(loan), Some(Effect::EndLoan(end)), ..) => {
+            let record = AccessRecord {
+                spec: end.applied(&loan.record.spec),
+                ..loan.record.clone()
+            };
+            events::of_ended_record(record, now).into_iter().collect()
+        }
+        (_, _, Some(status), Some(grant)) => {
+            let record = seen.record.as_ref().map(|record| &record.spec);
+            events::of_status(grant, record, status, now)
+        }
+        _ => Vec::new(),
     }
 }

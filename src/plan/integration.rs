@@ -15,8 +15,7 @@ use jiff::Timestamp;
 
 use crate::api::OnePasswordIntegrationStatus;
 
-use super::conditions;
-use super::effect::Note;
+use super::conditions::{self, Note};
 
 pub use schedule::retry_at;
 pub use seen::{

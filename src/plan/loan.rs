@@ -44,15 +44,11 @@ pub(super) fn plan(loan: &Loan<'_>, request: &Request<'_>) -> Plan {
     // If another installation serves the namespace now, it reports the state of the loan; otherwise
     // the last status stays true.
     let status = Some(status).filter(|_| !seen.unserved);
-    let notes = status
-        .iter()
-        .flat_map(|status| status::notes(request, status))
-        .collect();
     Plan {
         effect,
         status,
         wake: next_look(loan, request, &next),
-        notes,
+        ..Plan::default()
     }
 }
 

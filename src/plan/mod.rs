@@ -17,6 +17,7 @@ pub mod denial;
 pub mod digest;
 pub mod effect;
 pub mod ended_loan;
+pub mod events;
 pub mod flow;
 pub mod grant;
 pub mod integration;

@@ -1,12 +1,13 @@
-//! The content of a record: whether it is a loan's or a denied request's, and the parts that both
-//! share.
+//! The content of a record: whether it is a loan's or a denied request's, the parts that both share,
+//! and what to say about its end.
 
 use jiff::Timestamp;
 
 use crate::api::{
-    AccessGrant, AccessRecordSpec, CountedDecision, EndRecord, Identity, RequestOutcome,
+    AccessGrant, AccessRecordSpec, CountedDecision, EndReason, EndRecord, Identity, RequestOutcome,
 };
 
+use super::reasons::GrantReason;
 use super::terms::Agreement;
 
 /// Whether a record is a loan's. Older releases made records only for loans, without an outcome.
@@ -21,6 +22,29 @@ pub fn is_of_a_loan(record: &AccessRecordSpec) -> bool {
 pub fn over_at(record: &AccessRecordSpec, end: &EndRecord) -> Timestamp {
     let residual = record.residual_until.as_ref().map(|t| t.0);
     residual.map_or(end.at.0, |residual| residual.max(end.at.0))
+}
+
+/// The reason for which a loan ended, and what to say about it.
+pub fn ending(reason: EndReason) -> (GrantReason, &'static str) {
+    match reason {
+        EndReason::Expired => (GrantReason::Expired, "the loan's time is over"),
+        EndReason::Revoked => (GrantReason::Revoked, "the loan was revoked"),
+        EndReason::Deleted => (GrantReason::Deleted, "the grant was deleted"),
+        EndReason::ItemChanged => (
+            GrantReason::ItemChanged,
+            "the item was changed in 1Password; request again for the new version",
+        ),
+        EndReason::Blocked => (
+            GrantReason::Blocked,
+            "the integration's owners have blocked the requester or a recipient",
+        ),
+        EndReason::LinkEnded => (GrantReason::LinkEnded, "the loan's only link has ended"),
+        EndReason::NotIssued => (
+            GrantReason::NotIssued,
+            "no link could be issued; remove the cause, then request again",
+        ),
+        EndReason::Denied => (GrantReason::Denied, "the request was denied"),
+    }
 }
 
 /// The record of a loan of which only the agreement is known yet.

@@ -161,12 +161,9 @@ pub(super) fn show(
     state: RequestReport<'_>,
     wake: Option<Timestamp>,
 ) -> Plan {
-    let status = status::of_request(request, state);
-    let notes = status::notes(request, &status);
     Plan {
-        effect: None,
-        status: Some(status),
+        status: Some(status::of_request(request, state)),
         wake,
-        notes,
+        ..Plan::default()
     }
 }

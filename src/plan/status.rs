@@ -9,12 +9,12 @@ use crate::api::{
 };
 
 use super::case::{EndedLoan, Loan, Request};
-use super::conditions::{self, Conditions};
+use super::conditions::Conditions;
 use super::delivery::links::Links;
 use super::delivery::orphaned_secret::OrphanedSecret;
 use super::delivery::{LinkState, residual_note};
-use super::effect::Note;
 use super::reasons::{GrantReason, Why};
+use super::record::ending;
 use super::terms::Agreement;
 
 /// The approval state of a request.
@@ -247,28 +247,6 @@ fn because(record: &AccessRecord, by: &str) -> String {
     reason.map_or(String::new(), |reason| format!(": {reason}"))
 }
 
-fn ending(reason: EndReason) -> (GrantReason, &'static str) {
-    match reason {
-        EndReason::Expired => (GrantReason::Expired, "the loan's time is over"),
-        EndReason::Revoked => (GrantReason::Revoked, "the loan was revoked"),
-        EndReason::Deleted => (GrantReason::Deleted, "the grant was deleted"),
-        EndReason::ItemChanged => (
-            GrantReason::ItemChanged,
-            "the item was changed in 1Password; request again for the new version",
-        ),
-        EndReason::Blocked => (
-            GrantReason::Blocked,
-            "the integration's owners have blocked the requester or a recipient",
-        ),
-        EndReason::LinkEnded => (GrantReason::LinkEnded, "the loan's only link has ended"),
-        EndReason::NotIssued => (
-            GrantReason::NotIssued,
-            "no link could be issued; remove the cause, then request again",
-        ),
-        EndReason::Denied => (GrantReason::Denied, "the request was denied"),
-    }
-}
-
 fn common(request: &Request<'_>, record: &AccessRecord) -> AccessGrantStatus {
     let links = Links::of(&record.spec);
     AccessGrantStatus {
@@ -345,27 +323,4 @@ fn approval(decision: &CountedDecision) -> String {
         true => decision.user.clone(),
         false => format!("{} ({})", decision.user, details.join(", ")),
     }
-}
-
-/// The changes between the current status and the new one.
-pub(super) fn notes(request: &Request<'_>, after: &AccessGrantStatus) -> Vec<Note> {
-    let interesting: Vec<_> = after
-        .conditions
-        .iter()
-        .filter(|c| c.status == "True" || c.type_ == ACCEPTED || c.type_ == ACTIVE)
-        .cloned()
-        .collect();
-    let mut notes = conditions::notes(&request.status.conditions, &interesting, |c| {
-        c.type_ == STALLED
-    });
-    // The chosen flow, and that it requires no approval, are obvious once more has happened.
-    let goes_without_saying = |note: &Note| {
-        [GrantReason::FlowChosen, GrantReason::ApprovedAutomatically]
-            .iter()
-            .any(|obvious| note.reason == *obvious)
-    };
-    if !notes.iter().all(goes_without_saying) {
-        notes.retain(|note| !goes_without_saying(note));
-    }
-    notes
 }

@@ -5,9 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::api::{self, AccessFlow, AccessFlowStatus, FlowLends, OnePasswordIntegration, Span};
 
-use super::conditions::{self, Conditions};
+use super::conditions::{self, Conditions, Note};
 use super::coverage::{coverage, together};
-use super::effect::Note;
 use super::flow::too_few_approvals;
 use super::inventory::Inventory;
 use super::items::missing_exclude;

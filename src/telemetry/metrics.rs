@@ -104,7 +104,7 @@ impl Metrics {
             events_failed: registered(
                 r,
                 "events_failed",
-                "Kubernetes events that could not be published",
+                "Events that could not be published",
                 Counter::default(),
             ),
             requests: registered(

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::world::{Ask, World, condition, labels};
+use crate::world::{Ask, PLATFORM, World, condition, labels};
 use jiff::SignedDuration;
+use k8s_openapi::api::events::v1::Event;
 use keyloan::api::{
     ACCEPTED, ACTIVE, EndReason, FlowNamespaces, FromNamespaces, Phase, RENEW_ANNOTATION,
 };
 use keyloan_simulator::{ItemChanges, Reason};
+use kube::Api;
 
 const SHARE: &str = "POST /api/v4/itemshare";
 const ITEM: &str = "GET /api/v1/vault/{vault}/item/{item}";
@@ -75,6 +77,17 @@ async fn a_loan_opens_for_its_recipient_alone_and_ends_when_it_is_deleted() {
         "the link that was handed out may still open"
     );
     world.until_link_gone(&grant).await;
+
+    // The request is gone, so the event is about the record.
+    let events: Api<Event> = Api::namespaced(world.admin.clone(), PLATFORM);
+    let tells_the_end = |event: &Event| {
+        let about = event.regarding.as_ref();
+        let note = event.note.as_deref().unwrap_or_default();
+        about.is_some_and(|about| about.uid == record.metadata.uid)
+            && event.reason.as_deref() == Some("Deleted")
+            && note.starts_with("the grant was deleted; an issued link may still open until")
+    };
+    world.until_listed(&events, tells_the_end).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

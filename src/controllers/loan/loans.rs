@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::api::AccessRecord;
-use crate::cluster::{Cluster, Events, Key};
+use crate::cluster::{Cluster, Key};
 use crate::controllers::boundary::Boundary;
 use crate::controllers::registry::{AtWork, Registry};
+use crate::controllers::sinks::Sinks;
 use crate::plan::observed::Observed;
 use crate::runtime::{Clock, Tasks, WorkQueue};
 
@@ -21,7 +22,7 @@ pub struct Loans {
     pub(super) cluster: Arc<Cluster>,
     pub(super) registry: Arc<Registry>,
     pub(super) clock: Clock,
-    pub(super) events: Events,
+    pub(super) sinks: Sinks,
     pub(super) memories: Memories,
     pub(super) waiting: WaitingRequests,
     pub(super) boundary: Arc<Boundary>,
@@ -40,14 +41,14 @@ impl Loans {
         registry: Arc<Registry>,
         boundary: Arc<Boundary>,
         clock: Clock,
-        events: Events,
+        sinks: Sinks,
         tasks: Tasks,
     ) -> Arc<Self> {
         Arc::new(Self {
             cluster,
             registry,
             clock,
-            events,
+            sinks,
             memories: Memories::default(),
             waiting: WaitingRequests::default(),
             boundary,

@@ -81,7 +81,7 @@ impl Loans {
             effect,
             status,
             wake,
-            notes,
+            events,
         } = plan(&seen, self.clock.now());
         if let Some(grant) = &seen.grant {
             self.ask_each(self.waiting.note(key, grant, status.as_ref()));
@@ -90,6 +90,7 @@ impl Loans {
             let meanwhile = Meanwhile {
                 status,
                 wake,
+                events,
                 since,
                 come_up,
             };
@@ -103,7 +104,7 @@ impl Loans {
                 .await
             {
                 Ok(true) => {
-                    self.events.tell(grant.as_ref(), "Lend", notes);
+                    self.sinks.tell(events);
                     note_denial(key, grant, &status);
                     self.give_up_place(grant, &status);
                 }
@@ -212,12 +213,10 @@ impl Loans {
                 let change = serde_json::json!({ "spec": {
                     "end": end, "residualUntil": residual_until, "links": links, "decisions": decisions,
                 } });
-                self.cluster
-                    .records
-                    .urgent()
-                    .swap(record.as_ref(), change)
-                    .await
-                    .map(drop)
+                let records = self.cluster.records.urgent();
+                records.swap(record.as_ref(), change).await?;
+                self.sinks.tell(meanwhile.events);
+                Ok(())
             }
             Effect::RecordDenial(record) => self.record_denial(key, *record).await,
             Effect::DeleteGrant => match &seen.grant {

@@ -10,6 +10,7 @@ use crate::api::{AccessDecision, AccessFlow, AccessGrant, OnePasswordIntegration
 use crate::cluster::{Cluster, Key};
 use crate::controllers::boundary::Boundary;
 use crate::controllers::registry::Registry;
+use crate::controllers::sinks::Sinks;
 use crate::manifests::Releases;
 use crate::onepassword::{Accounts, OnePassword, ServiceAccountToken};
 use crate::plan::observed::Observed;
@@ -43,7 +44,7 @@ async fn loans() -> Arc<Loans> {
         metrics,
     );
     let boundary = boundary.expect("the policies are generated");
-    let events = cluster.events("loan", &tasks);
+    let sinks = Sinks::default();
     let integration: OnePasswordIntegration = object(
         "OnePasswordIntegration",
         json!({ "namespace": "keyloan", "name": "prod", "uid": "prod" }),
@@ -65,7 +66,7 @@ async fn loans() -> Arc<Loans> {
     );
     cluster.integrations.cache().learn(integration);
     cluster.flows.cache().learn(flow);
-    Loans::new(cluster, Arc::new(registry), boundary, clock, events, tasks)
+    Loans::new(cluster, Arc::new(registry), boundary, clock, sinks, tasks)
 }
 
 fn object<K: DeserializeOwned>(kind: &str, mut metadata: Value, spec: Value, status: Value) -> K {

@@ -14,6 +14,7 @@ mod choosing;
 mod counting;
 mod denials;
 mod endings;
+mod events;
 mod history;
 mod late;
 mod lives;

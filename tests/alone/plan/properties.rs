@@ -10,6 +10,7 @@ use keyloan::plan::delivery::share_link::length;
 use keyloan::plan::delivery::steps::IssueLink;
 use keyloan::plan::effect::{Effect, Plan};
 use keyloan::plan::ended_loan::RETENTION;
+use keyloan::plan::events::LoanEventKind;
 use keyloan::plan::grant::plan;
 use keyloan::plan::observed::{LinkSeen, Observed};
 use keyloan::plan::people::{blocked_by, first_blocked, is_blocked};
@@ -237,6 +238,21 @@ fn check_what_is_deleted(
     Ok(())
 }
 
+/// A receiver that drops repeated events drops nothing else, and Kubernetes shows all but the two kinds that change no condition.
+fn check_events(plan: &Plan) -> Result<(), TestCaseError> {
+    let ids: BTreeSet<_> = plan.events.iter().map(|event| &event.id).collect();
+    prop_assert_eq!(ids.len(), plan.events.len(), "{:?}", ids);
+    for event in &plan.events {
+        let is_unseen = matches!(
+            event.kind,
+            LoanEventKind::LinkRenewed | LoanEventKind::Requested
+        );
+        prop_assert!(is_unseen || !event.notes.is_empty(), "{:?}", event);
+        prop_assert!(!event.message.is_empty() && !event.addressees().is_empty());
+    }
+    Ok(())
+}
+
 /// What must hold when nothing more is to be done for now.
 fn check_at_rest(seen: &Observed, now: Timestamp) -> Result<(), TestCaseError> {
     let plan = plan(seen, now);
@@ -248,7 +264,7 @@ fn check_at_rest(seen: &Observed, now: Timestamp) -> Result<(), TestCaseError> {
         "it would never rest: {:?}",
         plan.wake
     );
-    prop_assert_eq!(&plan.notes, &vec![], "each change is told once");
+    prop_assert_eq!(&plan.events, &vec![], "each change is told once");
     let ended = seen.record.as_ref().is_some_and(|r| r.spec.end.is_some());
     prop_assert!(
         !(ended && matches!(seen.link, LinkSeen::Present { .. }) && seen.undeleted.is_none()),
@@ -289,6 +305,7 @@ proptest! {
                 check_a_link_to_issue(issue, &seen, now)?;
             }
             check_what_is_deleted(&plan, &seen, now)?;
+            check_events(&plan)?;
             if let Some(status) = &plan.status {
                 bounds::keeps(status).map_err(TestCaseError::fail)?;
             }

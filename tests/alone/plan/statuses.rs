@@ -207,7 +207,8 @@ fn a_pass_that_fails_says_why_until_one_does_not() {
 #[test]
 fn every_change_is_told_once() {
     let told = |world: &World, minute| -> Vec<_> {
-        let notes = world.plan_at(minute).notes.into_iter();
+        let events = world.plan_at(minute).events.into_iter();
+        let notes = events.flat_map(|event| event.notes);
         notes.map(|n| (n.reason, n.warning)).collect()
     };
     let lent = issue_link(

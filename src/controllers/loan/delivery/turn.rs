@@ -18,6 +18,7 @@ use crate::controllers::registry::{Asker, AtWork, Search, TurnTaken};
 use crate::plan::delivery::failure::Failure;
 use crate::plan::delivery::links::Links;
 use crate::plan::delivery::steps::IssueLink;
+use crate::plan::events::LoanEvent;
 use crate::plan::observed::Observed;
 use crate::runtime::Outcome;
 
@@ -29,6 +30,8 @@ const SAID_AFTER: Duration = Duration::from_secs(1);
 pub struct Meanwhile {
     /// The grant's status during the effect.
     pub(in crate::controllers::loan) status: Option<AccessGrantStatus>,
+    /// The events of the loan.
+    pub(in crate::controllers::loan) events: Vec<LoanEvent>,
     /// The time by which the loan is looked at again.
     pub(in crate::controllers::loan) wake: Option<Timestamp>,
     /// The time of the observations from which the plan was made.
