@@ -225,7 +225,7 @@ fn agreed(request: &Request<'_>, agreement: Agreement, considered: Vec<Considere
         standing,
         counted,
         ignored,
-    } = approval::weigh(request, &agreement, approval);
+    } = approval::weigh(request, &agreement);
     let covered = Covered {
         agreement,
         considered,

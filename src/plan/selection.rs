@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt as _};
 
-use crate::api::{
-    AccessFlow, AgreedPerson, FromNamespaces, Identity, Person, PersonKind, Subject, SubjectKind,
-};
+use crate::api::{AccessFlow, FromNamespaces, Identity, Subject, SubjectKind};
 
 use super::people::{in_group, is_name_of};
 
@@ -76,42 +74,6 @@ pub fn is_among(subjects: &[Subject], who: &Identity) -> bool {
         SubjectKind::ServiceAccount => subject.namespace.as_ref().is_some_and(|namespace| {
             who.username == format!("system:serviceaccount:{namespace}:{}", subject.name)
         }),
-    })
-}
-
-/// A named person, or a group of people.
-pub trait Named {
-    /// Whether it is a person or a group.
-    fn kind(&self) -> PersonKind;
-    /// The name.
-    fn name(&self) -> &str;
-}
-
-impl Named for Person {
-    fn kind(&self) -> PersonKind {
-        self.kind
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-impl Named for AgreedPerson {
-    fn kind(&self) -> PersonKind {
-        self.kind
-    }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-/// Whether a person is one of these people, or in one of these groups.
-pub fn is_one_of(people: &[impl Named], who: &Identity) -> bool {
-    people.iter().any(|person| match person.kind() {
-        PersonKind::User => is_name_of(person.name(), who),
-        PersonKind::Group => in_group(who, person.name()),
     })
 }
 
