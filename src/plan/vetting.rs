@@ -136,7 +136,7 @@ pub(super) fn vet(record: &AccessRecord, request: &Request<'_>) -> Vetted {
             Vetted::Agreed(counted)
         }
         Standing::Unverified => Vetted::AfterACheck,
-        Standing::Approved { .. } | Standing::Waiting(_) | Standing::Denied(_) => {
+        Standing::Approved { .. } | Standing::Waiting { .. } | Standing::Denied(_) => {
             let message = "the record says that the loan was approved, but no decisions confirm \
                            it: find out who wrote the record, then request again";
             Vetted::held(differs(message))

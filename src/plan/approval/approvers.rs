@@ -123,6 +123,11 @@ impl<'a> Approvers<'a> {
             .is_some_and(|approval| approval.mode == ApprovalMode::AnyOf)
     }
 
+    /// The time at which other people may approve, or nobody any longer.
+    pub(super) fn until(&self) -> Timestamp {
+        self.due()
+    }
+
     /// The groups that have to approve.
     pub fn groups(&self) -> Vec<Group<'a>> {
         let groups = self.approval.map_or(&[][..], |approval| &approval.groups);

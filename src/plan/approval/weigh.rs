@@ -38,8 +38,13 @@ pub enum Standing {
         /// The time of the last approval.
         at: Timestamp,
     },
-    /// Approvals are missing; the sentence names them.
-    Waiting(String),
+    /// Approvals are missing.
+    Waiting {
+        /// The missing approvals and the people who can give them.
+        sentence: String,
+        /// The time at which other people may approve, or nobody any longer.
+        until: Timestamp,
+    },
     /// A person denied or withdrew the request.
     Denied(CountedDecision),
     /// There are approvals whose makers are not verified: the boundary has to be checked first.
@@ -89,7 +94,10 @@ fn weigh_these(
     let standing = match tally.complete_since() {
         Some(at) => Standing::Approved { at },
         None if unverified => Standing::Unverified,
-        None => Standing::Waiting(tally.waiting()),
+        None => Standing::Waiting {
+            sentence: tally.waiting(),
+            until: approvers.until(),
+        },
     };
     let (counted, surplus) = tally.told();
     ignored.extend(surplus);
