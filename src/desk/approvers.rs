@@ -1,12 +1,14 @@
-//! The people who may decide about a grant, as far as the person's groups and the grant's status show. The
-//! operator has the last word.
+//! The people who may decide about a grant, as far as the person's groups and the grant's status
+//! show. The plan decides; the operator has the last word.
+
+use jiff::Timestamp;
 
 use crate::api::{
-    APPROVED, AccessDecision, AccessGrant, AccessGrantStatus, AgreedApproval, AgreedGroup,
-    AgreedPerson, Decision, Email, Identity, PersonKind, Phase,
+    APPROVED, AccessDecision, AccessGrant, AccessGrantStatus, AgreedApproval, AgreedPerson,
+    CountedDecision, Decision, Email, Identity, Phase, Time,
 };
-use crate::plan::people::{Mailbox, receives, same_person};
-use crate::plan::selection::is_one_of;
+use crate::plan::approval::{self, Approvers, Group, Ineligible};
+use crate::plan::people::{Mailbox, same_person};
 
 use super::standing::holds;
 
@@ -32,25 +34,22 @@ pub fn approval(grant: &AccessGrant) -> Option<&AgreedApproval> {
     grant.status.as_ref()?.terms.as_ref()?.approval.as_ref()
 }
 
-/// The approver groups of a grant that a person belongs to.
-pub fn groups_of<'a>(me: &Identity, grant: &'a AccessGrant) -> Vec<&'a AgreedGroup> {
-    let groups = approval(grant).map_or(&[][..], |approval| &approval.groups);
-    let me = as_known(me);
-    let mine = |group: &&AgreedGroup| is_one_of(&group.approvers, &me);
-    groups.iter().filter(mine).collect()
+/// The people who may decide about a grant, at any time. `None` before the terms are known.
+///
+/// The integration's owners may have blocked some of them, which the grant does not show.
+pub fn approvers(grant: &AccessGrant) -> Option<Approvers<'_>> {
+    let terms = grant.status.as_ref()?.terms.as_ref()?;
+    let made = grant.metadata.creation_timestamp.as_ref();
+    let made = made.map_or(Timestamp::MIN, |Time(made)| *made);
+    let approvers = Approvers::of(terms, grant.spec.requester.as_ref(), &[])
+        .without_known_addresses()
+        .during(made..Timestamp::MAX);
+    Some(approvers)
 }
 
 /// Whether a rule names this person or one of their groups.
 pub fn is_named(me: &Identity, named: &AgreedPerson) -> bool {
-    is_one_of(std::slice::from_ref(named), &as_known(me))
-}
-
-/// Whether a person is the requester or a recipient, who cannot approve.
-pub fn is_party(me: &Identity, grant: &AccessGrant) -> bool {
-    let requester = grant.spec.requester.as_ref();
-    let asked = requester.is_some_and(|requester| same_person(me, requester));
-    let terms = grant.status.as_ref().and_then(|s| s.terms.as_ref());
-    asked || terms.is_some_and(|terms| receives(me, &terms.recipients))
+    approval::is_named(named, &as_known(me))
 }
 
 /// Whether a request waits for approval.
@@ -62,8 +61,7 @@ pub fn waits_for_approval(grant: &AccessGrant) -> bool {
 /// Whether a request waits for this person's decision.
 pub fn waits_for(me: &Identity, grant: &AccessGrant, decisions: &[AccessDecision]) -> bool {
     waits_for_approval(grant)
-        && !is_party(me, grant)
-        && !groups_of(me, grant).is_empty()
+        && ineligible(me, grant).is_none()
         && !has_decided(me, grant, decisions)
 }
 
@@ -96,44 +94,40 @@ fn has_decided(me: &Identity, grant: &AccessGrant, decisions: &[AccessDecision])
 
 /// Why this person's approval probably does not count.
 pub fn doubt(me: &Identity, grant: &AccessGrant) -> Option<String> {
-    if is_party(me, grant) {
-        return Some("you are the requester or a recipient; somebody else has to approve".into());
+    match ineligible(me, grant)? {
+        Ineligible::Requester | Ineligible::Recipient => {
+            Some("you are the requester or a recipient; somebody else has to approve".into())
+        }
+        Ineligible::InNoGroup => Some(format!("{} is in none of the approver groups", me.username)),
+        Ineligible::Blocked | Ineligible::WithoutAddress => None,
     }
-    groups_of(me, grant)
-        .is_empty()
-        .then(|| format!("{} is in none of the approver groups", me.username))
+}
+
+fn ineligible(me: &Identity, grant: &AccessGrant) -> Option<Ineligible> {
+    approvers(grant)?.may_approve(&as_known(me)).err()
 }
 
 /// The number of approvals that count for a group.
-pub fn approvals_of(group: &AgreedGroup, status: &AccessGrantStatus) -> usize {
-    let of_this_group = status
-        .decisions
-        .iter()
-        .filter(|d| d.decision == Decision::Approve && d.group.as_ref() == Some(&group.name));
+pub fn approvals_of(group: &Group<'_>, status: &AccessGrantStatus) -> usize {
+    let of_this_group = approvals(status).filter(|d| d.group.as_deref() == Some(group.name));
     of_this_group.count()
 }
 
-/// The named people of a group who can still approve, as far as known: not the requester, the
-/// recipients, or people who have approved already.
+/// The named people of a group, by its index, who can still approve, as far as known: not the
+/// requester, the recipients, or people who have approved already.
 pub fn can_still_approve<'a>(
-    group: &'a AgreedGroup,
-    grant: &AccessGrant,
+    group: usize,
+    approvers: &Approvers<'a>,
     status: &AccessGrantStatus,
 ) -> Vec<&'a AgreedPerson> {
-    let agreed = status.terms.as_ref();
-    let recipients = agreed.map_or(&[][..], |terms| &terms.recipients);
-    let approvals = status
-        .decisions
-        .iter()
-        .filter(|d| d.decision == Decision::Approve);
-    let requester = grant.spec.requester.iter().cloned();
-    let left_out: Vec<_> = requester.chain(approvals.map(|d| named(&d.user))).collect();
-    let is_left_out = |person: &AgreedPerson| {
-        let who = named(&person.name);
-        person.kind == PersonKind::User
-            && (receives(&who, recipients) || left_out.iter().any(|other| same_person(other, &who)))
-    };
-    group.approvers.iter().filter(|p| !is_left_out(p)).collect()
+    let approved: Vec<_> = approvals(status).map(|d| named(&d.user)).collect();
+    let approved: Vec<_> = approved.iter().collect();
+    approvers.left(&[group], &approved)
+}
+
+fn approvals(status: &AccessGrantStatus) -> impl Iterator<Item = &CountedDecision> {
+    let decisions = status.decisions.iter();
+    decisions.filter(|d| d.decision == Decision::Approve)
 }
 
 #[cfg(test)]
@@ -174,7 +168,9 @@ mod tests {
             username: username.into(),
             ..Identity::default()
         };
-        assert_eq!(is_party(&me, &samples::waiting()), is_one);
+        let why = ineligible(&me, &samples::waiting());
+        let is_party = matches!(why, Some(Ineligible::Requester | Ineligible::Recipient));
+        assert_eq!(is_party, is_one);
     }
 
     #[rstest]
@@ -190,8 +186,9 @@ mod tests {
             ..Identity::default()
         };
         let waiting = samples::waiting();
-        let groups = groups_of(&me, &waiting);
-        let names: Vec<_> = groups.iter().map(|group| group.name.as_str()).collect();
-        assert_eq!(names == ["security"], is_one);
+        let approvers = approvers(&waiting).unwrap();
+        let security = approvers.groups().iter().position(|g| g.name == "security");
+        let own = approvers.may_approve(&as_known(&me)).ok();
+        assert_eq!(own == security.map(|index| vec![index]), is_one);
     }
 }

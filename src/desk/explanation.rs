@@ -3,12 +3,13 @@
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use crate::api::{
-    AccessDecision, AccessGrant, AccessGrantStatus, ApprovalMode, Identity, LinkStatus, Time,
-};
+use crate::api::{AccessDecision, AccessGrant, AccessGrantStatus, Identity, LinkStatus, Time};
 use crate::plan::alike::Alike;
+use crate::plan::approval::name_of;
 
-use super::approvers::{approval, approvals_of, can_still_approve, is_named, waits_for_approval};
+use super::approvers::{
+    approval, approvals_of, approvers, can_still_approve, is_named, waits_for_approval,
+};
 use super::decision::has_counted;
 use super::standing::phase_and_cause;
 use super::terms;
@@ -28,7 +29,7 @@ pub fn explained(
         ("Request", terms::shown(grant, now)),
         ("Conditions", conditions(&status, now)),
         ("Flows", flows(&status)),
-        ("Approvers", approvers(grant, &status)),
+        ("Approvers", groups(grant, &status, now)),
         ("You", me.map(|me| you(me, grant)).unwrap_or_default()),
         ("Decisions", counted(&status, now)),
         ("Decisions without effect", ignored(&status)),
@@ -66,41 +67,45 @@ fn flows(status: &AccessGrantStatus) -> Text {
 }
 
 /// The approver groups, the number of approvals of each, and who can still approve.
-fn approvers(grant: &AccessGrant, status: &AccessGrantStatus) -> Text {
-    let Some(approval) = approval(grant) else {
+fn groups(grant: &AccessGrant, status: &AccessGrantStatus, now: Timestamp) -> Text {
+    let (Some(approval), Some(approvers)) = (approval(grant), approvers(grant)) else {
         return Text::default();
     };
-    let how = match approval.mode {
-        ApprovalMode::AnyOf => "One of these groups",
-        ApprovalMode::AllOf | ApprovalMode::None => "All of these groups",
+    let approvers = approvers.at(now);
+    let how = match approvers.any_group_is_enough() {
+        true => "One of these groups",
+        false => "All of these groups",
     };
     let waits = waits_for_approval(grant);
-    let rows = approval.groups.iter().map(|group| {
-        let approvals = approvals_of(group, status);
-        let still = waits && approvals < usize::try_from(group.required).unwrap_or(usize::MAX);
-        let left = match still {
-            true => can_still_approve(group, grant, status),
-            false => Vec::new(),
-        };
-        let left: Vec<_> = left.into_iter().map(terms::person).collect();
-        vec![
-            group.name.clone(),
-            format!("{approvals} of {}", group.required),
-            left.join(" or "),
-        ]
-    });
+    let rows = approvers
+        .groups()
+        .into_iter()
+        .enumerate()
+        .map(|(index, group)| {
+            let approvals = approvals_of(&group, status);
+            let still = waits && approvals < usize::try_from(group.required).unwrap_or(usize::MAX);
+            let left = match still {
+                true => can_still_approve(index, &approvers, status),
+                false => Vec::new(),
+            };
+            let left: Vec<_> = left.into_iter().map(name_of).collect();
+            vec![
+                group.name.to_owned(),
+                format!("{approvals} of {}", group.required),
+                left.join(" or "),
+            ]
+        });
     let groups = table_unless_empty(&["GROUP", "APPROVALS", "CAN STILL APPROVE"], rows);
     let owners: Vec<_> = status
         .terms
         .iter()
         .flat_map(|t| &t.owners)
-        .map(terms::person)
+        .map(name_of)
         .collect();
-    let approvers =
-        Text::from(format!("{how} must approve within {}.", approval.timeout)).and(groups);
+    let said = Text::from(format!("{how} must approve within {}.", approval.timeout)).and(groups);
     match owners.is_empty() {
-        true => approvers,
-        false => approvers.and(format!(
+        true => said,
+        false => said.and(format!(
             "The integration's owners can revoke: {}",
             owners.join(", ")
         )),
@@ -121,11 +126,11 @@ fn you(me: &Identity, grant: &AccessGrant) -> Text {
             },
         ),
     ]);
-    let approval = approval(grant).into_iter();
-    let notes = approval.flat_map(|approval| &approval.groups).flat_map(|group| {
-        let names = group.approvers.iter().filter(|named| !is_named(me, named));
+    let groups = approvers(grant).map_or_else(Vec::new, |approvers| approvers.groups());
+    let notes = groups.into_iter().flat_map(|group| {
+        let names = group.approvers.into_iter().filter(|named| !is_named(me, named));
         let alike = names.filter_map(|named| Alike::of(named.kind, &named.name, me));
-        alike.map(|alike| {
+        alike.map(move |alike| {
             format!(
                 "You are not in the approver group {}: {}. If both names mean the same, have the flow corrected.",
                 group.name,

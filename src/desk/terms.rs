@@ -3,10 +3,8 @@
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use crate::api::{
-    AccessGrant, AgreedApproval, AgreedGroup, AgreedPerson, ApprovalMode, Decision, PersonKind,
-    Renewal, Span,
-};
+use crate::api::{AccessGrant, AgreedApproval, AgreedGroup, ApprovalMode, Decision, Renewal, Span};
+use crate::plan::approval::name_of;
 
 use super::text::{Fact, Text, facts};
 use super::times::when;
@@ -141,21 +139,13 @@ fn needs(approval: &AgreedApproval) -> String {
 }
 
 fn needed(group: &AgreedGroup) -> String {
-    let who: Vec<_> = group.approvers.iter().map(person).collect();
+    let who: Vec<_> = group.approvers.iter().map(name_of).collect();
     format!(
         "{} from group {:?} ({})",
         group.required,
         group.name,
         who.join(" or ")
     )
-}
-
-/// `any member of security`, or the username.
-pub fn person(person: &AgreedPerson) -> String {
-    match person.kind {
-        PersonKind::User => person.name.clone(),
-        PersonKind::Group => format!("any member of {}", person.name),
-    }
 }
 
 fn listed<T: ToString>(all: &[T]) -> String {

@@ -225,7 +225,7 @@ fn agreed(request: &Request<'_>, agreement: Agreement, considered: Vec<Considere
         standing,
         counted,
         ignored,
-    } = approval::weigh(request, &agreement, approval);
+    } = approval::weigh(request, &agreement);
     let covered = Covered {
         agreement,
         considered,
@@ -239,7 +239,7 @@ fn agreed(request: &Request<'_>, agreement: Agreement, considered: Vec<Considere
             wake: Some(until),
             ..Plan::effect(Effect::CheckBoundary)
         },
-        Standing::Waiting(_) | Standing::Unverified if request.now >= until => {
+        Standing::Waiting { .. } | Standing::Unverified if request.now >= until => {
             let message = format!("the request was not approved by {until:.0}; request again");
             let approved = Approved::No(GrantReason::NotApproved, UNAPPROVED.into());
             lapse(request, message, covered, approved)
@@ -250,7 +250,9 @@ fn agreed(request: &Request<'_>, agreement: Agreement, considered: Vec<Considere
             let approved = Approved::No(block.reason, block.message);
             waiting(request, covered, approved, until)
         }
-        Standing::Waiting(sentence) => waiting(request, covered, Approved::Waits(sentence), until),
+        Standing::Waiting { sentence, until } => {
+            waiting(request, covered, Approved::Waits(sentence), until)
+        }
     }
 }
 

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::{Selector, SelectorExt as _};
 
-use crate::api::{
-    AccessFlow, AgreedPerson, FromNamespaces, Identity, Person, PersonKind, Subject, SubjectKind,
-};
+use crate::api::{AccessFlow, FromNamespaces, Identity, Subject, SubjectKind};
 
 use super::people::{in_group, is_name_of};
 
@@ -23,7 +22,7 @@ pub fn namespace_matches(
         FromNamespaces::Selector => rule
             .selector
             .as_ref()
-            .is_some_and(|selector| is_known(labels) && labels_match(selector, labels)),
+            .is_some_and(|selector| is_known(labels) && selects(selector, labels)),
     }
 }
 
@@ -33,24 +32,38 @@ pub(super) fn is_known(labels: &BTreeMap<String, String>) -> bool {
     !labels.is_empty()
 }
 
-fn labels_match(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    let exactly = selector
-        .match_labels
+/// Whether a selector selects these labels. An invalid one selects none: some that kube accepts
+/// would select every namespace.
+fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    selector_problem(selector).is_none()
+        && Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
+}
+
+/// The mistake in a selector that is invalid by the rules of Kubernetes, if it has one.
+pub(super) fn selector_problem(selector: &LabelSelector) -> Option<String> {
+    selector
+        .match_expressions
         .iter()
         .flatten()
-        .all(|(k, v)| labels.get(k) == Some(v));
-    let expressions = selector.match_expressions.iter().flatten().all(|e| {
-        let value = labels.get(&e.key);
-        let listed = |v: &String| e.values.iter().flatten().any(|x| x == v);
-        match e.operator.as_str() {
-            "In" => value.is_some_and(listed),
-            "NotIn" => !value.is_some_and(listed),
-            "Exists" => value.is_some(),
-            "DoesNotExist" => value.is_none(),
-            _ => false,
-        }
-    });
-    exactly && expressions
+        .find_map(|expression| {
+            let values = expression.values.as_ref().map_or(0, Vec::len);
+            let key = &expression.key;
+            match expression.operator.as_str() {
+                "In" | "NotIn" if values == 0 => Some(format!(
+                    "operator {} for key {key:?} requires values",
+                    expression.operator
+                )),
+                "Exists" | "DoesNotExist" if values > 0 => Some(format!(
+                    "operator {} for key {key:?} allows no values",
+                    expression.operator
+                )),
+                "In" | "NotIn" | "Exists" | "DoesNotExist" => None,
+                other => Some(format!(
+                    "operator {other:?} for key {key:?} is unknown; use In, NotIn, Exists or \
+                 DoesNotExist"
+                )),
+            }
+        })
 }
 
 /// Whether a person is among the subjects.
@@ -64,38 +77,53 @@ pub fn is_among(subjects: &[Subject], who: &Identity) -> bool {
     })
 }
 
-/// A named person, or a group of people.
-pub trait Named {
-    /// Whether it is a person or a group.
-    fn kind(&self) -> PersonKind;
-    /// The name.
-    fn name(&self) -> &str;
-}
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
 
-impl Named for Person {
-    fn kind(&self) -> PersonKind {
-        self.kind
+    use super::*;
+
+    /// The namespace has the label `team: a` and no other.
+    #[rstest::rstest]
+    #[case::everything(json!({}), true)]
+    #[case::a_label(json!({"matchLabels": {"team": "a"}}), true)]
+    #[case::another_value(json!({"matchLabels": {"team": "b"}}), false)]
+    #[case::a_missing_label(json!({"matchLabels": {"lend": "yes"}}), false)]
+    #[case::one_of(one("team", "In", &["b", "a"]), true)]
+    #[case::one_of_a_missing_label(one("lend", "In", &["yes"]), false)]
+    #[case::none_of(one("team", "NotIn", &["a"]), false)]
+    #[case::none_of_a_missing_label(one("lend", "NotIn", &["no"]), true)]
+    #[case::any_value(one("team", "Exists", &[]), true)]
+    #[case::any_value_of_a_missing_label(one("lend", "Exists", &[]), false)]
+    #[case::no_label(one("team", "DoesNotExist", &[]), false)]
+    #[case::no_missing_label(one("lend", "DoesNotExist", &[]), true)]
+    #[case::both(json!({"matchLabels": {"team": "a"}, "matchExpressions": [{"key": "lend", "operator": "Exists"}]}), false)]
+    fn a_selector_selects_as_the_api_server_does(
+        #[case] selector: Value,
+        #[case] is_selected: bool,
+    ) {
+        let labels = [("team".to_owned(), "a".to_owned())].into();
+        let selector = serde_json::from_value(selector).unwrap();
+        assert_eq!(selector_problem(&selector), None);
+        assert_eq!(selects(&selector, &labels), is_selected);
     }
 
-    fn name(&self) -> &str {
-        &self.name
+    /// The status of its flow says so.
+    #[rstest::rstest]
+    #[case::none_of_no_values(one("lend", "NotIn", &[]))]
+    #[case::none_of_values_left_out(json!({"matchExpressions": [{"key": "lend", "operator": "NotIn"}]}))]
+    #[case::one_of_no_values(one("team", "In", &[]))]
+    #[case::any_value_with_values(one("team", "Exists", &["a"]))]
+    #[case::no_label_with_values(one("lend", "DoesNotExist", &["yes"]))]
+    #[case::an_unknown_operator(one("team", "Like", &["a"]))]
+    fn an_invalid_selector_selects_nothing(#[case] selector: Value) {
+        let labels = [("team".to_owned(), "a".to_owned())].into();
+        let selector = serde_json::from_value(selector).unwrap();
+        assert!(selector_problem(&selector).is_some());
+        assert!(!selects(&selector, &labels));
     }
-}
 
-impl Named for AgreedPerson {
-    fn kind(&self) -> PersonKind {
-        self.kind
+    fn one(key: &str, operator: &str, values: &[&str]) -> Value {
+        json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]})
     }
-
-    fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-/// Whether a person is one of these people, or in one of these groups.
-pub fn is_one_of(people: &[impl Named], who: &Identity) -> bool {
-    people.iter().any(|person| match person.kind() {
-        PersonKind::User => is_name_of(person.name(), who),
-        PersonKind::Group => in_group(who, person.name()),
-    })
 }

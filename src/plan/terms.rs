@@ -8,7 +8,7 @@ use crate::api::{
     Time,
 };
 
-use super::approval;
+use super::approval::{self, Approvers};
 use super::delivery::{self, DeliveryTerms};
 use super::digest::digest;
 use super::inventory::ItemSeen;
@@ -147,7 +147,8 @@ pub fn agree(subject: &Subject<'_>, flow: &AccessFlow) -> Result<Agreement, Obje
             .collect(),
         resource_owner: owner,
     };
-    if let Some(why) = approval::shortfall(&terms, requester, blocked_by(integration)) {
+    let approvers = Approvers::of(&terms, Some(requester), blocked_by(integration));
+    if let Some(why) = approvers.shortfall() {
         return Err(Objection::rules(why));
     }
     let shown = grant.status.as_ref().and_then(|s| s.digest.as_deref());

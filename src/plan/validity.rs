@@ -1,7 +1,6 @@
 //! Whether a flow can be used: the checks that the schema cannot make.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::api::{self, AccessFlow, AccessFlowStatus, FlowLends, OnePasswordIntegration, Span};
 
@@ -11,6 +10,7 @@ use super::flow::too_few_approvals;
 use super::inventory::Inventory;
 use super::items::missing_exclude;
 use super::reasons::FlowReason;
+use super::selection::selector_problem;
 use super::timeframe::{Opening, opening};
 
 /// The result for one flow.
@@ -202,32 +202,6 @@ fn duration_problem(flow: &AccessFlow) -> Option<String> {
         )),
         Ok(_) => None,
     }
-}
-
-fn selector_problem(selector: &LabelSelector) -> Option<String> {
-    selector
-        .match_expressions
-        .iter()
-        .flatten()
-        .find_map(|expression| {
-            let values = expression.values.as_ref().map_or(0, Vec::len);
-            let key = &expression.key;
-            match expression.operator.as_str() {
-                "In" | "NotIn" if values == 0 => Some(format!(
-                    "operator {} for key {key:?} requires values",
-                    expression.operator
-                )),
-                "Exists" | "DoesNotExist" if values > 0 => Some(format!(
-                    "operator {} for key {key:?} allows no values",
-                    expression.operator
-                )),
-                "In" | "NotIn" | "Exists" | "DoesNotExist" => None,
-                other => Some(format!(
-                    "operator {other:?} for key {key:?} is unknown; use In, NotIn, Exists or \
-                 DoesNotExist"
-                )),
-            }
-        })
 }
 
 #[cfg(test)]

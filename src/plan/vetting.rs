@@ -124,10 +124,10 @@ pub(super) fn vet(record: &AccessRecord, request: &Request<'_>) -> Vetted {
         Vouched::AfterACheck => return Vetted::AfterACheck,
         Vouched::No(hold) => return Vetted::held(hold),
     }
-    let Some(approval) = &agreement.terms.approval else {
+    if agreement.terms.approval.is_none() {
         return Vetted::Agreed(Vec::new());
-    };
-    let weighed = approval::weigh(request, &agreement, approval);
+    }
+    let weighed = approval::weigh(request, &agreement);
     let (terms, counted) = (&agreement.terms, weighed.counted);
     match weighed.standing {
         Standing::Approved { .. }
@@ -136,7 +136,7 @@ pub(super) fn vet(record: &AccessRecord, request: &Request<'_>) -> Vetted {
             Vetted::Agreed(counted)
         }
         Standing::Unverified => Vetted::AfterACheck,
-        Standing::Approved { .. } | Standing::Waiting(_) | Standing::Denied(_) => {
+        Standing::Approved { .. } | Standing::Waiting { .. } | Standing::Denied(_) => {
             let message = "the record says that the loan was approved, but no decisions confirm \
                            it: find out who wrote the record, then request again";
             Vetted::held(differs(message))
@@ -200,13 +200,13 @@ fn told<'a>(request: &Request<'a>) -> Option<&'a Condition> {
 /// needed: later changes of the flow and later denials do not count.
 fn said_by_decisions(record: &AccessRecord, request: &Request<'_>) -> Option<Standing> {
     let agreement = Agreement::of(record);
-    let approval = agreement.terms.approval.as_ref()?;
+    agreement.terms.approval.as_ref()?;
     let requester = request.requester();
     let is_theirs = requester.is_some_and(|by| is_same(by, &agreement.requester));
     if !is_theirs || !has_its_digest(record) {
         return None;
     }
-    let weighed = approval::weigh_approvals(request, &agreement, approval);
+    let weighed = approval::weigh_approvals(request, &agreement);
     let longest = approval::duration(&agreement.terms, &weighed.counted);
     (Links::of(&record.spec).duration() <= longest).then_some(weighed.standing)
 }

@@ -1,12 +1,22 @@
-//! From a flow's rules to the required approvals, with owners resolved to people.
+//! The approvals in the terms of a loan: those that a flow's rules require, with owners resolved to
+//! people, and the duration that the given ones leave.
+
+use jiff::SignedDuration;
 
 use crate::api::{
     AccessFlow, AgreedApproval, AgreedGroup, AgreedPerson, ApprovalMode, Approver, ApproverKind,
-    Identity, OnePasswordIntegration, Person, PersonKind, Terms,
+    CountedDecision, Decision, OnePasswordIntegration, Person, PersonKind, Terms,
 };
-use crate::plan::people::same_person;
 
-use super::people::{Parties, one_person};
+impl AgreedPerson {
+    /// A person or group in the rules, in the form that the terms keep.
+    pub fn of(person: &Person) -> Self {
+        Self {
+            kind: person.kind,
+            name: person.name.clone(),
+        }
+    }
+}
 
 /// The approvals that a request through this flow requires; `None` if none.
 pub fn agreed(
@@ -18,19 +28,10 @@ pub fn agreed(
     if rule.mode == ApprovalMode::None {
         return None;
     }
-    let groups = rule.groups.iter().map(|group| {
-        let mut approvers: Vec<_> = group
-            .approvers
-            .iter()
-            .flat_map(|approver| resolve(approver, integration, resource_owner))
-            .collect();
-        approvers.sort();
-        approvers.dedup();
-        AgreedGroup {
-            name: group.name.clone(),
-            required: group.required,
-            approvers,
-        }
+    let groups = rule.groups.iter().map(|group| AgreedGroup {
+        name: group.name.clone(),
+        required: group.required,
+        approvers: people(&group.approvers, integration, resource_owner),
     });
     Some(AgreedApproval {
         mode: rule.mode,
@@ -39,6 +40,21 @@ pub fn agreed(
         reason: rule.reason,
         without_address: rule.without_address,
     })
+}
+
+/// The people and groups that the rules name, each once.
+fn people(
+    approvers: &[Approver],
+    integration: &OnePasswordIntegration,
+    resource_owner: Option<&str>,
+) -> Vec<AgreedPerson> {
+    let mut people: Vec<_> = approvers
+        .iter()
+        .flat_map(|approver| resolve(approver, integration, resource_owner))
+        .collect();
+    people.sort();
+    people.dedup();
+    people
 }
 
 fn resolve(
@@ -76,48 +92,14 @@ fn resolve(
     }
 }
 
-/// The reason why these terms can never be approved, if so: too few people are eligible, whatever
-/// the members of the groups.
-pub fn shortfall(terms: &Terms, requester: &Identity, blocked: &[Person]) -> Option<String> {
-    let approval = terms.approval.as_ref()?;
-    let parties = Parties {
-        requester,
-        recipients: &terms.recipients,
-        blocked,
-    };
-    if approval.groups.is_empty() {
-        return Some("the flow requires approval but names no approvers".into());
-    }
-    let short = |group: &&AgreedGroup| enough_people(group, parties).is_err();
-    let hopeless = match approval.mode {
-        ApprovalMode::AnyOf if approval.groups.iter().any(|g| !short(&g)) => None,
-        _ => approval.groups.iter().find(short),
-    };
-    let group = hopeless?;
-    let able = enough_people(group, parties).err()?;
-    Some(format!(
-        "too few people can approve for group {:?}: {} required, {able} eligible; the requester, \
-         recipients and blocked people are not eligible",
-        group.name, group.required
-    ))
-}
-
-/// Whether a group has enough eligible people; if not, how many it has. A person who is named twice
-/// counts once.
-fn enough_people(group: &AgreedGroup, parties: Parties<'_>) -> Result<(), usize> {
-    if group.approvers.iter().any(|a| a.kind == PersonKind::Group) {
-        return Ok(());
-    }
-    let able = group.approvers.iter().filter(|a| parties.leave(a));
-    let mut people: Vec<Identity> = Vec::new();
-    for person in able.filter_map(one_person) {
-        if !people.iter().any(|other| same_person(other, &person)) {
-            people.push(person);
-        }
-    }
-    if people.len() >= group.required as usize {
-        Ok(())
-    } else {
-        Err(people.len())
-    }
+/// The duration of the loan: the agreed one, or the shortest one that an approval allows.
+pub fn duration(terms: &Terms, decisions: &[CountedDecision]) -> SignedDuration {
+    let shortened = decisions
+        .iter()
+        .filter(|d| d.decision == Decision::Approve)
+        .filter_map(|d| d.max_duration.as_ref()?.parse());
+    let agreed = terms.duration.parse();
+    // An unreadable duration counts as the shortest loan.
+    let agreed = agreed.unwrap_or(SignedDuration::from_hours(1));
+    shortened.fold(agreed, SignedDuration::min)
 }

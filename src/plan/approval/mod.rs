@@ -1,30 +1,14 @@
-//! Approval: the required approvals, the decisions that count, and the approvals that are missing.
+//! Approval: who may decide on a request, which decisions count, and which approvals are missing.
 
 mod agreed;
+mod approvers;
 mod ignored;
-mod people;
-mod places;
 mod tally;
-mod waiting;
+mod vote;
 mod weigh;
 
-pub use agreed::{agreed, shortfall};
+pub use agreed::{agreed, duration};
+pub use approvers::{Approvers, Group, Ineligible, is_named, name_of};
+pub(super) use ignored::SHOWN;
 pub use ignored::{AtLast, ignored, ignored_at_last};
-pub(super) use weigh::SHOWN;
 pub use weigh::{Standing, Weighed, revocation, weigh, weigh_approvals, withdrawal};
-
-use jiff::SignedDuration;
-
-use crate::api::{CountedDecision, Decision, Terms};
-
-/// The duration of the loan: the agreed one, or the shortest one that an approval allows.
-pub fn duration(terms: &Terms, decisions: &[CountedDecision]) -> SignedDuration {
-    let shortened = decisions
-        .iter()
-        .filter(|d| d.decision == Decision::Approve)
-        .filter_map(|d| d.max_duration.as_ref()?.parse());
-    let agreed = terms.duration.parse();
-    // An unreadable duration counts as the shortest loan.
-    let agreed = agreed.unwrap_or(SignedDuration::from_hours(1));
-    shortened.fold(agreed, SignedDuration::min)
-}
