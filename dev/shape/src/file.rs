@@ -105,7 +105,12 @@ fn is_test(item: &syn::Item) -> bool {
     let syn::Item::Mod(module) = item else {
         return false;
     };
-    module.attrs.iter().any(|attribute| {
+    is_for_tests(&module.attrs)
+}
+
+/// Whether these attributes leave their item out of all builds but tests.
+pub(crate) fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
+    attributes.iter().any(|attribute| {
         let is_cfg = attribute.path().is_ident("cfg");
         is_cfg
             && attribute

@@ -2,9 +2,12 @@
 //!
 //! Tests do not count. Names are followed through `use` and `pub use` to the file that defines them. The expansion of macros is not
 //! seen, and neither are methods: a caller has to name the type somewhere.
+//!
+//! [`messages`] reads the same files for the sentences that people read.
 
 mod circles;
 mod file;
+mod messages;
 mod modules;
 mod uses;
 
@@ -14,6 +17,7 @@ use std::path::Path;
 use anyhow::Result;
 
 pub use file::{File, Function};
+pub use messages::{Kind, Message, is_sentence, messages};
 
 /// A crate as its source shows it.
 pub struct Shape {

@@ -7,6 +7,7 @@ mod cluster;
 mod core;
 mod demo;
 mod live;
+mod messages;
 mod programs;
 mod rights;
 mod screen;
@@ -43,6 +44,8 @@ enum Command {
     /// Check Keyloan's assumptions about 1Password against a real account; needs a token
     #[command(disable_help_flag = true)]
     Live(live::Arguments),
+    /// List every sentence that people read, with its file, line and kind
+    Messages(messages::Arguments),
     /// Pack the programs of the control plane for other machines, which then need not build them
     Programs(programs::Arguments),
     /// Write the chart's rights to dev/cluster/operator-rbac.yaml
@@ -65,6 +68,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Core(arguments) => core::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Live(arguments) => live::run(arguments).await,
+        Command::Messages(arguments) => messages::run(&arguments),
         Command::Programs(arguments) => programs::run(arguments).await,
         Command::Rights => rights::run().await,
         Command::Shape => shape::run(),
