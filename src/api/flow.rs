@@ -134,9 +134,9 @@ pub struct ItemSelection {
 #[serde(rename_all = "camelCase")]
 pub struct ItemSelector {
     /// The vault's title or id. A name of 26 characters `a`-`z` and `2`-`7` is always read as an
-    /// id. Use the id for a firm boundary: anyone who can edit the vault can change its title.
+    /// id. Only an id is reliable: anyone who can edit the vault can change its title.
     pub vault: TitleOrId,
-    /// The items' ids, at most 200. Ids are a firm boundary. Default: any id.
+    /// The items' ids, at most 200. Only ids are reliable. Default: any id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     pub ids: Vec<ItemId>,
@@ -170,7 +170,7 @@ pub struct GrantRules {
     /// reach an issued link. Default: `1h`.
     #[serde(default)]
     pub link_lifetime: LinkLifetime,
-    /// Whether the borrower can get another link after one has ended while the loan is running.
+    /// Whether the requester can get another link after one has ended while the loan is running.
     /// Default: `OnRequest`.
     #[serde(default)]
     pub renewal: Renewal,

@@ -61,7 +61,7 @@ use super::values::Time;
 pub struct AccessRecordSpec {
     /// The grant.
     pub grant: ObjectIdentity,
-    /// The installation of Keyloan that lends the item: the value of the label
+    /// The install of Keyloan that lends the item: the value of the label
     /// `keyloan.dev/install` on the link's objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]

@@ -38,7 +38,7 @@ pub struct Terms {
     pub view_once: bool,
     /// The longest lifetime of each link.
     pub link_lifetime: LinkLifetime,
-    /// Whether the borrower can request further links.
+    /// Whether the requester can request further links.
     pub renewal: Renewal,
     /// How to use the lent item.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -227,7 +227,8 @@ impl fmt::Display for ApiErrorKind {
             Self::Forbidden(why) => {
                 write!(
                     f,
-                    "the API server denied it: {why}; check that the operator's roles are installed"
+                    "the API server denied it: {why}; unless this names a quota, policy or \
+                     webhook, check that the operator's roles are installed"
                 )
             }
             Self::Invalid(why) => write!(f, "the API server rejected it: {why}"),

@@ -205,7 +205,9 @@ impl Sweep {
             tracing::warn!(
                 namespace,
                 loans,
-                "this namespace is no longer among the integration namespaces: its loans run out, and nothing more is lent there"
+                "the operator no longer serves this namespace: its running loans continue to their \
+                 end, and nothing more is lent there. If this is not intended, add it to \
+                 --integration-namespaces"
             );
         }
         let message = "the operator no longer serves this namespace: running loans continue to their \

@@ -107,7 +107,7 @@ pub fn duration(text: &str) -> Result<Span, String> {
     match span.parse() {
         Some(duration) if duration >= SignedDuration::from_hours(1) => Ok(span),
         Some(_) => {
-            Err("the minimum duration is 1h, the shortest lifetime of a 1Password link".into())
+            Err("the minimum duration is 1h, the shortest 1Password link lifetime".into())
         }
         None => Err(
             "use whole weeks, days, hours, minutes and seconds, such as 4h, 90m, 1d12h, 2w or 2h0m0s"
@@ -176,7 +176,7 @@ mod tests {
 
     #[rstest::rstest]
     #[case("4h", Ok(Span("4h".into())))]
-    #[case("30m", Err("the minimum duration is 1h, the shortest lifetime of a 1Password link".into()))]
+    #[case("30m", Err("the minimum duration is 1h, the shortest 1Password link lifetime".into()))]
     #[case("2h0m0s", Ok(Span("2h0m0s".into())))]
     #[case("a while", Err("use whole weeks, days, hours, minutes and seconds, such as 4h, 90m, 1d12h, 2w or 2h0m0s".into()))]
     fn a_loan_lasts_an_hour_or_more(#[case] text: &str, #[case] parsed: Result<Span, String>) {

@@ -51,7 +51,10 @@ pub enum Problem {
     #[error("the item is archived in 1Password: restore it to lend it")]
     NotActive,
     /// 409: something changed at the same time; fetch the item again.
-    #[error("1Password reports a conflicting change (409): fetch the item again and repeat")]
+    #[error(
+        "1Password reports a conflicting change (409): somebody may have changed the item or the \
+         vault at the same time"
+    )]
     Conflict,
     /// 400, 413 or 422 for a share: 1Password refuses this item.
     #[error(
@@ -66,13 +69,19 @@ pub enum Problem {
     #[error("{}", unreached_text(.0))]
     Unreachable(Unreached),
     /// 5xx, or a connection that broke off.
-    #[error("1Password is not available ({}): try again later", status_text(.status))]
+    #[error(
+        "1Password is not available ({}): if this lasts, check 1Password's status page",
+        status_text(.status)
+    )]
     Unavailable {
         /// The status; `None` if the connection failed.
         status: Option<u16>,
     },
     /// The call's time, or one exchange's, was over.
-    #[error("1Password did not answer in time: try again later")]
+    #[error(
+        "1Password did not answer in time: if this lasts, check the network between the operator \
+         and 1Password"
+    )]
     Timeout,
     /// A failure that should not happen; repeating the call is of little use.
     #[error("{0}")]
@@ -96,8 +105,8 @@ pub enum Refusal {
     /// The terms require a longer lifetime than the policy allows; the core would lower it
     /// silently.
     #[error(
-        "the share would stay open for longer than the 1Password account's policy allows: request \
-         a shorter link lifetime"
+        "the link would open for longer than the 1Password account's policy allows: lower \
+         linkLifetime in the flow, or limits.maxLinkLifetime in the integration"
     )]
     Lifetime,
 }
@@ -112,11 +121,15 @@ pub enum Fault {
     )]
     Redirect(u16),
     /// Another status that the call should not have.
-    #[error("1Password answered with the unexpected status {0}")]
+    #[error(
+        "1Password answered with the unexpected status {0}: check for a proxy in between, or for a \
+         newer version of Keyloan"
+    )]
     Status(u16),
     /// The answer was larger than the cap.
     #[error(
-        "1Password's answer was larger than allowed: raise the response limit if the item or vault is really that large"
+        "1Password's answer was larger than allowed: raise --max-response (chart value \
+         onepassword.maxResponse) if the item or vault is really that large"
     )]
     TooLarge,
     /// The core requested another origin than its token's.
@@ -132,7 +145,7 @@ pub enum Fault {
     )]
     Answer,
     /// The core refused the call before any request.
-    #[error("the SDK core refused the call")]
+    #[error("the SDK core refused the call: check for a newer version of Keyloan")]
     Call,
     /// The core's output was not as expected.
     #[error(

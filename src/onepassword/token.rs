@@ -41,7 +41,7 @@ pub enum TokenError {
     /// A token that signs in at a foreign origin.
     #[error(
         "the token signs in at {origin}, which is not https on 1password.com, .ca or .eu: if that \
-         is intended, start the operator with --allow-origin {origin}"
+         is intended, start the operator with --allow-origin {origin} (chart value allowOrigins)"
     )]
     ForeignOrigin {
         /// The origin at which the token would sign in.

@@ -208,8 +208,10 @@ fn covers(
         match opening(frame, now) {
             Opening::Open => {}
             Opening::Closed { opens: Some(opens) } => {
-                let message =
-                    format!("the flow's timeframe is closed until {opens:.0}; request again then");
+                let message = format!(
+                    "the flow's timeframe is closed until {opens:.0}; then a pending request \
+                     continues, and a failed one has to be made again"
+                );
                 return reject(GrantReason::OutsideTimeframe, message);
             }
             Opening::Closed { opens: None } => {

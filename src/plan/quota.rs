@@ -170,8 +170,8 @@ impl Budget {
             until,
             reason: GrantReason::RequesterShareUsed,
             message: format!(
-                "you have used up your share of this integration's requests to 1Password \
-                 (limits.requesterShare); next try at {until:.0}"
+                "you have used up your share of the account's request limits at 1Password (the \
+                 integration's limits.requesterShare); next try at {until:.0}"
             ),
         })
     }
@@ -183,8 +183,8 @@ impl Budget {
             until,
             reason: GrantReason::KeptForRenewals,
             message: format!(
-                "the remaining requests of this integration to 1Password are reserved for renewals \
-                 (limits.renewalShare); next try at {until:.0}"
+                "the rest of the account's request limits at 1Password is reserved for renewals \
+                 (the integration's limits.renewalShare); next try at {until:.0}"
             ),
         });
         self.renewal(now)

@@ -92,15 +92,23 @@ pub(super) fn look_up<'a>(request: &Request<'a>) -> Result<Found<'a>, RequestBlo
         )
     })?;
     let integration = seen.integration.as_ref().ok_or_else(|| {
-        let name = &grant.spec.integration.name.0;
-        let message =
-            format!("OnePasswordIntegration {name:?} was not found; check its name and namespace");
+        let asked = &grant.spec.integration;
+        let namespace = asked
+            .namespace
+            .as_ref()
+            .or(grant.metadata.namespace.as_ref());
+        let message = format!(
+            "OnePasswordIntegration {:?} was not found in namespace {:?}; check spec.integration",
+            asked.name.0,
+            namespace.map_or("", String::as_str)
+        );
         RequestBlock::fails(GrantReason::IntegrationNotFound, message).unless_just_made(request)
     })?;
     let flows = open_to(request, requester);
     if flows.is_empty() && is_not_known(seen) {
-        let message = "flows of this integration select namespaces by label, and the labels of \
-                       your namespace are not known yet";
+        let message = "flows of this integration select namespaces by label, and the operator does \
+                       not know the labels of your namespace yet; the request continues when it \
+                       does";
         return Err(RequestBlock::waits(GrantReason::NoFlow, message));
     }
     if flows.is_empty() {
@@ -172,7 +180,7 @@ fn check_integration(
     if spec.suspend {
         return Err(RequestBlock::waits(
             GrantReason::IntegrationSuspended,
-            "the integration is suspended; no new loan starts",
+            "the integration is suspended, so no new loan starts; ask its owners to resume it",
         ));
     }
     if let Some(until) = seen.throttled_until.filter(|until| *until > now) {
@@ -190,7 +198,10 @@ fn check_integration(
     match conditions.iter().find(|c| c.type_ == READY) {
         Some(ready) if ready.status == "True" => Ok(()),
         Some(ready) => {
-            let message = format!("the integration is not ready: {}", ready.reason);
+            let message = format!(
+                "the integration is not ready: {}; if this lasts, ask its owners",
+                ready.reason
+            );
             Err(RequestBlock::waits(
                 GrantReason::IntegrationNotReady,
                 message,
@@ -229,7 +240,8 @@ fn look_up_vault<'a>(
             lent.retain(|vault| is_lent(vault));
             let titles: Vec<_> = lent.iter().map(|vault| vault.title.as_str()).collect();
             let message = format!(
-                "none of the flows available to you cover vault {name:?}{}",
+                "none of the flows available to you covers vault {name:?}; check its title, or ask \
+                 the integration's owners for a flow{}",
                 other_vaults(&grant.spec.item, &titles)
             );
             Err(RequestBlock::fails(GrantReason::VaultNotAllowed, message))

@@ -178,8 +178,9 @@ pub(super) fn of_ended(
     let (reason, what) = match end.reason {
         EndReason::NotIssued if Links::of(&record.spec).was_refused() => (
             GrantReason::NotIssued,
-            "1Password refused the link: the account's sharing policy or the service account's \
-             permissions do not allow it. Change that in 1Password, or request something else",
+            "1Password issued no link: the account's sharing policy, the service account's \
+             permissions or the item itself may not allow it. Check these in 1Password, then \
+             request again or request something else",
         ),
         reason => ending(reason),
     };

@@ -111,7 +111,7 @@ fn with_kubectl(remedy: Remedy) -> String {
             "Choose another cluster with --context, or have the chart keyloan-crds installed in this one."
                 .into()
         }
-        Remedy::ChooseName => format!("{step}."),
+        Remedy::ChooseName => format!("{step} with --name."),
         Remedy::LookAgain => {
             "Run `kubectl keyloan explain` to see its current state, then try again.".into()
         }

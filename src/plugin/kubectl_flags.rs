@@ -57,13 +57,13 @@ pub struct KubectlFlags {
     /// Do not verify the API server's certificate. Others can then read and change the traffic.
     #[arg(long, global = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", default_value = "false", hide_default_value = true, hide_possible_values = true, require_equals = true, value_name = "true")]
     insecure_skip_tls_verify: bool,
-    /// How long to wait for each answer of the API server, such as 30s. 0 means no timeout.
+    /// How long to wait for each answer from the API server, such as 30s. 0 means no timeout.
     #[arg(long, global = true, value_name = "DURATION", value_parser = request_timeout)]
     request_timeout: Option<Duration>,
     /// Accepted because kubectl accepts it. Nothing is cached.
     #[arg(long, global = true, value_name = "FOLDER", hide = true)]
     cache_dir: Option<PathBuf>,
-    /// The log level. From 6 on, each call of the API server is logged.
+    /// The log level. From 6 on, each call to the API server is logged.
     #[arg(
         short,
         long = "v",

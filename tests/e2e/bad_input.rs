@@ -67,7 +67,7 @@ async fn requests_that_no_rule_covers_are_refused_without_asking_1password() {
             who: "alice",
             ask: Ask::item("bank").in_vault("Finance"),
             reason: "VaultNotAllowed",
-            tells: "none of the flows available to you cover vault \"Finance\"",
+            tells: "none of the flows available to you covers vault \"Finance\"",
         },
         Refused {
             what: "a recipient outside the domains",

@@ -188,7 +188,7 @@ pub const ALL: &[Assumption] = &[
     assume(
         "quotas",
         Check::ByHand,
-        "The limits are those that 1Password publishes per plan (per token and hour, per account and day), and sign-ins do not count",
+        "The limits are those that 1Password publishes per plan (per token and hour, per account and day), and each request of a sign-in counts at most as a read",
         "Keyloan's estimate is wrong; it still follows every 429",
     ),
     assume(

@@ -163,15 +163,16 @@ impl Attempt {
             ),
             Failure::Refused => (
                 GrantReason::RefusedByPolicy,
-                "1Password refused this link: its sharing policy does not allow these recipients, \
-                 this lifetime or this kind of item. Change the policy in 1Password, or request \
-                 something else"
+                "1Password refused this link: the account's sharing policy does not allow these \
+                 recipients or this link lifetime. Have the policy changed in 1Password, or \
+                 request again with other recipients or a shorter duration"
                     .into(),
             ),
             Failure::OpensOnce => (
                 GrantReason::ViewOnceRequired,
-                "1Password's sharing policy allows single-view links only: request again with \
-                 viewOnce: true through a flow that allows it, or have the policy changed"
+                "the account's sharing policy allows single-view links only: request again with \
+                 viewOnce: true through a flow that allows it, or have the policy changed in \
+                 1Password"
                     .into(),
             ),
             Failure::Unavailable => (
@@ -192,7 +193,8 @@ impl Attempt {
                 GrantReason::LinkNotKept,
                 format!(
                     "1Password issued a link, but the API server did not accept the Secret for it \
-                     ({why}). Next try at {at:.0}"
+                     ({why}). Check the quotas, policies and webhooks for Secrets in the links \
+                     namespace. Next try at {at:.0}"
                 ),
             ),
             Failure::NoPlace { why, .. } => (

@@ -110,7 +110,7 @@ pub fn first_link(
             FirstLink::being_issued(Some(Effect::IssueLink(Box::new(issue))))
         }
         None => {
-            let message = "too little time remains to start the loan";
+            let message = "too little time remains to start the loan; request again";
             FirstLink::hindered((GrantReason::Lapsed, message.into()))
         }
     }

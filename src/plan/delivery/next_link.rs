@@ -77,7 +77,7 @@ fn stopped(loan: &Loan<'_>, request: &Request<'_>, asked: Option<Timestamp>) -> 
         return stopped(or_renewal(objection.reason), &objection.message, true);
     }
     if links.is_full() {
-        let message = "the record of this loan can hold no more links; request another loan";
+        let message = "the record of this loan can hold no more links; request again";
         return stopped(GrantReason::RenewalStopped, message, false);
     }
     if let Err(objection) = sendable(&loan.terms().recipients) {
@@ -85,7 +85,8 @@ fn stopped(loan: &Loan<'_>, request: &Request<'_>, asked: Option<Timestamp>) -> 
     }
     if links.lost_in_a_row(links.current().and(asked)) >= MOST_LOST {
         let message = "three links in a row were lost between the operator and 1Password; check \
-                       the network and 1Password's status, then request again";
+                       the network and 1Password's status, then ask for the next link, or request \
+                       again if the loan has had no link";
         return stopped(GrantReason::LinksLost, message, true);
     }
     no_place(loan).map(|why| Next::Stopped { why, stalled: true })
@@ -116,7 +117,7 @@ fn waits(loan: &Loan<'_>, request: &Request<'_>) -> Option<(Timestamp, Why, bool
     let gives_up = gives_up_at(loan, request);
     let is_too_late = links.granted_at().is_none() && now >= answered_by(gives_up);
     is_too_late.then(|| {
-        let message = "too little time remains to start the loan";
+        let message = "too little time remains to start the loan; request again";
         (gives_up, (GrantReason::Lapsed, message.into()), false)
     })
 }
@@ -131,7 +132,8 @@ fn issue(loan: &Loan<'_>, request: &Request<'_>) -> Next {
         ..
     } = *loan;
     let Some(opens_for) = links.opens_for(now) else {
-        let message = "too little time remains for another link: the shortest link lifetime is 1h";
+        let message = "too little time remains for another link, which opens for at least 1h; \
+                       request again";
         return Next::Stopped {
             why: (GrantReason::NoTimeForAnotherLink, message.into()),
             stalled: false,
@@ -243,38 +245,43 @@ pub fn no_place(loan: &Loan<'_>) -> Option<Why> {
 fn standstill(loan: &Loan<'_>) -> Option<(GrantReason, &'static str)> {
     let seen = loan.seen;
     if seen.unserved {
-        let message = "this Keyloan installation no longer serves the integration's namespace; no \
+        let message = "this Keyloan install no longer serves the integration's namespace; no \
                        further link is issued";
         return Some((GrantReason::IntegrationNotFound, message));
     }
     let terms = loan.terms();
     let Some(integration) = &seen.integration else {
-        let message = "the integration no longer exists; no further link is issued";
+        let message = "the integration no longer exists, so no further link is issued; request \
+                       again from another integration";
         return Some((GrantReason::IntegrationNotFound, message));
     };
     if integration.object.metadata.uid.as_ref() != Some(&terms.integration.uid) {
-        let message = "the integration was replaced by another one; request again";
+        let message = "the integration was replaced by another one, so no further link is \
+                       issued; request again";
         return Some((GrantReason::IntegrationNotFound, message));
     }
     let status = integration.object.status.as_ref();
     let account = status.and_then(|status| status.account.as_ref());
     if account.is_some_and(|account| *account != terms.account) {
-        let message = "the integration's token belongs to another 1Password account than the one \
-                       that this loan is from; no further link is issued, request again";
+        let message = "the integration's token now belongs to another 1Password account than the \
+                       one in the terms, so no further link is issued; request again";
         return Some((GrantReason::AccountChanged, message));
     }
     if integration.object.spec.suspend {
-        let message = "the integration is suspended; no further link is issued";
+        let message = "the integration is suspended, so no further link is issued; ask its owners \
+                       to resume it";
         return Some((GrantReason::IntegrationSuspended, message));
     }
     let mut flows = seen.flows.iter();
     // If a loan could be renewed without its flow, deleting a suspended flow would undo the
     // suspension.
     let Some(flow) = flows.find(|f| f.metadata.uid.as_ref() == Some(&terms.flow.uid)) else {
-        let message = "the loan's flow no longer exists; no further link is issued";
+        let message = "the loan's flow no longer exists, so no further link is issued; request \
+                       again through another flow";
         return Some((GrantReason::FlowNotFound, message));
     };
-    let message = "the flow is suspended; no further link is issued";
+    let message = "the flow is suspended, so no further link is issued; ask the flow's maintainer \
+                   to resume it";
     flow.spec
         .suspend
         .then_some((GrantReason::FlowSuspended, message))

@@ -65,19 +65,22 @@ fn absent(loan: &Loan<'_>) -> Why {
         Some(link) if loan.now < end_of(link) => (
             GrantReason::LinkSecretMissing,
             format!(
-                "somebody deleted the Secret with the link; request another link with the \
-                 annotation {RENEW_ANNOTATION}"
+                "somebody deleted the Secret with the link; to get the next one, run kubectl \
+                 keyloan open, or set the annotation {RENEW_ANNOTATION} to the current time"
             ),
         ),
         Some(_) if loan.links.opens_for(loan.now).is_some() => (
             GrantReason::LinkEnded,
             format!(
-                "the link has ended; request the next one with the annotation {RENEW_ANNOTATION}"
+                "the link has ended; to get the next one, run kubectl keyloan open, or set the \
+                 annotation {RENEW_ANNOTATION} to the current time"
             ),
         ),
         Some(_) => (
             GrantReason::NoTimeForAnotherLink,
-            "the link has ended, and too little time remains for another one".into(),
+            "the link has ended, and too little time remains for another one, which opens for at \
+             least 1h; request again"
+                .into(),
         ),
         None => (
             GrantReason::Issuing,

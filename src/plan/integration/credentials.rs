@@ -15,7 +15,7 @@ pub(super) fn credentials(seen: &Observed<'_>, now: Timestamp) -> Verdict {
     }
     match &seen.session.failure {
         Some(failure) if failure.kind == FailureKind::Rejected => {
-            no(IntegrationReason::TokenRejected, &failure.message)
+            no(IntegrationReason::TokenRejected, sentence(&failure.message))
         }
         Some(failure) if failure.kind == FailureKind::Forbidden => {
             no(IntegrationReason::SignInForbidden, with_next_try(failure))

@@ -239,8 +239,8 @@ fn shareable(seen: &Observed<'_>) -> Verdict {
         ),
         (Some(_), None) => unknown(
             IntegrationReason::NoItem,
-            "The vaults have no item yet for which the operator could read the account's sharing \
-             policy.",
+            "The operator found no item for which it could read the account's sharing policy. Put \
+             an item into a vault that the integration lends from.",
         ),
         (None, None) => unknown(
             IntegrationReason::Discovering,

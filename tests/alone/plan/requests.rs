@@ -225,7 +225,7 @@ fn closed_until_tuesday(world: &mut World) {
 fn outside_the_timeframe_a_request_is_refused_at_once_and_for_good() {
     let world = World::asked().with(closed_until_tuesday);
     let plan = world.plan_at(0);
-    let message = "flow \"oncall\": the flow's timeframe is closed until 2026-11-24T08:00:00Z; request again then";
+    let message = "flow \"oncall\": the flow's timeframe is closed until 2026-11-24T08:00:00Z; then a pending request continues, and a failed one has to be made again";
     assert_eq!(
         condition(&plan, ACCEPTED),
         Some(("False", "OutsideTimeframe", message))

@@ -438,7 +438,9 @@ pub fn reason<'a>(plan: &'a Plan, type_: &str) -> &'a str {
 
 /// What is said of a vault from which no flow lends to the requester, whether it is there or not.
 pub fn not_for_you(vault: &str) -> String {
-    format!("none of the flows available to you cover vault {vault:?}")
+    format!(
+        "none of the flows available to you covers vault {vault:?}; check its title, or ask the integration's owners for a flow"
+    )
 }
 
 /// Whether a plan's status says that a person has to do something.

@@ -62,7 +62,7 @@ async fn nothing_forged_meanwhile_counts(scene: &Scene, breach: Breach) {
     world
         .until(&forged, held("BoundaryNotInForce", breach.flaw()))
         .await;
-    let why = "the integration is not ready: BoundaryNotInForce";
+    let why = "the integration is not ready: BoundaryNotInForce; if this lasts, ask its owners";
     world.until(&own, held("IntegrationNotReady", why)).await;
     goes_on_and_ends(scene, &running, &breach).await;
     scene.nothing_else_is_lent().await;
