@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use keyloan::api::*;
 use keyloan::plan::delivery::failure::Failure;
+use keyloan::plan::delivery::links::CALL_TIMEOUT;
 use keyloan::plan::effect::Effect;
 use keyloan::plan::observed::LinkSeen;
 use rstest::rstest;
@@ -151,6 +152,10 @@ fn a_secret_that_cannot_be_deleted_does_not_keep_a_loan_alive_and_the_status_tel
     assert_eq!((plan.effect.clone(), plan.wake), (None, Some(soon)));
     insta::assert_snapshot!("secret_undeleted", lines(&ended, 20));
 
+    let before = keyloan::plan::grant::plan(&ended.seen, soon - SignedDuration::from_nanos(1));
+    assert_eq!(before.effect, None, "not before");
+    let again = keyloan::plan::grant::plan(&ended.seen, soon);
+    assert_eq!(again.effect, Some(Effect::DeleteLink), "at that time");
     assert_eq!(ended.plan_at(21).effect, Some(Effect::DeleteLink), "again");
     let again = World {
         seen: fail_to_delete(ended.seen.clone(), at(21)),
@@ -416,6 +421,22 @@ fn no_link_opens_longer_than_is_said_not_by_a_fraction_of_a_second(#[case] reach
             Some(until.0)
         );
     }
+}
+
+/// 1Password's clock was five minutes ahead when the link was made, so by the operator's clock the
+/// link opens that much longer.
+#[test]
+fn a_link_made_by_a_clock_that_is_ahead_opens_until_the_time_that_its_intent_allows_for() {
+    let world = World::lent().with(|w| {
+        let link = &mut w.record().spec.links[0];
+        link.latest_end = Time(at(60 + 5) + CALL_TIMEOUT);
+    });
+    let ended = world.with(World::block_alice).settled(20);
+    let record = ended.seen.record.as_ref().expect("a record");
+    assert_eq!(record.spec.residual_until, Some(Time(at(65))));
+    let phase = |minute| ended.plan_at(minute).status.and_then(|s| s.phase);
+    assert_eq!(phase(64), Some(Phase::Ending));
+    assert_eq!(phase(65), Some(Phase::Ended));
 }
 
 // Over.
