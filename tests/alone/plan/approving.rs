@@ -138,6 +138,19 @@ fn a_request_is_first_vouched_for_and_one_from_before_the_policies_is_not_believ
 }
 
 #[test]
+fn a_request_for_whose_maker_nobody_vouches_is_checked_until_it_lapses() {
+    let world = World::asked().with(|w| w.seen.checked.clear());
+    let plan = world.plan_at(DAY - 1);
+    assert_eq!(plan.effect, Some(Effect::CheckBoundary));
+    assert_eq!(plan.wake, Some(at(DAY)));
+    for minute in [DAY, DAY + 1] {
+        let plan = world.plan_at(minute);
+        assert_eq!(plan.effect, None, "{minute}");
+        assert_eq!(reason(&plan, ACCEPTED), "Lapsed", "{minute}");
+    }
+}
+
+#[test]
 fn a_denial_ends_nothing_that_has_started() {
     let mut world = World::by_owner_and_two_of_security()
         .approved_by(bob(), 1)

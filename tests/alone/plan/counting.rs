@@ -330,7 +330,9 @@ fn nothing_is_approved_before_its_maker_is_vouched_for() {
         .approved_by(bob(), 1)
         .approved_by(carol(), 1)
         .approved_by(dave(), 1);
-    assert_eq!(world.plan_at(1).effect, Some(Effect::CheckBoundary));
+    let plan = world.plan_at(1);
+    assert_eq!(plan.effect, Some(Effect::CheckBoundary));
+    assert_eq!(plan.wake, Some(at(DAY)), "when it lapses");
     let broken = BoundarySeen {
         broken: Some("the policy keyloan-decision-identity is gone".into()),
         changed_at: None,

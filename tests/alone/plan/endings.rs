@@ -5,6 +5,7 @@ use keyloan::api::*;
 use keyloan::plan::delivery::failure::Failure;
 use keyloan::plan::delivery::links::CALL_TIMEOUT;
 use keyloan::plan::effect::Effect;
+use keyloan::plan::loan::over_at;
 use keyloan::plan::observed::LinkSeen;
 use rstest::rstest;
 
@@ -457,6 +458,23 @@ fn an_ending_loan_has_ended_when_no_link_can_open_any_more() {
     assert_eq!(world.plan_at(20).wake, Some(at(60)));
     assert_eq!(phase(59), Some(Phase::Ending));
     assert_eq!(phase(60), Some(Phase::Ended));
+    let ended = world.settled(60);
+    assert_eq!(
+        ended.plan_at(60).wake,
+        Some(at(60 + 7 * DAY)),
+        "to delete it"
+    );
+}
+
+/// (the links of a loan for four hours) -> the minute by which it is over in any case.
+#[rstest]
+#[case::it_runs(World::lent(), 240)]
+#[case::it_never_got_a_link(interrupted_with_its_secret(), DAY)]
+fn a_loan_is_over_when_its_time_is_or_when_its_first_link_is_given_up(
+    #[case] mut world: World,
+    #[case] minute: i64,
+) {
+    assert_eq!(over_at(world.record(), at(1)), at(minute));
 }
 
 /// A loan from 0 to 240: minutes after which its grant is deleted.

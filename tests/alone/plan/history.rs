@@ -5,6 +5,7 @@ use keyloan::api::*;
 use keyloan::plan::ended_loan::{RETENTION, history_until, is_settled};
 use rstest::rstest;
 
+use super::deciders::{bob, carol, dave, frank};
 use super::world::*;
 
 const DAY: i64 = 24 * 60;
@@ -105,4 +106,62 @@ fn a_record_is_history_from_when_no_link_of_it_may_open_until_its_retention_is_o
         None,
         "approvers are told of it"
     );
+}
+
+/// Bob, carol and dave have approved, and the loan is over.
+fn over_on_approval() -> World {
+    World::by_owner_and_two_of_security()
+        .approved_by(bob(), 1)
+        .approved_by(carol(), 2)
+        .approved_by(dave(), 3)
+        .settled(4)
+        .settled(250)
+        .settled(251)
+}
+
+fn is_settled_in(world: &World) -> bool {
+    let grant = world.seen.grant.as_deref().expect("it is kept");
+    is_settled(grant, &world.seen.decisions, at(300))
+}
+
+#[test]
+fn a_request_is_settled_until_somebody_decides_on_it_again() {
+    let mut world = over_on_approval();
+    assert!(is_settled_in(&world), "its status tells of all three");
+    let on_another = world.decide(frank(), Decision::Approve, 260);
+    on_another.spec.grant_uid = "former".into();
+    assert!(is_settled_in(&world), "that was another request");
+    world.decide(frank(), Decision::Approve, 261);
+    assert!(!is_settled_in(&world), "frank is to read that it was late");
+    let told = world.settled(262);
+    assert!(is_settled_in(&told));
+}
+
+/// A status shows no more than twenty of them, so the record would be read in every pass.
+#[test]
+fn a_request_on_which_more_people_decided_than_a_status_shows_is_settled() {
+    let mut world = over_on_approval();
+    for minute in 0..30 {
+        world.decide(frank(), Decision::Approve, 252 + minute);
+    }
+    assert!(!is_settled_in(&world));
+    assert!(is_settled_in(&world.settled(290)));
+}
+
+#[test]
+fn a_request_that_is_stalled_for_another_reason_than_its_secret_is_settled() {
+    let grant = over(260).seen.grant.expect("it is kept");
+    let with = |type_: &str, reason: &str| {
+        let mut grant = AccessGrant::clone(&grant);
+        let status = grant.status.as_mut().expect("a status");
+        status.conditions.retain(|c| c.type_ != type_);
+        status.conditions.push(Condition {
+            type_: type_.into(),
+            ..ready("True", reason)
+        });
+        is_settled(&grant, &[], at(300))
+    };
+    assert!(!with(STALLED, "LinkSecretStays"), "the twin");
+    assert!(with(STALLED, "TermsNotConfirmed"));
+    assert!(with(ACTIVE, "LinkSecretStays"));
 }
