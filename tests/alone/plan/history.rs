@@ -52,6 +52,18 @@ fn a_request_that_is_gone_needs_nothing_of_history() {
     assert_eq!((plan.effect, plan.status), (None, None));
 }
 
+/// The decision that ended the loan was a Revoke, like one that ends a request.
+#[test]
+fn a_revoked_loan_whose_request_is_gone_is_not_taken_for_a_denied_request() {
+    let mut world = World::lent();
+    let revoke = world.decide(bob(), Decision::Revoke, 20);
+    revoke.spec.may_revoke = Some(true);
+    let mut world = shelved(&world.settled(20).settled(260));
+    world.seen.gone = world.seen.grant.take();
+    let plan = world.plan_at(300);
+    assert_eq!((plan.effect, plan.status), (None, None));
+}
+
 /// What a status does not say yet has to be read from the record.
 #[test]
 fn a_request_is_settled_only_when_its_status_says_all() {

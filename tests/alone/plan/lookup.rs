@@ -298,3 +298,18 @@ fn an_item_that_differs_when_fetched_is_listed_again_and_less_and_less_often() {
     }
     assert_eq!(waits, [2, 4, 8, 600]);
 }
+
+/// It is tried again at the time that is stated, not one look later.
+#[test]
+fn a_listing_that_failed_is_repeated_at_its_time() {
+    let world = World::asked().with(|w| {
+        w.asks_for("Infra", "nothing");
+        w.failed(0, Failure::Unavailable);
+    });
+    let plan = world.plan_at(0);
+    assert_eq!(plan.effect, None);
+    let again = plan.wake.expect("a time");
+    assert!(again > at(0));
+    let plan = keyloan::plan::grant::plan(&world.seen, again);
+    assert!(matches!(plan.effect, Some(Effect::ListVault { .. })));
+}

@@ -10,6 +10,7 @@ mod spellings;
 mod world;
 
 mod approving;
+mod boundary;
 mod choosing;
 mod counting;
 mod denials;

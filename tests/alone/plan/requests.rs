@@ -193,8 +193,36 @@ fn a_request_that_waits_for_a_place_is_not_woken_by_a_loan_that_is_over_already(
     });
     assert_eq!(world.plan_at(9).wake, Some(at(10)));
     let plan = world.plan_at(10);
-    assert_eq!(reason(&plan, ACCEPTED), "LimitReached");
+    let message = "flow \"oncall\": you have reached this flow's limit of 1 active loan. An ended or deleted loan counts while one of its links may still open";
+    assert_eq!(
+        condition(&plan, ACCEPTED),
+        Some(("False", "LimitReached", message))
+    );
     assert_eq!(plan.wake, Some(at(DAY)));
+}
+
+#[rstest]
+#[case::one(
+    1,
+    "flow \"oncall\": you have reached this flow's limit of 1 pending request"
+)]
+#[case::two(
+    2,
+    "flow \"oncall\": you have reached this flow's limit of 2 pending requests"
+)]
+fn the_number_of_requests_that_may_wait_is_stated(#[case] most: u32, #[case] message: &str) {
+    let world = World::asked().with(|w| {
+        w.flow().spec.limits.pending_per_requester = most;
+        let usage = Usage {
+            pending: most,
+            ..Usage::default()
+        };
+        w.seen.usage = [("flow-oncall".to_owned(), usage)].into();
+    });
+    assert_eq!(
+        condition(&world.plan_at(0), ACCEPTED),
+        Some(("False", "LimitReached", message))
+    );
 }
 
 /// Alice's usage of a flow through which she had this loan.
@@ -304,6 +332,7 @@ fn a_request_lapses(#[case] not_after: Option<i64>, #[case] lapses: i64, #[case]
         condition(&plan, ACCEPTED),
         Some(("False", "Lapsed", message))
     );
+    assert_eq!(plan.wake, None, "nothing is left to wait for");
     assert!(stalled(&plan));
     assert_eq!(
         plan.status.as_ref().and_then(|s| s.phase),

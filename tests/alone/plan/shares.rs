@@ -284,6 +284,9 @@ fn requests_that_were_counted_in_the_future_are_forgotten_by_the_next_operator()
     let window = Window::hour().filled(counts, at(0));
     assert_eq!(window.used(at(0)), 5);
     assert_eq!(window.used(at(40)), 3);
+    // What is written down for the one after that.
+    let kept: Vec<_> = window.counts(at(40)).collect();
+    assert_eq!(kept, [(at(0), 3)]);
 }
 
 /// Only what is issued for the first time leaves something to renewals; a first link that was lost is one.
@@ -385,4 +388,9 @@ fn a_flow_that_asks_for_fewer_approvals_than_the_integration_lends_nothing(
         !accepted,
         "{message}"
     );
+    let asked = match required {
+        [] => "requires 0 approvals, but",
+        _ => "requires 1 approval, but",
+    };
+    assert_eq!(message.contains(asked), !accepted, "{message}");
 }
