@@ -16,6 +16,7 @@ mod counting;
 mod denials;
 mod endings;
 mod history;
+mod integrations;
 mod late;
 mod lives;
 mod lookup;
