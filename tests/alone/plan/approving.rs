@@ -3,6 +3,7 @@
 use keyloan::api::*;
 use keyloan::plan::delivery::failure::Failure;
 use keyloan::plan::effect::Effect;
+use rstest::rstest;
 
 use super::bounds;
 use super::deciders::*;
@@ -137,6 +138,19 @@ fn a_request_is_first_vouched_for_and_one_from_before_the_policies_is_not_believ
 }
 
 #[test]
+fn a_request_for_whose_maker_nobody_vouches_is_checked_until_it_lapses() {
+    let world = World::asked().with(|w| w.seen.checked.clear());
+    let plan = world.plan_at(DAY - 1);
+    assert_eq!(plan.effect, Some(Effect::CheckBoundary));
+    assert_eq!(plan.wake, Some(at(DAY)));
+    for minute in [DAY, DAY + 1] {
+        let plan = world.plan_at(minute);
+        assert_eq!(plan.effect, None, "{minute}");
+        assert_eq!(reason(&plan, ACCEPTED), "Lapsed", "{minute}");
+    }
+}
+
+#[test]
 fn a_denial_ends_nothing_that_has_started() {
     let mut world = World::by_owner_and_two_of_security()
         .approved_by(bob(), 1)
@@ -252,4 +266,60 @@ fn a_first_link_that_was_lost_is_not_tried_again_without_the_boundary() {
     assert_eq!(issued(&world.plan_at(5)).sequence, 2, "the twin");
     let broken = world.with(|w| w.seen.boundary.broken = Some("gone".into()));
     assert_eq!(broken.plan_at(5).effect, None);
+}
+
+/// The flow requires no approval of its own, but it is suspended, so the request has no terms yet.
+#[rstest]
+#[case::its_requester(alice(), None, GRANT_UID, true)]
+#[case::a_holder_of_the_verb(person("erin", &[]), Some(true), GRANT_UID, true)]
+#[case::somebody_else(person("mallory", &["engineering"]), None, GRANT_UID, false)]
+#[case::its_requester_about_an_earlier_request(alice(), None, "former", false)]
+fn a_request_that_no_flow_covers_is_withdrawn_by_those_entitled(
+    #[case] who: Identity,
+    #[case] may_revoke: Option<bool>,
+    #[case] of_request: &str,
+    #[case] is_withdrawn: bool,
+) {
+    let mut world = World::asked().with(|w| w.flow().spec.suspend = true);
+    world = world.settled(0);
+    let name = who.username.clone();
+    let revoke = world.decide(who, Decision::Revoke, 1);
+    revoke.spec.may_revoke = may_revoke;
+    revoke.spec.grant_uid = of_request.into();
+    let plan = world.plan_at(2);
+    let phase = plan.status.as_ref().and_then(|s| s.phase);
+    if !is_withdrawn {
+        assert_eq!(reason(&plan, ACCEPTED), "NoFlowCoversRequest");
+        assert_eq!(phase, Some(Phase::Failed));
+        return;
+    }
+    let message = format!("the request was withdrawn by {name}");
+    assert_eq!(
+        condition(&plan, ACCEPTED),
+        Some(("False", "Revoked", message.as_str()))
+    );
+    assert_eq!(phase, Some(Phase::Denied));
+    let resumed = world.settled(2).with(|w| w.flow().spec.suspend = false);
+    assert_eq!(resumed.plan_at(3).effect, None, "it stays withdrawn");
+}
+
+/// Each group has one member. Alice cannot approve her own request.
+#[rstest]
+#[case::one_group_of_two_can(ApprovalMode::AnyOf, &["alice", "bob"], true)]
+#[case::none_of_two_can(ApprovalMode::AnyOf, &["alice", "alice@example.com"], false)]
+#[case::one_of_two_that_both_have_to(ApprovalMode::AllOf, &["alice", "bob"], false)]
+#[case::both_of_two_can(ApprovalMode::AllOf, &["carol", "bob"], true)]
+fn a_request_waits_only_for_groups_that_can_approve_it(
+    #[case] mode: ApprovalMode,
+    #[case] members: &[&str],
+    #[case] waits: bool,
+) {
+    let of_one = |who: &&str| group(who, &[(ApproverKind::User, Some(who))], 1);
+    let plan = World::waiting(mode, members.iter().map(of_one).collect()).plan_at(1);
+    let (_, why, message) = condition(&plan, ACCEPTED).expect("Accepted");
+    match waits {
+        true => assert_eq!(why, "FlowChosen"),
+        false => assert!(message.contains("too few people can approve"), "{message}"),
+    }
+    assert_eq!(stalled(&plan), !waits);
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use keyloan::api::*;
+use keyloan::plan::flow::full_for;
+use keyloan::plan::inventory::ItemSeen;
 use keyloan::plan::observed::Usage;
+use keyloan::plan::validity::Lender;
 use rstest::rstest;
 
 use super::world::*;
@@ -157,6 +160,109 @@ fn whoever_the_flow_names_can_ask(#[case] change: fn(&mut World)) {
     issued(&World::asked().with(change).plan_at(0));
 }
 
+/// The namespace of the request is labeled lend=yes.
+#[rstest]
+#[case::one_of_the_values("In", "lend", &["no", "yes"], true)]
+#[case::none_of_the_values("In", "lend", &["no"], false)]
+#[case::a_value_of_another_label("In", "other", &["yes"], false)]
+#[case::not_one_of_the_values("NotIn", "lend", &["no"], true)]
+#[case::not_any_but_it("NotIn", "lend", &["yes"], false)]
+#[case::not_a_value_of_another_label("NotIn", "other", &["yes"], true)]
+#[case::there("Exists", "lend", &[], true)]
+#[case::not_there("Exists", "other", &[], false)]
+#[case::absent("DoesNotExist", "other", &[], true)]
+#[case::not_absent("DoesNotExist", "lend", &[], false)]
+#[case::unknown("Like", "lend", &["yes"], false)]
+fn a_flow_lends_to_the_namespaces_that_its_selector_matches(
+    #[case] operator: &str,
+    #[case] key: &str,
+    #[case] values: &[&str],
+    #[case] matches: bool,
+) {
+    let world = World::asked().with(|w| {
+        w.seen.namespace_labels = [("lend".to_owned(), "yes".to_owned())].into();
+        w.flow().spec.namespaces = selected(operator, key, values);
+    });
+    let expected = if matches { "FlowChosen" } else { "NoFlow" };
+    assert_eq!(reason(&world.plan_at(0), ACCEPTED), expected);
+}
+
+/// (what is selected) -> why no request can use the flow.
+#[rstest]
+#[case::with_values("In", &["yes"], None)]
+#[case::without_values("In", &[], Some("operator In for key \"lend\" requires values"))]
+#[case::there("Exists", &[], None)]
+#[case::there_with_a_value("Exists", &["yes"], Some("operator Exists for key \"lend\" allows no values"))]
+#[case::absent("DoesNotExist", &[], None)]
+#[case::absent_with_values("DoesNotExist", &["yes", "no"], Some("operator DoesNotExist for key \"lend\" allows no values"))]
+fn a_flow_whose_selector_has_values_where_none_belong_is_not_ready(
+    #[case] operator: &str,
+    #[case] values: &[&str],
+    #[case] why: Option<&str>,
+) {
+    let plan = plan_of_flow(|f| f.spec.namespaces = selected(operator, "lend", values));
+    let ready = said_of_flow(&plan, READY);
+    assert_eq!(ready.status == "True", why.is_none(), "{}", ready.message);
+    assert!(
+        ready.message.contains(why.unwrap_or_default()),
+        "{}",
+        ready.message
+    );
+}
+
+/// (the first include rule of a flow on Infra) -> what is said of it, and how many items it lends.
+#[rstest]
+#[case::all(|_: &mut ItemSelector| {}, "RulesMatch", (1, 3))]
+#[case::one_by_title(|r: &mut ItemSelector| r.titles = vec![TitlePattern("db*".into())], "RulesMatch", (1, 1))]
+#[case::a_title_with_the_character_itself(|r: &mut ItemSelector| r.titles = vec![TitlePattern("what?".into())], "WildcardInTitle", (1, 1))]
+#[case::an_id_and_the_title_of_another(
+    |r: &mut ItemSelector| { r.ids = vec![ItemId("i-db".into())]; r.titles = vec![TitlePattern("twin".into())]; },
+    "RuleMatchesNothing",
+    (0, 0)
+)]
+#[case::a_title_and_the_tag_of_another(
+    |r: &mut ItemSelector| { r.titles = vec![TitlePattern("db password".into())]; r.tags = vec![Tag("what".into())]; },
+    "RuleMatchesNothing",
+    (0, 0)
+)]
+fn a_flow_says_what_its_rules_match(
+    #[case] rule: fn(&mut ItemSelector),
+    #[case] why: &str,
+    #[case] (vaults, items): (u32, u32),
+) {
+    let plan = plan_of_flow(|f| {
+        rule(&mut f.spec.items.include[0]);
+    });
+    let said = said_of_flow(&plan, MATCHES_ITEMS);
+    assert_eq!(said.reason, why, "{}", said.message);
+    let lends = plan.status.lends.expect("counted");
+    assert_eq!((lends.vaults, lends.items), (vaults, items));
+}
+
+/// The plan of the flow "oncall"; in Infra, an item is titled "what?" and tagged "what".
+fn plan_of_flow(change: impl FnOnce(&mut AccessFlow)) -> keyloan::plan::validity::Plan {
+    let mut flow = flow("oncall");
+    change(&mut flow);
+    let mut world = World::asked();
+    let items = &mut world.infra().items;
+    items.truncate(2);
+    items.push(ItemSeen {
+        tags: vec!["what".into()],
+        ..item("i-what", "what?")
+    });
+    let integration = world.seen.integration.expect("an integration");
+    let lender = Lender {
+        object: &integration.object,
+        inventory: integration.inventory.as_deref(),
+    };
+    keyloan::plan::validity::plan(&flow, Some(lender), at(0))
+}
+
+fn said_of_flow<'a>(plan: &'a keyloan::plan::validity::Plan, type_: &str) -> &'a Condition {
+    let conditions = &plan.status.conditions;
+    conditions.iter().find(|c| c.type_ == type_).expect("said")
+}
+
 /// A vault of others, one of that title twice, one that the integration does not lend from, and none at all: what is there and is not for the
 /// requester is answered as what is not there.
 #[rstest]
@@ -300,6 +406,14 @@ fn the_flow_that_came_closest_gives_the_reason(
     #[case] why: &str,
     #[case] phase: Phase,
 ) {
+    let plan = full_flows(flows).plan_at(0);
+    assert_eq!(plan.effect, None);
+    assert_eq!(reason(&plan, ACCEPTED), why);
+    assert_eq!(plan.status.and_then(|s| s.phase), Some(phase));
+}
+
+/// Alice has one loan through each of these flows.
+fn full_flows(flows: &[(&str, Change)]) -> World {
     let changed = |(name, change): &(&str, Change)| {
         let mut flow = flow(name);
         change(&mut flow);
@@ -316,10 +430,50 @@ fn the_flow_that_came_closest_gives_the_reason(
         ..Usage::default()
     };
     world.seen.usage = uids.map(|uid| (uid, usage)).collect();
-    let plan = world.plan_at(0);
-    assert_eq!(plan.effect, None);
-    assert_eq!(reason(&plan, ACCEPTED), why);
-    assert_eq!(plan.status.and_then(|s| s.phase), Some(phase));
+    world
+}
+
+#[test]
+fn of_flows_that_came_equally_close_the_first_gives_the_reason() {
+    let flows = ["a", "b"].map(|name| named(name, |spec| spec.suspend = true));
+    let plan = with_flows(flows.to_vec()).plan_at(0);
+    let message = "flow \"a\": the flow is suspended";
+    assert_eq!(
+        condition(&plan, ACCEPTED),
+        Some(("False", "NoFlowCoversRequest", message))
+    );
+}
+
+/// A request that waits for a place is looked at again when one of these flows has one.
+#[rstest]
+#[case::one_of_two(&[("a", full as Change), ("b", elsewhere)], Some(vec!["a"]))]
+#[case::both(&[("a", full as Change), ("b", full)], Some(vec!["a", "b"]))]
+#[case::none(&[("a", elsewhere as Change)], None)]
+fn the_flows_are_known_that_would_cover_a_request_if_there_were_a_place(
+    #[case] flows: &[(&str, Change)],
+    #[case] known: Option<Vec<&str>>,
+) {
+    let status = full_flows(flows).plan_at(0).status.expect("a status");
+    assert_eq!(full_for(&status), known);
+}
+
+/// There may be more than the status shows.
+#[rstest]
+#[case::one_fewer(19, true)]
+#[case::as_many_as_a_status_shows(20, false)]
+#[case::more(30, false)]
+fn of_too_many_full_flows_it_is_not_known_which_there_are(
+    #[case] number: usize,
+    #[case] is_known: bool,
+) {
+    let names: Vec<_> = (0..number).map(|n| format!("flow-{n:02}")).collect();
+    let flows: Vec<_> = names
+        .iter()
+        .map(|name| (name.as_str(), full as Change))
+        .collect();
+    let status = full_flows(&flows).plan_at(0).status.expect("a status");
+    let known = full_for(&status).map(|known| known.len());
+    assert_eq!(known, is_known.then_some(number));
 }
 
 fn closed(flow: &mut AccessFlow) {
@@ -349,10 +503,15 @@ fn subject(kind: SubjectKind, name: &str, namespace: Option<&str>) -> Subject {
 
 /// All namespaces but those with this label.
 fn not_labelled(key: &str, value: &str) -> FlowNamespaces {
+    selected("NotIn", key, &[value])
+}
+
+fn selected(operator: &str, key: &str, values: &[&str]) -> FlowNamespaces {
+    let values = values.iter().map(|value| (*value).to_owned()).collect();
     let other = LabelSelectorRequirement {
         key: key.into(),
-        operator: "NotIn".into(),
-        values: Some(vec![value.into()]),
+        operator: operator.into(),
+        values: Some(values),
     };
     FlowNamespaces {
         from: FromNamespaces::Selector,

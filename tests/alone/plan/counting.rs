@@ -64,6 +64,17 @@ fn any_of_the_groups_is_enough_and_half_of_each_is_not() {
     assert!(is_approved(&world.approved_by(dave(), 3).weighed_at(3)));
 }
 
+#[test]
+fn an_approval_counts_for_the_group_that_it_completes_not_for_one_that_still_lacks_others() {
+    let owners = group("owner", &[(ApproverKind::Group, Some("db-team"))], 2);
+    let security = group("security", &[(ApproverKind::Group, Some("security"))], 1);
+    let world = World::waiting(ApprovalMode::AnyOf, vec![owners, security]);
+    let approved = world.approved_by(frank(), 1);
+    assert!(is_approved(&approved.weighed_at(1)));
+    let lent = approved.settled(2);
+    assert_eq!(counted(&lent.plan_at(3)), ["frank for security"]);
+}
+
 #[rstest]
 #[case::by_the_requester(|w: &mut World| { w.decide(person("alice", &["db-team"]), Decision::Approve, 1); }, "requesters cannot approve their own request")]
 #[case::by_the_requester_in_another_name(|w: &mut World| { w.decide(Identity { email: Some(email("alice+x@example.com")), ..person("al", &["db-team"]) }, Decision::Approve, 1); }, "requesters cannot approve their own request")]
@@ -74,6 +85,8 @@ fn any_of_the_groups_is_enough_and_half_of_each_is_not() {
 #[case::for_another_request(|w: &mut World| { w.decide(bob(), Decision::Approve, 1).spec.grant_uid = "former".into(); }, "the decision is about another request of this name: its grantUid differs")]
 #[case::of_other_terms(|w: &mut World| { w.decide(bob(), Decision::Approve, 1).spec.digest = Some("sha256:old".into()); }, "the decision approves other terms: review the current terms and approve the digest in the status")]
 #[case::a_denial_from_outside(|w: &mut World| { w.decide(person("mallory", &["engineering"]), Decision::Deny, 1); }, "only an approver of the request or an owner can deny it")]
+#[case::a_denial_by_the_requester(|w: &mut World| { w.decide(alice(), Decision::Deny, 1); }, "only an approver of the request or an owner can deny it")]
+#[case::a_denial_by_a_holder_of_the_verb(|w: &mut World| { w.decide(person("erin", &[]), Decision::Deny, 1).spec.may_revoke = Some(true); }, "only an approver of the request or an owner can deny it")]
 #[case::a_revocation_from_outside(|w: &mut World| { w.decide(person("mallory", &["engineering"]), Decision::Revoke, 1); }, "only the requester, an approver, an owner or a holder of the verb revoke on the grant can revoke it")]
 #[case::before_the_policies_last_changed(|w: &mut World| { w.decide(bob(), Decision::Approve, 1); w.seen.boundary.changed_at = Some(at(1)); }, "the decision was made before the last change of the admission policies, which verify who made it; decide again")]
 #[case::without_a_reason_where_one_is_asked_for(|w: &mut World| {
@@ -317,7 +330,9 @@ fn nothing_is_approved_before_its_maker_is_vouched_for() {
         .approved_by(bob(), 1)
         .approved_by(carol(), 1)
         .approved_by(dave(), 1);
-    assert_eq!(world.plan_at(1).effect, Some(Effect::CheckBoundary));
+    let plan = world.plan_at(1);
+    assert_eq!(plan.effect, Some(Effect::CheckBoundary));
+    assert_eq!(plan.wake, Some(at(DAY)), "when it lapses");
     let broken = BoundarySeen {
         broken: Some("the policy keyloan-decision-identity is gone".into()),
         changed_at: None,

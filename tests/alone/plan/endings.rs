@@ -3,7 +3,9 @@
 use jiff::SignedDuration;
 use keyloan::api::*;
 use keyloan::plan::delivery::failure::Failure;
+use keyloan::plan::delivery::links::CALL_TIMEOUT;
 use keyloan::plan::effect::{Effect, EndLoan};
+use keyloan::plan::loan::over_at;
 use keyloan::plan::observed::LinkSeen;
 use rstest::rstest;
 
@@ -144,6 +146,10 @@ fn a_secret_that_cannot_be_deleted_does_not_keep_a_loan_alive_and_the_status_tel
     assert_eq!((plan.effect.clone(), plan.wake), (None, Some(soon)));
     insta::assert_snapshot!("secret_undeleted", lines(&ended, 20));
 
+    let before = keyloan::plan::grant::plan(&ended.seen, soon - SignedDuration::from_nanos(1));
+    assert_eq!(before.effect, None, "not before");
+    let again = keyloan::plan::grant::plan(&ended.seen, soon);
+    assert_eq!(again.effect, Some(Effect::DeleteLink), "at that time");
     assert_eq!(ended.plan_at(21).effect, Some(Effect::DeleteLink), "again");
     let again = World {
         seen: fail_to_delete(ended.seen.clone(), at(21)),
@@ -391,6 +397,22 @@ fn no_link_opens_longer_than_is_said_not_by_a_fraction_of_a_second(#[case] reach
     }
 }
 
+/// 1Password's clock was five minutes ahead when the link was made, so by the operator's clock the
+/// link opens that much longer.
+#[test]
+fn a_link_made_by_a_clock_that_is_ahead_opens_until_the_time_that_its_intent_allows_for() {
+    let world = World::lent().with(|w| {
+        let link = &mut w.record().spec.links[0];
+        link.latest_end = Time(at(60 + 5) + CALL_TIMEOUT);
+    });
+    let ended = world.with(World::block_alice).settled(20);
+    let record = ended.seen.record.as_ref().expect("a record");
+    assert_eq!(record.spec.residual_until, Some(Time(at(65))));
+    let phase = |minute| ended.plan_at(minute).status.and_then(|s| s.phase);
+    assert_eq!(phase(64), Some(Phase::Ending));
+    assert_eq!(phase(65), Some(Phase::Ended));
+}
+
 // Over.
 
 #[test]
@@ -409,6 +431,23 @@ fn an_ending_loan_has_ended_when_no_link_can_open_any_more() {
     assert_eq!(world.plan_at(20).wake, Some(at(60)));
     assert_eq!(phase(59), Some(Phase::Ending));
     assert_eq!(phase(60), Some(Phase::Ended));
+    let ended = world.settled(60);
+    assert_eq!(
+        ended.plan_at(60).wake,
+        Some(at(60 + 7 * DAY)),
+        "to delete it"
+    );
+}
+
+/// (the links of a loan for four hours) -> the minute by which it is over in any case.
+#[rstest]
+#[case::it_runs(World::lent(), 240)]
+#[case::it_never_got_a_link(interrupted_with_its_secret(), DAY)]
+fn a_loan_is_over_when_its_time_is_or_when_its_first_link_is_given_up(
+    #[case] mut world: World,
+    #[case] minute: i64,
+) {
+    assert_eq!(over_at(world.record(), at(1)), at(minute));
 }
 
 /// A loan from 0 to 240: minutes after which its grant is deleted.

@@ -212,3 +212,18 @@ fn a_request_is_tidied_away_in_its_time_whoever_decides_on_it_later() {
     assert_eq!(world.plan_at(due - 1).wake, Some(at(due)));
     assert_eq!(world.plan_at(due).effect, Some(Effect::DeleteGrant));
 }
+
+/// The flow was suspended when bob approved, so nobody counted it.
+#[test]
+fn an_approval_in_time_of_a_request_that_lapses_uncounted_did_not_come_too_late() {
+    let suspended = World::by_owner_and_two_of_security()
+        .with(|w| w.integration().spec.suspend = true)
+        .settled(1)
+        .approved_by(bob(), 2);
+    let plan = suspended.plan_at(DAY);
+    assert_eq!(reason(&plan, ACCEPTED), "Lapsed");
+    let why = "the request ended before the decision could take effect";
+    assert_eq!(ignored(&plan), why);
+    let later = suspended.settled(DAY).plan_at(DAY + 1);
+    assert_eq!(ignored(&later), why, "it stays said");
+}

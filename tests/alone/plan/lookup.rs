@@ -298,3 +298,28 @@ fn an_item_that_differs_when_fetched_is_listed_again_and_less_and_less_often() {
     }
     assert_eq!(waits, [2, 4, 8, 600]);
 }
+
+/// The hint is about vaults with a slash in their title, at which the plugin would end the title.
+#[test]
+fn a_slash_that_is_only_in_the_items_title_needs_no_hint() {
+    let plan = World::asked()
+        .with(|w| w.asks_for("Infra/db", "password"))
+        .plan_at(0);
+    let (.., message) = condition(&plan, keyloan::api::ACCEPTED).expect("said");
+    assert!(!message.contains("--vault"), "{message}");
+}
+
+/// It is tried again at the time that is stated, not one look later.
+#[test]
+fn a_listing_that_failed_is_repeated_at_its_time() {
+    let world = World::asked().with(|w| {
+        w.asks_for("Infra", "nothing");
+        w.failed(0, Failure::Unavailable);
+    });
+    let plan = world.plan_at(0);
+    assert_eq!(plan.effect, None);
+    let again = plan.wake.expect("a time");
+    assert!(again > at(0));
+    let plan = keyloan::plan::grant::plan(&world.seen, again);
+    assert!(matches!(plan.effect, Some(Effect::ListVault { .. })));
+}

@@ -10,12 +10,14 @@ mod spellings;
 mod world;
 
 mod approving;
+mod boundary;
 mod choosing;
 mod counting;
 mod denials;
 mod endings;
 mod events;
 mod history;
+mod integrations;
 mod late;
 mod lives;
 mod lookup;

@@ -1,6 +1,7 @@
 //! One person is one mailbox, in every role: thirty spellings of ben's count as his, or as nobody's, and never as a second person's.
 
 use keyloan::api::*;
+use keyloan::plan::people::{Mailbox, same_person};
 use rstest::rstest;
 
 use super::deciders::*;
@@ -296,6 +297,24 @@ fn whose_mailbox_is_unknown_is_at_most_one_person_by_each_name(
 }
 
 /// Guests of one Entra tenant are not one person.
+/// Rules and usernames take part in comparisons by mailbox only if the API server would accept them
+/// as addresses.
+#[rstest]
+#[case::a_dash_before_a_label("ben@-other.org")]
+#[case::a_dash_after_a_label("ben@other-.org")]
+#[case::an_empty_label("ben@other..org")]
+#[case::a_sign_in_a_label("ben@ot_her.org")]
+#[case::an_empty_atom("ben..j@other.org")]
+#[case::a_sign_in_a_name("ben!@other.org")]
+fn a_name_that_the_api_server_would_not_take_as_an_address_is_nobodys_mailbox(#[case] name: &str) {
+    let pattern = regex::Regex::new(EMAIL_PATTERN).expect("a pattern");
+    assert!(!pattern.is_match(name));
+    assert_eq!(Mailbox::named(name), None);
+    let plus = name.replace('@', "+x@");
+    let (one, other) = (known(name, None), known(&plus, None));
+    assert!(!same_person(&one, &other));
+}
+
 #[test]
 fn two_guests_are_two_people() {
     let guest = |name: &str| known(&format!("{name}#EXT#@contoso.onmicrosoft.com"), None);

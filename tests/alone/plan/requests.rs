@@ -179,6 +179,52 @@ fn what_was_deleted_and_is_asked_for_again_waits_until_its_link_is_over() {
     issued(&again.plan_at(60));
 }
 
+/// Another of her loans may still be counted when one of them is over.
+#[test]
+fn a_request_that_waits_for_a_place_is_not_woken_by_a_loan_that_is_over_already() {
+    let world = World::asked().with(|w| {
+        w.flow().spec.limits.active_per_requester = 1;
+        let usage = Usage {
+            active: 3,
+            pending: 0,
+            next_over: Some(at(10)),
+        };
+        w.seen.usage = [("flow-oncall".to_owned(), usage)].into();
+    });
+    assert_eq!(world.plan_at(9).wake, Some(at(10)));
+    let plan = world.plan_at(10);
+    let message = "flow \"oncall\": you have reached this flow's limit of 1 active loan. An ended or deleted loan counts while one of its links may still open";
+    assert_eq!(
+        condition(&plan, ACCEPTED),
+        Some(("False", "LimitReached", message))
+    );
+    assert_eq!(plan.wake, Some(at(DAY)));
+}
+
+#[rstest]
+#[case::one(
+    1,
+    "flow \"oncall\": you have reached this flow's limit of 1 pending request"
+)]
+#[case::two(
+    2,
+    "flow \"oncall\": you have reached this flow's limit of 2 pending requests"
+)]
+fn the_number_of_requests_that_may_wait_is_stated(#[case] most: u32, #[case] message: &str) {
+    let world = World::asked().with(|w| {
+        w.flow().spec.limits.pending_per_requester = most;
+        let usage = Usage {
+            pending: most,
+            ..Usage::default()
+        };
+        w.seen.usage = [("flow-oncall".to_owned(), usage)].into();
+    });
+    assert_eq!(
+        condition(&world.plan_at(0), ACCEPTED),
+        Some(("False", "LimitReached", message))
+    );
+}
+
 /// Alice's usage of a flow through which she had this loan.
 fn usage_by(world: &World, minute: i64) -> Usage {
     let mut usage = Usage::default();
@@ -286,6 +332,7 @@ fn a_request_lapses(#[case] not_after: Option<i64>, #[case] lapses: i64, #[case]
         condition(&plan, ACCEPTED),
         Some(("False", "Lapsed", message))
     );
+    assert_eq!(plan.wake, None, "nothing is left to wait for");
     assert!(stalled(&plan));
     assert_eq!(
         plan.status.as_ref().and_then(|s| s.phase),
@@ -377,6 +424,18 @@ fn a_loan_whose_record_was_deleted_says_until_when_a_link_may_open(
     let later = gone.settled(minute);
     let status = later.plan_at(minute + 1).status.expect("a status");
     assert_eq!(status.residual_until, residual, "it stays said");
+}
+
+#[test]
+fn a_loan_whose_record_was_deleted_after_its_links_have_ended_says_of_none_that_it_may_open() {
+    let never = |w: &mut World| w.flow().spec.grant.renewal = Renewal::Never;
+    let gone = World::lent_with(never)
+        .settled(1)
+        .with(|w| w.seen.record = None)
+        .with(|w| w.seen.link = LinkSeen::Absent);
+    let until = |minute| gone.plan_at(minute).status.and_then(|s| s.residual_until);
+    assert_eq!(until(59), Some(Time(at(60))));
+    assert_eq!(until(60), None);
 }
 
 /// The intent of the first link is written, and so is that in the status.

@@ -69,6 +69,24 @@ fn a_wish_that_is_answered_in_the_same_second_is_served(#[case] asked: &str) {
     assert_eq!(world.plan_at(110).effect, None, "no third link, unasked");
 }
 
+/// The annotation may be part of the request from the beginning.
+#[rstest]
+#[case::in_the_second_of_the_link(0, None)]
+#[case::a_second_later(1, Some(2))]
+fn the_first_link_answers_the_wishes_of_its_second_also_when_its_secret_is_gone(
+    #[case] second: i64,
+    #[case] next: Option<u32>,
+) {
+    let mut world = World::lent().with(|w| w.seen.link = LinkSeen::Absent);
+    world.asks_at(at(0) + SignedDuration::from_secs(second));
+    let plan = world.plan_at(5);
+    match next {
+        Some(sequence) => assert_eq!(issued(&plan).sequence, sequence),
+        None => assert_eq!(reason(&plan, ACTIVE), "LinkSecretMissing"),
+    }
+    assert_eq!(plan.effect.is_some(), next.is_some());
+}
+
 #[test]
 fn a_further_link_says_which_version_was_lent_and_is_not_the_first() {
     let plan = World::lent().with(|w| w.asks_to_renew(55)).plan_at(55);

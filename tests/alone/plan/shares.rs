@@ -1,15 +1,16 @@
 //! Nobody uses up what is everybody's: the limits that bind without being set, how many requests wait, and who waits for room in 1Password's.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use keyloan::api::*;
 use keyloan::plan::delivery::share_link::length;
 use keyloan::plan::effect::Effect;
 use keyloan::plan::observed::{Ahead, Usage};
-use keyloan::plan::quota::Budget;
+use keyloan::plan::quota::{Budget, Window};
 use keyloan::plan::request_state::RequestState;
 use rstest::rstest;
 use serde_json::json;
 
+use super::deciders::bob;
 use super::world::*;
 
 #[test]
@@ -81,6 +82,71 @@ fn a_request_that_finds_too_many_before_it_fails_before_anything_is_looked_up(
             assert!(stalled(&plan));
         }
     }
+}
+
+/// (those that wait, those that were not looked at) -> milliseconds until it looks again: the more
+/// are before it, the later, up to the number at which it would be turned away.
+#[rstest]
+#[case::just_too_many((20, 30), 2_500)]
+#[case::many_more((20, 9_000), 2_500)]
+#[case::where_the_flow_lets_few_wait((0, 9_000), 2_050)]
+fn a_request_that_is_not_looked_at_yet_looks_again_the_later_the_more_are_before_it(
+    #[case] (in_line, new): (u32, u32),
+    #[case] milliseconds: i64,
+) {
+    let world = World::asked().with(|w| {
+        w.seen.ahead = Ahead { in_line, new };
+        if in_line == 0 {
+            w.flow().spec.limits.pending_per_requester = 1;
+        }
+    });
+    let wait = SignedDuration::from_millis(milliseconds);
+    assert_eq!(world.plan_at(0).wake, Some(at(0) + wait));
+}
+
+/// Alice's request waits for approval; what is seen then -> whether it takes up one of the places
+/// of those that wait.
+#[rstest]
+#[case::it_waits_for_approval(|_: &mut World| {}, RequestState::HasPlace)]
+#[case::nobody_has_looked_at_it(|w: &mut World| w.grant().status = None, RequestState::New)]
+#[case::the_flow_was_suspended_meanwhile(
+    |w: &mut World| { w.flow().spec.suspend = true; *w = w.clone().settled(1); },
+    RequestState::InLine
+)]
+#[case::others_have_taken_all_places(
+    |w: &mut World| {
+        w.flow().spec.limits.pending_per_requester = 1;
+        let usage = Usage { pending: 1, ..Usage::default() };
+        w.seen.usage = [("flow-oncall".to_owned(), usage)].into();
+        *w = w.clone().settled(1);
+    },
+    RequestState::InLine
+)]
+#[case::it_waits_for_its_integration(
+    |w: &mut World| {
+        w.grant().status = None;
+        w.integration().spec.suspend = true;
+        *w = w.clone().settled(1);
+    },
+    RequestState::InLine
+)]
+#[case::it_has_a_record(|w: &mut World| status(w).record = Some(GRANT_UID.into()), RequestState::Lent)]
+#[case::it_was_granted(|w: &mut World| status(w).granted_at = Some(Time(at(1))), RequestState::Lent)]
+#[case::it_was_denied(
+    |w: &mut World| { w.decide(bob(), Decision::Deny, 1); *w = w.clone().settled(1); },
+    RequestState::Closed { since: at(1) }
+)]
+fn a_request_takes_a_place_from_when_a_flow_covers_it_until_it_is_over(
+    #[case] happens: fn(&mut World),
+    #[case] expected: RequestState,
+) {
+    let world = World::by_owner_and_two_of_security().with(happens);
+    let grant = world.seen.grant.as_deref().expect("a grant");
+    assert_eq!(RequestState::of(grant), expected, "{:?}", grant.status);
+}
+
+fn status(world: &mut World) -> &mut AccessGrantStatus {
+    world.grant().status.as_mut().expect("a status")
 }
 
 #[derive(Debug)]
@@ -209,6 +275,19 @@ fn a_renewal_takes_what_is_kept_for_it_and_waits_for_its_requesters_share_only()
     let waits = with(share_used(90)).plan_at(66);
     assert_eq!((waits.effect.as_ref(), waits.wake), (None, Some(at(90))));
     assert_eq!(reason(&waits, ACTIVE), "RequesterShareUsed");
+    assert_eq!(issued(&with(share_used(90)).plan_at(90)).sequence, 2);
+}
+
+/// The clock of the operator that wrote them may have been ahead, and they would count too long.
+#[test]
+fn requests_that_were_counted_in_the_future_are_forgotten_by_the_next_operator() {
+    let counts = [(at(-30), 2), (at(0), 3), (at(30), 100)];
+    let window = Window::hour().filled(counts, at(0));
+    assert_eq!(window.used(at(0)), 5);
+    assert_eq!(window.used(at(40)), 3);
+    // What is written down for the one after that.
+    let kept: Vec<_> = window.counts(at(40)).collect();
+    assert_eq!(kept, [(at(0), 3)]);
 }
 
 /// Only what is issued for the first time leaves something to renewals; a first link that was lost is one.
@@ -310,4 +389,9 @@ fn a_flow_that_asks_for_fewer_approvals_than_the_integration_lends_nothing(
         !accepted,
         "{message}"
     );
+    let asked = match required {
+        [] => "requires 0 approvals, but",
+        _ => "requires 1 approval, but",
+    };
+    assert_eq!(message.contains(asked), !accepted, "{message}");
 }

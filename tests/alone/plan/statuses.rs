@@ -6,6 +6,7 @@ use keyloan::plan::observed::LinkSeen;
 use keyloan::plan::status::of_failed_pass;
 use rstest::rstest;
 
+use super::deciders::{bob, carol, dave};
 use super::executor::{Reached, fail_to_issue, issue_link};
 use super::world::*;
 
@@ -203,14 +204,25 @@ fn a_pass_that_fails_says_why_until_one_does_not() {
     assert_eq!(world.plan_at(2).status, Some(before), "and taken back");
 }
 
+#[test]
+fn a_pass_that_fails_says_which_version_of_the_request_it_has_read() {
+    let mut world = World::lent().settled(0);
+    world.grant().metadata.generation = Some(2);
+    let grant = world.seen.grant.as_deref().expect("there");
+    let failed = of_failed_pass(grant, "refused", at(1));
+    assert_eq!(failed.observed_generation, Some(2));
+}
+
+/// What Kubernetes shows at this minute: the reason of each note, and whether it warns.
+fn told(world: &World, minute: i64) -> Vec<(String, bool)> {
+    let events = world.plan_at(minute).events.into_iter();
+    let notes = events.flat_map(|event| event.notes);
+    notes.map(|n| (n.reason, n.warning)).collect()
+}
+
 /// Each change is told once: in the pass that writes it, and in no later one.
 #[test]
 fn every_change_is_told_once() {
-    let told = |world: &World, minute| -> Vec<_> {
-        let events = world.plan_at(minute).events.into_iter();
-        let notes = events.flat_map(|event| event.notes);
-        notes.map(|n| (n.reason, n.warning)).collect()
-    };
     let lent = issue_link(
         issued(&World::asked().plan_at(0)),
         World::asked().seen,
@@ -227,4 +239,51 @@ fn every_change_is_told_once() {
     let world = world.settled(0);
     assert_eq!(told(&world, 1), []);
     assert_eq!(told(&world, 60), [("LinkEnded".to_owned(), false)]);
+}
+
+#[test]
+fn a_new_reason_is_told_also_where_a_condition_stays_as_it_was() {
+    let none = World::asked().with(|w| w.seen.flows.clear()).settled(10);
+    let flows = World::asked().with(|w| w.flow().spec.suspend = true);
+    let suspended = none.with(|w| w.seen.flows = flows.seen.flows);
+    let reason = "NoFlowCoversRequest".to_owned();
+    assert_eq!(
+        told(&suspended, 11),
+        [(reason.clone(), false), (reason, true)]
+    );
+}
+
+#[test]
+fn the_reason_that_a_person_gave_for_ending_a_loan_is_shown() {
+    let mut world = World::by_owner_and_two_of_security();
+    world.decide(bob(), Decision::Approve, 1).spec.reason = Some("needed for INC-1".into());
+    let mut lent = world
+        .approved_by(carol(), 2)
+        .approved_by(dave(), 3)
+        .settled(4);
+    lent.decide(bob(), Decision::Revoke, 10).spec.reason = Some("INC-1 is solved".into());
+    let plan = lent.settled(11).plan_at(12);
+    let (.., message) = condition(&plan, ACTIVE).expect("Active");
+    assert_eq!(message, "the loan was revoked by bob: INC-1 is solved");
+}
+
+#[test]
+fn a_loan_that_runs_still_says_why_other_flows_were_not_chosen() {
+    let waiting = World::by_owner_and_two_of_security().with(|w| {
+        let mut flow = flow("another");
+        flow.spec.suspend = true;
+        w.seen.flows.push(flow.into());
+    });
+    let lent = waiting
+        .settled(0)
+        .approved_by(bob(), 1)
+        .approved_by(carol(), 2)
+        .approved_by(dave(), 3)
+        .settled(4);
+    let considered = |minute| {
+        let status = lent.plan_at(minute).status.expect("a status");
+        let names = status.considered_flows.into_iter().map(|flow| flow.name);
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(considered(10), ["another"]);
 }

@@ -1,5 +1,6 @@
 //! What a request and a flow agree on: recipients, duration, links that open just once, and reasons to be given.
 
+use jiff::SignedDuration;
 use keyloan::api::*;
 use keyloan::plan::delivery::share_link::length;
 use rstest::rstest;
@@ -301,4 +302,18 @@ fn other_terms_have_another_digest(#[case] change: fn(&mut World)) {
     let vouched = |w: &mut World| w.seen.checked.extend(["another".to_owned()]);
     let other = World::asked().with(change).with(vouched).plan_at(0);
     assert_ne!(one, issued(&other).agreement.digest);
+}
+
+/// The lifetimes are 1Password's own: its share links know no others.
+#[rstest]
+#[case(LinkLifetime::OneHour, 1)]
+#[case(LinkLifetime::OneDay, 24)]
+#[case(LinkLifetime::SevenDays, 7 * 24)]
+#[case(LinkLifetime::FourteenDays, 14 * 24)]
+#[case(LinkLifetime::ThirtyDays, 30 * 24)]
+fn a_link_opens_for_as_long_as_its_lifetime_is_called(
+    #[case] lifetime: LinkLifetime,
+    #[case] hours: i64,
+) {
+    assert_eq!(length(lifetime), SignedDuration::from_hours(hours));
 }

@@ -1,6 +1,7 @@
 //! What people type and write in rules: titles and names in another case, with other blanks, with a letter too few, and what is said of them.
 
 use keyloan::api::{TitleOrId, TitlePattern};
+use keyloan::plan::titles::near;
 use rstest::rstest;
 
 use super::world::*;
@@ -183,4 +184,22 @@ fn who_is_named_in_another_spelling_is_told_so() {
     );
     let considered = &plan.status.as_ref().expect("a status").considered_flows;
     assert_eq!(considered.len(), 1);
+}
+
+/// Those that differ in few letters come first, then those that contain the name or are contained in it.
+#[rstest]
+#[case::four_letters_are_closer_than_more_words(
+    "production-login",
+    &["production-login and more", "production-lzzzz"],
+    &["production-lzzzz", "production-login and more"]
+)]
+#[case::a_part_of_what_was_typed("production database", &["production", "staging"], &["production"])]
+#[case::two_letters_are_in_too_many_names("production database", &["da", "database"], &["database"])]
+#[case::nor_do_two_typed_letters_mean_a_longer_name("da", &["production database"], &[])]
+fn of_similar_names_the_closest_come_first(
+    #[case] typed: &str,
+    #[case] there: &[&str],
+    #[case] similar: &[&str],
+) {
+    assert_eq!(near(typed, there.iter().copied()), similar);
 }

@@ -142,11 +142,7 @@ fn a_record_alone_has_no_loan_called_approved_after_its_end_either(
             suspend(w);
         }),
         Before::WasWrittenWithItsEnd => world.with(suspend).with(|w| {
-            w.record().spec.end = Some(EndRecord {
-                reason: EndReason::Expired,
-                by: None,
-                at: Time(at(5)),
-            });
+            w.record().spec.end = Some(expired_at(5));
         }),
     };
     let ended = world.settled(DAY + 5);
@@ -204,6 +200,84 @@ fn a_loan_that_was_approved_is_called_so_whatever_ends_it(
     let (approved, _, message) = condition(&plan, APPROVED).expect("Approved");
     assert_eq!(approved, "True", "{message}");
     assert!(message.starts_with("approved by bob"), "{message}");
+}
+
+/// The loan has no link yet, and its status says that it was approved.
+fn told_approved() -> World {
+    let fails = keyloan::plan::delivery::failure::Failure::Unavailable;
+    interrupted()
+        .one_step(5)
+        .with(|w| w.failed(5, fails))
+        .settled(5)
+}
+
+#[test]
+fn a_loan_that_was_called_approved_stays_so_when_nothing_is_left_that_tells_of_it() {
+    let world = told_approved().with(|w| {
+        w.seen.decisions.clear();
+        w.seen.flows.clear();
+        w.record().spec.end = Some(expired_at(6));
+    });
+    for world in [world.clone(), world.settled(7)] {
+        let plan = world.plan_at(8);
+        let (approved, _, message) = condition(&plan, APPROVED).expect("Approved");
+        assert_eq!(approved, "True", "{message}");
+    }
+}
+
+/// Somebody writes a record of their own when the status says that the request was approved.
+#[test]
+fn what_was_said_of_other_terms_does_not_have_a_record_called_approved() {
+    let forged = by_hand(|r| r.terms.recipients = vec![email("m@evil.example")]);
+    let world = told_approved().with(|w| {
+        w.seen.record = forged.seen.record;
+        w.record().spec.end = Some(expired_at(6));
+    });
+    let plan = world.plan_at(7);
+    let (approved, _, message) = condition(&plan, APPROVED).expect("Approved");
+    assert_eq!(approved, "False", "{message}");
+}
+
+#[test]
+fn a_loan_that_was_called_approved_is_not_while_its_flow_asks_for_more() {
+    let asks_for =
+        |required| move |w: &mut World| w.flow().spec.approval.groups[0].required = required;
+    let changed = told_approved().with(asks_for(2)).settled(6);
+    assert_eq!(reason(&changed.plan_at(7), APPROVED), "TermsNotConfirmed");
+    // It is put back, and the loan ends, before the operator looks again.
+    let ended = changed
+        .with(asks_for(1))
+        .with(|w| w.record().spec.end = Some(expired_at(8)));
+    let plan = ended.plan_at(9);
+    let (approved, _, message) = condition(&plan, APPROVED).expect("Approved");
+    assert_eq!(approved, "True", "{message}");
+}
+
+/// It would check in every pass what nobody can vouch for.
+#[test]
+fn an_ended_loan_whose_approvers_nobody_vouches_for_is_not_checked_while_the_boundary_is_broken() {
+    let world = interrupted().with(|w| {
+        w.seen.flows.clear();
+        w.record().spec.end = Some(expired_at(6));
+    });
+    assert_eq!(
+        world.plan_at(7).effect,
+        Some(Effect::CheckBoundary),
+        "the twin"
+    );
+    let broken = world.with(|w| w.seen.boundary.broken = Some("gone".into()));
+    let plan = broken.plan_at(7);
+    assert_eq!(plan.effect, None);
+    let (approved, ..) = condition(&plan, APPROVED).expect("Approved");
+    assert_eq!(approved, "False");
+}
+
+fn expired_at(minute: i64) -> EndRecord {
+    EndRecord {
+        reason: EndReason::Expired,
+        by: None,
+        at: Time(at(minute)),
+    }
 }
 
 /// The honest twin of all of them: the same record, of what was agreed and approved.
