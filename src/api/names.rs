@@ -17,8 +17,16 @@ pub const RENEW_ANNOTATION: &str = "keyloan.dev/renew-requested-at";
 pub const INSTALL_LABEL: &str = "keyloan.dev/install";
 /// The type of a link's Secret.
 pub const LINK_TYPE: &str = "keyloan.dev/link";
+/// The key of the link itself in its Secret.
+pub const URL_KEY: &str = "url";
+/// The key of the time at which the link ends.
+pub const EXPIRES_AT_KEY: &str = "expiresAt";
+/// The key of the link's number within its loan.
+pub const SEQUENCE_KEY: &str = "sequence";
+/// The key of the access details.
+pub const ACCESS_DETAILS_KEY: &str = "accessDetails";
 /// The keys of a link's Secret.
-pub const LINK_KEYS: [&str; 4] = ["url", "expiresAt", "sequence", "accessDetails"];
+pub const LINK_KEYS: [&str; 4] = [URL_KEY, EXPIRES_AT_KEY, SEQUENCE_KEY, ACCESS_DETAILS_KEY];
 /// The prefix of the names of the link Secret, its Role and its RoleBinding; the grant's uid follows.
 pub const LINK_PREFIX: &str = "keyloan-link-";
 

@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use super::install::Install;
 use super::wiped::Wiped;
 use crate::api::{
-    GRANT_UID_LABEL, INSTALL_LABEL, Identity, LINK_KEYS, LINK_TYPE, SECRET_LABEL, link_name,
+    ACCESS_DETAILS_KEY, EXPIRES_AT_KEY, GRANT_UID_LABEL, INSTALL_LABEL, Identity, LINK_TYPE,
+    SECRET_LABEL, SEQUENCE_KEY, URL_KEY, link_name,
 };
 use crate::plan::delivery::steps::LinkFacts;
 use crate::plan::observed::LinkSeen;
@@ -34,19 +35,31 @@ pub(super) const ANNOTATIONS: [&str; 4] = [SEQUENCE, ISSUED_AT, EXPIRES_AT, ITEM
 /// "velero.io/exclude-from-backup".
 const NOT_BACKED_UP: [(&str, &str); 1] = [("velero.io/exclude-from-backup", "true")];
 
+/// What a link's Secret delivers, and the key under which it is stored. It cannot be printed.
+#[derive(Clone, Copy)]
+pub struct Content<'a> {
+    /// The key.
+    pub key: &'static str,
+    /// The text, such as the link's URL.
+    pub text: &'a str,
+}
+
 /// Replaces the URL when the operator tries whether a link can be stored: as long as 1Password's
 /// URLs, and without any meaning.
-pub const NO_URL: &str = "-----------------------------------------------------------------------------------------------------------------";
+pub const NO_URL: Content<'static> = Content {
+    key: URL_KEY,
+    text: "-----------------------------------------------------------------------------------------------------------------",
+};
 
 /// The Secret with a loan's first link.
 pub fn secret(
     install: &Install,
     grant_uid: &str,
     role_uid: &str,
-    url: &str,
+    content: Content<'_>,
     facts: &LinkFacts,
 ) -> Wiped<Secret> {
-    let (annotations, data) = contents(url, facts);
+    let (annotations, data) = contents(content, facts);
     let mut metadata = meta(install, grant_uid);
     let labels = metadata.labels.get_or_insert_default();
     labels.extend(NOT_BACKED_UP.map(|(k, v)| (k.to_owned(), v.to_owned())));
@@ -67,10 +80,10 @@ pub fn secret_patch(
     grant_uid: &str,
     role_uid: &str,
     secret_uid: &str,
-    url: &str,
+    content: Content<'_>,
     facts: &LinkFacts,
 ) -> Wiped<Value> {
-    let (annotations, data) = contents(url, facts);
+    let (annotations, data) = contents(content, facts);
     // The Role may have been created again since.
     let owners = [role_reference(grant_uid, role_uid)];
     let mut patch = json!({ "metadata": {
@@ -84,7 +97,10 @@ pub fn secret_patch(
     Wiped::new(patch)
 }
 
-fn contents(url: &str, facts: &LinkFacts) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+fn contents(
+    content: Content<'_>,
+    facts: &LinkFacts,
+) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
     let expires_at = format!("{:.0}", facts.expires_at);
     let annotations = [
         (SEQUENCE, facts.sequence.to_string()),
@@ -93,13 +109,12 @@ fn contents(url: &str, facts: &LinkFacts) -> (BTreeMap<String, String>, BTreeMap
         (ITEM_VERSION, facts.item_version.to_string()),
     ];
     let details = facts.access_details.as_ref();
-    let [url_key, expires_key, sequence_key, details_key] = LINK_KEYS;
     let mut data = vec![
-        (url_key, url.to_owned()),
-        (expires_key, expires_at),
-        (sequence_key, facts.sequence.to_string()),
+        (content.key, content.text.to_owned()),
+        (EXPIRES_AT_KEY, expires_at),
+        (SEQUENCE_KEY, facts.sequence.to_string()),
     ];
-    data.extend(details.map(|details| (details_key, details.0.clone())));
+    data.extend(details.map(|details| (ACCESS_DETAILS_KEY, details.0.clone())));
     let own = |(key, value): (&str, String)| (key.to_owned(), value);
     (
         annotations.into_iter().map(own).collect(),
@@ -261,7 +276,10 @@ fn role_reference(grant_uid: &str, role_uid: &str) -> OwnerReference {
 mod tests {
     use super::*;
 
-    const URL: &str = "https://share.example/s#key";
+    const URL: Content<'static> = Content {
+        key: URL_KEY,
+        text: "https://share.example/s#key",
+    };
 
     fn install() -> Install {
         Install::default()

@@ -4,7 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
-use crate::api::{ACTIVE, AccessGrant, Renewal, Time};
+use crate::api::{ACTIVE, AccessGrant, Time};
+use crate::plan::delivery::Delivery;
 use crate::plan::delivery::links::RENEWAL_MARGIN;
 use crate::plan::reasons::GrantReason;
 
@@ -46,7 +47,7 @@ pub fn next(grant: &AccessGrant, now: Timestamp) -> Next {
         return Next::Wait { after: 0 };
     };
     let terms = status.terms.as_ref();
-    let renews = terms.is_some_and(|t| !t.view_once && t.renewal == Renewal::OnRequest);
+    let renews = terms.is_some_and(|terms| Delivery::of(terms).renews(terms));
     let reason = condition(grant, ACTIVE).and_then(GrantReason::of);
     let Some(link) = &status.link else {
         // Either somebody deleted the link's Secret, or the operator is still working.
@@ -186,6 +187,7 @@ pub fn about(grant: &AccessGrant, access_details: Option<&str>, now: Timestamp) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Renewal;
     use crate::desk::samples;
 
     fn stopped(grant: &AccessGrant) -> String {

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use crate::api::{AccessGrant, AgreedApproval, AgreedGroup, ApprovalMode, Decision, Renewal, Span};
+use crate::api::{AccessGrant, AgreedApproval, AgreedGroup, ApprovalMode, Decision, Span};
 use crate::plan::approval::name_of;
+use crate::plan::delivery::Delivery;
 
 use super::text::{Fact, Text, facts};
 use super::times::when;
@@ -62,17 +63,11 @@ fn agreed(grant: &AccessGrant) -> Vec<Fact> {
             asked("Recipients", spec.recipients.as_ref().map(|r| listed(r))),
         ];
     };
-    let at_most = terms.link_lifetime;
-    let each = match (terms.view_once, terms.renewal) {
-        (true, _) => "opens once; the loan ends with it".to_owned(),
-        (false, Renewal::Never) => format!("opens for at most {at_most}, without renewal"),
-        (false, Renewal::OnRequest) => format!("opens for at most {at_most}; renewed on request"),
-    };
     vec![
         ("Flow", terms.flow.name.clone()),
         ("Duration", duration(grant, &terms.duration)),
         ("Recipients", listed(&terms.recipients)),
-        ("Each link", each),
+        Delivery::of(terms).described(terms),
         ("Owner", terms.resource_owner.clone().unwrap_or_default()),
         (
             "Approval",

@@ -113,6 +113,32 @@ impl Delivery {
         }
     }
 
+    /// The delivery in these terms as people read it: what it is called, and how long it lasts.
+    pub fn described(self, terms: &Terms) -> (&'static str, String) {
+        let at_most = terms.link_lifetime;
+        match self {
+            Self::ShareLink => {
+                let each = match (terms.view_once, terms.renewal) {
+                    (true, _) => "opens once; the loan ends with it".to_owned(),
+                    (false, Renewal::Never) => {
+                        format!("opens for at most {at_most}, without renewal")
+                    }
+                    (false, Renewal::OnRequest) => {
+                        format!("opens for at most {at_most}; renewed on request")
+                    }
+                };
+                ("Each link", each)
+            }
+        }
+    }
+
+    /// Whether what was delivered may open without its Secret, even after the loan.
+    pub fn outlives_its_secret(self) -> bool {
+        match self {
+            Self::ShareLink => true,
+        }
+    }
+
     /// The time until which a link that was, or may have been, made may open, even without its
     /// Secret. `reserved` is the part of the latest end that its intent reserved for the call.
     ///

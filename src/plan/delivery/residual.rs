@@ -12,6 +12,10 @@ use super::links::latest_end;
 pub fn last_known_residual(request: &Request<'_>) -> Option<Timestamp> {
     let (status, now) = (request.status, request.now);
     let said = status.residual_until.as_ref().map(|t| t.0);
+    let delivery = status.terms.as_ref().map(Delivery::of);
+    if delivery.is_some_and(|delivery| !delivery.outlives_its_secret()) {
+        return None;
+    }
     let known = match (&status.ended_at, &status.granted_at, &status.terms) {
         _ if said.is_some() => said,
         (Some(_), _, _) => None,

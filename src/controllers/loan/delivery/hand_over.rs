@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use serde_json::json;
 
-use crate::api::AccessRecord;
-use crate::cluster::link_objects;
+use crate::api::{AccessRecord, URL_KEY};
+use crate::cluster::link_objects::{self, Content};
 use crate::cluster::{ApiError, ApiErrorKind, SecretMetadata};
 use crate::onepassword::ShareUrl;
 use crate::plan::delivery::failure::Failure;
@@ -81,8 +81,12 @@ impl Issuing {
         let install = &self.loans.cluster.install;
         let (uid, role) = (&self.key.uid, &place.role_uid);
         let link = self.loans.link(&self.key);
+        let content = Content {
+            key: URL_KEY,
+            text: url.expose(),
+        };
         if let Some(secret_uid) = &place.secret_uid {
-            let patch = link_objects::secret_patch(uid, role, secret_uid, url.expose(), facts);
+            let patch = link_objects::secret_patch(uid, role, secret_uid, content, facts);
             match verbs.patch_unread::<Secret>(&link, &patch).await {
                 // The Secret was deleted in the meantime.
                 Err(error)
@@ -90,7 +94,7 @@ impl Issuing {
                 answer => return answer,
             }
         }
-        let secret = link_objects::secret(install, uid, role, url.expose(), facts);
+        let secret = link_objects::secret(install, uid, role, content, facts);
         match verbs.create_unread::<Secret>(&secret).await.map(drop) {
             // An earlier answer was lost: the Secret exists with this very link.
             Err(error) if error.kind == ApiErrorKind::AlreadyExists => {
