@@ -3,10 +3,12 @@
 use keyloan::api::{AccessGrant, Decision, RENEW_ANNOTATION};
 
 use crate::Loan;
+use crate::left::Left;
 use crate::object::Object;
 use crate::replica;
-use crate::start::{MINUTES, decision, grant, time};
-use crate::state::{Left, Next, Replica, State, Stored, Work};
+use crate::start::{decision, time};
+use crate::state::{Memory, Replica, State, Who};
+use crate::work::{What, Work};
 
 /// One thing that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,9 +16,9 @@ pub enum Action {
     /// The leader looks at the loan.
     Look(Sight),
     /// A replica does what it is in the middle of.
-    Do(usize, How),
-    /// A replica crashes, and starts again.
-    Crash(usize),
+    Do(Who, How),
+    /// The leader crashes, and starts again.
+    Crash,
     /// The other replica leads from now on.
     TakeOver,
     /// Somebody decides.
@@ -64,67 +66,81 @@ pub enum How {
     AnswerLost,
 }
 
-impl State {
-    /// The request was just made, and nobody has looked at it.
-    pub fn first(bounds: Left) -> Self {
-        Self {
-            time: 0,
-            grant: Stored::new(Some(Object::new(grant()))),
-            record: Stored::new(None),
-            secret: Stored::new(None),
-            decisions: Vec::new(),
-            shares: Vec::new(),
-            replicas: [Replica::default(), Replica::default()],
-            leader: 0,
-            left: bounds,
-            rests: false,
-            broken: None,
+/// Everything that can happen now.
+pub fn possible(state: &State, actions: &mut Vec<Action>) {
+    for who in [Who::Leader, Who::Other] {
+        if let Some(work) = &state.replica(who).work {
+            goes_on(state, who, work, actions);
         }
+    }
+    let left = &state.left;
+    if state.leader.work.is_some() {
+        if left.takeovers > 0 {
+            actions.push(Action::TakeOver);
+        }
+    } else {
+        actions.push(Action::Look(Sight::Fresh));
+        actions.extend(out_of_date(state).map(Action::Look));
+    }
+    let remembers = state.leader.memory != Memory::default();
+    if left.crashes > 0 && (state.leader.work.is_some() || remembers) {
+        actions.push(Action::Crash);
+    }
+    if is_noticed(state) && !state.is_over() {
+        people_act(state, actions);
+    }
+    if can_wait(state) {
+        actions.push(Action::Wait);
     }
 }
 
-/// Everything that can happen now.
-pub fn possible(state: &State, actions: &mut Vec<Action>) {
+/// How a replica can go on. The other one may stop at any point, which is the same as going on
+/// never: what would only stop it is left out.
+fn goes_on(state: &State, who: Who, work: &Work, actions: &mut Vec<Action>) {
     let left = &state.left;
-    for (index, replica) in state.replicas.iter().enumerate() {
-        let Some(work) = &replica.work else {
-            continue;
-        };
-        actions.push(Action::Do(index, How::Works(Sight::Fresh)));
-        if left.failed > 0 {
-            actions.push(Action::Do(index, How::Fails));
-        }
-        if left.lost > 0 && replica::is_write(work) {
-            actions.push(Action::Do(index, How::AnswerLost));
-        }
-        if left.stale > 0 && replica::looks_again(work) {
-            let looks = OUT_OF_DATE
-                .into_iter()
-                .filter(|sight| differs(state, *sight));
-            actions.extend(looks.map(|sight| Action::Do(index, How::Works(sight))));
-        }
-        if left.crashes > 0 {
-            actions.push(Action::Crash(index));
-        }
-        if index == state.leader && left.takeovers > 0 {
-            actions.push(Action::TakeOver);
-        }
+    let is_step = |names: &[&str]| names.iter().any(|name| work.next.is_step(name));
+    actions.push(Action::Do(who, How::Works(Sight::Fresh)));
+    if work.next.looks() {
+        let looks = out_of_date(state).map(|sight| Action::Do(who, How::Works(sight)));
+        actions.extend(looks);
     }
-    let is_in_the_middle = state.replicas[state.leader].work.is_some();
-    if !is_in_the_middle && !state.rests {
-        actions.push(Action::Look(Sight::Fresh));
-        if left.stale > 0 {
-            let looks = OUT_OF_DATE
-                .into_iter()
-                .filter(|sight| differs(state, *sight));
-            actions.extend(looks.map(Action::Look));
-        }
+    let leads = who == Who::Leader;
+    if left.failed > 0 && (leads || is_step(&["Obtain", "LookAgain"])) {
+        actions.push(Action::Do(who, How::Fails));
     }
-    // What happens between two passes is seen by the second one, as if it had happened before the
-    // end of the first.
-    if !is_in_the_middle && !state.rests {
-        return;
+    // Nobody waits for the answer to an effect: the next look sees whether it was carried out. The
+    // same is true of a link that was issued.
+    let waits = is_step(&["WriteIntent", "HandOver"]) || work.next.ends_a_failure();
+    if left.lost > 0 && (is_step(&["Obtain"]) || (leads && waits)) {
+        actions.push(Action::Do(who, How::AnswerLost));
     }
+}
+
+/// Looks at something out of date that show anything else.
+fn out_of_date(state: &State) -> impl Iterator<Item = Sight> {
+    let differs = |sight: &Sight| match sight {
+        Sight::Fresh => true,
+        Sight::OldRequest => state.grant.now != state.grant.before,
+        Sight::OldRecord => state.record.now != state.record.before,
+        Sight::OldSecret => state.secret.now != state.secret.before,
+        Sight::OldDecisions => !state.decisions.is_empty(),
+    };
+    let looks = OUT_OF_DATE.into_iter().filter(|_| state.left.stale > 0);
+    looks.filter(differs)
+}
+
+/// Whether anybody may look next. What people do is noticed only by a look, so it makes no
+/// difference whether it happens before or after the steps that do not look: it happens after them.
+fn is_noticed(state: &State) -> bool {
+    let looks = |replica: &Replica| {
+        let work = replica.work.as_ref();
+        work.is_some_and(|work| work.next.looks())
+    };
+    state.leader.work.is_none() || looks(&state.leader) || looks(&state.other)
+}
+
+fn people_act(state: &State, actions: &mut Vec<Action>) {
+    let left = &state.left;
     if let Some(grant) = &state.grant.now {
         let digest = grant.status.as_ref().and_then(|s| s.digest.as_ref());
         if left.decisions > 0 && digest.is_some() {
@@ -142,56 +158,48 @@ pub fn possible(state: &State, actions: &mut Vec<Action>) {
     if left.interventions > 0 && state.secret.now.is_some() {
         actions.push(Action::DeleteSecret);
     }
-    // An intent that is written late is not written, as if the pass had been dropped; a call that
-    // does not begin at once after the intent is not made.
-    let hurries = state.replicas.iter().any(|replica| {
-        let work = replica.work.as_ref();
-        work.is_some_and(|work| work.is_step("WriteIntent") || work.is_step("Obtain"))
-    });
-    if state.time + 1 < MINUTES.len() && !hurries {
-        actions.push(Action::Wait);
-    }
 }
 
-/// Whether a look at something out of date shows anything else.
-fn differs(state: &State, sight: Sight) -> bool {
-    match sight {
-        Sight::Fresh => true,
-        Sight::OldRequest => state.grant.now != state.grant.before,
-        Sight::OldRecord => state.record.now != state.record.before,
-        Sight::OldSecret => state.secret.now != state.secret.before,
-        Sight::OldDecisions => !state.decisions.is_empty(),
-    }
+/// Whether time may pass: if anybody notices it, and the leader is not about to call 1Password. A
+/// call that does not begin at once after the intent is not made.
+fn can_wait(state: &State) -> bool {
+    let work = state.leader.work.as_ref();
+    let is_step = |name| work.is_some_and(|work| work.next.is_step(name));
+    // The time of a failure is noticed by the next look.
+    let may_fail = work.is_some_and(|work| {
+        let is_deletion = match work.next.what() {
+            What::Effect { .. } => work.next.name() == "DeleteLink",
+            What::Step(_) => work.next.is_step("HandOver"),
+        };
+        let lost = state.left.lost > 0 && work.next.is_step("HandOver");
+        work.next.ends_a_failure() || lost || (state.left.failed > 0 && is_deletion)
+    });
+    !state.is_late() && !is_step("Obtain") && (is_noticed(state) || may_fail)
 }
 
 /// Lets it happen; nothing if it changes nothing.
 pub fn happen(model: &Loan, state: &mut State, action: Action) -> Option<()> {
     let now = time(state.time);
-    state.rests = false;
     match action {
         Action::Look(sight) => {
             use_up(&mut state.left, sight);
-            let found = replica::look(model, state, sight, now);
-            state.rests = !found && sight == Sight::Fresh;
-            return (found || state.rests).then_some(());
+            replica::look(model, state, sight, now).then_some(())?;
         }
-        Action::Do(index, how) => {
+        Action::Do(who, how) => {
             match how {
                 How::Works(sight) => use_up(&mut state.left, sight),
                 How::Fails => state.left.failed -= 1,
                 How::AnswerLost => state.left.lost -= 1,
             }
-            let work = state.replicas[index].work.take()?;
-            let next = replica::goes_on(model, state, index, work, how, now);
-            state.replicas[index].work = next;
+            replica::go_on(model, state, who, how, now)?;
         }
-        Action::Crash(index) => {
+        Action::Crash => {
             state.left.crashes -= 1;
-            state.replicas[index] = Replica::default();
+            state.leader = Replica::default();
         }
         Action::TakeOver => {
             state.left.takeovers -= 1;
-            state.leader = 1 - state.leader;
+            std::mem::swap(&mut state.leader, &mut state.other);
         }
         Action::Decide(what) => {
             match what {
@@ -200,8 +208,11 @@ pub fn happen(model: &Loan, state: &mut State, action: Action) -> Option<()> {
             }
             let status = state.grant.now.as_ref()?.status.as_ref();
             let digest = status.and_then(|status| status.digest.as_deref());
-            let made = decision(state.decisions.len(), what, digest, now);
-            state.decisions.push(Object::new(made));
+            let number = state.decisions.len();
+            let made = || Object::new(decision(number, what, digest, now));
+            let question = (number, format!("{what:?}"), now.as_second());
+            let made = model.memos.decisions.answer(question, made);
+            state.decisions.push(made);
         }
         Action::DeleteRequest => {
             state.left.interventions -= 1;
@@ -213,12 +224,25 @@ pub fn happen(model: &Loan, state: &mut State, action: Action) -> Option<()> {
         }
         Action::Renew => {
             state.left.renewals -= 1;
-            let mut grant = AccessGrant::clone(state.grant.now.as_ref()?);
-            let annotations = grant.metadata.annotations.get_or_insert_default();
-            annotations.insert(RENEW_ANNOTATION.to_owned(), now.to_string());
-            state.grant.put(Some(Object::new(grant)));
+            let before = state.grant.now.as_ref()?;
+            let asked = || {
+                let mut grant = AccessGrant::clone(before);
+                let annotations = grant.metadata.annotations.get_or_insert_default();
+                annotations.insert(RENEW_ANNOTATION.to_owned(), now.to_string());
+                Object::new(grant)
+            };
+            let question = (before.print(), "asks", now.as_second());
+            let asked = model.memos.grants.answer(question, asked);
+            state.grant.put(Some(asked));
         }
-        Action::Wait => state.time += 1,
+        Action::Wait => {
+            state.time += 1;
+            state.leader.memory.grows_older();
+            state.other.memory.grows_older();
+            // It does not call 1Password any longer.
+            let other = &mut state.other.work;
+            other.take_if(|work| work.next.is_step("Obtain"));
+        }
     }
     Some(())
 }
@@ -226,12 +250,5 @@ pub fn happen(model: &Loan, state: &mut State, action: Action) -> Option<()> {
 fn use_up(left: &mut Left, sight: Sight) {
     if sight != Sight::Fresh {
         left.stale -= 1;
-    }
-}
-
-impl Work {
-    /// Whether this is the step with this name.
-    pub fn is_step(&self, name: &str) -> bool {
-        matches!(&self.next, Next::Step(step) if step.name() == name)
     }
 }

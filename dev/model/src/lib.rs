@@ -1,25 +1,36 @@
 //! Searches every order in which things can happen to one loan, within bounds: two replicas of the
 //! operator, crashes, lost answers, failed calls, looks at something out of date, people who decide
 //! or end the loan, and time. What decides and what issues a link is the operator's own code, the
-//! plan and the steps; the model only performs them.
-//!
-//! It assumes that the API server orders the writes to one object and refuses one that was decided
-//! from another version of a record, and that a call to 1Password begins within its time after the
-//! intent, and takes no longer than its time-out.
+//! plan and the steps; the model only performs them. `docs/reliability.md` says what is searched,
+//! and what is assumed.
 
 mod happens;
+mod left;
+mod memo;
 mod object;
+mod observe;
+mod perform;
 mod promises;
 mod replica;
 mod start;
 mod state;
 mod variant;
+mod work;
 
+use std::sync::Arc;
+
+use keyloan::api::{AccessDecision, AccessGrant, AccessRecord};
 use keyloan::plan::observed::Observed;
 use stateright::{Model, Property};
 
+use memo::Memo;
+use object::Object;
+use observe::Decided;
+use work::Next;
+
 pub use happens::Action;
-pub use state::{Left, State};
+pub use left::Left;
+pub use state::State;
 pub use variant::Variant;
 
 /// A search: its bounds, and what is broken on purpose.
@@ -29,6 +40,18 @@ pub struct Loan {
     /// What is broken on purpose, if anything.
     pub variant: Option<Variant>,
     surroundings: Observed,
+    memos: Memos,
+}
+
+/// What was worked out in one state and holds in others.
+#[derive(Default)]
+struct Memos {
+    decided: Memo<Arc<Decided>>,
+    next: Memo<Next>,
+    grants: Memo<Object<AccessGrant>>,
+    records: Memo<Object<AccessRecord>>,
+    decisions: Memo<Object<AccessDecision>>,
+    ends: Memo<bool>,
 }
 
 impl Loan {
@@ -38,6 +61,7 @@ impl Loan {
             bounds,
             variant,
             surroundings: start::surroundings(),
+            memos: Memos::default(),
         }
     }
 

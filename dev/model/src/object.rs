@@ -1,11 +1,13 @@
-//! Objects of the API server, compared and hashed by their content.
+//! Objects of the API server, compared by their content without what no decision depends on.
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::memo::number;
 
 /// An object, shared between states. Two are equal if they differ only in what no decision depends
 /// on.
@@ -22,26 +24,56 @@ impl<T: Serialize> Object<T> {
             Err(error) => panic!("an object without a JSON form: {error}"),
         };
         leave_out(&mut json);
-        let mut hasher = DefaultHasher::new();
-        json.to_string().hash(&mut hasher);
         Self {
+            print: number(&json.to_string()),
             value: Arc::new(value),
-            print: hasher.finish(),
         }
     }
 }
 
-/// Removes what no decision depends on: what conditions say to people, and since when. Without
-/// this, each order of the same events would be a state of its own.
+/// Removes what no decision depends on within the times of a search. Without this, each order of
+/// the same events would be a state of its own.
 fn leave_out(json: &mut Value) {
     let conditions = json.pointer_mut("/status/conditions");
-    let conditions = conditions
-        .and_then(Value::as_array_mut)
-        .into_iter()
-        .flatten();
-    for condition in conditions.filter_map(Value::as_object_mut) {
-        condition.remove("message");
-        condition.remove("lastTransitionTime");
+    let conditions = conditions.and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        without(condition, &["message", "lastTransitionTime"]);
+    }
+    // Texts for people, and times from which seven days or more are counted.
+    if let Some(status) = json.pointer_mut("/status") {
+        without(
+            status,
+            &[
+                "consideredFlows",
+                "ignoredDecisions",
+                "waitingFor",
+                "endedAt",
+            ],
+        );
+    }
+    if let Some(end) = json.pointer_mut("/spec/end") {
+        without(end, &["at"]);
+    }
+    // A record without a link is given up after a day, which is more than a search lasts. A decision
+    // counts by its time.
+    let is_decision = json.pointer("/spec/decision").is_some();
+    let metadata = json.pointer_mut("/metadata");
+    if let Some(metadata) = metadata.filter(|_| !is_decision) {
+        without(metadata, &["creationTimestamp"]);
+    }
+    // Nothing is counted from a link that was never made.
+    let links = json.pointer_mut("/spec/links");
+    let links = links.and_then(Value::as_array_mut);
+    for link in links.into_iter().flatten() {
+        if link.get("outcome").and_then(Value::as_str) == Some("Refused") {
+            without(link, &["intentAt", "latestEnd"]);
+        }
+    }
+}
+
+fn without(json: &mut Value, fields: &[&str]) {
+    if let Some(object) = json.as_object_mut() {
+        object.retain(|name, _| !fields.contains(&name.as_str()));
     }
 }
 
@@ -49,6 +81,11 @@ impl<T> Object<T> {
     /// The object, as it is observed.
     pub fn shared(&self) -> Arc<T> {
         self.value.clone()
+    }
+
+    /// A number that equal objects share.
+    pub fn print(&self) -> u64 {
+        self.print
     }
 }
 

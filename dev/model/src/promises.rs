@@ -2,68 +2,66 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use keyloan::api::{AccessRecordSpec, LinkOutcome};
 use keyloan::plan::delivery::links::Links;
 use stateright::Property;
 
 use crate::Loan;
 use crate::replica;
-use crate::start::{MINUTES, time};
-use crate::state::{Share, State};
+use crate::start::time;
+use crate::state::{Replica, Share, State};
 
+/// Each link is counted.
+pub const RECORDED: &str = "each link is in the record, with its end";
+/// No two links are counted as one.
+pub const ONE_EACH: &str = "one intent makes one link";
+/// A borrower asks for each link.
+pub const ASKED: &str = "nobody can get more links than were asked for";
+/// A loan bounds its links.
+pub const WITHIN: &str = "no link outlives its loan";
+/// An ended loan does not hide what still opens.
+pub const RESIDUAL: &str = "an ended loan's record says until when a link may open";
 /// A link began although nobody had agreed, or after a refusal that the replica had seen.
 pub const AGREED: &str = "a link begins only with an approval, and without a refusal";
 /// A status said something else than what there was.
 pub const TRUE: &str = "a status that was made from fresh looks says what is true";
+/// Nothing stays by itself.
+pub const ENDS: &str = "without further events, a loan ends, and nothing of it can be read";
 
 /// All promises.
 pub fn all() -> Vec<Property<Loan>> {
     vec![
-        Property::always(
-            "each link is in the record, with its end",
-            |_, state: &State| state.shares.iter().all(|share| is_recorded(state, share)),
-        ),
-        Property::always("one intent makes one link", |_, state: &State| {
+        Property::always(RECORDED, |_, state: &State| {
+            state.shares.iter().all(|share| is_recorded(state, share))
+        }),
+        Property::always(ONE_EACH, |_, state: &State| {
             let numbers: BTreeSet<_> = state.shares.iter().map(|share| share.sequence).collect();
             numbers.len() == state.shares.len()
         }),
-        Property::always(
-            "nobody can get more links than were asked for",
-            |model: &Loan, state: &State| {
-                let asked = model.bounds.renewals - state.left.renewals;
-                issued(state) <= 1 + usize::from(asked)
-            },
-        ),
-        Property::always("no link outlives its loan", |_, state: &State| {
+        Property::always(ASKED, |model: &Loan, state: &State| {
+            let asked = model.bounds.renewals - state.left.renewals;
+            issued(state) <= 1 + usize::from(asked)
+        }),
+        Property::always(WITHIN, |_, state: &State| {
             let end = spec(state).and_then(|spec| Links::of(spec).loan_end());
             let end = end.unwrap_or(Timestamp::MAX);
             state.shares.iter().all(|share| share.opens_until <= end)
         }),
-        Property::always(
-            "an ended loan's record says until when a link may open",
-            |_, state: &State| {
-                let Some((spec, end)) =
-                    spec(state).and_then(|spec| Some((spec, spec.end.as_ref()?)))
-                else {
-                    return true;
-                };
-                let residual = spec.residual_until.as_ref().map(|until| until.0);
-                let open = state.shares.iter().map(|share| share.opens_until);
-                let open = open.filter(|until| *until > end.at.0);
-                open.max() <= residual
-            },
-        ),
+        Property::always(RESIDUAL, |_, state: &State| {
+            let Some(ended) = spec(state).filter(|spec| spec.end.is_some()) else {
+                return true;
+            };
+            let said = ended.residual_until.as_ref().map(|until| until.0);
+            let open = state.shares.iter().map(|share| share.opens_until);
+            open.filter(|until| *until > time(state.time)).max() <= said
+        }),
         Property::always(AGREED, |_, state: &State| state.broken != Some(AGREED)),
         Property::always(TRUE, |_, state: &State| state.broken != Some(TRUE)),
-        Property::always(
-            "without further events, a loan ends, and nothing of it can be read",
-            |model: &Loan, state: &State| {
-                let rests = state.replicas.iter().all(|replica| replica.work.is_none());
-                let is_late = state.time + 1 == MINUTES.len();
-                !(rests && is_late) || comes_to_an_end(model, state)
-            },
-        ),
+        Property::always(ENDS, |model: &Loan, state: &State| {
+            let rests = state.leader.work.is_none();
+            !(rests && state.is_late()) || comes_to_an_end(model, state)
+        }),
         // The bounds are wide enough for what the promises are about.
         Property::sometimes("a loan is renewed", |_, state: &State| issued(state) > 1),
         Property::sometimes("a link is lost", |_, state: &State| {
@@ -87,7 +85,7 @@ fn has_outcome(state: &State, outcome: LinkOutcome) -> bool {
 /// How many links were handed over, or are in the Secret without the record knowing yet.
 fn issued(state: &State) -> usize {
     let links = spec(state).map_or(&[][..], |spec| &spec.links);
-    let held = state.secret.now.as_ref().map(|secret| secret.sequence);
+    let held = state.secret.now.map(|secret| secret.sequence);
     links
         .iter()
         .filter(|link| link.outcome == Some(LinkOutcome::Issued) || Some(link.sequence) == held)
@@ -102,32 +100,45 @@ fn is_recorded(state: &State, share: &Share) -> bool {
     })
 }
 
-/// Lets the leader work until it rests, now and a day later.
+/// Lets the leader work until it rests, now and twice a day later. The other replica never goes on.
 fn comes_to_an_end(model: &Loan, state: &State) -> bool {
-    let mut state = state.clone();
-    let mut now = time(state.time);
-    for _ in 0..2 {
-        for _ in 0..40 {
-            if !replica::works_on(model, &mut state, now) {
-                break;
+    let State {
+        grant,
+        record,
+        secret,
+        decisions,
+        shares,
+        leader,
+        ..
+    } = state;
+    let has_shares = shares.is_empty();
+    let objects = (&grant.now, &record.now, &secret.now, decisions);
+    let question = (objects, has_shares, leader, state.time);
+    model.memos.ends.answer(question, || {
+        let mut state = state.clone();
+        state.other = Replica::default();
+        let mut now = time(state.time);
+        for _ in 0..3 {
+            for _ in 0..40 {
+                if !replica::works_on(model, &mut state, now) {
+                    break;
+                }
             }
+            now += SignedDuration::from_hours(25);
+            state.leader.memory.grows_older();
         }
-        now += jiff::SignedDuration::from_hours(25);
-    }
-    let is_over = match spec(&state) {
+        has_ended(&state)
+    })
+}
+
+fn has_ended(state: &State) -> bool {
+    let is_over = match spec(state) {
         Some(spec) => spec.end.is_some(),
         None => state.shares.is_empty(),
     };
-    let said = state
-        .grant
-        .now
-        .as_ref()
-        .and_then(|grant| grant.status.as_ref());
-    let is_said = said.is_none_or(|status| {
-        !status
-            .conditions
-            .iter()
-            .any(|c| c.type_ == "Active" && c.status == "True")
-    });
-    is_over && is_said && state.secret.now.is_none()
+    let grant = state.grant.now.as_ref();
+    let status = grant.and_then(|grant| grant.status.as_ref());
+    let mut said = status.iter().flat_map(|status| &status.conditions);
+    let is_active = said.any(|c| c.type_ == "Active" && c.status == "True");
+    is_over && !is_active && state.secret.now.is_none()
 }

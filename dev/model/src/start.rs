@@ -87,7 +87,8 @@ fn integration() -> OnePasswordIntegration {
     }))
 }
 
-/// A decision, by the approver with this number.
+/// A decision, by the approver with this number. An approval counts for a day and a revocation
+/// always, which is more than a search lasts, so their times are left out.
 pub fn decision(
     number: usize,
     what: Decision,
@@ -102,6 +103,10 @@ pub fn decision(
             let email = format!("approver-{number}@example.com");
             json!({ "username": email, "groups": ["owners"], "email": email })
         }
+    };
+    let made = match what {
+        Decision::Deny => made,
+        Decision::Approve | Decision::Revoke => time(0),
     };
     let digest = digest.filter(|_| what == Decision::Approve);
     let name = format!("decision-{number}");

@@ -1,16 +1,15 @@
 //! What there is: the objects of one loan, what 1Password has made, and two replicas of the
 //! operator with what each remembers and is in the middle of.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use jiff::Timestamp;
-use keyloan::api::{AccessDecision, AccessGrant, AccessRecord};
-use keyloan::plan::delivery::failure::{Attempt, Undeleted};
-use keyloan::plan::delivery::steps::{Held, Step};
-use keyloan::plan::effect::Effect;
+use keyloan::api::{AccessDecision, AccessGrant, AccessRecord, Phase};
+use keyloan::plan::delivery::failure::{Attempt, Failure, Undeleted};
 use keyloan::plan::observed::LinkSeen;
 
+use crate::left::Left;
 use crate::object::Object;
+use crate::start::{MINUTES, grant};
+use crate::work::Work;
 
 /// Everything at one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,95 +17,150 @@ pub struct State {
     /// The time, by its place in the list of times.
     pub time: usize,
     /// The request.
-    pub grant: Stored<AccessGrant>,
+    pub grant: Stored<Object<AccessGrant>>,
     /// The record.
-    pub record: Stored<AccessRecord>,
+    pub record: Stored<Object<AccessRecord>>,
     /// The Secret.
     pub secret: Stored<Secret>,
     /// The decisions, in the order of their creation.
     pub decisions: Vec<Object<AccessDecision>>,
     /// The links that 1Password has made.
     pub shares: Vec<Share>,
-    /// The replicas. Only the one that leads begins passes; another one may be in the middle of
-    /// one.
-    pub replicas: [Replica; 2],
-    /// The replica that leads.
-    pub leader: usize,
+    /// The replica that leads. Only it begins passes.
+    pub leader: Replica,
+    /// The other replica, which may still be in the middle of a pass that it began as the leader.
+    pub other: Replica,
     /// What may still happen.
     pub left: Left,
-    /// The leader has looked, and found nothing to do.
-    pub rests: bool,
     /// The promise that the last action has broken, if it did.
     pub broken: Option<&'static str>,
 }
 
-/// An object as it is stored, and as a watch that lags may still show it.
-#[derive(Debug)]
-pub struct Stored<T> {
-    /// The object.
-    pub now: Option<Object<T>>,
-    /// The object before its last change.
-    pub before: Option<Object<T>>,
-    /// The number of changes.
-    pub version: u8,
-}
-
 impl State {
-    /// Makes states equal that only differ in what no replica can see any longer: objects before
-    /// their last change, and how often an object was changed.
+    /// The request was just made, and nobody has looked at it.
+    pub fn first(bounds: Left) -> Self {
+        Self {
+            time: 0,
+            grant: Stored::new(Some(Object::new(grant()))),
+            record: Stored::new(None),
+            secret: Stored::new(None),
+            decisions: Vec::new(),
+            shares: Vec::new(),
+            leader: Replica::default(),
+            other: Replica::default(),
+            left: bounds,
+            broken: None,
+        }
+    }
+
+    /// One of the replicas.
+    pub fn replica(&self, who: Who) -> &Replica {
+        match who {
+            Who::Leader => &self.leader,
+            Who::Other => &self.other,
+        }
+    }
+
+    /// The same, to change it.
+    pub fn replica_mut(&mut self, who: Who) -> &mut Replica {
+        match who {
+            Who::Leader => &mut self.leader,
+            Who::Other => &mut self.other,
+        }
+    }
+
+    /// Whether this is the last time of the search.
+    pub fn is_late(&self) -> bool {
+        self.time + 1 == MINUTES.len()
+    }
+
+    /// Changes the record. What anybody decided from the one before is out of date.
+    pub fn put_record(&mut self, record: Option<Object<AccessRecord>>) {
+        self.record.put(record);
+        for who in [Who::Leader, Who::Other] {
+            if let Some(work) = &mut self.replica_mut(who).work {
+                work.is_current = false;
+            }
+        }
+    }
+
+    /// Whether the loan has ended, or will never begin.
+    pub fn is_over(&self) -> bool {
+        match (&self.record.now, &self.grant.now) {
+            (Some(record), _) => record.spec.end.is_some(),
+            (None, Some(grant)) => {
+                let phase = grant.status.as_ref().and_then(|status| status.phase);
+                matches!(phase, Some(Phase::Denied | Phase::Lapsed))
+            }
+            (None, None) => true,
+        }
+    }
+
+    /// Makes states equal that differ only in what makes no difference from now on.
     pub fn forget_what_nobody_sees(&mut self) {
         if self.left.stale == 0 {
-            self.grant.before = self.grant.now.clone();
-            self.record.before = self.record.now.clone();
-            self.secret.before = self.secret.now.clone();
+            self.grant.forget();
+            self.record.forget();
+            self.secret.forget();
         }
-        (self.grant.version, self.secret.version) = (0, 0);
+        // The other replica does not look again unless it leads again.
+        if self.left.takeovers == 0 {
+            self.other.memory = Memory::default();
+        }
+        if !self.is_over() || self.secret.now.is_some() {
+            return;
+        }
+        // People do nothing more about a loan that is over.
+        (self.left.decisions, self.left.interventions) = (0, 0);
+        let rests = self.leader.work.is_none() && self.other.work.is_none();
+        if rests && self.left.stale == 0 {
+            self.left = Left {
+                renewals: self.left.renewals,
+                ..Left::default()
+            };
+        }
     }
 }
 
-impl<T> Clone for Stored<T> {
-    fn clone(&self) -> Self {
+/// One of the two replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The one that leads.
+    Leader,
+    /// The one that led before.
+    Other,
+}
+
+/// Something as it is stored, and as a watch that lags may still show it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Stored<T> {
+    /// What is stored.
+    pub now: Option<T>,
+    /// What was stored before the last change.
+    pub before: Option<T>,
+}
+
+impl<T: Clone> Stored<T> {
+    /// Something, or its absence, that was never changed.
+    pub fn new(now: Option<T>) -> Self {
         Self {
-            now: self.now.clone(),
-            before: self.before.clone(),
-            version: self.version,
-        }
-    }
-}
-
-impl<T> PartialEq for Stored<T> {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.now, &self.before, self.version) == (&other.now, &other.before, other.version)
-    }
-}
-
-impl<T> Eq for Stored<T> {}
-
-impl<T> Hash for Stored<T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (&self.now, &self.before, self.version).hash(state);
-    }
-}
-
-impl<T> Stored<T> {
-    /// An object, or its absence, that was never changed.
-    pub fn new(object: Option<Object<T>>) -> Self {
-        Self {
-            before: object.clone(),
-            now: object,
-            version: 0,
+            before: now.clone(),
+            now,
         }
     }
 
-    /// Changes the object.
-    pub fn put(&mut self, object: Option<Object<T>>) {
-        self.before = std::mem::replace(&mut self.now, object);
-        self.version += 1;
+    /// Changes it.
+    pub fn put(&mut self, now: Option<T>) {
+        self.before = std::mem::replace(&mut self.now, now);
+    }
+
+    fn forget(&mut self) {
+        self.before = self.now.clone();
     }
 }
 
 /// A link's Secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Secret {
     /// The number of its link.
     pub sequence: u32,
@@ -118,12 +172,12 @@ pub struct Secret {
 
 impl Secret {
     /// As the plan sees it.
-    pub fn seen(self) -> LinkSeen {
-        LinkSeen::Present {
-            sequence: self.sequence,
-            issued_at: self.issued_at,
-            item_version: self.item_version,
-        }
+    pub fn seen(secret: Option<Self>) -> LinkSeen {
+        secret.map_or(LinkSeen::Absent, |secret| LinkSeen::Present {
+            sequence: secret.sequence,
+            issued_at: secret.issued_at,
+            item_version: secret.item_version,
+        })
     }
 }
 
@@ -132,31 +186,8 @@ impl Secret {
 pub struct Share {
     /// The number that it has in its loan.
     pub sequence: u32,
-    /// When it was made.
-    pub made_at: Timestamp,
     /// Until when it opens.
     pub opens_until: Timestamp,
-}
-
-/// What may still happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Left {
-    /// Crashes of a replica.
-    pub crashes: u8,
-    /// Changes of the leader while it is in the middle of something.
-    pub takeovers: u8,
-    /// Looks at something out of date.
-    pub stale: u8,
-    /// Writes whose answer is lost.
-    pub lost: u8,
-    /// Calls that fail.
-    pub failed: u8,
-    /// Approvals and denials.
-    pub decisions: u8,
-    /// A revocation, the deletion of the request, or of its Secret by hand.
-    pub interventions: u8,
-    /// Requests for another link.
-    pub renewals: u8,
 }
 
 /// One replica of the operator.
@@ -168,139 +199,83 @@ pub struct Replica {
     pub work: Option<Work>,
 }
 
-/// What a replica remembers.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What a replica remembers. The times between two places in the list of times are longer than any
+/// wait after a failure, so a replica waits if the failure was at the present time, and only then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Memory {
-    /// The last attempt to issue a link, if it failed.
-    pub attempt: Option<Attempt>,
-    /// The last attempt to delete the Secret, if it failed.
-    pub undeleted: Option<Undeleted>,
-    /// How many decisions existed when the requester and their makers were last verified.
-    pub checked: Option<usize>,
+    /// An attempt to issue a link that failed at the present time.
+    pub attempt: Option<Failed>,
+    /// An attempt to delete the Secret that failed.
+    pub undeleted: Option<FailedAt>,
 }
 
-impl Eq for Memory {}
+/// Why an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failed {
+    /// 1Password gave no answer.
+    Unavailable,
+    /// The Secret was not written.
+    NotKept,
+    /// The record was not written.
+    NoRecord,
+}
 
-impl Hash for Memory {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        format!("{self:?}").hash(state);
+/// When an attempt failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FailedAt {
+    /// At the present time.
+    Now,
+    /// Before.
+    Earlier,
+}
+
+impl Memory {
+    /// Time has passed.
+    pub fn grows_older(&mut self) {
+        self.attempt = None;
+        self.undeleted = self.undeleted.map(|_| FailedAt::Earlier);
+    }
+
+    /// The failed attempt, as the plan knows it.
+    pub fn attempt(self, now: Timestamp) -> Option<Attempt> {
+        let why = || "no answer".into();
+        let failure = match self.attempt? {
+            Failed::Unavailable => Failure::Unavailable,
+            Failed::NotKept => Failure::NotKept(why()),
+            Failed::NoRecord => Failure::NoRecord {
+                why: why(),
+                refused: false,
+            },
+        };
+        Some(Attempt {
+            at: now,
+            failure,
+            count: 1,
+        })
+    }
+
+    /// The failed deletion, as the plan knows it.
+    pub fn undeleted(self, now: Timestamp) -> Option<Undeleted> {
+        Some(Undeleted {
+            at: match self.undeleted? {
+                FailedAt::Now => now,
+                FailedAt::Earlier => Timestamp::UNIX_EPOCH,
+            },
+            why: "no answer".into(),
+            is_passing: true,
+            count: 1,
+        })
     }
 }
 
-/// What a replica is in the middle of: it has seen this version of the record.
-#[derive(Clone)]
-pub struct Work {
-    /// What is done next.
-    pub next: Next,
-    /// The version of the record from which this was decided.
-    pub record: u8,
-    print: u64,
-}
-
-/// What is done next.
-#[derive(Clone)]
-pub enum Next {
-    /// Carry out this effect.
-    Effect(Box<Effect>),
-    /// Perform this step of issuing a link.
-    Step(Step<InHand>),
-}
-
-/// What the steps hold.
-#[derive(Clone, Debug)]
-pub enum InHand {}
-
-impl Held for InHand {
-    type Item = ();
-    type Place = ();
-    /// The version of the record.
-    type Record = u8;
-    type Link = ();
-}
-
-impl Work {
-    /// Work that was decided from this version of the record.
-    pub fn new(next: Next, record: u8) -> Self {
-        let mut hasher = DefaultHasher::new();
-        (next.text(), record).hash(&mut hasher);
-        let print = hasher.finish();
-        Self {
-            next,
-            record,
-            print,
+impl Failed {
+    /// What a step has failed with.
+    pub fn of(failure: &Failure) -> Self {
+        match failure {
+            Failure::Unavailable => Self::Unavailable,
+            Failure::NotKept(_) => Self::NotKept,
+            Failure::NoRecord { .. } => Self::NoRecord,
+            other => panic!("nothing in the model fails with {other:?}"),
         }
     }
-}
-
-impl Next {
-    fn text(&self) -> String {
-        match self {
-            Self::Effect(effect) => format!("{effect:?}"),
-            Self::Step(Step::Inspect(step)) => format!("{step:?}"),
-            Self::Step(Step::MakePlace(step)) => format!("{step:?}"),
-            Self::Step(Step::WriteIntent(step)) => format!("{step:?}"),
-            Self::Step(Step::Obtain(step)) => format!("{step:?}"),
-            Self::Step(Step::LookAgain(step)) => format!("{step:?}"),
-            Self::Step(Step::HandOver(step)) => format!("{step:?}"),
-            Self::Step(Step::Close(step)) => format!("{step:?}"),
-            Self::Step(Step::Done(result)) => format!("{result:?}"),
-        }
-    }
-
-    /// For people who read a counterexample.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Effect(effect) => {
-                let text = format!("{effect:?}");
-                text.split(['(', ' ']).next().unwrap_or_default().to_owned()
-            }
-            Self::Step(step) => step.name().into(),
-        }
-    }
-}
-
-impl std::fmt::Debug for Work {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.next.name())
-    }
-}
-
-impl PartialEq for Work {
-    fn eq(&self, other: &Self) -> bool {
-        self.print == other.print
-    }
-}
-
-impl Eq for Work {}
-
-impl Hash for Work {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.print.hash(state);
-    }
-}
-
-impl Left {
-    /// What a test can search in a minute.
-    pub const SMALL: Self = Self {
-        crashes: 1,
-        takeovers: 1,
-        stale: 0,
-        lost: 0,
-        failed: 0,
-        decisions: 1,
-        interventions: 1,
-        renewals: 1,
-    };
-
-    /// What is searched now and then.
-    pub const DEEP: Self = Self {
-        crashes: 2,
-        takeovers: 1,
-        stale: 1,
-        lost: 1,
-        failed: 1,
-        decisions: 2,
-        interventions: 1,
-        renewals: 1,
-    };
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use keyloan::api::{ApprovalMode, LinkOutcome, RENEW_ANNOTATION};
 use keyloan::plan::effect::Effect;
 use keyloan::plan::observed::{LinkSeen, Observed};
@@ -30,6 +31,8 @@ pub enum Variant {
     BelievesTheRecord,
     /// The Secret stays at the end.
     KeepsTheSecret,
+    /// A link is handed over without a look whether its intent still stands.
+    HandsOverUnchecked,
 }
 
 impl Variant {
@@ -83,7 +86,8 @@ impl Variant {
             | Self::OverwritesRecords
             | Self::LinksOfADay
             | Self::ForgetsTheResidual
-            | Self::KeepsTheSecret => {}
+            | Self::KeepsTheSecret
+            | Self::HandsOverUnchecked => {}
         }
     }
 
@@ -91,7 +95,7 @@ impl Variant {
     pub fn spoils(self, effect: &mut Effect) {
         match (self, effect) {
             (Self::LinksOfADay, Effect::IssueLink(issue)) => {
-                issue.opens_for = jiff::SignedDuration::from_hours(24);
+                issue.opens_for = SignedDuration::from_hours(24);
             }
             (Self::ForgetsTheResidual, Effect::EndLoan(end)) => end.residual_until = None,
             _ => {}
