@@ -82,16 +82,25 @@ pub fn possible(state: &State, actions: &mut Vec<Action>) {
         actions.push(Action::Look(Sight::Fresh));
         actions.extend(out_of_date(state).map(Action::Look));
     }
-    let remembers = state.leader.memory != Memory::default();
-    if left.crashes > 0 && (state.leader.work.is_some() || remembers) {
+    if left.crashes > 0 && can_crash(&state.leader) {
         actions.push(Action::Crash);
     }
-    if is_noticed(state) && !state.is_over() {
+    if is_noticed(state) && !state.is_over() && !state.is_late() {
         people_act(state, actions);
     }
     if can_wait(state) {
         actions.push(Action::Wait);
     }
+}
+
+/// Whether a crash of this replica changes anything: it forgets something, or leaves an intent. A
+/// crash before an intent or an effect is the same as one before the look, of which nothing remains.
+fn can_crash(leader: &Replica) -> bool {
+    let work = leader.work.as_ref();
+    let is_begun = |work: &Work| {
+        matches!(work.next.what(), What::Step(_)) && !work.next.is_step("WriteIntent")
+    };
+    work.is_some_and(is_begun) || (work.is_none() && leader.memory != Memory::default())
 }
 
 /// How a replica can go on. The other one may stop at any point, which is the same as going on
@@ -105,7 +114,9 @@ fn goes_on(state: &State, who: Who, work: &Work, actions: &mut Vec<Action>) {
         actions.extend(looks);
     }
     let leads = who == Who::Leader;
-    if left.failed > 0 && (leads || is_step(&["Obtain", "LookAgain"])) {
+    // Another effect that fails leaves what there was before the look.
+    let is_tried = matches!(work.next.what(), What::Step(_)) || work.next.name() == "DeleteLink";
+    if left.failed > 0 && (leads && is_tried || is_step(&["Obtain", "LookAgain"])) {
         actions.push(Action::Do(who, How::Fails));
     }
     // Nobody waits for the answer to an effect: the next look sees whether it was carried out. The
@@ -144,8 +155,14 @@ fn people_act(state: &State, actions: &mut Vec<Action>) {
     if let Some(grant) = &state.grant.now {
         let digest = grant.status.as_ref().and_then(|s| s.digest.as_ref());
         if left.decisions > 0 && digest.is_some() {
-            actions.push(Action::Decide(Decision::Approve));
-            actions.push(Action::Decide(Decision::Deny));
+            // A second approval and a denial after the start count for nothing.
+            let mut decisions = state.decisions.iter();
+            if !decisions.any(|d| d.spec.decision == Decision::Approve) {
+                actions.push(Action::Decide(Decision::Approve));
+            }
+            if state.started_at().is_none_or(|at| at >= time(state.time)) {
+                actions.push(Action::Decide(Decision::Deny));
+            }
         }
         if left.renewals > 0 && state.record.now.is_some() {
             actions.push(Action::Renew);

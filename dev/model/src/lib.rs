@@ -5,6 +5,7 @@
 //! and what is assumed.
 
 mod happens;
+mod hist;
 mod left;
 mod memo;
 mod object;
@@ -90,7 +91,7 @@ impl Model for Loan {
         let mut state = before.clone();
         state.broken = None;
         happens::happen(self, &mut state, action)?;
-        state.forget_what_nobody_sees();
+        state.forget_what_nobody_sees(self.variant);
         (state != *before).then_some(state)
     }
 

@@ -59,3 +59,4 @@ impl Hasher for Itself {
         self.0 = number;
     }
 }
+impl<V> Memo<V> { pub fn len(&self) -> usize { self.0.iter().map(|s| s.lock().map_or(0, |s| s.len())).sum() } }

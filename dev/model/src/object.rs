@@ -39,6 +39,12 @@ fn leave_out(json: &mut Value) {
     for condition in conditions.into_iter().flatten() {
         without(condition, &["message", "lastTransitionTime"]);
     }
+    // Once a loan has started, everything is decided from its record. That a status tells of one is
+    // all that matters of it.
+    let status = json.pointer_mut("/status").and_then(Value::as_object_mut);
+    if let Some(status) = status.filter(|status| status.contains_key("grantedAt")) {
+        status.retain(|name, _| name == "record" || name == "digest");
+    }
     // Texts for people, and times from which seven days or more are counted.
     if let Some(status) = json.pointer_mut("/status") {
         without(

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use keyloan::api::{AccessRecordSpec, Decision};
 use keyloan::plan::delivery::failure::Failure;
-use keyloan::plan::delivery::links::Links;
 use keyloan::plan::delivery::steps::{LinkFacts, NotObtained, Step, WriteIntent, Written};
 
 use crate::happens::{How, Sight};
@@ -137,6 +136,7 @@ fn make_share(state: &mut State, facts: &LinkFacts) {
         sequence: facts.sequence,
         opens_until: facts.expires_at,
     });
+    state.shares.sort();
 }
 
 /// Writes the intent, unless somebody has changed the record.
@@ -156,31 +156,31 @@ fn write_intent(
     if model.variant == Some(Variant::CallsBeforeTheIntent) {
         make_share(state, &step.link.facts(now));
     }
-    if is_fresh && !is_agreed(state) {
+    let is_agreed = is_agreed(state);
+    let what = number(&(number(&work.next), now.as_second()));
+    let is_written = match issue.first {
+        false => swap(model, state, work.is_current, what, |spec| {
+            step.applied(Some(spec), None, None, now)
+        }),
+        true if state.record.now.is_some() => false,
+        true => {
+            let grant = state.grant.now.as_ref().map(Object::shared);
+            create(model, state, what, now, || {
+                step.applied(None, grant.as_deref(), None, now)
+            });
+            true
+        }
+    };
+    if is_written && is_fresh && !is_agreed {
         state.broken = Some(AGREED);
     }
-    let what = number(&(number(&work.next), now.as_second()));
-    if !issue.first {
-        return swap(model, state, work.is_current, what, |spec| {
-            step.applied(Some(spec), None, None, now)
-        });
-    }
-    if state.record.now.is_some() {
-        return false;
-    }
-    let grant = state.grant.now.as_ref().map(Object::shared);
-    create(model, state, what, now, || {
-        step.applied(None, grant.as_deref(), None, now)
-    });
-    true
+    is_written
 }
 
 /// Whether somebody has approved, and nobody refused. A denial counts only before the loan has
 /// started.
 fn is_agreed(state: &State) -> bool {
     let decided = |what| state.decisions.iter().any(|d| d.spec.decision == what);
-    let record = state.record.now.as_ref();
-    let has_started = record.is_some_and(|r| Links::of(&r.spec).granted_at().is_some());
-    let is_denied = !has_started && decided(Decision::Deny);
+    let is_denied = state.started_at().is_none() && decided(Decision::Deny);
     decided(Decision::Approve) && !is_denied && !decided(Decision::Revoke)
 }

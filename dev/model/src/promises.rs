@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use keyloan::api::{AccessRecordSpec, LinkOutcome};
+use keyloan::api::{ACTIVE, AccessRecordSpec, LinkOutcome};
 use keyloan::plan::delivery::links::Links;
 use stateright::Property;
 
 use crate::Loan;
+use crate::happens::Sight;
+use crate::observe::{Begins, View};
 use crate::replica;
 use crate::start::time;
 use crate::state::{Replica, Share, State};
@@ -127,18 +129,22 @@ fn comes_to_an_end(model: &Loan, state: &State) -> bool {
             now += SignedDuration::from_hours(25);
             state.leader.memory.grows_older();
         }
-        has_ended(&state)
+        has_ended(model, &state, now)
     })
 }
 
-fn has_ended(state: &State) -> bool {
+fn has_ended(model: &Loan, state: &State, now: Timestamp) -> bool {
     let is_over = match spec(state) {
         Some(spec) => spec.end.is_some(),
         None => state.shares.is_empty(),
     };
-    let grant = state.grant.now.as_ref();
-    let status = grant.and_then(|grant| grant.status.as_ref());
-    let mut said = status.iter().flat_map(|status| &status.conditions);
-    let is_active = said.any(|c| c.type_ == "Active" && c.status == "True");
+    let last = View::of(state, state.leader.memory, Sight::Fresh).decide(model, now);
+    let is_active = match &last.begins {
+        Begins::Status { status, .. } => {
+            let mut said = status.conditions.iter();
+            said.any(|c| c.type_ == ACTIVE && c.status == "True")
+        }
+        _ => false,
+    };
     is_over && !is_active && state.secret.now.is_none()
 }

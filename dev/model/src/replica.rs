@@ -2,7 +2,7 @@
 //! operator's controllers do.
 
 use jiff::Timestamp;
-use keyloan::api::{AccessGrant, AccessGrantStatus, AccessRecord, AccessRecordSpec, ENDED, Phase};
+use keyloan::api::{AccessGrant, AccessGrantStatus, AccessRecord, AccessRecordSpec, ENDED, Phase, link_name};
 use keyloan::plan::delivery::failure::Failure;
 use keyloan::plan::delivery::steps::Step;
 use keyloan::plan::effect::Effect;
@@ -27,15 +27,15 @@ pub fn look(model: &Loan, state: &mut State, sight: Sight, now: Timestamp) -> bo
     match &decided.begins {
         Begins::Nothing => false,
         Begins::Status { status, print } => {
-            let said = written(model, state, status, *print);
-            if said == state.grant.now {
-                return false;
-            }
             if sight == Sight::Fresh && !is_true(state, status, now) {
                 state.broken = Some(TRUE);
             }
-            state.grant.put(said);
-            true
+            let said = written(model, state, status, *print);
+            if said != state.grant.now {
+                state.grant.put(said);
+                return true;
+            }
+            state.broken.is_some()
         }
         Begins::Failed(failure) => {
             note_attempt(state, Who::Leader, &Err(failure.clone()));
@@ -79,7 +79,13 @@ fn is_true(state: &State, status: &AccessGrantStatus, now: Timestamp) -> bool {
     let mut opens = state.shares.iter().filter(open);
     let opens = opens.any(|share| Some(share.sequence) == held);
     let is_active = !holds("Active") || opens;
-    let is_ended = !holds(ENDED) || (held.is_none() && !state.shares.iter().any(|s| open(&s)));
+    // A Secret that could not be deleted and whose link no longer opens holds up no end, but the
+    // status names it.
+    let name = link_name(GRANT_UID);
+    let mut conditions = status.conditions.iter();
+    let is_named = conditions.any(|c| c.type_ == ENDED && c.message.contains(&name));
+    let nothing_opens = !state.shares.iter().any(|share| open(&share));
+    let is_ended = !holds(ENDED) || (nothing_opens && (held.is_none() || is_named));
     let latest = state.shares.iter().filter(open);
     let latest = latest.map(|share| share.opens_until).max();
     let said = status.residual_until.as_ref().map(|until| until.0);

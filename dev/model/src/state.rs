@@ -4,11 +4,13 @@
 use jiff::Timestamp;
 use keyloan::api::{AccessDecision, AccessGrant, AccessRecord, Phase};
 use keyloan::plan::delivery::failure::{Attempt, Failure, Undeleted};
+use keyloan::plan::delivery::links::Links;
 use keyloan::plan::observed::LinkSeen;
 
 use crate::left::Left;
 use crate::object::Object;
 use crate::start::{MINUTES, grant};
+use crate::variant::Variant;
 use crate::work::Work;
 
 /// Everything at one moment.
@@ -84,6 +86,12 @@ impl State {
         }
     }
 
+    /// When the loan started, if it did.
+    pub fn started_at(&self) -> Option<Timestamp> {
+        let record = self.record.now.as_ref()?;
+        Links::of(&record.spec).granted_at()
+    }
+
     /// Whether the loan has ended, or will never begin.
     pub fn is_over(&self) -> bool {
         match (&self.record.now, &self.grant.now) {
@@ -97,7 +105,7 @@ impl State {
     }
 
     /// Makes states equal that differ only in what makes no difference from now on.
-    pub fn forget_what_nobody_sees(&mut self) {
+    pub fn forget_what_nobody_sees(&mut self, variant: Option<Variant>) {
         if self.left.stale == 0 {
             self.grant.forget();
             self.record.forget();
@@ -106,6 +114,7 @@ impl State {
         // The other replica does not look again unless it leads again.
         if self.left.takeovers == 0 {
             self.other.memory = Memory::default();
+            self.other.work.take_if(|work| !work.can_do_anything(variant));
         }
         if !self.is_over() || self.secret.now.is_some() {
             return;
@@ -182,7 +191,7 @@ impl Secret {
 }
 
 /// A link that 1Password has made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Share {
     /// The number that it has in its loan.
     pub sequence: u32,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use keyloan::plan::delivery::steps::{Held, Outcome, Step};
 use keyloan::plan::effect::Effect;
 
+use crate::Variant;
 use crate::memo::number;
 
 /// What a replica is in the middle of.
@@ -47,6 +48,23 @@ impl Held for InHand {
     type Place = ();
     type Record = ();
     type Link = ();
+}
+
+impl Work {
+    /// Whether the work of a replica that no longer leads can still change anything. What was
+    /// decided from an older record writes neither the record nor a link's Secret.
+    pub fn can_do_anything(&self, variant: Option<Variant>) -> bool {
+        let is_unchecked = matches!(
+            variant,
+            Some(
+                Variant::CallsBeforeTheIntent
+                    | Variant::OverwritesRecords
+                    | Variant::HandsOverUnchecked
+            )
+        );
+        let acts = ["Obtain", "DeleteLink", "DeleteGrant"];
+        self.is_current || is_unchecked || acts.contains(&self.next.name())
+    }
 }
 
 impl Next {
