@@ -1,10 +1,12 @@
 //! What can happen to a loan, and what it changes.
 
+use jiff::Timestamp;
 use keyloan::api::{AccessGrant, Decision, RENEW_ANNOTATION};
 
 use crate::Loan;
 use crate::left::Left;
 use crate::object::Object;
+use crate::perform;
 use crate::replica;
 use crate::start::{decision, time};
 use crate::state::{Memory, Replica, State, Who};
@@ -201,11 +203,19 @@ pub fn happen(model: &Loan, state: &mut State, action: Action) -> Option<()> {
         Action::Look(sight) => {
             use_up(&mut state.left, sight);
             replica::look(model, state, sight, now).then_some(())?;
+            do_what_must_follow(model, state, now);
         }
         Action::Do(who, how) => {
             match how {
                 How::Works(sight) => use_up(&mut state.left, sight),
-                How::Fails => state.left.failed -= 1,
+                How::Fails => {
+                    let work = state.replica(who).work.as_ref();
+                    let looks = work.is_some_and(|work| work.next.is_step("LookAgain"));
+                    if looks && !perform::is_misled(model, state, who, now) {
+                        return None;
+                    }
+                    state.left.failed -= 1;
+                }
                 How::AnswerLost => state.left.lost -= 1,
             }
             replica::go_on(model, state, who, how, now)?;
@@ -262,6 +272,20 @@ pub fn happen(model: &Loan, state: &mut State, action: Action) -> Option<()> {
         }
     }
     Some(())
+}
+
+/// Nothing else can happen between a look and its effect: then they are one.
+fn do_what_must_follow(model: &Loan, state: &mut State, now: Timestamp) {
+    let work = state.leader.work.as_ref();
+    let is_effect = work.is_some_and(|work| matches!(work.next.what(), What::Effect { .. }));
+    if !is_effect {
+        return;
+    }
+    let mut actions = Vec::new();
+    possible(state, &mut actions);
+    if let [Action::Do(who, how)] = actions[..] {
+        replica::go_on(model, state, who, how, now);
+    }
 }
 
 fn use_up(left: &mut Left, sight: Sight) {

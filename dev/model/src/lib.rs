@@ -20,7 +20,7 @@ mod work;
 
 use std::sync::Arc;
 
-use keyloan::api::{AccessDecision, AccessGrant, AccessRecord};
+use keyloan::api::{AccessDecision, AccessGrant, AccessGrantStatus, AccessRecord};
 use keyloan::plan::observed::Observed;
 use stateright::{Model, Property};
 
@@ -48,6 +48,7 @@ pub struct Loan {
 #[derive(Default)]
 struct Memos {
     decided: Memo<Arc<Decided>>,
+    statuses: Memo<Arc<AccessGrantStatus>>,
     next: Memo<Next>,
     grants: Memo<Object<AccessGrant>>,
     records: Memo<Object<AccessRecord>>,

@@ -48,7 +48,7 @@ pub enum Begins {
     /// The status is written.
     Status {
         /// The status.
-        status: Box<AccessGrantStatus>,
+        status: Arc<AccessGrantStatus>,
         /// A number that identifies it.
         print: u64,
     },
@@ -146,10 +146,12 @@ impl<'a> View<'a> {
         let mut issues = None;
         let begins = match effect {
             None => match status {
-                Some(status) => Begins::Status {
-                    print: number(&format!("{status:?}")),
-                    status: Box::new(status),
-                },
+                Some(status) => {
+                    let print = number(&format!("{status:?}"));
+                    let statuses = &model.memos.statuses;
+                    let status = statuses.answer(print, || Arc::new(status));
+                    Begins::Status { status, print }
+                }
                 None => Begins::Nothing,
             },
             Some(Effect::IssueLink(issue)) => {

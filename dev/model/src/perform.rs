@@ -82,7 +82,7 @@ pub fn perform(
         Step::LookAgain(step) => {
             let view = View::told(state, memory, sight);
             let is_to_end = match how {
-                How::Fails => state.grant.now.is_none(),
+                How::Fails => assumes_the_end(state),
                 _ => view.decide(model, now).ends_issued,
             };
             then(u8::from(is_to_end), &|| step.clone().looked(is_to_end))
@@ -121,6 +121,17 @@ pub fn perform(
         Step::Inspect(_) | Step::MakePlace(_) | Step::Done(_) => work.next.clone(),
     };
     Some(Work { next, is_current })
+}
+
+/// Whether a loan whose link was just issued is taken for ended if it cannot be looked at.
+fn assumes_the_end(state: &State) -> bool {
+    state.grant.now.is_none()
+}
+
+/// Whether it makes a difference that the look after the issue of a link fails.
+pub fn is_misled(model: &Loan, state: &State, who: Who, now: Timestamp) -> bool {
+    let view = View::told(state, state.replica(who).memory, Sight::Fresh);
+    view.decide(model, now).ends_issued != assumes_the_end(state)
 }
 
 fn no_record() -> Failure {

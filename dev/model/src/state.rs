@@ -111,10 +111,11 @@ impl State {
             self.record.forget();
             self.secret.forget();
         }
+        self.leader.work.take_if(|work| !work.goes_on(variant));
         // The other replica does not look again unless it leads again.
         if self.left.takeovers == 0 {
             self.other.memory = Memory::default();
-            self.other.work.take_if(|work| !work.can_do_anything(variant));
+            self.other.work.take_if(|work| !work.can_change_anything(variant));
         }
         if !self.is_over() || self.secret.now.is_some() {
             return;

@@ -53,18 +53,29 @@ impl Held for InHand {
 impl Work {
     /// Whether the work of a replica that no longer leads can still change anything. What was
     /// decided from an older record writes neither the record nor a link's Secret.
-    pub fn can_do_anything(&self, variant: Option<Variant>) -> bool {
-        let is_unchecked = matches!(
-            variant,
-            Some(
-                Variant::CallsBeforeTheIntent
-                    | Variant::OverwritesRecords
-                    | Variant::HandsOverUnchecked
-            )
-        );
+    pub fn can_change_anything(&self, variant: Option<Variant>) -> bool {
         let acts = ["Obtain", "DeleteLink", "DeleteGrant"];
-        self.is_current || is_unchecked || acts.contains(&self.next.name())
+        self.is_current || writes_anyway(variant) || acts.contains(&self.next.name())
     }
+
+    /// Whether the work of the leader does anything but end at once, because all that it does is to
+    /// write a record that somebody has changed.
+    pub fn goes_on(&self, variant: Option<Variant>) -> bool {
+        let writes = ["WriteIntent", "Close", "EndLoan", "FinishLink"];
+        self.is_current || writes_anyway(variant) || !writes.contains(&self.next.name())
+    }
+}
+
+/// Whether this variant does something in spite of a changed record.
+fn writes_anyway(variant: Option<Variant>) -> bool {
+    matches!(
+        variant,
+        Some(
+            Variant::CallsBeforeTheIntent
+                | Variant::OverwritesRecords
+                | Variant::HandsOverUnchecked
+        )
+    )
 }
 
 impl Next {
