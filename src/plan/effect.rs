@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use crate::api::{
-    AccessGrantStatus, AccessRecordSpec, CountedDecision, EndRecord, LinkOutcome, Time,
+    AccessGrantStatus, AccessRecordSpec, CountedDecision, EndReason, EndRecord, LinkOutcome, Time,
 };
 
 use super::delivery::steps::{Closing, IssueLink};
@@ -31,6 +31,24 @@ impl Plan {
         Self {
             effect: Some(effect),
             ..Self::default()
+        }
+    }
+
+    /// The link that the plan issues, if any.
+    pub fn issues(&self) -> Option<&IssueLink> {
+        match &self.effect {
+            Some(Effect::IssueLink(issue)) => Some(issue),
+            _ => None,
+        }
+    }
+
+    /// Whether the plan ends a loan whose link has just been issued. Until the Secret exists, it
+    /// looks as if no link could be issued in time.
+    pub fn ends_issued(&self) -> bool {
+        match &self.effect {
+            Some(Effect::DeleteLink) => true,
+            Some(Effect::EndLoan(end)) => end.end.reason != EndReason::NotIssued,
+            _ => false,
         }
     }
 }

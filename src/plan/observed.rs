@@ -112,6 +112,18 @@ pub enum LinkSeen {
     },
 }
 
+impl LinkSeen {
+    /// Whether the Secret exists exactly if the record has a current link, and holds that link. If
+    /// not, the observed state of one of them may be out of date.
+    pub fn agrees_with(&self, links: Links<'_>) -> bool {
+        let held = match self {
+            Self::Present { sequence, .. } => Some(*sequence),
+            Self::Absent | Self::Foreign | Self::Kept | Self::OutOfReach => None,
+        };
+        links.open().is_none() && links.current().map(|link| link.sequence) == held
+    }
+}
+
 /// The number of requests that precede one in line, as far as they were counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ahead {

@@ -8,6 +8,7 @@ mod core;
 mod demo;
 mod live;
 mod messages;
+mod model;
 mod programs;
 mod rights;
 mod screen;
@@ -46,6 +47,9 @@ enum Command {
     Live(live::Arguments),
     /// List every sentence that people read, with its file, line and kind
     Messages(messages::Arguments),
+    /// Search every order of what can happen to a loan, with the real plan and the real steps
+    #[command(disable_help_flag = true)]
+    Model(model::Arguments),
     /// Pack the programs of the control plane for other machines, which then need not build them
     Programs(programs::Arguments),
     /// Write the chart's rights to dev/cluster/operator-rbac.yaml
@@ -69,6 +73,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Live(arguments) => live::run(arguments).await,
         Command::Messages(arguments) => messages::run(&arguments),
+        Command::Model(arguments) => model::run(&arguments),
         Command::Programs(arguments) => programs::run(arguments).await,
         Command::Rights => rights::run().await,
         Command::Shape => shape::run(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
-use crate::api::{AccessGrant, AccessRecord, EndReason};
+use crate::api::{AccessGrant, AccessRecord};
 use crate::cluster::{ApiError, ApiErrorKind, Deleted, Key, Mark, denied_to, link_objects};
 use crate::controllers::registry::Asker;
 use crate::plan::delivery::links::Links;
@@ -130,12 +130,7 @@ impl Loans {
             let told = self.cluster.grants.get(&key.grant);
             return told.is_none_or(|grant| grant.uid().as_deref() != Some(&key.uid));
         };
-        match plan(&seen, self.clock.now()).effect {
-            Some(Effect::DeleteLink) => true,
-            // Until its Secret exists, it looks as if no link could be issued in time.
-            Some(Effect::EndLoan(end)) => end.end.reason != EndReason::NotIssued,
-            _ => false,
-        }
+        plan(&seen, self.clock.now()).ends_issued()
     }
 
     fn is_over(&self, seen: &Observed) -> bool {
@@ -189,7 +184,7 @@ impl Loans {
         let is_expected = match record {
             Some(record) => {
                 let is_over = record.spec.end.is_some();
-                memory.is_in_reach() && (is_over || is_expected(record, &told))
+                memory.is_in_reach() && (is_over || told.agrees_with(Links::of(&record.spec)))
             }
             None => memory.is_in_reach() || told == LinkSeen::Absent,
         };
@@ -209,16 +204,6 @@ impl Loans {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Whether a Secret exists exactly if the record has a current link, and holds that link.
-fn is_expected(record: &AccessRecord, link: &LinkSeen) -> bool {
-    let links = Links::of(&record.spec);
-    let there = match link {
-        LinkSeen::Present { sequence, .. } => Some(*sequence),
-        LinkSeen::Absent | LinkSeen::Foreign | LinkSeen::Kept | LinkSeen::OutOfReach => None,
-    };
-    links.open().is_none() && links.current().map(|link| link.sequence) == there
 }
 
 /// Whether the operator may not read: its permissions in the links namespace are gone.

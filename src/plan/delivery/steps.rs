@@ -50,6 +50,18 @@ pub struct IssueLink {
     pub item_version: Option<u32>,
 }
 
+impl IssueLink {
+    /// Whether the effect of a new plan is to issue this very link.
+    pub fn is_still(&self, effect: Option<&IssueLink>) -> bool {
+        effect.is_some_and(|again| {
+            again.sequence == self.sequence
+                && again.first == self.first
+                && again.agreement.digest == self.agreement.digest
+                && again.decisions == self.decisions
+        })
+    }
+}
+
 /// What a performer holds between the steps.
 pub trait Held {
     /// The item to deliver, and all that is needed for the call.
@@ -99,6 +111,30 @@ impl<H: Held> Step<H> {
             Self::HandOver(_) => "HandOver",
             Self::Close(_) => "Close",
             Self::Done(_) => "Done",
+        }
+    }
+}
+
+/// For performers that look at what could happen instead of making it happen.
+impl<H: Held> Clone for Step<H>
+where
+    MakePlace<H>: Clone,
+    WriteIntent<H>: Clone,
+    Obtain<H>: Clone,
+    Obtained<H>: Clone,
+    HandOver<H>: Clone,
+    Close<H>: Clone,
+{
+    fn clone(&self) -> Self {
+        match self {
+            Self::Inspect(step) => Self::Inspect(step.clone()),
+            Self::MakePlace(step) => Self::MakePlace(step.clone()),
+            Self::WriteIntent(step) => Self::WriteIntent(step.clone()),
+            Self::Obtain(step) => Self::Obtain(step.clone()),
+            Self::LookAgain(step) => Self::LookAgain(step.clone()),
+            Self::HandOver(step) => Self::HandOver(step.clone()),
+            Self::Close(step) => Self::Close(step.clone()),
+            Self::Done(result) => Self::Done(result.clone()),
         }
     }
 }
@@ -221,6 +257,7 @@ impl Link {
 }
 
 /// Make a place.
+#[derive(Clone, Debug)]
 pub struct MakePlace<H: Held> {
     /// The link.
     pub link: Link,
@@ -242,6 +279,7 @@ impl<H: Held> MakePlace<H> {
 }
 
 /// Write the intent.
+#[derive(Clone, Debug)]
 pub struct WriteIntent<H: Held> {
     /// The link.
     pub link: Link,
@@ -332,6 +370,7 @@ impl<H: Held> WriteIntent<H> {
 }
 
 /// Have 1Password make the link.
+#[derive(Clone, Debug)]
 pub struct Obtain<H: Held> {
     /// The link.
     pub link: Link,
@@ -385,6 +424,7 @@ impl<H: Held> Obtain<H> {
 }
 
 /// A link that 1Password has made, and that nobody has yet.
+#[derive(Clone, Debug)]
 pub struct Obtained<H: Held> {
     facts: LinkFacts,
     place: H::Place,
@@ -414,6 +454,7 @@ impl<H: Held> Obtained<H> {
 }
 
 /// Write the Secret.
+#[derive(Clone, Debug)]
 pub struct HandOver<H: Held> {
     /// The contents of the Secret besides the link.
     pub facts: LinkFacts,
@@ -437,6 +478,7 @@ impl<H: Held> HandOver<H> {
 }
 
 /// Close the intent.
+#[derive(Clone, Debug)]
 pub struct Close<H: Held> {
     /// The record with the intent.
     pub record: H::Record,

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::cluster::ApiError;
 use crate::plan::delivery::steps::IssueLink;
-use crate::plan::effect::{Effect, Plan};
+use crate::plan::effect::Plan;
 use crate::plan::grant::plan;
 
 use crate::controllers::loan::key::LoanKey;
@@ -81,9 +81,5 @@ impl Loans {
 }
 
 fn is_for(plan: &Plan, issue: &IssueLink) -> bool {
-    matches!(&plan.effect, Some(Effect::IssueLink(again))
-        if again.sequence == issue.sequence
-            && again.first == issue.first
-            && again.agreement.digest == issue.agreement.digest
-            && again.decisions == issue.decisions)
+    issue.is_still(plan.issues())
 }

@@ -1,0 +1,133 @@
+//! Objects of the API server, compared by their content without what no decision depends on.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::memo::number;
+
+/// An object, shared between states. Two are equal if they differ only in what no decision depends
+/// on.
+pub struct Object<T> {
+    value: Arc<T>,
+    print: u64,
+}
+
+impl<T: Serialize> Object<T> {
+    /// Wraps an object.
+    pub fn new(value: T) -> Self {
+        let mut json = match serde_json::to_value(&value) {
+            Ok(json) => json,
+            Err(error) => panic!("an object without a JSON form: {error}"),
+        };
+        leave_out(&mut json);
+        Self {
+            print: number(&json.to_string()),
+            value: Arc::new(value),
+        }
+    }
+}
+
+/// Removes what no decision depends on within the times of a search. Without this, each order of
+/// the same events would be a state of its own.
+fn leave_out(json: &mut Value) {
+    let conditions = json.pointer_mut("/status/conditions");
+    let conditions = conditions.and_then(Value::as_array_mut);
+    for condition in conditions.into_iter().flatten() {
+        without(condition, &["message", "lastTransitionTime"]);
+    }
+    // Once a loan has started, everything is decided from its record. That a status tells of one is
+    // all that matters of it.
+    let status = json.pointer_mut("/status").and_then(Value::as_object_mut);
+    if let Some(status) = status.filter(|status| status.contains_key("grantedAt")) {
+        status.retain(|name, _| name == "record" || name == "digest");
+    }
+    // Texts for people, and times from which seven days or more are counted.
+    if let Some(status) = json.pointer_mut("/status") {
+        without(
+            status,
+            &[
+                "consideredFlows",
+                "ignoredDecisions",
+                "waitingFor",
+                "endedAt",
+            ],
+        );
+    }
+    if let Some(end) = json.pointer_mut("/spec/end") {
+        without(end, &["at"]);
+    }
+    // A record without a link is given up after a day, which is more than a search lasts. A decision
+    // counts by its time.
+    let is_decision = json.pointer("/spec/decision").is_some();
+    let metadata = json.pointer_mut("/metadata");
+    if let Some(metadata) = metadata.filter(|_| !is_decision) {
+        without(metadata, &["creationTimestamp"]);
+    }
+    // Nothing is counted from a link that was never made.
+    let links = json.pointer_mut("/spec/links");
+    let links = links.and_then(Value::as_array_mut);
+    for link in links.into_iter().flatten() {
+        if link.get("outcome").and_then(Value::as_str) == Some("Refused") {
+            without(link, &["intentAt", "latestEnd"]);
+        }
+    }
+}
+
+fn without(json: &mut Value, fields: &[&str]) {
+    if let Some(object) = json.as_object_mut() {
+        object.retain(|name, _| !fields.contains(&name.as_str()));
+    }
+}
+
+impl<T> Object<T> {
+    /// The object, as it is observed.
+    pub fn shared(&self) -> Arc<T> {
+        self.value.clone()
+    }
+
+    /// A number that equal objects share.
+    pub fn print(&self) -> u64 {
+        self.print
+    }
+}
+
+impl<T> std::ops::Deref for Object<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T> Clone for Object<T> {
+    fn clone(&self) -> Self {
+        Self {
+            value: self.value.clone(),
+            print: self.print,
+        }
+    }
+}
+
+impl<T> PartialEq for Object<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.print == other.print
+    }
+}
+
+impl<T> Eq for Object<T> {}
+
+impl<T> Hash for Object<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.print.hash(state);
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Object<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
+    }
+}

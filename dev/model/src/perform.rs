@@ -1,0 +1,200 @@
+//! How a replica performs one step of issuing a link.
+
+use jiff::Timestamp;
+use keyloan::api::{AccessRecordSpec, Decision};
+use keyloan::plan::delivery::failure::Failure;
+use keyloan::plan::delivery::steps::{LinkFacts, NotObtained, Step, WriteIntent, Written};
+
+use crate::happens::{How, Sight};
+use crate::memo::number;
+use crate::object::Object;
+use crate::observe::View;
+use crate::promises::AGREED;
+use crate::replica::{create, swap};
+use crate::state::{Secret, Share, State, Who};
+use crate::work::{InHand, Next, What, Work};
+use crate::{Loan, Variant};
+
+/// Performs a step; `None` if the pass ends without a result, because a write has failed.
+pub fn perform(
+    model: &Loan,
+    state: &mut State,
+    who: Who,
+    step: &Step<InHand>,
+    work: &Work,
+    how: How,
+    now: Timestamp,
+) -> Option<Work> {
+    let sight = match how {
+        How::Works(sight) => sight,
+        How::Fails | How::AnswerLost => Sight::Fresh,
+    };
+    let memory = state.replica(who).memory;
+    let mut is_current = work.is_current;
+    // What follows, found once for each answer to this step.
+    let then = |answer: u8, next: &dyn Fn() -> Step<InHand>| {
+        let question = (number(&work.next), answer, now.as_second());
+        let find = || Next::new(What::Step(next()));
+        model.memos.next.answer(question, find)
+    };
+    let next = match step {
+        Step::WriteIntent(step) => {
+            let view = View::of(state, memory, sight);
+            let is_due = step
+                .link
+                .issue
+                .is_still(view.decide(model, now).issues.as_ref());
+            if now > step.link.issue.write_by || !is_due {
+                then(0, &|| step.clone().written(Written::NotDue, now))
+            } else if how == How::Fails {
+                then(1, &|| step.clone().written(Written::No(no_record()), now))
+            } else {
+                let is_fresh = sight == Sight::Fresh;
+                if !write_intent(model, state, step, work, is_fresh, now) {
+                    return None;
+                }
+                is_current = true;
+                match how {
+                    How::AnswerLost => {
+                        then(1, &|| step.clone().written(Written::No(no_record()), now))
+                    }
+                    _ => then(2, &|| {
+                        let written = Written::Yes {
+                            record: (),
+                            intent_at: now,
+                        };
+                        step.clone().written(written, now)
+                    }),
+                }
+            }
+        }
+        Step::Obtain(step) => {
+            if how != How::Fails && model.variant != Some(Variant::CallsBeforeTheIntent) {
+                make_share(state, &step.link.facts(now));
+            }
+            let failed = |may_exist| NotObtained {
+                failure: Failure::Unavailable,
+                may_exist,
+            };
+            match how {
+                How::Works(_) => then(0, &|| step.clone().obtained(Ok(()), now)),
+                How::Fails => then(1, &|| step.clone().obtained(Err(failed(false)), now)),
+                How::AnswerLost => then(2, &|| step.clone().obtained(Err(failed(true)), now)),
+            }
+        }
+        Step::LookAgain(step) => {
+            let view = View::told(state, memory, sight);
+            let is_to_end = match how {
+                How::Fails => assumes_the_end(state),
+                _ => view.decide(model, now).ends_issued,
+            };
+            then(u8::from(is_to_end), &|| step.clone().looked(is_to_end))
+        }
+        Step::HandOver(step) => {
+            let facts = &step.facts;
+            let is_checked = model.variant != Some(Variant::HandsOverUnchecked);
+            let stands = is_current || !is_checked;
+            if how != How::Fails && stands {
+                state.secret.put(Some(Secret {
+                    sequence: facts.sequence,
+                    issued_at: facts.issued_at,
+                    item_version: facts.item_version,
+                }));
+            }
+            match how {
+                How::Works(_) if stands => then(0, &|| step.clone().handed_over(Ok(()))),
+                _ => then(1, &|| {
+                    let failure = Failure::NotKept("no answer".into());
+                    step.clone().handed_over(Err(failure))
+                }),
+            }
+        }
+        Step::Close(step) => {
+            let print = number(&work.next);
+            let links = |spec: &AccessRecordSpec| AccessRecordSpec {
+                links: step.closing().applied(&spec.links),
+                ..spec.clone()
+            };
+            let is_written = how != How::Fails && swap(model, state, is_current, print, links);
+            if !is_written || how == How::AnswerLost {
+                return None;
+            }
+            then(0, &|| step.clone().closed())
+        }
+        Step::Inspect(_) | Step::MakePlace(_) | Step::Done(_) => work.next.clone(),
+    };
+    Some(Work { next, is_current })
+}
+
+/// Whether a loan whose link was just issued is taken for ended if it cannot be looked at.
+fn assumes_the_end(state: &State) -> bool {
+    state.grant.now.is_none()
+}
+
+/// Whether it makes a difference that the look after the issue of a link fails.
+pub fn is_misled(model: &Loan, state: &State, who: Who, now: Timestamp) -> bool {
+    let view = View::told(state, state.replica(who).memory, Sight::Fresh);
+    view.decide(model, now).ends_issued != assumes_the_end(state)
+}
+
+fn no_record() -> Failure {
+    Failure::NoRecord {
+        why: "no answer".into(),
+        refused: false,
+    }
+}
+
+/// 1Password makes a link.
+fn make_share(state: &mut State, facts: &LinkFacts) {
+    state.shares.push(Share {
+        sequence: facts.sequence,
+        opens_until: facts.expires_at,
+    });
+    state.shares.sort();
+}
+
+/// Writes the intent, unless somebody has changed the record.
+///
+/// The look and the write are one step, although others may do something between them. If they
+/// change the record, the write fails, as it does if they do so before the look. What else they do
+/// is noticed by neither, so it may as well happen after both.
+fn write_intent(
+    model: &Loan,
+    state: &mut State,
+    step: &WriteIntent<InHand>,
+    work: &Work,
+    is_fresh: bool,
+    now: Timestamp,
+) -> bool {
+    let issue = &step.link.issue;
+    if model.variant == Some(Variant::CallsBeforeTheIntent) {
+        make_share(state, &step.link.facts(now));
+    }
+    let is_agreed = is_agreed(state);
+    let what = number(&(number(&work.next), now.as_second()));
+    let is_written = match issue.first {
+        false => swap(model, state, work.is_current, what, |spec| {
+            step.applied(Some(spec), None, None, now)
+        }),
+        true if state.record.now.is_some() => false,
+        true => {
+            let grant = state.grant.now.as_ref().map(Object::shared);
+            create(model, state, what, now, || {
+                step.applied(None, grant.as_deref(), None, now)
+            });
+            true
+        }
+    };
+    if is_written && is_fresh && !is_agreed {
+        state.broken = Some(AGREED);
+    }
+    is_written
+}
+
+/// Whether somebody has approved, and nobody refused. A denial counts only before the loan has
+/// started.
+fn is_agreed(state: &State) -> bool {
+    let decided = |what| state.decisions.iter().any(|d| d.spec.decision == what);
+    let is_denied = state.started_at().is_none() && decided(Decision::Deny);
+    decided(Decision::Approve) && !is_denied && !decided(Decision::Revoke)
+}
