@@ -65,6 +65,7 @@ async fn metadata_and_statuses_change_nothing_and_what_was_loosened_meanwhile_is
     let audit = Flaw::Member("/validationActions", json!(["Audit"]));
     audit.make(&world, BINDING, GUARD).await;
     mend(&world, BINDING, GUARD).await;
+    world.plane.until_in_force().await.expect("in force");
     let traceless = json!({ "metadata": { "managedFields": [{}] } });
     change(&api(&world, BINDING), GUARD, traceless).await;
     let loosened = looked().await;
