@@ -75,11 +75,28 @@ pub fn secret(
     })
 }
 
-/// The patch that stores another link in the Secret with this uid.
+/// One version of a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretVersion {
+    uid: Option<String>,
+    resource_version: Option<String>,
+}
+
+impl SecretVersion {
+    /// The version with this metadata.
+    pub fn of(meta: &ObjectMeta) -> Self {
+        Self {
+            uid: meta.uid.clone(),
+            resource_version: meta.resource_version.clone(),
+        }
+    }
+}
+
+/// The patch that stores another link in this version of a Secret, and in no later one.
 pub fn secret_patch(
     grant_uid: &str,
     role_uid: &str,
-    secret_uid: &str,
+    version: &SecretVersion,
     content: Content<'_>,
     facts: &LinkFacts,
 ) -> Wiped<Value> {
@@ -87,7 +104,8 @@ pub fn secret_patch(
     // The Role may have been created again since.
     let owners = [role_reference(grant_uid, role_uid)];
     let mut patch = json!({ "metadata": {
-        "uid": secret_uid, "annotations": annotations, "ownerReferences": owners,
+        "uid": version.uid, "resourceVersion": version.resource_version,
+        "annotations": annotations, "ownerReferences": owners,
     } });
     // Moved, because `json!` would leave a copy behind.
     let data = data
@@ -333,8 +351,14 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_puts_the_next_link_into_just_this_secret() {
-        let patch = secret_patch("u-1", "r-1", "s-1", URL, &facts());
+    fn a_patch_puts_the_next_link_into_just_this_version_of_this_secret() {
+        let there = ObjectMeta {
+            uid: Some("s-1".into()),
+            resource_version: Some("7".into()),
+            ..ObjectMeta::default()
+        };
+        let version = SecretVersion::of(&there);
+        let patch = secret_patch("u-1", "r-1", &version, URL, &facts());
         let annotations = json!({
             "keyloan.dev/sequence": "2", "keyloan.dev/item-version": "7",
             "keyloan.dev/issued-at": "2026-11-23T10:00:00.25Z",
@@ -347,8 +371,10 @@ mod tests {
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "name": "keyloan-link-u-1", "uid": "r-1",
             "controller": true, "blockOwnerDeletion": false,
         });
-        let metadata =
-            json!({ "uid": "s-1", "annotations": annotations, "ownerReferences": [owner] });
+        let metadata = json!({
+            "uid": "s-1", "resourceVersion": "7", "annotations": annotations,
+            "ownerReferences": [owner],
+        });
         let expected = json!({ "metadata": metadata, "stringData": data });
         assert_eq!(*patch, expected);
     }

@@ -1,7 +1,6 @@
 //! Hands a link over: writes the Secret with its URL to the prepared place, and notes it in the
 //! record.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
@@ -10,8 +9,8 @@ use kube::ResourceExt;
 use serde_json::json;
 
 use crate::api::{AccessRecord, URL_KEY};
-use crate::cluster::link_objects::{self, Content};
-use crate::cluster::{ApiError, ApiErrorKind, SecretMetadata};
+use crate::cluster::link_objects::{self, Content, SecretVersion};
+use crate::cluster::{ApiError, ApiErrorKind};
 use crate::onepassword::ShareUrl;
 use crate::plan::delivery::failure::Failure;
 use crate::plan::delivery::steps::{Closing, HandOver, LinkFacts};
@@ -32,12 +31,9 @@ impl Issuing {
             .without_max_times();
         let clock = &self.loans.clock;
         let began = clock.stopwatch();
-        let is_first = AtomicBool::new(true);
         let written = (|| async {
-            // After a while another replica may lead, which counts this link as lost.
-            if !is_first.swap(false, Ordering::Relaxed) {
-                self.intent_stands(&step.record).await?;
-            }
+            // By now another replica may lead, which counts this link as lost.
+            self.intent_stands(&step.record).await?;
             self.write_secret(&step.place, &step.link, &step.facts)
                 .await
         })
@@ -71,43 +67,67 @@ impl Issuing {
         }
     }
 
+    /// Writes the Secret as it was when the place was made or, if it was changed since, as it is
+    /// now. A Secret with a later link is not changed.
     async fn write_secret(
         &self,
         place: &LinkPlace,
         url: &ShareUrl,
         facts: &LinkFacts,
     ) -> Result<(), ApiError> {
-        let verbs = &self.loans.cluster.verbs.urgent();
-        let install = &self.loans.cluster.install;
-        let (uid, role) = (&self.key.uid, &place.role_uid);
+        let role = &place.role_uid;
+        let changed = match self.put_link(place.secret.as_ref(), role, url, facts).await {
+            Err(error)
+                if matches!(
+                    error.kind,
+                    ApiErrorKind::NotFound | ApiErrorKind::Conflict | ApiErrorKind::AlreadyExists
+                ) =>
+            {
+                error
+            }
+            answer => return answer,
+        };
         let link = self.loans.link(&self.key);
+        let verbs = &self.loans.cluster.verbs.urgent();
+        let Some(there) = verbs.get_metadata::<Secret>(&link).await? else {
+            return self.put_link(None, role, url, facts).await;
+        };
+        let install = &self.loans.cluster.install;
+        match link_objects::seen(&there.metadata, install, &self.key.uid) {
+            // An earlier answer was lost: the Secret holds this very link.
+            LinkSeen::Present { sequence, .. } if sequence == facts.sequence => Ok(()),
+            LinkSeen::Present { sequence, .. } if sequence < facts.sequence => {
+                let version = SecretVersion::of(&there.metadata);
+                self.put_link(Some(&version), role, url, facts).await
+            }
+            _ => Err(changed),
+        }
+    }
+
+    /// Puts the link into this version of the Secret or, without one, into a new Secret.
+    async fn put_link(
+        &self,
+        version: Option<&SecretVersion>,
+        role: &str,
+        url: &ShareUrl,
+        facts: &LinkFacts,
+    ) -> Result<(), ApiError> {
+        let verbs = &self.loans.cluster.verbs.urgent();
+        let (install, uid) = (&self.loans.cluster.install, &self.key.uid);
         let content = Content {
             key: URL_KEY,
             text: url.expose(),
         };
-        if let Some(secret_uid) = &place.secret_uid {
-            let patch = link_objects::secret_patch(uid, role, secret_uid, content, facts);
-            match verbs.patch_unread::<Secret>(&link, &patch).await {
-                // The Secret was deleted in the meantime.
-                Err(error)
-                    if matches!(error.kind, ApiErrorKind::NotFound | ApiErrorKind::Conflict) => {}
-                answer => return answer,
+        match version {
+            Some(version) => {
+                let patch = link_objects::secret_patch(uid, role, version, content, facts);
+                let link = self.loans.link(&self.key);
+                verbs.patch_unread::<Secret>(&link, &patch).await
             }
-        }
-        let secret = link_objects::secret(install, uid, role, content, facts);
-        match verbs.create_unread::<Secret>(&secret).await.map(drop) {
-            // An earlier answer was lost: the Secret exists with this very link.
-            Err(error) if error.kind == ApiErrorKind::AlreadyExists => {
-                let live = verbs.get_metadata::<Secret>(&link).await?;
-                let is_it = |mark: &SecretMetadata| {
-                    matches!(
-                        link_objects::seen(&mark.metadata, install, uid),
-                        LinkSeen::Present { sequence, .. } if sequence == facts.sequence
-                    )
-                };
-                live.filter(is_it).map(drop).ok_or(error)
+            None => {
+                let secret = link_objects::secret(install, uid, role, content, facts);
+                verbs.create_unread::<Secret>(&secret).await.map(drop)
             }
-            answer => answer,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::api::AccessRecord;
+use crate::cluster::link_objects::SecretVersion;
 use crate::controllers::loan::key::LoanKey;
 use crate::controllers::loan::loans::Loans;
 use crate::controllers::loan::memory::Memory;
@@ -46,7 +47,7 @@ pub(super) struct LinkPlace {
     /// The Role that owns the Secret.
     pub(super) role_uid: String,
     /// The Secret, if one with an earlier link of the loan exists.
-    pub(super) secret_uid: Option<String>,
+    pub(super) secret: Option<SecretVersion>,
 }
 
 impl Issuing {

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use crate::api::Identity;
-use crate::cluster::link_objects::{self, NO_URL};
+use crate::cluster::link_objects::{self, NO_URL, SecretVersion};
 use crate::cluster::{ApiError, ApiErrorKind, Deleted, Key, Namespaced, with_retries};
 use crate::plan::delivery::failure::Failure;
 use crate::plan::delivery::steps::LinkFacts;
@@ -26,11 +26,8 @@ impl Issuing {
     ) -> Result<Result<LinkPlace, Failure>, ApiError> {
         let place = async {
             let role_uid = self.let_requester_read(requester).await?;
-            let secret_uid = with_retries(|| self.try_secret(&role_uid, facts)).await?;
-            Ok(LinkPlace {
-                role_uid,
-                secret_uid,
-            })
+            let secret = with_retries(|| self.try_secret(&role_uid, facts)).await?;
+            Ok(LinkPlace { role_uid, secret })
         };
         let error: ApiError = match place.await {
             Ok(place) => return Ok(Ok(place)),
@@ -67,22 +64,22 @@ impl Issuing {
         Ok(role_uid)
     }
 
-    /// Tries whether the Secret could be written; returns the uid of an existing one.
+    /// Tries whether the Secret could be written; returns the version of an existing one.
     async fn try_secret(
         &self,
         role_uid: &str,
         facts: &LinkFacts,
-    ) -> Result<Option<String>, ApiError> {
+    ) -> Result<Option<SecretVersion>, ApiError> {
         let verbs = &self.loans.cluster.verbs;
         let (install, uid) = (&self.loans.cluster.install, &self.key.uid);
         let link = self.loans.link(&self.key);
         if let LinkSeen::Present { .. } = self.seen.link
             && let Some(there) = verbs.get_metadata::<Secret>(&link).await?
         {
-            let secret_uid = there.uid().unwrap_or_default();
-            let patch = link_objects::secret_patch(uid, role_uid, &secret_uid, NO_URL, facts);
+            let version = SecretVersion::of(&there.metadata);
+            let patch = link_objects::secret_patch(uid, role_uid, &version, NO_URL, facts);
             verbs.dry_run_patch::<Secret>(&link, &patch).await?;
-            return Ok(Some(secret_uid));
+            return Ok(Some(version));
         }
         let secret = link_objects::secret(install, uid, role_uid, NO_URL, facts);
         verbs.dry_run::<Secret>(&secret).await?;
