@@ -78,7 +78,8 @@ pub struct OnePasswordIntegrationSpec {
     /// The account's 1Password plan. It determines how many requests a service account may make.
     pub plan: AccountPlan,
     /// The interval at which the operator lists vaults and items again, such as `4h`, `90m`,
-    /// `1d12h` or `2w`; at least `1h`. Default: `24h`.
+    /// `1d12h` or `2w`; at least `1h`. An account that cannot lend at present is looked at every
+    /// hour. Default: `24h`.
     #[serde(default = "every_day")]
     #[x_kube(validation = Rule::new(AN_HOUR_OR_MORE)
         .message("discoveryInterval must be at least 1h: listing counts against the account's request limits"))]

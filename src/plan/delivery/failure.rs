@@ -164,8 +164,8 @@ impl Attempt {
             Failure::Refused => (
                 GrantReason::RefusedByPolicy,
                 "1Password refused this link: the account's sharing policy does not allow these \
-                 recipients or this link lifetime. Have the policy changed in 1Password, or \
-                 request again with other recipients or a shorter duration"
+                 recipients, this link lifetime, or more than one view. Have the policy changed in \
+                 1Password, or request again with other recipients, a shorter duration or viewOnce"
                     .into(),
             ),
             Failure::OpensOnce => (

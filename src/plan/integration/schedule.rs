@@ -4,13 +4,17 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::OnePasswordIntegration;
 
-use super::seen::{Failure, FailureKind, Observed, TokenSeen};
+use super::seen::{Discovery, Failure, FailureKind, Findings, Observed, TokenSeen};
 
 /// How long before the token's expiry people are warned.
 pub(super) const EXPIRY_WARNING: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// The interval if the spec has no usable one, which the schema rules out.
 const USUAL_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
+
+/// The longest interval while the integration cannot lend because of what the discovery found: people
+/// mend that in 1Password, which tells nobody.
+const AMISS_INTERVAL: SignedDuration = SignedDuration::from_hours(1);
 
 /// The time of the next discovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +38,13 @@ pub(super) fn discovery_due(seen: &Observed<'_>, now: Timestamp) -> Due {
     let by_interval = match seen.discovery {
         // After a failure the operator retries, without waiting for the interval.
         Some(discovery) if discovery.allowed == spec.vaults && failure.is_none() => {
-            later(discovery.at, interval(seen.integration))
+            let interval = interval(seen.integration);
+            let until = if is_as_it_should_be(seen, discovery) {
+                interval
+            } else {
+                interval.min(AMISS_INTERVAL)
+            };
+            later(discovery.at, until)
         }
         _ => now,
     };
@@ -48,6 +58,14 @@ pub(super) fn discovery_due(seen: &Observed<'_>, now: Timestamp) -> Due {
         .flatten()
         .fold(by_interval, Timestamp::max);
     if due <= now { Due::Now } else { Due::At(due) }
+}
+
+/// Whether a discovery found vaults, and that their items can be shared with named people.
+fn is_as_it_should_be(seen: &Observed<'_>, discovery: &Discovery) -> bool {
+    let lends = seen.inventory.is_some_and(|inventory| {
+        !inventory.vaults.is_empty() && inventory.policy.is_some_and(|policy| policy.named_people)
+    });
+    lends && discovery.findings == Findings::default()
 }
 
 /// The time of the retry after a failure; `None` if a retry is useless.

@@ -102,6 +102,9 @@ fn account(
     known
 }
 
+/// What a person who mends something in 1Password has to know.
+const LOOKS_AGAIN: &str = "The operator looks again within an hour";
+
 fn discovered(seen: &Observed<'_>) -> Verdict {
     let Some(inventory) = seen.inventory else {
         return not_discovered(seen);
@@ -128,9 +131,10 @@ fn discovered(seen: &Observed<'_>) -> Verdict {
     if inventory.vaults.is_empty() {
         return no(
             IntegrationReason::NoVault,
-            "The service account cannot read any vault. Give it access to a vault in 1Password. \
-             The operator notices at the next discovery, or at once when the Secret or spec.vaults \
-             change.",
+            format!(
+                "The service account cannot read any vault. Give it access to a vault in \
+                 1Password. {LOOKS_AGAIN}, or at once when the Secret or spec.vaults change."
+            ),
         );
     }
     let items: usize = inventory.vaults.iter().map(|vault| vault.items.len()).sum();
@@ -186,7 +190,7 @@ fn finding(findings: &Findings) -> Option<Verdict> {
             IntegrationReason::VaultNotFound,
             format!(
                 "The service account cannot see {}: correct spec.vaults, or give the service \
-                 account access in 1Password.",
+                 account access in 1Password. {LOOKS_AGAIN}.",
                 quoted(&findings.missing)
             ),
         ));
@@ -196,7 +200,7 @@ fn finding(findings: &Findings) -> Option<Verdict> {
             IntegrationReason::VaultUnreadable,
             format!(
                 "1Password does not let the service account list {}: give it permission to read \
-                 items there.",
+                 items there. {LOOKS_AGAIN}.",
                 quoted(&findings.unreadable)
             ),
         ));
@@ -229,18 +233,25 @@ fn shareable(seen: &Observed<'_>) -> Verdict {
         }
         (_, Some(_)) => no(
             IntegrationReason::NamedPeopleNotAllowed,
-            "The 1Password account's sharing policy does not allow links for people named by \
-             e-mail address. An administrator of the account can change the policy.",
+            format!(
+                "The 1Password account's sharing policy does not allow links for people named by \
+                 e-mail address. An administrator of the account can change the policy. \
+                 {LOOKS_AGAIN}."
+            ),
         ),
         (Some(_), None) if forbidden => no(
             IntegrationReason::SharingForbidden,
-            "1Password does not let the service account share items: give it permission to share \
-             in its vaults.",
+            format!(
+                "1Password does not let the service account share items: give it permission to \
+                 share in its vaults. {LOOKS_AGAIN}."
+            ),
         ),
         (Some(_), None) => unknown(
             IntegrationReason::NoItem,
-            "The operator found no item for which it could read the account's sharing policy. Put \
-             an item into a vault that the integration lends from.",
+            format!(
+                "The operator found no item for which it could read the account's sharing policy. \
+                 Put an item into a vault that the integration lends from. {LOOKS_AGAIN}."
+            ),
         ),
         (None, None) => unknown(
             IntegrationReason::Discovering,

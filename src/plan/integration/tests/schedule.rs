@@ -23,6 +23,33 @@ fn after_a_discovery_nothing_happens_until_the_interval_is_over() {
 }
 
 #[rstest::rstest]
+#[case::missing(Findings { missing: vec!["Infra".into()], ..Findings::default() })]
+#[case::ambiguous(Findings { ambiguous: vec![("Infra".into(), vec![])], ..Findings::default() })]
+#[case::unreadable(Findings { unreadable: vec!["Infra".into()], ..Findings::default() })]
+#[case::not_shared(Findings { sharing_forbidden: true, ..Findings::default() })]
+fn what_people_have_to_mend_in_1password_is_looked_at_again_within_an_hour(
+    #[case] findings: Findings,
+) {
+    let mut world = World::with_findings(findings);
+    assert_eq!(world.plan(1).wake, Some(at(3_600)));
+    assert_eq!(world.plan(3_600).effect, Some(Effect::Discover));
+    world.integration.spec.discovery_interval = Span("30m".into());
+    assert_eq!(world.plan(1).wake, Some(at(1_800)), "not less often");
+}
+
+#[rstest::rstest]
+#[case::no_vault(|i: &mut Inventory| i.vaults.clear())]
+#[case::no_item(|i: &mut Inventory| i.policy = None)]
+#[case::no_named_people(|i: &mut Inventory| i.policy.as_mut().expect("one").named_people = false)]
+fn an_account_that_cannot_lend_is_looked_at_again_within_an_hour(
+    #[case] change: impl Fn(&mut Inventory),
+) {
+    let mut world = World::discovered();
+    change(world.inventory.as_mut().expect("one"));
+    assert_eq!(world.plan(1).wake, Some(at(3_600)));
+}
+
+#[rstest::rstest]
 #[case::not_configured(TokenSeen::NotConfigured, "SecretMissing", "secretRef")]
 #[case::missing(no_secret(), "SecretMissing", "Create it")]
 #[case::not_labelled(TokenSeen::NotLabelled { secret: "op-token".into() }, "SecretNotLabelled", "keyloan.dev/secret=token")]
