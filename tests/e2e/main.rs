@@ -7,6 +7,7 @@ mod attacks;
 mod bad_input;
 mod chart;
 mod crash_points;
+mod faults;
 mod history;
 mod installs;
 mod leak;
