@@ -7,7 +7,8 @@ use crate::api::{
     AccessGrantStatus, AccessRecordSpec, CountedDecision, EndReason, EndRecord, LinkOutcome, Time,
 };
 
-use super::delivery::steps::{Closing, IssueLink};
+use super::delivery::closing::Closing;
+use super::delivery::steps::IssueLink;
 use super::events::LoanEvent;
 
 /// What to do about one loan now.

@@ -4,7 +4,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use keyloan::plan::delivery::steps::{Held, Outcome, Step};
+use keyloan::plan::delivery::closing::Outcome;
+use keyloan::plan::delivery::steps::{Held, Step};
 use keyloan::plan::effect::Effect;
 
 use crate::Variant;

@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::api::SecretReference;
 use crate::plan::reasons::GrantReason;
 
 /// The last attempt to issue a link of one loan.
@@ -85,8 +86,8 @@ pub enum Failure {
     ItemChanged,
     /// The requester has reached the flow's limit in the meantime.
     LimitReached,
-    /// A Secret with the link's name exists and is not Keyloan's.
-    SecretTaken,
+    /// This Secret, with the link's name, exists and is not Keyloan's.
+    SecretTaken(SecretReference),
 }
 
 impl Attempt {
@@ -100,7 +101,7 @@ impl Attempt {
             | Failure::NotKept(_)
             | Failure::LimitReached => self.wait(5, 600),
             Failure::NoPlace { .. } | Failure::NoRecord { .. } => self.wait(5, 600),
-            Failure::SecretTaken => SignedDuration::from_mins(10),
+            Failure::SecretTaken(_) => SignedDuration::from_mins(10),
             // A refused token is not sent again: the next attempt only waits for another token.
             Failure::Unauthorized => self.wait(5, 60),
             Failure::Forbidden | Failure::NotFound | Failure::Archived => self.wait(60, 3600),
@@ -226,7 +227,7 @@ impl Attempt {
                 GrantReason::LimitReached,
                 format!("you have reached this flow's limit of active loans; next try at {at:.0}"),
             ),
-            Failure::SecretTaken => taken(),
+            Failure::SecretTaken(secret) => taken(secret),
         }
     }
 }
@@ -238,10 +239,9 @@ pub(in crate::plan) fn doubling(count: u32, first: i64, most: i64) -> i64 {
 }
 
 /// The text about a Secret with the link's name that is not the loan's.
-pub fn taken() -> (GrantReason, String) {
-    let message = "another Secret with the link's name exists and does not belong to this loan; \
-                   delete it";
-    (GrantReason::LinkSecretTaken, message.into())
+pub fn taken(secret: &SecretReference) -> (GrantReason, String) {
+    let message = format!("Secret {secret} exists and does not belong to this loan; delete it");
+    (GrantReason::LinkSecretTaken, message)
 }
 
 /// The text if the operator cannot read the links namespace.

@@ -65,14 +65,14 @@ pub fn first_link(
     decisions: &[CountedDecision],
     start_by: Timestamp,
 ) -> FirstLink {
-    let Request { seen, now, .. } = *request;
+    let Request { seen, now, uid, .. } = *request;
     if let Some(why) = &seen.boundary.broken {
         return FirstLink::waits((GrantReason::BoundaryNotInForce, why.clone()));
     }
     if seen.link == LinkSeen::Foreign {
         return FirstLink {
             stalled: true,
-            ..FirstLink::hindered(failure::taken())
+            ..FirstLink::hindered(failure::taken(&seen.secret_of(uid)))
         };
     }
     if let Some(attempt) = seen.attempt.as_ref().filter(|a| a.retry_at() > now) {

@@ -5,9 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{AccessRecord, EndReason};
 
+use super::closing::{Closing, Outcome};
 use super::failure::Failure;
 use super::links::{CALL_TIMEOUT, Links, end_of, whole_second};
-use super::steps::{Closing, Outcome};
 use crate::plan::case::{Loan, Request};
 use crate::plan::effect::Effect;
 use crate::plan::observed::{LinkSeen, Observed};

@@ -5,6 +5,7 @@
 //! intent in the record, the steps that lead to a Secret, a schedule, and what remains after the
 //! loan.
 
+pub mod closing;
 pub mod failure;
 mod first_link;
 mod interrupted;

@@ -231,7 +231,7 @@ pub fn is_here(seen: &Observed, link: &LinkRecord) -> bool {
 pub fn no_place(loan: &Loan<'_>) -> Option<Why> {
     let seen = loan.seen;
     match seen.link {
-        LinkSeen::Foreign => Some(failure::taken()),
+        LinkSeen::Foreign => Some(failure::taken(&seen.secret_of(loan.uid()))),
         LinkSeen::Kept => {
             let secret = seen.secret_of(loan.uid());
             Some((GrantReason::LinkSecretStays, kept(&secret)))

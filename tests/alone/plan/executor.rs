@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keyloan::api::{AccessFlow, AccessRecord, AccessRecordSpec, LinkRecord, Time};
+use keyloan::plan::delivery::closing::Closing;
 use keyloan::plan::delivery::failure::{Attempt, Failure, Undeleted};
 use keyloan::plan::delivery::steps::{
-    Closing, Held, Inspected, IssueLink, NotObtained, Step, WriteIntent, Written,
+    Held, Inspected, IssueLink, NotObtained, Step, WriteIntent, Written,
 };
 use keyloan::plan::effect::{Effect, Plan};
 use keyloan::plan::grant::plan;

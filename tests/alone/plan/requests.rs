@@ -470,7 +470,7 @@ fn a_secret_of_somebody_elses_in_the_links_place_stalls_the_request() {
 #[case(Failure::Forbidden, "OnePasswordForbidden", 60, true)]
 #[case(Failure::NotFound, "OnePasswordItemGone", 60, true)]
 #[case(Failure::Archived, "ItemArchived", 60, true)]
-#[case(Failure::SecretTaken, "LinkSecretTaken", 600, true)]
+#[case(Failure::SecretTaken(planted()), "LinkSecretTaken", 600, true)]
 #[case(Failure::Unauthorized, "OnePasswordUnauthorized", 5, true)]
 #[case(Failure::Refused, "RefusedByPolicy", 3600, true)]
 #[case(Failure::OpensOnce, "ViewOnceRequired", 3600, true)]

@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 use keyloan::api::*;
+use keyloan::plan::delivery::closing::{Closing, Outcome};
 use keyloan::plan::delivery::failure::Failure;
 use keyloan::plan::delivery::links::{CALL_TIMEOUT, Links};
 use keyloan::plan::delivery::share_link::length;
-use keyloan::plan::delivery::steps::{Closing, Outcome};
 use keyloan::plan::effect::Effect;
 use keyloan::plan::observed::LinkSeen;
 use rstest::rstest;

@@ -122,7 +122,7 @@ pub fn lines(world: &World, minute: i64) -> String {
 #[case::no_record(no_record(true))]
 #[case::item_differs(Failure::ItemDiffers)]
 #[case::limit_reached(Failure::LimitReached)]
-#[case::secret_taken(Failure::SecretTaken)]
+#[case::secret_taken(Failure::SecretTaken(planted()))]
 fn what_is_said_of_a_failed_attempt(#[case] failure: Failure) {
     let name = format!("attempt_{}", name_of(&failure));
     let world = World::asked().with(|w| w.failed(0, failure));

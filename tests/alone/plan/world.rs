@@ -42,6 +42,14 @@ pub fn email(text: &str) -> Email {
     Email(text.into())
 }
 
+/// A Secret that somebody has planted in the place of the link.
+pub fn planted() -> SecretReference {
+    SecretReference {
+        namespace: "links".into(),
+        name: link_name(GRANT_UID),
+    }
+}
+
 /// What is refused when a place for a link is made.
 pub fn no_place(refused: bool) -> Failure {
     let why = "write Secret keyloan-system-links/keyloan-link-u: exceeded quota: few-secrets";

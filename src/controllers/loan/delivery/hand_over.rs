@@ -12,8 +12,9 @@ use crate::api::{AccessRecord, URL_KEY};
 use crate::cluster::link_objects::{self, Content, SecretVersion};
 use crate::cluster::{ApiError, ApiErrorKind};
 use crate::onepassword::ShareUrl;
+use crate::plan::delivery::closing::Closing;
 use crate::plan::delivery::failure::Failure;
-use crate::plan::delivery::steps::{Closing, HandOver, LinkFacts};
+use crate::plan::delivery::steps::{HandOver, LinkFacts};
 use crate::plan::observed::LinkSeen;
 
 use super::issuing::{InHand, Issuing, LinkPlace};

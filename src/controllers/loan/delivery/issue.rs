@@ -8,8 +8,9 @@ use kube::ResourceExt;
 
 use crate::api::AccessRecord;
 use crate::cluster::{ApiError, Key};
+use crate::plan::delivery::closing::Closing;
 use crate::plan::delivery::failure::Failure;
-use crate::plan::delivery::steps::{Closing, IssueLink, Step};
+use crate::plan::delivery::steps::{IssueLink, Step};
 
 use super::issuing::{InHand, Issuing};
 

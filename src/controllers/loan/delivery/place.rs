@@ -37,7 +37,10 @@ impl Issuing {
         let links_namespace = &self.loans.cluster.install.links_namespace;
         match &error.kind {
             // Only the Secret is tried; existing objects of the other kinds are compared.
-            ApiErrorKind::AlreadyExists if error.verb == "dry-run" => Ok(Err(Failure::SecretTaken)),
+            ApiErrorKind::AlreadyExists if error.verb == "dry-run" => {
+                let secret = self.seen.secret_of(&self.key.uid);
+                Ok(Err(Failure::SecretTaken(secret)))
+            }
             // The cached object was stale: the loan is looked at again.
             ApiErrorKind::Conflict | ApiErrorKind::AlreadyExists => Err(error),
             ApiErrorKind::NotFound => Ok(Err(Failure::NoPlace {

@@ -27,7 +27,7 @@ use values::minute;
 pub use values::{any_span, lifetime, rarely, text, time, vault_name, word};
 
 use super::executor::{Reached, issue_link};
-use super::world::{GRANT_UID, World, at, issued, no_place, no_record};
+use super::world::{GRANT_UID, World, at, issued, no_place, no_record, planted};
 
 /// What was seen, and when.
 pub fn observed() -> impl Strategy<Value = (Observed, Timestamp)> {
@@ -156,7 +156,7 @@ pub fn failure() -> impl Strategy<Value = Failure> {
         Just(Failure::ItemDiffers),
         Just(Failure::ItemChanged),
         Just(Failure::LimitReached),
-        Just(Failure::SecretTaken),
+        Just(Failure::SecretTaken(planted())),
     ]
 }
 
