@@ -201,6 +201,57 @@ async fn times_written(world: &World, grant: &AccessGrant) -> usize {
     history.iter().filter(written).count()
 }
 
+/// Where ending stops.
+#[derive(Clone, Copy, Debug)]
+enum EndStop {
+    /// Before the Secret is deleted.
+    Secret,
+    /// Before the end is in the record.
+    Record,
+}
+
+/// An operator that dies where an ending has stopped leaves it to the next one.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn ending_that_stops_anywhere_comes_right(
+    #[values(EndReason::Revoked, EndReason::Expired, EndReason::Deleted)] reason: EndReason,
+    #[values(EndStop::Secret, EndStop::Record)] stop: EndStop,
+) {
+    let mut world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    let ask = Ask::item("db password").lasting("1h");
+    let grant = world.ask("alice", ask).await;
+    let grant = world.until_active(&grant).await;
+    let is_whole = |r: &AccessRecord| r.spec.links[0].outcome.is_some();
+    world.until_record(&grant, is_whole).await;
+    let uid = grant.uid().expect("one");
+    let (verb, resource, name) = match stop {
+        EndStop::Secret => ("delete", "secrets", link_name(&uid)),
+        EndStop::Record => ("patch", "accessrecords", uid),
+    };
+    world.take_right(resource, verb).await;
+    if let EndStop::Secret = stop {
+        // Were its Role deleted, the garbage collector would take the Secret.
+        world.take_right("roles", "delete").await;
+    }
+    match reason {
+        EndReason::Deleted => world.delete("alice", &grant).await,
+        EndReason::Expired => world.advance(Duration::from_secs(3_601)).await,
+        _ => drop(world.decide("alice", &grant, Say::revoke(&grant)).await),
+    }
+    world.until_refused(verb, resource, &name).await;
+    world.crash_operator();
+    world.give_rights_back().await;
+    world.restart_operator().await;
+    let record = world.until_record(&grant, |r| r.spec.end.is_some()).await;
+    assert_eq!(record.spec.end.map(|end| end.reason), Some(reason));
+    let outcomes: Vec<_> = record.spec.links.iter().map(|l| l.outcome).collect();
+    assert_eq!(outcomes, [Some(LinkOutcome::Issued)]);
+    world.until_link_gone(&grant).await;
+    assert_eq!(world.control.shares().await.expect("shares").len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loan_whose_secret_cannot_be_deleted_ends_nevertheless_and_says_what_is_left() {
     let mut world = World::start().await;
