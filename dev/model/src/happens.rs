@@ -5,7 +5,6 @@ use keyloan::api::{AccessGrant, Decision, RENEW_ANNOTATION};
 
 use crate::Loan;
 use crate::left::Left;
-use crate::object::Object;
 use crate::perform;
 use crate::replica;
 use crate::start::{decision, time};
@@ -233,13 +232,16 @@ pub fn happen(model: &Loan, state: &mut State, action: Action) -> Option<()> {
                 Decision::Revoke => state.left.interventions -= 1,
                 Decision::Approve | Decision::Deny => state.left.decisions -= 1,
             }
-            let status = state.grant.now.as_ref()?.status.as_ref();
-            let digest = status.and_then(|status| status.digest.as_deref());
-            let number = state.decisions.len();
-            let made = || Object::new(decision(number, what, digest, now));
-            let question = (number, format!("{what:?}"), now.as_second());
-            let made = model.memos.decisions.answer(question, made);
-            state.decisions.push(made);
+            let grant = state.grant.now?;
+            let before = state.decisions;
+            let question = (before, grant, what as u8, now.as_second());
+            state.decisions = model.memos.decisions.answer(question, || {
+                let digest = grant.status.as_ref().and_then(|s| s.digest.as_deref());
+                let decision = decision(before.len(), what, digest, now);
+                let mut decisions = Vec::clone(&before);
+                decisions.push(model.stores.decision.keep_object(decision));
+                model.stores.decided(decisions)
+            });
         }
         Action::DeleteRequest => {
             state.left.interventions -= 1;
@@ -251,14 +253,14 @@ pub fn happen(model: &Loan, state: &mut State, action: Action) -> Option<()> {
         }
         Action::Renew => {
             state.left.renewals -= 1;
-            let before = state.grant.now.as_ref()?;
+            let before = state.grant.now?;
             let asked = || {
-                let mut grant = AccessGrant::clone(before);
+                let mut grant = AccessGrant::clone(&before);
                 let annotations = grant.metadata.annotations.get_or_insert_default();
                 annotations.insert(RENEW_ANNOTATION.to_owned(), now.to_string());
-                Object::new(grant)
+                model.stores.grants.keep_object(grant)
             };
-            let question = (before.print(), "asks", now.as_second());
+            let question = (before, "asks", now.as_second());
             let asked = model.memos.grants.answer(question, asked);
             state.grant.put(Some(asked));
         }

@@ -5,13 +5,17 @@
 //! and what is assumed.
 
 mod happens;
+mod kept;
 mod left;
 mod memo;
 mod object;
 mod observe;
+mod packed;
 mod perform;
 mod promises;
 mod replica;
+mod search;
+mod seen;
 mod start;
 mod state;
 mod variant;
@@ -21,15 +25,18 @@ use std::sync::Arc;
 
 use keyloan::api::{AccessDecision, AccessGrant, AccessGrantStatus, AccessRecord};
 use keyloan::plan::observed::Observed;
-use stateright::{Model, Property};
+use stateright::{Expectation, Model, Property};
 
-use memo::Memo;
+use kept::{Kept, Store};
+use memo::{Memo, number};
 use object::Object;
 use observe::Decided;
-use work::Next;
+use state::{Secret, Share};
+use work::{Next, What};
 
 pub use happens::Action;
 pub use left::Left;
+pub use search::{Found, Options, Progress, Search};
 pub use state::State;
 pub use variant::Variant;
 
@@ -41,18 +48,41 @@ pub struct Loan {
     pub variant: Option<Variant>,
     surroundings: Observed,
     memos: Memos,
+    stores: Stores,
 }
 
-/// What was worked out in one state and holds in others.
+/// Answers of the plan in one state that hold in others.
 #[derive(Default)]
 struct Memos {
     decided: Memo<Arc<Decided>>,
-    statuses: Memo<Arc<AccessGrantStatus>>,
     next: Memo<Next>,
     grants: Memo<Object<AccessGrant>>,
     records: Memo<Object<AccessRecord>>,
-    decisions: Memo<Object<AccessDecision>>,
+    decisions: Memo<Kept<Vec<Object<AccessDecision>>>>,
     ends: Memo<bool>,
+}
+
+/// The values that states consist of.
+#[derive(Default)]
+struct Stores {
+    grants: Store<Arc<AccessGrant>>,
+    records: Store<Arc<AccessRecord>>,
+    secrets: Store<Secret>,
+    decision: Store<Arc<AccessDecision>>,
+    decisions: Store<Vec<Object<AccessDecision>>>,
+    shares: Store<Vec<Share>>,
+    works: Store<What>,
+    statuses: Store<AccessGrantStatus>,
+}
+
+impl Stores {
+    fn decided(&self, decisions: Vec<Object<AccessDecision>>) -> Kept<Vec<Object<AccessDecision>>> {
+        self.decisions.keep(number(&decisions), || decisions)
+    }
+
+    fn shared(&self, shares: Vec<Share>) -> Kept<Vec<Share>> {
+        self.shares.keep(number(&shares), || shares)
+    }
 }
 
 impl Loan {
@@ -63,15 +93,24 @@ impl Loan {
             variant,
             surroundings: start::surroundings(),
             memos: Memos::default(),
+            stores: Stores::default(),
         }
     }
 
     /// The names of the promises.
     pub fn promises(&self) -> Vec<&'static str> {
-        self.properties()
-            .into_iter()
-            .map(|property| property.name)
-            .collect()
+        self.names(Expectation::Always)
+    }
+
+    /// What every search has to see, or it has looked at too little.
+    pub fn examples(&self) -> Vec<&'static str> {
+        self.names(Expectation::Sometimes)
+    }
+
+    fn names(&self, what: Expectation) -> Vec<&'static str> {
+        let properties = self.properties().into_iter();
+        let properties = properties.filter(|property| property.expectation == what);
+        properties.map(|property| property.name).collect()
     }
 }
 
@@ -80,7 +119,7 @@ impl Model for Loan {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![State::first(self.bounds)]
+        vec![State::first(self)]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -88,7 +127,7 @@ impl Model for Loan {
     }
 
     fn next_state(&self, before: &State, action: Action) -> Option<State> {
-        let mut state = before.clone();
+        let mut state = *before;
         state.broken = None;
         happens::happen(self, &mut state, action)?;
         state.forget_what_nobody_sees(self.variant);

@@ -1,33 +1,33 @@
 //! Objects of the API server, compared by their content without what no decision depends on.
 
-use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::kept::{Kept, Store};
 use crate::memo::number;
 
 /// An object, shared between states. Two are equal if they differ only in what no decision depends
 /// on.
-pub struct Object<T> {
-    value: Arc<T>,
-    print: u64,
-}
+pub type Object<T> = Kept<Arc<T>>;
 
-impl<T: Serialize> Object<T> {
-    /// Wraps an object.
-    pub fn new(value: T) -> Self {
-        let mut json = match serde_json::to_value(&value) {
+impl<T: Serialize> Store<Arc<T>> {
+    /// Keeps an object.
+    pub fn keep_object(&self, object: T) -> Object<T> {
+        let mut json = match serde_json::to_value(&object) {
             Ok(json) => json,
             Err(error) => panic!("an object without a JSON form: {error}"),
         };
         leave_out(&mut json);
-        Self {
-            print: number(&json.to_string()),
-            value: Arc::new(value),
-        }
+        self.keep(number(&json.to_string()), || Arc::new(object))
+    }
+}
+
+impl<T> Object<T> {
+    /// The object, as it is observed.
+    pub fn shared(&self) -> Arc<T> {
+        Arc::clone(self)
     }
 }
 
@@ -80,54 +80,5 @@ fn leave_out(json: &mut Value) {
 fn without(json: &mut Value, fields: &[&str]) {
     if let Some(object) = json.as_object_mut() {
         object.retain(|name, _| !fields.contains(&name.as_str()));
-    }
-}
-
-impl<T> Object<T> {
-    /// The object, as it is observed.
-    pub fn shared(&self) -> Arc<T> {
-        self.value.clone()
-    }
-
-    /// A number that equal objects share.
-    pub fn print(&self) -> u64 {
-        self.print
-    }
-}
-
-impl<T> std::ops::Deref for Object<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.value
-    }
-}
-
-impl<T> Clone for Object<T> {
-    fn clone(&self) -> Self {
-        Self {
-            value: self.value.clone(),
-            print: self.print,
-        }
-    }
-}
-
-impl<T> PartialEq for Object<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.print == other.print
-    }
-}
-
-impl<T> Eq for Object<T> {}
-
-impl<T> Hash for Object<T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.print.hash(state);
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Object<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.value.fmt(f)
     }
 }

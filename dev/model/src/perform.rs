@@ -7,7 +7,6 @@ use keyloan::plan::delivery::steps::{LinkFacts, NotObtained, Step, WriteIntent, 
 
 use crate::happens::{How, Sight};
 use crate::memo::number;
-use crate::object::Object;
 use crate::observe::View;
 use crate::promises::AGREED;
 use crate::replica::{create, swap};
@@ -33,8 +32,8 @@ pub fn perform(
     let mut is_current = work.is_current;
     // What follows, found once for each answer to this step.
     let then = |answer: u8, next: &dyn Fn() -> Step<InHand>| {
-        let question = (number(&work.next), answer, now.as_second());
-        let find = || Next::new(What::Step(next()));
+        let question = (work.next, answer, now.as_second());
+        let find = || Next::new(model, What::Step(next()));
         model.memos.next.answer(question, find)
     };
     let next = match step {
@@ -70,7 +69,7 @@ pub fn perform(
         }
         Step::Obtain(step) => {
             if how != How::Fails && model.variant != Some(Variant::CallsBeforeTheIntent) {
-                make_share(state, &step.link.facts(now));
+                make_share(model, state, &step.link.facts(now));
             }
             let failed = |may_exist| NotObtained {
                 failure: Failure::Unavailable,
@@ -95,11 +94,14 @@ pub fn perform(
             let is_checked = model.variant != Some(Variant::HandsOverUnchecked);
             let stands = is_current || !is_checked;
             if how != How::Fails && stands {
-                state.secret.put(Some(Secret {
+                let secret = Secret {
                     sequence: facts.sequence,
                     issued_at: facts.issued_at,
                     item_version: facts.item_version,
-                }));
+                };
+                let stores = &model.stores;
+                let secret = stores.secrets.keep(number(&secret), || secret);
+                state.secret.put(Some(secret));
             }
             match how {
                 How::Works(_) if stands => then(0, &|| step.clone().handed_over(Ok(()))),
@@ -110,7 +112,7 @@ pub fn perform(
             }
         }
         Step::Close(step) => {
-            let print = number(&work.next);
+            let print = work.next.print();
             let links = |spec: &AccessRecordSpec| AccessRecordSpec {
                 links: step.closing().applied(&spec.links),
                 ..spec.clone()
@@ -121,7 +123,7 @@ pub fn perform(
             }
             then(0, &|| step.clone().closed())
         }
-        Step::Inspect(_) | Step::MakePlace(_) | Step::Done(_) => work.next.clone(),
+        Step::Inspect(_) | Step::MakePlace(_) | Step::Done(_) => work.next,
     };
     Some(Work { next, is_current })
 }
@@ -145,12 +147,14 @@ fn no_record() -> Failure {
 }
 
 /// 1Password makes a link.
-fn make_share(state: &mut State, facts: &LinkFacts) {
-    state.shares.push(Share {
+fn make_share(model: &Loan, state: &mut State, facts: &LinkFacts) {
+    let mut shares = Vec::clone(&state.shares);
+    shares.push(Share {
         sequence: facts.sequence,
         opens_until: facts.expires_at,
     });
-    state.shares.sort();
+    shares.sort();
+    state.shares = model.stores.shared(shares);
 }
 
 /// Writes the intent, unless somebody has changed the record.
@@ -168,17 +172,17 @@ fn write_intent(
 ) -> bool {
     let issue = &step.link.issue;
     if model.variant == Some(Variant::CallsBeforeTheIntent) {
-        make_share(state, &step.link.facts(now));
+        make_share(model, state, &step.link.facts(now));
     }
     let is_agreed = is_agreed(state);
-    let what = number(&(number(&work.next), now.as_second()));
+    let what = number(&(work.next, now.as_second()));
     let is_written = match issue.first {
         false => swap(model, state, work.is_current, what, |spec| {
             step.applied(Some(spec), None, None, now)
         }),
         true if state.record.now.is_some() => false,
         true => {
-            let grant = state.grant.now.as_ref().map(Object::shared);
+            let grant = state.grant.now.map(|grant| grant.shared());
             create(model, state, what, now, || {
                 step.applied(None, grant.as_deref(), None, now)
             });

@@ -31,6 +31,9 @@ pub const TRUE: &str = "a status that was made from fresh looks says what is tru
 /// Nothing stays by itself.
 pub const ENDS: &str = "without further events, a loan ends, and nothing of it can be read";
 
+/// The promises that an action breaks, not a state.
+pub const BREAKABLE: [&str; 2] = [AGREED, TRUE];
+
 /// All promises.
 pub fn all() -> Vec<Property<Loan>> {
     vec![

@@ -7,6 +7,8 @@ use keyloan::plan::delivery::failure::{Attempt, Failure, Undeleted};
 use keyloan::plan::delivery::links::Links;
 use keyloan::plan::observed::LinkSeen;
 
+use crate::Loan;
+use crate::kept::Kept;
 use crate::left::Left;
 use crate::object::Object;
 use crate::start::{MINUTES, grant};
@@ -14,20 +16,20 @@ use crate::variant::Variant;
 use crate::work::Work;
 
 /// Everything at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     /// The time, by its place in the list of times.
-    pub time: usize,
+    pub time: u8,
     /// The request.
     pub grant: Stored<Object<AccessGrant>>,
     /// The record.
     pub record: Stored<Object<AccessRecord>>,
     /// The Secret.
-    pub secret: Stored<Secret>,
+    pub secret: Stored<Kept<Secret>>,
     /// The decisions, in the order of their creation.
-    pub decisions: Vec<Object<AccessDecision>>,
+    pub decisions: Kept<Vec<Object<AccessDecision>>>,
     /// The links that 1Password has made.
-    pub shares: Vec<Share>,
+    pub shares: Kept<Vec<Share>>,
     /// The replica that leads. Only it begins passes.
     pub leader: Replica,
     /// The other replica, which may still be in the middle of a pass that it began as the leader.
@@ -40,17 +42,18 @@ pub struct State {
 
 impl State {
     /// The request was just made, and nobody has looked at it.
-    pub fn first(bounds: Left) -> Self {
+    pub fn first(model: &Loan) -> Self {
+        let stores = &model.stores;
         Self {
             time: 0,
-            grant: Stored::new(Some(Object::new(grant()))),
+            grant: Stored::new(Some(stores.grants.keep_object(grant()))),
             record: Stored::new(None),
             secret: Stored::new(None),
-            decisions: Vec::new(),
-            shares: Vec::new(),
+            decisions: stores.decided(Vec::new()),
+            shares: stores.shared(Vec::new()),
             leader: Replica::default(),
             other: Replica::default(),
-            left: bounds,
+            left: model.bounds,
             broken: None,
         }
     }
@@ -73,7 +76,7 @@ impl State {
 
     /// Whether this is the last time of the search.
     pub fn is_late(&self) -> bool {
-        self.time + 1 == MINUTES.len()
+        usize::from(self.time) + 1 == MINUTES.len()
     }
 
     /// Changes the record. What anybody decided from the one before is out of date.
@@ -144,7 +147,7 @@ pub enum Who {
 }
 
 /// Something as it is stored, and as a watch that lags may still show it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stored<T> {
     /// What is stored.
     pub now: Option<T>,
@@ -152,11 +155,11 @@ pub struct Stored<T> {
     pub before: Option<T>,
 }
 
-impl<T: Clone> Stored<T> {
+impl<T: Copy> Stored<T> {
     /// Something, or its absence, that was never changed.
     pub fn new(now: Option<T>) -> Self {
         Self {
-            before: now.clone(),
+            before: now,
             now,
         }
     }
@@ -167,7 +170,7 @@ impl<T: Clone> Stored<T> {
     }
 
     fn forget(&mut self) {
-        self.before = self.now.clone();
+        self.before = self.now;
     }
 }
 
@@ -184,7 +187,7 @@ pub struct Secret {
 
 impl Secret {
     /// As the plan sees it.
-    pub fn seen(secret: Option<Self>) -> LinkSeen {
+    pub fn seen(secret: Option<Kept<Self>>) -> LinkSeen {
         secret.map_or(LinkSeen::Absent, |secret| LinkSeen::Present {
             sequence: secret.sequence,
             issued_at: secret.issued_at,
@@ -203,7 +206,7 @@ pub struct Share {
 }
 
 /// One replica of the operator.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Replica {
     /// What it remembers of the loan until it crashes.
     pub memory: Memory,
