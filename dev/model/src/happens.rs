@@ -69,6 +69,9 @@ pub enum How {
 
 /// Everything that can happen now.
 pub fn possible(state: &State, actions: &mut Vec<Action>) {
+    if let Some((who, work)) = calls(state) {
+        return goes_on(state, who, work, actions);
+    }
     for who in [Who::Leader, Who::Other] {
         if let Some(work) = &state.replica(who).work {
             goes_on(state, who, work, actions);
@@ -92,6 +95,18 @@ pub fn possible(state: &State, actions: &mut Vec<Action>) {
     if can_wait(state) {
         actions.push(Action::Wait);
     }
+}
+
+/// A replica that is about to call 1Password: then nothing else happens before its call.
+///
+/// The call reads nothing that others change, and changes nothing that they read, but for the time,
+/// and it has to begin at once. So whatever happens before it may as well happen after it. A crash
+/// before the call is like one after it, but with a link less to account for: a promise that is
+/// broken without that link is broken with it, too, because each says that links are bounded.
+fn calls(state: &State) -> Option<(Who, &Work)> {
+    let all = [Who::Leader, Who::Other].into_iter();
+    let mut works = all.filter_map(|who| Some((who, state.replica(who).work.as_ref()?)));
+    works.find(|(_, work)| work.next.is_step("Obtain"))
 }
 
 /// Whether a crash of this replica changes anything: it forgets something, or leaves an intent. A
@@ -178,11 +193,9 @@ fn people_act(state: &State, actions: &mut Vec<Action>) {
     }
 }
 
-/// Whether time may pass: if anybody notices it, and the leader is not about to call 1Password. A
-/// call that does not begin at once after the intent is not made.
+/// Whether time may pass: if anybody notices it.
 fn can_wait(state: &State) -> bool {
     let work = state.leader.work.as_ref();
-    let is_step = |name| work.is_some_and(|work| work.next.is_step(name));
     // The time of a failure is noticed by the next look.
     let may_fail = work.is_some_and(|work| {
         let is_deletion = match work.next.what() {
@@ -192,7 +205,7 @@ fn can_wait(state: &State) -> bool {
         let lost = state.left.lost > 0 && work.next.is_step("HandOver");
         work.next.ends_a_failure() || lost || (state.left.failed > 0 && is_deletion)
     });
-    !state.is_late() && !is_step("Obtain") && (is_noticed(state) || may_fail)
+    !state.is_late() && (is_noticed(state) || may_fail)
 }
 
 /// Lets it happen; nothing if it changes nothing.
@@ -268,9 +281,6 @@ pub fn happen(model: &Loan, state: &mut State, action: Action) -> Option<()> {
             state.time += 1;
             state.leader.memory.grows_older();
             state.other.memory.grows_older();
-            // It does not call 1Password any longer.
-            let other = &mut state.other.work;
-            other.take_if(|work| work.next.is_step("Obtain"));
         }
     }
     Some(())

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use keyloan::api::APPROVED;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -39,11 +40,8 @@ fn leave_out(json: &mut Value) {
     for condition in conditions.into_iter().flatten() {
         without(condition, &["message", "lastTransitionTime"]);
     }
-    // Once a loan has started, everything is decided from its record. That a status tells of one is
-    // all that matters of it.
-    let status = json.pointer_mut("/status").and_then(Value::as_object_mut);
-    if let Some(status) = status.filter(|status| status.contains_key("grantedAt")) {
-        status.retain(|name, _| name == "record" || name == "digest");
+    if let Some(status) = json.pointer_mut("/status").and_then(Value::as_object_mut) {
+        leave_out_of_a_loan(status);
     }
     // Texts for people, and times from which seven days or more are counted.
     if let Some(status) = json.pointer_mut("/status") {
@@ -53,7 +51,6 @@ fn leave_out(json: &mut Value) {
                 "consideredFlows",
                 "ignoredDecisions",
                 "waitingFor",
-                "endedAt",
             ],
         );
     }
@@ -74,6 +71,27 @@ fn leave_out(json: &mut Value) {
         if link.get("outcome").and_then(Value::as_str) == Some("Refused") {
             without(link, &["intentAt", "latestEnd"]);
         }
+    }
+}
+
+/// A loan is decided from its record. Of a status that tells of one, this alone matters: that it
+/// does, with which terms, and before the loan has started, whether it was said to be approved, and
+/// to have ended (`vet_word`). A plan that sees no record decides by the first of these only.
+fn leave_out_of_a_loan(status: &mut serde_json::Map<String, Value>) {
+    if !status.contains_key("record") {
+        return;
+    }
+    let has_started = status.contains_key("grantedAt");
+    status.retain(|name, _| match name.as_str() {
+        "record" | "digest" => true,
+        "conditions" | "endedAt" => !has_started,
+        _ => false,
+    });
+    if let Some(at) = status.get_mut("endedAt") {
+        *at = Value::Bool(true);
+    }
+    if let Some(Value::Array(conditions)) = status.get_mut("conditions") {
+        conditions.retain(|condition| condition.get("type") == Some(&Value::from(APPROVED)));
     }
 }
 
