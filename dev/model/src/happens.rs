@@ -68,13 +68,15 @@ pub enum How {
 }
 
 /// Everything that can happen now.
-pub fn possible(state: &State, actions: &mut Vec<Action>) {
-    if let Some((who, work)) = calls(state) {
-        return goes_on(state, who, work, actions);
+pub fn possible(model: &Loan, state: &State, actions: &mut Vec<Action>) {
+    if !model.is_plain
+        && let Some((who, work)) = calls(state)
+    {
+        return goes_on(model, state, who, work, actions);
     }
     for who in [Who::Leader, Who::Other] {
         if let Some(work) = &state.replica(who).work {
-            goes_on(state, who, work, actions);
+            goes_on(model, state, who, work, actions);
         }
     }
     let left = &state.left;
@@ -86,13 +88,13 @@ pub fn possible(state: &State, actions: &mut Vec<Action>) {
         actions.push(Action::Look(Sight::Fresh));
         actions.extend(out_of_date(state).map(Action::Look));
     }
-    if left.crashes > 0 && can_crash(&state.leader) {
+    if left.crashes > 0 && (model.is_plain || can_crash(&state.leader)) {
         actions.push(Action::Crash);
     }
-    if is_noticed(state) && !state.is_over() && !state.is_late() {
+    if (model.is_plain || is_noticed(state)) && !state.is_over() && !state.is_late() {
         people_act(state, actions);
     }
-    if can_wait(state) {
+    if can_wait(model, state) {
         actions.push(Action::Wait);
     }
 }
@@ -121,13 +123,17 @@ fn can_crash(leader: &Replica) -> bool {
 
 /// How a replica can go on. The other one may stop at any point, which is the same as going on
 /// never: what would only stop it is left out.
-fn goes_on(state: &State, who: Who, work: &Work, actions: &mut Vec<Action>) {
+fn goes_on(model: &Loan, state: &State, who: Who, work: &Work, actions: &mut Vec<Action>) {
     let left = &state.left;
     let is_step = |names: &[&str]| names.iter().any(|name| work.next.is_step(name));
     actions.push(Action::Do(who, How::Works(Sight::Fresh)));
     if work.next.looks() {
         let looks = out_of_date(state).map(|sight| Action::Do(who, How::Works(sight)));
         actions.extend(looks);
+    }
+    // A look before a write that fails, or whose answer is lost, is like a write that fails.
+    if is_step(&["HandOver"]) && !perform::writes_now(model, state, who, work) {
+        return;
     }
     let leads = who == Who::Leader;
     // Another effect that fails leaves what there was before the look.
@@ -194,7 +200,7 @@ fn people_act(state: &State, actions: &mut Vec<Action>) {
 }
 
 /// Whether time may pass: if anybody notices it.
-fn can_wait(state: &State) -> bool {
+fn can_wait(model: &Loan, state: &State) -> bool {
     let work = state.leader.work.as_ref();
     // The time of a failure is noticed by the next look.
     let may_fail = work.is_some_and(|work| {
@@ -205,7 +211,10 @@ fn can_wait(state: &State) -> bool {
         let lost = state.left.lost > 0 && work.next.is_step("HandOver");
         work.next.ends_a_failure() || lost || (state.left.failed > 0 && is_deletion)
     });
-    !state.is_late() && (is_noticed(state) || may_fail)
+    // A call that does not begin at once after the intent is not made.
+    let is_about_to_call = work.is_some_and(|work| work.next.is_step("Obtain"));
+    let is_noticed = model.is_plain || is_noticed(state) || may_fail;
+    !state.is_late() && !is_about_to_call && is_noticed
 }
 
 /// Lets it happen; nothing if it changes nothing.
@@ -262,6 +271,7 @@ pub fn happen(model: &Loan, state: &mut State, action: Action) -> Option<()> {
         }
         Action::DeleteSecret => {
             state.left.interventions -= 1;
+            state.excepted += u8::from(state.is_unnoted());
             state.secret.put(None);
         }
         Action::Renew => {
@@ -281,6 +291,9 @@ pub fn happen(model: &Loan, state: &mut State, action: Action) -> Option<()> {
             state.time += 1;
             state.leader.memory.grows_older();
             state.other.memory.grows_older();
+            // It does not call 1Password any longer.
+            let other = &mut state.other.work;
+            other.take_if(|work| work.next.is_step("Obtain"));
         }
     }
     Some(())
@@ -290,11 +303,11 @@ pub fn happen(model: &Loan, state: &mut State, action: Action) -> Option<()> {
 fn do_what_must_follow(model: &Loan, state: &mut State, now: Timestamp) {
     let work = state.leader.work.as_ref();
     let is_effect = work.is_some_and(|work| matches!(work.next.what(), What::Effect { .. }));
-    if !is_effect {
+    if !is_effect || model.is_plain {
         return;
     }
     let mut actions = Vec::new();
-    possible(state, &mut actions);
+    possible(model, state, &mut actions);
     if let [Action::Do(who, how)] = actions[..] {
         replica::go_on(model, state, who, how, now);
     }

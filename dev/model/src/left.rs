@@ -64,6 +64,15 @@ impl Left {
         },
     ];
 
+    /// What has happened if this much of it is left.
+    pub fn without(mut self, mut left: Self) -> Self {
+        let left = left.names().into_iter();
+        for ((_, count), (_, left)) in self.names().into_iter().zip(left) {
+            *count = count.saturating_sub(*left);
+        }
+        self
+    }
+
     /// How often each thing may still happen.
     pub fn counts(mut self) -> [u8; 8] {
         self.names().map(|(_, count)| *count)

@@ -14,10 +14,12 @@ mod packed;
 mod perform;
 mod promises;
 mod replica;
+mod same;
 mod search;
 mod seen;
 mod start;
 mod state;
+mod story;
 mod variant;
 mod work;
 
@@ -38,6 +40,7 @@ pub use happens::Action;
 pub use left::Left;
 pub use search::{Found, Options, Progress, Search};
 pub use state::State;
+pub use story::story;
 pub use variant::Variant;
 
 /// A search: its bounds, and what is broken on purpose.
@@ -46,6 +49,8 @@ pub struct Loan {
     pub bounds: Left,
     /// What is broken on purpose, if anything.
     pub variant: Option<Variant>,
+    /// Whether nothing is left out that makes no difference: to test that it makes none.
+    pub is_plain: bool,
     surroundings: Observed,
     memos: Memos,
     stores: Stores,
@@ -57,6 +62,7 @@ struct Memos {
     decided: Memo<Arc<Decided>>,
     next: Memo<Next>,
     grants: Memo<Object<AccessGrant>>,
+    requests: Memo<Object<AccessGrant>>,
     records: Memo<Object<AccessRecord>>,
     decisions: Memo<Kept<Vec<Object<AccessDecision>>>>,
     ends: Memo<bool>,
@@ -91,6 +97,7 @@ impl Loan {
         Self {
             bounds,
             variant,
+            is_plain: false,
             surroundings: start::surroundings(),
             memos: Memos::default(),
             stores: Stores::default(),
@@ -123,14 +130,14 @@ impl Model for Loan {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        happens::possible(state, actions);
+        happens::possible(self, state, actions);
     }
 
     fn next_state(&self, before: &State, action: Action) -> Option<State> {
         let mut state = *before;
         state.broken = None;
         happens::happen(self, &mut state, action)?;
-        state.forget_what_nobody_sees(self.variant);
+        same::leave_out(self, &mut state);
         (state != *before).then_some(state)
     }
 

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use keyloan_model::{Left, Loan, Options, Search, Variant};
+use keyloan_model::{Found, Left, Loan, Options, Search, Variant, story};
 
 /// Search every order of what can happen to a loan, within bounds
 #[derive(Parser)]
@@ -101,10 +101,30 @@ fn search(bounds: Left, arguments: &Arguments) -> Option<usize> {
     }
     match found {
         Some(found) => {
-            println!("  {:?}", found.state);
+            tell(&model, &found);
             Some(1)
         }
         None => is_complete.then_some(0),
+    }
+}
+
+/// Searches again for a broken promise, within the bounds that breaking it took, and tells how.
+fn tell(model: &Loan, found: &Found) {
+    let model = Loan::new(model.bounds.without(found.state.left), model.variant);
+    let options = Options {
+        threads: 1,
+        tells: true,
+        most: usize::MAX,
+    };
+    println!("  within {}:", model.bounds);
+    let search = Search::new(&model, options);
+    search.run();
+    let told = search.found();
+    for line in told.iter().flat_map(|told| story(&model, &told.story)) {
+        println!("    {line}");
+    }
+    if let Some(told) = told {
+        println!("  then \"{}\" is broken", told.promise);
     }
 }
 

@@ -1,5 +1,7 @@
 //! A state in few bytes, and the part of it by which two states are compared.
 
+use keyloan::plan::delivery::links::CALL_TIMEOUT;
+
 use crate::Loan;
 use crate::kept::{Kept, Store};
 use crate::left::Left;
@@ -25,8 +27,9 @@ pub struct Packed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Core(pub u64);
 
-/// What a state still allows: the bounds that are left, and the objects that a look out of date
-/// would see. Bits of a number, so that a set of states has little to store.
+/// What a state still allows: the bounds that are left, the objects that a look out of date would
+/// see, and the links that were made. No decision depends on these, and the more there are, the more
+/// has to be accounted for: each promise bounds them. Bits of a number, so that a set of states has little to store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room(u64);
 
@@ -34,7 +37,9 @@ pub struct Room(u64);
 const FREE: u64 = 0o44_444_444;
 const BOUNDS: u32 = 24;
 /// The bits for the numbers of a request, a record and a Secret.
-const BITS: [u32; 3] = [15, 17, 8];
+const BITS: [u32; 3] = [14, 14, 5];
+/// The first bit for the links that were made.
+const MADE: u32 = 57;
 
 impl Packed {
     /// Packs a state.
@@ -57,7 +62,7 @@ impl Packed {
             names.find_map(|(name, number)| (*name == broken).then_some(number))
         });
         let flags = [
-            u32::from(state.time),
+            u32::from(state.time | state.excepted << 4),
             broken.unwrap_or(0),
             flags_of(&state.leader),
             flags_of(&state.other),
@@ -84,7 +89,8 @@ impl Packed {
         let [time, broken, leader, other] = self.flags.to_be_bytes();
         let next = self.next.map(|number| Next::numbered(model, number));
         Some(State {
-            time,
+            time: time & 15,
+            excepted: time >> 4,
             grant: both(&stores.grants, self.grant),
             record: both(&stores.records, self.record),
             secret: both(&stores.secrets, self.secret),
@@ -101,15 +107,17 @@ impl Packed {
     }
 
     /// What it is compared by.
-    pub fn split(&self) -> (Core, Room) {
+    pub fn split(&self, model: &Loan) -> (Core, Room) {
+        let (made, shares) = self.made(model);
         let pairs = [self.grant, self.record, self.secret];
         let mut core = (
             pairs.map(|[now, _]| now),
-            [self.decisions, self.shares, self.flags],
+            [self.decisions, self.flags],
+            shares,
             self.next,
             [0; 3],
         );
-        let mut room = u64::from(self.left);
+        let mut room = u64::from(self.left) | made << MADE;
         let mut shift = BOUNDS;
         for (place, [now, before]) in pairs.into_iter().enumerate() {
             // 0 stands for nothing else than there is, 1 for nothing at all.
@@ -117,11 +125,38 @@ impl Packed {
             if old < 1 << BITS[place] {
                 room |= u64::from(old) << shift;
             } else {
-                core.3[place] = old;
+                core.4[place] = old;
             }
             shift += BITS[place];
         }
-        (Core(number(&core)), Room(room))
+        (Core(number(&core).max(1)), Room(room))
+    }
+
+    /// The links of the record that were made, each with a bit for its number, and all else about
+    /// links.
+    ///
+    /// A link's end, if the record has the one of a call right after the intent, is known from the
+    /// record.
+    fn made(&self, model: &Loan) -> (u64, u64) {
+        let stores = &model.stores;
+        let record = stores.records.numbered(self.record[0]);
+        let links = record.as_ref().map_or(&[][..], |record| &record.spec.links);
+        let shares = stores.shares.numbered(self.shares);
+        let (mut made, mut handed, mut others) = (0, 0, Vec::new());
+        for share in shares.iter().flat_map(|shares| shares.iter()) {
+            let mut links = links.iter().filter(|link| link.sequence == share.sequence);
+            let end = links.next().map(|link| link.latest_end.0 - CALL_TIMEOUT);
+            let bit = 1 << (share.sequence - 1).min(6);
+            let is_known = end == Some(share.opens_until) && share.sequence < 7 && made & bit == 0;
+            match is_known {
+                true => made |= bit,
+                false => others.push(share),
+            }
+            if is_known && share.is_handed {
+                handed |= bit;
+            }
+        }
+        (made, number(&(handed, others)))
     }
 
     /// How much is left of the bounds.
@@ -137,6 +172,9 @@ impl Room {
         let bounds = FREE | (others & !FREE & ((1 << BOUNDS) - 1));
         let mine_bounds = mine & ((1 << BOUNDS) - 1);
         if (bounds - mine_bounds) & FREE != FREE {
+            return false;
+        }
+        if mine >> MADE & !(others >> MADE) != 0 {
             return false;
         }
         let mut shift = BOUNDS;
@@ -171,7 +209,8 @@ fn flags_of(replica: &Replica) -> u32 {
         Some(FailedAt::Earlier) => 2,
     };
     let is_current = replica.work.is_some_and(|work| work.is_current);
-    attempt | undeleted << 2 | u32::from(is_current) << 4
+    let has_looked = replica.work.is_some_and(|work| work.has_looked);
+    attempt | undeleted << 2 | u32::from(is_current) << 4 | u32::from(has_looked) << 5
 }
 
 fn replica_of(flags: u8, next: Option<Next>) -> Replica {
@@ -192,6 +231,7 @@ fn replica_of(flags: u8, next: Option<Next>) -> Replica {
         work: next.map(|next| Work {
             next,
             is_current: flags >> 4 & 1 == 1,
+            has_looked: flags >> 5 & 1 == 1,
         }),
     }
 }

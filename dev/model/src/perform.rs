@@ -71,6 +71,10 @@ pub fn perform(
             if how != How::Fails && model.variant != Some(Variant::CallsBeforeTheIntent) {
                 make_share(model, state, &step.link.facts(now));
             }
+            let repeats = model.variant == Some(Variant::RepeatsTheCall);
+            if how == How::AnswerLost && repeats {
+                make_share(model, state, &step.link.facts(now));
+            }
             let failed = |may_exist| NotObtained {
                 failure: Failure::Unavailable,
                 may_exist,
@@ -78,6 +82,7 @@ pub fn perform(
             match how {
                 How::Works(_) => then(0, &|| step.clone().obtained(Ok(()), now)),
                 How::Fails => then(1, &|| step.clone().obtained(Err(failed(false)), now)),
+                How::AnswerLost if repeats => then(0, &|| step.clone().obtained(Ok(()), now)),
                 How::AnswerLost => then(2, &|| step.clone().obtained(Err(failed(true)), now)),
             }
         }
@@ -90,21 +95,19 @@ pub fn perform(
             then(u8::from(is_to_end), &|| step.clone().looked(is_to_end))
         }
         Step::HandOver(step) => {
-            let facts = &step.facts;
-            let is_checked = model.variant != Some(Variant::HandsOverUnchecked);
-            let stands = is_current || !is_checked;
-            if how != How::Fails && stands {
-                let secret = Secret {
-                    sequence: facts.sequence,
-                    issued_at: facts.issued_at,
-                    item_version: facts.item_version,
-                };
-                let stores = &model.stores;
-                let secret = stores.secrets.keep(number(&secret), || secret);
-                state.secret.put(Some(secret));
+            let stands = is_current || is_unchecked(model);
+            if stands && !writes_now(model, state, who, work) {
+                let has_looked = true;
+                return Some(Work { has_looked, ..*work });
+            }
+            let may_write = stands || work.has_looked;
+            let is_there =
+                may_write && how != How::Fails && write_secret(model, state, &step.facts);
+            if is_there && !stands {
+                state.excepted += 1;
             }
             match how {
-                How::Works(_) if stands => then(0, &|| step.clone().handed_over(Ok(()))),
+                How::Works(_) if is_there => then(0, &|| step.clone().handed_over(Ok(()))),
                 _ => then(1, &|| {
                     let failure = Failure::NotKept("no answer".into());
                     step.clone().handed_over(Err(failure))
@@ -125,7 +128,49 @@ pub fn perform(
         }
         Step::Inspect(_) | Step::MakePlace(_) | Step::Done(_) => work.next,
     };
-    Some(Work { next, is_current })
+    Some(Work {
+        next,
+        is_current,
+        has_looked: false,
+    })
+}
+
+/// Whether this replica writes the Secret next, not to look before whether its intent stands. If
+/// nobody else can change the record, both are one.
+pub fn writes_now(model: &Loan, state: &State, who: Who, work: &Work) -> bool {
+    let is_alone =
+        who == Who::Leader && state.other.work.is_none() && state.left.takeovers == 0;
+    work.has_looked || is_unchecked(model) || (is_alone && !model.is_plain)
+}
+
+fn is_unchecked(model: &Loan) -> bool {
+    model.variant == Some(Variant::HandsOverUnchecked)
+}
+
+/// Writes the Secret, unless it holds a later link. Returns whether it then holds this one.
+///
+/// The operator writes the version that it made the place with or, if that has changed, the one that
+/// it reads then, if it holds no later link; if it changes once more, the write fails. So nothing
+/// that happens between that read and the write makes a difference.
+fn write_secret(model: &Loan, state: &mut State, facts: &LinkFacts) -> bool {
+    let held = state.secret.now.map(|secret| secret.sequence);
+    let is_replaced = model.variant == Some(Variant::ReplacesLaterLinks);
+    if held.is_some_and(|held| held >= facts.sequence) && !is_replaced {
+        return held == Some(facts.sequence);
+    }
+    let secret = Secret {
+        sequence: facts.sequence,
+        issued_at: facts.issued_at,
+        item_version: facts.item_version,
+    };
+    let stores = &model.stores;
+    let secret = stores.secrets.keep(number(&secret), || secret);
+    state.secret.put(Some(secret));
+    let mut shares = Vec::clone(&state.shares);
+    let mut handed = shares.iter_mut().filter(|s| s.sequence == facts.sequence);
+    handed.for_each(|share| share.is_handed = true);
+    state.shares = stores.shared(shares);
+    true
 }
 
 /// Whether a loan whose link was just issued is taken for ended if it cannot be looked at.
@@ -152,6 +197,7 @@ fn make_share(model: &Loan, state: &mut State, facts: &LinkFacts) {
     shares.push(Share {
         sequence: facts.sequence,
         opens_until: facts.expires_at,
+        is_handed: false,
     });
     shares.sort();
     state.shares = model.stores.shared(shares);

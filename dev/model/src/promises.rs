@@ -46,7 +46,8 @@ pub fn all() -> Vec<Property<Loan>> {
         }),
         Property::always(ASKED, |model: &Loan, state: &State| {
             let asked = model.bounds.renewals - state.left.renewals;
-            issued(state) <= 1 + usize::from(asked)
+            let handed = state.shares.iter().filter(|share| share.is_handed);
+            handed.count() <= 1 + usize::from(asked) + usize::from(state.excepted)
         }),
         Property::always(WITHIN, |_, state: &State| {
             let end = spec(state).and_then(|spec| Links::of(spec).loan_end());

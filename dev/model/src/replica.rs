@@ -15,6 +15,7 @@ use crate::object::Object;
 use crate::observe::{Begins, View};
 use crate::perform;
 use crate::promises::TRUE;
+use crate::same;
 use crate::start::GRANT_UID;
 use crate::state::{Failed, FailedAt, Share, State, Who};
 use crate::work::{What, Work};
@@ -33,6 +34,7 @@ pub fn look(model: &Loan, state: &mut State, sight: Sight, now: Timestamp) -> bo
                 state.broken = Some(TRUE);
             }
             let said = written(model, state, *status);
+            let said = said.map(|said| same::what_is_read(model, state, said));
             if said != state.grant.now {
                 state.grant.put(said);
                 return true;
@@ -47,6 +49,7 @@ pub fn look(model: &Loan, state: &mut State, sight: Sight, now: Timestamp) -> bo
             state.leader.work = Some(Work {
                 next: *next,
                 is_current,
+                has_looked: false,
             });
             true
         }

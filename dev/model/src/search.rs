@@ -177,7 +177,7 @@ impl<'a> Search<'a> {
         let (mut steps, mut visited) = (0, 0);
         while let Some(item) = self.next(&mut own, threads) {
             visited += 1;
-            let (core, room) = item.state.split();
+            let (core, room) = item.state.split(self.model);
             if self.seen.is_outdone(core, room) {
                 continue;
             }
@@ -271,7 +271,7 @@ impl<'a> Search<'a> {
         later: &mut [Vec<Item>],
     ) {
         let packed = Packed::new(state);
-        let (core, room) = packed.split();
+        let (core, room) = packed.split(self.model);
         if !self.seen.is_new(core, room) {
             return;
         }

@@ -12,7 +12,6 @@ use crate::kept::Kept;
 use crate::left::Left;
 use crate::object::Object;
 use crate::start::{MINUTES, grant};
-use crate::variant::Variant;
 use crate::work::Work;
 
 /// Everything at one moment.
@@ -36,6 +35,10 @@ pub struct State {
     pub other: Replica,
     /// What may still happen.
     pub left: Left,
+    /// Links that may be handed over beyond those that were asked for: one for each that was handed
+    /// over although the record had changed since the look before, and one for each whose Secret
+    /// somebody deleted before the record said that it was handed over.
+    pub excepted: u8,
     /// The promise that the last action has broken, if it did.
     pub broken: Option<&'static str>,
 }
@@ -54,6 +57,7 @@ impl State {
             leader: Replica::default(),
             other: Replica::default(),
             left: model.bounds,
+            excepted: 0,
             broken: None,
         }
     }
@@ -95,6 +99,15 @@ impl State {
         Links::of(&record.spec).granted_at()
     }
 
+    /// Whether the Secret holds a link that the record does not say to be handed over.
+    pub fn is_unnoted(&self) -> bool {
+        let (Some(secret), Some(record)) = (self.secret.now, self.record.now) else {
+            return false;
+        };
+        let open = Links::of(&record.spec).open();
+        open.is_some_and(|open| open.sequence == secret.sequence)
+    }
+
     /// Whether the loan has ended, or will never begin.
     pub fn is_over(&self) -> bool {
         match (&self.record.now, &self.grant.now) {
@@ -104,35 +117,6 @@ impl State {
                 matches!(phase, Some(Phase::Denied | Phase::Lapsed))
             }
             (None, None) => true,
-        }
-    }
-
-    /// Makes states equal that differ only in what makes no difference from now on.
-    pub fn forget_what_nobody_sees(&mut self, variant: Option<Variant>) {
-        if self.left.stale == 0 {
-            self.grant.forget();
-            self.record.forget();
-            self.secret.forget();
-        }
-        self.leader.work.take_if(|work| !work.goes_on(variant));
-        // The other replica does not look again unless it leads again.
-        if self.left.takeovers == 0 {
-            self.other.memory = Memory::default();
-            self.other
-                .work
-                .take_if(|work| !work.can_change_anything(variant));
-        }
-        if !self.is_over() || self.secret.now.is_some() {
-            return;
-        }
-        // People do nothing more about a loan that is over.
-        (self.left.decisions, self.left.interventions) = (0, 0);
-        let rests = self.leader.work.is_none() && self.other.work.is_none();
-        if rests && self.left.stale == 0 {
-            self.left = Left {
-                renewals: self.left.renewals,
-                ..Left::default()
-            };
         }
     }
 }
@@ -169,7 +153,8 @@ impl<T: Copy> Stored<T> {
         self.before = std::mem::replace(&mut self.now, now);
     }
 
-    fn forget(&mut self) {
+    /// Forgets what was stored before.
+    pub fn forget(&mut self) {
         self.before = self.now;
     }
 }
@@ -203,6 +188,8 @@ pub struct Share {
     pub sequence: u32,
     /// Until when it opens.
     pub opens_until: Timestamp,
+    /// Whether it was in the Secret, so that the borrower may have it.
+    pub is_handed: bool,
 }
 
 /// One replica of the operator.

@@ -16,6 +16,8 @@ pub struct Work {
     pub next: Next,
     /// Whether the record is still the one from which this was decided.
     pub is_current: bool,
+    /// Whether it has looked that its intent stands, and is about to write the Secret.
+    pub has_looked: bool,
 }
 
 /// What is done next, shared between states.
@@ -49,10 +51,11 @@ impl Held for InHand {
 
 impl Work {
     /// Whether the work of a replica that no longer leads can still change anything. What was
-    /// decided from an older record writes neither the record nor a link's Secret.
+    /// decided from an older record writes no record, and a link's Secret only if the last look
+    /// before was at that record.
     pub fn can_change_anything(&self, variant: Option<Variant>) -> bool {
         let acts = ["Obtain", "DeleteLink", "DeleteGrant"];
-        self.is_current || writes_anyway(variant) || acts.contains(&self.next.name())
+        self.is_current || self.has_looked || writes_anyway(variant) || acts.contains(&self.next.name())
     }
 
     /// Whether the work of the leader does anything but end at once, because all that it does is to
