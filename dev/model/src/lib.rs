@@ -49,6 +49,8 @@ pub struct Loan {
     pub bounds: Left,
     /// What is broken on purpose, if anything.
     pub variant: Option<Variant>,
+    /// Whether the promise about the number of links excepts nothing.
+    pub is_strict: bool,
     /// Whether nothing is left out that makes no difference: to test that it makes none.
     pub is_plain: bool,
     surroundings: Observed,
@@ -97,6 +99,7 @@ impl Loan {
         Self {
             bounds,
             variant,
+            is_strict: false,
             is_plain: false,
             surroundings: start::surroundings(),
             memos: Memos::default(),

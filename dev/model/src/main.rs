@@ -24,6 +24,9 @@ struct Arguments {
     /// Break the operator in this place; the search then has to find a broken promise
     #[arg(long, value_name = "PLACE")]
     broken: Option<Variant>,
+    /// Count every link that the borrower could read, also those that the promise excepts
+    #[arg(long)]
+    strict: bool,
     /// Stop a search after this many minutes
     #[arg(long, default_value_t = 30)]
     minutes: u64,
@@ -59,7 +62,8 @@ fn main() -> ExitCode {
 /// Searches within these bounds, and prints its progress and result; returns how many promises are
 /// broken, unless it did not see everything.
 fn search(bounds: Left, arguments: &Arguments) -> Option<usize> {
-    let model = Loan::new(bounds, arguments.broken);
+    let mut model = Loan::new(bounds, arguments.broken);
+    model.is_strict = arguments.strict;
     let options = Options {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
         tells: false,
@@ -110,7 +114,9 @@ fn search(bounds: Left, arguments: &Arguments) -> Option<usize> {
 
 /// Searches again for a broken promise, within the bounds that breaking it took, and tells how.
 fn tell(model: &Loan, found: &Found) {
-    let model = Loan::new(model.bounds.without(found.state.left), model.variant);
+    let is_strict = model.is_strict;
+    let mut model = Loan::new(model.bounds.without(found.state.left), model.variant);
+    model.is_strict = is_strict;
     let options = Options {
         threads: 1,
         tells: true,

@@ -11,7 +11,7 @@ use crate::state::{Failed, FailedAt, Memory, Replica, State, Stored};
 use crate::work::{Next, Work};
 
 /// A state as the numbers of its values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Packed {
     grant: [u32; 2],
     record: [u32; 2],
@@ -108,6 +108,9 @@ impl Packed {
 
     /// What it is compared by.
     pub fn split(&self, model: &Loan) -> (Core, Room) {
+        if model.is_plain {
+            return (Core(number(self).max(1)), Room(0));
+        }
         let (made, shares) = self.made(model);
         let pairs = [self.grant, self.record, self.secret];
         let mut core = (

@@ -8,7 +8,7 @@ use keyloan::plan::delivery::steps::{LinkFacts, NotObtained, Step, WriteIntent, 
 use crate::happens::{How, Sight};
 use crate::memo::number;
 use crate::observe::View;
-use crate::promises::AGREED;
+use crate::promises::{AGREED, FORWARD};
 use crate::replica::{create, swap};
 use crate::state::{Secret, Share, State, Who};
 use crate::work::{InHand, Next, What, Work};
@@ -154,9 +154,14 @@ fn is_unchecked(model: &Loan) -> bool {
 /// that happens between that read and the write makes a difference.
 fn write_secret(model: &Loan, state: &mut State, facts: &LinkFacts) -> bool {
     let held = state.secret.now.map(|secret| secret.sequence);
-    let is_replaced = model.variant == Some(Variant::ReplacesLaterLinks);
-    if held.is_some_and(|held| held >= facts.sequence) && !is_replaced {
-        return held == Some(facts.sequence);
+    if held == Some(facts.sequence) {
+        return true;
+    }
+    if held.is_some_and(|held| held > facts.sequence) {
+        if model.variant != Some(Variant::ReplacesLaterLinks) {
+            return false;
+        }
+        state.broken = Some(FORWARD);
     }
     let secret = Secret {
         sequence: facts.sequence,
@@ -167,7 +172,7 @@ fn write_secret(model: &Loan, state: &mut State, facts: &LinkFacts) -> bool {
     let secret = stores.secrets.keep(number(&secret), || secret);
     state.secret.put(Some(secret));
     let mut shares = Vec::clone(&state.shares);
-    let mut handed = shares.iter_mut().filter(|s| s.sequence == facts.sequence);
+    let handed = shares.iter_mut().filter(|s| s.sequence == facts.sequence);
     handed.for_each(|share| share.is_handed = true);
     state.shares = stores.shared(shares);
     true

@@ -198,6 +198,7 @@ impl Carried<'_> {
                 state.replica_mut(who).memory.undeleted = failed;
                 let keeps = model.variant == Some(Variant::KeepsTheSecret);
                 if !fails && !keeps && state.secret.now.is_some() {
+                    state.excepted += u8::from(!is_current && state.is_unnoted());
                     state.secret.put(None);
                 }
             }

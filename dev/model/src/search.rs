@@ -44,7 +44,11 @@ pub struct Search<'a> {
     told: Mutex<Vec<(u32, Action)>>,
     shared: Mutex<Shared>,
     changed: Condvar,
+    each: Option<Each<'a>>,
 }
+
+/// What is done with each state that is new.
+type Each<'a> = Box<dyn Fn(&State) + Sync + 'a>;
 
 /// A broken promise.
 #[derive(Clone, Debug)]
@@ -109,7 +113,13 @@ impl<'a> Search<'a> {
             told: Mutex::default(),
             shared: Mutex::default(),
             changed: Condvar::new(),
+            each: None,
         }
+    }
+
+    /// Calls this with each state that is new.
+    pub fn each(&mut self, each: impl Fn(&State) + Sync + 'a) {
+        self.each = Some(Box::new(each));
     }
 
     /// Searches until all is seen, or a promise is broken, or the search is stopped. Returns whether
@@ -274,6 +284,9 @@ impl<'a> Search<'a> {
         let (core, room) = packed.split(self.model);
         if !self.seen.is_new(core, room) {
             return;
+        }
+        if let Some(each) = &self.each {
+            each(state);
         }
         let told = match how {
             Some(how) if self.options.tells => {

@@ -10,6 +10,7 @@ use keyloan::plan::observed::LinkSeen;
 use crate::Loan;
 use crate::kept::Kept;
 use crate::left::Left;
+use crate::memo::number;
 use crate::object::Object;
 use crate::start::{MINUTES, grant};
 use crate::work::Work;
@@ -37,7 +38,8 @@ pub struct State {
     pub left: Left,
     /// Links that may be handed over beyond those that were asked for: one for each that was handed
     /// over although the record had changed since the look before, and one for each whose Secret
-    /// somebody deleted before the record said that it was handed over.
+    /// was deleted before the record said that it was handed over: by hand, or by a leader that saw
+    /// a record out of date.
     pub excepted: u8,
     /// The promise that the last action has broken, if it did.
     pub broken: Option<&'static str>,
@@ -97,6 +99,11 @@ impl State {
     pub fn started_at(&self) -> Option<Timestamp> {
         let record = self.record.now.as_ref()?;
         Links::of(&record.spec).granted_at()
+    }
+
+    /// A number for what there is besides the request: the time, the record and the Secret.
+    pub fn lasting(&self) -> u64 {
+        number(&(self.time, self.record.now, self.secret.now))
     }
 
     /// Whether the Secret holds a link that the record does not say to be handed over.
