@@ -49,6 +49,8 @@ pub struct Loan {
     pub bounds: Left,
     /// What is broken on purpose, if anything.
     pub variant: Option<Variant>,
+    /// The only promise that is looked at, if not all are.
+    pub only: Option<&'static str>,
     /// Whether the promise about the number of links excepts nothing.
     pub is_strict: bool,
     /// Whether nothing is left out that makes no difference: to test that it makes none.
@@ -99,6 +101,7 @@ impl Loan {
         Self {
             bounds,
             variant,
+            only: None,
             is_strict: false,
             is_plain: false,
             surroundings: start::surroundings(),
@@ -145,6 +148,8 @@ impl Model for Loan {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        promises::all()
+        let mut all = promises::all();
+        all.retain(|promise| self.only.is_none_or(|only| promise.name == only));
+        all
     }
 }

@@ -90,7 +90,11 @@ fn search(bounds: Left, arguments: &Arguments) -> Option<usize> {
     println!("  {}", figures(&search, began));
     let seen = search.examples();
     for example in model.examples() {
-        let word = if seen.contains(&example) { "seen" } else { "unseen" };
+        let word = if seen.contains(&example) {
+            "seen"
+        } else {
+            "unseen"
+        };
         println!("  {word:7} {example}");
     }
     let found = search.found();

@@ -47,11 +47,7 @@ fn leave_out(json: &mut Value) {
     if let Some(status) = json.pointer_mut("/status") {
         without(
             status,
-            &[
-                "consideredFlows",
-                "ignoredDecisions",
-                "waitingFor",
-            ],
+            &["consideredFlows", "ignoredDecisions", "waitingFor"],
         );
     }
     if let Some(end) = json.pointer_mut("/spec/end") {

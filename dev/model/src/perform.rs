@@ -98,7 +98,10 @@ pub fn perform(
             let stands = is_current || is_unchecked(model);
             if stands && !writes_now(model, state, who, work) {
                 let has_looked = true;
-                return Some(Work { has_looked, ..*work });
+                return Some(Work {
+                    has_looked,
+                    ..*work
+                });
             }
             let may_write = stands || work.has_looked;
             let is_there =
@@ -138,8 +141,7 @@ pub fn perform(
 /// Whether this replica writes the Secret next, not to look before whether its intent stands. If
 /// nobody else can change the record, both are one.
 pub fn writes_now(model: &Loan, state: &State, who: Who, work: &Work) -> bool {
-    let is_alone =
-        who == Who::Leader && state.other.work.is_none() && state.left.takeovers == 0;
+    let is_alone = who == Who::Leader && state.other.work.is_none() && state.left.takeovers == 0;
     work.has_looked || is_unchecked(model) || (is_alone && !model.is_plain)
 }
 

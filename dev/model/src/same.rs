@@ -56,7 +56,11 @@ fn leave_out_of_the_request(model: &Loan, state: &mut State) {
 /// digest, and, before the loan has started, whether it says that the loan was approved and has
 /// ended (`vet_word` in the plan); and of its metadata when another link was asked for, if that was
 /// after the link that there is or may be.
-pub fn what_is_read(model: &Loan, state: &State, grant: Object<AccessGrant>) -> Object<AccessGrant> {
+pub fn what_is_read(
+    model: &Loan,
+    state: &State,
+    grant: Object<AccessGrant>,
+) -> Object<AccessGrant> {
     let Some(record) = state.record.now.filter(|_| !model.is_plain) else {
         return grant;
     };
@@ -74,13 +78,17 @@ pub fn what_is_read(model: &Loan, state: &State, grant: Object<AccessGrant>) -> 
     };
     model.memos.requests.answer((grant, read), || {
         let mut part = AccessGrant::clone(&grant);
-        if !read.renewal && let Some(annotations) = &mut part.metadata.annotations {
+        if !read.renewal
+            && let Some(annotations) = &mut part.metadata.annotations
+        {
             annotations.remove(RENEW_ANNOTATION);
             if annotations.is_empty() {
                 part.metadata.annotations = None;
             }
         }
-        if !read.all && let Some(status) = part.status {
+        if !read.all
+            && let Some(status) = part.status
+        {
             part.status = Some(read.of(status));
         }
         model.stores.grants.keep_object(part)
@@ -102,7 +110,10 @@ impl Read {
         AccessGrantStatus {
             digest: status.digest,
             terms: status.terms,
-            ended_at: status.ended_at.filter(|_| self.approval).map(|_| Time(time(0))),
+            ended_at: status
+                .ended_at
+                .filter(|_| self.approval)
+                .map(|_| Time(time(0))),
             conditions,
             ..AccessGrantStatus::default()
         }

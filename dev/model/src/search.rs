@@ -130,7 +130,11 @@ impl<'a> Search<'a> {
         for rank in (0..self.layers.len()).rev() {
             self.layer.store(rank, Ordering::Relaxed);
             let work = std::mem::take(&mut *lock(&self.layers[rank]));
-            let threads = if self.options.tells { 1 } else { self.options.threads };
+            let threads = if self.options.tells {
+                1
+            } else {
+                self.options.threads
+            };
             *lock(&self.shared) = Shared {
                 work,
                 ..Shared::default()
@@ -219,7 +223,10 @@ impl<'a> Search<'a> {
         }
         self.steps.fetch_add(steps, Ordering::Relaxed);
         self.waiting.fetch_sub(visited, Ordering::Relaxed);
-        debug_assert!(later[rank].is_empty(), "what belongs to a layer is visited in it");
+        debug_assert!(
+            later[rank].is_empty(),
+            "what belongs to a layer is visited in it"
+        );
         for (layer, items) in later.into_iter().enumerate() {
             if !items.is_empty() {
                 lock(&self.layers[layer]).push(items);

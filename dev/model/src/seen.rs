@@ -95,7 +95,10 @@ impl Seen {
             if there.core == 0 {
                 break;
             }
-            if there.core == core.0 && there.room != room.bits() && room.is_within(Room::of_bits(there.room)) {
+            if there.core == core.0
+                && there.room != room.bits()
+                && room.is_within(Room::of_bits(there.room))
+            {
                 return true;
             }
         }

@@ -17,7 +17,10 @@ pub const MINUTES: [i64; 6] = [0, 55, 61, 119, 125, 300];
 
 /// The time at this place in the list.
 pub fn time(index: u8) -> Timestamp {
-    let minutes = MINUTES.get(usize::from(index)).copied().unwrap_or(i64::from(u16::MAX));
+    let minutes = MINUTES
+        .get(usize::from(index))
+        .copied()
+        .unwrap_or(i64::from(u16::MAX));
     "2026-11-23T10:00:00Z"
         .parse::<Timestamp>()
         .ok()

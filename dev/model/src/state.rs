@@ -149,10 +149,7 @@ pub struct Stored<T> {
 impl<T: Copy> Stored<T> {
     /// Something, or its absence, that was never changed.
     pub fn new(now: Option<T>) -> Self {
-        Self {
-            before: now,
-            now,
-        }
+        Self { before: now, now }
     }
 
     /// Changes it.

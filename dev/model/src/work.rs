@@ -55,7 +55,10 @@ impl Work {
     /// before was at that record.
     pub fn can_change_anything(&self, variant: Option<Variant>) -> bool {
         let acts = ["Obtain", "DeleteLink", "DeleteGrant"];
-        self.is_current || self.has_looked || writes_anyway(variant) || acts.contains(&self.next.name())
+        self.is_current
+            || self.has_looked
+            || writes_anyway(variant)
+            || acts.contains(&self.next.name())
     }
 
     /// Whether the work of the leader does anything but end at once, because all that it does is to
