@@ -28,10 +28,9 @@ fn lasting(model: &Loan) -> (BTreeSet<u64>, usize) {
 
 fn model(bounds: &str, is_plain: bool) -> Loan {
     let bounds: Left = bounds.parse().expect("bounds");
-    Loan {
-        is_plain,
-        ..Loan::new(bounds, None)
-    }
+    let mut model = Loan::new(bounds, None);
+    model.is_plain = is_plain;
+    model
 }
 
 #[rstest]
