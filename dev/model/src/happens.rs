@@ -5,7 +5,6 @@ use keyloan::api::{AccessGrant, Decision, RENEW_ANNOTATION};
 
 use crate::Loan;
 use crate::left::Left;
-use crate::object::Object;
 use crate::perform;
 use crate::replica;
 use crate::start::{decision, time};
@@ -69,10 +68,15 @@ pub enum How {
 }
 
 /// Everything that can happen now.
-pub fn possible(state: &State, actions: &mut Vec<Action>) {
+pub fn possible(model: &Loan, state: &State, actions: &mut Vec<Action>) {
+    if !model.is_plain
+        && let Some((who, work)) = calls(state)
+    {
+        return goes_on(model, state, who, work, actions);
+    }
     for who in [Who::Leader, Who::Other] {
         if let Some(work) = &state.replica(who).work {
-            goes_on(state, who, work, actions);
+            goes_on(model, state, who, work, actions);
         }
     }
     let left = &state.left;
@@ -84,15 +88,27 @@ pub fn possible(state: &State, actions: &mut Vec<Action>) {
         actions.push(Action::Look(Sight::Fresh));
         actions.extend(out_of_date(state).map(Action::Look));
     }
-    if left.crashes > 0 && can_crash(&state.leader) {
+    if left.crashes > 0 && (model.is_plain || can_crash(&state.leader)) {
         actions.push(Action::Crash);
     }
-    if is_noticed(state) && !state.is_over() && !state.is_late() {
+    if (model.is_plain || is_noticed(state)) && !state.is_over() && !state.is_late() {
         people_act(state, actions);
     }
-    if can_wait(state) {
+    if can_wait(model, state) {
         actions.push(Action::Wait);
     }
+}
+
+/// A replica that is about to call 1Password: then nothing else happens before its call.
+///
+/// The call reads nothing that others change, and changes nothing that they read, but for the time,
+/// and it has to begin at once. So whatever happens before it may as well happen after it. A crash
+/// before the call is like one after it, but with a link less to account for: a promise that is
+/// broken without that link is broken with it, too, because each says that links are bounded.
+fn calls(state: &State) -> Option<(Who, &Work)> {
+    let all = [Who::Leader, Who::Other].into_iter();
+    let mut works = all.filter_map(|who| Some((who, state.replica(who).work.as_ref()?)));
+    works.find(|(_, work)| work.next.is_step("Obtain"))
 }
 
 /// Whether a crash of this replica changes anything: it forgets something, or leaves an intent. A
@@ -107,13 +123,17 @@ fn can_crash(leader: &Replica) -> bool {
 
 /// How a replica can go on. The other one may stop at any point, which is the same as going on
 /// never: what would only stop it is left out.
-fn goes_on(state: &State, who: Who, work: &Work, actions: &mut Vec<Action>) {
+fn goes_on(model: &Loan, state: &State, who: Who, work: &Work, actions: &mut Vec<Action>) {
     let left = &state.left;
     let is_step = |names: &[&str]| names.iter().any(|name| work.next.is_step(name));
     actions.push(Action::Do(who, How::Works(Sight::Fresh)));
     if work.next.looks() {
         let looks = out_of_date(state).map(|sight| Action::Do(who, How::Works(sight)));
         actions.extend(looks);
+    }
+    // A look before a write that fails, or whose answer is lost, is like a write that fails.
+    if is_step(&["HandOver"]) && !perform::writes_now(model, state, who, work) {
+        return;
     }
     let leads = who == Who::Leader;
     // Another effect that fails leaves what there was before the look.
@@ -179,11 +199,9 @@ fn people_act(state: &State, actions: &mut Vec<Action>) {
     }
 }
 
-/// Whether time may pass: if anybody notices it, and the leader is not about to call 1Password. A
-/// call that does not begin at once after the intent is not made.
-fn can_wait(state: &State) -> bool {
+/// Whether time may pass: if anybody notices it.
+fn can_wait(model: &Loan, state: &State) -> bool {
     let work = state.leader.work.as_ref();
-    let is_step = |name| work.is_some_and(|work| work.next.is_step(name));
     // The time of a failure is noticed by the next look.
     let may_fail = work.is_some_and(|work| {
         let is_deletion = match work.next.what() {
@@ -193,7 +211,10 @@ fn can_wait(state: &State) -> bool {
         let lost = state.left.lost > 0 && work.next.is_step("HandOver");
         work.next.ends_a_failure() || lost || (state.left.failed > 0 && is_deletion)
     });
-    !state.is_late() && !is_step("Obtain") && (is_noticed(state) || may_fail)
+    // A call that does not begin at once after the intent is not made.
+    let is_about_to_call = work.is_some_and(|work| work.next.is_step("Obtain"));
+    let is_noticed = model.is_plain || is_noticed(state) || may_fail;
+    !state.is_late() && !is_about_to_call && is_noticed
 }
 
 /// Lets it happen; nothing if it changes nothing.
@@ -233,13 +254,16 @@ pub fn happen(model: &Loan, state: &mut State, action: Action) -> Option<()> {
                 Decision::Revoke => state.left.interventions -= 1,
                 Decision::Approve | Decision::Deny => state.left.decisions -= 1,
             }
-            let status = state.grant.now.as_ref()?.status.as_ref();
-            let digest = status.and_then(|status| status.digest.as_deref());
-            let number = state.decisions.len();
-            let made = || Object::new(decision(number, what, digest, now));
-            let question = (number, format!("{what:?}"), now.as_second());
-            let made = model.memos.decisions.answer(question, made);
-            state.decisions.push(made);
+            let grant = state.grant.now?;
+            let before = state.decisions;
+            let question = (before, grant, what as u8, now.as_second());
+            state.decisions = model.memos.decisions.answer(question, || {
+                let digest = grant.status.as_ref().and_then(|s| s.digest.as_deref());
+                let decision = decision(before.len(), what, digest, now);
+                let mut decisions = Vec::clone(&before);
+                decisions.push(model.stores.decision.keep_object(decision));
+                model.stores.decided(decisions)
+            });
         }
         Action::DeleteRequest => {
             state.left.interventions -= 1;
@@ -247,18 +271,19 @@ pub fn happen(model: &Loan, state: &mut State, action: Action) -> Option<()> {
         }
         Action::DeleteSecret => {
             state.left.interventions -= 1;
+            state.excepted += u8::from(state.is_unnoted());
             state.secret.put(None);
         }
         Action::Renew => {
             state.left.renewals -= 1;
-            let before = state.grant.now.as_ref()?;
+            let before = state.grant.now?;
             let asked = || {
-                let mut grant = AccessGrant::clone(before);
+                let mut grant = AccessGrant::clone(&before);
                 let annotations = grant.metadata.annotations.get_or_insert_default();
                 annotations.insert(RENEW_ANNOTATION.to_owned(), now.to_string());
-                Object::new(grant)
+                model.stores.grants.keep_object(grant)
             };
-            let question = (before.print(), "asks", now.as_second());
+            let question = (before, "asks", now.as_second());
             let asked = model.memos.grants.answer(question, asked);
             state.grant.put(Some(asked));
         }
@@ -278,11 +303,11 @@ pub fn happen(model: &Loan, state: &mut State, action: Action) -> Option<()> {
 fn do_what_must_follow(model: &Loan, state: &mut State, now: Timestamp) {
     let work = state.leader.work.as_ref();
     let is_effect = work.is_some_and(|work| matches!(work.next.what(), What::Effect { .. }));
-    if !is_effect {
+    if !is_effect || model.is_plain {
         return;
     }
     let mut actions = Vec::new();
-    possible(state, &mut actions);
+    possible(model, state, &mut actions);
     if let [Action::Do(who, how)] = actions[..] {
         replica::go_on(model, state, who, how, now);
     }

@@ -37,6 +37,18 @@ impl Left {
         renewals: 1,
     };
 
+    /// The wide bounds.
+    pub const DEEP: Self = Self {
+        crashes: 2,
+        takeovers: 1,
+        stale: 1,
+        lost: 1,
+        failed: 1,
+        decisions: 2,
+        interventions: 1,
+        renewals: 1,
+    };
+
     /// The searches that together take less than a minute.
     pub const SMALL: &[Self] = &[
         Self {
@@ -52,7 +64,27 @@ impl Left {
         },
     ];
 
-    fn names(&mut self) -> [(&'static str, &mut u8); 8] {
+    /// What has happened if this much of it is left.
+    pub fn without(mut self, mut left: Self) -> Self {
+        let left = left.names().into_iter();
+        for ((_, count), (_, left)) in self.names().into_iter().zip(left) {
+            *count = count.saturating_sub(*left);
+        }
+        self
+    }
+
+    /// How often each thing may still happen.
+    pub fn counts(mut self) -> [u8; 8] {
+        self.names().map(|(_, count)| *count)
+    }
+
+    /// How many things may still happen.
+    pub fn sum(self) -> usize {
+        self.counts().iter().map(|count| usize::from(*count)).sum()
+    }
+
+    /// The bounds and their names.
+    pub fn names(&mut self) -> [(&'static str, &mut u8); 8] {
         [
             ("crashes", &mut self.crashes),
             ("takeovers", &mut self.takeovers),

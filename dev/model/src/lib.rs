@@ -5,15 +5,21 @@
 //! and what is assumed.
 
 mod happens;
+mod kept;
 mod left;
 mod memo;
 mod object;
 mod observe;
+mod packed;
 mod perform;
 mod promises;
 mod replica;
+mod same;
+mod search;
+mod seen;
 mod start;
 mod state;
+mod story;
 mod variant;
 mod work;
 
@@ -21,16 +27,20 @@ use std::sync::Arc;
 
 use keyloan::api::{AccessDecision, AccessGrant, AccessGrantStatus, AccessRecord};
 use keyloan::plan::observed::Observed;
-use stateright::{Model, Property};
+use stateright::{Expectation, Model, Property};
 
-use memo::Memo;
+use kept::{Kept, Store};
+use memo::{Memo, number};
 use object::Object;
 use observe::Decided;
-use work::Next;
+use state::{Secret, Share};
+use work::{Next, What};
 
 pub use happens::Action;
 pub use left::Left;
+pub use search::{Found, Options, Progress, Search};
 pub use state::State;
+pub use story::story;
 pub use variant::Variant;
 
 /// A search: its bounds, and what is broken on purpose.
@@ -39,20 +49,50 @@ pub struct Loan {
     pub bounds: Left,
     /// What is broken on purpose, if anything.
     pub variant: Option<Variant>,
+    /// The only promise that is looked at, if not all are.
+    pub only: Option<&'static str>,
+    /// Whether the promise about the number of links excepts nothing.
+    pub is_strict: bool,
+    /// Whether nothing is left out that makes no difference: to test that it makes none.
+    pub is_plain: bool,
     surroundings: Observed,
     memos: Memos,
+    stores: Stores,
 }
 
-/// What was worked out in one state and holds in others.
+/// Answers of the plan in one state that hold in others.
 #[derive(Default)]
 struct Memos {
     decided: Memo<Arc<Decided>>,
-    statuses: Memo<Arc<AccessGrantStatus>>,
     next: Memo<Next>,
     grants: Memo<Object<AccessGrant>>,
+    requests: Memo<Object<AccessGrant>>,
     records: Memo<Object<AccessRecord>>,
-    decisions: Memo<Object<AccessDecision>>,
+    decisions: Memo<Kept<Vec<Object<AccessDecision>>>>,
     ends: Memo<bool>,
+}
+
+/// The values that states consist of.
+#[derive(Default)]
+struct Stores {
+    grants: Store<Arc<AccessGrant>>,
+    records: Store<Arc<AccessRecord>>,
+    secrets: Store<Secret>,
+    decision: Store<Arc<AccessDecision>>,
+    decisions: Store<Vec<Object<AccessDecision>>>,
+    shares: Store<Vec<Share>>,
+    works: Store<What>,
+    statuses: Store<AccessGrantStatus>,
+}
+
+impl Stores {
+    fn decided(&self, decisions: Vec<Object<AccessDecision>>) -> Kept<Vec<Object<AccessDecision>>> {
+        self.decisions.keep(number(&decisions), || decisions)
+    }
+
+    fn shared(&self, shares: Vec<Share>) -> Kept<Vec<Share>> {
+        self.shares.keep(number(&shares), || shares)
+    }
 }
 
 impl Loan {
@@ -61,17 +101,29 @@ impl Loan {
         Self {
             bounds,
             variant,
+            only: None,
+            is_strict: false,
+            is_plain: false,
             surroundings: start::surroundings(),
             memos: Memos::default(),
+            stores: Stores::default(),
         }
     }
 
     /// The names of the promises.
     pub fn promises(&self) -> Vec<&'static str> {
-        self.properties()
-            .into_iter()
-            .map(|property| property.name)
-            .collect()
+        self.names(Expectation::Always)
+    }
+
+    /// What every search has to see, or it has looked at too little.
+    pub fn examples(&self) -> Vec<&'static str> {
+        self.names(Expectation::Sometimes)
+    }
+
+    fn names(&self, what: Expectation) -> Vec<&'static str> {
+        let properties = self.properties().into_iter();
+        let properties = properties.filter(|property| property.expectation == what);
+        properties.map(|property| property.name).collect()
     }
 }
 
@@ -80,22 +132,24 @@ impl Model for Loan {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![State::first(self.bounds)]
+        vec![State::first(self)]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        happens::possible(state, actions);
+        happens::possible(self, state, actions);
     }
 
     fn next_state(&self, before: &State, action: Action) -> Option<State> {
-        let mut state = before.clone();
+        let mut state = *before;
         state.broken = None;
         happens::happen(self, &mut state, action)?;
-        state.forget_what_nobody_sees(self.variant);
+        same::leave_out(self, &mut state);
         (state != *before).then_some(state)
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        promises::all()
+        let mut all = promises::all();
+        all.retain(|promise| self.only.is_none_or(|only| promise.name == only));
+        all
     }
 }

@@ -1,33 +1,34 @@
 //! Objects of the API server, compared by their content without what no decision depends on.
 
-use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use keyloan::api::APPROVED;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::kept::{Kept, Store};
 use crate::memo::number;
 
 /// An object, shared between states. Two are equal if they differ only in what no decision depends
 /// on.
-pub struct Object<T> {
-    value: Arc<T>,
-    print: u64,
-}
+pub type Object<T> = Kept<Arc<T>>;
 
-impl<T: Serialize> Object<T> {
-    /// Wraps an object.
-    pub fn new(value: T) -> Self {
-        let mut json = match serde_json::to_value(&value) {
+impl<T: Serialize> Store<Arc<T>> {
+    /// Keeps an object.
+    pub fn keep_object(&self, object: T) -> Object<T> {
+        let mut json = match serde_json::to_value(&object) {
             Ok(json) => json,
             Err(error) => panic!("an object without a JSON form: {error}"),
         };
         leave_out(&mut json);
-        Self {
-            print: number(&json.to_string()),
-            value: Arc::new(value),
-        }
+        self.keep(number(&json.to_string()), || Arc::new(object))
+    }
+}
+
+impl<T> Object<T> {
+    /// The object, as it is observed.
+    pub fn shared(&self) -> Arc<T> {
+        Arc::clone(self)
     }
 }
 
@@ -39,22 +40,14 @@ fn leave_out(json: &mut Value) {
     for condition in conditions.into_iter().flatten() {
         without(condition, &["message", "lastTransitionTime"]);
     }
-    // Once a loan has started, everything is decided from its record. That a status tells of one is
-    // all that matters of it.
-    let status = json.pointer_mut("/status").and_then(Value::as_object_mut);
-    if let Some(status) = status.filter(|status| status.contains_key("grantedAt")) {
-        status.retain(|name, _| name == "record" || name == "digest");
+    if let Some(status) = json.pointer_mut("/status").and_then(Value::as_object_mut) {
+        leave_out_of_a_loan(status);
     }
     // Texts for people, and times from which seven days or more are counted.
     if let Some(status) = json.pointer_mut("/status") {
         without(
             status,
-            &[
-                "consideredFlows",
-                "ignoredDecisions",
-                "waitingFor",
-                "endedAt",
-            ],
+            &["consideredFlows", "ignoredDecisions", "waitingFor"],
         );
     }
     if let Some(end) = json.pointer_mut("/spec/end") {
@@ -77,57 +70,29 @@ fn leave_out(json: &mut Value) {
     }
 }
 
+/// A loan is decided from its record. Of a status that tells of one, this alone matters: that it
+/// does, with which terms, and before the loan has started, whether it was said to be approved, and
+/// to have ended (`vet_word`). A plan that sees no record decides by the first of these only.
+fn leave_out_of_a_loan(status: &mut serde_json::Map<String, Value>) {
+    if !status.contains_key("record") {
+        return;
+    }
+    let has_started = status.contains_key("grantedAt");
+    status.retain(|name, _| match name.as_str() {
+        "record" | "digest" => true,
+        "conditions" | "endedAt" => !has_started,
+        _ => false,
+    });
+    if let Some(at) = status.get_mut("endedAt") {
+        *at = Value::Bool(true);
+    }
+    if let Some(Value::Array(conditions)) = status.get_mut("conditions") {
+        conditions.retain(|condition| condition.get("type") == Some(&Value::from(APPROVED)));
+    }
+}
+
 fn without(json: &mut Value, fields: &[&str]) {
     if let Some(object) = json.as_object_mut() {
         object.retain(|name, _| !fields.contains(&name.as_str()));
-    }
-}
-
-impl<T> Object<T> {
-    /// The object, as it is observed.
-    pub fn shared(&self) -> Arc<T> {
-        self.value.clone()
-    }
-
-    /// A number that equal objects share.
-    pub fn print(&self) -> u64 {
-        self.print
-    }
-}
-
-impl<T> std::ops::Deref for Object<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.value
-    }
-}
-
-impl<T> Clone for Object<T> {
-    fn clone(&self) -> Self {
-        Self {
-            value: self.value.clone(),
-            print: self.print,
-        }
-    }
-}
-
-impl<T> PartialEq for Object<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.print == other.print
-    }
-}
-
-impl<T> Eq for Object<T> {}
-
-impl<T> Hash for Object<T> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.print.hash(state);
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Object<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.value.fmt(f)
     }
 }

@@ -15,6 +15,7 @@ use keyloan::plan::observed::Observed;
 
 use crate::Loan;
 use crate::happens::Sight;
+use crate::kept::Kept;
 use crate::memo::number;
 use crate::object::Object;
 use crate::start::GRANT_UID;
@@ -24,9 +25,9 @@ use crate::work::{InHand, Next, What};
 /// What a replica sees.
 pub struct View<'a> {
     state: &'a State,
-    grant: Option<&'a Object<AccessGrant>>,
-    record: Option<&'a Object<AccessRecord>>,
-    secret: Option<Secret>,
+    grant: Option<Object<AccessGrant>>,
+    record: Option<Object<AccessRecord>>,
+    secret: Option<Kept<Secret>>,
     decisions: usize,
     memory: Memory,
 }
@@ -48,9 +49,7 @@ pub enum Begins {
     /// The status is written.
     Status {
         /// The status.
-        status: Arc<AccessGrantStatus>,
-        /// A number that identifies it.
-        print: u64,
+        status: Kept<AccessGrantStatus>,
     },
     /// This is done.
     Work(Next),
@@ -79,23 +78,23 @@ impl<'a> View<'a> {
     /// The same if it believes what the watch says of the Secret.
     pub fn told(state: &'a State, memory: Memory, sight: Sight) -> Self {
         let record = match sight {
-            Sight::OldRecord => &state.record.before,
-            _ => &state.record.now,
+            Sight::OldRecord => state.record.before,
+            _ => state.record.now,
         };
         let runs = record.as_ref().is_some_and(|r| r.spec.end.is_none());
         let grant = match sight {
-            Sight::OldRequest => &state.grant.before,
-            _ => &state.grant.now,
+            Sight::OldRequest => state.grant.before,
+            _ => state.grant.now,
         };
         // A request that seems to be gone is read from the API server itself.
         let grant = match grant {
-            None if runs => &state.grant.now,
+            None if runs => state.grant.now,
             grant => grant,
         };
         Self {
             state,
-            grant: grant.as_ref(),
-            record: record.as_ref(),
+            grant,
+            record,
             secret: match sight {
                 Sight::OldSecret => state.secret.before,
                 _ => state.secret.now,
@@ -110,17 +109,15 @@ impl<'a> View<'a> {
 
     /// Whether it sees the record as it is.
     pub fn sees_the_record(&self) -> bool {
-        self.record == self.state.record.now.as_ref()
+        self.record == self.state.record.now
     }
 
     /// A value that two views share if the plan cannot tell them apart.
     pub fn print(&self, now: Timestamp) -> impl std::hash::Hash + use<> {
-        let decisions = self.state.decisions.iter().take(self.decisions);
-        let decisions: Vec<_> = decisions.map(Object::print).collect();
-        let grant = self.grant.map(Object::print);
-        let record = self.record.map(Object::print);
+        let decisions = (self.state.decisions, self.decisions);
         let at = now.as_second();
-        (grant, record, self.secret, decisions, self.memory, at)
+        let objects = (self.grant, self.record, self.secret);
+        (objects, decisions, self.memory, at)
     }
 
     /// What the plan decides.
@@ -148,9 +145,8 @@ impl<'a> View<'a> {
             None => match status {
                 Some(status) => {
                     let print = number(&format!("{status:?}"));
-                    let statuses = &model.memos.statuses;
-                    let status = statuses.answer(print, || Arc::new(status));
-                    Begins::Status { status, print }
+                    let status = model.stores.statuses.keep(print, || status);
+                    Begins::Status { status }
                 }
                 None => Begins::Nothing,
             },
@@ -159,13 +155,16 @@ impl<'a> View<'a> {
                 match prepared(model, *issue) {
                     Step::Done(Err(failure)) => Begins::Failed(failure),
                     Step::Done(Ok(())) => Begins::Nothing,
-                    step => Begins::Work(Next::new(What::Step(step))),
+                    step => Begins::Work(Next::new(model, What::Step(step))),
                 }
             }
-            Some(effect) => Begins::Work(Next::new(What::Effect {
-                effect,
-                from_record,
-            })),
+            Some(effect) => Begins::Work(Next::new(
+                model,
+                What::Effect {
+                    effect,
+                    from_record,
+                },
+            )),
         };
         Decided {
             begins,
@@ -177,8 +176,8 @@ impl<'a> View<'a> {
     fn observed(&self, model: &Loan, now: Timestamp, is_checked: bool) -> Observed {
         let decisions = self.state.decisions.iter().take(self.decisions);
         let mut seen = Observed {
-            grant: self.grant.map(Object::shared),
-            record: self.record.map(Object::shared),
+            grant: self.grant.map(|grant| grant.shared()),
+            record: self.record.map(|record| record.shared()),
             link: Secret::seen(self.secret),
             decisions: decisions.map(Object::shared).collect(),
             attempt: self.memory.attempt(now),

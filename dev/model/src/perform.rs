@@ -7,9 +7,8 @@ use keyloan::plan::delivery::steps::{LinkFacts, NotObtained, Step, WriteIntent, 
 
 use crate::happens::{How, Sight};
 use crate::memo::number;
-use crate::object::Object;
 use crate::observe::View;
-use crate::promises::AGREED;
+use crate::promises::{AGREED, FORWARD};
 use crate::replica::{create, swap};
 use crate::state::{Secret, Share, State, Who};
 use crate::work::{InHand, Next, What, Work};
@@ -33,8 +32,8 @@ pub fn perform(
     let mut is_current = work.is_current;
     // What follows, found once for each answer to this step.
     let then = |answer: u8, next: &dyn Fn() -> Step<InHand>| {
-        let question = (number(&work.next), answer, now.as_second());
-        let find = || Next::new(What::Step(next()));
+        let question = (work.next, answer, now.as_second());
+        let find = || Next::new(model, What::Step(next()));
         model.memos.next.answer(question, find)
     };
     let next = match step {
@@ -70,7 +69,11 @@ pub fn perform(
         }
         Step::Obtain(step) => {
             if how != How::Fails && model.variant != Some(Variant::CallsBeforeTheIntent) {
-                make_share(state, &step.link.facts(now));
+                make_share(model, state, &step.link.facts(now));
+            }
+            let repeats = model.variant == Some(Variant::RepeatsTheCall);
+            if how == How::AnswerLost && repeats {
+                make_share(model, state, &step.link.facts(now));
             }
             let failed = |may_exist| NotObtained {
                 failure: Failure::Unavailable,
@@ -79,6 +82,7 @@ pub fn perform(
             match how {
                 How::Works(_) => then(0, &|| step.clone().obtained(Ok(()), now)),
                 How::Fails => then(1, &|| step.clone().obtained(Err(failed(false)), now)),
+                How::AnswerLost if repeats => then(0, &|| step.clone().obtained(Ok(()), now)),
                 How::AnswerLost => then(2, &|| step.clone().obtained(Err(failed(true)), now)),
             }
         }
@@ -91,18 +95,22 @@ pub fn perform(
             then(u8::from(is_to_end), &|| step.clone().looked(is_to_end))
         }
         Step::HandOver(step) => {
-            let facts = &step.facts;
-            let is_checked = model.variant != Some(Variant::HandsOverUnchecked);
-            let stands = is_current || !is_checked;
-            if how != How::Fails && stands {
-                state.secret.put(Some(Secret {
-                    sequence: facts.sequence,
-                    issued_at: facts.issued_at,
-                    item_version: facts.item_version,
-                }));
+            let stands = is_current || is_unchecked(model);
+            if stands && !writes_now(model, state, who, work) {
+                let has_looked = true;
+                return Some(Work {
+                    has_looked,
+                    ..*work
+                });
+            }
+            let may_write = stands || work.has_looked;
+            let is_there =
+                may_write && how != How::Fails && write_secret(model, state, &step.facts);
+            if is_there && !stands {
+                state.excepted += 1;
             }
             match how {
-                How::Works(_) if stands => then(0, &|| step.clone().handed_over(Ok(()))),
+                How::Works(_) if is_there => then(0, &|| step.clone().handed_over(Ok(()))),
                 _ => then(1, &|| {
                     let failure = Failure::NotKept("no answer".into());
                     step.clone().handed_over(Err(failure))
@@ -110,7 +118,7 @@ pub fn perform(
             }
         }
         Step::Close(step) => {
-            let print = number(&work.next);
+            let print = work.next.print();
             let links = |spec: &AccessRecordSpec| AccessRecordSpec {
                 links: step.closing().applied(&spec.links),
                 ..spec.clone()
@@ -121,9 +129,55 @@ pub fn perform(
             }
             then(0, &|| step.clone().closed())
         }
-        Step::Inspect(_) | Step::MakePlace(_) | Step::Done(_) => work.next.clone(),
+        Step::Inspect(_) | Step::MakePlace(_) | Step::Done(_) => work.next,
     };
-    Some(Work { next, is_current })
+    Some(Work {
+        next,
+        is_current,
+        has_looked: false,
+    })
+}
+
+/// Whether this replica writes the Secret next, not to look before whether its intent stands. If
+/// nobody else can change the record, both are one.
+pub fn writes_now(model: &Loan, state: &State, who: Who, work: &Work) -> bool {
+    let is_alone = who == Who::Leader && state.other.work.is_none() && state.left.takeovers == 0;
+    work.has_looked || is_unchecked(model) || (is_alone && !model.is_plain)
+}
+
+fn is_unchecked(model: &Loan) -> bool {
+    model.variant == Some(Variant::HandsOverUnchecked)
+}
+
+/// Writes the Secret, unless it holds a later link. Returns whether it then holds this one.
+///
+/// The operator writes the version that it made the place with or, if that has changed, the one that
+/// it reads then, if it holds no later link; if it changes once more, the write fails. So nothing
+/// that happens between that read and the write makes a difference.
+fn write_secret(model: &Loan, state: &mut State, facts: &LinkFacts) -> bool {
+    let held = state.secret.now.map(|secret| secret.sequence);
+    if held == Some(facts.sequence) {
+        return true;
+    }
+    if held.is_some_and(|held| held > facts.sequence) {
+        if model.variant != Some(Variant::ReplacesLaterLinks) {
+            return false;
+        }
+        state.broken = Some(FORWARD);
+    }
+    let secret = Secret {
+        sequence: facts.sequence,
+        issued_at: facts.issued_at,
+        item_version: facts.item_version,
+    };
+    let stores = &model.stores;
+    let secret = stores.secrets.keep(number(&secret), || secret);
+    state.secret.put(Some(secret));
+    let mut shares = Vec::clone(&state.shares);
+    let handed = shares.iter_mut().filter(|s| s.sequence == facts.sequence);
+    handed.for_each(|share| share.is_handed = true);
+    state.shares = stores.shared(shares);
+    true
 }
 
 /// Whether a loan whose link was just issued is taken for ended if it cannot be looked at.
@@ -145,12 +199,15 @@ fn no_record() -> Failure {
 }
 
 /// 1Password makes a link.
-fn make_share(state: &mut State, facts: &LinkFacts) {
-    state.shares.push(Share {
+fn make_share(model: &Loan, state: &mut State, facts: &LinkFacts) {
+    let mut shares = Vec::clone(&state.shares);
+    shares.push(Share {
         sequence: facts.sequence,
         opens_until: facts.expires_at,
+        is_handed: false,
     });
-    state.shares.sort();
+    shares.sort();
+    state.shares = model.stores.shared(shares);
 }
 
 /// Writes the intent, unless somebody has changed the record.
@@ -168,17 +225,17 @@ fn write_intent(
 ) -> bool {
     let issue = &step.link.issue;
     if model.variant == Some(Variant::CallsBeforeTheIntent) {
-        make_share(state, &step.link.facts(now));
+        make_share(model, state, &step.link.facts(now));
     }
     let is_agreed = is_agreed(state);
-    let what = number(&(number(&work.next), now.as_second()));
+    let what = number(&(work.next, now.as_second()));
     let is_written = match issue.first {
         false => swap(model, state, work.is_current, what, |spec| {
             step.applied(Some(spec), None, None, now)
         }),
         true if state.record.now.is_some() => false,
         true => {
-            let grant = state.grant.now.as_ref().map(Object::shared);
+            let grant = state.grant.now.map(|grant| grant.shared());
             create(model, state, what, now, || {
                 step.applied(None, grant.as_deref(), None, now)
             });

@@ -18,7 +18,8 @@ use crate::state::{Replica, Share, State};
 pub const RECORDED: &str = "each link is in the record, with its end";
 /// No two links are counted as one.
 pub const ONE_EACH: &str = "one intent makes one link";
-/// A borrower asks for each link.
+/// A borrower asks for each link that was ever in the Secret, but for those that
+/// [`State::excepted`] counts.
 pub const ASKED: &str = "nobody can get more links than were asked for";
 /// A loan bounds its links.
 pub const WITHIN: &str = "no link outlives its loan";
@@ -26,10 +27,15 @@ pub const WITHIN: &str = "no link outlives its loan";
 pub const RESIDUAL: &str = "an ended loan's record says until when a link may open";
 /// A link began although nobody had agreed, or after a refusal that the replica had seen.
 pub const AGREED: &str = "a link begins only with an approval, and without a refusal";
+/// A link took the place of a later one.
+pub const FORWARD: &str = "no link in the Secret is replaced by an earlier one";
 /// A status said something else than what there was.
 pub const TRUE: &str = "a status that was made from fresh looks says what is true";
 /// Nothing stays by itself.
 pub const ENDS: &str = "without further events, a loan ends, and nothing of it can be read";
+
+/// The promises that an action breaks, not a state.
+pub const BREAKABLE: [&str; 3] = [AGREED, FORWARD, TRUE];
 
 /// All promises.
 pub fn all() -> Vec<Property<Loan>> {
@@ -43,7 +49,9 @@ pub fn all() -> Vec<Property<Loan>> {
         }),
         Property::always(ASKED, |model: &Loan, state: &State| {
             let asked = model.bounds.renewals - state.left.renewals;
-            issued(state) <= 1 + usize::from(asked)
+            let handed = state.shares.iter().filter(|share| share.is_handed);
+            let excepted = if model.is_strict { 0 } else { state.excepted };
+            handed.count() <= 1 + usize::from(asked) + usize::from(excepted)
         }),
         Property::always(WITHIN, |_, state: &State| {
             let end = spec(state).and_then(|spec| Links::of(spec).loan_end());
@@ -59,6 +67,7 @@ pub fn all() -> Vec<Property<Loan>> {
             open.filter(|until| *until > time(state.time)).max() <= said
         }),
         Property::always(AGREED, |_, state: &State| state.broken != Some(AGREED)),
+        Property::always(FORWARD, |_, state: &State| state.broken != Some(FORWARD)),
         Property::always(TRUE, |_, state: &State| state.broken != Some(TRUE)),
         Property::always(ENDS, |model: &Loan, state: &State| {
             let rests = state.leader.work.is_none();

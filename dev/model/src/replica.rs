@@ -10,11 +10,12 @@ use keyloan::plan::delivery::steps::Step;
 use keyloan::plan::effect::Effect;
 
 use crate::happens::{How, Sight};
-use crate::memo::number;
+use crate::kept::Kept;
 use crate::object::Object;
 use crate::observe::{Begins, View};
 use crate::perform;
 use crate::promises::TRUE;
+use crate::same;
 use crate::start::GRANT_UID;
 use crate::state::{Failed, FailedAt, Share, State, Who};
 use crate::work::{What, Work};
@@ -28,11 +29,12 @@ pub fn look(model: &Loan, state: &mut State, sight: Sight, now: Timestamp) -> bo
     let decided = view.decide(model, now);
     match &decided.begins {
         Begins::Nothing => false,
-        Begins::Status { status, print } => {
+        Begins::Status { status } => {
             if sight == Sight::Fresh && !is_true(state, status, now) {
                 state.broken = Some(TRUE);
             }
-            let said = written(model, state, status, *print);
+            let said = written(model, state, *status);
+            let said = said.map(|said| same::what_is_read(model, state, said));
             if said != state.grant.now {
                 state.grant.put(said);
                 return true;
@@ -45,8 +47,9 @@ pub fn look(model: &Loan, state: &mut State, sight: Sight, now: Timestamp) -> bo
         }
         Begins::Work(next) => {
             state.leader.work = Some(Work {
-                next: next.clone(),
+                next: *next,
                 is_current,
+                has_looked: false,
             });
             true
         }
@@ -57,15 +60,14 @@ pub fn look(model: &Loan, state: &mut State, sight: Sight, now: Timestamp) -> bo
 fn written(
     model: &Loan,
     state: &State,
-    status: &AccessGrantStatus,
-    print: u64,
+    status: Kept<AccessGrantStatus>,
 ) -> Option<Object<AccessGrant>> {
-    let before = state.grant.now.as_ref()?;
+    let before = state.grant.now?;
     let grants = &model.memos.grants;
-    Some(grants.answer((before.print(), print), || {
-        Object::new(AccessGrant {
-            status: Some(status.clone()),
-            ..AccessGrant::clone(before)
+    Some(grants.answer((before, status), || {
+        model.stores.grants.keep_object(AccessGrant {
+            status: Some(AccessGrantStatus::clone(&status)),
+            ..AccessGrant::clone(&before)
         })
     }))
 }
@@ -107,7 +109,7 @@ pub fn go_on(model: &Loan, state: &mut State, who: Who, how: How, now: Timestamp
                 effect,
                 from_record: *from_record,
                 is_current: work.is_current,
-                print: number(&work.next),
+                print: work.next.print(),
             };
             effect.carry_out(model, state, who, how);
         }
@@ -144,14 +146,14 @@ pub fn swap(
     what: u64,
     change: impl FnOnce(&AccessRecordSpec) -> AccessRecordSpec,
 ) -> bool {
-    let Some(record) = &state.record.now else {
+    let Some(record) = state.record.now else {
         return false;
     };
     if !is_current && model.variant != Some(Variant::OverwritesRecords) {
         return false;
     }
-    let changed = model.memos.records.answer((record.print(), what), || {
-        Object::new(AccessRecord {
+    let changed = model.memos.records.answer((record, what), || {
+        model.stores.records.keep_object(AccessRecord {
             metadata: record.metadata.clone(),
             spec: change(&record.spec),
         })
@@ -171,7 +173,7 @@ pub fn create(
     let created = model.memos.records.answer((0_u64, what), || {
         let mut record = AccessRecord::new(GRANT_UID, spec());
         record.metadata.creation_timestamp = Some(keyloan::api::Time(now));
-        Object::new(record)
+        model.stores.records.keep_object(record)
     });
     state.put_record(Some(created));
 }
@@ -196,6 +198,7 @@ impl Carried<'_> {
                 state.replica_mut(who).memory.undeleted = failed;
                 let keeps = model.variant == Some(Variant::KeepsTheSecret);
                 if !fails && !keeps && state.secret.now.is_some() {
+                    state.excepted += u8::from(!is_current && state.is_unnoted());
                     state.secret.put(None);
                 }
             }

@@ -16,8 +16,11 @@ pub const GRANT_UID: &str = "grant-1";
 pub const MINUTES: [i64; 6] = [0, 55, 61, 119, 125, 300];
 
 /// The time at this place in the list.
-pub fn time(index: usize) -> Timestamp {
-    let minutes = MINUTES.get(index).copied().unwrap_or(i64::from(u16::MAX));
+pub fn time(index: u8) -> Timestamp {
+    let minutes = MINUTES
+        .get(usize::from(index))
+        .copied()
+        .unwrap_or(i64::from(u16::MAX));
     "2026-11-23T10:00:00Z"
         .parse::<Timestamp>()
         .ok()

@@ -7,50 +7,59 @@ use keyloan::plan::delivery::failure::{Attempt, Failure, Undeleted};
 use keyloan::plan::delivery::links::Links;
 use keyloan::plan::observed::LinkSeen;
 
+use crate::Loan;
+use crate::kept::Kept;
 use crate::left::Left;
+use crate::memo::number;
 use crate::object::Object;
 use crate::start::{MINUTES, grant};
-use crate::variant::Variant;
 use crate::work::Work;
 
 /// Everything at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     /// The time, by its place in the list of times.
-    pub time: usize,
+    pub time: u8,
     /// The request.
     pub grant: Stored<Object<AccessGrant>>,
     /// The record.
     pub record: Stored<Object<AccessRecord>>,
     /// The Secret.
-    pub secret: Stored<Secret>,
+    pub secret: Stored<Kept<Secret>>,
     /// The decisions, in the order of their creation.
-    pub decisions: Vec<Object<AccessDecision>>,
+    pub decisions: Kept<Vec<Object<AccessDecision>>>,
     /// The links that 1Password has made.
-    pub shares: Vec<Share>,
+    pub shares: Kept<Vec<Share>>,
     /// The replica that leads. Only it begins passes.
     pub leader: Replica,
     /// The other replica, which may still be in the middle of a pass that it began as the leader.
     pub other: Replica,
     /// What may still happen.
     pub left: Left,
+    /// Links that may be handed over beyond those that were asked for: one for each that was handed
+    /// over although the record had changed since the look before, and one for each whose Secret
+    /// was deleted before the record said that it was handed over: by hand, or by a leader that saw
+    /// a record out of date.
+    pub excepted: u8,
     /// The promise that the last action has broken, if it did.
     pub broken: Option<&'static str>,
 }
 
 impl State {
     /// The request was just made, and nobody has looked at it.
-    pub fn first(bounds: Left) -> Self {
+    pub fn first(model: &Loan) -> Self {
+        let stores = &model.stores;
         Self {
             time: 0,
-            grant: Stored::new(Some(Object::new(grant()))),
+            grant: Stored::new(Some(stores.grants.keep_object(grant()))),
             record: Stored::new(None),
             secret: Stored::new(None),
-            decisions: Vec::new(),
-            shares: Vec::new(),
+            decisions: stores.decided(Vec::new()),
+            shares: stores.shared(Vec::new()),
             leader: Replica::default(),
             other: Replica::default(),
-            left: bounds,
+            left: model.bounds,
+            excepted: 0,
             broken: None,
         }
     }
@@ -73,7 +82,7 @@ impl State {
 
     /// Whether this is the last time of the search.
     pub fn is_late(&self) -> bool {
-        self.time + 1 == MINUTES.len()
+        usize::from(self.time) + 1 == MINUTES.len()
     }
 
     /// Changes the record. What anybody decided from the one before is out of date.
@@ -92,6 +101,20 @@ impl State {
         Links::of(&record.spec).granted_at()
     }
 
+    /// A number for what there is besides the request: the time, the record and the Secret.
+    pub fn lasting(&self) -> u64 {
+        number(&(self.time, self.record.now, self.secret.now))
+    }
+
+    /// Whether the Secret holds a link that the record does not say to be handed over.
+    pub fn is_unnoted(&self) -> bool {
+        let (Some(secret), Some(record)) = (self.secret.now, self.record.now) else {
+            return false;
+        };
+        let open = Links::of(&record.spec).open();
+        open.is_some_and(|open| open.sequence == secret.sequence)
+    }
+
     /// Whether the loan has ended, or will never begin.
     pub fn is_over(&self) -> bool {
         match (&self.record.now, &self.grant.now) {
@@ -101,35 +124,6 @@ impl State {
                 matches!(phase, Some(Phase::Denied | Phase::Lapsed))
             }
             (None, None) => true,
-        }
-    }
-
-    /// Makes states equal that differ only in what makes no difference from now on.
-    pub fn forget_what_nobody_sees(&mut self, variant: Option<Variant>) {
-        if self.left.stale == 0 {
-            self.grant.forget();
-            self.record.forget();
-            self.secret.forget();
-        }
-        self.leader.work.take_if(|work| !work.goes_on(variant));
-        // The other replica does not look again unless it leads again.
-        if self.left.takeovers == 0 {
-            self.other.memory = Memory::default();
-            self.other
-                .work
-                .take_if(|work| !work.can_change_anything(variant));
-        }
-        if !self.is_over() || self.secret.now.is_some() {
-            return;
-        }
-        // People do nothing more about a loan that is over.
-        (self.left.decisions, self.left.interventions) = (0, 0);
-        let rests = self.leader.work.is_none() && self.other.work.is_none();
-        if rests && self.left.stale == 0 {
-            self.left = Left {
-                renewals: self.left.renewals,
-                ..Left::default()
-            };
         }
     }
 }
@@ -144,7 +138,7 @@ pub enum Who {
 }
 
 /// Something as it is stored, and as a watch that lags may still show it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stored<T> {
     /// What is stored.
     pub now: Option<T>,
@@ -152,13 +146,10 @@ pub struct Stored<T> {
     pub before: Option<T>,
 }
 
-impl<T: Clone> Stored<T> {
+impl<T: Copy> Stored<T> {
     /// Something, or its absence, that was never changed.
     pub fn new(now: Option<T>) -> Self {
-        Self {
-            before: now.clone(),
-            now,
-        }
+        Self { before: now, now }
     }
 
     /// Changes it.
@@ -166,8 +157,9 @@ impl<T: Clone> Stored<T> {
         self.before = std::mem::replace(&mut self.now, now);
     }
 
-    fn forget(&mut self) {
-        self.before = self.now.clone();
+    /// Forgets what was stored before.
+    pub fn forget(&mut self) {
+        self.before = self.now;
     }
 }
 
@@ -184,7 +176,7 @@ pub struct Secret {
 
 impl Secret {
     /// As the plan sees it.
-    pub fn seen(secret: Option<Self>) -> LinkSeen {
+    pub fn seen(secret: Option<Kept<Self>>) -> LinkSeen {
         secret.map_or(LinkSeen::Absent, |secret| LinkSeen::Present {
             sequence: secret.sequence,
             issued_at: secret.issued_at,
@@ -200,10 +192,12 @@ pub struct Share {
     pub sequence: u32,
     /// Until when it opens.
     pub opens_until: Timestamp,
+    /// Whether it was in the Secret, so that the borrower may have it.
+    pub is_handed: bool,
 }
 
 /// One replica of the operator.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Replica {
     /// What it remembers of the loan until it crashes.
     pub memory: Memory,

@@ -33,6 +33,10 @@ pub enum Variant {
     KeepsTheSecret,
     /// A link is handed over without a look whether its intent still stands.
     HandsOverUnchecked,
+    /// A link is put into the Secret whatever it holds.
+    ReplacesLaterLinks,
+    /// A call to 1Password whose answer was lost is repeated.
+    RepeatsTheCall,
 }
 
 impl Variant {
@@ -88,7 +92,9 @@ impl Variant {
             | Self::LinksOfADay
             | Self::ForgetsTheResidual
             | Self::KeepsTheSecret
-            | Self::HandsOverUnchecked => {}
+            | Self::HandsOverUnchecked
+            | Self::ReplacesLaterLinks
+            | Self::RepeatsTheCall => {}
         }
     }
 

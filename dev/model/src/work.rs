@@ -1,31 +1,29 @@
 //! What a replica is in the middle of.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
 use keyloan::plan::delivery::closing::Outcome;
 use keyloan::plan::delivery::steps::{Held, Step};
 use keyloan::plan::effect::Effect;
 
-use crate::Variant;
+use crate::kept::Kept;
 use crate::memo::number;
+use crate::{Loan, Variant};
 
 /// What a replica is in the middle of.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Work {
     /// What is done next.
     pub next: Next,
     /// Whether the record is still the one from which this was decided.
     pub is_current: bool,
+    /// Whether it has looked that its intent stands, and is about to write the Secret.
+    pub has_looked: bool,
 }
 
 /// What is done next, shared between states.
-#[derive(Clone)]
-pub struct Next {
-    what: Arc<What>,
-    print: u64,
-}
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Next(Kept<What>);
 
 /// What is done next.
 #[expect(clippy::large_enum_variant, reason = "a replica has one at a time")]
@@ -54,10 +52,14 @@ impl Held for InHand {
 
 impl Work {
     /// Whether the work of a replica that no longer leads can still change anything. What was
-    /// decided from an older record writes neither the record nor a link's Secret.
+    /// decided from an older record writes no record, and a link's Secret only if the last look
+    /// before was at that record.
     pub fn can_change_anything(&self, variant: Option<Variant>) -> bool {
         let acts = ["Obtain", "DeleteLink", "DeleteGrant"];
-        self.is_current || writes_anyway(variant) || acts.contains(&self.next.name())
+        self.is_current
+            || self.has_looked
+            || writes_anyway(variant)
+            || acts.contains(&self.next.name())
     }
 
     /// Whether the work of the leader does anything but end at once, because all that it does is to
@@ -82,16 +84,29 @@ fn writes_anyway(variant: Option<Variant>) -> bool {
 
 impl Next {
     /// To be done next.
-    pub fn new(what: What) -> Self {
-        Self {
-            print: number(&what.text()),
-            what: Arc::new(what),
-        }
+    pub fn new(model: &Loan, what: What) -> Self {
+        let print = number(&what.text());
+        Self(model.stores.works.keep(print, || what))
+    }
+
+    /// What has this number.
+    pub fn numbered(model: &Loan, number: u32) -> Option<Self> {
+        model.stores.works.numbered(number).map(Self)
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u32 {
+        self.0.number()
+    }
+
+    /// A number that equal ones share.
+    pub fn print(&self) -> u64 {
+        self.0.print()
     }
 
     /// What it is.
     pub fn what(&self) -> &What {
-        &self.what
+        &self.0
     }
 
     /// Whether it begins with a look at what there is.
@@ -155,19 +170,5 @@ impl What {
 impl fmt::Debug for Next {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl PartialEq for Next {
-    fn eq(&self, other: &Self) -> bool {
-        self.print == other.print
-    }
-}
-
-impl Eq for Next {}
-
-impl Hash for Next {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.print.hash(state);
     }
 }

@@ -7,8 +7,8 @@ use anyhow::{Context, ensure};
 /// The arguments of the search: see `cargo xtask model -- --help`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Arguments of the search, such as --bounds crashes=1,renewals=1 or --broken
-    /// overwrites-records
+    /// Arguments of the search, such as --deep, --bounds crashes=1,renewals=1 or
+    /// --broken overwrites-records
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -22,6 +22,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             "--release",
             "--package",
             "keyloan-model",
+            // Other programs of this build are optimized for size.
+            "--config",
+            "profile.release.package.keyloan-model.opt-level=3",
             "--",
         ])
         .args(&arguments.arguments)
