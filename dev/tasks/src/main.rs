@@ -6,6 +6,8 @@ mod bench;
 mod cluster;
 mod core;
 mod demo;
+mod kill;
+mod ledger;
 mod live;
 mod messages;
 mod model;
@@ -42,6 +44,12 @@ enum Command {
     /// Run a loan to its end on this machine, with a control plane, a simulated 1Password and the
     /// operator
     Demo(demo::Arguments),
+    /// Kill and stop the operator again and again while people borrow, and check the records
+    #[command(disable_help_flag = true)]
+    Kill(kill::Arguments),
+    /// Check the records of a cluster's loans: what they say must fit together
+    #[command(disable_help_flag = true)]
+    Ledger(ledger::Arguments),
     /// Check Keyloan's assumptions about 1Password against a real account; needs a token
     #[command(disable_help_flag = true)]
     Live(live::Arguments),
@@ -71,6 +79,8 @@ async fn main() -> anyhow::Result<()> {
         Command::Cluster(arguments) => cluster::run(arguments).await,
         Command::Core(arguments) => core::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Kill(arguments) => kill::run(arguments).await,
+        Command::Ledger(arguments) => ledger::run(arguments).await,
         Command::Live(arguments) => live::run(arguments).await,
         Command::Messages(arguments) => messages::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),

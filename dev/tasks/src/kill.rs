@@ -1,0 +1,20 @@
+//! `cargo xtask kill`: kills and stops the operator again and again with dev/endurance.
+
+use anyhow::Result;
+
+use crate::workspace::{build, run_to_its_end};
+
+/// Arguments of the run: see `cargo xtask kill --help`.
+#[derive(clap::Args)]
+#[command(disable_help_flag = true)]
+pub struct Arguments {
+    /// `--kills N`, `--terminations N`, `--minutes N`, `--seed N`, `-o json`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// Builds the operator and the simulated 1Password beside the program that kills, and runs it.
+pub async fn run(Arguments { arguments }: Arguments) -> Result<()> {
+    let [program, ..] = build(["keyloan-endurance", "keyloan", "keyloan-simulator"]).await?;
+    run_to_its_end(&program, &arguments).await
+}
