@@ -145,6 +145,16 @@ impl Record {
         &self.spec.links
     }
 
+    /// The time at which the loan ended.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        self.spec.end.as_ref().map(|end| end.at)
+    }
+
+    /// Whether the request was denied: nothing was lent.
+    pub fn is_denied(&self) -> bool {
+        self.spec.outcome.as_deref() == Some("Denied")
+    }
+
     /// Whether the loan has ended.
     pub fn has_ended(&self) -> bool {
         self.spec.end.is_some()
@@ -162,6 +172,16 @@ impl Record {
 }
 
 impl Link {
+    /// The number of the link within its loan.
+    pub fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    /// The time just before issuing began.
+    pub fn intent_at(&self) -> Timestamp {
+        self.intent_at
+    }
+
     /// The outcome; none while the intent is open.
     pub fn outcome(&self) -> Option<Outcome> {
         self.outcome

@@ -13,8 +13,8 @@ pub struct Arguments {
     arguments: Vec<String>,
 }
 
-/// Builds the operator and the simulated 1Password beside the program that kills, and runs it.
+/// Builds the operator beside the program that kills, and runs it.
 pub async fn run(Arguments { arguments }: Arguments) -> Result<()> {
-    let [program, ..] = build(["keyloan-endurance", "keyloan", "keyloan-simulator"]).await?;
+    let [program, ..] = build(["keyloan-endurance", "keyloan"]).await?;
     run_to_its_end(&program, &arguments).await
 }
