@@ -3,9 +3,6 @@
 use jiff::{SignedDuration, Timestamp};
 use keyloan_ledger::{Link, Outcome, Record};
 
-/// The longest time from a link's intent until it is in its Secret. 1Password's answer is at most
-/// a second late here.
-const MADE_WITHIN: SignedDuration = SignedDuration::from_secs(6);
 /// Intents are written in whole seconds, rounded down.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
@@ -21,8 +18,9 @@ pub struct Lost {
 }
 
 impl Lost {
-    /// The causes, if leaders were killed at these times.
-    pub fn of(records: &[Record], kills: &[Timestamp]) -> Self {
+    /// The causes, if leaders were killed at these times, and a link is in its Secret so long after
+    /// its intent.
+    pub fn of(records: &[Record], kills: &[Timestamp], made_within: SignedDuration) -> Self {
         let mut lost = Self::default();
         for record in records {
             let is_lost = |link: &&Link| link.outcome() == Some(Outcome::Lost);
@@ -30,9 +28,9 @@ impl Lost {
                 let begun = link.intent_at();
                 let is_meanwhile = |at: &Timestamp| {
                     let after = at.duration_since(begun);
-                    -SECOND <= after && after <= MADE_WITHIN
+                    -SECOND <= after && after <= made_within
                 };
-                if kills.iter().any(|at| is_meanwhile(at)) {
+                if kills.iter().any(is_meanwhile) {
                     lost.by_kills += 1;
                 } else if record.ended_at().is_some_and(|at| is_meanwhile(&at)) {
                     lost.by_ends += 1;
@@ -78,7 +76,7 @@ mod tests {
     fn a_lost_link_is_explained_by_what_happened_while_it_was_made() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let counts = |end: &str, kills: &[Timestamp]| {
-            let lost = Lost::of(&[record(end)], kills);
+            let lost = Lost::of(&[record(end)], kills, SignedDuration::from_secs(6));
             (lost.by_kills, lost.by_ends, lost.unexplained.len())
         };
         let (meanwhile, later) = ("2026-11-30T12:00:03Z", "2026-11-30T12:30:00Z");

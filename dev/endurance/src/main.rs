@@ -1,44 +1,52 @@
-//! `keyloan-endurance`: kills and stops the operator again and again while people borrow, and
-//! checks the ledger afterwards. `cargo xtask kill` builds everything and starts this.
+//! `keyloan-endurance`: what the operator endures. `cargo xtask kill` and `cargo xtask soak` build
+//! everything and start this.
 
-mod aim;
+mod clock;
+mod figures;
 mod ground;
+mod kill;
 mod leads;
 mod lost;
 mod operators;
 mod people;
 mod progress;
-mod report;
-mod run;
 mod settle;
+mod soak;
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
-/// Kills the operator at random moments and restarts it, and then stops it as a rollout does, while
-/// several people borrow. Two replicas run under one lease. Afterwards all loans are ended, and the
-/// records are checked against the simulated 1Password and the API server's audit log.
-///
-/// The exit code is 1 if a promise is broken.
 #[derive(Parser)]
-#[command(name = "cargo xtask kill", bin_name = "cargo xtask kill")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true
+)]
 struct Arguments {
-    /// How often to kill a replica (SIGKILL)
-    #[arg(long, default_value_t = 500)]
-    kills: usize,
-    /// How often to stop a replica (SIGTERM), after the kills
-    #[arg(long, default_value_t = 200)]
-    terminations: usize,
-    /// Stop after this time, whatever remains to be done
-    #[arg(long, default_value_t = 90)]
-    minutes: u64,
+    #[command(subcommand)]
+    role: Role,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    Kill(kill::Arguments),
+    Soak(soak::Arguments),
+    /// The operator with a clock that can be moved; this program starts it
+    #[command(hide = true)]
+    Operator(soak::operator::Arguments),
+}
+
+/// What all runs are told.
+#[derive(clap::Args)]
+struct Common {
     /// How many people borrow at the same time
     #[arg(long, default_value_t = 5)]
     people: usize,
-    /// The seed of all random choices. Default: a new one, which is printed
+    /// The seed of all random choices. Default: a random one, which is printed
     #[arg(long)]
     seed: Option<u64>,
     /// Keep the folder of the control plane, with the audit log, the operators' logs and what was
@@ -60,32 +68,44 @@ enum Output {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+    match run(Arguments::parse().role).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             // If standard error is closed, only the exit code remains.
-            let _ = writeln!(io::stderr(), "cargo xtask kill: {error:#}");
+            let _ = writeln!(io::stderr(), "the run failed: {error:#}");
             ExitCode::FAILURE
         }
     }
 }
 
 /// Whether all promises were kept.
-async fn run(arguments: Arguments) -> anyhow::Result<bool> {
-    let plan = run::Plan {
-        kills: arguments.kills,
-        terminations: arguments.terminations,
-        at_most: Duration::from_secs(60 * arguments.minutes),
-        people: arguments.people,
-        keep: arguments.keep,
-        seed: arguments.seed.unwrap_or_else(|| fastrand::u64(..)),
-    };
-    let report = run::run(&plan).await?;
-    let text = match arguments.output {
+async fn run(role: Role) -> anyhow::Result<bool> {
+    match role {
+        Role::Operator(told) => soak::operator::run(told).await.map(|()| true),
+        Role::Kill(told) => {
+            let report = kill::run(&told).await?;
+            print(&report, told.common.output)?;
+            Ok(report.broken.is_empty())
+        }
+        Role::Soak(told) => {
+            let report = soak::run(&told).await?;
+            print(&report, told.common.output)?;
+            Ok(report.broken.is_empty())
+        }
+    }
+}
+
+fn print(report: &(impl Serialize + Display), output: Output) -> anyhow::Result<()> {
+    let text = match output {
         Output::Table => report.to_string(),
-        Output::Json => serde_json::to_string_pretty(&report)?,
+        Output::Json => serde_json::to_string_pretty(report)?,
     };
-    writeln!(io::stdout(), "{}", text.trim_end())?;
-    Ok(report.broken.is_empty())
+    Ok(writeln!(io::stdout(), "{}", text.trim_end())?)
+}
+
+impl Common {
+    fn seed(&self) -> u64 {
+        self.seed.unwrap_or_else(|| fastrand::u64(..))
+    }
 }

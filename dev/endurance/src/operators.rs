@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use keyloan_cluster::{OPERATOR_NAMESPACE, Program, image_environment, signal, wait_until};
 
-use crate::ground::{Ground, operator_program};
+use crate::ground::Ground;
 
 /// The lease that the leader holds.
 pub const LEASE: &str = "keyloan";
@@ -23,7 +23,6 @@ const LINES: usize = 10;
 pub struct Operators {
     program: PathBuf,
     arguments: Vec<String>,
-    kubeconfig: PathBuf,
     logs: PathBuf,
     started: usize,
     replicas: Vec<Replica>,
@@ -37,18 +36,18 @@ struct Replica {
 }
 
 impl Operators {
-    /// Starts both.
-    pub fn start(ground: &Ground) -> Result<Self> {
+    /// Starts both: this program with these first words.
+    pub fn start(ground: &Ground, program: PathBuf, words: &[&str]) -> Result<Self> {
         let logs = ground.folder().join("operators");
         fs::create_dir_all(&logs)?;
         let lease = format!("--lease={OPERATOR_NAMESPACE}/{LEASE}");
         let origin = format!("--allow-origin={}", ground.control.origin());
         let core = format!("--core={}", ground.core.display());
-        let listen = "--listen=127.0.0.1:0".to_owned();
+        let kubeconfig = format!("--kubeconfig={}", ground.operator_kubeconfig.display());
+        let words = words.iter().map(|word| (*word).to_owned());
         let mut operators = Self {
-            program: operator_program()?,
-            arguments: vec!["run".to_owned(), listen, origin, core, lease],
-            kubeconfig: ground.operator_kubeconfig.clone(),
+            program,
+            arguments: words.chain([kubeconfig, origin, core, lease]).collect(),
             logs,
             started: 0,
             replicas: Vec::new(),
@@ -66,6 +65,11 @@ impl Operators {
     pub fn place_of(&self, identity: Option<&str>) -> usize {
         let is_it = |replica: &Replica| Some(replica.identity.as_str()) == identity;
         self.replicas.iter().position(is_it).unwrap_or(0)
+    }
+
+    /// The process of the replica in this place.
+    pub fn process(&self, place: usize) -> u32 {
+        self.replicas[place].program.id()
     }
 
     /// Whether this is the identity of a replica that runs.
@@ -150,7 +154,6 @@ impl Operators {
         let mut command = Command::new(&self.program);
         command
             .envs(image_environment())
-            .env("KUBECONFIG", &self.kubeconfig)
             .args(&self.arguments)
             .arg(format!("--identity={identity}"));
         let log = self.logs.join(format!("{}.log", self.started));

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
-use jiff::Timestamp;
+use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Secret;
 use keyloan::api::{AccessDecision, AccessGrant, Phase, RENEW_ANNOTATION, link_name};
 use keyloan_cluster::{INTEGRATION_NAMESPACE, LINKS_NAMESPACE};
@@ -12,25 +11,43 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use crate::clock::Clock;
 use crate::ground::{
     Ground, INTEGRATIONS, ITEMS, TEAM, VAULT, asked_flow, create, free_flow, integration, item,
 };
 
 /// How long somebody pauses between two actions, in milliseconds.
-const PAUSES: std::ops::Range<u64> = 1200..4500;
+const PAUSES: std::ops::Range<u64> = 2000..6000;
 /// How often the approver looks for requests.
 const APPROVES_EVERY: Duration = Duration::from_millis(1500);
 /// How many own loans somebody remembers.
 const REMEMBERED: usize = 40;
 
+/// What they do.
+#[derive(Clone)]
+pub struct Habits {
+    /// The longest loan that they ask for, in minutes.
+    pub longest: u64,
+    /// Whether they lose Secrets, and then ask for the next link.
+    pub loses_secrets: bool,
+    /// Their clock.
+    pub clock: Clock,
+}
+
 /// Starts them; they go on until the set is dropped, or a call fails for another reason than that
 /// the API server refuses it.
-pub async fn gather(ground: &Ground, people: usize, seed: u64) -> Result<JoinSet<Result<()>>> {
+pub async fn gather(
+    ground: &Ground,
+    people: usize,
+    seed: u64,
+    habits: &Habits,
+) -> Result<JoinSet<Result<()>>> {
     let mut set = JoinSet::new();
     for (number, seed) in (0..people).zip(seed..) {
         let borrower = Borrower {
             client: ground.borrower(number).await?,
             admin: ground.admin.clone(),
+            habits: habits.clone(),
             chance: fastrand::Rng::with_seed(seed),
             asked: 0,
             number,
@@ -43,9 +60,18 @@ pub async fn gather(ground: &Ground, people: usize, seed: u64) -> Result<JoinSet
     Ok(set)
 }
 
+/// Fails if one of them has stopped.
+pub fn all_go_on(people: &mut JoinSet<Result<()>>) -> Result<()> {
+    match people.try_join_next() {
+        None => Ok(()),
+        Some(ended) => ended?.context("somebody can no longer borrow"),
+    }
+}
+
 struct Borrower {
     client: Client,
     admin: Client,
+    habits: Habits,
     chance: fastrand::Rng,
     number: usize,
     asked: usize,
@@ -67,6 +93,7 @@ impl Borrower {
                     let deleted = grants.delete(&name, &DeleteParams::default()).await;
                     deleted.map(drop)
                 }
+                (_, Some(_)) if !self.habits.loses_secrets => Ok(()),
                 (_, Some(name)) => self.renew(&grants, &name).await,
             };
             unless_refused(done)?;
@@ -81,7 +108,7 @@ impl Borrower {
             0 => asked_flow(number),
             _ => free_flow(number),
         };
-        let minutes = self.chance.u64(60..=720);
+        let minutes = self.chance.u64(60..=self.habits.longest);
         let request = json!({
             "metadata": { "name": name },
             "spec": {
@@ -113,7 +140,8 @@ impl Borrower {
         let secrets: Api<Secret> = Api::namespaced(self.admin.clone(), LINKS_NAMESPACE);
         let secret = link_name(&grant.uid().unwrap_or_default());
         secrets.delete(&secret, &DeleteParams::default()).await?;
-        let asked = json!({ "metadata": { "annotations": { RENEW_ANNOTATION: Timestamp::now().to_string() } } });
+        let now = self.habits.clock.now().to_string();
+        let asked = json!({ "metadata": { "annotations": { RENEW_ANNOTATION: now } } });
         let (params, asked) = (PatchParams::default(), Patch::Merge(asked));
         grants.patch(name, &params, &asked).await.map(drop)
     }

@@ -29,6 +29,8 @@ pub struct Limits {
     pub now: Timestamp,
     /// How far 1Password's clock may be ahead of the operator's: docs/reasons.md, `ClockSkew`.
     pub clock_ahead: SignedDuration,
+    /// How far the API server's clock, which dates decisions, may be behind the operator's.
+    pub api_behind: SignedDuration,
     /// The username of the operator, the only one who writes records and links: docs/security.md.
     pub operator: String,
 }
@@ -39,6 +41,7 @@ impl Limits {
         Self {
             now,
             clock_ahead: SignedDuration::ZERO,
+            api_behind: SignedDuration::ZERO,
             operator: "system:serviceaccount:keyloan-system:keyloan".to_owned(),
         }
     }

@@ -140,6 +140,11 @@ impl Record {
         format!("{}/{}", self.metadata.namespace, self.metadata.name)
     }
 
+    /// The uid of the grant.
+    pub fn grant_uid(&self) -> &str {
+        &self.spec.grant.uid
+    }
+
     /// The links, in the order of the record.
     pub fn links(&self) -> &[Link] {
         &self.spec.links
@@ -180,6 +185,16 @@ impl Link {
     /// The time just before issuing began.
     pub fn intent_at(&self) -> Timestamp {
         self.intent_at
+    }
+
+    /// The time at which 1Password's answer arrived.
+    pub fn issued_at(&self) -> Option<Timestamp> {
+        self.issued_at
+    }
+
+    /// The time until which the link opens.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
     }
 
     /// The outcome; none while the intent is open.

@@ -1,5 +1,7 @@
 //! A good ledger passes, and each ledger that was broken by hand is caught.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::collections::BTreeSet;
 
 use keyloan_ledger::{AuditLog, Finding, Given, Limits, Rule, check, read_list, read_secrets};

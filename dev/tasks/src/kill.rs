@@ -14,7 +14,8 @@ pub struct Arguments {
 }
 
 /// Builds the operator beside the program that kills, and runs it.
-pub async fn run(Arguments { arguments }: Arguments) -> Result<()> {
-    let [program, ..] = build(["keyloan-endurance", "keyloan"]).await?;
+pub async fn run(Arguments { mut arguments }: Arguments) -> Result<()> {
+    let [program, _operator] = build(["keyloan-endurance", "keyloan"]).await?;
+    arguments.insert(0, "kill".to_owned());
     run_to_its_end(&program, &arguments).await
 }

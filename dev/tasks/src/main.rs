@@ -15,6 +15,7 @@ mod programs;
 mod rights;
 mod screen;
 mod shape;
+mod soak;
 mod stage;
 mod test;
 mod workspace;
@@ -65,6 +66,9 @@ enum Command {
     /// Print the structure of the operator's source: rooms, circles, the longest functions and
     /// files
     Shape,
+    /// Let people borrow for hours by a fast clock, while 1Password fails and replicas are killed
+    #[command(disable_help_flag = true)]
+    Soak(soak::Arguments),
     /// Run a command on a complete stage: control plane, charts, simulated 1Password, operator, an
     /// integration
     Stage(stage::Arguments),
@@ -87,6 +91,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Programs(arguments) => programs::run(arguments).await,
         Command::Rights => rights::run().await,
         Command::Shape => shape::run(),
+        Command::Soak(arguments) => soak::run(arguments).await,
         Command::Stage(arguments) => stage::run(arguments).await,
         Command::Test(arguments) => test::run(arguments).await,
     }

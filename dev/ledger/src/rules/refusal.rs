@@ -16,6 +16,7 @@ const SEEN_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 pub fn check(loan: &mut Loan<'_>) {
     denied(loan);
     let spec = &loan.record.spec;
+    let seen_within = SEEN_WITHIN + loan.limits.api_behind;
     for link in &spec.links {
         let begun = link.intent_at;
         let missing = spec
@@ -31,7 +32,7 @@ pub fn check(loan: &mut Loan<'_>) {
             loan.find(Rule::Unapproved, what);
         }
         let refused = spec.decisions.iter().find(|decision| {
-            decision.decision != "Approve" && is_after(begun, after(decision.at, SEEN_WITHIN))
+            decision.decision != "Approve" && is_after(begun, after(decision.at, seen_within))
         });
         if let Some(refused) = refused {
             let what = format!(

@@ -110,15 +110,19 @@ impl Group<'_> {
     }
 
     /// Whether a share can be a link: it was made in the time of the call, for the same version.
-    /// A refused link is none: 1Password has made no link.
+    /// A refused link is none: 1Password has made no link. docs/limits.md: a link also counts as
+    /// lost if the answer comes too late; then its latest end covers the late share.
     fn may_be(&self, share: usize, link: usize, limits: &Limits) -> bool {
         let (share, (_, link)) = (self.shares[share], self.links[link]);
         let begun = after(link.intent_at, -SECOND);
         let latest = after(link.intent_at, CALL + limits.clock_ahead);
+        let in_time = !is_after(share.created_at, latest);
+        let is_late = link.outcome == Some(Outcome::Lost)
+            && !is_after(share.expires_at, after(link.latest_end, limits.clock_ahead));
         let versions = (share.item_version, link.item_version);
         link.outcome != Some(Outcome::Refused)
             && share.created_at >= begun
-            && !is_after(share.created_at, latest)
+            && (in_time || is_late)
             && !matches!(versions, (Some(one), Some(other)) if one != other)
     }
 

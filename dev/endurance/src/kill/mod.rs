@@ -1,41 +1,59 @@
-//! One run: the kills, then the planned stops, then the end of all loans and the check.
+//! `cargo xtask kill`: the kills, then the planned stops, then the end of all loans and the check.
+
+mod aim;
+mod report;
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use jiff::Timestamp;
+use anyhow::Result;
+use jiff::{SignedDuration, Timestamp};
 use keyloan_ledger::{Limits, check};
 use tokio::task::JoinSet;
 
-use crate::aim;
-use crate::ground::Ground;
+use crate::Common;
+use crate::clock::Clock;
+use crate::figures::load_average;
+use crate::ground::{Ground, operator_program};
 use crate::leads::Lead;
 use crate::lost::Lost;
 use crate::operators::Operators;
-use crate::people;
+use crate::people::{self, Habits};
 use crate::progress::Progress;
-use crate::report::{Report, Times, load_average};
 use crate::settle;
+use report::Report;
 
-/// What to do.
-pub struct Plan {
-    /// How often to kill.
-    pub kills: usize,
-    /// How often to stop.
-    pub terminations: usize,
-    /// The time limit for both.
-    pub at_most: Duration,
-    /// How many people borrow.
-    pub people: usize,
-    /// Whether to keep the folder of the control plane.
-    pub keep: bool,
-    /// The seed of all choices.
-    pub seed: u64,
+/// Kills the operator at random moments and restarts it, and then stops it as a rollout does, while
+/// several people borrow. Two replicas run under one lease. Afterwards all loans are ended, and the
+/// records are checked against the simulated 1Password and the API server's audit log.
+///
+/// The exit code is 1 if a promise is broken.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// How often to kill a replica (SIGKILL)
+    #[arg(long, default_value_t = 500)]
+    kills: usize,
+    /// How often to stop a replica (SIGTERM), after the kills
+    #[arg(long, default_value_t = 200)]
+    terminations: usize,
+    /// Stop after this time, whatever remains to be done
+    #[arg(long, default_value_t = 90)]
+    minutes: u64,
+    #[command(flatten)]
+    pub common: Common,
 }
+
+/// How the operator's program is told to run, with an address for its health that is free.
+const OPERATOR: [&str; 2] = ["run", "--listen=127.0.0.1:0"];
+
+/// The longest time from a link's intent until it is in its Secret. 1Password's answer is at most
+/// a second late here.
+const MADE_WITHIN: SignedDuration = SignedDuration::from_secs(6);
+/// The longest loan in minutes: none ends by itself.
+const LONGEST: u64 = 720;
 
 /// A run in progress.
 struct Run<'a> {
-    plan: &'a Plan,
+    told: &'a Arguments,
     ground: &'a Ground,
     operators: Operators,
     lead: Lead,
@@ -47,26 +65,32 @@ struct Run<'a> {
     killed_at: Vec<Timestamp>,
 }
 
-/// Runs the plan.
-pub async fn run(plan: &Plan) -> Result<Report> {
-    let ground = Ground::prepare(plan.keep).await?;
-    let mut operators = Operators::start(&ground)?;
+/// Runs, and tells the result.
+pub async fn run(told: &Arguments) -> Result<Report> {
+    let seed = told.common.seed();
+    let ground = Ground::prepare(told.common.keep).await?;
+    let mut operators = Operators::start(&ground, operator_program()?, &OPERATOR)?;
     let lead = Lead::new(&ground.admin);
     lead.until_held(&mut operators, Timestamp::UNIX_EPOCH)
         .await?;
     ground.until_ready().await?;
     let progress = Progress::start(&ground.admin);
-    progress.say(&format!("the seed is {}", plan.seed));
-    if plan.keep {
+    progress.say(&format!("the seed is {seed}"));
+    if told.common.keep {
         progress.say(&format!("all is kept in {}", ground.folder().display()));
     }
+    let habits = Habits {
+        longest: LONGEST,
+        loses_secrets: true,
+        clock: Clock::default(),
+    };
     let mut run = Run {
-        people: people::gather(&ground, plan.people, plan.seed).await?,
-        chance: fastrand::Rng::with_seed(plan.seed),
-        report: Report::begin(plan.seed),
+        people: people::gather(&ground, told.common.people, seed, &habits).await?,
+        chance: fastrand::Rng::with_seed(seed),
+        report: Report::begin(seed),
         killed_at: Vec::new(),
         ground: &ground,
-        plan,
+        told,
         operators,
         lead,
         progress,
@@ -89,10 +113,14 @@ pub async fn run(plan: &Plan) -> Result<Report> {
     progress.say("the check of the records");
     let given = settle::ledger(&ground, before).await?;
     let findings = check(&given, &Limits::at(Timestamp::now()));
-    report.count(&given, Lost::of(&given.records, &killed_at), findings);
+    report.count(
+        &given,
+        Lost::of(&given.records, &killed_at, MADE_WITHIN),
+        findings,
+    );
     report.seconds = progress.elapsed().as_secs();
     report.load_at_the_end = load_average();
-    report.judge(plan.kills, plan.terminations);
+    report.judge(told.kills, told.terminations);
     ground.strike().await;
     Ok(report)
 }
@@ -100,7 +128,7 @@ pub async fn run(plan: &Plan) -> Result<Report> {
 impl Run<'_> {
     /// Kills the leader most of the time, and the other one now and then.
     async fn kill_again_and_again(&mut self) -> Result<()> {
-        while self.report.kills < self.plan.kills && self.goes_on()? {
+        while self.report.kills < self.told.kills && self.goes_on()? {
             aim::take(&self.ground.control, &mut self.chance).await?;
             let (place, leads) = self.aimed_at().await;
             // A new pod has to wait for the lease of the one that was killed.
@@ -123,7 +151,7 @@ impl Run<'_> {
 
     /// The same with planned stops.
     async fn stop_again_and_again(&mut self) -> Result<()> {
-        while self.report.terminations < self.plan.terminations && self.goes_on()? {
+        while self.report.terminations < self.told.terminations && self.goes_on()? {
             aim::take(&self.ground.control, &mut self.chance).await?;
             let (place, leads) = self.aimed_at().await;
             let at = Timestamp::now();
@@ -154,13 +182,8 @@ impl Run<'_> {
         self.operators.look_after()?;
         self.progress
             .tell(self.report.kills, self.report.terminations);
-        while let Some(ended) = self.people.try_join_next() {
-            match ended? {
-                Ok(()) => bail!("somebody has stopped to borrow"),
-                Err(error) => return Err(error.context("somebody can no longer borrow")),
-            }
-        }
-        let goes_on = self.progress.elapsed() < self.plan.at_most;
+        people::all_go_on(&mut self.people)?;
+        let goes_on = self.progress.elapsed() < Duration::from_secs(60 * self.told.minutes);
         self.report.stopped_by_time_limit |= !goes_on;
         Ok(goes_on)
     }
@@ -174,11 +197,5 @@ impl Run<'_> {
                 .push(format!("not all loans have ended: {error:#}"));
         }
         Ok(())
-    }
-}
-
-impl Times {
-    fn push(&mut self, time: Duration) {
-        self.0.push(time.as_secs_f64());
     }
 }

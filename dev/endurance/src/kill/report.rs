@@ -3,8 +3,9 @@
 use std::fmt;
 
 use keyloan_ledger::{Finding, Given, Outcome};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
+use crate::figures::{Times, load_average};
 use crate::lost::Lost;
 
 /// All figures.
@@ -54,10 +55,6 @@ pub struct Report {
     /// Promises that were not kept.
     pub broken: Vec<String>,
 }
-
-/// Measured times in seconds.
-#[derive(Debug, Default)]
-pub struct Times(pub Vec<f64>);
 
 impl Report {
     /// Nothing has happened yet.
@@ -175,40 +172,4 @@ impl fmt::Display for Report {
             false => Ok(()),
         }
     }
-}
-
-impl Times {
-    fn sorted(&self) -> Vec<f64> {
-        let mut sorted = self.0.clone();
-        sorted.sort_by(f64::total_cmp);
-        sorted
-    }
-}
-
-impl fmt::Display for Times {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sorted = self.sorted();
-        let Some(longest) = sorted.last() else {
-            return f.write_str("did not happen");
-        };
-        let median = sorted[sorted.len() / 2];
-        let times = sorted.len();
-        write!(
-            f,
-            "median {median:.1} s, longest {longest:.1} s ({times} times)"
-        )
-    }
-}
-
-impl Serialize for Times {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.sorted().serialize(serializer)
-    }
-}
-
-/// The load average over the last minute, as the machine tells it.
-pub fn load_average() -> String {
-    let told = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let over_a_minute = told.split_whitespace().next();
-    over_a_minute.unwrap_or("unknown").to_owned()
 }

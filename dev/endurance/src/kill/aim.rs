@@ -9,12 +9,13 @@ use keyloan_simulator::{Control, Fault, FaultKind};
 const SHARE: &str = "POST /api/v4/itemshare";
 /// How many shares are made late before the next aim.
 const SLOWED: usize = 3;
-/// The longest time to wait for a share.
-const PATIENCE: Duration = Duration::from_millis(2500);
+/// The longest time to wait for a share. A leader that has just started signs in first; if it were
+/// killed before, nobody would ever lend anything.
+const PATIENCE: Duration = Duration::from_secs(8);
 /// How often to look for one.
 const LOOKS_EVERY: Duration = Duration::from_millis(20);
 
-/// Waits for the next moment: in three of four cases shortly after 1Password was asked for a share,
+/// Waits for the next moment: in two of three cases shortly after 1Password was asked for a share,
 /// whose answer is late; otherwise any moment.
 pub async fn take(control: &Control, chance: &mut fastrand::Rng) -> Result<()> {
     control.clear_faults().await?;
@@ -27,7 +28,7 @@ pub async fn take(control: &Control, chance: &mut fastrand::Rng) -> Result<()> {
         };
         control.fault(Fault::once(SHARE, kind)).await?;
     }
-    if chance.u8(0..4) == 0 {
+    if chance.u8(0..3) == 0 {
         tokio::time::sleep(Duration::from_millis(chance.u64(0..2000))).await;
         return Ok(());
     }
