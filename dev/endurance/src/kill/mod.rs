@@ -1,5 +1,6 @@
 //! `cargo xtask kill`: the kills, then the planned stops, then the end of all loans and the check.
 
+mod acts;
 mod aim;
 mod report;
 
@@ -20,6 +21,7 @@ use crate::operators::Operators;
 use crate::people::{self, Habits};
 use crate::progress::Progress;
 use crate::settle;
+use acts::Killed;
 use report::Report;
 
 /// Kills the operator at random moments and restarts it, and then stops it as a rollout does, while
@@ -61,8 +63,8 @@ struct Run<'a> {
     progress: Progress,
     chance: fastrand::Rng,
     report: Report,
-    /// The times at which leaders were killed.
-    killed_at: Vec<Timestamp>,
+    /// The leaders that were killed.
+    killed: Vec<Killed>,
 }
 
 /// Runs, and tells the result.
@@ -88,7 +90,7 @@ pub async fn run(told: &Arguments) -> Result<Report> {
         people: people::gather(&ground, told.common.people, seed, &habits).await?,
         chance: fastrand::Rng::with_seed(seed),
         report: Report::begin(seed),
-        killed_at: Vec::new(),
+        killed: Vec::new(),
         ground: &ground,
         told,
         operators,
@@ -105,14 +107,17 @@ pub async fn run(told: &Arguments) -> Result<Report> {
         mut report,
         operators,
         progress,
-        killed_at,
+        killed,
         ..
     } = run;
     report.ended_by_themselves = operators.ended_by_themselves.clone();
     operators.strike().await?;
     progress.say("the check of the records");
     let given = settle::ledger(&ground, before).await?;
-    let findings = check(&given, &Limits::at(Timestamp::now()));
+    let limits = Limits::at(Timestamp::now());
+    let findings = check(&given, &limits);
+    let killed_at: Vec<_> = killed.iter().map(|kill| kill.at).collect();
+    report.act_after_kill = acts::times(&ground.audit_log(), &limits.operator, &killed)?;
     report.count(
         &given,
         Lost::of(&given.records, &killed_at, MADE_WITHIN),
@@ -138,7 +143,7 @@ impl Run<'_> {
             self.report.kills += 1;
             let led_after = self.lead.until_held(&mut self.operators, at).await?;
             if leads {
-                self.killed_at.push(at);
+                self.killed.push(Killed { at, led_after });
                 let times = match in_new_pod {
                     true => &mut self.report.lead_after_kill_in_new_pod,
                     false => &mut self.report.lead_after_kill,

@@ -42,6 +42,8 @@ pub struct Report {
     pub lead_after_kill: Times,
     /// The same, if another one came instead.
     pub lead_after_kill_in_new_pod: Times,
+    /// From the kill of the leader until a leader writes something.
+    pub act_after_kill: Times,
     /// From SIGTERM to the leader until the other one leads.
     pub lead_after_stop: Times,
     /// From SIGTERM to the end of the process.
@@ -138,6 +140,10 @@ impl fmt::Display for Report {
             (
                 "  if another replica has to take the lead",
                 self.lead_after_kill_in_new_pod.to_string(),
+            ),
+            (
+                "from the kill of a leader until a leader acts",
+                self.act_after_kill.to_string(),
             ),
             (
                 "from SIGTERM until the other replica leads",

@@ -105,3 +105,53 @@ fn ran_on(record: &Record, asked: Timestamp) -> bool {
     let end = record.ended_at();
     end.is_none_or(|end| end.duration_since(asked) > PATIENCE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(links: serde_json::Value) -> Record {
+        let named = json!({ "id": "x" });
+        Record::read(json!({
+            "metadata": { "namespace": "n", "name": "r" },
+            "spec": {
+                "grant": { "uid": "r" }, "requester": { "username": "alice" },
+                "terms": {
+                    "vault": named, "item": named, "recipients": [], "duration": "4h",
+                    "viewOnce": false, "linkLifetime": "1h", "renewal": "OnRequest",
+                },
+                "links": links,
+                "end": { "reason": "Expired", "at": "2026-11-30T16:00:00Z" },
+            },
+        }))
+        .unwrap()
+    }
+
+    fn link(number: u32, from: &str, until: &str) -> serde_json::Value {
+        json!({
+            "sequence": number, "outcome": "Issued",
+            "intentAt": from, "issuedAt": from, "expiresAt": until, "latestEnd": until,
+        })
+    }
+
+    fn gaps_of(links: serde_json::Value, at: &str) -> (String, usize) {
+        let asked = Asked::default();
+        let at = at.parse().unwrap();
+        asked.lock().unwrap().insert("r".to_owned(), vec![at]);
+        let (gaps, unanswered) = gaps(&[record(links)], &asked);
+        (gaps.to_string(), unanswered.len())
+    }
+
+    #[test]
+    fn a_gap_is_from_the_end_of_a_link_or_the_request_until_the_next_link() {
+        let first = link(1, "2026-11-30T12:00:00Z", "2026-11-30T13:00:00Z");
+        let second = link(2, "2026-11-30T13:00:30Z", "2026-11-30T14:00:30Z");
+        let (gap, unanswered) = gaps_of(json!([first, second]), "2026-11-30T12:55:00Z");
+        assert_eq!(gap, "median 30.0 s, longest 30.0 s (1 times)");
+        assert_eq!(unanswered, 0);
+        let (gap, _) = gaps_of(json!([first, second]), "2026-11-30T13:00:20Z");
+        assert_eq!(gap, "median 10.0 s, longest 10.0 s (1 times)");
+        let (gap, unanswered) = gaps_of(json!([first]), "2026-11-30T12:55:00Z");
+        assert_eq!((gap.as_str(), unanswered), ("did not happen", 1));
+    }
+}
