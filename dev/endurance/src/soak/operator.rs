@@ -16,16 +16,18 @@ use crate::clock::told;
 
 /// How often to look at the file.
 const LOOKS_EVERY: Duration = Duration::from_millis(20);
-/// The time-outs of a request and of a call to 1Password. Time passes 20 times as fast, and a call
-/// may take 50 seconds by the operator's clock: a longer one could outlive the end in its intent.
-const REQUEST: Duration = Duration::from_millis(2000);
-const CALL: Duration = Duration::from_millis(2500);
+/// The longest call to 1Password by the operator's clock: a longer one could outlive the end in its
+/// intent.
+const LONGEST_CALL: Duration = Duration::from_secs(50);
 
 /// Its arguments. All others have the defaults of `keyloan run`.
 #[derive(clap::Args)]
 pub struct Arguments {
     #[arg(long)]
     clock: PathBuf,
+    /// How much faster time passes.
+    #[arg(long)]
+    speed: u32,
     #[arg(long)]
     kubeconfig: PathBuf,
     #[arg(long)]
@@ -47,8 +49,8 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let mut settings = Settings::new(&arguments.core);
     settings.kube = KubeAccess::Kubeconfig(arguments.kubeconfig);
     settings.allowed_origins = AllowedOrigins::with([arguments.allow_origin]);
-    settings.core_options.exchange_timeout = REQUEST;
-    settings.core_options.call_timeout = CALL;
+    settings.core_options.call_timeout = LONGEST_CALL / arguments.speed;
+    settings.core_options.exchange_timeout = LONGEST_CALL / arguments.speed * 4 / 5;
     let lease = arguments.lease.split_once('/');
     let (namespace, lease) = lease.context("the lease is not NAMESPACE/NAME")?;
     settings.election = Some(Election {
