@@ -176,6 +176,21 @@ fn shares_are_matched_to_the_links_that_they_can_be() {
     assert_eq!(found(&ledger), []);
 }
 
+/// An operator was killed while it deleted a Secret, or while it wrote one: the API server answers
+/// nobody, and the log says 504.
+#[rstest]
+#[case::a_deletion_that_may_have_been_done("/audit/3")]
+#[case::a_link_that_may_not_have_been_written("/audit/2")]
+fn a_call_without_an_answer_breaks_nothing(#[case] entry: &str) {
+    let mut ledger = good();
+    edit(
+        &mut ledger,
+        &format!("{entry}/responseStatus/code"),
+        json!(504),
+    );
+    assert_eq!(found(&ledger), []);
+}
+
 #[test]
 fn the_operator_may_have_another_name() {
     let mut renamed = good();
