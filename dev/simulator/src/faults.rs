@@ -52,6 +52,11 @@ pub enum FaultKind {
         /// The delay in milliseconds.
         milliseconds: u64,
     },
+    /// The correct response comes late, but the request has its effect at once.
+    DelayAfterEffect {
+        /// The delay in milliseconds.
+        milliseconds: u64,
+    },
     /// No response comes; the request has no effect.
     Hang,
     /// No response comes, although the request had its effect.
@@ -101,12 +106,22 @@ impl FaultKind {
         }
     }
 
+    /// A late response to a request that has its effect at once.
+    pub fn delay_after_effect(by: Duration) -> Self {
+        Self::DelayAfterEffect {
+            milliseconds: u64::try_from(by.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
     /// For the request log.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Status { status, .. } => format!("status {status}"),
             Self::StatusAfterEffect { status } => format!("status {status} after the effect"),
             Self::Delay { milliseconds } => format!("delay of {milliseconds} ms"),
+            Self::DelayAfterEffect { milliseconds } => {
+                format!("delay of {milliseconds} ms after the effect")
+            }
             Self::Hang => "hang".into(),
             Self::HangAfterEffect => "hang after the effect".into(),
             Self::ResetBeforeEffect => "reset before the effect".into(),

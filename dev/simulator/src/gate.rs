@@ -113,6 +113,11 @@ async fn disturb(
             tokio::time::sleep(Duration::from_millis(milliseconds)).await;
             next.run(request).await
         }
+        FaultKind::DelayAfterEffect { milliseconds } => {
+            let response = next.run(request).await;
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            response
+        }
         FaultKind::Hang => std::future::pending().await,
         FaultKind::HangAfterEffect => {
             next.run(request).await;

@@ -6,6 +6,8 @@ mod bench;
 mod cluster;
 mod core;
 mod demo;
+mod kill;
+mod ledger;
 mod live;
 mod messages;
 mod model;
@@ -13,6 +15,7 @@ mod programs;
 mod rights;
 mod screen;
 mod shape;
+mod soak;
 mod stage;
 mod test;
 mod workspace;
@@ -42,6 +45,12 @@ enum Command {
     /// Run a loan to its end on this machine, with a control plane, a simulated 1Password and the
     /// operator
     Demo(demo::Arguments),
+    /// Kill and stop the operator again and again while people borrow, and check the records
+    #[command(disable_help_flag = true)]
+    Kill(kill::Arguments),
+    /// Check the records of a cluster's loans: what they say must fit together
+    #[command(disable_help_flag = true)]
+    Ledger(ledger::Arguments),
     /// Check Keyloan's assumptions about 1Password against a real account; needs a token
     #[command(disable_help_flag = true)]
     Live(live::Arguments),
@@ -57,6 +66,9 @@ enum Command {
     /// Print the structure of the operator's source: rooms, circles, the longest functions and
     /// files
     Shape,
+    /// Let people borrow for hours by a fast clock, while 1Password fails and replicas are killed
+    #[command(disable_help_flag = true)]
+    Soak(soak::Arguments),
     /// Run a command on a complete stage: control plane, charts, simulated 1Password, operator, an
     /// integration
     Stage(stage::Arguments),
@@ -71,12 +83,15 @@ async fn main() -> anyhow::Result<()> {
         Command::Cluster(arguments) => cluster::run(arguments).await,
         Command::Core(arguments) => core::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Kill(arguments) => kill::run(arguments).await,
+        Command::Ledger(arguments) => ledger::run(arguments).await,
         Command::Live(arguments) => live::run(arguments).await,
         Command::Messages(arguments) => messages::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
         Command::Programs(arguments) => programs::run(arguments).await,
         Command::Rights => rights::run().await,
         Command::Shape => shape::run(),
+        Command::Soak(arguments) => soak::run(arguments).await,
         Command::Stage(arguments) => stage::run(arguments).await,
         Command::Test(arguments) => test::run(arguments).await,
     }

@@ -1,6 +1,6 @@
 //! The workspace that the commands work on, and cargo commands on it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
@@ -27,6 +27,18 @@ pub async fn build<const N: usize>(names: [&str; N]) -> Result<[PathBuf; N]> {
     // Uses the features of the whole workspace, so that the dependencies are those that other
     // builds have already compiled.
     run_build(cargo("build --workspace"), names).await
+}
+
+/// Runs a program in place of this one: its result is that of the command.
+pub async fn run_to_its_end(program: &Path, arguments: &[String]) -> Result<()> {
+    let mut command = Command::new(program);
+    command.args(arguments).kill_on_drop(true);
+    let ended = command.status().await;
+    let ended = ended.with_context(|| format!("cannot start {}", shown(&command)))?;
+    match ended.code() {
+        Some(0) => Ok(()),
+        code => std::process::exit(code.unwrap_or(1)),
+    }
 }
 
 /// Builds the operator as in its image, optimized.

@@ -41,6 +41,9 @@ const TOKEN_SECONDS: i64 = 30 * 24 * 3600;
 pub struct Options {
     /// Write all requests and their users to [`ControlPlane::audit_log`], metadata only.
     pub audit_log: bool,
+    /// With the audit log, also write the objects of this resource, such as
+    /// `keyloan.dev/accessrecords`, as each write left them.
+    pub audit_bodies_of: Option<String>,
     /// Keep the folder, with all data and logs.
     pub keep: bool,
     /// Values for `--feature-gates` of the API server, for example

@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::folder::Folder;
 use super::keys::SigningKey;
@@ -137,7 +137,7 @@ fn write_inputs(folder: &Path, options: &Options) -> Result<Vec<String>, Cluster
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
         "omitStages": ["RequestReceived"],
-        "rules": [{"level": "Metadata"}],
+        "rules": audit_rules(options),
     });
     cache::write(&folder.join("service-accounts.key"), key.private.as_bytes())?;
     cache::write(&folder.join("service-accounts.pub"), key.public.as_bytes())?;
@@ -165,6 +165,22 @@ fn write_inputs(folder: &Path, options: &Options) -> Result<Vec<String>, Cluster
     }
     cache::create_dir(&folder.join("logs"))?;
     Ok(tokens)
+}
+
+/// The first rule that fits decides.
+fn audit_rules(options: &Options) -> Vec<Value> {
+    let written = options.audit_bodies_of.as_ref().map(|resource| {
+        let (group, resource) = resource.split_once('/').unwrap_or(("", resource));
+        json!({
+            "level": "RequestResponse",
+            "verbs": ["create", "update", "patch", "delete"],
+            "resources": [{"group": group, "resources": [resource]}],
+        })
+    });
+    written
+        .into_iter()
+        .chain([json!({"level": "Metadata"})])
+        .collect()
 }
 
 fn token_webhook(folder: &Path) -> PathBuf {

@@ -363,6 +363,32 @@ async fn the_audit_log_says_who_asked_for_what() {
 }
 
 #[tokio::test]
+async fn the_audit_log_can_hold_the_objects_of_one_resource() {
+    let cluster = ControlPlane::start(Options {
+        audit_log: true,
+        audit_bodies_of: Some("/configmaps".into()),
+        ..Options::default()
+    })
+    .await
+    .unwrap();
+    let maps: Api<ConfigMap> = Api::namespaced(cluster.client("admin").await.unwrap(), "default");
+    let map = serde_json::json!({ "metadata": { "name": "noted" }, "data": { "key": "value" } });
+    let map = serde_json::from_value(map).unwrap();
+    maps.create(&PostParams::default(), &map).await.unwrap();
+    let log = std::fs::read_to_string(cluster.audit_log()).unwrap();
+    let entries = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let with_objects: Vec<_> = entries
+        .filter(|entry| !entry["responseObject"]["metadata"].is_null())
+        .collect();
+    let is_map = |entry: &serde_json::Value| entry["objectRef"]["resource"] == "configmaps";
+    assert!(with_objects.iter().all(is_map));
+    let noted = |entry: &serde_json::Value| entry["responseObject"]["data"]["key"] == "value";
+    assert!(with_objects.iter().any(noted));
+}
+
+#[tokio::test]
 async fn a_program_that_cannot_start_shows_its_last_words() {
     let options = Options {
         feature_gates: vec![("NoSuchFeature".into(), true)],

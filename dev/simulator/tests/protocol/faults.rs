@@ -128,6 +128,16 @@ async fn a_delayed_answer_is_the_true_one() {
     assert!(began.elapsed() >= Duration::from_millis(300));
 }
 
+#[tokio::test]
+async fn an_answer_that_is_delayed_after_the_effect_comes_when_the_share_exists() {
+    let world = World::start();
+    let began = now();
+    let late = FaultKind::delay_after_effect(Duration::from_millis(300));
+    let (answer, made) = shares_under(&world, late).await;
+    assert_eq!((answer.unwrap().status, made), (200, 1));
+    assert!(began.elapsed() >= Duration::from_millis(300));
+}
+
 #[allow(clippy::disallowed_methods)] // The test measures real time.
 fn now() -> Instant {
     Instant::now()

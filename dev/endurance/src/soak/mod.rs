@@ -1,0 +1,179 @@
+//! `cargo xtask soak`: people borrow, renew and let loans end for hours by the operator's clock,
+//! which is fast, while 1Password fails and replicas are killed and stopped.
+
+mod faults;
+pub mod operator;
+mod renewals;
+mod report;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use jiff::{SignedDuration, Timestamp};
+use keyloan_ledger::{Limits, check};
+use tokio::task::JoinSet;
+
+use crate::Common;
+use crate::clock::{Clock, Mover};
+use crate::figures::memory;
+use crate::ground::Ground;
+use crate::leads::Lead;
+use crate::lost::Lost;
+use crate::operators::Operators;
+use crate::people::{self, Habits};
+use crate::progress::Progress;
+use crate::settle;
+use renewals::Asked;
+use report::Report;
+
+/// How often the clocks are moved.
+const STEP: Duration = Duration::from_secs(1);
+/// How long the replicas are left alone, in milliseconds.
+const PAUSES: std::ops::Range<u64> = 8_000..20_000;
+/// The longest loan in minutes.
+const LONGEST: u64 = 240;
+
+/// Lets people borrow while time passes several times as fast for the operator and the simulated
+/// 1Password, which fails now and then. Replicas are killed and stopped. Afterwards all loans are
+/// ended, and the records are checked.
+///
+/// The exit code is 1 if a promise is broken.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// How long, at most an hour: the API server's clock cannot be moved, and a request that is a
+    /// day old by the operator's clock is too old
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=60))]
+    minutes: u64,
+    /// How much faster time passes. A call to 1Password that takes longer than 50 s by this time
+    /// is given up, so a busy machine needs a lower speed
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=20))]
+    speed: u32,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Runs, and tells the result.
+pub async fn run(told: &Arguments) -> Result<Report> {
+    let seed = told.common.seed();
+    let mut chance = fastrand::Rng::with_seed(seed);
+    let ground = Ground::prepare(told.common.keep).await?;
+    let (clock, file) = (Clock::default(), ground.folder().join("clock"));
+    let mover = Mover::new(clock.clone(), ground.control.clone(), file.clone())?;
+    let file = file.to_str().context("the folder's path is not text")?;
+    let speed = told.speed.to_string();
+    let words = ["operator", "--clock", file, "--speed", &speed];
+    let this = std::env::current_exe()?;
+    let mut operators = Operators::start(&ground, this, &words)?;
+    let lead = Lead::new(&ground.admin);
+    lead.until_held(&mut operators, Timestamp::UNIX_EPOCH)
+        .await?;
+    ground.until_ready().await?;
+    let mut progress = Progress::start(&ground.admin);
+    progress.say(&format!("the seed is {seed}"));
+    let habits = Habits {
+        longest: LONGEST,
+        loses_secrets: false,
+        clock: clock.clone(),
+    };
+    let mut report = Report::begin(seed);
+    let place = operators.place_of(lead.holder().await.as_deref());
+    report.memory_at_the_start = memory(operators.process(place));
+    let asked = Asked::default();
+    let mut going_on = people::gather(&ground, told.common.people, seed, &habits).await?;
+    let orders = faults::happen(
+        ground.control.clone(),
+        fastrand::Rng::with_seed(chance.u64(..)),
+    );
+    going_on.spawn(orders);
+    going_on.spawn(renewals::ask(
+        ground.admin.clone(),
+        clock.clone(),
+        asked.clone(),
+    ));
+    going_on.spawn(pass_time(mover, told.speed));
+    let mut killed_at = Vec::new();
+    let at_most = Duration::from_secs(60 * told.minutes);
+    while progress.elapsed() < at_most {
+        rest(
+            &mut chance,
+            &mut progress,
+            &mut operators,
+            &mut going_on,
+            &report,
+        )
+        .await?;
+        let place = operators.place_of(lead.holder().await.as_deref());
+        let at = Timestamp::now();
+        match chance.u8(0..10) {
+            0..5 => {
+                killed_at.push(clock.now());
+                operators.kill(place, chance.bool()).await?;
+                report.kills += 1;
+            }
+            5 => {
+                operators.kill(1 - place, true).await?;
+                report.kills += 1;
+            }
+            _ => {
+                operators.stop(place).await?;
+                report.terminations += 1;
+            }
+        }
+        lead.until_held(&mut operators, at).await?;
+    }
+    going_on.shutdown().await;
+    ground.control.clear_faults().await?;
+    let place = operators.place_of(lead.holder().await.as_deref());
+    report.memory_at_the_end = memory(operators.process(place));
+    report.requests = ground.control.requests().await?.total;
+    progress.say("all loans are revoked");
+    settle::end_all(&ground.admin).await?;
+    if let Err(error) = settle::until_settled(&ground.admin).await {
+        report
+            .broken
+            .push(format!("not all loans have ended: {error:#}"));
+    }
+    report.ended_by_themselves = operators.ended_by_themselves.clone();
+    operators.strike().await?;
+    progress.say("the check of the records");
+    let given = settle::ledger(&ground, Vec::new()).await?;
+    let ahead = SignedDuration::try_from(clock.ahead())?;
+    let limits = Limits {
+        api_behind: ahead,
+        ..Limits::at(clock.now())
+    };
+    let made_within = SignedDuration::from_secs(6 * i64::from(told.speed));
+    let lost = Lost::of(&given.records, &killed_at, made_within);
+    report.count(&given, lost, check(&given, &limits));
+    (report.gaps, report.unanswered) = renewals::gaps(&given.records, &asked);
+    report.minutes = told.minutes;
+    report.hours = clock.ahead().as_secs_f64() / 3600.0;
+    report.judge();
+    ground.strike().await;
+    Ok(report)
+}
+
+/// Leaves the replicas alone for a while; tells the progress.
+async fn rest(
+    chance: &mut fastrand::Rng,
+    progress: &mut Progress,
+    operators: &mut Operators,
+    going_on: &mut JoinSet<Result<()>>,
+    report: &Report,
+) -> Result<()> {
+    let until = progress.elapsed() + Duration::from_millis(chance.u64(PAUSES));
+    while progress.elapsed() < until {
+        tokio::time::sleep(STEP).await;
+        operators.look_after()?;
+        people::all_go_on(going_on)?;
+        progress.tell(report.kills, report.terminations);
+    }
+    Ok(())
+}
+
+async fn pass_time(mover: Mover, speed: u32) -> Result<()> {
+    loop {
+        tokio::time::sleep(STEP).await;
+        mover.advance(STEP * (speed - 1)).await?;
+    }
+}

@@ -1,0 +1,164 @@
+//! The result of a soak, as a table and as JSON.
+
+use std::fmt;
+
+use keyloan_ledger::{Finding, Given, Outcome, Rule};
+use serde::Serialize;
+
+use crate::figures::{Times, load_average};
+use crate::lost::Lost;
+
+/// All figures.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// The seed of all choices.
+    pub seed: u64,
+    /// How long it took.
+    pub minutes: u64,
+    /// How far the operator's clock was ahead in the end.
+    pub hours: f64,
+    /// Replicas that were killed.
+    pub kills: usize,
+    /// Replicas that were stopped.
+    pub terminations: usize,
+    /// The last words of replicas that ended without being told to.
+    pub ended_by_themselves: Vec<String>,
+    /// All records of loans.
+    pub loans: usize,
+    /// Links that were handed over.
+    pub links: usize,
+    /// Links that opened after the end of their loan.
+    pub links_past_the_end: usize,
+    /// Links lost to a kill.
+    pub lost_by_kills: usize,
+    /// Links lost to the end of their loan while they were made.
+    pub lost_by_ends: usize,
+    /// Links lost to a fault of 1Password.
+    pub lost_by_faults: usize,
+    /// How long loans were without a link that was asked for, by the operator's clock.
+    pub gaps: Times,
+    /// Requests for a link without an answer.
+    pub unanswered: Vec<String>,
+    /// All requests to 1Password.
+    pub requests: u64,
+    /// The leader's memory in megabytes.
+    pub memory_at_the_start: Option<f64>,
+    /// That of the last leader.
+    pub memory_at_the_end: Option<f64>,
+    /// The load average of the machine over a minute.
+    pub load_at_the_start: String,
+    /// What the checker of ledgers found.
+    pub findings: Vec<Finding>,
+    /// Promises that were not kept.
+    pub broken: Vec<String>,
+}
+
+impl Report {
+    /// Nothing has happened yet.
+    pub fn begin(seed: u64) -> Self {
+        Self {
+            seed,
+            load_at_the_start: load_average(),
+            ..Self::default()
+        }
+    }
+
+    /// Counts what the soak has left.
+    pub fn count(&mut self, given: &Given, lost: Lost, findings: Vec<Finding>) {
+        let lent = given.records.iter().filter(|record| !record.is_denied());
+        self.loans = lent.count();
+        let links = given.records.iter().flat_map(|record| record.links());
+        let issued = links.filter(|link| link.outcome() == Some(Outcome::Issued));
+        self.links = issued.count();
+        let is_late = |finding: &&Finding| finding.rule == Rule::OutlivesLoan;
+        self.links_past_the_end = findings.iter().filter(is_late).count();
+        self.lost_by_kills = lost.by_kills;
+        self.lost_by_ends = lost.by_ends;
+        self.lost_by_faults = lost.unexplained.len();
+        self.findings = findings;
+    }
+
+    /// Notes the promises that were not kept.
+    pub fn judge(&mut self) {
+        if !self.findings.is_empty() {
+            let found = self.findings.len();
+            self.broken
+                .push(format!("the checker of ledgers found {found} things"));
+        }
+    }
+
+    fn per_link(&self) -> String {
+        let links = self.links + self.lost_by_kills + self.lost_by_ends + self.lost_by_faults;
+        format!("{:.1}", self.requests as f64 / links.max(1) as f64)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let megabytes =
+            |memory: Option<f64>| memory.map_or("unknown".to_owned(), |m| format!("{m:.0}"));
+        let rows = [
+            (
+                "time",
+                format!("{} min, in which {:.1} h passed", self.minutes, self.hours),
+            ),
+            (
+                "kills and planned stops",
+                format!("{} and {}", self.kills, self.terminations),
+            ),
+            (
+                "replicas that ended by themselves",
+                self.ended_by_themselves.len().to_string(),
+            ),
+            ("loans", self.loans.to_string()),
+            ("links handed over", self.links.to_string()),
+            (
+                "links that opened after the end of their loan",
+                self.links_past_the_end.to_string(),
+            ),
+            ("links lost to a kill", self.lost_by_kills.to_string()),
+            (
+                "links lost to the end of the loan meanwhile",
+                self.lost_by_ends.to_string(),
+            ),
+            (
+                "links lost to a fault of 1Password",
+                self.lost_by_faults.to_string(),
+            ),
+            (
+                "time without a link that was asked for",
+                self.gaps.to_string(),
+            ),
+            (
+                "requests for a link without an answer",
+                self.unanswered.len().to_string(),
+            ),
+            ("requests to 1Password for each link", self.per_link()),
+            (
+                "memory of the leader at the start and the end",
+                format!(
+                    "{} MB and {} MB",
+                    megabytes(self.memory_at_the_start),
+                    megabytes(self.memory_at_the_end)
+                ),
+            ),
+            ("findings of the checker", self.findings.len().to_string()),
+            ("load average at the start", self.load_at_the_start.clone()),
+            ("seed", self.seed.to_string()),
+        ];
+        for (what, figure) in rows {
+            writeln!(f, "{what:<48} {figure}")?;
+        }
+        for unanswered in &self.unanswered {
+            writeln!(f, "ASKED   {unanswered}")?;
+        }
+        for finding in &self.findings {
+            writeln!(f, "FOUND   {finding}")?;
+        }
+        for broken in &self.broken {
+            writeln!(f, "BROKEN  {broken}")?;
+        }
+        Ok(())
+    }
+}
