@@ -6,7 +6,7 @@ pub enum Obstacle {
     /// Files: attachments, or a document.
     #[error(
         "it has files, and the account's sharing policy allows no files: remove them from the \
-         item, or change the policy"
+         item or change the policy, and request it again"
     )]
     Files,
     /// A category that the core does not know.

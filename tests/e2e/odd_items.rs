@@ -7,7 +7,7 @@ use keyloan::api::{ACCEPTED, ACTIVE, AccessGrant, FlowLimits};
 use keyloan_simulator::account::Item;
 use serde_json::{Value, json};
 
-const ITEM: &str = "GET /api/v1/vault/{vault}/item/{item}";
+const POLICY: &str = "GET /api/v4/itemshare/preflight/{vault}/{item}";
 const SHARE: &str = "POST /api/v4/itemshare";
 
 fn item(title: &str, wire: Value) -> Item {
@@ -85,7 +85,7 @@ async fn an_odd_item_is_lent_or_its_request_says_once_what_to_mend() {
     let other = world.ask("alice", Ask::item("db password")).await;
     world.until_active(&other).await;
     let requests = world.control.requests().await.expect("a log");
-    assert_eq!(requests.count(ITEM), 1, "{:?}", requests.by_route);
+    assert_eq!(requests.count(POLICY), 1, "{:?}", requests.by_route);
 }
 
 /// Whether the request is over, with these words.
