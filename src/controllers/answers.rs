@@ -58,7 +58,9 @@ pub(super) fn failure_of(error: &CallError, now: Timestamp) -> Failure {
             until: throttled_until(retry_after, now),
         },
         Problem::Refused(_) => Failure::Refused,
-        Problem::NotShareable(_) => Failure::NotShareable(error.to_string()),
+        Problem::NotShareable(_) | Problem::CannotShare(_) => {
+            Failure::NotShareable(error.to_string())
+        }
         // A conflict may pass; if the item has really changed, the next look reveals it.
         Problem::Conflict
         | Problem::ShareConflict

@@ -260,6 +260,7 @@ impl State {
             | Problem::NotActive
             | Problem::Conflict
             | Problem::NotShareable(_)
+            | Problem::CannotShare(_)
             | Problem::ShareConflict
             | Problem::Refused(_) => self.accepted = true,
             Problem::Unreachable(_)

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::errors::{Fault, Problem, Refusal};
 use super::items::{Item, ItemId, ItemOverview, Vault, VaultId};
+use super::obstacle::Obstacle;
 use super::shares::{Recipients, ShareLifetime, SharePolicy, ShareTerms, ShareUrl};
 use super::token::ServiceAccountToken;
 
@@ -264,6 +265,18 @@ pub(super) fn problem_of(complaint: &Json, asked_1password: bool) -> Problem {
     }
 }
 
+/// The core's complaint about a share. If it comes before any request, the core does not share this
+/// item as it is.
+pub(super) fn problem_of_share(complaint: &Json, asked_1password: bool) -> Problem {
+    match problem_of(complaint, asked_1password) {
+        Problem::Broken(Fault::Call) | Problem::NotFound => {
+            let words = std::str::from_utf8(complaint).unwrap_or_default();
+            Problem::CannotShare(Obstacle::told_by(words))
+        }
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,6 +349,36 @@ mod tests {
     ) {
         let complaint = bytes(&json!({"name": name, "message": message}).to_string());
         assert_eq!(problem_of(&complaint, asked), problem);
+    }
+
+    #[rstest]
+    #[case::before_a_request(
+        "InvalidConfiguration",
+        "An unsupported item category was specified",
+        false,
+        Problem::CannotShare(Obstacle::Category)
+    )]
+    #[case::in_new_words(
+        "Internal",
+        "whatever",
+        false,
+        Problem::CannotShare(Obstacle::Contents)
+    )]
+    #[case::after_a_request("ItemApi", "whatever", true, Problem::Broken(Fault::Answer))]
+    #[case::by_the_policy(
+        "ItemApi",
+        "bad input passed by the user: forbidden recipient type",
+        false,
+        Problem::Refused(Refusal::RecipientKind)
+    )]
+    fn a_complaint_about_a_share_is_about_the_item(
+        #[case] name: &str,
+        #[case] message: &str,
+        #[case] asked: bool,
+        #[case] problem: Problem,
+    ) {
+        let complaint = bytes(&json!({"name": name, "message": message}).to_string());
+        assert_eq!(problem_of_share(&complaint, asked), problem);
     }
 
     #[test]

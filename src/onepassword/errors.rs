@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::exchange::{Exchange, NoAnswer, Outcome, Route, Unreached};
+use super::obstacle::Obstacle;
 
 /// A failed call: its problem, the stage, and whether it may have left a share behind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +63,9 @@ pub enum Problem {
          one changed in 1Password", refusal_text(.0)
     )]
     NotShareable(u16),
+    /// The core refuses this item before it asks 1Password for a share.
+    #[error("this item cannot be shared: {0}")]
+    CannotShare(Obstacle),
     /// 409 for a share: the item was changed at the same time.
     #[error("this item cannot be shared now: 1Password reports a conflicting change (409)")]
     ShareConflict,
@@ -517,6 +521,11 @@ mod tests {
             Problem::NotShareable(413),
             Problem::NotShareable(422),
             Problem::ShareConflict,
+            Problem::CannotShare(Obstacle::Files),
+            Problem::CannotShare(Obstacle::Category),
+            Problem::CannotShare(Obstacle::SameIds),
+            Problem::CannotShare(Obstacle::FieldType),
+            Problem::CannotShare(Obstacle::Contents),
         ]
         .map(|problem| CallError::new(problem, Stage::SignIn, Effect::None).to_string());
         insta::assert_snapshot!(messages.join("\n"));

@@ -26,6 +26,7 @@ pub mod core;
 mod errors;
 mod exchange;
 mod items;
+mod obstacle;
 mod shares;
 mod token;
 
@@ -38,6 +39,7 @@ pub use exchange::{Exchange, NoAnswer, Outcome, Route, Unreached};
 pub use items::{
     Item, ItemContent, ItemId, ItemOverview, ItemState, UnreadableItem, Vault, VaultId,
 };
+pub use obstacle::Obstacle;
 pub use shares::{RecipientError, Recipients, ShareLifetime, SharePolicy, ShareTerms, ShareUrl};
 pub use token::{AllowedOrigins, Origin, OriginError, ServiceAccountToken, TokenError};
 

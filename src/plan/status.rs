@@ -10,6 +10,7 @@ use crate::api::{
 
 use super::case::{EndedLoan, Loan, Request};
 use super::conditions::Conditions;
+use super::delivery::failure::Attempt;
 use super::delivery::links::Links;
 use super::delivery::orphaned_secret::OrphanedSecret;
 use super::delivery::{LinkState, residual_note};
@@ -178,15 +179,16 @@ pub(super) fn of_ended(
     let (reason, what) = match end.reason {
         EndReason::NotIssued if Links::of(&record.spec).was_refused() => (
             GrantReason::NotIssued,
-            "1Password issued no link: the account's sharing policy, the service account's \
-             permissions or the item itself may not allow it. Check these in 1Password, then \
-             request again or request something else",
+            refusal(loan.seen.attempt.as_ref(), request.grant),
         ),
-        reason => ending(reason),
+        reason => {
+            let (reason, what) = ending(reason);
+            (reason, what.to_owned())
+        }
     };
     let what = &match end.by.as_ref().filter(|_| end.reason == EndReason::Revoked) {
         Some(by) => format!("{what} by {by}{}", because(record, by)),
-        None => what.to_owned(),
+        None => what,
     };
     conditions.say(ACTIVE, false, reason, what);
     let stays = left
@@ -223,6 +225,22 @@ pub(super) fn of_ended(
         ignored_decisions: ignored,
         ..status
     }
+}
+
+/// Why 1Password issued no link. Only the process that asked knows; later, the status keeps what it
+/// said.
+fn refusal(attempt: Option<&Attempt>, grant: &AccessGrant) -> String {
+    let is_said = |c: &&Condition| c.type_ == ACTIVE && c.reason == GrantReason::NotIssued.as_str();
+    let said = before(grant).iter().find(is_said);
+    attempt
+        .and_then(Attempt::last_words)
+        .or_else(|| said.map(|condition| condition.message.clone()))
+        .unwrap_or_else(|| {
+            "1Password issued no link: the account's sharing policy, the service account's \
+             permissions or the item itself may not allow it. Check these in 1Password, then \
+             request again or request something else"
+                .to_owned()
+        })
 }
 
 /// The status of a grant whose pass failed because the API server refuses something that the

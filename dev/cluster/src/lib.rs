@@ -53,5 +53,5 @@ pub use pack::pack_programs;
 pub use policies::PolicyError;
 pub use prebuilt::PrebuiltError;
 pub use program::{Program, signal};
-pub use sdk_core::{CoreError, core_wasm};
+pub use sdk_core::{CORE_VERSION, CoreError, core_wasm};
 pub use wait::{TimedOut, wait_until};

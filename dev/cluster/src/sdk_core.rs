@@ -8,7 +8,8 @@ use crate::module_proxy::{self, ProxyError};
 use crate::progress;
 
 const MODULE: &str = "github.com/1password/onepassword-sdk-go";
-const VERSION: &str = "v0.4.1";
+/// The version of the SDK that the core comes from.
+pub const CORE_VERSION: &str = "v0.4.1";
 const FILE: &str = "internal/wasm/core.wasm";
 const ZIP_SHA256: &str = "d98c27f808ad845cb3ec91eef05b559839bb6f425c951a374b87653e973f6264";
 const CORE_SHA256: &str = "23d115f4ac7519b48172df3e8615945572dbda7033d51b44c9490fd533ae0f23";
@@ -24,7 +25,7 @@ pub enum CoreError {
     Proxy(#[from] ProxyError),
     /// The fetched file is not the pinned one.
     #[error(
-        "{what} of {MODULE} {VERSION} has sha256 {found}, expected {expected}: the proxy in \
+        "{what} of {MODULE} {CORE_VERSION} has sha256 {found}, expected {expected}: the proxy in \
          GOPROXY serves another file; use another proxy"
     )]
     Checksum {
@@ -36,7 +37,7 @@ pub enum CoreError {
         expected: &'static str,
     },
     /// The module's zip could not be read.
-    #[error("cannot extract {FILE} from the zip of {MODULE} {VERSION}: {0}")]
+    #[error("cannot extract {FILE} from the zip of {MODULE} {CORE_VERSION}: {0}")]
     Zip(String),
 }
 
@@ -45,7 +46,7 @@ pub enum CoreError {
 /// Every call checks it against the pinned checksum, and fetches a damaged file again. Once the
 /// file is in the cache, this uses no network.
 pub async fn core_wasm() -> Result<PathBuf, CoreError> {
-    let folder = cache::cache_dir()?.join("core").join(VERSION);
+    let folder = cache::cache_dir()?.join("core").join(CORE_VERSION);
     let path = folder.join("core.wasm");
     let good = || -> Result<bool, CacheError> {
         Ok(cache::sha256_of_file(&path)?.as_deref() == Some(CORE_SHA256))
@@ -56,9 +57,9 @@ pub async fn core_wasm() -> Result<PathBuf, CoreError> {
     let _lock = cache::lock(&folder).await?;
     if !good()? {
         progress::say(&format!(
-            "fetching the 1Password SDK core ({MODULE} {VERSION}, 3 MB)"
+            "fetching the 1Password SDK core ({MODULE} {CORE_VERSION}, 3 MB)"
         ));
-        let zip = module_proxy::fetch_zip(MODULE, VERSION).await?;
+        let zip = module_proxy::fetch_zip(MODULE, CORE_VERSION).await?;
         check("the zip", &zip, ZIP_SHA256)?;
         let core = unzip(zip)?;
         check(FILE, &core, CORE_SHA256)?;
@@ -81,7 +82,7 @@ fn check(what: &'static str, bytes: &[u8], expected: &'static str) -> Result<(),
 }
 
 fn unzip(zip: Vec<u8>) -> Result<Vec<u8>, CoreError> {
-    let name = format!("{MODULE}@{VERSION}/{FILE}");
+    let name = format!("{MODULE}@{CORE_VERSION}/{FILE}");
     let broken = |error: &dyn std::fmt::Display| CoreError::Zip(error.to_string());
     let mut archive = zip::ZipArchive::new(Cursor::new(zip)).map_err(|error| broken(&error))?;
     let mut file = archive.by_name(&name).map_err(|error| broken(&error))?;

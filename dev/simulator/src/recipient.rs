@@ -1,6 +1,7 @@
 //! The recipient of a share: derives the keys from the link, fetches the copy and decrypts it.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use url::Url;
 
 use crate::account::{FieldKind, Item};
@@ -164,8 +165,9 @@ struct Section {
 struct SectionField {
     #[serde(rename = "t")]
     label: String,
-    #[serde(rename = "v")]
-    value: String,
+    /// A text, a number for a date, an object for an address, or nothing.
+    #[serde(rename = "v", default)]
+    value: Value,
     #[serde(rename = "k")]
     kind: String,
 }
@@ -196,7 +198,11 @@ fn read(viewed: &Viewed, secret: &ShareSecret) -> Result<OpenedItem, Reason> {
         .flat_map(|section| section.fields);
     let in_sections = in_sections.map(|field| OpenedField {
         label: field.label,
-        value: field.value,
+        value: match field.value {
+            Value::String(text) => text,
+            Value::Null => String::new(),
+            other => other.to_string(),
+        },
         kind: kind(field.kind == "concealed"),
     });
     Ok(OpenedItem {

@@ -164,10 +164,24 @@ impl Account {
 
 impl Session<'_> {
     async fn invoke(&mut self, question: Invocation<'_>) -> Result<Json, CallError> {
+        self.invoke_or(question, calls::problem_of).await
+    }
+
+    /// Asks the core; `meaning` is what its complaint means if all its requests were answered well.
+    async fn invoke_or(
+        &mut self,
+        question: Invocation<'_>,
+        meaning: fn(&Json, bool) -> Problem,
+    ) -> Result<Json, CallError> {
         let input = question.input(self.resident.client);
+        let before = self.journal.exchanges().len();
         match self.resident.sandbox.call(Export::Invoke, input).await {
             Ok(Reply::Output(output)) => Ok(output),
-            Ok(Reply::Complaint(complaint)) => Err(refused(&complaint, self.journal)),
+            Ok(Reply::Complaint(complaint)) => {
+                let exchanges = self.journal.exchanges();
+                let problem = meaning(&complaint, exchanges.len() > before);
+                Err(CallError::from_exchanges(&exchanges, problem))
+            }
             Err(fault) => {
                 self.broken = true;
                 Err(stopped(fault, self.journal))
@@ -215,6 +229,7 @@ fn leaves_client_sound(error: &CallError) -> bool {
         | Problem::NotActive
         | Problem::Conflict
         | Problem::NotShareable(_)
+        | Problem::CannotShare(_)
         | Problem::ShareConflict
         | Problem::Unreachable(_)
         | Problem::Unavailable { .. } => true,
@@ -286,7 +301,10 @@ impl Session<'_> {
             None => self.validate(policy, terms).await?,
         };
         let created = self
-            .invoke(calls::create_share(item, policy, &validated, terms))
+            .invoke_or(
+                calls::create_share(item, policy, &validated, terms),
+                calls::problem_of_share,
+            )
             .await;
         let url =
             created.and_then(|output| calls::read_share_url(&output).ok_or_else(|| self.misread()));

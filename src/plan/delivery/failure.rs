@@ -132,6 +132,15 @@ impl Attempt {
         )
     }
 
+    /// What there is to mend, if this failure has ended the loan: nothing is tried again.
+    pub fn last_words(&self) -> Option<String> {
+        match &self.failure {
+            Failure::Refused | Failure::OpensOnce => Some(self.explain().1),
+            Failure::NotShareable(why) => Some(why.clone()),
+            _ => None,
+        }
+    }
+
     /// The reason and message for the status.
     pub fn explain(&self) -> (GrantReason, String) {
         let at = self.retry_at();

@@ -3,6 +3,7 @@
 mod artifact;
 mod bounds;
 mod lending;
+mod odd_items;
 mod secrecy;
 mod troubles;
 mod world;

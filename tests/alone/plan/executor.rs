@@ -163,7 +163,7 @@ pub fn fail_to_issue(
 /// The step at which an attempt fails in this way.
 fn fails_at(failure: &Failure) -> &'static str {
     match failure {
-        Failure::Unavailable | Failure::Refused => "Obtain",
+        Failure::Unavailable | Failure::Refused | Failure::NotShareable(_) => "Obtain",
         Failure::NotKept(_) => "HandOver",
         Failure::NoPlace { .. } => "MakePlace",
         Failure::NoRecord { .. } => "WriteIntent",

@@ -94,6 +94,26 @@ fn failed_because_1password_refused() {
     insta::assert_yaml_snapshot!(status(&World { seen }.settled(0), 1));
 }
 
+/// What there is to mend is said as long as the request exists, also by an operator that has not asked 1Password itself.
+#[test]
+fn what_to_mend_in_an_item_is_still_said_after_the_end() {
+    const WHY: &str = "this item cannot be shared: it has files";
+    let world = World::asked();
+    let plan = world.plan_at(0);
+    let refused = Failure::NotShareable(WHY.into());
+    let seen = fail_to_issue(issued(&plan), world.seen, refused, at(0));
+    let mut world = World { seen }.settled(0);
+    for _ in 0..2 {
+        let status = status(&world, 1);
+        let said = status.conditions.iter().filter(|c| c.message == WHY);
+        let said: Vec<_> = said.map(|c| (&*c.type_, &*c.reason)).collect();
+        let everywhere = [ACTIVE, ENDED, STALLED].map(|type_| (type_, "NotIssued"));
+        assert_eq!(said, everywhere, "{:?}", status.conditions);
+        world.grant().status = Some(status);
+        world.seen.attempt = None;
+    }
+}
+
 #[test]
 fn lapsed() {
     let world = World::asked().with(|w| w.integration().spec.suspend = true);

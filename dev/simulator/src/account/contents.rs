@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::AccountError;
 
@@ -47,6 +48,26 @@ pub struct Item {
     /// Archived items are listed as archived and cannot be shared.
     #[serde(default)]
     pub archived: bool,
+    /// What the protocol says of the item beyond or instead of the above: for items that clients
+    /// other than today's have made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire: Option<Wire>,
+}
+
+/// Parts of an item as the protocol has them. Each field in them replaces the simulator's own field
+/// of that name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Wire {
+    /// In the item itself, such as `templateUuid`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub item: Map<String, Value>,
+    /// In the encrypted overview, such as `title`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub overview: Map<String, Value>,
+    /// In the encrypted details, such as `sections`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub details: Map<String, Value>,
 }
 
 impl Item {

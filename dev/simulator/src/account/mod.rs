@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use contents::{Category, Field, FieldKind, Item, Vault};
+pub use contents::{Category, Field, FieldKind, Item, Vault, Wire};
 pub use policy::{Lifetime, RecipientKind, SharePolicy, ShareType};
 
 use crate::encoding::is_uuid;

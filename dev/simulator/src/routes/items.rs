@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{item, vault};
 use crate::account::{self, Category, Field, FieldKind, Right};
@@ -49,7 +49,7 @@ pub async fn get(
 }
 
 fn listed(item: &Item, key: &SymmetricKey) -> Result<Value, Refusal> {
-    Ok(json!({
+    let listed = json!({
         "uuid": item.id,
         "templateUuid": item.content.category.template(),
         "trashed": if item.content.archived { "Y" } else { "N" },
@@ -59,7 +59,19 @@ fn listed(item: &Item, key: &SymmetricKey) -> Result<Value, Refusal> {
         "itemVersion": item.version,
         "encryptedBy": key.kid,
         "encOverview": key.seal_json(&overview(&item.content))?,
-    }))
+    });
+    Ok(with(
+        listed,
+        item.content.wire.as_ref().map(|wire| &wire.item),
+    ))
+}
+
+/// The value with these fields instead of its own.
+fn with(mut value: Value, fields: Option<&Map<String, Value>>) -> Value {
+    if let (Value::Object(own), Some(fields)) = (&mut value, fields) {
+        own.extend(fields.clone());
+    }
+    value
 }
 
 fn overview(item: &account::Item) -> Value {
@@ -69,13 +81,14 @@ fn overview(item: &account::Item) -> Value {
         .iter()
         .map(|url| json!({ "l": "", "u": url }))
         .collect();
-    json!({
+    let overview = json!({
         "title": item.title,
         "ainfo": username.map_or("", |field| &*field.value),
         "url": item.urls.first().map_or("", |url| &**url),
         "URLs": urls,
         "tags": item.tags,
-    })
+    });
+    with(overview, item.wire.as_ref().map(|wire| &wire.overview))
 }
 
 /// A login's username and password are separate and identified by their purpose, and so is the
@@ -94,7 +107,7 @@ fn details(item: &account::Item) -> Value {
     if !rest.is_empty() {
         details["sections"] = json!([{ "name": "", "title": "", "fields": rest }]);
     }
-    details
+    with(details, item.wire.as_ref().map(|wire| &wire.details))
 }
 
 fn designated(field: &Field) -> Value {

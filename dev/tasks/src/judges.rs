@@ -1,0 +1,24 @@
+//! `cargo xtask judges`: builds and runs the judges of the simulated service, which are a separate
+//! program (`dev/judges`).
+//!
+//! It is separate because it needs the whole of the operator's library.
+
+use anyhow::{Context, Result};
+use tokio::process::Command;
+
+use crate::workspace::build;
+
+/// The arguments for the program.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// Runs the command; ends with its exit code.
+pub async fn run(Arguments { arguments }: Arguments) -> Result<()> {
+    let [judges] = build(["keyloan-judges"]).await?;
+    let status = Command::new(judges).args(arguments).status().await;
+    let status = status.context("cannot start keyloan-judges")?;
+    std::process::exit(status.code().unwrap_or(1));
+}
