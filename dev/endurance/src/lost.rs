@@ -3,6 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use keyloan_ledger::{Link, Outcome, Record};
 
+/// How soon a loan has ended after a link was not handed over because of its end. If the lead
+/// changes then, the next leader writes the end.
+const ENDED_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 /// Intents are written in whole seconds, rounded down.
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
@@ -26,13 +29,18 @@ impl Lost {
             let is_lost = |link: &&Link| link.outcome() == Some(Outcome::Lost);
             for link in record.links().iter().filter(is_lost) {
                 let begun = link.intent_at();
-                let is_meanwhile = |at: &Timestamp| {
+                let is_within = |at: Timestamp, limit: SignedDuration| {
                     let after = at.duration_since(begun);
-                    -SECOND <= after && after <= made_within
+                    -SECOND <= after && after <= limit
                 };
+                let is_meanwhile = |at: &Timestamp| is_within(*at, made_within);
+                let has_ended = record
+                    .ended_at()
+                    .is_some_and(|at| is_within(at, ENDED_WITHIN.max(made_within)))
+                    || record.refused_at().any(|at| is_meanwhile(&at));
                 if kills.iter().any(is_meanwhile) {
                     lost.by_kills += 1;
-                } else if record.ended_at().is_some_and(|at| is_meanwhile(&at)) {
+                } else if has_ended {
                     lost.by_ends += 1;
                 } else {
                     let (record, number) = (record.named(), link.sequence());

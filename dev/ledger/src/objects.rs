@@ -155,6 +155,13 @@ impl Record {
         self.spec.end.as_ref().map(|end| end.at)
     }
 
+    /// The times of denials and revocations that counted.
+    pub fn refused_at(&self) -> impl Iterator<Item = Timestamp> {
+        let decisions = self.spec.decisions.iter();
+        let refusals = decisions.filter(|decision| decision.decision != "Approve");
+        refusals.map(|decision| decision.at)
+    }
+
     /// Whether the request was denied: nothing was lent.
     pub fn is_denied(&self) -> bool {
         self.spec.outcome.as_deref() == Some("Denied")
