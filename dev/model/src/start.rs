@@ -112,7 +112,12 @@ pub fn decision(
         Decision::Approve | Decision::Revoke => time(0),
     };
     let digest = digest.filter(|_| what == Decision::Approve);
-    let name = format!("decision-{number}");
+    // Decisions that count for nothing are left out, so they must not change the names of others. There
+    // is one revocation at most that counts.
+    let name = match what {
+        Decision::Revoke => format!("revocation-{}", made.as_second()),
+        Decision::Approve | Decision::Deny => format!("decision-{number}"),
+    };
     object(json!({
         "metadata": meta("team-a", &name, &name, made),
         "spec": { "grant": "alice-db", "grantUid": GRANT_UID, "digest": digest, "decision": what, "approver": who },
