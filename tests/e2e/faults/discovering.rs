@@ -31,7 +31,7 @@ async fn every_fault_of_a_discovery_is_told_and_passes() {
         places.connect(&prefix).await;
         let told = (0..places.places.len()).map(async |at| {
             let name = integration(&prefix, at);
-            ready(&places.world, &name, |condition| is_known(condition)).await
+            ready(&places.world, &name, is_known).await
         });
         let told = join_all(told).await;
         places.each_was_met(route).await;

@@ -28,10 +28,10 @@ struct Scene {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_happens_to_a_running_loan_is_told_and_each_link_is_counted() {
     // Each its own world, as clocks are moved: a request that is a day old lapses.
-    let mut lines = Scene::open().await.to_the_item().await;
-    lines.extend(Scene::open().await.to_the_account().await);
-    lines.extend(Scene::open().await.to_objects().await);
-    lines.extend(Scene::open().await.to_the_operator().await);
+    let mut lines = Scene::open().await.item().await;
+    lines.extend(Scene::open().await.account().await);
+    lines.extend(Scene::open().await.objects().await);
+    lines.extend(Scene::open().await.operator().await);
     let head = "| What happens | Seen in | Reason | Recovers | Links that nobody has |\n|---|---|---|---|---|";
     hold_lines(
         "what happens to a loan",
@@ -57,7 +57,7 @@ impl Scene {
     }
 
     /// To the item that is lent.
-    async fn to_the_item(mut self) -> Vec<String> {
+    async fn item(mut self) -> Vec<String> {
         let grant = self.loan("deleted").await;
         let control = self.world.control.clone();
         control
@@ -130,7 +130,7 @@ impl Scene {
     }
 
     /// To the account, its policy and its service account.
-    async fn to_the_account(mut self) -> Vec<String> {
+    async fn account(mut self) -> Vec<String> {
         let control = self.world.control.clone();
         let grant = self.loan("db password").await;
         control.revoke_token("lender").await.expect("revoked");
@@ -189,7 +189,7 @@ impl Scene {
     }
 
     /// To objects in the cluster.
-    async fn to_objects(mut self) -> Vec<String> {
+    async fn objects(mut self) -> Vec<String> {
         let grant = self.loan("db password").await;
         self.world.lose_link(&grant).await;
         let told = self
@@ -256,7 +256,7 @@ impl Scene {
     }
 
     /// To the operator: its clock, and the core that it runs.
-    async fn to_the_operator(mut self) -> Vec<String> {
+    async fn operator(mut self) -> Vec<String> {
         let usual = self.world.settings.core_options.clone();
         let hangs = CoreOptions {
             cpu_time: Duration::from_millis(1),
