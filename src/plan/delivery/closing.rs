@@ -1,54 +1,8 @@
-//! The last step of issuing a link: its intent is closed with what has become of it.
+//! What has become of an intent, and how the record says it.
 
 use jiff::Timestamp;
 
 use crate::api::{LinkOutcome, LinkRecord, Time};
-
-use super::failure::Failure;
-use super::steps::{Held, LinkFacts, Step};
-
-/// Close the intent.
-#[derive(Clone, Debug)]
-pub struct Close<H: Held> {
-    /// The record with the intent.
-    pub record: H::Record,
-    closing: Closing,
-    result: Result<(), Failure>,
-}
-
-impl<H: Held> Close<H> {
-    pub(super) fn new(
-        record: H::Record,
-        sequence: u32,
-        outcome: Outcome,
-        result: Result<(), Failure>,
-    ) -> Self {
-        Self {
-            record,
-            closing: Closing { sequence, outcome },
-            result,
-        }
-    }
-
-    pub(super) fn issued(record: H::Record, facts: &LinkFacts) -> Self {
-        let outcome = Outcome::Issued {
-            issued_at: facts.issued_at,
-            expires_at: facts.expires_at,
-            item_version: facts.item_version,
-        };
-        Self::new(record, facts.sequence, outcome, Ok(()))
-    }
-
-    /// The change to the record.
-    pub fn closing(&self) -> &Closing {
-        &self.closing
-    }
-
-    /// Takes in that the record is written.
-    pub fn closed(self) -> Step<H> {
-        Step::Done(self.result)
-    }
-}
 
 /// The end of an intent.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use crate::plan::items::item_matches;
 use crate::plan::record;
 use crate::plan::terms::Agreement;
 
-use super::closing::{Close, Outcome};
+use super::closing::{Closing, Outcome};
 use super::failure::Failure;
 use super::links::{latest_end, whole_second};
 
@@ -475,5 +475,48 @@ impl<H: Held> HandOver<H> {
             Ok(()) => Step::Close(Close::issued(self.record, &self.facts)),
             Err(failure) => Step::Done(Err(failure)),
         }
+    }
+}
+
+/// Close the intent.
+#[derive(Clone, Debug)]
+pub struct Close<H: Held> {
+    /// The record with the intent.
+    pub record: H::Record,
+    closing: Closing,
+    result: Result<(), Failure>,
+}
+
+impl<H: Held> Close<H> {
+    fn new(
+        record: H::Record,
+        sequence: u32,
+        outcome: Outcome,
+        result: Result<(), Failure>,
+    ) -> Self {
+        Self {
+            record,
+            closing: Closing { sequence, outcome },
+            result,
+        }
+    }
+
+    fn issued(record: H::Record, facts: &LinkFacts) -> Self {
+        let outcome = Outcome::Issued {
+            issued_at: facts.issued_at,
+            expires_at: facts.expires_at,
+            item_version: facts.item_version,
+        };
+        Self::new(record, facts.sequence, outcome, Ok(()))
+    }
+
+    /// The change to the record.
+    pub fn closing(&self) -> &Closing {
+        &self.closing
+    }
+
+    /// Takes in that the record is written.
+    pub fn closed(self) -> Step<H> {
+        Step::Done(self.result)
     }
 }

@@ -1,4 +1,4 @@
-//! The tables of what was seen, as docs/reliability.md shows them: they are compared, or written anew.
+//! The tables of what was seen, as docs/reliability.md shows them: they are compared, or written again.
 
 use std::fmt::{self, Display};
 use std::path::Path;
@@ -19,7 +19,7 @@ pub struct Cell {
     pub nobodys: usize,
 }
 
-/// How it comes right.
+/// How it recovers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Recovery {
     /// Nothing was to be seen of it.
