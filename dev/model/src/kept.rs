@@ -11,9 +11,12 @@ use crate::memo::Memo;
 /// The values of one kind.
 pub struct Store<T: 'static> {
     by_print: Memo<Kept<T>>,
-    by_number: Box<[OnceLock<Box<[OnceLock<Kept<T>>]>>]>,
+    by_number: Box<[OnceLock<Chunk<T>>]>,
     count: AtomicU32,
 }
+
+/// Places for the values with numbers in a row.
+type Chunk<T> = Box<[OnceLock<Kept<T>>]>;
 
 /// A kept value. Two are equal if they have the same print.
 pub struct Kept<T: 'static>(&'static Entry<T>);

@@ -126,7 +126,7 @@ fn comes_to_an_end(model: &Loan, state: &State) -> bool {
     let objects = (&grant.now, &record.now, &secret.now, decisions);
     let question = (objects, has_shares, leader, state.time);
     model.memos.ends.answer(question, || {
-        let mut state = state.clone();
+        let mut state = *state;
         state.other = Replica::default();
         let mut now = time(state.time);
         for _ in 0..3 {
