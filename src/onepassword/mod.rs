@@ -25,6 +25,8 @@ mod calls;
 pub mod core;
 mod errors;
 mod exchange;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod items;
 mod obstacle;
 mod shares;

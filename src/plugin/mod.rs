@@ -11,6 +11,8 @@ mod decide;
 mod explain;
 mod export;
 mod failure;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod hints;
 mod kubectl_flags;
 mod list;

@@ -37,7 +37,7 @@ pub struct Truth {
 
 enum Judge {
     Own(Own),
-    Client(Client),
+    Client(Box<Client>),
 }
 
 /// Installs and starts all that is needed, and hears each judge.
@@ -61,7 +61,7 @@ pub async fn hold() -> Result<Session> {
     for command in clients {
         let mut client = Client::start(command)?;
         let about = client.about().await?;
-        let steps = hear(Judge::Client(client), &scene, &control).await;
+        let steps = hear(Judge::Client(Box::new(client)), &scene, &control).await;
         let steps = steps.with_context(|| format!("{} was not heard", about.client))?;
         testimonies.push(Testimony { about, steps });
     }

@@ -6,6 +6,8 @@ mod bench;
 mod cluster;
 mod core;
 mod demo;
+mod fuzz;
+mod judges;
 mod kill;
 mod ledger;
 mod live;
@@ -45,6 +47,11 @@ enum Command {
     /// Run a loan to its end on this machine, with a control plane, a simulated 1Password and the
     /// operator
     Demo(demo::Arguments),
+    /// Run the fuzz targets one after the other; the first time, builds them with instrumentation
+    Fuzz(fuzz::Arguments),
+    /// Let 1Password's newest official clients judge the simulated service; needs Node.js and Python
+    #[command(disable_help_flag = true)]
+    Judges(judges::Arguments),
     /// Kill and stop the operator again and again while people borrow, and check the records
     #[command(disable_help_flag = true)]
     Kill(kill::Arguments),
@@ -83,6 +90,8 @@ async fn main() -> anyhow::Result<()> {
         Command::Cluster(arguments) => cluster::run(arguments).await,
         Command::Core(arguments) => core::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Fuzz(arguments) => fuzz::run(arguments).await,
+        Command::Judges(arguments) => judges::run(arguments).await,
         Command::Kill(arguments) => kill::run(arguments).await,
         Command::Ledger(arguments) => ledger::run(arguments).await,
         Command::Live(arguments) => live::run(arguments).await,

@@ -28,10 +28,10 @@ pub(super) struct Host {
     pub(super) slices_left: u32,
     clock: UnixClock,
     input: Zeroizing<Vec<u8>>,
-    output: (u64, u64),
-    error: u64,
+    pub(super) output: (u64, u64),
+    pub(super) error: u64,
     status: u16,
-    headers: u64,
+    pub(super) headers: u64,
 }
 
 impl Host {
@@ -71,7 +71,7 @@ impl Host {
         self.heap.block(self.error)
     }
 
-    fn input<const N: usize>(&self, offset: i64) -> Result<[u8; N]> {
+    pub(super) fn input<const N: usize>(&self, offset: i64) -> Result<[u8; N]> {
         let start = usize::try_from(offset)?;
         let bytes = self
             .input
@@ -82,7 +82,7 @@ impl Host {
             .ok_or_else(|| Error::msg("read beyond the input"))
     }
 
-    async fn http_request(&mut self, request: i64, body: i64) -> Result<i64> {
+    pub(super) async fn http_request(&mut self, request: i64, body: i64) -> Result<i64> {
         let request: Request = serde_json::from_slice(self.heap.block(request as u64))
             .map_err(|_| Error::msg("an HTTP request that is not understood"))?;
         let body = self.heap.block(body as u64).to_vec();
@@ -98,7 +98,7 @@ impl Host {
         Ok(self.heap.put(reply.body)? as i64)
     }
 
-    fn random(&mut self, length: i32) -> Result<i64> {
+    pub(super) fn random(&mut self, length: i32) -> Result<i64> {
         if !(1..=MAX_RANDOM).contains(&length) {
             return Err(Error::msg("an odd amount of random bytes"));
         }

@@ -305,7 +305,7 @@ fn headers_of(wanted: &BTreeMap<String, String>) -> HeaderMap {
         .collect()
 }
 
-fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
+pub(super) fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
     http_date(headers.get(header::DATE)?.to_str().ok()?)
 }
 
@@ -315,7 +315,7 @@ fn http_date(text: &str) -> Option<Timestamp> {
 
 /// `Retry-After` in either form, within bounds. A date means something only relative to the `Date`
 /// of the same answer.
-fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap, date: Option<Timestamp>) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let wait = if is_number {

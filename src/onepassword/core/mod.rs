@@ -13,6 +13,8 @@ mod abi;
 pub mod artifact;
 mod client;
 mod egress;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod heap;
 mod no_response;
 mod options;
