@@ -28,8 +28,9 @@ pub struct Packed {
 pub struct Core(pub u64);
 
 /// What a state still allows: the bounds that are left, the objects that a look out of date would
-/// see, and the links that were made. No decision depends on these, and the more there are, the more
-/// has to be accounted for: each promise bounds them. Bits of a number, so that a set of states has little to store.
+/// see, and the links that were made. No decision depends on these, and the more there are, the
+/// more has to be accounted for: each promise bounds them. It is one number, so that a set of states
+/// has little to store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room(u64);
 

@@ -112,8 +112,8 @@ pub fn decision(
         Decision::Approve | Decision::Revoke => time(0),
     };
     let digest = digest.filter(|_| what == Decision::Approve);
-    // Decisions that count for nothing are left out, so they must not change the names of others. There
-    // is one revocation at most that counts.
+    // Decisions that count for nothing are left out, so they must not change the names of others.
+    // There is at most one revocation that counts.
     let name = match what {
         Decision::Revoke => format!("revocation-{}", made.as_second()),
         Decision::Approve | Decision::Deny => format!("decision-{number}"),
