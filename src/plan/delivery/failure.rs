@@ -59,6 +59,9 @@ pub enum Failure {
     OpensOnce,
     /// 1Password refuses to share this item, for this reason.
     NotShareable(String),
+    /// The operator holds no usable token of the integration, for example right after its start.
+    /// Nothing was sent.
+    NotConnected,
     /// No usable answer.
     Unavailable,
     /// No usable answer, for this known reason.
@@ -95,6 +98,7 @@ impl Attempt {
     pub fn retry_at(&self) -> Timestamp {
         let wait = match self.failure {
             Failure::RateLimited { until } => return until.max(self.at),
+            Failure::NotConnected => self.wait(1, 60),
             Failure::ItemDiffers => self.wait(2, 600),
             Failure::Unavailable
             | Failure::Unanswered(_)
@@ -122,6 +126,7 @@ impl Attempt {
         !matches!(
             self.failure,
             Failure::RateLimited { .. }
+                | Failure::NotConnected
                 | Failure::Unavailable
                 | Failure::Unanswered(_)
                 | Failure::NotKept(_)
@@ -184,6 +189,14 @@ impl Attempt {
                  viewOnce: true through a flow that allows it, or have the policy changed in \
                  1Password"
                     .into(),
+            ),
+            Failure::NotConnected => (
+                GrantReason::IntegrationNotReady,
+                format!(
+                    "the operator does not use the integration's token at present, so it asked \
+                     1Password for no link; if this lasts, check the integration's conditions. \
+                     Next try at {at:.0}"
+                ),
             ),
             Failure::Unavailable => (
                 GrantReason::OnePasswordUnavailable,

@@ -464,6 +464,7 @@ fn a_secret_of_somebody_elses_in_the_links_place_stalls_the_request() {
 #[case(no_place(false), "NoPlaceForLink", 5, false)]
 #[case(no_record(true), "RecordRefused", 5, true)]
 #[case(no_record(false), "RecordRefused", 5, false)]
+#[case(Failure::NotConnected, "IntegrationNotReady", 1, false)]
 #[case(Failure::LimitReached, "LimitReached", 5, false)]
 #[case(Failure::ItemDiffers, "ItemDiffers", 2, false)]
 #[case(Failure::RateLimited { until: at(7) }, "OnePasswordThrottled", 7 * 60, false)]

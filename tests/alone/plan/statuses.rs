@@ -129,6 +129,7 @@ pub fn lines(world: &World, minute: i64) -> String {
 
 /// What is said of each way for a first link to fail.
 #[rstest]
+#[case::not_connected(Failure::NotConnected)]
 #[case::unauthorized(Failure::Unauthorized)]
 #[case::forbidden(Failure::Forbidden)]
 #[case::not_found(Failure::NotFound)]

@@ -34,7 +34,7 @@ impl Issuing {
         let registry = &self.loans.registry;
         let account = registry
             .account(&integration, &terms.account, requester)
-            .ok_or(Failure::Unavailable)?;
+            .ok_or(Failure::NotConnected)?;
         let recipients = terms.recipients.iter().map(|r| r.0.clone());
         let recipients = Recipients::new(recipients).map_err(|_| Failure::Refused)?;
         let (vault, item) = (

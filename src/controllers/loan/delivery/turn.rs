@@ -69,7 +69,7 @@ impl Loans {
                 return Ok(Outcome::Waiting(wake));
             }
             TurnTaken::Nowhere => {
-                memory.note_attempt(Err(Failure::Unavailable), self.clock.now());
+                memory.note_attempt(Err(Failure::NotConnected), self.clock.now());
                 return Ok(Outcome::Applied);
             }
         };

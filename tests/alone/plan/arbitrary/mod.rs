@@ -149,6 +149,7 @@ pub fn failure() -> impl Strategy<Value = Failure> {
         time().prop_map(|until| Failure::RateLimited { until }),
         Just(Failure::Refused),
         Just(Failure::OpensOnce),
+        Just(Failure::NotConnected),
         Just(Failure::Unavailable),
         Just(Failure::NotKept("403 Forbidden".into())),
         any::<bool>().prop_map(no_place),
