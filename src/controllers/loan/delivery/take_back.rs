@@ -22,9 +22,7 @@ impl Loans {
         seen: &Observed,
         memory: &Memory,
     ) -> Result<(), ApiError> {
-        // A record that only the watch has not reported yet knows the link.
-        let is_unknown = seen.record.is_none();
-        if is_unknown && self.cluster.records.live(&key.record()).await?.is_some() {
+        if self.decided_from_an_old_record(key, seen).await? {
             return Ok(());
         }
         if let Err(error) = self.try_to_delete_link(key, memory).await {
@@ -33,6 +31,31 @@ impl Loans {
             memory.note_undeleted(&error.kind, self.clock.now());
         }
         Ok(())
+    }
+
+    /// Whether the record has changed and the watch has not reported it yet, for example where a
+    /// replica has just taken the lead. The loan may then run on with a link that the seen record
+    /// does not know. The next pass sees the current record.
+    async fn decided_from_an_old_record(
+        &self,
+        key: &LoanKey,
+        seen: &Observed,
+    ) -> Result<bool, ApiError> {
+        let version = match &seen.record {
+            // The end of a loan is never taken back.
+            Some(record) if record.spec.end.is_some() => return Ok(false),
+            Some(record) => record.resource_version(),
+            None => None,
+        };
+        match self.cluster.records.live(&key.record()).await {
+            Ok(live) => Ok(live.is_some_and(|live| live.resource_version() != version)),
+            // A link is taken back even if the record cannot be read again.
+            Err(error) if seen.record.is_some() => {
+                tracing::debug!(grant = %key.grant, %error, "could not read a record again");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes the Secret first, so that nobody can read the link any longer; then its Role, with
