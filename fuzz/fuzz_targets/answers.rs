@@ -10,7 +10,7 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     keyloan_fuzz::json::mutate(data, size, max_size, seed)
 });
 
-/// Bytes that are no JSON are one answer. An object is an item, a policy and recipients.
+// Bytes that are no JSON are one answer. An object is an item, a policy and recipients.
 fuzz_target!(|data: &[u8]| {
     fuzzing::read_answers(data);
     if let Ok(text) = std::str::from_utf8(data) {

@@ -15,7 +15,7 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     keyloan_fuzz::json::mutate(data, size, max_size, seed)
 });
 
-/// The bytes themselves, and a token whose contents they are.
+// The bytes themselves, and a token whose contents they are.
 fuzz_target!(|data: &[u8]| {
     check(data);
     check(format!("ops_{}", base64url(data)).as_bytes());

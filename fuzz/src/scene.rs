@@ -1,7 +1,7 @@
 //! A loan, with all that surrounds it, as it is read from JSON. What cannot be read is not there, as
 //! in a cluster whose API server has refused it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -108,9 +108,13 @@ impl Scene {
         self.one("grant")
     }
 
-    /// The decisions.
+    /// The decisions. No two objects of one kind and namespace have the same name.
     pub fn decisions(&self) -> Vec<AccessDecision> {
-        self.list("decisions")
+        let mut decisions: Vec<AccessDecision> = self.list("decisions");
+        let mut names = BTreeSet::new();
+        decisions
+            .retain(|decision| names.insert(decision.metadata.name.clone().unwrap_or_default()));
+        decisions
     }
 
     /// The flows.

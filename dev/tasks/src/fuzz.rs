@@ -133,6 +133,7 @@ async fn fuzz(target: String, time: Duration) -> Result<Row> {
         .arg(format!("-max_len={LONGEST}"))
         .arg(format!("-timeout={SLOWEST}"))
         .arg("-print_final_stats=1")
+        .env("RUST_BACKTRACE", "0")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
