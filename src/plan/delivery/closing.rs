@@ -1,4 +1,4 @@
-//! What has become of an intent, and how the record says it.
+//! The end of an intent: its outcome, and the change of the record that says it.
 
 use jiff::Timestamp;
 
