@@ -114,8 +114,8 @@ impl Dice {
     }
 }
 
-/// Changes the JSON in the first `size` bytes of `data`; returns the new size. What is no JSON, or
-/// one time in eight, is changed byte by byte.
+/// Changes the JSON in the first `size` bytes of `data`; returns the new size. Other bytes, and one
+/// JSON in eight, are changed byte by byte.
 pub fn mutate(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
     let mut dice = Dice(seed.into());
     let plain = |data: &mut [u8]| libfuzzer_sys::fuzzer_mutate(data, size, max_size);
