@@ -4,6 +4,7 @@
 //! Nothing waits for luck: [`World::wait`] follows a watch until a condition holds, with a deadline that only a failure meets.
 
 pub mod cluster;
+pub mod log;
 #[path = "../../support/looked.rs"]
 pub mod looked;
 pub mod objects;
@@ -93,6 +94,7 @@ impl World {
 
     async fn with(mut options: Options) -> Self {
         install_tls();
+        log::write();
         options.manifests.push(NAMESPACES.to_owned());
         let plane = ControlPlane::lend(options).await.expect("a control plane");
         let operator = plane.operator_kubeconfig().await;
