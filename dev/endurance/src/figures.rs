@@ -43,6 +43,35 @@ impl Serialize for Times {
     }
 }
 
+/// A figure that was taken again and again.
+#[derive(Debug, Default)]
+pub struct Samples(Vec<f64>);
+
+impl Samples {
+    /// Adds one.
+    pub fn extend(&mut self, sample: Option<f64>) {
+        self.0.extend(sample);
+    }
+
+    /// The medians of the second and of the last quarter of the time; `None` if there are too few
+    /// samples for that. The first quarter is that in which a process grows to its usual size.
+    pub fn later_quarters(&self) -> Option<[f64; 2]> {
+        let quarter = self.0.len() / 4;
+        let median = |from: usize| {
+            let mut part = self.0.get(from..from + quarter)?.to_vec();
+            part.sort_by(f64::total_cmp);
+            part.get(quarter / 2).copied()
+        };
+        Some([median(quarter)?, median(self.0.len() - quarter)?])
+    }
+}
+
+impl Serialize for Samples {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
 /// The load average over the last minute, as the machine tells it.
 pub fn load_average() -> String {
     let told = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
@@ -72,5 +101,15 @@ mod tests {
             times.push(Duration::from_secs(seconds));
         }
         assert_eq!(times.to_string(), "median 3.0 s, longest 20.0 s (3 times)");
+    }
+
+    #[test]
+    fn growth_is_told_by_the_second_and_the_last_quarter() {
+        let mut samples = Samples::default();
+        assert_eq!(samples.later_quarters(), None);
+        for sample in [1, 2, 3, 50, 51, 99, 52, 53, 54, 60, 61, 62] {
+            samples.extend(Some(f64::from(sample)));
+        }
+        assert_eq!(samples.later_quarters(), Some([51.0, 61.0]));
     }
 }

@@ -54,6 +54,11 @@ subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: Group, name: security}
 "#;
 
+/// The username of one of the borrowers.
+pub fn borrower(number: usize) -> String {
+    format!("borrower-{number}@example.com")
+}
+
 /// All that runs besides the operator.
 pub struct Ground {
     /// The administrator.
@@ -105,8 +110,7 @@ impl Ground {
 
     /// A client of one of the borrowers.
     pub async fn borrower(&self, number: usize) -> Result<Client> {
-        let name = format!("borrower-{number}@example.com");
-        self.person(&name, BORROWERS).await
+        self.person(&borrower(number), BORROWERS).await
     }
 
     /// A client of the person who approves.

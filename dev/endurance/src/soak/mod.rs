@@ -16,14 +16,14 @@ use tokio::task::JoinSet;
 use crate::Common;
 use crate::clock::{Clock, Mover};
 use crate::figures::memory;
-use crate::ground::Ground;
+use crate::ground::{Ground, borrower};
 use crate::leads::Lead;
 use crate::lost::Lost;
 use crate::operators::Operators;
 use crate::people::{self, Habits};
 use crate::progress::Progress;
 use crate::settle;
-use renewals::Asked;
+use renewals::{Asked, Borrowers};
 use report::Report;
 
 /// How often the clocks are moved.
@@ -48,6 +48,9 @@ pub struct Arguments {
     /// is given up, so a busy machine needs a lower speed
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=20))]
     speed: u32,
+    /// Kill and stop no replica. The memory of the one that leads is then compared over time
+    #[arg(long)]
+    calm: bool,
     #[command(flatten)]
     pub common: Common,
 }
@@ -76,8 +79,6 @@ pub async fn run(told: &Arguments) -> Result<Report> {
         clock: clock.clone(),
     };
     let mut report = Report::begin(seed);
-    let place = operators.place_of(lead.holder().await.as_deref());
-    report.memory_at_the_start = memory(operators.process(place));
     let asked = Asked::default();
     let mut going_on = people::gather(&ground, told.common.people, seed, &habits).await?;
     let orders = faults::happen(
@@ -85,8 +86,13 @@ pub async fn run(told: &Arguments) -> Result<Report> {
         fastrand::Rng::with_seed(chance.u64(..)),
     );
     going_on.spawn(orders);
+    let mut borrowers = Borrowers::new();
+    for number in 0..told.common.people {
+        borrowers.insert(borrower(number), ground.borrower(number).await?);
+    }
     going_on.spawn(renewals::ask(
         ground.admin.clone(),
+        borrowers,
         clock.clone(),
         asked.clone(),
     ));
@@ -102,6 +108,11 @@ pub async fn run(told: &Arguments) -> Result<Report> {
             &report,
         )
         .await?;
+        if told.calm {
+            let place = operators.place_of(lead.holder().await.as_deref());
+            report.memory.extend(memory(operators.process(place)));
+            continue;
+        }
         let place = operators.place_of(lead.holder().await.as_deref());
         let at = Timestamp::now();
         match chance.u8(0..10) {
@@ -123,8 +134,6 @@ pub async fn run(told: &Arguments) -> Result<Report> {
     }
     going_on.shutdown().await;
     ground.control.clear_faults().await?;
-    let place = operators.place_of(lead.holder().await.as_deref());
-    report.memory_at_the_end = memory(operators.process(place));
     report.requests = ground.control.requests().await?.total;
     progress.say("all loans are revoked");
     settle::end_all(&ground.admin).await?;
@@ -145,9 +154,10 @@ pub async fn run(told: &Arguments) -> Result<Report> {
     let made_within = SignedDuration::from_secs(6 * i64::from(told.speed));
     let lost = Lost::of(&given.records, &killed_at, made_within);
     report.count(&given, lost, check(&given, &limits));
+    report.asked = renewals::number(&asked);
     (report.gaps, report.unanswered) = renewals::gaps(&given.records, &asked);
     report.minutes = told.minutes;
-    report.hours = clock.ahead().as_secs_f64() / 3600.0;
+    report.hours = (clock.ahead() + at_most).as_secs_f64() / 3600.0;
     report.judge();
     ground.strike().await;
     Ok(report)

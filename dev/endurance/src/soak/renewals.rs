@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use jiff::{SignedDuration, Timestamp};
 use keyloan::api::{AccessGrant, RENEW_ANNOTATION};
 use keyloan_ledger::{Outcome, Record};
@@ -29,8 +29,11 @@ const PATIENCE: SignedDuration = SignedDuration::from_mins(30);
 /// The times at which links were asked for, by the uid of the grant.
 pub type Asked = Arc<Mutex<BTreeMap<String, Vec<Timestamp>>>>;
 
-/// Asks for the next link wherever one is about to end.
-pub async fn ask(admin: Client, clock: Clock, asked: Asked) -> Result<()> {
+/// The borrowers' clients, by their usernames: nobody else may ask for their next link.
+pub type Borrowers = BTreeMap<String, Client>;
+
+/// Asks for the next link, as its borrower, wherever one is about to end.
+pub async fn ask(admin: Client, borrowers: Borrowers, clock: Clock, asked: Asked) -> Result<()> {
     let grants: Api<AccessGrant> = Api::namespaced(admin, TEAM);
     let active = ListParams::default().fields("status.phase=Active");
     loop {
@@ -42,19 +45,29 @@ pub async fn ask(admin: Client, clock: Clock, asked: Asked) -> Result<()> {
             }
             let renew =
                 json!({ "metadata": { "annotations": { RENEW_ANNOTATION: now.to_string() } } });
+            let requester = grant.spec.requester.as_ref();
+            let borrower = requester.and_then(|requester| borrowers.get(&requester.username));
+            let borrower = borrower.context("somebody else has borrowed")?;
+            let own: Api<AccessGrant> = Api::namespaced(borrower.clone(), TEAM);
             let (params, renew) = (PatchParams::default(), Patch::Merge(renew));
-            // It may have been deleted meanwhile.
-            if grants
-                .patch(&grant.name_any(), &params, &renew)
-                .await
-                .is_ok()
-            {
-                let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-                let uid = grant.uid().unwrap_or_default();
-                asked.entry(uid).or_default().push(now);
+            match own.patch(&grant.name_any(), &params, &renew).await {
+                Ok(_) => {
+                    let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+                    let uid = grant.uid().unwrap_or_default();
+                    asked.entry(uid).or_default().push(now);
+                }
+                // It was deleted meanwhile.
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }
+}
+
+/// How often a link was asked for.
+pub fn number(asked: &Asked) -> usize {
+    let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+    asked.values().map(Vec::len).sum()
 }
 
 fn is_due(grant: &AccessGrant, now: Timestamp) -> bool {

@@ -5,7 +5,7 @@ use std::fmt;
 use keyloan_ledger::{Finding, Given, Outcome, Rule};
 use serde::Serialize;
 
-use crate::figures::{Times, load_average};
+use crate::figures::{Samples, Times, load_average};
 use crate::lost::Lost;
 
 /// All figures.
@@ -16,7 +16,7 @@ pub struct Report {
     pub seed: u64,
     /// How long it took.
     pub minutes: u64,
-    /// How far the operator's clock was ahead in the end.
+    /// How much time passed by the operator's clock.
     pub hours: f64,
     /// Replicas that were killed.
     pub kills: usize,
@@ -36,16 +36,16 @@ pub struct Report {
     pub lost_by_ends: usize,
     /// Links lost to a fault of 1Password.
     pub lost_by_faults: usize,
+    /// Requests for a further link, shortly before the end of one or after it.
+    pub asked: usize,
     /// How long loans were without a link that was asked for, by the operator's clock.
     pub gaps: Times,
     /// Requests for a link without an answer.
     pub unanswered: Vec<String>,
     /// All requests to 1Password.
     pub requests: u64,
-    /// The leader's memory in megabytes.
-    pub memory_at_the_start: Option<f64>,
-    /// That of the last leader.
-    pub memory_at_the_end: Option<f64>,
+    /// The leader's memory in megabytes, each time that somebody looks, in a run in which it goes on.
+    pub memory: Samples,
     /// The load average of the machine over a minute.
     pub load_at_the_start: String,
     /// What the checker of ledgers found.
@@ -96,8 +96,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let megabytes =
-            |memory: Option<f64>| memory.map_or("unknown".to_owned(), |m| format!("{m:.0}"));
+        let memory = self.memory.later_quarters().map_or_else(
+            || "not compared: leaders were killed".to_owned(),
+            |[second, last]| format!("{second:.1} MB and {last:.1} MB"),
+        );
         let rows = [
             (
                 "time",
@@ -126,6 +128,7 @@ impl fmt::Display for Report {
                 "links lost to a fault of 1Password",
                 self.lost_by_faults.to_string(),
             ),
+            ("further links asked for", self.asked.to_string()),
             (
                 "time without a link that was asked for",
                 self.gaps.to_string(),
@@ -135,14 +138,7 @@ impl fmt::Display for Report {
                 self.unanswered.len().to_string(),
             ),
             ("requests to 1Password for each link", self.per_link()),
-            (
-                "memory of the leader at the start and the end",
-                format!(
-                    "{} MB and {} MB",
-                    megabytes(self.memory_at_the_start),
-                    megabytes(self.memory_at_the_end)
-                ),
-            ),
+            ("the leader's memory, second and last quarter", memory),
             ("findings of the checker", self.findings.len().to_string()),
             ("load average at the start", self.load_at_the_start.clone()),
             ("seed", self.seed.to_string()),
