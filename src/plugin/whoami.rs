@@ -1,7 +1,6 @@
 //! `kubectl keyloan whoami`: who a person is to Keyloan, and what they may do in a namespace.
 
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt as _;
 use serde_json::json;
 
 use crate::api::{
@@ -111,6 +110,6 @@ pub(super) fn request(session: &Session, me: &Identity) -> AccessGrant {
     };
     let mut grant = AccessGrant::new("", spec);
     grant.metadata.name = None;
-    grant.meta_mut().generate_name = Some("keyloan-whoami-".into());
+    grant.metadata.generate_name = Some("keyloan-whoami-".into());
     grant
 }

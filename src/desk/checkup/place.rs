@@ -1,6 +1,9 @@
 //! The links namespace: whether it is there, known to people, and has room for another link.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::ResourceQuota;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt as _;
 
 use super::{Finding, Read};
@@ -49,16 +52,9 @@ pub fn quotas(namespace: &str, read: Read<&[ResourceQuota]>) -> Finding {
             status.used.unwrap_or_default(),
             status.hard.unwrap_or_default(),
         );
-        let of = move |counted: &&str| {
-            let number = |quantity: &std::collections::BTreeMap<String, _>| {
-                let quantity: &k8s_openapi::apimachinery::pkg::api::resource::Quantity =
-                    quantity.get(*counted)?;
-                quantity.0.parse::<u64>().ok()
-            };
-            Some((*counted, number(&used)?, number(&hard)?))
-        };
+        let of = |counted| Some((counted, number(&used, counted)?, number(&hard, counted)?));
+        let counts: Vec<_> = COUNTED.into_iter().filter_map(of).collect();
         let name = quota.name_any();
-        let counts: Vec<_> = COUNTED.iter().filter_map(of).collect();
         counts.into_iter().map(move |count| (name.clone(), count))
     });
     let fullest =
@@ -80,6 +76,11 @@ pub fn quotas(namespace: &str, read: Read<&[ResourceQuota]>) -> Finding {
     } else {
         Finding::ok(check, told)
     }
+}
+
+/// A count in a quota; `None` if it is not counted.
+fn number(counts: &BTreeMap<String, Quantity>, of: &str) -> Option<u64> {
+    counts.get(of)?.0.parse().ok()
 }
 
 #[cfg(test)]
