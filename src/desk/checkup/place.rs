@@ -57,8 +57,8 @@ pub fn quotas(namespace: &str, read: Read<&[ResourceQuota]>) -> Finding {
         let name = quota.name_any();
         counts.into_iter().map(move |count| (name.clone(), count))
     });
-    let fullest =
-        counts.max_by_key(|(_, (_, used, hard))| used.saturating_mul(100) / (*hard).max(1));
+    let share = |used: u64, hard: u64| used.saturating_mul(100).checked_div(hard);
+    let fullest = counts.max_by_key(|(_, (_, used, hard))| share(*used, *hard).unwrap_or(u64::MAX));
     let Some((quota, (counted, used, hard))) = fullest else {
         return Finding::ok(check, format!("no quota limits {namespace}"));
     };
