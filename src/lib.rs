@@ -13,7 +13,7 @@ pub mod telemetry;
 
 #[cfg(feature = "operator")]
 pub mod controllers;
-#[cfg(feature = "operator")]
+#[cfg(any(feature = "operator", feature = "plugin"))]
 pub mod manifests;
 #[cfg(feature = "operator")]
 pub mod onepassword;

@@ -193,12 +193,13 @@ pub(super) fn follow(
 }
 
 /// As stored: our own types would drop fields that are newer than they are.
-fn api(client: &Client, kind: PolicyKind) -> Api<DynamicObject> {
+pub(super) fn api(client: &Client, kind: PolicyKind) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind.name());
     Api::all_with(client.clone(), &ApiResource::from_gvk(&kind))
 }
 
-fn policy_seen(mut object: DynamicObject) -> PolicySeen {
+/// What is compared of a policy or binding.
+pub(super) fn policy_seen(mut object: DynamicObject) -> PolicySeen {
     PolicySeen {
         uid: object.metadata.uid.unwrap_or_default(),
         generation: object.metadata.generation.unwrap_or(0),

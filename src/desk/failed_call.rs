@@ -93,7 +93,8 @@ impl CallError {
 }
 
 impl Refused {
-    fn message(&self) -> String {
+    /// Why, as the end of a sentence.
+    pub fn message(&self) -> String {
         match self {
             Self::NotFound => "it does not exist".into(),
             Self::NoNamespace(name) => format!("namespace {name:?} does not exist"),

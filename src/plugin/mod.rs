@@ -8,6 +8,7 @@
 mod arguments;
 mod completion;
 mod decide;
+mod doctor;
 mod explain;
 mod export;
 mod failure;
@@ -24,6 +25,7 @@ mod session;
 mod signature;
 mod version;
 mod waiting;
+mod whoami;
 
 use std::process::ExitCode;
 
@@ -79,6 +81,10 @@ enum Command {
     Explain(explain::Arguments),
     /// Print integrations or flows as YAML, Helm values or Terraform.
     Export(export::Arguments),
+    /// Print who you are to Keyloan, and what you may do in the namespace.
+    Whoami(whoami::Arguments),
+    /// Check the installation: the cluster, the policies, the operator, and the integrations.
+    Doctor(doctor::Arguments),
     /// Print the completion script for a shell.
     Completion(completion::Arguments),
     /// Print the versions of this command and of the cluster.
@@ -137,6 +143,8 @@ async fn with_cluster(session: &Session, command: Command) -> Result<Exit, Failu
         Command::Open(arguments) => open::run(session, &arguments).await,
         Command::Explain(arguments) => explain::run(session, &arguments).await,
         Command::Export(arguments) => export::run(session, &arguments).await,
+        Command::Doctor(arguments) => doctor::run(session, &arguments).await,
+        Command::Whoami(arguments) => whoami::run(session, &arguments).await,
         // Handled above: these work without a cluster.
         Command::Version(_) | Command::Completion(_) => Ok(Exit::Done),
     }

@@ -7,6 +7,7 @@ mod access;
 mod certificate;
 mod objects;
 mod refused;
+mod survey;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use certificate::OwnCertificate;
 pub use access::PersonAccess;
 pub use objects::{Change, Link, Scope};
 pub use refused::{CallError, Refused};
+pub use survey::ServiceAccount;
 
 /// The default timeout of a call.
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -142,6 +142,23 @@ impl Person {
             .await
     }
 
+    /// Asks for the object that [`create`](Self::create) would make. Nothing is stored.
+    pub async fn try_create<K: Namespaced>(
+        &self,
+        namespace: &str,
+        object: &K,
+    ) -> Result<K, CallError> {
+        let parameters = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let name = object.meta().name.as_deref().unwrap_or_default();
+        let api = self.api::<K>(namespace);
+        let call = api.create(&parameters, object);
+        self.bounded("try", called::<K>(namespace, name), call)
+            .await
+    }
+
     /// Sets an annotation on the object with this uid, but not on a later one with the same name.
     pub async fn annotate<K: Namespaced>(
         &self,

@@ -97,6 +97,14 @@ impl Shipped {
         (!self.earlier.iter().any(kept)).then_some(flaw)
     }
 
+    /// The texts in one of the installation's lists, in the first policy that has it.
+    pub fn listed(&self, seen: &PoliciesSeen, list: &str) -> Vec<String> {
+        let mut lists = seen
+            .values()
+            .filter_map(|policy| variable(&policy.spec, list));
+        lists.find_map(literals).unwrap_or_default()
+    }
+
     fn flaw_of(&self, release: &Release, seen: &PoliciesSeen, own: &[OwnEntry]) -> Option<String> {
         release.iter().find_map(|(key, shipped)| {
             let (kind, name) = (key.0.name(), &key.1);

@@ -2,6 +2,7 @@
 
 mod allowed;
 mod away;
+mod checkup;
 mod existing;
 mod granted;
 mod installed;
