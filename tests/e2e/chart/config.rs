@@ -59,7 +59,7 @@ fn with(pointer: &str, value: Value) -> Value {
 #[tokio::test]
 async fn values_become_objects_whose_specs_are_the_kinds_own() {
     let values = example();
-    let all = by_name(rendered(&[values.clone()]).await.unwrap());
+    let all = by_name(rendered(std::slice::from_ref(&values)).await.unwrap());
     let names: Vec<_> = all.keys().map(String::as_str).collect();
     assert_eq!(
         names,
@@ -288,7 +288,7 @@ async fn a_typo_is_reported_by_helm() {
             "flows has two entries for the AccessFlow keyloan-system/oncall: a and oncall",
         ),
     ] {
-        let said = rendered(&[values.clone()]).await.err();
+        let said = rendered(std::slice::from_ref(&values)).await.err();
         let said = said.unwrap_or_else(|| panic!("{values} is accepted"));
         assert!(said.contains(says), "{says}: {said}");
     }
