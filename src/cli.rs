@@ -43,6 +43,9 @@ struct ManifestsArgs {
     /// options.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["dir", "operators", "email", "email_domain"])]
     chart: Option<PathBuf>,
+    /// Write the values schema of the chart keyloan-config in this folder instead, such as charts/keyloan-config.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["chart", "dir", "operators", "email", "email_domain"])]
+    config_chart: Option<PathBuf>,
 }
 
 impl ManifestsArgs {
@@ -77,9 +80,10 @@ impl Cli {
         match self.command {
             Command::Run(args) => run(*args),
             Command::Manifests(args) => {
-                match &args.chart {
-                    Some(chart) => manifests::write_templates(chart)?,
-                    None => manifests::write(&args.dir, &args.boundary())?,
+                match (&args.chart, &args.config_chart) {
+                    (Some(chart), _) => manifests::write_templates(chart)?,
+                    (_, Some(chart)) => manifests::write_config_schema(chart)?,
+                    (None, None) => manifests::write(&args.dir, &args.boundary())?,
                 }
                 Ok(())
             }

@@ -1,44 +1,31 @@
 //! Integrations and flows as code: the parts that a person would have written, as data for Helm and
 //! Terraform.
 
+mod helm;
+mod marks;
+mod terraform;
+
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
+
+pub use helm::helm_values;
+pub use terraform::{COMPUTED_FIELDS, misread_by_terraform, terraform_json, terraform_labels};
 
 /// The metadata that a person writes.
 const WRITTEN: [&str; 4] = ["name", "namespace", "labels", "annotations"];
 
-/// The prefixes of annotations that tools write.
-const TOOLS: [&str; 3] = [
-    "kubectl.kubernetes.io/last-applied-configuration",
-    "meta.helm.sh/",
-    "argocd.argoproj.io/",
-];
-
-/// A stored object without status, server fields and tools' annotations.
+/// A stored object without status, server fields, and the labels and annotations of tools.
 pub fn clean(mut object: Value) -> Value {
     if let Some(members) = object.as_object_mut() {
         members.remove("status");
         if let Some(metadata) = members.get_mut("metadata").and_then(Value::as_object_mut) {
-            clean_metadata(metadata);
+            // This needs `managedFields`, which the next line removes.
+            marks::remove(metadata);
+            metadata.retain(|key, _| WRITTEN.contains(&key.as_str()));
         }
     }
     object
-}
-
-fn clean_metadata(metadata: &mut Map<String, Value>) {
-    metadata.retain(|key, _| WRITTEN.contains(&key.as_str()));
-    let Some(annotations) = metadata
-        .get_mut("annotations")
-        .and_then(Value::as_object_mut)
-    else {
-        return;
-    };
-    annotations.retain(|key, _| !TOOLS.iter().any(|tool| key.starts_with(tool)));
-    if annotations.is_empty() {
-        metadata.remove("annotations");
-    }
 }
 
 /// The Secret that holds an integration's token.
@@ -55,84 +42,27 @@ pub fn without_token(secret: &str) -> String {
     )
 }
 
-/// Values for a Helm chart: a list of this name, whose entries have the metadata and the spec of an
-/// object.
-pub fn helm_values(list: &str, objects: &[Value]) -> impl Serialize {
-    let entries: Vec<_> = objects.iter().map(HelmEntry::of).collect();
-    BTreeMap::from([(list, entries)])
-}
-
-/// The fields in the order in which people write them.
-#[derive(Serialize)]
-struct HelmEntry<'a> {
-    name: &'a Value,
-    namespace: &'a Value,
-    #[serde(skip_serializing_if = "Value::is_null")]
-    labels: &'a Value,
-    #[serde(skip_serializing_if = "Value::is_null")]
-    annotations: &'a Value,
-    spec: &'a Value,
-}
-
-impl<'a> HelmEntry<'a> {
-    fn of(object: &'a Value) -> Self {
-        let metadata = &object["metadata"];
-        Self {
-            name: &metadata["name"],
-            namespace: &metadata["namespace"],
-            labels: &metadata["labels"],
-            annotations: &metadata["annotations"],
-            spec: &object["spec"],
-        }
+/// A name for each object that no other object of its kind has: its own, or one with its namespace
+/// if an object in another namespace has the same name.
+fn unique_names(objects: &[Value], joined: impl Fn(&str, &str) -> String) -> Vec<String> {
+    let mut counts: BTreeMap<_, usize> = BTreeMap::new();
+    for object in objects {
+        *counts.entry(kind_and_name(object)).or_default() += 1;
     }
-}
-
-/// A `.tf.json` file with a resource of type `kubernetes_manifest` for each object.
-pub fn terraform_json(objects: &[Value]) -> Value {
-    let resources = objects.iter().map(|object| {
-        let resource = json!({ "manifest": escaped(object.clone()) });
-        (terraform_label(object), resource)
-    });
-    let resources: Map<_, _> = resources.collect();
-    json!({ "resource": { "kubernetes_manifest": resources } })
-}
-
-/// A text in the object that Terraform would misread: one that contains an escape sequence of its
-/// own, which cannot be escaped once more.
-pub fn misread_by_terraform(value: &Value) -> Option<&str> {
-    match value {
-        Value::String(text) => {
-            (text.contains("$${") || text.contains("%%{")).then_some(text.as_str())
+    let unique = |object: &Value| {
+        let (_, name) = kind_and_name(object);
+        match counts.get(&kind_and_name(object)) {
+            Some(2..) => joined(text(&object["metadata"]["namespace"]), name),
+            _ => name.to_owned(),
         }
-        Value::Array(items) => items.iter().find_map(misread_by_terraform),
-        Value::Object(members) => members.values().find_map(misread_by_terraform),
-        _ => None,
-    }
+    };
+    objects.iter().map(unique).collect()
 }
 
-/// Terraform reads each text in JSON as a template, unless its markers are doubled.
-fn escaped(value: Value) -> Value {
-    match value {
-        Value::String(text) => text.replace("${", "$${").replace("%{", "%%{").into(),
-        Value::Array(items) => items.into_iter().map(escaped).collect(),
-        Value::Object(members) => {
-            let members = members.into_iter();
-            members
-                .map(|(key, member)| (key, escaped(member)))
-                .collect()
-        }
-        other => other,
-    }
+fn kind_and_name(object: &Value) -> (&str, &str) {
+    (text(&object["kind"]), text(&object["metadata"]["name"]))
 }
 
-/// The kind and the name as a resource label: letters, digits, hyphens, and underscores for all
-/// else.
-pub fn terraform_label(object: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_lowercase();
-    let label = format!(
-        "{}_{}",
-        text(&object["kind"]),
-        text(&object["metadata"]["name"])
-    );
-    label.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_")
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }

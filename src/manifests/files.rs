@@ -88,7 +88,7 @@ fn documents(objects: &[Value]) -> Result<String, serde_saphyr::ser::Error> {
 /// The same value with the keys of every object in alphabetical order.
 ///
 /// serde_json does that itself, unless some crate of the build enables its `preserve_order`.
-fn sorted(value: &Value) -> Value {
+pub(super) fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();

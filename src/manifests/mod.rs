@@ -11,12 +11,14 @@
 //! ```
 
 mod chart;
+mod config_chart;
 mod crds;
 mod error;
 mod files;
 mod policies;
 
 pub use chart::{templates, write_templates};
+pub use config_chart::{config_schema, write_config_schema};
 pub use crds::crds;
 pub use error::ManifestError;
 pub use files::{File, files, write};

@@ -1,33 +1,42 @@
 //! `kubectl keyloan export`: integrations and flows as code, for moving what was made by hand to
 //! Git.
 
+mod terraform;
+
 use clap::ValueEnum;
-use hcl::expr::{Object, ObjectKey};
-use hcl::format::{Format as _, Formatter};
-use hcl::{Block, Body, Expression, Number};
 use kube::core::DynamicObject;
 use serde_json::Value;
 
 use crate::api::{AccessFlow, OnePasswordIntegration};
-use crate::cluster::person::{CallError, Refused};
+use crate::cluster::person::{CallError, Refused, Scope};
 use crate::desk::export::{
-    clean, helm_values, misread_by_terraform, terraform_json, terraform_label, token_secret,
-    without_token,
+    clean, helm_values, misread_by_terraform, terraform_json, token_secret, without_token,
 };
 
 use super::failure::{Exit, Failure};
 use super::output::{Structured, document, list, put, remark, yaml};
 use super::session::Session;
 
-/// Print integrations or flows as code, without the fields that the cluster adds. Tokens are never
-/// included.
+/// Print integrations and flows as code, without the fields that the cluster adds and the labels and
+/// annotations that Helm, Argo CD and Flux add. Tokens are never included.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The kind to export.
-    kind: Exported,
+    /// The kind to export. With --all, both kinds by default.
+    #[arg(required_unless_present = "all")]
+    kind: Option<Exported>,
     /// The names of the objects.
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(
+        required_unless_present = "all",
+        conflicts_with_all = ["all", "all_namespaces"],
+        value_name = "NAME"
+    )]
     names: Vec<String>,
+    /// Export all integrations and flows of the namespace: everything that belongs in Git.
+    #[arg(long)]
+    all: bool,
+    /// With --all, export those of all namespaces.
+    #[arg(long, short = 'A', requires = "all")]
+    all_namespaces: bool,
     /// The kind of code to print.
     #[arg(long, value_name = "FORMAT", default_value = "manifest")]
     format: Form,
@@ -49,32 +58,65 @@ enum Form {
     /// Kubernetes manifests.
     #[value(alias = "yaml")]
     Manifest,
-    /// Values for a Helm chart: a list named `integrations` or `flows`.
+    /// Values for the chart keyloan-config.
     Helm,
-    /// Terraform resources of type kubernetes_manifest.
+    /// A Terraform module with resources of type kubernetes_manifest.
     Terraform,
 }
 
 pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failure> {
-    let (person, namespace) = (&session.person, session.namespace());
-    let mut objects = Vec::new();
-    for name in &arguments.names {
-        let stored = match arguments.kind {
-            Exported::Integration => {
-                person
-                    .get_as_stored::<OnePasswordIntegration>(namespace, name)
-                    .await
-            }
-            Exported::Flow => person.get_as_stored::<AccessFlow>(namespace, name).await,
-        };
-        objects.push(as_written(stored.map_err(unread)?)?);
+    let stored = match arguments.all {
+        true => all(session, arguments).await?,
+        false => named(session, arguments).await?,
+    };
+    let objects = stored.into_iter().map(as_written);
+    let objects = objects.collect::<Result<Vec<_>, _>>()?;
+    if objects.is_empty() {
+        remark("note: there is nothing to export");
     }
-    let (form, output) = (arguments.format, arguments.output);
-    put(written(arguments.kind, form, output, &objects)?.trim_end())?;
+    put(written(arguments.format, arguments.output, &objects)?.trim_end())?;
     for secret in objects.iter().filter_map(token_secret) {
         remark(format_args!("note: {}", without_token(secret)));
     }
     Ok(Exit::Done)
+}
+
+async fn named(session: &Session, arguments: &Arguments) -> Result<Vec<DynamicObject>, Failure> {
+    let (person, namespace) = (&session.person, session.namespace());
+    let mut objects = Vec::new();
+    for name in &arguments.names {
+        let stored = match arguments.kind {
+            Some(Exported::Integration) => {
+                person
+                    .get_as_stored::<OnePasswordIntegration>(namespace, name)
+                    .await
+            }
+            _ => person.get_as_stored::<AccessFlow>(namespace, name).await,
+        };
+        objects.push(stored.map_err(unread)?);
+    }
+    Ok(objects)
+}
+
+/// All objects of the kind, or of both kinds, sorted by kind, namespace and name.
+async fn all(session: &Session, arguments: &Arguments) -> Result<Vec<DynamicObject>, Failure> {
+    let person = &session.person;
+    let scope = match arguments.all_namespaces {
+        true => Scope::All,
+        false => Scope::Namespace(session.namespace().to_owned()),
+    };
+    let mut objects = Vec::new();
+    if arguments.kind != Some(Exported::Flow) {
+        objects.extend(
+            person
+                .list_as_stored::<OnePasswordIntegration>(&scope)
+                .await?,
+        );
+    }
+    if arguments.kind != Some(Exported::Integration) {
+        objects.extend(person.list_as_stored::<AccessFlow>(&scope).await?);
+    }
+    Ok(objects)
 }
 
 /// A missing object: `kubectl keyloan list` does not list integrations and flows, so this names the
@@ -98,22 +140,11 @@ fn as_written(stored: DynamicObject) -> Result<Value, Failure> {
         .map_err(|error| Failure::new(format!("cannot read the object: {error}")))
 }
 
-fn written(
-    kind: Exported,
-    format: Form,
-    output: Option<Structured>,
-    objects: &[Value],
-) -> Result<String, Failure> {
+fn written(format: Form, output: Option<Structured>, objects: &[Value]) -> Result<String, Failure> {
     let structured = output.unwrap_or(Structured::Yaml);
     match (format, output) {
         (Form::Manifest, _) => manifests(objects, structured),
-        (Form::Helm, _) => {
-            let list = match kind {
-                Exported::Integration => "integrations",
-                Exported::Flow => "flows",
-            };
-            document(&helm_values(list, objects), structured)
-        }
+        (Form::Helm, _) => document(&helm_values(objects), structured),
         (Form::Terraform, Some(Structured::Yaml)) => Err(Failure::usage(
             "Terraform does not read YAML: omit -o yaml, or pass -o json for a .tf.json file",
         )),
@@ -126,7 +157,7 @@ fn written(
             }
             match output {
                 Some(structured) => document(&terraform_json(objects), structured),
-                None => terraform(objects),
+                None => terraform::module(objects),
             }
         }
     }
@@ -142,53 +173,6 @@ fn manifests(objects: &[Value], structured: Structured) -> Result<String, Failur
             Ok(documents.join("---\n"))
         }
     }
-}
-
-/// Resources in HCL, Terraform's own language.
-fn terraform(objects: &[Value]) -> Result<String, Failure> {
-    let blocks = objects.iter().map(|object| {
-        Block::builder("resource")
-            .add_label("kubernetes_manifest")
-            .add_label(terraform_label(object))
-            .add_attribute(("manifest", expression(object)))
-            .build()
-    });
-    let body = Body::builder().add_blocks(blocks).build();
-    let mut formatter = Formatter::builder().prefer_ident_keys(true).build_vec();
-    let unwritable = |error: String| Failure::new(format!("cannot export to Terraform: {error}"));
-    body.format(&mut formatter)
-        .map_err(|error| unwritable(error.to_string()))?;
-    String::from_utf8(formatter.into_inner()).map_err(|error| unwritable(error.to_string()))
-}
-
-/// Text becomes a string, never a template: the formatter escapes what looks like one.
-fn expression(value: &Value) -> Expression {
-    match value {
-        Value::Null => Expression::Null,
-        Value::Bool(truth) => Expression::Bool(*truth),
-        Value::Number(number) => number_expression(number),
-        Value::String(text) => Expression::String(text.clone()),
-        Value::Array(items) => Expression::Array(items.iter().map(expression).collect()),
-        Value::Object(members) => {
-            let members = members
-                .iter()
-                .map(|(key, member)| (key_expression(key), expression(member)));
-            Expression::Object(members.collect::<Object<_, _>>())
-        }
-    }
-}
-
-fn key_expression(key: &str) -> ObjectKey {
-    ObjectKey::Expression(Expression::String(key.to_owned()))
-}
-
-fn number_expression(number: &serde_json::Number) -> Expression {
-    let number = number
-        .as_i64()
-        .map(Number::from)
-        .or_else(|| number.as_u64().map(Number::from))
-        .or_else(|| number.as_f64().and_then(Number::from_f64));
-    number.map_or(Expression::Null, Expression::Number)
 }
 
 #[cfg(test)]
@@ -255,8 +239,8 @@ status:
         flow
     }
 
-    fn plain(kind: Exported, form: Form, objects: &[Value]) -> String {
-        written(kind, form, None, objects).unwrap()
+    fn plain(form: Form, objects: &[Value]) -> String {
+        written(form, None, objects).unwrap()
     }
 
     fn integration() -> Value {
@@ -271,42 +255,45 @@ status:
     #[test]
     fn manifests_leave_out_what_the_cluster_adds() {
         let both = [flow(), integration()];
-        insta::assert_snapshot!(plain(Exported::Flow, Form::Manifest, &both));
+        insta::assert_snapshot!(plain(Form::Manifest, &both));
     }
 
     #[test]
     fn manifests_say_the_same_as_what_is_stored() {
-        let text = plain(Exported::Flow, Form::Manifest, &[flow()]);
+        let text = plain(Form::Manifest, &[flow()]);
         let again: Value = serde_saphyr::from_str(&text).unwrap();
         assert_eq!(again, flow());
     }
 
     #[test]
-    fn helm_values_are_lists() {
-        insta::assert_snapshot!(plain(Exported::Flow, Form::Helm, &[flow()]));
-        let text = plain(Exported::Integration, Form::Helm, &[integration()]);
-        let values: Value = serde_saphyr::from_str(&text).unwrap();
-        assert_eq!(values["integrations"][0]["name"], "prod");
-        assert_eq!(values["integrations"][0]["spec"], integration()["spec"]);
+    fn helm_values_are_maps_by_name() {
+        insta::assert_snapshot!(plain(Form::Helm, &[integration(), flow()]));
+    }
+
+    #[test]
+    fn where_there_is_nothing_to_export_each_form_is_still_valid() {
+        assert_eq!(plain(Form::Manifest, &[]), "");
+        assert_eq!(plain(Form::Helm, &[]).trim_end(), "{}");
+        assert_eq!(plain(Form::Terraform, &[]), "");
+        let module = written(Form::Terraform, Some(Structured::Json), &[]).unwrap();
+        assert_eq!(module, "{}");
     }
 
     #[test]
     fn terraform_takes_no_text_for_a_template() {
-        insta::assert_snapshot!(plain(
-            Exported::Flow,
-            Form::Terraform,
-            &[flow(), integration()]
-        ));
+        insta::assert_snapshot!(plain(Form::Terraform, &[flow(), integration()]));
     }
 
     #[test]
     fn terraform_reads_the_same_as_what_is_stored() {
-        let text = plain(Exported::Flow, Form::Terraform, &[flow()]);
+        let text = plain(Form::Terraform, &[flow()]);
         let body: Value = hcl::from_str(&text).unwrap();
-        assert_eq!(
-            body["resource"]["kubernetes_manifest"]["accessflow_on_call"]["manifest"],
-            flow()
-        );
+        let resource = &body["resource"]["kubernetes_manifest"]["accessflow_on_call"];
+        assert_eq!(resource["manifest"], flow());
+        let json = written(Form::Terraform, Some(Structured::Json), &[flow()]).unwrap();
+        let json: Value = serde_json::from_str(&json).unwrap();
+        let same = &json["resource"]["kubernetes_manifest"]["accessflow_on_call"];
+        assert_eq!(same["computed_fields"], resource["computed_fields"]);
     }
 
     #[test]
@@ -320,7 +307,7 @@ status:
             (Form::Terraform, Some(Structured::Json)),
         ];
         let shown = forms.map(|(form, output)| {
-            let text = written(Exported::Flow, form, output, &objects).unwrap();
+            let text = written(form, output, &objects).unwrap();
             let steering = text.chars().filter(|c| *c != '\n' && c.is_control());
             assert_eq!(steering.count(), 0, "{form:?}: {text}");
             let lines = text
@@ -330,10 +317,10 @@ status:
             format!("{form:?} {output:?}\n{}", lines.join("\n"))
         });
         insta::assert_snapshot!(shown.join("\n\n"));
-        let text = plain(Exported::Flow, Form::Manifest, &objects);
+        let text = plain(Form::Manifest, &objects);
         let again: Value = serde_saphyr::from_str(&text).unwrap();
         assert_eq!(again, hostile());
-        let text = plain(Exported::Flow, Form::Terraform, &objects);
+        let text = plain(Form::Terraform, &objects);
         let body: Value = hcl::from_str(&text).unwrap();
         let manifest = &body["resource"]["kubernetes_manifest"]["accessflow_on_call"]["manifest"];
         assert_eq!(*manifest, hostile());
@@ -342,7 +329,7 @@ status:
     #[test]
     fn json_says_the_same_as_yaml_and_several_manifests_are_a_list() {
         let json = |form, objects: &[Value]| -> Value {
-            let text = written(Exported::Flow, form, Some(Structured::Json), objects);
+            let text = written(form, Some(Structured::Json), objects);
             serde_json::from_str(&text.unwrap()).unwrap()
         };
         assert_eq!(json(Form::Manifest, &[flow()]), flow());
@@ -350,7 +337,7 @@ status:
         assert_eq!(both["kind"], "List");
         assert_eq!(both["items"][1], integration());
         assert_eq!(
-            json(Form::Helm, &[flow()])["flows"][0]["spec"],
+            json(Form::Helm, &[flow()])["flows"]["on.call"]["spec"],
             flow()["spec"]
         );
         let resources = &json(Form::Terraform, &[flow()])["resource"]["kubernetes_manifest"];
@@ -366,7 +353,7 @@ status:
             let mut flow = flow();
             flow["spec"]["accessDetails"] = text.into();
             for output in [None, Some(Structured::Json)] {
-                let refused = written(Exported::Flow, Form::Terraform, output, &[flow.clone()]);
+                let refused = written(Form::Terraform, output, &[flow.clone()]);
                 let failure = refused.unwrap_err();
                 assert!(failure.message.contains(text), "{failure:?}");
             }
@@ -375,12 +362,7 @@ status:
 
     #[test]
     fn who_wants_terraform_as_yaml_is_told_what_there_is() {
-        let refused = written(
-            Exported::Flow,
-            Form::Terraform,
-            Some(Structured::Yaml),
-            &[flow()],
-        );
+        let refused = written(Form::Terraform, Some(Structured::Yaml), &[flow()]);
         let failure = refused.unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         assert!(failure.message.contains("pass -o json"), "{failure:?}");

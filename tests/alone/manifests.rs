@@ -53,6 +53,16 @@ fn the_templates_of_the_chart_are_what_the_generator_writes() {
 }
 
 #[test]
+fn the_schema_of_the_config_chart_is_what_the_generator_writes() {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/keyloan-config");
+    let committed = std::fs::read_to_string(chart.join("values.schema.json")).unwrap_or_default();
+    assert!(
+        committed == manifests::config_schema().unwrap(),
+        "it is out of date: run `cargo run -- manifests --config-chart charts/keyloan-config`"
+    );
+}
+
+#[test]
 fn the_command_writes_what_is_committed() {
     let folder = tempfile::tempdir().unwrap();
     let written = folder.path().join("new").join("crds");

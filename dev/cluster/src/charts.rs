@@ -1,4 +1,4 @@
-//! The project's two charts: installs them into a control plane with the real helm, as people do,
+//! The project's charts: installs them into a control plane with the real helm, as people do,
 //! and renders the rights that they give.
 
 use std::path::{Path, PathBuf};
@@ -50,17 +50,20 @@ pub enum Chart {
     Crds,
     /// The operator.
     Operator,
+    /// Integrations, flows, role bindings and quotas as values.
+    Config,
 }
 
 impl Chart {
-    /// Both charts, in the order in which they are installed.
-    pub const ALL: [Chart; 2] = [Chart::Crds, Chart::Operator];
+    /// All charts, in the order in which they are installed.
+    pub const ALL: [Chart; 3] = [Chart::Crds, Chart::Operator, Chart::Config];
 
     /// The name of the chart and of its release.
     pub fn name(self) -> &'static str {
         match self {
             Chart::Crds => "keyloan-crds",
             Chart::Operator => "keyloan",
+            Chart::Config => "keyloan-config",
         }
     }
 
@@ -74,15 +77,15 @@ impl Chart {
     /// Values for installing the chart where nothing runs an image.
     pub fn values(self) -> Value {
         match self {
-            Chart::Crds => json!({}),
+            Chart::Crds | Chart::Config => json!({}),
             Chart::Operator => json!({ "image": { "repository": "registry.example.com/keyloan" } }),
         }
     }
 }
 
 impl ControlPlane {
-    /// Creates the namespace of the integrations, and installs both charts into the namespace
-    /// `keyloan-system` with only the values that they need. Returns when the kinds are served and
+    /// Creates the namespace of the integrations, and installs the charts of the kinds and of the
+    /// operator into the namespace `keyloan-system` with only the values that they need. Returns when the kinds are served and
     /// the policies are in force.
     ///
     /// No pod runs here: start the operator as a process, with
@@ -90,7 +93,7 @@ impl ControlPlane {
     pub async fn install_charts(&self, helm: &Helm) -> Result<(), ChartError> {
         let admin = self.client("admin").await?;
         manifests::apply_yaml(&admin, &namespace(INTEGRATION_NAMESPACE)).await?;
-        for chart in Chart::ALL {
+        for chart in [Chart::Crds, Chart::Operator] {
             self.install_chart(helm, chart, &chart.folder(), &chart.values())
                 .await?;
         }
@@ -119,7 +122,7 @@ impl ControlPlane {
     async fn until_chart_in_force(&self, chart: Chart) -> Result<(), ChartError> {
         match chart {
             Chart::Crds => self.until_in_force().await,
-            Chart::Operator => Ok(()),
+            Chart::Operator | Chart::Config => Ok(()),
         }
     }
 

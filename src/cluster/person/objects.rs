@@ -3,9 +3,9 @@
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, ResourceExt as _};
 use secrecy::SecretString;
 use serde_json::json;
 
@@ -65,6 +65,25 @@ impl Person {
             Api::namespaced_with(self.client.clone(), namespace, &resource);
         self.bounded("read", called::<K>(namespace, name), api.get(name))
             .await
+    }
+
+    /// Lists the objects in a scope as stored, including fields that this version does not know,
+    /// sorted by namespace and name.
+    pub async fn list_as_stored<K: Namespaced>(
+        &self,
+        scope: &Scope,
+    ) -> Result<Vec<DynamicObject>, CallError> {
+        let resource = ApiResource::erase::<K>(&());
+        let client = self.client.clone();
+        let api: Api<DynamicObject> = match scope {
+            Scope::Namespace(namespace) => Api::namespaced_with(client, namespace, &resource),
+            Scope::All => Api::all_with(client, &resource),
+        };
+        let parameters = ListParams::default();
+        let listed = self.bounded("list", many::<K>(scope), api.list(&parameters));
+        let mut items = listed.await?.items;
+        items.sort_by_cached_key(|item| (item.namespace(), item.name_any()));
+        Ok(items)
     }
 
     /// Lists the objects in a scope that a field selector matches (all, if it is empty).

@@ -35,7 +35,7 @@ fn first_kinds(chart: Chart) -> PathBuf {
     });
     match chart {
         Chart::Crds => UNPACKED.join(chart.name()),
-        Chart::Operator => chart.folder(),
+        Chart::Operator | Chart::Config => chart.folder(),
     }
 }
 

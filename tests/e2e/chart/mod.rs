@@ -1,8 +1,9 @@
-//! The two charts: what they render, and what becomes of a cluster that they are installed in by the real helm.
+//! The charts: what they render, and what becomes of a cluster that they are installed in by the real helm.
 
 mod allowed;
 mod away;
 mod checkup;
+mod config;
 mod existing;
 mod granted;
 mod installed;

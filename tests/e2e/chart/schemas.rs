@@ -74,7 +74,8 @@ async fn the_examples_fit_the_kinds() {
     assert!(!fits && said.contains("maximumDuration"), "{said}");
 }
 
-async fn conforms(schemas: &Path, text: &str) -> (bool, String) {
+/// Whether each object in a text fits its schema, and what kubeconform says.
+pub async fn conforms(schemas: &Path, text: &str) -> (bool, String) {
     let program = kubeconform().await.unwrap();
     let location = schemas.join(LOCATION).display().to_string();
     let mut child = tokio::process::Command::new(program)
@@ -151,7 +152,7 @@ fn service_monitor() -> Value {
 
 /// One file for each kind that Kubernetes' description of its API has, for each of ours, and for the one of another
 /// project that the chart uses.
-async fn write_schemas(folder: &Path) {
+pub async fn write_schemas(folder: &Path) {
     let swagger = std::fs::read(kubernetes_swagger().await.unwrap()).unwrap();
     let mut swagger: Value = serde_json::from_slice(&swagger).unwrap();
     let mut definitions = swagger["definitions"].take();

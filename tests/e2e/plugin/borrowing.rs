@@ -187,7 +187,7 @@ async fn rules_are_exported_as_code(world: &World) {
     assert_eq!(export(&["-o", "json"]).await.json(), yaml);
     let helm = export(&["--format", "helm"]).await.done();
     let helm: Value = serde_saphyr::from_str(&helm).expect("YAML");
-    assert_eq!(helm["flows"][0]["spec"], yaml["spec"]);
+    assert_eq!(helm["flows"]["oncall"]["spec"], yaml["spec"]);
     assert_eq!(
         export(&["--format", "helm", "-o", "json"]).await.json(),
         helm

@@ -2,7 +2,9 @@
 
 mod borrowing;
 mod completing;
+mod config_chart_md;
 mod deciding;
+mod exporting;
 mod finding;
 mod page;
 mod people;
@@ -46,6 +48,18 @@ async fn the_page_about_the_plugin_shows_what_it_prints() {
     let world = people::world().await;
     world.integration("prod", "lender").await;
     plugin_md::shows_what_is_printed(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_exported_makes_the_same_objects_again() {
+    let world = people::world_without_operator().await;
+    exporting::what_is_exported_makes_the_same_objects_again(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_about_the_config_chart_shows_what_is_printed() {
+    let world = people::world_without_operator().await;
+    config_chart_md::shows_what_is_printed(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
