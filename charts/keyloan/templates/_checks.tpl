@@ -17,6 +17,15 @@
 {{- include "keyloan.checkCluster" . }}
 {{- end }}
 
+{{/* With --reuse-values, helm takes the values of the former release, which lack those that are new. */}}
+{{- define "keyloan.checkPresent" -}}
+{{- range $value := list "image" "links" "log" "onepassword" "serviceAccount" "resources" "podDisruptionBudget" "service" "networkPolicy" "serviceMonitor" "podMonitor" }}
+{{- if not (kindIs "map" (get $.Values $value)) }}
+{{- fail (printf "the value %s is missing, as after an upgrade with --reuse-values: use --reset-then-reuse-values" $value) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Rejects a value of an earlier chart, and namespaces that cannot be used. */}}
 {{- define "keyloan.checkNamespaces" -}}
 {{- if hasKey .Values "namespaces" }}

@@ -38,6 +38,10 @@ async fn values_that_are_unsafe_are_refused_with_what_to_do() {
     let twice = json!([{ "name": "ca", "emptyDir": {} }, { "name": "ca", "emptyDir": {} }]);
     for (values, says) in [
         (
+            json!({ "service": null }),
+            "the value service is missing, as after an upgrade with --reuse-values: use --reset-then-reuse-values",
+        ),
+        (
             json!({ "enabled": false }),
             "give the dependency in your chart the condition keyloan.enabled",
         ),
@@ -249,6 +253,11 @@ async fn pods_spread_over_nodes_and_zones_unless_a_value_says_otherwise() {
         spread(json!({ "topologySpreadConstraints": own })).await.0,
         own
     );
+    let skew = json!([{ "maxSkew": 2 }]);
+    let (skewed, _) = spread(json!({ "topologySpreadConstraints": skew })).await;
+    let mut expected = usual[0].clone();
+    expected["maxSkew"] = json!(2);
+    assert_eq!(skewed, json!([expected]));
     assert_eq!(
         spread(json!({ "topologySpreadConstraints": [] })).await.0,
         Value::Null
