@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use keyloan::manifests::{self, Boundary, Operator};
 
+use crate::check_health::{CheckHealthArgs, check_health};
 use crate::run::{RunArgs, run};
 
 /// Lends 1Password items to people in Kubernetes.
@@ -19,6 +20,8 @@ pub struct Cli {
 enum Command {
     /// Run the operator.
     Run(Box<RunArgs>),
+    /// Ask a running operator whether it is ready, as `helm test` does.
+    CheckHealth(CheckHealthArgs),
     /// Write the CRDs and the admission policies that a cluster needs.
     Manifests(ManifestsArgs),
 }
@@ -79,6 +82,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Run(args) => run(*args),
+            Command::CheckHealth(args) => check_health(&args),
             Command::Manifests(args) => {
                 match (&args.chart, &args.config_chart) {
                     (Some(chart), _) => manifests::write_templates(chart)?,

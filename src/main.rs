@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod check_health;
 mod cli;
 mod run;
 

@@ -313,13 +313,14 @@ mod tests {
 
     #[test]
     fn a_pod_is_given_the_time_that_a_planned_stop_takes() {
-        let deployment = include_str!("../charts/keyloan/templates/deployment.yaml");
+        let names = include_str!("../charts/keyloan/templates/_names.tpl");
+        let (_, period) = names
+            .split_once("define \"keyloan.gracePeriod\"")
+            .expect("defined");
         // Time to finish work, to stop the tasks, and to release the lease.
         let besides = STOPS_WITHIN.as_secs();
-        let grace = format!(
-            "terminationGracePeriodSeconds: {{{{ add (.Values.onepassword.callTimeout | int64) {besides} }}}}"
-        );
-        assert!(deployment.contains(&grace), "{grace}");
+        let grace = format!("{{{{ add (.Values.onepassword.callTimeout | int64) {besides} }}}}");
+        assert!(period.contains(&grace), "{grace}");
     }
 
     #[test]

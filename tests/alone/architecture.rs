@@ -46,7 +46,7 @@ const KNOWS: [(&str, &[&str]); 11] = [
 
 /// Words of the code that only these files may use.
 const ONLY_IN: [(&str, &[&str]); 7] = [
-    ("reqwest", &["onepassword/"]),
+    ("reqwest", &["check_health.rs", "onepassword/"]),
     // Asks a SOCKS proxy with a password; reads the requests of every page, within bounds.
     (
         "hyper_util",

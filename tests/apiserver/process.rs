@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::process::Stdio;
-use std::time::Duration;
 
 use crate::support::{DEADLINE, World};
 use futures::TryStreamExt as _;
@@ -11,7 +10,7 @@ use keyloan::operator::{Election, start};
 use keyloan_cluster::{OPERATOR_NAMESPACE as SYSTEM, operator_program, signal};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
 fn keyloan(arguments: &[&str]) -> Command {
@@ -68,18 +67,12 @@ async fn it_runs_until_it_is_told_to_stop() {
         .expect("a process");
     let mut log = BufReader::new(process.stderr.take().expect("a pipe"));
     let health = health_address(&mut log).await;
-    let ready = async {
-        loop {
-            let answer = reqwest::get(format!("http://{health}/readyz"))
-                .await
-                .expect("an answer");
-            if answer.status().is_success() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, ready).await.expect("ready");
+    let readiness = format!("http://{health}/readyz");
+    let (code, says) = checked(&readiness, "60").await;
+    assert_eq!(
+        (code, &*says),
+        (Some(0), &*format!("the operator at {readiness} is ready\n"))
+    );
     let id = process.id().expect("a process that runs");
     signal(id, "TERM").expect("told");
     let ended = tokio::time::timeout(DEADLINE, process.wait())
@@ -89,7 +82,65 @@ async fn it_runs_until_it_is_told_to_stop() {
     log.read_to_string(&mut rest).await.expect("the log");
     assert_eq!(ended.expect("a status").code(), Some(0), "{rest}");
     assert!(rest.contains("stopping"), "{rest}");
+    let (code, says) = checked(&readiness, "1").await;
+    assert_eq!(code, Some(1));
+    assert!(
+        says.contains(&format!(
+            "no operator answers at {readiness}: look at its pods"
+        )),
+        "{says}"
+    );
 }
+
+/// What `helm test` runs in a pod, and what it says.
+async fn checked(address: &str, tries: &str) -> (Option<i32>, String) {
+    let mut command = keyloan(&["check-health", address, "--tries", tries]);
+    let output = command
+        .stdout(Stdio::piped())
+        .output()
+        .await
+        .expect("a process");
+    let says = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&says).into_owned(),
+    )
+}
+
+#[tokio::test]
+async fn a_check_says_why_an_operator_is_not_ready_and_asks_again() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let address = format!("http://{address}/readyz");
+    tokio::spawn(async move {
+        for answer in [
+            STILL_SYNCING,
+            STILL_SYNCING,
+            "200 OK\r\ncontent-length: 2\r\n\r\nok",
+        ] {
+            let (stream, _) = listener.accept().await.expect("a connection");
+            let mut stream = BufReader::new(stream);
+            let mut line = String::new();
+            while line != "\r\n" {
+                line.clear();
+                stream.read_line(&mut line).await.expect("a line");
+            }
+            let answer = format!("HTTP/1.1 {answer}");
+            stream.write_all(answer.as_bytes()).await.expect("written");
+        }
+    });
+    let (code, says) = checked(&address, "1").await;
+    assert_eq!(code, Some(1));
+    let expected =
+        format!("the operator at {address} is not ready (503 Service Unavailable): still syncing");
+    assert!(says.contains(&expected), "{says}");
+    assert_eq!(checked(&address, "2").await.0, Some(0));
+}
+
+const STILL_SYNCING: &str =
+    "503 Service Unavailable\r\ncontent-length: 13\r\nconnection: close\r\n\r\nstill syncing";
 
 /// Reads the log, which is JSON in every line, until the operator says where it listens.
 async fn health_address(log: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> String {

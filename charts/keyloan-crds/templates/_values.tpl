@@ -5,6 +5,9 @@
 
 {{/* Each one once: helm's uniqueItems looks at whole entries. */}}
 {{- define "keyloan-crds.operators" -}}
+{{- if and (kindIs "bool" .Values.enabled) (not .Values.enabled) }}
+{{- fail "enabled is false, but the chart is rendered all the same: give the dependency in your chart the condition keyloan-crds.enabled, or do not install the chart" }}
+{{- end }}
 {{- $usernames := list }}
 {{- range .Values.operators }}
 {{- if not (kindIs "map" .) }}

@@ -1,98 +1,86 @@
+{{/* The value of the label app.kubernetes.io/name. */}}
+{{- define "keyloan.chartName" -}}
+{{ .Values.nameOverride | default .Chart.Name | trunc 50 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The name of the chart's objects. */}}
 {{- define "keyloan.name" -}}
-{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- $name := include "keyloan.chartName" . }}
+{{- $whole := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
+{{- .Values.fullnameOverride | default $whole | trunc 50 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The operator's namespace. */}}
+{{- define "keyloan.namespace" -}}
+{{ .Values.namespaceOverride | default .Release.Namespace }}
 {{- end }}
 
 {{/* The id of this install in the cluster: its namespace and name, short enough for a label. */}}
 {{- define "keyloan.install" -}}
-{{- $whole := printf "%s.%s" .Release.Namespace (include "keyloan.name" .) -}}
+{{- $whole := printf "%s.%s" (include "keyloan.namespace" .) (include "keyloan.name" .) -}}
 {{- if gt (len $whole) 63 }}{{ printf "%s-%s" ($whole | trunc 54 | trimSuffix "-" | trimSuffix ".") (sha256sum $whole | trunc 8) }}{{ else }}{{ $whole }}{{ end }}
 {{- end }}
 
 {{- define "keyloan.linksNamespace" -}}
-{{ .Values.links.namespace | default (printf "%s-links" .Release.Namespace) }}
-{{- end }}
-
-{{/* Rejects a value of an earlier chart, and namespaces that cannot be used. */}}
-{{- define "keyloan.checkNamespaces" -}}
-{{- if hasKey .Values "namespaces" }}
-{{- fail "the value namespaces no longer exists: Keyloan keeps links in one namespace (links.namespace) and reads tokens in integrationNamespaces. List the namespaces of your integrations in integrationNamespaces, and remove the value namespaces" }}
-{{- end }}
-{{- if not .Values.integrationNamespaces }}
-{{- fail "integrationNamespaces is empty: name the namespaces of your integrations, such as keyloan" }}
-{{- end }}
-{{- $links := include "keyloan.linksNamespace" . }}
-{{- if gt (len $links) 63 }}
-{{- fail (printf "the links namespace %s has a name of more than 63 characters: set links.namespace" $links) }}
-{{- end }}
-{{- if eq $links .Release.Namespace }}
-{{- fail (printf "links.namespace is %s, the operator's own namespace: choose a namespace that holds only links" $links) }}
-{{- end }}
-{{- if has $links .Values.integrationNamespaces }}
-{{- fail (printf "links.namespace is %s, which is also in integrationNamespaces: choose a namespace that holds only links" $links) }}
-{{- end }}
-{{- end }}
-
-{{/*
-Reports missing namespaces, because helm's own message would not mention the values. Helm can look up
-the existing namespaces only when it installs or upgrades. A parent chart may create the namespaces
-itself, so a subchart does not check them.
-*/}}
-{{- define "keyloan.checkExisting" -}}
-{{- $there := list }}
-{{- range (lookup "v1" "Namespace" "" "").items }}
-{{- $there = append $there .metadata.name }}
-{{- end }}
-{{- if and .Chart.IsRoot $there }}
-{{- $links := include "keyloan.linksNamespace" . }}
-{{- if not (or .Values.links.create (has $links $there)) }}
-{{- fail (printf "the links namespace %s does not exist, and links.create is false: create it, have the chart create it (links.create: true), or name another one (links.namespace)" $links) }}
-{{- end }}
-{{- range without .Values.integrationNamespaces .Release.Namespace }}
-{{- if not (has . $there) }}
-{{- fail (printf "the namespace %s in integrationNamespaces does not exist: create it (kubectl create namespace %s), or list the namespaces of your integrations" . .) }}
-{{- end }}
-{{- end }}
-{{- end }}
+{{ .Values.links.namespace | default (printf "%s-links" (include "keyloan.namespace" .)) }}
 {{- end }}
 
 {{- define "keyloan.serviceAccount" -}}
 {{ .Values.serviceAccount.name | default (include "keyloan.name" .) }}
 {{- end }}
 
+{{/* The operator's username. */}}
+{{- define "keyloan.username" -}}
+{{ printf "system:serviceaccount:%s:%s" (include "keyloan.namespace" .) (include "keyloan.serviceAccount" .) }}
+{{- end }}
+
+{{/* Whether image.repository begins with a registry, such as registry.example.com or localhost:5000. */}}
+{{- define "keyloan.hasRegistry" -}}
+{{- $first := splitList "/" .Values.image.repository | first }}
+{{- if and (contains "/" .Values.image.repository) (or (contains "." $first) (contains ":" $first) (eq "localhost" $first)) }}true{{ end }}
+{{- end }}
+
 {{- define "keyloan.image" -}}
-{{- $repository := required "image.repository is empty: no image of Keyloan is published yet. Build one with the Dockerfile, push it to your registry, and set image.repository" .Values.image.repository }}
-{{- if .Values.image.digest }}{{ printf "%s@%s" $repository .Values.image.digest }}{{ else }}{{ printf "%s:%s" $repository (.Values.image.tag | default .Chart.AppVersion) }}{{ end }}
+{{- $name := required "image.repository is empty: no image of Keyloan is published yet. Build one with the Dockerfile, push it to your registry, and set image.repository" .Values.image.repository }}
+{{- $registry := (.Values.global | default dict).imageRegistry | default .Values.image.registry }}
+{{- if and $registry (not (include "keyloan.hasRegistry" .)) }}{{ $name = printf "%s/%s" ($registry | trimSuffix "/") $name }}{{ end }}
+{{- if .Values.image.digest }}{{ printf "%s@%s" $name .Values.image.digest }}{{ else }}{{ printf "%s:%s" $name (.Values.image.tag | default .Chart.AppVersion) }}{{ end }}
 {{- end }}
 
-{{/* The labels that select the pods: they never change during the life of a release. */}}
-{{- define "keyloan.selector" -}}
-app.kubernetes.io/name: keyloan
-app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{/* The Secrets with which nodes pull images, each once. */}}
+{{- define "keyloan.imagePullSecrets" -}}
+{{- $all := list }}
+{{- range concat ((.Values.global | default dict).imagePullSecrets | default list) (.Values.imagePullSecrets | default list) }}
+{{- if kindIs "map" . }}{{ $all = append $all (dict "name" .name) }}{{ else }}{{ $all = append $all (dict "name" .) }}{{ end }}
 {{- end }}
-
-{{- define "keyloan.labels" -}}
-{{- with .Values.commonLabels }}
-{{- toYaml . }}
-{{ end }}
-{{- include "keyloan.ownLabels" . }}
-{{- end }}
-
-{{/* The labels that the values set on an object. Arguments: the root, and the labels of this object. These take precedence over the labels of all objects. */}}
-{{- define "keyloan.moreLabels" -}}
-{{- with merge (dict) (index . 1 | default dict) ((index . 0).Values.commonLabels | default dict) }}
+{{- with uniq $all }}
 {{- toYaml . }}
 {{- end }}
 {{- end }}
 
-{{- define "keyloan.ownLabels" -}}
-{{ include "keyloan.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{/* A map without the members that are null. */}}
+{{- define "keyloan.withoutNulls" -}}
+{{- $kept := dict }}
+{{- range $key, $value := . }}
+{{- if not (kindIs "invalid" $value) }}{{ $kept = set $kept $key $value }}{{ end }}
+{{- end }}
+{{- with $kept }}
+{{- toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* A number or a percentage. Helm reads numbers as floating-point ones. */}}
+{{- define "keyloan.number" -}}
+{{ kindIs "string" . | ternary (toString .) (toString (. | int64)) }}
 {{- end }}
 
 {{- define "keyloan.subjects" -}}
 - kind: ServiceAccount
   name: {{ include "keyloan.serviceAccount" . }}
-  namespace: {{ .Release.Namespace | quote }}
+  namespace: {{ include "keyloan.namespace" . | quote }}
+{{- end }}
+
+{{/* How many seconds a pod takes to stop: it hands over a link that is being made. */}}
+{{- define "keyloan.gracePeriod" -}}
+{{ add (.Values.onepassword.callTimeout | int64) 40 }}
 {{- end }}

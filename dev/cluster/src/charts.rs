@@ -1,12 +1,13 @@
-//! The project's charts: installs them into a control plane with the real helm, as people do,
-//! and renders the rights that they give.
+//! The project's charts: installs them into a control plane with the real helm, as people do, and
+//! renders the rights that they give and the pages of their values.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 use crate::control_plane::{ClusterError, ControlPlane};
-use crate::helm::{Helm, HelmError};
+use crate::helm::{self, Helm, HelmError};
 use crate::manifests::{self, ManifestError};
 use crate::operator::{INTEGRATION_NAMESPACE, OPERATOR_NAMESPACE};
 use crate::policies::{self, PolicyError};
@@ -38,6 +39,9 @@ pub enum ChartError {
     /// not served.
     #[error(transparent)]
     Manifests(#[from] ManifestError),
+    /// helm-docs cannot write the chart's page.
+    #[error("helm-docs failed: {0}")]
+    Page(String),
     /// It is unknown whether the policies are in force.
     #[error(transparent)]
     Policies(#[from] PolicyError),
@@ -144,6 +148,24 @@ impl ControlPlane {
         all.extend(["--kubeconfig", &admin, "--namespace", OPERATOR_NAMESPACE]);
         Ok(helm.run(&all).await?)
     }
+}
+
+/// The page of a chart, with a row for each value: the content of the chart's `README.md`, by
+/// helm-docs.
+pub async fn chart_page(chart: Chart) -> Result<String, ChartError> {
+    let program = helm::helm_docs().await.map_err(HelmError::from)?;
+    let output = Command::new(program)
+        .args(["--dry-run", "--log-level=warning", "--chart-search-root"])
+        .arg(chart.folder())
+        .output()
+        .await
+        .map_err(HelmError::from)?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let said = text(&output.stderr);
+    if !output.status.success() || !said.is_empty() {
+        return Err(ChartError::Page(said));
+    }
+    Ok(format!("{}\n", text(&output.stdout).trim_end()))
 }
 
 /// The rights that the chart gives with its default values, as manifests: the content of

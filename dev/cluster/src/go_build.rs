@@ -1,5 +1,5 @@
-//! Builds the programs of the control plane, helm and kubeconform from Go modules, whose checksums
-//! are pinned in `build/*/go.sum`.
+//! Builds the programs of the control plane, helm, helm-docs and kubeconform from Go modules, whose
+//! checksums are pinned in `build/*/go.sum`.
 //!
 //! Go itself verifies each module that it downloads against that file. The first build compiles
 //! some 2,600 packages and leaves about 4 GB in Go's own build cache.
@@ -23,6 +23,8 @@ pub(crate) const KUBERNETES_VERSION: &str = "v1.37.2";
 pub(crate) const ETCD_VERSION: &str = "v3.7.3";
 /// The version of helm; `build/helm/go.mod` says the same.
 pub(crate) const HELM_VERSION: &str = "v4.3.1";
+/// The version of helm-docs; `build/helm-docs/go.mod` says the same.
+pub(crate) const HELM_DOCS_VERSION: &str = "v1.14.2";
 /// The version of kubeconform; `build/kubeconform/go.mod` says the same.
 pub(crate) const KUBECONFORM_VERSION: &str = "v0.8.0";
 
@@ -40,6 +42,7 @@ macro_rules! module {
 const ETCD: Module = module!("etcd");
 const KUBERNETES: Module = module!("kubernetes");
 const HELM_MODULE: Module = module!("helm");
+const HELM_DOCS_MODULE: Module = module!("helm-docs");
 const KUBECONFORM_MODULE: Module = module!("kubeconform");
 
 /// A program to build: its file name, the module that pins it, its package.
@@ -75,6 +78,13 @@ pub(crate) const CONTROL_PLANE: [Program; 4] = [
 
 /// The program that installs charts.
 pub(crate) const HELM: [Program; 1] = [program("helm", HELM_MODULE, "helm.sh/helm/v4/cmd/helm")];
+
+/// The program that writes the page of a chart's values.
+pub(crate) const HELM_DOCS: [Program; 1] = [program(
+    "helm-docs",
+    HELM_DOCS_MODULE,
+    "github.com/norwoodj/helm-docs/cmd/helm-docs",
+)];
 
 /// The program that compares manifests with schemas.
 pub(crate) const KUBECONFORM: [Program; 1] = [program(
@@ -307,6 +317,10 @@ mod tests {
         assert!(pinned(
             &HELM_MODULE,
             format!("helm.sh/helm/v4 {HELM_VERSION}")
+        ));
+        assert!(pinned(
+            &HELM_DOCS_MODULE,
+            format!("github.com/norwoodj/helm-docs {HELM_DOCS_VERSION}")
         ));
         assert!(pinned(
             &KUBECONFORM_MODULE,

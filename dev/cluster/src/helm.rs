@@ -1,5 +1,5 @@
-//! The real helm and kubeconform. They are built when something first needs them; only the charts
-//! do.
+//! The real helm, helm-docs and kubeconform. They are built when something first needs them; only
+//! the charts do.
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -9,7 +9,9 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::built::{BinariesError, Set};
-use crate::go_build::{HELM, HELM_VERSION, KUBECONFORM, KUBECONFORM_VERSION};
+use crate::go_build::{
+    HELM, HELM_DOCS, HELM_DOCS_VERSION, HELM_VERSION, KUBECONFORM, KUBECONFORM_VERSION,
+};
 
 /// Why a call of helm failed.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +93,20 @@ pub(crate) fn set() -> Set {
         version: HELM_VERSION.to_owned(),
         title: format!("helm {HELM_VERSION}"),
         programs: &HELM,
+    }
+}
+
+/// The path of helm-docs. Builds it if it is not in the cache.
+pub(crate) async fn helm_docs() -> Result<PathBuf, BinariesError> {
+    Ok(helm_docs_set().find().await?.join("helm-docs"))
+}
+
+pub(crate) fn helm_docs_set() -> Set {
+    Set {
+        place: "helm-docs",
+        version: HELM_DOCS_VERSION.to_owned(),
+        title: format!("helm-docs {HELM_DOCS_VERSION}"),
+        programs: &HELM_DOCS,
     }
 }
 

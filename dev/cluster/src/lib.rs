@@ -38,7 +38,7 @@ mod wait;
 pub use binaries::Binaries;
 pub use built::BinariesError;
 pub use cache::{CacheError, cache_dir};
-pub use charts::{Chart, ChartError, chart_rights};
+pub use charts::{Chart, ChartError, chart_page, chart_rights};
 pub use control_plane::{ClusterError, Component, ControlPlane, Lent, Options, Ports, Revision};
 pub use go_build::{BuildError, kubernetes_swagger};
 pub use go_toolchain::GoError;

@@ -12,7 +12,8 @@ use crate::{binaries, helm, prebuilt};
 /// there instead of building them.
 pub async fn pack_programs(archive: &Path) -> Result<String, BinariesError> {
     let mut programs = Vec::new();
-    for set in [binaries::set(), helm::set(), helm::kubeconform_set()] {
+    let of_charts = [helm::set(), helm::helm_docs_set(), helm::kubeconform_set()];
+    for set in [binaries::set()].into_iter().chain(of_charts) {
         let folder = set.find().await?;
         programs.extend(set.programs.iter().map(|program| folder.join(program.name)));
     }

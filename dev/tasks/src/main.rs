@@ -3,6 +3,7 @@
 //! A command is a file with a `run` function, a variant of [`Command`], and a line in `main`.
 
 mod bench;
+mod charts;
 mod cluster;
 mod core;
 mod demo;
@@ -40,6 +41,8 @@ struct Arguments {
 enum Command {
     /// Measure Keyloan on real parts: latency, requests, API writes, memory
     Bench(bench::Arguments),
+    /// Write the README.md of each chart, with a row for each of its values
+    Charts,
     /// Start a control plane with Keyloan's kinds and rights, and run until interrupted
     Cluster(cluster::Arguments),
     /// Fetch the 1Password SDK core and print its path, or compile it for the operator
@@ -87,6 +90,7 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Bench(arguments) => bench::run(arguments).await,
+        Command::Charts => charts::run().await,
         Command::Cluster(arguments) => cluster::run(arguments).await,
         Command::Core(arguments) => core::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,

@@ -16,6 +16,7 @@ use keyloan_cluster::{
     operator_program, signal,
 };
 use keyloan_simulator::Simulator;
+use kube::api::ListParams;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
@@ -136,13 +137,21 @@ impl Installed {
 
     /// Upgrades the operator to these values, besides those that it needs.
     pub async fn upgrade_operator(&mut self, values: &Value) {
+        let upgraded = self.try_to_upgrade(values).await;
+        upgraded.unwrap_or_else(|error| panic!("{error}"));
         self.values = all_values(self.world.control.origin(), values);
-        let (chart, folder) = (Chart::Operator, Chart::Operator.folder());
-        let cluster = &self.world.cluster;
-        let upgraded = cluster.install_chart(&self.helm, chart, &folder, &self.values);
-        upgraded.await.unwrap_or_else(|error| panic!("{error}"));
         self.stop_replica(FIRST).await;
         self.start_replica(FIRST).await;
+    }
+
+    /// Has helm upgrade the operator's chart to these values, and leaves the operator as it runs.
+    pub async fn try_to_upgrade(&self, values: &Value) -> Result<(), ChartError> {
+        let all = all_values(self.world.control.origin(), values);
+        let (chart, folder) = (Chart::Operator, Chart::Operator.folder());
+        let cluster = &self.world.cluster;
+        cluster
+            .install_chart(&self.helm, chart, &folder, &all)
+            .await
     }
 
     /// Takes both charts away, the operator first; returns what helm says.
@@ -176,7 +185,8 @@ impl Installed {
         self.give_token().await;
         let deployments: Api<Deployment> =
             Api::namespaced(self.world.admin.clone(), OPERATOR_NAMESPACE);
-        let deployment = deployments.get("keyloan").await.unwrap();
+        let listed = deployments.list(&ListParams::default()).await.unwrap();
+        let [deployment] = <[Deployment; 1]>::try_from(listed.items).expect("one");
         let pod = deployment.spec.unwrap().template.spec.unwrap();
         let of_the_image = |argument: &String| {
             ["--core=", "--listen=", "--listen-metrics="]

@@ -319,18 +319,23 @@ async fn the_network_lets_the_operator_reach_what_the_values_name_and_nothing_el
     let helm = Helm::find().await.unwrap();
     let elsewhere = [
         "--set=allowOrigins={https://op.example:8443,http://op.example,https://op.example,https://[fd00::1]:9443}",
-        "--set=networkPolicy.dnsPorts={53,5353}",
+        "--set=networkPolicy.dnsPorts={53,1053}",
         "--set=networkPolicy.apiServerPorts={16443}",
     ];
     for (values, expected) in [
-        (&[][..], &["UDP 53", "TCP 53", "TCP 443", "TCP 6443"][..]),
+        (
+            &[][..],
+            &[
+                "UDP 53", "TCP 53", "UDP 5353", "TCP 5353", "TCP 443", "TCP 6443",
+            ][..],
+        ),
         (
             &elsewhere[..],
             &[
                 "UDP 53",
                 "TCP 53",
-                "UDP 5353",
-                "TCP 5353",
+                "UDP 1053",
+                "TCP 1053",
                 "TCP 443",
                 "TCP 8443",
                 "TCP 80",
@@ -454,7 +459,7 @@ async fn under_other_names_the_charts_say_what_to_tell_each_other() {
     let (_, install) = install.unwrap();
     let line: Vec<&str> = install
         .split(' ')
-        .filter(|word| !["./charts/keyloan", "--create-namespace"].contains(word))
+        .filter(|word| !["CHART", "--create-namespace"].contains(word))
         .collect();
     let said = notes(Chart::Operator, &line).await;
     assert!(

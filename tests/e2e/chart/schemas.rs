@@ -8,7 +8,7 @@ use keyloan::manifests::crds;
 use keyloan_cluster::{Chart, Helm, kubeconform, kubernetes_swagger};
 use serde_json::{Map, Value, json};
 
-use crate::chart::rendering::{objects, render};
+use crate::chart::rendering::{IMAGE, objects, render};
 
 /// How kubeconform looks for a schema in our folder.
 const LOCATION: &str = "{{ .Group }}_{{ .ResourceAPIVersion }}_{{ .ResourceKind }}.json";
@@ -57,6 +57,29 @@ async fn everything_rendered_fits_its_schema() {
     }
 }
 
+/// Those in the notes that helm prints, and those that a catalogue shows.
+#[tokio::test]
+async fn the_examples_of_the_charts_fit_the_kinds() {
+    let folder = tempfile::tempdir().unwrap();
+    write_schemas(folder.path()).await;
+    let chart = Chart::Operator.folder().display().to_string();
+    let install = ["install", "keyloan", &chart, "--dry-run=client", IMAGE];
+    let said = Helm::find().await.unwrap().run(&install).await.unwrap();
+    let (_, notes) = said.split_once("<<'EOF'\n").unwrap();
+    let (notes, _) = notes.split_once("\nEOF\n").unwrap();
+    assert_eq!(objects(notes).len(), 2);
+
+    let about = std::fs::read_to_string(Chart::Crds.folder().join("Chart.yaml")).unwrap();
+    let about: Value = serde_saphyr::from_str(&about).unwrap();
+    let examples = &about["annotations"]["artifacthub.io/crdsExamples"];
+    let examples: Vec<Value> = serde_saphyr::from_str(examples.as_str().unwrap()).unwrap();
+    let examples: Vec<_> = examples.iter().map(Value::to_string).collect();
+    for text in [notes, &examples.join("\n---\n")] {
+        let (fits, said) = conforms(folder.path(), text).await;
+        assert!(fits, "{said}");
+    }
+}
+
 #[tokio::test]
 async fn the_examples_fit_the_kinds() {
     let folder = tempfile::tempdir().unwrap();
@@ -101,29 +124,46 @@ pub async fn conforms(schemas: &Path, text: &str) -> (bool, String) {
     (output.status.success(), said)
 }
 
-/// The part of the Prometheus operator's ServiceMonitor that a chart like ours can use, in our own words:
+/// The part of the Prometheus operator's ServiceMonitor and PodMonitor that a chart like ours can use, in our own words:
 /// <https://prometheus-operator.dev/docs/api-reference/api/#monitoring.coreos.com/v1.ServiceMonitor>.
-fn service_monitor() -> Value {
+fn monitor(kind: &str, endpoints: &str) -> Value {
     let texts = json!({ "type": "object", "additionalProperties": { "type": "string" } });
     let duration = json!({ "type": "string", "pattern": "^([0-9]+(ms|s|m|h|d|w|y))+$" });
+    let relabeling = json!({
+        "type": "object",
+        "properties": {
+            "action": { "enum": ["replace", "keep", "drop", "hashmod", "labelmap", "labeldrop", "labelkeep", "lowercase", "uppercase"] },
+            "sourceLabels": { "type": "array", "items": { "type": "string" } },
+            "separator": { "type": "string" },
+            "targetLabel": { "type": "string" },
+            "regex": { "type": "string" },
+            "replacement": { "type": "string" },
+            "modulus": { "type": "integer" },
+        },
+    });
+    let relabelings = json!({ "type": "array", "minItems": 1, "items": relabeling });
     let endpoint = json!({
         "type": "object",
         "required": ["port"],
         "properties": {
-            // The name of one of the Service's ports.
+            // The name of one of the Service's or the pod's ports.
             "port": { "type": "string", "minLength": 1 },
             "path": { "type": "string", "pattern": "^/" },
             "scheme": { "enum": ["http", "https"] },
             "interval": duration,
             "scrapeTimeout": duration,
+            "honorLabels": { "type": "boolean" },
+            "relabelings": relabelings,
+            "metricRelabelings": relabelings,
         },
     });
+    let names = json!({ "type": "array", "minItems": 1, "items": { "type": "string" } });
     json!({
         "type": "object",
         "required": ["apiVersion", "kind", "metadata", "spec"],
         "properties": {
             "apiVersion": { "const": "monitoring.coreos.com/v1" },
-            "kind": { "const": "ServiceMonitor" },
+            "kind": { "const": kind },
             "metadata": {
                 "type": "object",
                 "required": ["name"],
@@ -136,21 +176,26 @@ fn service_monitor() -> Value {
             },
             "spec": {
                 "type": "object",
-                "required": ["selector", "endpoints"],
+                "required": ["selector", endpoints],
                 "properties": {
+                    "namespaceSelector": {
+                        "type": "object",
+                        "required": ["matchNames"],
+                        "properties": { "matchNames": names },
+                    },
                     "selector": {
                         "type": "object",
                         "required": ["matchLabels"],
                         "properties": { "matchLabels": texts },
                     },
-                    "endpoints": { "type": "array", "minItems": 1, "items": endpoint },
+                    endpoints: { "type": "array", "minItems": 1, "items": endpoint },
                 },
             },
         },
     })
 }
 
-/// One file for each kind that Kubernetes' description of its API has, for each of ours, and for the one of another
+/// One file for each kind that Kubernetes' description of its API has, for each of ours, and for those of another
 /// project that the chart uses.
 pub async fn write_schemas(folder: &Path) {
     let swagger = std::fs::read(kubernetes_swagger().await.unwrap()).unwrap();
@@ -184,11 +229,15 @@ pub async fn write_schemas(folder: &Path) {
         written += 1;
     }
     assert!(written > 150, "{written}");
-    let mut monitor = service_monitor();
-    strict(&mut monitor);
-    let [group, version, kind] =
-        ["monitoring.coreos.com", "v1", "ServiceMonitor"].map(|text| json!(text));
-    write(folder, &group, &version, &kind, &monitor);
+    for (kind, endpoints) in [
+        ("ServiceMonitor", "endpoints"),
+        ("PodMonitor", "podMetricsEndpoints"),
+    ] {
+        let mut monitor = monitor(kind, endpoints);
+        strict(&mut monitor);
+        let [group, version, kind] = ["monitoring.coreos.com", "v1", kind].map(|text| json!(text));
+        write(folder, &group, &version, &kind, &monitor);
+    }
     for (_, crd) in crds().unwrap() {
         let version = &crd["spec"]["versions"][0];
         let mut schema = version["schema"]["openAPIV3Schema"].clone();
