@@ -2,11 +2,13 @@
 
 mod allowed;
 mod away;
+mod egress;
 mod existing;
 mod granted;
 mod installed;
 mod label_policy;
 mod lifecycle;
+mod mounts;
 mod pod_security;
 mod rendering;
 mod rights;
