@@ -112,12 +112,21 @@ struct Blocked {
     explanation: String,
 }
 
-/// There is no tunnel.
-enum NoTunnel {
-    /// The proxy's answer.
-    Refused(StatusCode),
-    /// The proxy broke off the connection, or its answer is not HTTP.
-    Broken(hyper::Error),
+impl Blocked {
+    /// The error, if this was a step towards such a host.
+    fn on_the_way(self, to: fn(Hindrance) -> Unreached) -> Unconnected {
+        Unconnected {
+            why: to(self.by),
+            explanation: self.explanation,
+        }
+    }
+}
+
+impl Unconnected {
+    fn via(mut self, proxy: &Uri) -> Self {
+        self.explanation += &format!(", via proxy {}", host_and_port(proxy));
+        self
+    }
 }
 
 impl Connector {
@@ -147,59 +156,30 @@ impl Connector {
             why: Unreached::ProxyUnusable,
             explanation: error.to_string(),
         })?;
-        let wire = match proxy {
-            Some(proxy) => self.through(&proxy, &to).await,
+        let wire = match &proxy {
+            Some(proxy) => {
+                let through = self.through(proxy, &to).await;
+                through.map_err(|error| error.via(proxy))
+            }
             None => {
                 let straight = self.within_time(self.reach(&to)).await;
-                straight.map_err(|Blocked { by, explanation }| Unconnected {
-                    why: Unreached::Host(by),
-                    explanation,
-                })
+                straight.map_err(|blocked| blocked.on_the_way(Unreached::Host))
             }
         };
         wire.map(TokioIo::new)
     }
 
     async fn through(&self, proxy: &Uri, to: &Uri) -> Result<Box<dyn Wire>, Unconnected> {
-        let failed = |why, explanation: String| Unconnected {
-            why,
-            explanation: format!("{explanation}, via proxy {}", host_and_port(proxy)),
-        };
         let wire = self.within_time(self.reach(proxy)).await;
-        let wire = wire.map_err(|blocked| {
-            let Blocked { by, explanation } = blocked;
-            failed(Unreached::Proxy(by), explanation)
-        })?;
+        let wire = wire.map_err(|blocked| blocked.on_the_way(Unreached::Proxy))?;
         let credentials = of_url(proxy).or_else(|| self.credentials.clone());
-        let given = credentials.is_some();
-        let tunnelled = async {
-            match tunnel(wire, to, credentials).await {
-                Ok(wire) => Ok(self.secure(wire, to).await),
-                Err(none) => Err(none),
-            }
+        let beyond = async {
+            let wire = tunnel(wire, to, credentials).await?;
+            let secured = self.secure(wire, to).await;
+            secured.map_err(|blocked| blocked.on_the_way(Unreached::Host))
         };
-        let Ok(tunnelled) = tokio::time::timeout(self.timeout, tunnelled).await else {
-            let Blocked { by, explanation } = self.too_late();
-            return Err(failed(Unreached::Host(by), explanation));
-        };
-        match tunnelled {
-            Ok(secured) => secured
-                .map_err(|Blocked { by, explanation }| failed(Unreached::Host(by), explanation)),
-            Err(NoTunnel::Refused(status)) => {
-                let why = match status {
-                    StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                        Unreached::ProxyCredentials { given }
-                    }
-                    StatusCode::FORBIDDEN => Unreached::ProxyForbids,
-                    other => Unreached::ProxyFails(other.as_u16()),
-                };
-                Err(failed(why, format!("to {}", host_and_port(to))))
-            }
-            Err(NoTunnel::Broken(error)) => Err(failed(
-                Unreached::Proxy(Hindrance::Other),
-                innermost(&error),
-            )),
-        }
+        let beyond = tokio::time::timeout(self.timeout, beyond).await;
+        beyond.unwrap_or_else(|_| Err(self.too_late().on_the_way(Unreached::Host)))
     }
 
     /// A connection to a host, by TLS if its scheme says so.
@@ -262,17 +242,18 @@ async fn tunnel(
     wire: Box<dyn Wire>,
     to: &Uri,
     credentials: Option<HeaderValue>,
-) -> Result<Box<dyn Wire>, NoTunnel> {
-    let (mut proxy, connection) = http1::handshake(TokioIo::new(wire))
-        .await
-        .map_err(NoTunnel::Broken)?;
+) -> Result<Box<dyn Wire>, Unconnected> {
+    let given = credentials.is_some();
+    let handshake = http1::handshake(TokioIo::new(wire)).await;
+    let (mut proxy, connection) = handshake.map_err(|error| no_proxy(&error))?;
     let answered = async {
         let answer = proxy.send_request(request(to, credentials)).await;
-        let answer = answer.map_err(NoTunnel::Broken)?;
+        let answer = answer.map_err(|error| no_proxy(&error))?;
         if !answer.status().is_success() {
-            return Err(NoTunnel::Refused(answer.status()));
+            return Err(refused(answer.status(), given, to));
         }
-        hyper::upgrade::on(answer).await.map_err(NoTunnel::Broken)
+        let upgraded = hyper::upgrade::on(answer).await;
+        upgraded.map_err(|error| no_proxy(&error))
     };
     let (mut answered, connection) = (pin!(answered), pin!(connection.with_upgrades()));
     let upgraded = tokio::select! {
@@ -281,6 +262,26 @@ async fn tunnel(
         _ = connection => answered.await?,
     };
     Ok(Box::new(TokioIo::new(upgraded)))
+}
+
+/// The proxy broke off the connection, or its answer is not HTTP.
+fn no_proxy(error: &hyper::Error) -> Unconnected {
+    Unconnected {
+        why: Unreached::Proxy(Hindrance::Other),
+        explanation: innermost(error),
+    }
+}
+
+/// The proxy answered with this status that it makes no tunnel.
+fn refused(status: StatusCode, given: bool, to: &Uri) -> Unconnected {
+    Unconnected {
+        why: match status {
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => Unreached::ProxyCredentials { given },
+            StatusCode::FORBIDDEN => Unreached::ProxyForbids,
+            other => Unreached::ProxyFails(other.as_u16()),
+        },
+        explanation: format!("to {}", host_and_port(to)),
+    }
 }
 
 fn request(to: &Uri, credentials: Option<HeaderValue>) -> Request<Empty<Bytes>> {

@@ -183,12 +183,12 @@ fn decisions_are_pure() {
 #[test]
 fn the_plugin_and_a_page_are_built_without_the_operator_and_the_desk_without_all_of_them() {
     let plugin = crates(&["--features", "plugin"]);
-    for operators in ["wasmtime", "axum", "rustls-platform-verifier"] {
+    for operators in ["wasmtime", "axum"] {
         assert!(!plugin.contains(operators), "{operators}");
     }
     let page = crates(&["--features", "http-server"]);
     assert!(page.contains("axum"));
-    for others in ["wasmtime", "rustls-platform-verifier", "dialoguer"] {
+    for others in ["wasmtime", "dialoguer"] {
         assert!(!page.contains(others), "{others}");
     }
     let desk = crates(&[]);

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use crate::support::log::{Listener, listen};
 use crate::support::private_tls::{AUTHORITY, DESTINATION, Front, ORIGIN, SERVER, token_at};
@@ -83,14 +84,20 @@ impl Site {
         self.world.start_operator().await;
     }
 
-    /// Waits until the integration is not ready and says so.
+    /// Waits until the integration is not ready and names this cause.
     async fn says(&self, cause: &str) -> String {
+        self.says_anew(cause, "").await
+    }
+
+    /// Waits for that in other words than these, such as with another time of the next try.
+    async fn says_anew(&self, cause: &str, before: &str) -> String {
         let is_so = |object: &OnePasswordIntegration| {
             let status = object.status.as_ref();
             status.is_some_and(|status| {
-                let ready = &status.conditions;
-                said(ready, "Ready") == "False OnePasswordUnavailable"
-                    && message(ready, "Ready").contains(cause)
+                let says = message(&status.conditions, "Ready");
+                said(&status.conditions, "Ready") == "False OnePasswordUnavailable"
+                    && says.contains(cause)
+                    && says != before
             })
         };
         let world = &self.world;
@@ -98,8 +105,11 @@ impl Site {
         message(&seen.status.expect("a status").conditions, "Ready")
     }
 
-    /// Lets so much time pass that the operator tries again.
-    fn later(&self) {
+    /// Lets so much time pass, for 1Password as for the operator, that the operator tries again.
+    async fn later(&self) {
+        let hour = Duration::from_secs(60 * 60);
+        let moved = self.world.onepassword.advance_clock(hour).await;
+        moved.expect("the simulator's clock");
         self.world.clock.advance(SignedDuration::from_hours(1));
     }
 
@@ -186,20 +196,20 @@ async fn a_password_and_a_bundle_that_are_replaced_are_read_again() {
         .await;
 
     site.write("password", PASSWORD);
-    site.later();
-    site.says("signed by an authority that Keyloan does not know")
-        .await;
+    site.later().await;
+    let unknown = "signed by an authority that Keyloan does not know";
+    let before = site.says(unknown).await;
 
-    // What cannot be read changes nothing.
+    // What cannot be used changes nothing.
     site.write("ca.crt", "no certificate");
-    site.later();
-    site.says("signed by an authority that Keyloan does not know")
-        .await;
+    site.later().await;
+    site.says_anew(unknown, &before).await;
 
     site.write("ca.crt", AUTHORITY);
-    site.later();
+    site.later().await;
     site.world.integration("prod", "Ready", "True Ready").await;
     let told = site.told().await;
+    assert!(told.contains("it contains no certificate"), "{told}");
     assert!(!told.contains(PASSWORD) && !told.contains(USER), "{told}");
 }
 
