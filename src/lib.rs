@@ -7,6 +7,8 @@ pub mod plan;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 #[cfg(feature = "cluster")]
+pub mod network;
+#[cfg(feature = "cluster")]
 pub mod runtime;
 #[cfg(feature = "cluster")]
 pub mod telemetry;

@@ -9,12 +9,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use keyloan::cluster::{Install, KubeAccess, install_tls};
+use keyloan::network::NetworkSettings;
 use keyloan::onepassword::core::CoreOptions;
 use keyloan::onepassword::{AllowedOrigins, Origin};
 use keyloan::operator::{Election, Settings, start};
 use keyloan::runtime::Clock;
 use keyloan::telemetry::{LogFormat, LogSettings, start_logging};
 use nix::sys::resource::{Resource, setrlimit};
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A longer call could create a link that outlives the end in its record: see `plan::delivery::links::CALL_TIMEOUT`.
@@ -42,6 +44,31 @@ pub struct RunArgs {
         value_delimiter = ','
     )]
     allow_origins: Vec<Origin>,
+    /// The HTTP proxy to 1Password, such as http://proxy.example.com:3128. By default, HTTPS_PROXY and NO_PROXY of the environment
+    /// decide. The API server is not reached through this proxy.
+    #[arg(
+        long,
+        env = "KEYLOAN_PROXY",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    proxy: Option<SecretString>,
+    /// A host, domain, address or network that is reached without the proxy of --proxy, as in NO_PROXY. Repeatable.
+    #[arg(
+        long,
+        env = "KEYLOAN_NO_PROXY",
+        value_name = "HOST",
+        value_delimiter = ',',
+        requires = "proxy"
+    )]
+    no_proxy: Vec<String>,
+    /// A folder with the files username and password for the proxy to 1Password. They are read again at each sign-in.
+    #[arg(long, env = "KEYLOAN_PROXY_CREDENTIALS", value_name = "FOLDER")]
+    proxy_credentials: Option<PathBuf>,
+    /// A file with certificates (PEM) of authorities that 1Password's certificate may be signed by, besides the system's. It is read
+    /// again at each sign-in.
+    #[arg(long, env = "KEYLOAN_CA_BUNDLE", value_name = "FILE")]
+    ca_bundle: Option<PathBuf>,
     /// A namespace with integrations, flows and records. The operator serves only these namespaces, and reads the token Secrets in
     /// them. Repeatable.
     #[arg(
@@ -208,6 +235,13 @@ impl RunArgs {
                 exchange_timeout: Duration::from_secs(self.request_timeout),
                 idle_timeout: Duration::from_secs(self.idle_timeout),
                 max_response: usize::from(self.max_response) << 20,
+                network: NetworkSettings {
+                    // An empty environment variable names no proxy and no file.
+                    proxy: self.proxy.filter(|url| !url.expose_secret().is_empty()),
+                    no_proxy: self.no_proxy,
+                    proxy_credentials: named(self.proxy_credentials),
+                    ca_bundle: named(self.ca_bundle),
+                },
                 ..CoreOptions::default()
             },
             allowed_origins: AllowedOrigins::with(self.allow_origins),
@@ -223,6 +257,10 @@ impl RunArgs {
             policies: None,
         }
     }
+}
+
+fn named(path: Option<PathBuf>) -> Option<PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty())
 }
 
 fn label(text: &str) -> Result<(String, String), String> {

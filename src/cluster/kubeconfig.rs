@@ -13,7 +13,7 @@ use kube::config::{AuthInfo, Cluster, ExecAuthCluster, Kubeconfig, KubeconfigErr
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::proxy::{Environment, ProxyError};
+use crate::network::proxy::{self, Kinds, Proxies, ProxyError};
 
 /// What replaces values of the kubeconfig; each field is kubectl's flag of that name.
 #[derive(Clone, Default)]
@@ -221,8 +221,11 @@ pub(super) fn config(
     config.tls_server_name = cluster.tls_server_name;
     config.disable_compression = cluster.disable_compression.unwrap_or(false);
     config.auth_info = user;
-    let named = cluster.proxy_url.as_deref();
-    config.proxy_url = Environment::of_process().to(&config.cluster_url, named)?;
+    let named = cluster.proxy_url.as_deref().filter(|url| !url.is_empty());
+    config.proxy_url = match named {
+        Some(named) => Some(proxy::named("the kubeconfig's proxy-url", named)?),
+        None => Proxies::of_process().to(&config.cluster_url, Kinds::HttpAndSocks)?,
+    };
     Ok(config)
 }
 

@@ -28,7 +28,6 @@ mod partition;
 pub mod person;
 mod policies;
 pub mod probe;
-mod proxy;
 mod received;
 mod streams;
 mod verbs;

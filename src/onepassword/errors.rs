@@ -5,8 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::exchange::{Exchange, NoAnswer, Outcome, Route, Unreached};
+use super::exchange::{Exchange, NoAnswer, Outcome, Route};
 use super::obstacle::Obstacle;
+use super::unreached;
+use crate::network::Unreached;
 
 /// A failed call: its problem, the stage, and whether it may have left a share behind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,7 +72,7 @@ pub enum Problem {
     #[error("this item cannot be shared now: 1Password reports a conflicting change (409)")]
     ShareConflict,
     /// No connection could be made.
-    #[error("{}", unreached_text(.0))]
+    #[error("{}", unreached::text(.0))]
     Unreachable(Unreached),
     /// 5xx, or a connection that broke off.
     #[error(
@@ -342,28 +344,6 @@ fn refusal_text(status: &u16) -> &'static str {
     }
 }
 
-fn unreached_text(why: &Unreached) -> &'static str {
-    match why {
-        Unreached::Name => {
-            "the name of 1Password's host cannot be resolved: check the cluster's DNS, and whether \
-             a NetworkPolicy lets the operator query it"
-        }
-        Unreached::Refused => {
-            "the connection to 1Password is refused: check firewalls and NetworkPolicies between \
-             the operator and 1Password, and the token's sign-in address"
-        }
-        Unreached::Untrusted => {
-            "the certificate presented for 1Password is not trusted: if a proxy inspects the \
-             traffic, exempt 1Password from it, or make the operator trust the proxy's certificate \
-             authority with SSL_CERT_FILE"
-        }
-        Unreached::Other => {
-            "the operator cannot connect to 1Password: check firewalls and NetworkPolicies between \
-             the operator and 1Password"
-        }
-    }
-}
-
 fn cause_text(cause: &Option<Arc<str>>) -> String {
     cause
         .as_ref()
@@ -373,9 +353,12 @@ fn cause_text(cause: &Option<Arc<str>>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::Hindrance;
     use rstest::rstest;
 
     const FINE: Problem = Problem::Broken(Fault::Answer);
+    const REFUSED: Unreached = Unreached::Host(Hindrance::Refused);
+    const UNKNOWN: Unreached = Unreached::Host(Hindrance::UnknownAuthority);
 
     fn answered(route: Route, status: u16) -> Exchange {
         let outcome = Outcome::Answered {
@@ -429,10 +412,10 @@ mod tests {
 
     #[test]
     fn what_the_network_says_is_told() {
-        let mut exchange = silent(Route::AuthStart, NoAnswer::Connect(Unreached::Untrusted));
+        let mut exchange = silent(Route::AuthStart, NoAnswer::Connect(UNKNOWN));
         exchange.cause = Some("issued by CN=Corp Inspection CA".into());
         let told = CallError::from_exchanges(&[exchange], FINE).to_string();
-        assert!(told.contains("is not trusted"), "{told}");
+        assert!(told.contains("does not know"), "{told}");
         assert!(told.contains("(issued by CN=Corp Inspection CA)"), "{told}");
     }
 
@@ -485,7 +468,7 @@ mod tests {
     #[case::refused(&[answered(Route::Share, 403)], Effect::None)]
     #[case::limited(&[answered(Route::Share, 429)], Effect::None)]
     #[case::never_sent(&[answered(Route::ShareRecipients, 500)], Effect::None)]
-    #[case::no_connection(&[silent(Route::Share, NoAnswer::Connect(Unreached::Refused))], Effect::None)]
+    #[case::no_connection(&[silent(Route::Share, NoAnswer::Connect(REFUSED))], Effect::None)]
     #[case::session_expired_then_limited(&[answered(Route::Share, 401), answered(Route::AuthStart, 429)], Effect::None)]
     #[case::server_error(&[answered(Route::Share, 500)], Effect::Possible)]
     #[case::redirect(&[answered(Route::Share, 302)], Effect::Possible)]
@@ -513,10 +496,8 @@ mod tests {
             Problem::Refused(Refusal::Recipients),
             Problem::Unavailable { status: Some(503) },
             Problem::Unavailable { status: None },
-            Problem::Unreachable(Unreached::Name),
-            Problem::Unreachable(Unreached::Refused),
-            Problem::Unreachable(Unreached::Untrusted),
-            Problem::Unreachable(Unreached::Other),
+            Problem::Unreachable(REFUSED),
+            Problem::Unreachable(UNKNOWN),
             Problem::NotShareable(400),
             Problem::NotShareable(413),
             Problem::NotShareable(422),

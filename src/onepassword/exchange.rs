@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::network::Unreached;
+
 /// One HTTP request of the core, and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
@@ -71,19 +73,6 @@ pub enum NoAnswer {
     /// The call's own time was over by the wall clock, for example after the machine slept: never
     /// sent.
     TooLate,
-}
-
-/// The reason why no connection could be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unreached {
-    /// The host's name could not be resolved.
-    Name,
-    /// Nothing listens there, or something in between refuses.
-    Refused,
-    /// The certificate of the other side is not trusted.
-    Untrusted,
-    /// Another reason.
-    Other,
 }
 
 /// A call of the service, by its route: no ids, so that it may be counted and logged.

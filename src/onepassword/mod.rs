@@ -31,13 +31,14 @@ mod items;
 mod obstacle;
 mod shares;
 mod token;
+mod unreached;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 pub use errors::{CallError, Effect, Fault, Problem, Refusal, Stage};
-pub use exchange::{Exchange, NoAnswer, Outcome, Route, Unreached};
+pub use exchange::{Exchange, NoAnswer, Outcome, Route};
 pub use items::{
     Item, ItemContent, ItemId, ItemOverview, ItemState, UnreadableItem, Vault, VaultId,
 };

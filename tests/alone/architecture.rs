@@ -9,14 +9,18 @@ use keyloan_shape::Shape;
 use crate::source::{Piece, pieces};
 
 /// Each room, and the rooms that it may know besides itself.
-const KNOWS: [(&str, &[&str]); 11] = [
+const KNOWS: [(&str, &[&str]); 12] = [
     ("api", &[]),
     ("plan", &["api"]),
     ("desk", &["api", "plan"]),
-    ("onepassword", &[]),
+    ("network", &[]),
+    ("onepassword", &["network"]),
     ("telemetry", &[]),
     ("runtime", &["telemetry"]),
-    ("cluster", &["api", "desk", "plan", "runtime", "telemetry"]),
+    (
+        "cluster",
+        &["api", "desk", "network", "plan", "runtime", "telemetry"],
+    ),
     ("manifests", &["api"]),
     (
         "controllers",
@@ -46,13 +50,17 @@ const KNOWS: [(&str, &[&str]); 11] = [
 
 /// Words of the code that only these files may use.
 const ONLY_IN: [(&str, &[&str]); 7] = [
-    ("reqwest", &["check_health.rs", "onepassword/"]),
-    // Asks a SOCKS proxy with a password; reads the requests of every page, within bounds.
+    ("HttpClient", &["network/", "onepassword/"]),
+    // Asks a SOCKS proxy with a password; connects to the world outside of the cluster; asks a running
+    // operator; reads the requests of every page, within bounds.
     (
         "hyper_util",
-        &["cluster/connect.rs", "runtime/http_server.rs"],
+        &["check_health.rs", "cluster/connect.rs", "network/", "runtime/http_server.rs"],
     ),
-    ("hyper::", &["runtime/http_server.rs"]),
+    (
+        "hyper::",
+        &["check_health.rs", "network/", "onepassword/core/", "runtime/http_server.rs"],
+    ),
     // Routes.
     ("axum", &["operator/health.rs", "runtime/http_server.rs"]),
     ("Client::try_from", &["cluster/"]),
@@ -175,12 +183,12 @@ fn decisions_are_pure() {
 #[test]
 fn the_plugin_and_a_page_are_built_without_the_operator_and_the_desk_without_all_of_them() {
     let plugin = crates(&["--features", "plugin"]);
-    for operators in ["wasmtime", "axum", "reqwest"] {
+    for operators in ["wasmtime", "axum"] {
         assert!(!plugin.contains(operators), "{operators}");
     }
     let page = crates(&["--features", "http-server"]);
     assert!(page.contains("axum"));
-    for others in ["wasmtime", "reqwest", "dialoguer"] {
+    for others in ["wasmtime", "dialoguer"] {
         assert!(!page.contains(others), "{others}");
     }
     let desk = crates(&[]);

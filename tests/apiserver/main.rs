@@ -4,6 +4,7 @@
 
 mod admission;
 mod boundary;
+mod egress;
 mod identity;
 mod integration;
 mod process;

@@ -18,6 +18,8 @@ mod odd_items;
 mod people;
 mod place;
 mod plugin;
+#[path = "../support/private_tls.rs"]
+mod private_tls;
 mod shares;
 mod stops;
 mod strangers;

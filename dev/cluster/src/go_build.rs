@@ -1,5 +1,5 @@
-//! Builds the programs of the control plane, helm, helm-docs and kubeconform from Go modules, whose
-//! checksums are pinned in `build/*/go.sum`.
+//! Builds the programs of the control plane, helm, helm-docs, kubeconform and a forward proxy from Go
+//! modules, whose checksums are pinned in `build/*/go.sum`.
 //!
 //! Go itself verifies each module that it downloads against that file. The first build compiles
 //! some 2,600 packages and leaves about 4 GB in Go's own build cache.
@@ -27,6 +27,9 @@ pub(crate) const HELM_VERSION: &str = "v4.3.1";
 pub(crate) const HELM_DOCS_VERSION: &str = "v1.14.2";
 /// The version of kubeconform; `build/kubeconform/go.mod` says the same.
 pub(crate) const KUBECONFORM_VERSION: &str = "v0.8.0";
+/// The version of goproxy, of which the forward proxy consists; `build/forwardproxy/go.mod` says the
+/// same.
+pub(crate) const GOPROXY_VERSION: &str = "v1.9.3";
 
 /// The pinned module in a folder of `build/`.
 macro_rules! module {
@@ -35,6 +38,7 @@ macro_rules! module {
             name: $name,
             go_mod: include_str!(concat!("../build/", $name, "/go.mod")),
             go_sum: include_str!(concat!("../build/", $name, "/go.sum")),
+            main_go: None,
         }
     };
 }
@@ -44,6 +48,13 @@ const KUBERNETES: Module = module!("kubernetes");
 const HELM_MODULE: Module = module!("helm");
 const HELM_DOCS_MODULE: Module = module!("helm-docs");
 const KUBECONFORM_MODULE: Module = module!("kubeconform");
+const FORWARD_PROXY_MODULE: Module = Module {
+    main_go: Some(FORWARD_PROXY_SOURCE),
+    ..module!("forwardproxy")
+};
+
+/// The rules that the forward proxy has from its flags; all else is goproxy's.
+pub(crate) const FORWARD_PROXY_SOURCE: &str = include_str!("../build/forwardproxy/main.go");
 
 /// A program to build: its file name, the module that pins it, its package.
 pub(crate) struct Program {
@@ -93,15 +104,20 @@ pub(crate) const KUBECONFORM: [Program; 1] = [program(
     "github.com/yannh/kubeconform/cmd/kubeconform",
 )];
 
+/// The proxy behind which tests put 1Password.
+pub(crate) const FORWARD_PROXY: [Program; 1] = [program("forwardproxy", FORWARD_PROXY_MODULE, ".")];
+
 /// The number of lines of a failed build that are shown.
 const SHOWN: usize = 20;
 
-/// A Go module without code of its own: it pins the programs to build.
+/// A Go module that pins the programs to build.
 #[derive(Clone, Copy)]
 struct Module {
     name: &'static str,
     go_mod: &'static str,
     go_sum: &'static str,
+    /// Its own code, if it has any.
+    main_go: Option<&'static str>,
 }
 
 /// Why the programs could not be built.
@@ -145,6 +161,9 @@ pub(crate) async fn build(
         let folder = work.join(module.name);
         cache::write(&folder.join("go.mod"), module.go_mod.as_bytes())?;
         cache::write(&folder.join("go.sum"), module.go_sum.as_bytes())?;
+        if let Some(main_go) = module.main_go {
+            cache::write(&folder.join("main.go"), main_go.as_bytes())?;
+        }
     }
     for (step, program) in programs.iter().enumerate() {
         let Program {
@@ -325,6 +344,10 @@ mod tests {
         assert!(pinned(
             &KUBECONFORM_MODULE,
             format!("github.com/yannh/kubeconform {KUBECONFORM_VERSION}")
+        ));
+        assert!(pinned(
+            &FORWARD_PROXY_MODULE,
+            format!("github.com/elazarl/goproxy {GOPROXY_VERSION}")
         ));
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::built::BinariesError;
-use crate::{binaries, helm, prebuilt};
+use crate::{binaries, forward_proxy, helm, prebuilt};
 
 /// Packs all programs into an archive for machines of this kind, and builds those that are missing;
 /// returns the archive's SHA-256.
@@ -12,8 +12,14 @@ use crate::{binaries, helm, prebuilt};
 /// there instead of building them.
 pub async fn pack_programs(archive: &Path) -> Result<String, BinariesError> {
     let mut programs = Vec::new();
-    let of_charts = [helm::set(), helm::helm_docs_set(), helm::kubeconform_set()];
-    for set in [binaries::set()].into_iter().chain(of_charts) {
+    let sets = [
+        binaries::set(),
+        helm::set(),
+        helm::helm_docs_set(),
+        helm::kubeconform_set(),
+        forward_proxy::set(),
+    ];
+    for set in sets {
         let folder = set.find().await?;
         programs.extend(set.programs.iter().map(|program| folder.join(program.name)));
     }

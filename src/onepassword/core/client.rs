@@ -16,6 +16,7 @@ use super::egress::{Egress, Journal};
 use super::options::{CoreOptions, UnixClock};
 use super::sandbox::{Export, Reply, Sandbox};
 use super::ticker::{Running, Ticker};
+use crate::network::{Clients, Hindrance, Unreached};
 use crate::onepassword::calls::{self, Invocation, Json};
 use crate::onepassword::{
     Answer, CallError, Fault, Item, ItemId, ItemOverview, OnePassword, Problem, Refusal,
@@ -26,7 +27,7 @@ use crate::onepassword::{
 pub(super) struct Shared {
     pub(super) core: InstancePre<Host>,
     pub(super) ticker: Ticker,
-    pub(super) http: reqwest::Client,
+    pub(super) network: Clients,
     pub(super) options: CoreOptions,
     pub(super) clock: UnixClock,
 }
@@ -132,14 +133,14 @@ impl Account {
     async fn sign_in(&self, journal: &Journal) -> Result<Resident, CallError> {
         let Shared {
             core,
-            http,
+            network,
             options,
             clock,
             ..
         } = &*self.shared;
         let broken = |fault| stopped(fault, journal);
         let origin = self.token.origin().clone();
-        let egress = Egress::new(http.clone(), origin, options, clock.clone());
+        let egress = Egress::new(network.renewed(), origin, options, clock.clone());
         let mut sandbox = Sandbox::start(core, egress, options, clock.clone())
             .await
             .map_err(broken)?;
@@ -222,6 +223,12 @@ fn ruled_out(policy: &SharePolicy, terms: &ShareTerms) -> Option<Refusal> {
 fn leaves_client_sound(error: &CallError) -> bool {
     let clear = match error.problem() {
         Problem::Unauthorized | Problem::Timeout | Problem::Broken(_) => false,
+        // A sign-in reads the CA bundle and the proxy's password again.
+        Problem::Unreachable(
+            Unreached::Host(Hindrance::UnknownAuthority)
+            | Unreached::Proxy(Hindrance::UnknownAuthority)
+            | Unreached::ProxyCredentials { .. },
+        ) => false,
         Problem::Forbidden
         | Problem::NotFound
         | Problem::RateLimited { .. }

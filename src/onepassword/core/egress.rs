@@ -1,25 +1,27 @@
 //! The only way out of the sandbox: HTTP to the token's own origin, bounded in time and size, and
 //! recorded.
 //!
-//! Redirects are not followed, nothing is repeated, cookies are not kept, and the environment's
-//! proxy settings are ignored: a request of the core is sent once, straight to the token's origin,
-//! or not at all.
+//! Redirects are not followed, nothing is repeated, and cookies are not kept: a request of the core
+//! is sent once, to the token's origin, or not at all. A proxy on the way has no say in it.
 
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::iter;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Response, Uri};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Bytes, Incoming};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Response};
 use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::no_response::NoResponse;
 use super::options::{CoreOptions, UnixClock};
-use super::trust;
+use crate::network::{HttpClient, Unconnected};
 use crate::onepassword::{Exchange, NoAnswer, Origin, Outcome, Route};
 
 /// The minimum wait. 1Password may ask for less, or name a time in the past, but a request that it
@@ -32,7 +34,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One sandbox's access to the network.
 pub(super) struct Egress {
-    client: reqwest::Client,
+    client: HttpClient,
     origin: Origin,
     exchange_timeout: Duration,
     max_response: usize,
@@ -72,34 +74,15 @@ pub(super) struct Reply {
 #[error("a request to another origin than the token's")]
 pub(super) struct Foreign;
 
-/// The client that all sandboxes share. It keeps connections, never anything about a caller.
-pub(super) fn client(options: &CoreOptions) -> Result<reqwest::Client, ClientError> {
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(trust::config()?)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .no_proxy()
-        .referer(false)
-        .connect_timeout(options.connect_timeout)
-        .pool_max_idle_per_host(1)
-        .build()?;
-    Ok(client)
-}
-
-/// The reason why there is no HTTP client.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientError {
-    /// TLS cannot be set up.
-    #[error("cannot set up TLS to 1Password: {0}")]
-    Tls(#[from] rustls::Error),
-    /// The client cannot be created.
-    #[error("cannot make an HTTP client: {0}")]
-    Client(#[from] reqwest::Error),
+/// The reason why nothing came back, and the network's explanation.
+struct NoResponse {
+    why: NoAnswer,
+    cause: Option<Arc<str>>,
 }
 
 impl Egress {
     pub(super) fn new(
-        client: reqwest::Client,
+        client: HttpClient,
         origin: Origin,
         options: &CoreOptions,
         clock: UnixClock,
@@ -126,7 +109,8 @@ impl Egress {
             .as_ref()
             .map_or(Route::Unknown, |url| Route::of(method, url.path()));
         let mut entry = self.journal.begin(method_name(method), route);
-        let (Some(url), Ok(method)) = (target, Method::from_bytes(method.as_bytes())) else {
+        let uri = target.and_then(|url| url.as_str().parse::<Uri>().ok());
+        let (Some(uri), Ok(method)) = (uri, Method::from_bytes(method.as_bytes())) else {
             entry.end(Outcome::Silent(NoAnswer::Foreign));
             return Err(Foreign);
         };
@@ -134,13 +118,12 @@ impl Egress {
             entry.end(Outcome::Silent(NoAnswer::TooLate));
             return Ok(Reply::default());
         }
-        let request = self
-            .client
-            .request(method, url)
-            .headers(headers_of(&request.headers))
-            .timeout(self.exchange_timeout)
-            .body(body);
-        match self.exchange(request).await {
+        let mut sent = http::Request::new(Full::new(Bytes::from(body)));
+        *sent.method_mut() = method;
+        *sent.uri_mut() = uri;
+        *sent.headers_mut() = headers_of(&request.headers);
+        let exchanged = tokio::time::timeout(self.exchange_timeout, self.exchange(sent)).await;
+        match exchanged.unwrap_or_else(|_| Err(NoAnswer::Timeout.into())) {
             Ok((outcome, reply)) => {
                 entry.end(outcome);
                 Ok(reply)
@@ -160,12 +143,10 @@ impl Egress {
 
     async fn exchange(
         &self,
-        request: reqwest::RequestBuilder,
+        request: http::Request<Full<Bytes>>,
     ) -> Result<(Outcome, Reply), NoResponse> {
-        let response = request
-            .send()
-            .await
-            .map_err(|error| NoResponse::of(&error))?;
+        let response = self.client.request(request).await;
+        let response = response.map_err(|error| NoResponse::of(&error))?;
         let status = response.status();
         let date = date_of(response.headers());
         let outcome = Outcome::Answered {
@@ -194,24 +175,45 @@ impl Egress {
         ))
     }
 
-    async fn read(&self, mut response: Response) -> Result<Zeroizing<Vec<u8>>, NoResponse> {
-        let announced =
-            usize::try_from(response.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+    async fn read(&self, response: Response<Incoming>) -> Result<Zeroizing<Vec<u8>>, NoResponse> {
+        let mut incoming = response.into_body();
+        let announced = incoming.size_hint().exact().unwrap_or(0);
+        let announced = usize::try_from(announced).unwrap_or(usize::MAX);
         if announced > self.max_response {
             return Err(NoAnswer::TooLarge.into());
         }
         let mut body = Zeroizing::new(Vec::with_capacity(announced));
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| NoResponse::of(&error))?
-        {
+        while let Some(frame) = incoming.frame().await {
+            let frame = frame.map_err(|error| NoResponse::of(&error))?;
+            let Ok(chunk) = frame.into_data() else {
+                continue;
+            };
             if body.len() + chunk.len() > self.max_response {
                 return Err(NoAnswer::TooLarge.into());
             }
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+}
+
+impl From<NoAnswer> for NoResponse {
+    fn from(why: NoAnswer) -> Self {
+        Self { why, cause: None }
+    }
+}
+
+impl NoResponse {
+    /// The reason why a request had no answer.
+    fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut causes = iter::successors(Some(error), |error| (*error).source());
+        match causes.find_map(|error| error.downcast_ref::<Unconnected>()) {
+            Some(unconnected) => Self {
+                why: NoAnswer::Connect(unconnected.why),
+                cause: Some(unconnected.to_string().into()),
+            },
+            None => NoAnswer::Interrupted.into(),
+        }
     }
 }
 
@@ -293,14 +295,13 @@ fn headers_of(wanted: &BTreeMap<String, String>) -> HeaderMap {
         header::CONTENT_LENGTH,
         header::TRANSFER_ENCODING,
     ];
+    let wanted = wanted.iter().filter_map(|(name, value)| {
+        Some((
+            HeaderName::from_bytes(name.as_bytes()).ok()?,
+            HeaderValue::from_str(value).ok()?,
+        ))
+    });
     wanted
-        .iter()
-        .filter_map(|(name, value)| {
-            Some((
-                HeaderName::from_bytes(name.as_bytes()).ok()?,
-                HeaderValue::from_str(value).ok()?,
-            ))
-        })
         .filter(|(name, _)| !of_connection.contains(name))
         .collect()
 }

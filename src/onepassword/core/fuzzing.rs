@@ -13,6 +13,7 @@ use super::abi::Host;
 use super::egress::{self, Egress, Journal};
 use super::heap::Heap;
 use super::options::CoreOptions;
+use crate::network::{Clients, HttpClient};
 use crate::onepassword::{Exchange, Origin};
 
 /// The host as a core sees it, whose requests are all too late and thus never sent.
@@ -22,12 +23,18 @@ pub struct Guest {
 }
 
 /// The client that all hosts share.
-pub struct Network(reqwest::Client);
+pub struct Network(HttpClient);
 
 impl Network {
     /// Reads this machine's trust.
     pub fn new() -> Option<Self> {
-        egress::client(&CoreOptions::default()).ok().map(Self)
+        let CoreOptions {
+            network,
+            connect_timeout,
+            ..
+        } = CoreOptions::default();
+        let clients = Clients::new(&network, connect_timeout).ok()?;
+        Some(Self(clients.renewed()))
     }
 }
 
@@ -124,9 +131,9 @@ impl Guest {
 
 /// What the service asks by these headers of an answer: how many seconds to wait.
 pub fn wait(retry_after: &[u8], date: &[u8]) -> Option<u64> {
-    let mut headers = reqwest::header::HeaderMap::new();
+    let mut headers = http::header::HeaderMap::new();
     for (name, value) in [("retry-after", retry_after), ("date", date)] {
-        if let Ok(value) = reqwest::header::HeaderValue::from_bytes(value) {
+        if let Ok(value) = http::header::HeaderValue::from_bytes(value) {
             headers.insert(name, value);
         }
     }

@@ -16,11 +16,9 @@ mod egress;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod heap;
-mod no_response;
 mod options;
 mod sandbox;
 mod ticker;
-mod trust;
 
 use std::sync::Arc;
 
@@ -29,6 +27,7 @@ pub use options::{CoreOptions, UnixClock};
 pub use sandbox::engine_config;
 
 use super::{Accounts, OnePassword, ServiceAccountToken};
+use crate::network::{Clients, NetworkError};
 use client::{Account, Shared};
 use ticker::Ticker;
 
@@ -43,9 +42,9 @@ pub enum CoreError {
     /// The core needs something from its host that this one does not have.
     #[error("the core does not fit this program: {0}")]
     Unfit(wasmtime::Error),
-    /// There is no HTTP client.
-    #[error("{0}; are the system's root certificates installed?")]
-    Http(egress::ClientError),
+    /// There is no way out.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
     /// There is no thread.
     #[error("cannot start the thread that interrupts the core: {0}")]
     Thread(std::io::Error),
@@ -61,7 +60,7 @@ impl CoreAccounts {
         let shared = Shared {
             core: sandbox::prepare(&core.module).map_err(CoreError::Unfit)?,
             ticker: Ticker::start(core.module.engine().clone()).map_err(CoreError::Thread)?,
-            http: egress::client(&options).map_err(CoreError::Http)?,
+            network: Clients::new(&options.network, options.connect_timeout)?,
             options,
             clock,
         };

@@ -170,7 +170,8 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::onepassword::core::egress::{self, Journal};
+    use crate::network::Clients;
+    use crate::onepassword::core::egress::Journal;
     use crate::onepassword::core::ticker::Ticker;
     use crate::onepassword::{NoAnswer, Origin, Outcome};
 
@@ -207,7 +208,8 @@ mod tests {
         let ticker = Ticker::start(engine.clone()).expect("a ticker");
         let _running = ticker.run();
         let core = prepare(&Module::new(&engine, module).expect("compiled")).expect("linked");
-        let client = egress::client(&options).expect("a client");
+        let clients = Clients::new(&options.network, options.connect_timeout);
+        let client = clients.expect("a way out").renewed();
         let clock: UnixClock = Arc::new(|| Timestamp::UNIX_EPOCH);
         let origin = Origin::parse(ORIGIN).expect("an origin");
         let egress = Egress::new(client, origin, &options, clock.clone());

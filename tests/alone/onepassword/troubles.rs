@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use keyloan::network::{Hindrance, Unreached};
 use keyloan::onepassword::core::CoreOptions;
 use keyloan::onepassword::{
-    CallError, Effect, Fault as Broken, NoAnswer, Outcome, Problem, Route, Stage, Unreached,
+    CallError, Effect, Fault as Broken, NoAnswer, Outcome, Problem, Route, Stage,
 };
 use keyloan_simulator::{Fault, FaultKind};
 use rstest::rstest;
@@ -14,6 +15,7 @@ use crate::onepassword::world::{World, calls_end_before_their_exchanges, lend, r
 const ITEM: &str = "GET /api/v1/vault/{vault}/item/{item}";
 const SHARE: &str = "POST /api/v4/itemshare";
 const EVERYTHING: &str = "*";
+const REFUSED: Unreached = Unreached::Host(Hindrance::Refused);
 
 /// How 1Password's log names what leads nowhere, such as where a redirect points.
 const NO_ROUTE: &str = "GET (no route)";
@@ -220,12 +222,12 @@ async fn nobody_listening_means_unavailable_and_nothing_was_sent() {
     let error = answer.result.expect_err("nobody there");
     assert_eq!(
         (error.problem(), error.stage()),
-        (Problem::Unreachable(Unreached::Refused), Stage::SignIn)
+        (Problem::Unreachable(REFUSED), Stage::SignIn)
     );
     assert!(error.to_string().contains("refused"), "{error}");
     assert_eq!(
         answer.exchanges[0].outcome,
-        Outcome::Silent(NoAnswer::Connect(Unreached::Refused))
+        Outcome::Silent(NoAnswer::Connect(REFUSED))
     );
     assert!(!answer.exchanges[0].was_sent());
 }

@@ -8,6 +8,8 @@ pub mod log;
 #[path = "../../support/looked.rs"]
 pub mod looked;
 pub mod objects;
+#[path = "../../support/private_tls.rs"]
+pub mod private_tls;
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};

@@ -19,8 +19,10 @@ use keyloan_simulator::Simulator;
 use kube::api::ListParams;
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use crate::chart::mounts::mount;
 use crate::world::{World, simulator};
 
 /// Namespaces that a release may name in its values have to be there before.
@@ -88,6 +90,7 @@ impl Site {
             policies,
             values: all,
             replicas: BTreeMap::new(),
+            volumes: tempfile::tempdir().unwrap(),
         };
         installed.start_replica(FIRST).await;
         installed
@@ -108,6 +111,8 @@ pub struct Installed {
     values: Value,
     /// The replicas that run, by their pods' names.
     replicas: BTreeMap<String, Child>,
+    /// The files of their volumes.
+    volumes: TempDir,
 }
 
 /// The replica that runs where there is no other.
@@ -197,6 +202,12 @@ impl Installed {
         let whole = arguments.len();
         arguments.retain(|argument| !of_the_image(argument));
         assert_eq!(arguments.len(), whole - 3, "{arguments:?}");
+        let volumes = mount(&self.world.admin, &pod, self.volumes.path()).await;
+        for argument in &mut arguments {
+            for (path, here) in &volumes {
+                *argument = argument.replace(path, here);
+            }
+        }
         let here = self.world.operator_arguments();
         let ours = |argument: &&String| {
             argument.starts_with("--kubeconfig=") || argument.starts_with("--core=")

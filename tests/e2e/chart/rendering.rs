@@ -237,6 +237,21 @@ async fn values_that_cannot_be_are_refused_and_named() {
         ),
         (
             Chart::Operator,
+            "egress.proxy.url=http://user:s3cret@proxy.example.com:3128",
+            "'/egress/proxy/url': 'http://user:s3cret@proxy.example.com:3128' does not match pattern",
+        ),
+        (
+            Chart::Operator,
+            "egress.proxy.noProxy={example.com}",
+            "egress.proxy.noProxy needs egress.proxy.url",
+        ),
+        (
+            Chart::Operator,
+            "egress.caBundle.configMap.name=a,egress.caBundle.secret.name=b",
+            "names both a ConfigMap and a Secret",
+        ),
+        (
+            Chart::Operator,
             "image.repositry=x",
             "additional properties 'repositry' not allowed",
         ),
@@ -322,11 +337,26 @@ async fn the_network_lets_the_operator_reach_what_the_values_name_and_nothing_el
         "--set=networkPolicy.dnsPorts={53,1053}",
         "--set=networkPolicy.apiServerPorts={16443}",
     ];
+    let proxy = |url| [url, "--set=networkPolicy.enabled=true"];
+    let usual_proxy = proxy("--set=egress.proxy.url=http://proxy.example.com:3128/");
+    let proxy_without_port = proxy("--set=egress.proxy.url=http://proxy.example.com");
     for (values, expected) in [
         (
             &[][..],
             &[
                 "UDP 53", "TCP 53", "UDP 5353", "TCP 5353", "TCP 443", "TCP 6443",
+            ][..],
+        ),
+        (
+            &usual_proxy[..],
+            &[
+                "UDP 53", "TCP 53", "UDP 5353", "TCP 5353", "TCP 443", "TCP 3128", "TCP 6443",
+            ][..],
+        ),
+        (
+            &proxy_without_port[..],
+            &[
+                "UDP 53", "TCP 53", "UDP 5353", "TCP 5353", "TCP 443", "TCP 80", "TCP 6443",
             ][..],
         ),
         (
@@ -371,6 +401,52 @@ async fn the_network_lets_the_operator_reach_what_the_values_name_and_nothing_el
     let names: Vec<_> = container["ports"].as_array().unwrap().iter().collect();
     assert_eq!(names[0]["name"], "health");
     assert_eq!(names[1]["name"], "metrics");
+}
+
+#[tokio::test]
+async fn nothing_is_mounted_for_a_way_out_that_needs_no_file() {
+    let helm = Helm::find().await.unwrap();
+    for (values, volumes, arguments) in [
+        (&[][..], json!(null), &[][..]),
+        (
+            &[
+                "--set=egress.proxy.url=http://proxy:3128",
+                "--set=egress.proxy.noProxy={a.b,10.0.0.0/8}",
+            ],
+            json!(null),
+            &[
+                "--proxy=http://proxy:3128",
+                "--no-proxy=a.b",
+                "--no-proxy=10.0.0.0/8",
+            ],
+        ),
+        (
+            &[
+                "--set=egress.caBundle.secret.name=ca",
+                "--set=egress.caBundle.secret.key=tls.crt",
+            ],
+            json!([{
+                "name": "ca-bundle",
+                "secret": { "secretName": "ca", "items": [{ "key": "tls.crt", "path": "ca.crt" }] },
+            }]),
+            &["--ca-bundle=/etc/keyloan/ca/ca.crt"],
+        ),
+    ] {
+        let all = [&[IMAGE], values].concat();
+        let rendered = render(&helm, Chart::Operator, &all).await.unwrap();
+        let deployment = find(&rendered, "Deployment").expect("one");
+        let pod = &deployment["spec"]["template"]["spec"];
+        assert_eq!(pod["volumes"], volumes);
+        let told = pod["containers"][0]["args"].as_array().unwrap();
+        let of_egress = |argument: &&Value| {
+            let argument = argument.as_str().unwrap_or_default();
+            ["--proxy", "--no-proxy", "--ca-bundle"]
+                .iter()
+                .any(|flag| argument.starts_with(flag))
+        };
+        let told: Vec<_> = told.iter().filter(of_egress).collect();
+        assert_eq!(told, arguments);
+    }
 }
 
 #[tokio::test]

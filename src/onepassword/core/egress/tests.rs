@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::*;
-use crate::onepassword::Unreached;
+use crate::network::{Clients, Hindrance, Unreached};
 
 const HOME: &str = "https://my.1password.com";
 
@@ -13,8 +13,9 @@ fn egress() -> Egress {
 
 fn egress_to(origin: &str) -> Egress {
     let options = CoreOptions::default();
+    let clients = Clients::new(&options.network, options.connect_timeout);
     Egress::new(
-        client(&options).expect("a client"),
+        clients.expect("a way out").renewed(),
         Origin::parse(origin).expect("an origin"),
         &options,
         Arc::new(|| Timestamp::UNIX_EPOCH),
@@ -128,62 +129,18 @@ fn retry_after_is_understood_in_both_forms_and_kept_within_reason(
     );
 }
 
-/// Made by `openssl req -x509 -newkey ed25519 -nodes -days 36500 -subj "/CN=Corp Inspection CA" -addext subjectAltName=DNS:localhost`.
-const INSPECTING: &str = include_str!("inspecting_proxy.pem");
-
-/// A proxy that inspects traffic: it answers for 1Password with a certificate of its own.
-fn inspecting() -> String {
-    use rustls::pki_types::pem::PemObject as _;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let certificate = CertificateDer::from_pem_slice(INSPECTING.as_bytes()).expect("one");
-    let key = PrivateKeyDer::from_pem_slice(INSPECTING.as_bytes()).expect("its key");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
-        .expect("a server");
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = listener.local_addr().expect("bound").port();
-    std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a client");
-        let mut server = rustls::ServerConnection::new(Arc::new(config)).expect("a server");
-        // The connection ends with the alert with which the client refuses the certificate.
-        while server.is_handshaking() && server.complete_io(&mut stream).is_ok() {}
-    });
-    format!("https://localhost:{port}")
-}
-
-#[tokio::test]
-async fn a_certificate_that_is_not_trusted_is_told_with_its_issuer() {
-    let origin = inspecting();
-    let egress = egress_to(&origin);
-    let reply = egress
-        .send(request(&format!("{origin}/api/v3/auth/start")), vec![])
-        .await;
-    assert_eq!(reply.expect("no answer").status, 0);
-    let seen = &egress.journal.exchanges()[0];
-    let untrusted = Outcome::Silent(NoAnswer::Connect(Unreached::Untrusted));
-    assert_eq!(seen.outcome, untrusted, "{:?}", seen.cause);
-    let cause = seen.cause.as_deref().expect("a cause");
-    assert!(
-        cause.ends_with("it is issued by CN=Corp Inspection CA"),
-        "{cause}"
-    );
-}
-
 #[rstest]
-#[case::no_such_name("https://no-such-host.invalid", Unreached::Name)]
-#[case::nobody_listens("http://127.0.0.1:9", Unreached::Refused)]
+#[case::no_such_name("https://no-such-host.invalid", Hindrance::Name)]
+#[case::nobody_listens("http://127.0.0.1:9", Hindrance::Refused)]
 #[tokio::test]
-async fn why_no_connection_can_be_made_is_told(#[case] origin: &str, #[case] why: Unreached) {
+async fn why_no_connection_can_be_made_is_told(#[case] origin: &str, #[case] by: Hindrance) {
     let egress = egress_to(origin);
     let reply = egress.send(request(&format!("{origin}/api")), vec![]).await;
     assert_eq!(reply.expect("no answer").status, 0);
     let seen = &egress.journal.exchanges()[0];
-    let silent = Outcome::Silent(NoAnswer::Connect(why));
+    let silent = Outcome::Silent(NoAnswer::Connect(Unreached::Host(by)));
     assert_eq!(seen.outcome, silent, "{:?}", seen.cause);
+    assert!(seen.cause.is_some());
     assert!(!seen.was_sent());
 }
 

@@ -1,12 +1,12 @@
-//! The proxy to the API server, as kubectl would choose it: from the kubeconfig's `proxy-url`, or
-//! else from the environment.
+//! Which proxy leads to a destination: a named one, or that of the environment.
 //!
 //! The rules are those of Go's `golang.org/x/net/http/httpproxy`, which kubectl uses. kube (5.0)
 //! compares NO_PROXY with the proxy's own address instead of the cluster's, and rejects common
-//! forms of it. No message shows a proxy's address, because it may contain a password.
+//! forms of it. No message shows the setting of a proxy, because it may contain a password.
 
-use std::env;
+use std::fmt;
 use std::net::IpAddr;
+use std::{env, iter};
 
 use http::Uri;
 use ipnet::IpNet;
@@ -21,17 +21,26 @@ pub struct ProxyError {
     why: &'static str,
 }
 
-/// The proxy settings of an environment.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Environment {
-    https: Option<(&'static str, String)>,
-    http: Option<(&'static str, String)>,
-    none_for: String,
+/// The kinds of proxies that a caller can use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kinds {
+    /// `http://` and `https://`.
+    Http,
+    /// These, and `socks5://`.
+    HttpAndSocks,
 }
 
-impl Environment {
+/// Proxies, and the destinations that are exempt from them.
+#[derive(Clone, Default)]
+pub struct Proxies {
+    https: Option<(&'static str, String)>,
+    http: Option<(&'static str, String)>,
+    none_for: Vec<String>,
+}
+
+impl Proxies {
     /// The settings of this process's environment.
-    pub(super) fn of_process() -> Self {
+    pub fn of_process() -> Self {
         Self::of(|name| env::var(name).ok())
     }
 
@@ -42,48 +51,76 @@ impl Environment {
                 Some((name, value))
             })
         };
+        let none_for = first(["NO_PROXY", "no_proxy"]).map(|(_, list)| list);
         Self {
             https: first(["HTTPS_PROXY", "https_proxy"]),
             http: first(["HTTP_PROXY", "http_proxy"]),
-            none_for: first(["NO_PROXY", "no_proxy"]).map_or_else(String::new, |(_, list)| list),
+            none_for: none_for.iter().flat_map(|list| entries(list)).collect(),
         }
     }
 
-    /// The proxy to a cluster: the one in its kubeconfig, or else the environment's, unless the
-    /// cluster is exempt from it.
-    pub(super) fn to(&self, cluster: &Uri, named: Option<&str>) -> Result<Option<Uri>, ProxyError> {
-        if let Some(named) = named.filter(|named| !named.is_empty()) {
-            return usable("the kubeconfig's proxy-url", named.parse().ok()).map(Some);
+    /// One proxy, for all destinations except those in the lists, which have the form of NO_PROXY.
+    pub fn one(named_by: &'static str, proxy: &str, none_for: &[String]) -> Self {
+        let proxy = Some((named_by, proxy.to_owned()));
+        Self {
+            https: proxy.clone(),
+            http: proxy,
+            none_for: none_for.iter().flat_map(|list| entries(list)).collect(),
         }
-        let set = match cluster.scheme_str() {
+    }
+
+    /// The proxy to a destination, unless the destination is exempt or on the loopback.
+    pub fn to(&self, destination: &Uri, kinds: Kinds) -> Result<Option<Uri>, ProxyError> {
+        let set = match destination.scheme_str() {
             Some("http") => &self.http,
             _ => &self.https,
         };
         match set {
-            Some((name, value)) if !self.exempts(cluster) => {
-                usable(name, with_scheme(value)).map(Some)
+            Some((name, value)) if !self.exempts(destination) => {
+                usable(name, with_scheme(value), kinds).map(Some)
             }
             _ => Ok(None),
         }
     }
 
-    fn exempts(&self, cluster: &Uri) -> bool {
-        let host = cluster.host().unwrap_or_default().to_lowercase();
+    /// Checks all proxies, whatever their destinations.
+    pub fn check(&self, kinds: Kinds) -> Result<(), ProxyError> {
+        let mut set = iter::chain(&self.https, &self.http);
+        set.try_for_each(|(name, value)| usable(name, with_scheme(value), kinds).map(drop))
+    }
+
+    fn exempts(&self, destination: &Uri) -> bool {
+        let host = destination.host().unwrap_or_default().to_lowercase();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let address: Option<IpAddr> = host.parse().ok();
         if host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
             return true;
         }
-        let port = cluster.port_u16().unwrap_or(match cluster.scheme_str() {
-            Some("http") => 80,
-            _ => 443,
-        });
-        let mut entries = self
-            .none_for
-            .split(',')
-            .map(|entry| entry.trim().to_lowercase());
-        entries.any(|entry| is_exempt_by(&entry, host, address, port))
+        let port = destination
+            .port_u16()
+            .unwrap_or(match destination.scheme_str() {
+                Some("http") => 80,
+                _ => 443,
+            });
+        let mut entries = self.none_for.iter();
+        entries.any(|entry| is_exempt_by(entry, host, address, port))
     }
+}
+
+/// Shows no proxy, because it may contain a password.
+impl fmt::Debug for Proxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxies").finish_non_exhaustive()
+    }
+}
+
+/// The proxy that a setting names for a single destination: it knows no exemption.
+pub fn named(named_by: &'static str, proxy: &str) -> Result<Uri, ProxyError> {
+    usable(named_by, proxy.parse().ok(), Kinds::HttpAndSocks)
+}
+
+fn entries(list: &str) -> impl Iterator<Item = String> {
+    list.split(',').map(|entry| entry.trim().to_lowercase())
 }
 
 /// Whether one entry of NO_PROXY exempts a host: `*`, an address, a network, or a domain with or
@@ -133,17 +170,20 @@ fn with_scheme(value: &str) -> Option<Uri> {
     value.parse().ok()
 }
 
-fn usable(named_by: &'static str, proxy: Option<Uri>) -> Result<Uri, ProxyError> {
+fn usable(named_by: &'static str, proxy: Option<Uri>, kinds: Kinds) -> Result<Uri, ProxyError> {
     let error = |why| ProxyError { named_by, why };
     let proxy = proxy.ok_or_else(|| error("it must be a URL"))?;
-    let scheme = match proxy.scheme_str() {
-        Some(scheme @ ("http" | "https" | "socks5")) => scheme.to_owned(),
+    let scheme = match (proxy.scheme_str(), kinds) {
+        (Some(scheme @ ("http" | "https")), _) => scheme.to_owned(),
         // The proxy resolves names with either of them.
-        Some("socks5h") => "socks5".to_owned(),
-        _ => {
+        (Some("socks5" | "socks5h"), Kinds::HttpAndSocks) => "socks5".to_owned(),
+        (_, Kinds::HttpAndSocks) => {
             return Err(error(
                 "it must be a URL with the scheme http, https or socks5",
             ));
+        }
+        (_, Kinds::Http) => {
+            return Err(error("it must be a URL with the scheme http or https"));
         }
     };
     let has_host = proxy.host().is_some_and(|host| !host.is_empty());
@@ -161,15 +201,15 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn environment(pairs: &[(&'static str, &str)]) -> Environment {
-        Environment::of(|name| {
+    fn environment(pairs: &[(&'static str, &str)]) -> Proxies {
+        Proxies::of(|name| {
             let found = pairs.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         })
     }
 
-    fn to(environment: &Environment, cluster: &str) -> Result<Option<String>, ProxyError> {
-        let proxy = environment.to(&cluster.parse().unwrap(), None)?;
+    fn to(proxies: &Proxies, cluster: &str) -> Result<Option<String>, ProxyError> {
+        let proxy = proxies.to(&cluster.parse().unwrap(), Kinds::HttpAndSocks)?;
         Ok(proxy.map(|proxy| proxy.to_string()))
     }
 
@@ -253,12 +293,36 @@ mod tests {
         assert_eq!(to(&environment(&set), cluster).unwrap().is_none(), exempt);
     }
 
+    #[rstest]
+    #[case("https://my.1password.com", true)]
+    #[case("http://my.1password.com", true)]
+    #[case("https://op.example.com:8443", false)]
+    #[case("https://hooks.example.com", true)]
+    #[case("https://chat.example.org", false)]
+    #[case("https://127.0.0.1:8443", false)]
+    fn a_single_proxy_is_for_all_destinations_that_are_not_exempt(
+        #[case] destination: &str,
+        #[case] proxied: bool,
+    ) {
+        let none_for = ["OP.example.com:8443, ,", " .example.org"].map(str::to_owned);
+        let one = Proxies::one("--proxy", "proxy:3128", &none_for);
+        let found = one.to(&destination.parse().unwrap(), Kinds::Http).unwrap();
+        let found = found.map(|proxy| proxy.to_string());
+        assert_eq!(found, proxied.then(|| "http://proxy:3128/".to_owned()));
+    }
+
     #[test]
-    fn the_kubeconfigs_own_proxy_comes_first_and_knows_no_exemption() {
-        let set = environment(&[("HTTPS_PROXY", "http://other:1"), ("NO_PROXY", "*")]);
-        let cluster: Uri = "https://localhost:6443".parse().unwrap();
-        let found = set.to(&cluster, Some("socks5://own:1080")).unwrap();
-        assert_eq!(found.unwrap().to_string(), "socks5://own:1080/");
+    fn a_socks_proxy_is_refused_where_only_http_is_known() {
+        let socks = Proxies::one("--proxy", "socks5://user:s3cret@proxy:1080", &[]);
+        assert_eq!(socks.check(Kinds::HttpAndSocks), Ok(()));
+        let refusal = socks.check(Kinds::Http).unwrap_err().to_string();
+        assert_eq!(
+            refusal,
+            "cannot use the proxy from --proxy: it must be a URL with the scheme http or https, \
+             such as http://proxy.example.com:3128"
+        );
+        let to_1password = "https://my.1password.com".parse().unwrap();
+        assert!(socks.to(&to_1password, Kinds::Http).is_err());
     }
 
     #[rstest]
@@ -268,7 +332,7 @@ mod tests {
     fn no_message_shows_a_password(#[case] value: &str) {
         let set = environment(&[("HTTPS_PROXY", value)]);
         let error = to(&set, "https://api.example.com").unwrap_err();
-        let told = format!("{error} {error:?}");
+        let told = format!("{error} {error:?} {set:?}");
         assert!(
             told.contains("HTTPS_PROXY") && !told.contains("s3cret"),
             "{told}"

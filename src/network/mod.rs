@@ -1,0 +1,26 @@
+//! The way out of the cluster, to 1Password: through which proxy, and which certificate authorities
+//! are trusted.
+//!
+//! * [`proxy`]: which proxy leads to a destination. For the API server, the same rules hold.
+//! * `settings`: what the operator is told about the way out, and the files that it names.
+//! * `connector`: makes a connection, by a tunnel if a proxy leads to the destination, or says why
+//!   there is none. `trust` judges the certificates.
+//! * `client`: an HTTP client with all of this, which follows changes of the files.
+
+pub mod proxy;
+
+#[cfg(feature = "operator")]
+mod client;
+#[cfg(feature = "operator")]
+mod connector;
+#[cfg(feature = "operator")]
+mod settings;
+#[cfg(feature = "operator")]
+mod trust;
+
+#[cfg(feature = "operator")]
+pub use client::{Clients, HttpClient};
+#[cfg(feature = "operator")]
+pub use connector::{Hindrance, Unconnected, Unreached};
+#[cfg(feature = "operator")]
+pub use settings::{NetworkError, NetworkSettings};
