@@ -1,5 +1,5 @@
-//! Builds the programs of the control plane, helm and kubeconform from Go modules, whose checksums
-//! are pinned in `build/*/go.sum`.
+//! Builds the programs of the control plane, helm, kubeconform and promtool from Go modules, whose
+//! checksums are pinned in `build/*/go.sum`.
 //!
 //! Go itself verifies each module that it downloads against that file. The first build compiles
 //! some 2,600 packages and leaves about 4 GB in Go's own build cache.
@@ -25,6 +25,9 @@ pub(crate) const ETCD_VERSION: &str = "v3.7.3";
 pub(crate) const HELM_VERSION: &str = "v4.3.1";
 /// The version of kubeconform; `build/kubeconform/go.mod` says the same.
 pub(crate) const KUBECONFORM_VERSION: &str = "v0.8.0";
+/// The version of Prometheus' module; `build/promtool/go.mod` says the same. v0.314 is Prometheus
+/// 3.14.
+pub(crate) const PROMETHEUS_VERSION: &str = "v0.314.0";
 
 /// The pinned module in a folder of `build/`.
 macro_rules! module {
@@ -41,6 +44,7 @@ const ETCD: Module = module!("etcd");
 const KUBERNETES: Module = module!("kubernetes");
 const HELM_MODULE: Module = module!("helm");
 const KUBECONFORM_MODULE: Module = module!("kubeconform");
+const PROMTOOL_MODULE: Module = module!("promtool");
 
 /// A program to build: its file name, the module that pins it, its package.
 pub(crate) struct Program {
@@ -81,6 +85,13 @@ pub(crate) const KUBECONFORM: [Program; 1] = [program(
     "kubeconform",
     KUBECONFORM_MODULE,
     "github.com/yannh/kubeconform/cmd/kubeconform",
+)];
+
+/// The program that checks metrics, alerts and queries.
+pub(crate) const PROMTOOL: [Program; 1] = [program(
+    "promtool",
+    PROMTOOL_MODULE,
+    "github.com/prometheus/prometheus/cmd/promtool",
 )];
 
 /// The number of lines of a failed build that are shown.
@@ -150,7 +161,9 @@ pub(crate) async fn build(
             // A program for another platform would not run here.
             .env_remove("GOOS")
             .env_remove("GOARCH")
-            .args(["build", "-v", "-mod=readonly", "-trimpath", "-ldflags"])
+            .args(["build", "-v", "-mod=readonly", "-trimpath", "-tags"])
+            .arg(build_tags(&module))
+            .arg("-ldflags")
             .arg(linker_flags(&module))
             .arg("-o")
             .arg(into.join(name))
@@ -186,6 +199,15 @@ pub async fn kubernetes_swagger() -> Result<PathBuf, BuildError> {
             program: "Kubernetes' description of its API",
             output: String::from_utf8_lossy(&output.stderr).into_owned(),
         }),
+    }
+}
+
+/// Promtool is built without the clouds in which Prometheus can look for targets: most of its
+/// packages are for them.
+fn build_tags(module: &Module) -> &'static str {
+    match module.name == PROMTOOL_MODULE.name {
+        true => "remove_all_sd",
+        false => "",
     }
 }
 
@@ -311,6 +333,10 @@ mod tests {
         assert!(pinned(
             &KUBECONFORM_MODULE,
             format!("github.com/yannh/kubeconform {KUBECONFORM_VERSION}")
+        ));
+        assert!(pinned(
+            &PROMTOOL_MODULE,
+            format!("github.com/prometheus/prometheus {PROMETHEUS_VERSION}")
         ));
     }
 

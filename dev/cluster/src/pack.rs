@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::built::BinariesError;
-use crate::{binaries, helm, prebuilt};
+use crate::{binaries, helm, prebuilt, promtool};
 
 /// Packs all programs into an archive for machines of this kind, and builds those that are missing;
 /// returns the archive's SHA-256.
@@ -12,7 +12,12 @@ use crate::{binaries, helm, prebuilt};
 /// there instead of building them.
 pub async fn pack_programs(archive: &Path) -> Result<String, BinariesError> {
     let mut programs = Vec::new();
-    for set in [binaries::set(), helm::set(), helm::kubeconform_set()] {
+    for set in [
+        binaries::set(),
+        helm::set(),
+        helm::kubeconform_set(),
+        promtool::set(),
+    ] {
         let folder = set.find().await?;
         programs.extend(set.programs.iter().map(|program| folder.join(program.name)));
     }

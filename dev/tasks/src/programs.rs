@@ -1,5 +1,5 @@
-//! `cargo xtask programs FILE`: packs Kubernetes, etcd, helm and kubeconform as built here, for
-//! other machines of this kind.
+//! `cargo xtask programs FILE`: packs Kubernetes, etcd, helm, kubeconform and promtool as built here,
+//! for other machines of this kind.
 
 use std::path::PathBuf;
 
