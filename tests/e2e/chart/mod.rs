@@ -7,6 +7,7 @@ mod granted;
 mod installed;
 mod label_policy;
 mod lifecycle;
+mod monitoring;
 mod pod_security;
 mod rendering;
 mod rights;
