@@ -124,6 +124,15 @@ impl<K: Resource> Cache<K> {
             .collect()
     }
 
+    /// Shows each object to `see`, without keeping any. `see` must not call this cache.
+    pub fn visit(&self, mut see: impl FnMut(&K)) {
+        let known = self.read();
+        for object in known.objects.values() {
+            self.visits.one();
+            see(object);
+        }
+    }
+
     /// All objects with this mark.
     pub fn having(&self, mark: &Mark) -> Vec<Arc<K>> {
         let known = self.read();

@@ -162,6 +162,7 @@ pub(super) fn follow(
 ) {
     for kind in PolicyKind::ALL {
         let (policies, metrics, ours) = (policies.clone(), metrics.clone(), ours.clone());
+        metrics.operator.watches(kind.name());
         let api = api(client, kind);
         tasks.keep(format!("watch of {}", kind.name()), async move {
             let mut events = watch_kind(api, streams::watching()).boxed();
@@ -180,10 +181,12 @@ pub(super) fn follow(
                 match event {
                     Ok(event) if streams::goes_on(&event) => backoff.reset(),
                     Ok(_) => {}
-                    Err(error) => {
-                        metrics.watch_error(kind.name());
-                        let wait = backoff.next().filter(|_| !is_absent(&error));
-                        tokio::time::sleep(wait.unwrap_or(ABSENT_FOR)).await;
+                    // Older clusters have no mutating policies.
+                    Err(error) if is_absent(&error) => tokio::time::sleep(ABSENT_FOR).await,
+                    Err(_) => {
+                        metrics.operator.watch_error(kind.name());
+                        let wait = backoff.next().unwrap_or(ABSENT_FOR);
+                        tokio::time::sleep(wait).await;
                     }
                 }
             }

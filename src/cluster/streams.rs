@@ -53,6 +53,7 @@ pub(super) fn follow<K>(
     K: Watched + Clone + Debug + Send + Sync + 'static,
 {
     let kind = K::kind(&()).into_owned();
+    metrics.operator.watches(&kind);
     let place = scope
         .clone()
         .map(|namespace| format!(" in {namespace}"))
@@ -71,7 +72,7 @@ pub(super) fn follow<K>(
                         backoff.reset();
                     }
                     if let Err(undecodable) = feed.take(event) {
-                        metrics.watch_error(&kind);
+                        metrics.operator.watch_error(&kind);
                         tracing::warn!(kind, "{undecodable}");
                     }
                     if feed.went_back() {
@@ -83,7 +84,7 @@ pub(super) fn follow<K>(
                     }
                 }
                 Err(error) => {
-                    metrics.watch_error(&kind);
+                    metrics.operator.watch_error(&kind);
                     let again = std::mem::replace(&mut failing, true);
                     match scope.as_ref().filter(|_| is_out_of_reach(&error)) {
                         // One missing namespace must not keep the operator from serving the others.

@@ -455,7 +455,7 @@ impl Verbs {
         let kind = K::kind(&());
         let word = outcome.as_ref().err().map_or("ok", ApiErrorKind::word);
         let object = format!("{kind} {key}");
-        self.metrics.api_call(ApiCall {
+        self.metrics.operator.api_call(ApiCall {
             verb,
             kind: kind.into_owned(),
             outcome: word,

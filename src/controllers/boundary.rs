@@ -318,7 +318,7 @@ impl Boundary {
         let verbs = &self.cluster.verbs;
         let now = self.clock.now();
         let shown = verdict(&probe_false_identity(verbs, namespace, &own.identity, now).await);
-        self.metrics.boundary_check(match shown {
+        self.metrics.standing.boundary_check(match shown {
             Verdict::Guarded => "guarded",
             Verdict::Open(_) => "open",
             Verdict::Obstructed(_) | Verdict::Unknown(_) => "unknown",
@@ -405,7 +405,9 @@ impl Boundary {
         if before == now {
             return;
         }
-        self.metrics.boundary_in_force(now.broken.is_none());
+        self.metrics
+            .standing
+            .boundary_in_force(now.broken.is_none());
         match &now.broken {
             Some(why) if before.broken.as_ref() != Some(why) => {
                 tracing::warn!(%why, "the admission policies are not known to be in force; nothing \

@@ -5,6 +5,7 @@ mod answers;
 pub mod boundary;
 pub mod decision;
 pub mod flow;
+pub mod gauges;
 pub mod integration;
 pub mod loan;
 pub mod quota_store;

@@ -210,7 +210,6 @@ impl Quotas {
         payer: &Payer,
         plan: AccountPlan,
         shares: Shares,
-        metrics: &Metrics,
         now: Timestamp,
     ) -> Option<Timestamp> {
         let limits = Limits::of(plan);
@@ -224,8 +223,12 @@ impl Quotas {
             day.limit = Some(limits.day);
             day.all.room_from(1, part(limits.day), now)
         });
-        counts.show(metrics, now);
         hour.max(day)
+    }
+
+    /// Shows the token and the account that have used the most.
+    pub(super) fn show(&self, metrics: &Metrics, now: Timestamp) {
+        self.lock().show(metrics, now);
     }
 
     /// The budget for a link of this requester, after the links that are already being issued.
@@ -295,9 +298,15 @@ impl Counts {
             let limit = day.limit?;
             Some(part(day.all.used(now), limit))
         });
-        metrics.quota_used("hour_reads", reads.fold(0.0, f64::max));
-        metrics.quota_used("hour_writes", writes.fold(0.0, f64::max));
-        metrics.quota_used("day", days.fold(0.0, f64::max));
+        metrics
+            .onepassword
+            .quota_used("hour_reads", reads.fold(0.0, f64::max));
+        metrics
+            .onepassword
+            .quota_used("hour_writes", writes.fold(0.0, f64::max));
+        metrics
+            .onepassword
+            .quota_used("day", days.fold(0.0, f64::max));
     }
 }
 

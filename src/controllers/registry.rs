@@ -338,7 +338,7 @@ impl Registry {
         let room_from = session.as_ref().and_then(|session| {
             self.tools
                 .quotas
-                .room_from(session.payer(), plan, shares, &self.tools.metrics, now)
+                .room_from(session.payer(), plan, shares, now)
         });
         Memory {
             session: session.map(|session| session.seen()).unwrap_or_default(),

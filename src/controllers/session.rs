@@ -156,7 +156,8 @@ impl Session {
         };
         self.tools
             .metrics
-            .onepassword_call(name, word, watch.elapsed().as_secs_f64());
+            .onepassword
+            .call(name, word, watch.elapsed().as_secs_f64());
         self.count(requester, &answer.exchanges);
         self.take_in(&answer.exchanges, answer.result.as_ref().err());
         answer
@@ -174,7 +175,8 @@ impl Session {
             let route = exchange.route.template();
             self.tools
                 .metrics
-                .onepassword_request(exchange.method, route, outcome);
+                .onepassword
+                .request(exchange.method, route, outcome);
         }
         let now = self.tools.clock.now();
         for (requester, signs_in) in [(None, true), (requester, false)] {
@@ -188,9 +190,11 @@ impl Session {
                 })
                 .fold(Requests::default(), std::ops::Add::add);
             if requests != Requests::default() {
-                self.tools
-                    .quotas
-                    .count(&self.payer, requester, requests, now);
+                let (quotas, metrics) = (&self.tools.quotas, &self.tools.metrics);
+                quotas.count(&self.payer, requester, requests, now);
+                metrics
+                    .onepassword
+                    .quota_requests(requests.reads, requests.writes);
             }
         }
     }

@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 
 use crate::cluster::Cluster;
 use crate::controllers::boundary::Boundary;
+use crate::controllers::gauges::Gauges;
 use crate::runtime::Tasks;
 use crate::runtime::http_server::{ListenError, Served, listen};
-use crate::telemetry::Metrics;
 
 /// OpenMetrics, as prometheus-client writes it.
-const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Prometheus' own text format.
+const PLAIN_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 #[derive(Clone)]
 struct Health {
@@ -47,12 +49,12 @@ pub(super) async fn serve(
 /// Serves metrics in the same way.
 pub(super) async fn serve_metrics(
     address: SocketAddr,
-    metrics: Arc<Metrics>,
+    gauges: Arc<Gauges>,
     tasks: &Tasks,
 ) -> Result<SocketAddr, ListenError> {
     let routes = Router::new()
         .route("/metrics", get(page))
-        .with_state(metrics);
+        .with_state(gauges);
     let what = Served {
         what: "metrics",
         setting: "--listen-metrics",
@@ -81,6 +83,16 @@ async fn ready(State(shown): State<Health>) -> impl IntoResponse {
     }
 }
 
-async fn page(State(metrics): State<Arc<Metrics>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, METRICS_TYPE)], metrics.encode())
+/// In the format that the reader accepts: Prometheus asks for OpenMetrics, people do not.
+async fn page(State(gauges): State<Arc<Gauges>>, headers: HeaderMap) -> impl IntoResponse {
+    let mut accepts = headers.get_all(header::ACCEPT).iter();
+    let is_open = accepts.any(|value| {
+        let value = value.to_str().unwrap_or_default();
+        value.contains("application/openmetrics-text")
+    });
+    let metrics = gauges.metrics();
+    match is_open {
+        true => ([(header::CONTENT_TYPE, OPEN_METRICS)], metrics.encode()),
+        false => ([(header::CONTENT_TYPE, PLAIN_TEXT)], metrics.encode_plain()),
+    }
 }

@@ -15,6 +15,7 @@ use crate::cluster::{ClaimError, Cluster, ConnectError, Key, connect};
 use crate::controllers::boundary::Boundary;
 use crate::controllers::decision::Decisions;
 use crate::controllers::flow::Flows;
+use crate::controllers::gauges::Gauges;
 use crate::controllers::integration::Integrations;
 use crate::controllers::loan::{LINK_HELD_FOR, LoanKey, Loans};
 use crate::controllers::quota_store::QuotaStore;
@@ -146,6 +147,8 @@ pub async fn start_with(
     ));
     cluster.claim_links_namespace().await?;
     let registry = Registry::new(accounts, clock.clone(), metrics.clone(), tasks.clone());
+    let gauges = Gauges::new(cluster.clone(), &registry, clock.clone(), metrics.clone());
+    let gauges = Arc::new(gauges);
     let election = settings.election.as_ref();
     let quota_store = Arc::new(QuotaStore::new(
         cluster.clone(),
@@ -163,7 +166,7 @@ pub async fn start_with(
         settings.install.links_namespace.clone(),
         &policies,
         clock.clone(),
-        metrics.clone(),
+        metrics,
     )?;
     // Boxed, because the future is large and is moved around.
     let controllers = Box::pin(prepare(
@@ -172,7 +175,7 @@ pub async fn start_with(
         boundary.clone(),
         Arc::new(registry),
         quota_store.clone(),
-        metrics.clone(),
+        gauges.clone(),
         &tasks,
     ));
     cluster.follow(&tasks);
@@ -185,7 +188,7 @@ pub async fn start_with(
         None => None,
     };
     let metrics = match settings.listen_metrics {
-        Some(address) => Some(health::serve_metrics(address, metrics, &tasks).await?),
+        Some(address) => Some(health::serve_metrics(address, gauges, &tasks).await?),
         None => None,
     };
     let election = settings
@@ -250,17 +253,16 @@ fn prepare(
     boundary: Arc<Boundary>,
     registry: Arc<Registry>,
     quota_store: Arc<QuotaStore>,
-    metrics: Arc<Metrics>,
+    gauges: Arc<Gauges>,
     tasks: &Tasks,
 ) -> impl Future<Output = Result<(), PassPanicked>> + Send + 'static {
-    let clock = &settings.clock;
+    let (clock, metrics) = (&settings.clock, cluster.verbs.metrics());
     let integration_passes: WorkQueue<Key> =
         WorkQueue::new("integration", clock.clone(), metrics.clone());
     let flow_passes: WorkQueue<Key> = WorkQueue::new("flow", clock.clone(), metrics.clone());
     let loan_passes: WorkQueue<LoanKey> = WorkQueue::new("loan", clock.clone(), metrics.clone());
     Integrations::subscribe(&cluster, &boundary, &integration_passes);
-    let decision_passes: WorkQueue<Key> =
-        WorkQueue::new("decision", clock.clone(), metrics.clone());
+    let decision_passes: WorkQueue<Key> = WorkQueue::new("decision", clock.clone(), metrics);
     Decisions::subscribe(&cluster, &decision_passes);
     Flows::subscribe(&cluster, &registry, &flow_passes);
     let loans = Loans::new(
@@ -285,7 +287,6 @@ fn prepare(
         allowed_origins: settings.allowed_origins.clone(),
         clock: clock.clone(),
         events: cluster.events("integration", tasks),
-        metrics,
         tasks: tasks.clone(),
         passes: integration_passes.clone(),
     });
@@ -301,6 +302,7 @@ fn prepare(
     let (all_loans, classified) = (loans.clone(), loans.clone());
     async move {
         quota_store.load().await;
+        gauges.lead();
         tokio::select! {
             never = sweep.run() => match never {},
             never = quota_store.run() => match never {},

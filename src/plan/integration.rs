@@ -17,7 +17,7 @@ use crate::api::OnePasswordIntegrationStatus;
 
 use super::conditions::{self, Note};
 
-pub use schedule::retry_at;
+pub use schedule::{expires_at, retry_at};
 pub use seen::{
     Discovery, Failure, FailureKind, Findings, Observed, SessionSeen, TokenClaim, TokenSeen,
     token_claim,

@@ -52,7 +52,7 @@ impl<T: Send + 'static> Outbox<T> {
                     own.is_said.store(false, Ordering::Relaxed);
                 }
                 if let Err(error) = deliver(next).await {
-                    own.metrics.event_failed();
+                    own.metrics.operator.event_failed();
                     tracing::warn!(what = %own.what, %error, "could not publish an event; nothing else depends on it");
                 }
             }
@@ -64,7 +64,7 @@ impl<T: Send + 'static> Outbox<T> {
     /// Has something delivered, unless too many wait already.
     pub fn put(&self, next: T) {
         if self.waiting.try_send(next).is_err() {
-            self.metrics.event_failed();
+            self.metrics.operator.event_failed();
             if !self.is_said.swap(true, Ordering::Relaxed) {
                 tracing::warn!(
                     what = %self.what,

@@ -15,7 +15,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -64,15 +64,13 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> WorkQueue<K> {
     /// Requests a pass over this object. Several requests before the pass begins cause one pass; a
     /// request before the queue [runs](Self::run) causes none.
     pub fn enqueue(&self, key: K) {
-        self.lock().enqueue(key);
-        self.0.added.notify_one();
+        self.put(|queue| queue.enqueue(key));
     }
 
     /// Requests a pass for something that was waited for and is now possible: it does not wait
     /// behind new objects.
     pub fn resume(&self, key: K) {
-        self.lock().resume(key);
-        self.0.added.notify_one();
+        self.put(|queue| queue.resume(key));
     }
 
     /// Call this in the current pass over this object before it waits for something slow: from then
@@ -111,7 +109,7 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> WorkQueue<K> {
         let mut passing: JoinSet<(K, Outcome)> = JoinSet::new();
         let mut jumps = self.0.clock.jumps();
         loop {
-            let (begin, next_wake) = self.lock().take(self.0.clock.now());
+            let (begin, next_wake) = self.begin();
             for key in begin {
                 let pass = pass(key.clone());
                 passing.spawn(async move { (key, pass.await) });
@@ -130,9 +128,32 @@ impl<K: Clone + Eq + Hash + Display + Send + Sync + 'static> WorkQueue<K> {
         }
     }
 
+    fn put(&self, put: impl FnOnce(&mut Queue<K>)) {
+        let mut queue = self.lock();
+        put(&mut queue);
+        self.show_depth(&queue);
+        drop(queue);
+        self.0.added.notify_one();
+    }
+
+    /// The passes to begin now, and when the next one is due.
+    fn begin(&self) -> (Vec<K>, Option<Timestamp>) {
+        let mut queue = self.lock();
+        let begun = queue.take(self.0.clock.now());
+        self.show_depth(&queue);
+        begun
+    }
+
+    fn show_depth(&self, queue: &Queue<K>) {
+        self.0
+            .metrics
+            .operator
+            .queue_depth(self.0.name, queue.waiting);
+    }
+
     fn end(&self, key: K, outcome: Outcome) {
         tracing::debug!(controller = self.0.name, object = %key, outcome = outcome.word(), "pass");
-        self.0.metrics.pass(self.0.name, outcome.word());
+        self.0.metrics.operator.pass(self.0.name, outcome.word());
         self.lock().end(key, outcome, self.0.clock.now());
     }
 

@@ -4,4 +4,6 @@ mod logs;
 mod metrics;
 
 pub use logs::{LogError, LogFormat, LogSettings, start_logging};
-pub use metrics::{ApiCall, Metrics};
+pub use metrics::{
+    ApiCall, CauseLabel, DecisionLabel, LinkLabel, Metrics, PhaseLabel, RequestLabel,
+};

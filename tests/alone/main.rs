@@ -5,6 +5,7 @@
 mod architecture;
 mod docs;
 mod manifests;
+mod observability;
 mod onepassword;
 mod plan;
 mod prose;

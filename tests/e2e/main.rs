@@ -14,6 +14,7 @@ mod leak;
 mod limits;
 mod loan;
 mod night_hours;
+mod observability;
 mod odd_items;
 mod people;
 mod place;

@@ -1,5 +1,5 @@
-//! Builds the programs of the control plane, helm, helm-docs, kubeconform and a forward proxy from Go
-//! modules, whose checksums are pinned in `build/*/go.sum`.
+//! Builds the programs of the control plane, helm, helm-docs, kubeconform, promtool and a forward proxy
+//! from Go modules, whose checksums are pinned in `build/*/go.sum`.
 //!
 //! Go itself verifies each module that it downloads against that file. The first build compiles
 //! some 2,600 packages and leaves about 4 GB in Go's own build cache.
@@ -30,6 +30,9 @@ pub(crate) const KUBECONFORM_VERSION: &str = "v0.8.0";
 /// The version of goproxy, of which the forward proxy consists; `build/forwardproxy/go.mod` says the
 /// same.
 pub(crate) const GOPROXY_VERSION: &str = "v1.9.3";
+/// The version of Prometheus' module; `build/promtool/go.mod` says the same. v0.314 is Prometheus
+/// 3.14.
+pub(crate) const PROMETHEUS_VERSION: &str = "v0.314.0";
 
 /// The pinned module in a folder of `build/`.
 macro_rules! module {
@@ -55,6 +58,7 @@ const FORWARD_PROXY_MODULE: Module = Module {
 
 /// The rules that the forward proxy has from its flags; all else is goproxy's.
 pub(crate) const FORWARD_PROXY_SOURCE: &str = include_str!("../build/forwardproxy/main.go");
+const PROMTOOL_MODULE: Module = module!("promtool");
 
 /// A program to build: its file name, the module that pins it, its package.
 pub(crate) struct Program {
@@ -106,6 +110,12 @@ pub(crate) const KUBECONFORM: [Program; 1] = [program(
 
 /// The proxy behind which tests put 1Password.
 pub(crate) const FORWARD_PROXY: [Program; 1] = [program("forwardproxy", FORWARD_PROXY_MODULE, ".")];
+/// The program that checks metrics, alerts and queries.
+pub(crate) const PROMTOOL: [Program; 1] = [program(
+    "promtool",
+    PROMTOOL_MODULE,
+    "github.com/prometheus/prometheus/cmd/promtool",
+)];
 
 /// The number of lines of a failed build that are shown.
 const SHOWN: usize = 20;
@@ -179,7 +189,9 @@ pub(crate) async fn build(
             // A program for another platform would not run here.
             .env_remove("GOOS")
             .env_remove("GOARCH")
-            .args(["build", "-v", "-mod=readonly", "-trimpath", "-ldflags"])
+            .args(["build", "-v", "-mod=readonly", "-trimpath", "-tags"])
+            .arg(build_tags(&module))
+            .arg("-ldflags")
             .arg(linker_flags(&module))
             .arg("-o")
             .arg(into.join(name))
@@ -215,6 +227,15 @@ pub async fn kubernetes_swagger() -> Result<PathBuf, BuildError> {
             program: "Kubernetes' description of its API",
             output: String::from_utf8_lossy(&output.stderr).into_owned(),
         }),
+    }
+}
+
+/// Promtool is built without the clouds in which Prometheus can look for targets: most of its
+/// packages are for them.
+fn build_tags(module: &Module) -> &'static str {
+    match module.name == PROMTOOL_MODULE.name {
+        true => "remove_all_sd",
+        false => "",
     }
 }
 
@@ -348,6 +369,10 @@ mod tests {
         assert!(pinned(
             &FORWARD_PROXY_MODULE,
             format!("github.com/elazarl/goproxy {GOPROXY_VERSION}")
+        ));
+        assert!(pinned(
+            &PROMTOOL_MODULE,
+            format!("github.com/prometheus/prometheus {PROMETHEUS_VERSION}")
         ));
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::built::BinariesError;
-use crate::{binaries, forward_proxy, helm, prebuilt};
+use crate::{binaries, forward_proxy, helm, prebuilt, promtool};
 
 /// Packs all programs into an archive for machines of this kind, and builds those that are missing;
 /// returns the archive's SHA-256.
@@ -17,6 +17,7 @@ pub async fn pack_programs(archive: &Path) -> Result<String, BinariesError> {
         helm::set(),
         helm::helm_docs_set(),
         helm::kubeconform_set(),
+        promtool::set(),
         forward_proxy::set(),
     ];
     for set in sets {

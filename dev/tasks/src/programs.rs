@@ -1,5 +1,5 @@
-//! `cargo xtask programs FILE`: packs Kubernetes, etcd, helm, helm-docs, kubeconform and the tests'
-//! forward proxy as built here, for other machines of this kind.
+//! `cargo xtask programs FILE`: packs Kubernetes, etcd, helm, helm-docs, kubeconform, promtool and the
+//! tests' forward proxy as built here, for other machines of this kind.
 
 use std::path::PathBuf;
 

@@ -9,15 +9,11 @@ mod token;
 
 use std::sync::Arc;
 
-use kube::ResourceExt;
-
-use crate::api::{self, OnePasswordIntegration};
+use crate::api::OnePasswordIntegration;
 use crate::cluster::{ApiErrorKind, Cluster, Events, Key};
 use crate::onepassword::AllowedOrigins;
-use crate::plan::conditions;
 use crate::plan::integration::{Effect, Observed, Plan, TokenSeen, plan};
 use crate::runtime::{Clock, Outcome, Tasks, WorkQueue};
-use crate::telemetry::Metrics;
 
 use super::boundary::Boundary;
 use super::registry::{Entry, Registry};
@@ -38,8 +34,6 @@ pub struct Integrations {
     pub clock: Clock,
     /// Events for people.
     pub events: Events,
-    /// Counts.
-    pub metrics: Arc<Metrics>,
     /// Starts discoveries.
     pub tasks: Tasks,
     /// The queue of this controller.
@@ -80,12 +74,6 @@ impl Integrations {
 
     /// Runs one pass over one integration.
     pub async fn pass(self: Arc<Self>, key: Key) -> Outcome {
-        let outcome = self.look(key).await;
-        self.count();
-        outcome
-    }
-
-    async fn look(&self, key: Key) -> Outcome {
         // An integration that another installation serves is left to that one.
         let served = self.cluster.install.serves(&key.namespace);
         let Some(integration) = self.cluster.integrations.get(&key).filter(|_| served) else {
@@ -181,23 +169,4 @@ impl Integrations {
         entry.discovery_begins(job);
         begin.send(()).ok();
     }
-
-    fn count(&self) {
-        let is_served = |integration: &OnePasswordIntegration| {
-            let namespace = integration.namespace().unwrap_or_default();
-            self.cluster.install.serves(&namespace)
-        };
-        let ready = self.cluster.integrations.select(|integration| {
-            let status = integration.status.as_ref();
-            is_served(integration)
-                && status.is_some_and(|status| conditions::holds(&status.conditions, api::READY))
-        });
-        let all = self.cluster.integrations.select(is_served);
-        let (ready, all) = (count_of(ready.len()), count_of(all.len()));
-        self.metrics.integrations(ready, all - ready);
-    }
-}
-
-fn count_of(length: usize) -> i64 {
-    i64::try_from(length).unwrap_or(i64::MAX)
 }

@@ -24,6 +24,8 @@ struct Request {
     key: LoanKey,
     grant: Arc<AccessGrant>,
     until: Timestamp,
+    /// Whether a pass has looked at it since it went.
+    looked_at: bool,
 }
 
 impl DeletedRequests {
@@ -42,7 +44,12 @@ impl DeletedRequests {
             if requests.len() >= MOST {
                 requests.pop_front();
             }
-            requests.push_back(Request { key, grant, until });
+            requests.push_back(Request {
+                key,
+                grant,
+                until,
+                looked_at: false,
+            });
         });
     }
 
@@ -55,6 +62,18 @@ impl DeletedRequests {
         self.with(|requests| {
             let known = requests.iter().find(|known| known.key == *key)?;
             (known.until > now).then(|| (known.grant.clone(), known.until))
+        })
+    }
+
+    /// Whether this is the first look at a request since it went, of one that had no outcome.
+    pub(super) fn is_first_look(&self, key: &LoanKey) -> bool {
+        self.with(|requests| {
+            let known = requests.iter_mut().find(|known| known.key == *key);
+            known.is_some_and(|known| {
+                let phase = known.grant.status.as_ref().and_then(|s| s.phase);
+                let was_looked_at = std::mem::replace(&mut known.looked_at, true);
+                !was_looked_at && phase != Some(Phase::Denied)
+            })
         })
     }
 
@@ -115,6 +134,17 @@ mod tests {
         assert_eq!(deleted.of_uid("u-2"), None, "it had ended");
         deleted.forget(&key("u-1"));
         assert_eq!(deleted.of_uid("u-1"), None);
+    }
+
+    #[test]
+    fn a_request_that_went_without_an_outcome_is_looked_at_first_once() {
+        let deleted = DeletedRequests::default();
+        deleted.note(key("waited"), &grant("Pending"), at(0));
+        deleted.note(key("denied"), &grant("Denied"), at(0));
+        assert!(deleted.is_first_look(&key("waited")));
+        assert!(!deleted.is_first_look(&key("waited")));
+        assert!(!deleted.is_first_look(&key("denied")), "it had an outcome");
+        assert!(!deleted.is_first_look(&key("unknown")));
     }
 
     #[test]

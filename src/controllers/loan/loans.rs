@@ -10,6 +10,7 @@ use crate::controllers::registry::{AtWork, Registry};
 use crate::controllers::sinks::Sinks;
 use crate::plan::observed::Observed;
 use crate::runtime::{Clock, Tasks, WorkQueue};
+use crate::telemetry::Metrics;
 
 use super::deleted::DeletedRequests;
 use super::key::LoanKey;
@@ -58,6 +59,11 @@ impl Loans {
             turns: Mutex::default(),
             tasks,
         })
+    }
+
+    /// The operator's metrics.
+    pub(super) fn metrics(&self) -> Arc<Metrics> {
+        self.cluster.verbs.metrics()
     }
 
     /// The namespace and name of the Secret, the Role and the RoleBinding of a loan.

@@ -3,7 +3,8 @@
 //!
 //! A loan is identified by its grant's uid and stays known when the grant is gone, so that its end
 //! never depends on the grant.
-//! `pass.rs` is one pass, `delivery/` how a link comes to its recipients and is taken back.
+//! `pass.rs` is one pass, `delivery/` how a link comes to its recipients and is taken back, and
+//! `metrics.rs` what is counted of all that.
 
 mod counting;
 mod deleted;
@@ -11,6 +12,7 @@ mod delivery;
 mod key;
 mod loans;
 mod memory;
+mod metrics;
 mod observe;
 mod pass;
 mod places;

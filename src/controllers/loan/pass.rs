@@ -86,6 +86,13 @@ impl Loans {
         if let Some(grant) = &seen.grant {
             self.ask_each(self.waiting.note(key, grant, status.as_ref()));
         }
+        let denial = match &effect {
+            Some(Effect::RecordDenial(record)) => Some(record.as_ref()),
+            _ => None,
+        };
+        if seen.grant.is_none() && seen.record.is_none() {
+            self.count_deleted(key, denial);
+        }
         if let Some(effect) = effect {
             let meanwhile = Meanwhile {
                 status,
@@ -105,6 +112,9 @@ impl Loans {
             {
                 Ok(true) => {
                     self.sinks.tell(events);
+                    if seen.record.is_none() {
+                        self.count_status(grant, &status);
+                    }
                     note_denial(key, grant, &status);
                     self.give_up_place(grant, &status);
                 }
@@ -204,17 +214,18 @@ impl Loans {
                     return Ok(Outcome::Applied);
                 };
                 let AccessRecordSpec {
-                    end,
+                    end: ended,
                     residual_until,
                     links,
                     decisions,
                     ..
                 } = end.applied(&record.spec);
                 let change = serde_json::json!({ "spec": {
-                    "end": end, "residualUntil": residual_until, "links": links, "decisions": decisions,
+                    "end": ended, "residualUntil": residual_until, "links": links, "decisions": decisions,
                 } });
                 let records = self.cluster.records.urgent();
                 records.swap(record.as_ref(), change).await?;
+                self.count_end(key, &record.spec, &end);
                 self.sinks.tell(meanwhile.events);
                 Ok(())
             }

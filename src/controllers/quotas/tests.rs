@@ -38,9 +38,9 @@ pub(super) fn left(quotas: &Quotas, requester: &str, loan: &str) -> Budget {
 
 #[test]
 fn the_day_is_shared_by_the_tokens_of_an_account_and_the_hour_is_not() {
-    let (quotas, metrics, shares) = (Quotas::default(), Metrics::new(), Shares::of(None));
+    let (quotas, shares) = (Quotas::default(), Shares::of(None));
     quotas.count(&payer("a"), None, reads(950), NOW);
-    let room = |token, plan| quotas.room_from(&payer(token), plan, shares, &metrics, NOW);
+    let room = |token, plan| quotas.room_from(&payer(token), plan, shares, NOW);
     assert_eq!(room("a", AccountPlan::Teams), Some(hours(1)));
     assert_eq!(room("b", AccountPlan::Teams), None);
     assert_eq!(
@@ -134,8 +134,9 @@ fn the_metric_is_of_the_account_that_has_used_up_most() {
             host: format!("{name}.1password.com"),
         };
         quotas.count(&payer, None, writes(requests), NOW);
-        quotas.room_from(&payer, AccountPlan::Families, shares, &metrics, NOW);
+        quotas.room_from(&payer, AccountPlan::Families, shares, NOW);
     }
+    quotas.show(&metrics, NOW);
     let page = metrics.encode();
     for (limit, ratio) in [
         ("hour_writes", "0.5"),

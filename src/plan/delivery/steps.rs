@@ -515,6 +515,11 @@ impl<H: Held> Close<H> {
         &self.closing
     }
 
+    /// The reason why no link was issued; `None` also if the loan was to end by then.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.result.as_ref().err()
+    }
+
     /// Takes in that the record is written.
     pub fn closed(self) -> Step<H> {
         Step::Done(self.result)

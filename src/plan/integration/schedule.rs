@@ -99,7 +99,7 @@ pub(super) fn wake(seen: &Observed<'_>, due: Due, now: Timestamp) -> Option<Time
 }
 
 /// The token's expiry date from the spec.
-pub(super) fn expires_at(integration: &OnePasswordIntegration) -> Option<Timestamp> {
+pub fn expires_at(integration: &OnePasswordIntegration) -> Option<Timestamp> {
     let source = integration.spec.auth.service_account_token.as_ref()?;
     source.expires_at.as_ref().map(|time| time.0)
 }

@@ -40,6 +40,8 @@ pub(super) struct Queue<K> {
     ready: BTreeMap<Urgency, FairQueue<K>>,
     /// The objects in `ready`, and those that will be there once their current pass has ended.
     queued: HashMap<K, Queued>,
+    /// How many of them wait for a pass to begin.
+    pub(super) waiting: usize,
     passing: HashMap<K, Passing>,
     /// How many of the current passes occupy a slot.
     busy: usize,
@@ -85,6 +87,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             classify: None,
             ready: BTreeMap::new(),
             queued: HashMap::new(),
+            waiting: 0,
             passing: HashMap::new(),
             busy: 0,
             wakes: HashMap::new(),
@@ -119,6 +122,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             return;
         }
         let queued = self.queued.entry(key.clone()).or_default();
+        self.waiting += usize::from(queued.urgency.is_none());
         if queued.urgency.is_none_or(|urgency| class.urgency < urgency) {
             queued.urgency = Some(class.urgency);
             if queued.lines.insert(class.urgency) {
@@ -179,6 +183,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                     self.queued.remove(&key);
                 }
                 if is_asked_for {
+                    self.waiting -= 1;
                     return Some(key);
                 }
             }
@@ -283,7 +288,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             && self.due.is_empty()
             && self.failures.is_empty()
             && self.applied.is_empty();
-        lines_are_empty && maps_are_empty && self.busy == 0
+        lines_are_empty && maps_are_empty && self.busy == 0 && self.waiting == 0
     }
 }
 

@@ -14,6 +14,7 @@ mod lifecycle;
 mod pages;
 mod pairwise;
 mod mounts;
+mod monitoring;
 mod pod_security;
 mod rendering;
 mod rights;

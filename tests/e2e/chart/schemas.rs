@@ -21,7 +21,8 @@ async fn everything_rendered_fits_its_schema() {
     let everything = [
         "--kube-version=1.37.0",
         "--set=image.repository=registry.example.com/keyloan",
-        "--set=serviceMonitor.enabled=true",
+        "--set=serviceMonitor.enabled=true,prometheusRule.enabled=true,grafanaDashboard.enabled=true",
+        "--set=prometheusRule.runbookUrl=https://docs.example.com/alerts.md",
         "--set=integrationNamespaces={keyloan,platform}",
         "--set=allowOrigins={https://1password.example:8443}",
         "--set=imagePullSecrets[0].name=registry",
@@ -50,9 +51,10 @@ async fn everything_rendered_fits_its_schema() {
     for (right, wrong) in [
         ("readOnlyRootFilesystem:", "readOnlyRootFileSystem:"),
         ("interval:", "every:"),
+        ("for: 15m", "during: 15m"),
     ] {
         let (fits, said) = conforms(folder.path(), &operator.replace(right, wrong)).await;
-        let wrong = wrong.trim_end_matches(':');
+        let wrong = wrong.split(':').next().unwrap();
         assert!(!fits && said.contains(wrong), "{wrong}: {said}");
     }
 }
@@ -195,6 +197,39 @@ fn monitor(kind: &str, endpoints: &str) -> Value {
     })
 }
 
+/// The same of its PrometheusRule:
+/// <https://prometheus-operator.dev/docs/api-reference/api/#monitoring.coreos.com/v1.PrometheusRule>.
+fn prometheus_rule() -> Value {
+    let texts = json!({ "type": "object", "additionalProperties": { "type": "string" } });
+    let rule = json!({
+        "type": "object",
+        "required": ["alert", "expr"],
+        "properties": {
+            "alert": { "type": "string", "minLength": 1 },
+            "expr": { "type": "string", "minLength": 1 },
+            "for": { "type": "string", "pattern": "^([0-9]+(ms|s|m|h|d|w|y))+$" },
+            "labels": texts,
+            "annotations": texts,
+        },
+    });
+    let group = json!({
+        "type": "object",
+        "required": ["name", "rules"],
+        "properties": {
+            "name": { "type": "string", "minLength": 1 },
+            "rules": { "type": "array", "minItems": 1, "items": rule },
+        },
+    });
+    let spec = json!({
+        "type": "object",
+        "required": ["groups"],
+        "properties": { "groups": { "type": "array", "minItems": 1, "items": group } },
+    });
+    let mut whole = monitor("PrometheusRule", "endpoints");
+    whole["properties"]["spec"] = spec;
+    whole
+}
+
 /// One file for each kind that Kubernetes' description of its API has, for each of ours, and for those of another
 /// project that the chart uses.
 pub async fn write_schemas(folder: &Path) {
@@ -229,14 +264,15 @@ pub async fn write_schemas(folder: &Path) {
         written += 1;
     }
     assert!(written > 150, "{written}");
-    for (kind, endpoints) in [
-        ("ServiceMonitor", "endpoints"),
-        ("PodMonitor", "podMetricsEndpoints"),
+    for mut schema in [
+        monitor("ServiceMonitor", "endpoints"),
+        monitor("PodMonitor", "podMetricsEndpoints"),
+        prometheus_rule(),
     ] {
-        let mut monitor = monitor(kind, endpoints);
-        strict(&mut monitor);
-        let [group, version, kind] = ["monitoring.coreos.com", "v1", kind].map(|text| json!(text));
-        write(folder, &group, &version, &kind, &monitor);
+        strict(&mut schema);
+        let [group, version] = ["monitoring.coreos.com", "v1"].map(|text| json!(text));
+        let kind = schema["properties"]["kind"]["const"].clone();
+        write(folder, &group, &version, &kind, &schema);
     }
     for (_, crd) in crds().unwrap() {
         let version = &crd["spec"]["versions"][0];

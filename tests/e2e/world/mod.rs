@@ -167,6 +167,12 @@ impl World {
         operator.health_address().expect("it listens")
     }
 
+    /// Where the operator serves its metrics, if the settings have it do so.
+    pub fn metrics_address(&self) -> std::net::SocketAddr {
+        let operator = self.operator.as_ref().expect("an operator");
+        operator.metrics_address().expect("it listens")
+    }
+
     /// The time by the operator's clock.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

@@ -44,6 +44,9 @@ impl Issuing {
             _ => self.create_record(step).await,
         };
         drop(turn);
+        if let Ok(record) = &record {
+            self.count_intent(issue, record);
+        }
         match record {
             Ok(record) => Ok(Written::Yes {
                 intent_at: record
@@ -69,6 +72,13 @@ impl Issuing {
                     refused: error.kind.is_refusal(),
                 }))
             }
+        }
+    }
+
+    fn count_intent(&self, issue: &IssueLink, record: &AccessRecord) {
+        self.loans.count_interrupted(&self.key, issue);
+        if issue.first {
+            self.loans.count_approved(&record.spec);
         }
     }
 

@@ -91,6 +91,8 @@ impl Issuing {
             }
             Step::Close(step) => {
                 self.close(&step.record, step.closing()).await?;
+                let (before, closing) = (&step.record.spec, step.closing());
+                self.loans.count_closed(before, closing, step.failure());
                 step.closed()
             }
             Step::Done(_) => step,
@@ -118,6 +120,8 @@ impl Issuing {
     /// Completes a link whose Secret was written by an interrupted pass.
     pub async fn finish(&self, record: &AccessRecord, closing: &Closing) -> Result<(), ApiError> {
         self.let_requester_read(&record.spec.requester).await?;
-        self.close(record, closing).await
+        self.close(record, closing).await?;
+        self.loans.count_closed(&record.spec, closing, None);
+        Ok(())
     }
 }

@@ -69,6 +69,7 @@ impl Loans {
                 return Ok(Outcome::Waiting(wake));
             }
             TurnTaken::Nowhere => {
+                self.count_failure(&Failure::NotConnected);
                 memory.note_attempt(Err(Failure::NotConnected), self.clock.now());
                 return Ok(Outcome::Applied);
             }
@@ -93,6 +94,9 @@ impl Loans {
             never = said => match never {},
         };
         drop(turn);
+        if let Err(failure) = &outcome {
+            self.count_failure(failure);
+        }
         memory.note_attempt(outcome, self.clock.now());
         Ok(Outcome::Applied)
     }

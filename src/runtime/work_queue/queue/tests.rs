@@ -37,6 +37,26 @@ fn asking_twice_is_one_pass_and_asking_during_a_pass_is_another_one_after_it() {
 }
 
 #[test]
+fn an_object_waits_from_its_request_until_its_pass_begins() {
+    let mut queue = classified(|key: &&str| match *key {
+        "ending" => Class::of(Urgency::Ending),
+        _ => Class::of(Urgency::Request),
+    });
+    queue.enqueue("a");
+    queue.enqueue("a");
+    queue.resume("a");
+    queue.enqueue("ending");
+    assert_eq!(queue.waiting, 2);
+    assert_eq!(queue.take(at(0)).0.len(), 2);
+    queue.enqueue("a");
+    assert_eq!(queue.waiting, 0, "its pass has begun");
+    queue.end("a", Outcome::Waiting(Some(at(5))), at(0));
+    assert_eq!(queue.waiting, 1);
+    assert_eq!(queue.take(at(0)).0, ["a"]);
+    assert_eq!(queue.waiting, 0);
+}
+
+#[test]
 fn a_pass_that_waits_is_repeated_when_it_is_time_and_after_ten_minutes_at_the_latest() {
     let mut queue = queue();
     for (key, until) in [
