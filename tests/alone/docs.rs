@@ -1,6 +1,7 @@
 //! The documentation against the code: what can drift apart is compared.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use keyloan::plan::reasons::{FlowReason, GrantReason, IntegrationReason};
 
@@ -12,6 +13,10 @@ const DEMO: [&str; 2] = [
     include_str!("../../dev/tasks/src/demo/set_up.rs"),
     include_str!("../../dev/tasks/src/demo/story.rs"),
 ];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
 /// The first cells of the table under a heading.
 fn on_page(heading: &str) -> BTreeSet<&'static str> {
@@ -67,4 +72,21 @@ fn the_readme_quotes_the_policy_that_refuses_mallory() {
         .find_map(|line| line.split_once("denied request: "));
     let (_, message) = refused.unwrap();
     assert!(POLICIES.contains(&format!("message: \"{message}\"")));
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let broken = keyloan_book::broken_links(root()).unwrap();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_page_is_in_the_book() {
+    let chapters = keyloan_book::chapters(root()).unwrap().into_iter();
+    let chapters: BTreeSet<_> = chapters.map(|page| page.path).collect();
+    let files = std::fs::read_dir(root().join("docs")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let names = names.filter(|name| name.ends_with(".md") && name != "SUMMARY.md");
+    let names: BTreeSet<_> = names.map(|name| format!("docs/{name}")).collect();
+    assert_eq!(chapters, names, "docs/SUMMARY.md lists every page of docs/");
 }
