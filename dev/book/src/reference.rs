@@ -13,11 +13,11 @@ const HEAD: &str = "\
 
 <!-- Written by `cargo xtask reference` from crds/. Change src/api/, not this page. -->
 
-All kinds belong to the group `keyloan.dev`, version `v1alpha1`, and are namespaced. `kubectl explain
-accessgrant.spec` shows the same descriptions in your terminal. A field with the default *required*
-must be set where the object around it is set; a field without a default may be left out. `[]` in a
-path stands for each entry of a list. The API server refuses objects that break a bound or a rule, and
-says which. Only the operator writes `status`.
+All kinds belong to the group `keyloan.dev`, version `v1alpha1`, and are namespaced. In your
+terminal, `kubectl explain accessgrant.spec` shows the same descriptions. A field with the default
+*required* must be set where the object around it is set; a field without a default may be left out.
+`[]` in a path stands for each entry of a list. The API server refuses objects that break a bound or
+a rule, and says which. Only the operator writes `status`.
 
 [reasons.md](reasons.md) explains the reasons of all conditions.
 ";
