@@ -1,7 +1,7 @@
 //! The real helm, helm-docs and kubeconform. They are built when something first needs them; only
 //! the charts do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::{fs, io};
 
@@ -44,6 +44,11 @@ impl Helm {
         let program = set().find().await?.join("helm");
         let home = tempfile::tempdir()?;
         Ok(Helm { program, home })
+    }
+
+    /// The program.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Runs helm and returns its output on stdout.

@@ -16,13 +16,14 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Command;
 
+use crate::installed::Installed;
 use crate::screen::{line, took};
-use crate::workspace::{self, cargo, shown};
+use crate::workspace::{self, shown};
 
 use progress::Progress;
 
 /// The newest version when this was written.
-const VERSION: &str = "0.13.2";
+const CARGO_FUZZ: Installed = Installed::new("cargo-fuzz", "0.13.2");
 
 /// The largest input, in bytes: a scene with all kinds of objects has some 6,000.
 const LONGEST: u32 = 32 * 1024;
@@ -67,7 +68,7 @@ pub async fn run(Arguments { minutes, targets }: Arguments) -> Result<()> {
             known.join(", ")
         );
     }
-    install().await?;
+    CARGO_FUZZ.install().await?;
     build().await?;
     let mut rows = Vec::new();
     for target in targets {
@@ -96,15 +97,6 @@ fn known_targets() -> Result<Vec<String>> {
     let mut names: Vec<_> = names.collect();
     names.sort();
     Ok(names)
-}
-
-async fn install() -> Result<()> {
-    if root()?.join("bin").join("cargo-fuzz").exists() {
-        return Ok(());
-    }
-    let mut install = cargo("install --locked --root");
-    install.arg(root()?).arg(format!("cargo-fuzz@{VERSION}"));
-    succeed(install).await
 }
 
 async fn build() -> Result<()> {
@@ -193,7 +185,7 @@ fn table(rows: &[Row]) -> String {
 }
 
 fn cargo_fuzz(command: &str) -> Result<Command> {
-    let mut fuzz = Command::new(root()?.join("bin").join("cargo-fuzz"));
+    let mut fuzz = Command::new(CARGO_FUZZ.program()?);
     fuzz.arg(command)
         .args(["--sanitizer", "none", "--fuzz-dir"])
         .arg(folder())
@@ -203,10 +195,4 @@ fn cargo_fuzz(command: &str) -> Result<Command> {
 
 fn folder() -> PathBuf {
     workspace::folder().join("fuzz")
-}
-
-fn root() -> Result<PathBuf> {
-    Ok(keyloan_cluster::cache_dir()?
-        .join("cargo-fuzz")
-        .join(VERSION))
 }

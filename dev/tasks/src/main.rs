@@ -3,11 +3,13 @@
 //! A command is a file with a `run` function, a variant of [`Command`], and a line in `main`.
 
 mod bench;
+mod book;
 mod charts;
 mod cluster;
 mod core;
 mod demo;
 mod fuzz;
+mod installed;
 mod judges;
 mod kill;
 mod ledger;
@@ -15,6 +17,7 @@ mod live;
 mod messages;
 mod model;
 mod programs;
+mod reference;
 mod rights;
 mod screen;
 mod shape;
@@ -41,6 +44,8 @@ struct Arguments {
 enum Command {
     /// Measure Keyloan on real parts: latency, requests, API writes, memory
     Bench(bench::Arguments),
+    /// Check the links of the documentation and build it as a book
+    Book(book::Arguments),
     /// Write the README.md of each chart, with a row for each of its values
     Charts,
     /// Start a control plane with Keyloan's kinds and rights, and run until interrupted
@@ -71,6 +76,8 @@ enum Command {
     Model(model::Arguments),
     /// Pack the programs of the control plane for other machines, which then need not build them
     Programs(programs::Arguments),
+    /// Write the reference of the kinds, docs/reference.md, from crds/
+    Reference,
     /// Write the chart's rights to dev/cluster/operator-rbac.yaml
     Rights,
     /// Print the structure of the operator's source: rooms, circles, the longest functions and
@@ -90,6 +97,7 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Bench(arguments) => bench::run(arguments).await,
+        Command::Book(arguments) => book::run(arguments).await,
         Command::Charts => charts::run().await,
         Command::Cluster(arguments) => cluster::run(arguments).await,
         Command::Core(arguments) => core::run(arguments).await,
@@ -102,6 +110,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Messages(arguments) => messages::run(&arguments),
         Command::Model(arguments) => model::run(&arguments),
         Command::Programs(arguments) => programs::run(arguments).await,
+        Command::Reference => reference::run(),
         Command::Rights => rights::run().await,
         Command::Shape => shape::run(),
         Command::Soak(arguments) => soak::run(arguments).await,

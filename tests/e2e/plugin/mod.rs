@@ -10,7 +10,10 @@ mod page;
 mod people;
 mod plugin_md;
 mod program;
+mod quick_start;
 mod readme;
+mod recipes_md;
+mod shell;
 mod steady;
 mod terminal;
 mod watching;
@@ -65,4 +68,14 @@ async fn the_page_about_the_config_chart_shows_what_is_printed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readme_shows_what_a_newcomer_sees() {
     readme::shows_what_a_newcomer_sees().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quick_start_works_for_the_user_of_a_kind_cluster() {
+    quick_start::works_for_the_user_of_a_kind_cluster().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_recipes_are_what_happens() {
+    recipes_md::are_what_happens().await;
 }

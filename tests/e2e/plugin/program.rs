@@ -110,7 +110,8 @@ fn in_the_team(world: &World, who: &str) -> NamedTempFile {
     file
 }
 
-fn has_been_looked_at(grant: &AccessGrant) -> bool {
+/// Whether the operator has said something about a request.
+pub fn has_been_looked_at(grant: &AccessGrant) -> bool {
     let status = grant.status.as_ref();
     status.is_some_and(|s| match s.phase {
         None => false,

@@ -1,7 +1,5 @@
-//! cargo-deny: installed once into the cache folder, beside the project's other downloads, not
-//! among the user's programs.
+//! cargo-deny: the rules for dependencies, and known vulnerabilities.
 
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,11 +8,12 @@ use tokio::process::Command;
 
 use super::report::Outcome;
 use super::run::run;
+use crate::installed::Installed;
 use crate::workspace::{self, cargo};
 
 /// The newest version when this was written. It is pinned because a newer one may know more
 /// licenses.
-const VERSION: &str = "0.20.2";
+const DENY: Installed = Installed::new("cargo-deny", "0.20.2");
 
 /// How long fetching the advisories may take; where the network drops packets silently, it would
 /// never end.
@@ -22,12 +21,8 @@ const FETCH: Duration = Duration::from_secs(120);
 
 /// Installs the pinned version, unless it is installed. Takes 2 to 4 minutes.
 pub async fn install() -> Result<Outcome> {
-    if program()?.exists() {
-        return Ok(Outcome::Passed);
-    }
-    let mut install = cargo("install --locked --root");
-    install.arg(root()?).arg(format!("cargo-deny@{VERSION}"));
-    run(install).await
+    DENY.install().await?;
+    Ok(Outcome::Passed)
 }
 
 /// The checks that need no network once all crates are fetched: licenses, banned crates, sources of
@@ -74,20 +69,10 @@ fn reason(stderr: &[u8]) -> String {
 }
 
 fn deny(arguments: &str) -> Result<Command> {
-    let mut command = Command::new(program()?);
+    let mut command = Command::new(DENY.program()?);
     command
         .args(arguments.split(' '))
         .current_dir(workspace::folder())
         .kill_on_drop(true);
     Ok(command)
-}
-
-fn program() -> Result<PathBuf> {
-    Ok(root()?.join("bin").join("cargo-deny"))
-}
-
-fn root() -> Result<PathBuf> {
-    Ok(keyloan_cluster::cache_dir()?
-        .join("cargo-deny")
-        .join(VERSION))
 }

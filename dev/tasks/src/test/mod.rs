@@ -17,6 +17,7 @@ use anyhow::Result;
 use report::{Outcome, Report};
 use targets::Targets;
 
+use crate::book;
 use crate::screen::line;
 use crate::workspace::cargo;
 
@@ -58,6 +59,7 @@ async fn checks(report: &mut Report, fast: bool) {
     let mut document = cargo("doc --workspace --no-deps");
     document.env("RUSTDOCFLAGS", "-D warnings");
     report.step("documentation", run::run(document)).await;
+    report.step("links to other sites", list_links()).await;
 }
 
 async fn tests(report: &mut Report, targets: &Targets, fast: bool) {
@@ -88,6 +90,14 @@ async fn tests(report: &mut Report, targets: &Targets, fast: bool) {
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
     beside.env("RUST_TEST_THREADS", (processors + 1).to_string());
     report.tests(name, beside).await;
+}
+
+/// The links within the documentation are checked by a test.
+async fn list_links() -> Result<Outcome> {
+    let links = book::list_links_to_other_sites()?;
+    Ok(Outcome::Skipped(format!(
+        "{links} links are listed above, and not fetched"
+    )))
 }
 
 async fn fetch_core() -> Result<Outcome> {
