@@ -5,6 +5,7 @@
 mod admission;
 mod boundary;
 mod defaults;
+mod gitops;
 mod identity;
 mod integration;
 mod process;
