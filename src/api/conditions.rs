@@ -25,4 +25,5 @@ pub const ACTIVE: &str = "Active";
 /// AccessGrant: the loan is over; no further link is issued.
 pub const ENDED: &str = "Ended";
 /// AccessGrant: the request will not progress without intervention, or has failed permanently.
+/// OnePasswordIntegration and AccessFlow: nothing is lent until a person acts.
 pub const STALLED: &str = "Stalled";

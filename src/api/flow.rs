@@ -458,7 +458,8 @@ pub struct AccessFlowStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// The conditions `Ready` (the flow is valid and its integration exists) and `MatchesItems`
-    /// (each rule matches something in the account, according to the last listing).
+    /// (each rule matches something in the account, according to the last listing); and `Stalled`,
+    /// only while a person has to act before the flow lends anything.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -252,7 +252,7 @@ pub struct OnePasswordIntegrationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// The conditions `Ready`, `CredentialsValid`, `Discovered`, `Shareable`, `Throttled` and
-    /// `BoundaryInForce`.
+    /// `BoundaryInForce`; and `Stalled`, only while a person has to act before anything is lent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

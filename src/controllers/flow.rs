@@ -65,13 +65,17 @@ impl Flows {
             object,
             inventory: inventory.as_deref(),
         });
-        let Plan { status, notes } = plan(&flow, lender, self.clock.now());
+        let Plan {
+            status,
+            wake,
+            notes,
+        } = plan(&flow, lender, self.clock.now());
         match self.cluster.flows.patch_status(&flow, &status).await {
             Ok(written) => {
                 if written {
                     self.events.tell(flow.as_ref(), "Validate", notes);
                 }
-                Outcome::Waiting(None)
+                Outcome::Waiting(wake)
             }
             Err(error) if matches!(error.kind, ApiErrorKind::NotFound | ApiErrorKind::Conflict) => {
                 Outcome::Waiting(None)

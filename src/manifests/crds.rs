@@ -34,9 +34,18 @@ pub fn crds() -> Result<Vec<(String, Value)>, ManifestError> {
         complete_root(root);
         say_in_words(root).map_err(build)?;
         complete(root);
+        write_defaults_out(&mut crd);
         Ok((plural, crd))
     })
     .collect()
+}
+
+/// Adds what the API server would fill in, so that a tool that compares the definition with the
+/// stored one finds no difference.
+fn write_defaults_out(crd: &mut Value) {
+    let kind = crd["spec"]["names"]["kind"].as_str().unwrap_or_default();
+    crd["spec"]["names"]["listKind"] = format!("{kind}List").into();
+    crd["spec"]["conversion"] = json!({ "strategy": "None" });
 }
 
 /// Completes what only the root of a schema has: the kind's description and the default of its

@@ -8,6 +8,19 @@ use super::crds::crds;
 use super::error::ManifestError;
 use super::policies::{Boundary, mutating_policies, validating_policies};
 
+/// What tells Flux and Argo CD to keep these objects when they leave Git, and Argo CD also when its
+/// application is deleted: a cluster without the kinds loses every record, and without the policies,
+/// nothing guards the remaining objects. In one application, Argo CD applies them before the
+/// operator, which is in wave 0.
+const FOR_GITOPS: [(&str, &str); 3] = [
+    (
+        "argocd.argoproj.io/sync-options",
+        "Prune=false,Delete=false",
+    ),
+    ("argocd.argoproj.io/sync-wave", "-1"),
+    ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
+];
+
 const ORIGIN: &str = "# Written by `keyloan manifests`; change the code, not this file.\n";
 
 /// One file of manifests.
@@ -49,6 +62,11 @@ pub fn files(boundary: &Boundary) -> Result<Vec<File>, ManifestError> {
             name: format!("policy-{name}-mutating.yaml"),
             objects,
         });
+    }
+    for object in files.iter_mut().flat_map(|file| &mut file.objects) {
+        for (name, value) in FOR_GITOPS {
+            object["metadata"]["annotations"][name] = value.into();
+        }
     }
     Ok(files)
 }

@@ -141,6 +141,12 @@ impl<'a> Request<'a> {
         self.not_after(starts.map_or(patience, |starts| starts.max(patience)))
     }
 
+    /// Whether the request was void when it was made: a tool made it again after its `notAfter`.
+    pub(super) fn was_made_void(&self) -> bool {
+        let not_after = self.grant.spec.not_after.as_ref();
+        not_after.is_some_and(|t| t.0 <= self.made)
+    }
+
     /// The deadline for approvals.
     pub(super) fn approval_deadline(&self, approval: &AgreedApproval) -> Timestamp {
         self.not_after(later(self.made, timeout(approval)))

@@ -79,6 +79,11 @@ impl<'a> Conditions<'a> {
         });
     }
 
+    /// The condition of this type, if it was set.
+    pub fn said(&self, type_: &str) -> Option<&Condition> {
+        self.set.iter().find(|c| c.type_ == type_)
+    }
+
     /// The conditions, in the order in which they were set.
     pub fn done(self) -> Vec<Condition> {
         self.set

@@ -55,7 +55,7 @@ pub fn plan(seen: &Observed<'_>, now: Timestamp) -> Plan {
         _ if unwanted => Some(Effect::GiveUpDiscovery),
         _ => None,
     };
-    let status = status::status(seen, now);
+    let (status, stalls_at) = status::status(seen, now);
     let before = seen
         .integration
         .status
@@ -65,9 +65,10 @@ pub fn plan(seen: &Observed<'_>, now: Timestamp) -> Plan {
     let notes = notes
         .into_iter()
         .filter(|note| status::is_worth_an_event(&note.reason));
+    let wakes = [schedule::wake(seen, due, now), stalls_at];
     Plan {
         effect,
-        wake: schedule::wake(seen, due, now),
+        wake: wakes.into_iter().flatten().min(),
         notes: distinct(notes),
         status,
     }

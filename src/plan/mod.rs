@@ -35,6 +35,7 @@ mod request_outcome;
 pub mod request_state;
 mod resolve;
 pub mod selection;
+mod stall;
 pub mod status;
 pub mod terms;
 pub mod timeframe;

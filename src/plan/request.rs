@@ -192,6 +192,13 @@ fn may_open(residual: Option<Timestamp>) -> String {
 
 fn lapsed(request: &Request<'_>, limit: Timestamp) -> RequestBlock {
     let message = match &request.grant.spec.not_after {
+        Some(at) if request.was_made_void() => {
+            format!(
+                "the request was made at {:.0}, after its notAfter ({}), so it lends nothing; to \
+                 borrow the item again, make a request with a later notAfter",
+                request.made, at.0
+            )
+        }
         Some(at) if at.0 <= request.now => {
             format!(
                 "the loan could not start before {} (notAfter); request again",

@@ -104,7 +104,7 @@ pub(super) fn lapse(
         accepted: Err((GrantReason::Lapsed, message)),
         approved,
         not_active: (GrantReason::NotStarted, NOT_GRANTED.into()),
-        stalled: true,
+        stalled: !request.was_made_void(),
         considered: covered.considered,
         agreement: Some(&covered.agreement),
         decisions: covered.decisions,
@@ -136,12 +136,19 @@ pub(super) fn held(
         true => "no approval has been given",
         false => UNAPPROVED,
     };
+    let stalled = match hold.kind {
+        Kind::Waits => false,
+        Kind::Fails | Kind::Final => true,
+        // Nobody can mend a request that a tool makes again from Git after its time, and nobody
+        // has to: the first one was served or has failed.
+        Kind::Lapsed => !request.was_made_void(),
+    };
     let state = RequestReport {
         phase,
         accepted: Err((hold.reason, hold.message)),
         approved: Approved::No(GrantReason::NotApproved, unapproved.into()),
         not_active: (GrantReason::NotStarted, NOT_GRANTED.into()),
-        stalled: hold.kind != Kind::Waits,
+        stalled,
         considered,
         agreement: None,
         decisions,

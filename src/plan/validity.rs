@@ -11,6 +11,7 @@ use super::inventory::Inventory;
 use super::items::missing_exclude;
 use super::reasons::FlowReason;
 use super::selection::selector_problem;
+use super::stall;
 use super::timeframe::{Opening, opening};
 
 /// The result for one flow.
@@ -18,6 +19,8 @@ use super::timeframe::{Opening, opening};
 pub struct Plan {
     /// The status.
     pub status: AccessFlowStatus,
+    /// The time of the next look if nothing happens before.
+    pub wake: Option<Timestamp>,
     /// Notes for people.
     pub notes: Vec<Note>,
 }
@@ -43,6 +46,7 @@ pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Pl
     let trouble = trouble(flow, lender, now);
     // While an exclude rule has no vault, matching items are not necessarily lent.
     let keeps_all = matches!(trouble, Some((FlowReason::ExcludeNamesNoVault, _)));
+    let not_ready = trouble.as_ref().map(|(reason, _)| *reason);
     match trouble {
         Some((reason, message)) => said.say(api::READY, false, reason, message),
         None => said.say(
@@ -60,6 +64,7 @@ pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Pl
             lends
         }
     });
+    let wake = say_whether_stalled(&mut said, not_ready, lends, now);
     let conditions = said.done();
     let unremarkable = [
         FlowReason::Valid,
@@ -70,12 +75,16 @@ pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Pl
         condition.reason != FlowReason::Suspended
             && !FlowReason::of(condition).is_some_and(|reason| unremarkable.contains(&reason))
     };
-    let mut notes = conditions::notes(before, &conditions, warns);
+    // `Stalled` repeats another condition.
+    let is_news = |c: &&api::Condition| c.type_ != api::STALLED;
+    let news: Vec<_> = conditions.iter().filter(is_news).cloned().collect();
+    let mut notes = conditions::notes(before, &news, warns);
     // An obvious change: it precedes Ready or comes with it.
     notes.retain(|note| {
         note.reason != FlowReason::NotListedYet && note.reason != FlowReason::RulesMatch
     });
     Plan {
+        wake,
         status: AccessFlowStatus {
             observed_generation: Some(generation),
             conditions,
@@ -83,6 +92,25 @@ pub fn plan(flow: &AccessFlow, lender: Option<Lender<'_>>, now: Timestamp) -> Pl
         },
         notes,
     }
+}
+
+/// Reports whether the flow lends nothing until a person acts. Returns the time at which that becomes
+/// true, if nothing happens before.
+fn say_whether_stalled(
+    said: &mut Conditions<'_>,
+    not_ready: Option<FlowReason>,
+    lends: Option<FlowLends>,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    if let Some(reason) = not_ready {
+        return stall::say(said, api::READY, stall::of_flow(reason), now);
+    }
+    let matches = said.said(api::MATCHES_ITEMS).and_then(FlowReason::of)?;
+    let lends_nothing = lends.is_some_and(|lends| lends.items == 0);
+    let remedy = stall::of_flow(matches);
+    lends_nothing
+        .then(|| stall::say(said, api::MATCHES_ITEMS, remedy, now))
+        .flatten()
 }
 
 /// Reports whether each rule matches something according to the last listing. Until a new operator
@@ -209,7 +237,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::plan::inventory::VaultSeen;
+    use crate::plan::inventory::{ItemSeen, VaultSeen};
     use serde_json::{Value, json};
 
     fn flow(changes: Value) -> AccessFlow {
@@ -335,7 +363,7 @@ mod tests {
         assert_eq!(first.notes.len(), 1);
         assert!(first.notes[0].warning);
         flow.status = Some(first.status.clone());
-        let second = plan(&flow, None, Timestamp::from_second(60).expect("in range"));
+        let second = plan(&flow, None, Timestamp::from_second(20).expect("in range"));
         assert_eq!((second.status, second.notes), (first.status, vec![]));
     }
 
@@ -384,6 +412,77 @@ mod tests {
         let changed = plan(&flow, Some(unlisted), Timestamp::UNIX_EPOCH).status;
         assert_eq!(matches(&changed), ("Unknown", "NotListedYet"));
         assert_eq!(changed.lends, None);
+    }
+
+    fn stalled(status: &AccessFlowStatus) -> Option<&str> {
+        let mut conditions = status.conditions.iter();
+        conditions
+            .find(|c| c.type_ == api::STALLED && c.status == "True")
+            .map(|c| c.reason.as_str())
+    }
+
+    /// (changes of the flow) -> `Stalled`, in an account whose only vault is titled Infra.
+    #[rstest::rstest]
+    #[case::sound(json!({}), None)]
+    #[case::suspended(json!({"suspend": true}), None)]
+    #[case::duration(json!({"grant": {"maxDuration": "soon"}}), Some("InvalidDuration"))]
+    #[case::zone(json!({"timeframe": {"days": ["Mon"], "from": "09:00", "to": "18:00", "timeZone": "Europe/Atlantis"}}), Some("InvalidTimeframe"))]
+    #[case::selector(json!({"namespaces": {"from": "Selector", "selector": {"matchExpressions": [{"key": "team", "operator": "Like"}]}}}), Some("InvalidSelector"))]
+    #[case::excluded_vault(json!({"items": {"include": [{"vault": "Infra"}], "exclude": [{"vault": "Infraa"}]}}), Some("ExcludeNamesNoVault"))]
+    #[case::misspelt_vault(json!({"items": {"include": [{"vault": "Infraa"}]}}), Some("RuleMatchesNothing"))]
+    #[case::one_rule_of_two(json!({"items": {"include": [{"vault": "Infra"}, {"vault": "Infraa"}]}}), None)]
+    #[case::suspended_and_misspelt(json!({"suspend": true, "items": {"include": [{"vault": "Infraa"}]}}), None)]
+    fn a_flow_stalls_if_it_lends_nothing_until_a_person_acts(
+        #[case] changes: Value,
+        #[case] expected: Option<&str>,
+    ) {
+        let (inventory, integration) = (listed_with_an_item("Infra"), integration(None));
+        let seen = Lender {
+            object: &integration,
+            inventory: Some(&inventory),
+        };
+        let plan = plan(&flow(changes), Some(seen), Timestamp::UNIX_EPOCH);
+        assert_eq!(stalled(&plan.status), expected);
+        assert_eq!(plan.wake, None);
+        let told = plan.notes.iter().filter(|n| Some(&*n.reason) == expected);
+        assert!(told.count() <= 1, "people hear of it once");
+    }
+
+    #[test]
+    fn a_flow_that_nobody_could_match_yet_does_not_stall() {
+        let integration = integration(None);
+        let seen = Lender {
+            object: &integration,
+            inventory: None,
+        };
+        let plan = plan(&flow(json!({})), Some(seen), Timestamp::UNIX_EPOCH);
+        assert_eq!(stalled(&plan.status), None);
+    }
+
+    #[test]
+    fn an_integration_may_follow_its_flow() {
+        let at = |second| Timestamp::from_second(second).expect("in range");
+        let mut flow = flow(json!({}));
+        let first = plan(&flow, None, at(100));
+        assert_eq!((stalled(&first.status), first.wake), (None, Some(at(130))));
+        flow.status = Some(first.status);
+        let later = plan(&flow, None, at(129));
+        assert_eq!((stalled(&later.status), later.wake), (None, Some(at(130))));
+        let last = plan(&flow, None, at(130));
+        assert_eq!(stalled(&last.status), Some("IntegrationNotFound"));
+        assert_eq!((last.wake, last.notes), (None, vec![]));
+    }
+
+    fn listed_with_an_item(title: &str) -> Inventory {
+        let mut inventory = listed(title);
+        inventory.vaults[0].items.push(ItemSeen {
+            id: "i".into(),
+            title: "db".into(),
+            tags: vec![],
+            updated_at: Timestamp::UNIX_EPOCH,
+            active: true,
+        });
+        inventory
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod architecture;
 mod docs;
+mod gitops;
 mod manifests;
 mod observability;
 mod onepassword;

@@ -1,4 +1,4 @@
-//! The status of an integration: six conditions, and the facts about the account.
+//! The status of an integration: its conditions, and the facts about the account.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -8,6 +8,7 @@ use crate::api::{
 use crate::plan::conditions::Conditions;
 use crate::plan::inventory::{Inventory, PolicySeen};
 use crate::plan::reasons::IntegrationReason;
+use crate::plan::stall;
 
 use super::credentials::credentials;
 use super::seen::{Findings, Observed, TokenSeen};
@@ -18,17 +19,21 @@ const MOST_VAULTS: usize = 100;
 /// The tolerated difference between the clocks.
 pub const SKEW_TOLERANCE: SignedDuration = SignedDuration::from_secs(60);
 
-/// The status.
-pub(super) fn status(seen: &Observed<'_>, now: Timestamp) -> OnePasswordIntegrationStatus {
+/// The status, and the time at which the integration stalls if nothing happens before.
+pub(super) fn status(
+    seen: &Observed<'_>,
+    now: Timestamp,
+) -> (OnePasswordIntegrationStatus, Option<Timestamp>) {
     let before = seen.integration.status.clone().unwrap_or_default();
     let generation = seen.integration.metadata.generation.unwrap_or(0);
     if only_restarted(seen, &before, generation) {
-        return before;
+        return (before, None);
     }
     let credentials = credentials(seen, now);
     let discovered = discovered(seen);
     let shareable = shareable(seen);
     let ready = ready(seen, &credentials, &discovered, &shareable);
+    let remedy = stall::of_integration(ready.reason);
     let mut conditions = Conditions::new(&before.conditions, generation, now);
     for (type_, verdict) in [
         (api::READY, ready),
@@ -43,12 +48,14 @@ pub(super) fn status(seen: &Observed<'_>, now: Timestamp) -> OnePasswordIntegrat
             None => conditions.say_unknown(type_, verdict.reason, verdict.message),
         }
     }
-    OnePasswordIntegrationStatus {
+    let stalls_at = stall::say(&mut conditions, api::READY, remedy, now);
+    let status = OnePasswordIntegrationStatus {
         observed_generation: Some(generation),
         conditions: conditions.done(),
         operator_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         ..account(seen, before)
-    }
+    };
+    (status, stalls_at)
 }
 
 /// Right after a start, nothing is known beyond the previous status. It stays until the first

@@ -1,6 +1,7 @@
 //! The plan of an integration, case by case: a small world for both groups of tests.
 
 mod schedule;
+mod stalled;
 mod status;
 
 use std::collections::BTreeMap;

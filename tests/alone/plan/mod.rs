@@ -3,11 +3,11 @@
 
 mod arbitrary;
 mod bounds;
-mod deciders;
+pub mod deciders;
 mod executor;
 #[path = "../../support/spellings.rs"]
 mod spellings;
-mod world;
+pub mod world;
 
 mod approving;
 mod boundary;

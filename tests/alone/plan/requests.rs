@@ -345,6 +345,37 @@ fn a_request_lapses(#[case] not_after: Option<i64>, #[case] lapses: i64, #[case]
     assert_eq!(mended.plan_at(lapses + 1).effect, None, "it stays lapsed");
 }
 
+/// A tool makes a request from Git again after its time: it lends nothing, and nobody can mend it.
+#[rstest]
+#[case::approved_by_nobody(|_: &mut World| {})]
+#[case::while_the_integration_is_suspended(|w: &mut World| w.integration().spec.suspend = true)]
+#[case::without_a_flow(|w: &mut World| w.seen.flows.clear())]
+#[case::with_an_approval_missing(|w: &mut World| w.flow().spec.approval = approval(ApprovalMode::AllOf, &[1]))]
+fn a_request_that_was_void_when_it_was_made_lapses_without_stalling(
+    #[case] change: fn(&mut World),
+) {
+    let made_at = |minute: i64| {
+        let world = World::asked().with(|w| {
+            w.grant().spec.not_after = Some(Time(at(-60)));
+            w.grant().metadata.creation_timestamp = Some(Time(at(minute)));
+        });
+        world.with(change)
+    };
+    let void = made_at(0);
+    let plan = void.plan_at(1);
+    assert_eq!(plan.effect, None);
+    let said = condition(&plan, ACCEPTED).expect("Accepted");
+    assert_eq!((said.0, said.1), ("False", "Lapsed"));
+    let phase = plan.status.as_ref().and_then(|s| s.phase);
+    assert_eq!(phase, Some(Phase::Lapsed));
+    assert!(!stalled(&plan), "{:?}", condition(&plan, STALLED));
+    let tidied = void.settled(1).plan_at(1 + 7 * DAY);
+    assert_eq!(tidied.effect, Some(Effect::DeleteGrant));
+
+    let lapsed = made_at(-61).plan_at(1);
+    assert!(stalled(&lapsed), "a request in its time that nobody served");
+}
+
 #[test]
 fn nothing_starts_that_could_be_answered_only_after_not_after() {
     let world = World::asked().with(|w| w.grant().spec.not_after = Some(Time(at(30))));

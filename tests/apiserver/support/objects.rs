@@ -87,6 +87,16 @@ impl Person {
         )
     }
 
+    /// `kubectl apply --server-side --dry-run=server --force-conflicts`.
+    pub async fn dry_run_apply(&self, object: &Value) -> Result<Value, Refusal> {
+        let params = PatchParams::apply("dry-run").force().dry_run();
+        answer(
+            self.api(object)
+                .patch(name(object), &params, &Patch::Apply(object))
+                .await,
+        )
+    }
+
     pub async fn get(&self, object: &Value) -> Result<Value, Refusal> {
         answer(self.api(object).get(name(object)).await)
     }
