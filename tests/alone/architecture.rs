@@ -55,11 +55,21 @@ const ONLY_IN: [(&str, &[&str]); 7] = [
     // operator; reads the requests of every page, within bounds.
     (
         "hyper_util",
-        &["check_health.rs", "cluster/connect.rs", "network/", "runtime/http_server.rs"],
+        &[
+            "check_health.rs",
+            "cluster/connect.rs",
+            "network/",
+            "runtime/http_server.rs",
+        ],
     ),
     (
         "hyper::",
-        &["check_health.rs", "network/", "onepassword/core/", "runtime/http_server.rs"],
+        &[
+            "check_health.rs",
+            "network/",
+            "onepassword/core/",
+            "runtime/http_server.rs",
+        ],
     ),
     // Routes.
     ("axum", &["operator/health.rs", "runtime/http_server.rs"]),

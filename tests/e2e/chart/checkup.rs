@@ -85,13 +85,16 @@ async fn break_it(world: &World) {
         json!({ "status": { "readyReplicas": 0 } }),
     );
     let deployments: Api<Deployment> = Api::namespaced(world.admin.clone(), OPERATOR_NAMESPACE);
-    let patched = deployments.patch_status("keyloan", &parameters, &Patch::Merge(&none));
+    let none = Patch::Merge(&none);
+    let patched = deployments.patch_status("keyloan", &parameters, &none);
     patched.await.expect("patched");
     world.token("prod", "ops_nonsense").await;
     world.until_integration("prod", "False").await;
     let bindings: Api<RoleBinding> = Api::namespaced(world.admin.clone(), LINKS);
-    let gone = bindings.delete("keyloan-links", &DeleteParams::default());
-    gone.await.expect("deleted");
+    let gone = bindings
+        .delete("keyloan-links", &DeleteParams::default())
+        .await;
+    gone.expect("deleted");
     for yaml in [WEBHOOK, QUOTA] {
         apply_yaml(&world.admin, yaml).await.expect("applied");
     }
@@ -100,7 +103,8 @@ async fn break_it(world: &World) {
         json!({ "status": { "hard": { "count/secrets": "1" }, "used": { "count/secrets": "1" } } });
     let quotas =
         Api::<k8s_openapi::api::core::v1::ResourceQuota>::namespaced(world.admin.clone(), LINKS);
-    let counted = quotas.patch_status("few", &parameters, &Patch::Merge(&full));
+    let full = Patch::Merge(&full);
+    let counted = quotas.patch_status("few", &parameters, &full);
     counted.await.expect("counted");
 }
 
