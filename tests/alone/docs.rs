@@ -16,9 +16,10 @@ const DEMO: [&str; 2] = [
 ];
 
 /// The pages whose commands `tests/e2e/plugin/` runs, and in which kind of block they are.
-const RUN: [(&str, &str); 8] = [
+const RUN: [(&str, &str); 9] = [
     ("README.md", "console"),
     ("docs/backup-upgrade.md", "sh"),
+    ("docs/config-chart.md", "console"),
     ("docs/identity.md", "sh"),
     ("docs/platforms.md", "sh"),
     ("docs/plugin.md", "console"),

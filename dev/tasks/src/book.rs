@@ -1,7 +1,7 @@
 //! `cargo xtask book`: checks the links of the documentation and builds it with mdBook.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
@@ -86,11 +86,20 @@ async fn build() -> Result<()> {
 fn copy_files_beside_the_book(site: &Path) -> Result<()> {
     for path in keyloan_book::files_beside_the_book(&workspace::folder())? {
         let (from, to) = (workspace::folder().join(&path), site.join(&path));
-        if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder)
-                .with_context(|| format!("cannot make {}", folder.display()))?;
-        }
-        fs::copy(&from, &to).with_context(|| format!("cannot copy {path} to {}", to.display()))?;
+        copy(&from, &to).with_context(|| format!("cannot copy {path} to {}", to.display()))?;
+    }
+    Ok(())
+}
+
+/// Copies a file, or a folder with everything in it.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    if !from.is_dir() {
+        to.parent().map_or(Ok(()), fs::create_dir_all)?;
+        return fs::copy(from, to).map(drop);
+    }
+    for entry in fs::read_dir(from)? {
+        let name = entry?.file_name();
+        copy(&from.join(&name), &to.join(&name))?;
     }
     Ok(())
 }
