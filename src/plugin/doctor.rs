@@ -11,9 +11,10 @@ use crate::api::{
     OnePasswordIntegration, VERSION,
 };
 use crate::cluster::person::{CallError, Refused, Scope, ServiceAccount};
-use crate::desk::checkup::{self, Deployed, Finding, RIGHTS, State, Where, shown};
+use crate::desk::checkup::{
+    self, Deployed, Finding, PoliciesSeen, RIGHTS, Shipped, State, Where, fields_of, shown,
+};
 use crate::manifests::{self, EMAIL_VARIABLES, Releases, USERNAME_VARIABLES};
-use crate::plan::boundary::{PoliciesSeen, Shipped, fields_of};
 
 use super::failure::{Exit, Failure};
 use super::output::{Structured, print_value, say};

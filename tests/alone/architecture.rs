@@ -45,7 +45,7 @@ const KNOWS: [(&str, &[&str]); 12] = [
             "telemetry",
         ],
     ),
-    ("plugin", &["api", "cluster", "desk", "runtime"]),
+    ("plugin", &["api", "cluster", "desk", "manifests", "runtime"]),
 ];
 
 /// Words of the code that only these files may use.

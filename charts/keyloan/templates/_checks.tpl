@@ -19,7 +19,7 @@
 
 {{/* With --reuse-values, helm takes the values of the former release, which lack those that are new. */}}
 {{- define "keyloan.checkPresent" -}}
-{{- range $value := list "image" "links" "log" "onepassword" "serviceAccount" "resources" "podDisruptionBudget" "service" "networkPolicy" "serviceMonitor" "podMonitor" }}
+{{- range $value := list "image" "links" "log" "onepassword" "serviceAccount" "resources" "podDisruptionBudget" "service" "networkPolicy" "serviceMonitor" "podMonitor" "egress" "prometheusRule" "grafanaDashboard" }}
 {{- if not (kindIs "map" (get $.Values $value)) }}
 {{- fail (printf "the value %s is missing, as after an upgrade with --reuse-values: use --reset-then-reuse-values" $value) }}
 {{- end }}

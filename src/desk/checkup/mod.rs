@@ -21,6 +21,9 @@ pub use place::{links_namespace, quotas};
 pub use rights::{RIGHTS, Right, Where, rights};
 pub use webhooks::{Webhook, webhooks};
 
+// How the cluster's policies and kinds are compared with a release's.
+pub use crate::plan::boundary::{PoliciesSeen, Shipped, fields_of};
+
 /// What a check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
