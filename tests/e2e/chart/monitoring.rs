@@ -70,9 +70,16 @@ async fn each_alert_is_about_this_release_and_links_to_its_runbook() {
         .unwrap();
     assert!(check.status.success(), "{check:?}");
 
-    let without = rendered(&["--set=prometheusRule.enabled=true"]).await;
-    let rule = of_kind(&without, "PrometheusRule", "").unwrap();
-    assert!(!rule.to_string().contains("runbook_url"));
+    let elsewhere = "--set=prometheusRule.enabled=true,namespaceOverride=lending";
+    let elsewhere = rendered(&[elsewhere]).await;
+    let rule = of_kind(&elsewhere, "PrometheusRule", "").unwrap();
+    assert_eq!(rule["metadata"]["namespace"], "lending");
+    let rule = rule.to_string();
+    assert!(
+        rule.contains("lending") && !rule.contains("keyloan-system"),
+        "{rule}"
+    );
+    assert!(!rule.contains("runbook_url"), "{rule}");
 }
 
 #[tokio::test]
