@@ -1,5 +1,5 @@
-//! Builds the programs of the control plane, helm, helm-docs, kubeconform, promtool and a forward proxy
-//! from Go modules, whose checksums are pinned in `build/*/go.sum`.
+//! Builds the programs of the control plane, helm, helm-docs, kubeconform, promtool, a forward proxy and
+//! Flux from Go modules, whose checksums are pinned in `build/*/go.sum`.
 //!
 //! Go itself verifies each module that it downloads against that file. The first build compiles
 //! some 2,600 packages and leaves about 4 GB in Go's own build cache.
@@ -34,6 +34,11 @@ pub(crate) const GOPROXY_VERSION: &str = "v1.9.3";
 /// 3.14.
 pub(crate) const PROMETHEUS_VERSION: &str = "v0.314.0";
 
+/// The versions of Flux' controllers; `build/flux-*/go.mod` say the same.
+pub(crate) const SOURCE_CONTROLLER_VERSION: &str = "v1.9.0";
+pub(crate) const KUSTOMIZE_CONTROLLER_VERSION: &str = "v1.9.6";
+pub(crate) const HELM_CONTROLLER_VERSION: &str = "v1.6.0";
+
 /// The pinned module in a folder of `build/`.
 macro_rules! module {
     ($name:literal) => {
@@ -59,6 +64,9 @@ const FORWARD_PROXY_MODULE: Module = Module {
 /// The rules that the forward proxy has from its flags; all else is goproxy's.
 pub(crate) const FORWARD_PROXY_SOURCE: &str = include_str!("../build/forwardproxy/main.go");
 const PROMTOOL_MODULE: Module = module!("promtool");
+const SOURCE_CONTROLLER: Module = module!("flux-source");
+const KUSTOMIZE_CONTROLLER: Module = module!("flux-kustomize");
+const HELM_CONTROLLER: Module = module!("flux-helm");
 
 /// A program to build: its file name, the module that pins it, its package.
 pub(crate) struct Program {
@@ -116,6 +124,24 @@ pub(crate) const PROMTOOL: [Program; 1] = [program(
     PROMTOOL_MODULE,
     "github.com/prometheus/prometheus/cmd/promtool",
 )];
+/// Flux' controllers.
+pub(crate) const FLUX: [Program; 3] = [
+    program(
+        "source-controller",
+        SOURCE_CONTROLLER,
+        "github.com/fluxcd/source-controller",
+    ),
+    program(
+        "kustomize-controller",
+        KUSTOMIZE_CONTROLLER,
+        "github.com/fluxcd/kustomize-controller",
+    ),
+    program(
+        "helm-controller",
+        HELM_CONTROLLER,
+        "github.com/fluxcd/helm-controller",
+    ),
+];
 
 /// The number of lines of a failed build that are shown.
 const SHOWN: usize = 20;
@@ -203,6 +229,19 @@ pub(crate) async fn build(
 
 /// Kubernetes' description of its own API, as its module has it: all kinds with all their fields.
 pub async fn kubernetes_swagger() -> Result<PathBuf, BuildError> {
+    let folder = sources(&KUBERNETES, "k8s.io/kubernetes").await?;
+    Ok(folder.join("api/openapi-spec/swagger.json"))
+}
+
+impl Program {
+    /// The folder of the program's sources. Downloads them if Go does not have them.
+    pub(crate) async fn sources(&self) -> Result<PathBuf, BuildError> {
+        sources(&self.module, self.package).await
+    }
+}
+
+/// The folder of a module at the version that another one pins.
+async fn sources(pinning: &Module, module: &'static str) -> Result<PathBuf, BuildError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Download {
@@ -210,21 +249,19 @@ pub async fn kubernetes_swagger() -> Result<PathBuf, BuildError> {
     }
     let compiler = go_toolchain::find().await?;
     let work = tempfile::tempdir().map_err(BuildError::Run)?;
-    cache::write(&work.path().join("go.mod"), KUBERNETES.go_mod.as_bytes())?;
-    cache::write(&work.path().join("go.sum"), KUBERNETES.go_sum.as_bytes())?;
+    cache::write(&work.path().join("go.mod"), pinning.go_mod.as_bytes())?;
+    cache::write(&work.path().join("go.sum"), pinning.go_sum.as_bytes())?;
     let output = Command::new(&compiler)
         .current_dir(work.path())
         .env("GOWORK", "off")
-        .args(["mod", "download", "-json", "k8s.io/kubernetes"])
+        .args(["mod", "download", "-json", module])
         .output()
         .await
         .map_err(BuildError::Run)?;
     match serde_json::from_slice::<Download>(&output.stdout) {
-        Ok(Download { dir }) if output.status.success() => {
-            Ok(dir.join("api/openapi-spec/swagger.json"))
-        }
+        Ok(Download { dir }) if output.status.success() => Ok(dir),
         _ => Err(BuildError::Failed {
-            program: "Kubernetes' description of its API",
+            program: module,
             output: String::from_utf8_lossy(&output.stderr).into_owned(),
         }),
     }
@@ -374,6 +411,18 @@ mod tests {
             &PROMTOOL_MODULE,
             format!("github.com/prometheus/prometheus {PROMETHEUS_VERSION}")
         ));
+        for (module, name, version) in [
+            (&SOURCE_CONTROLLER, "source", SOURCE_CONTROLLER_VERSION),
+            (
+                &KUSTOMIZE_CONTROLLER,
+                "kustomize",
+                KUSTOMIZE_CONTROLLER_VERSION,
+            ),
+            (&HELM_CONTROLLER, "helm", HELM_CONTROLLER_VERSION),
+        ] {
+            let controller = format!("github.com/fluxcd/{name}-controller {version}");
+            assert!(pinned(module, controller));
+        }
     }
 
     #[test]

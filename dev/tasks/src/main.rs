@@ -9,6 +9,7 @@ mod cluster;
 mod core;
 mod demo;
 mod fuzz;
+mod gitops;
 mod installed;
 mod judges;
 mod kill;
@@ -57,6 +58,9 @@ enum Command {
     Demo(demo::Arguments),
     /// Run the fuzz targets one after the other; the first time, builds them with instrumentation
     Fuzz(fuzz::Arguments),
+    /// Let the real Flux install, upgrade and remove Keyloan from Git
+    #[command(disable_help_flag = true)]
+    Gitops(gitops::Arguments),
     /// Let 1Password's newest official clients judge the simulated service; needs Node.js and Python
     #[command(disable_help_flag = true)]
     Judges(judges::Arguments),
@@ -103,6 +107,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Core(arguments) => core::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Fuzz(arguments) => fuzz::run(arguments).await,
+        Command::Gitops(arguments) => gitops::run(arguments).await,
         Command::Judges(arguments) => judges::run(arguments).await,
         Command::Kill(arguments) => kill::run(arguments).await,
         Command::Ledger(arguments) => ledger::run(arguments).await,
