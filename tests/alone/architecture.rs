@@ -45,7 +45,10 @@ const KNOWS: [(&str, &[&str]); 12] = [
             "telemetry",
         ],
     ),
-    ("plugin", &["api", "cluster", "desk", "manifests", "runtime"]),
+    (
+        "plugin",
+        &["api", "cluster", "desk", "manifests", "runtime"],
+    ),
 ];
 
 /// Words of the code that only these files may use.
