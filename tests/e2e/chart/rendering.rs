@@ -60,10 +60,10 @@ fn generated(boundary: &Boundary) -> BTreeMap<String, Value> {
 /// What the chart renders, less what keeps it when the chart goes.
 fn kept(rendered: &str) -> BTreeMap<String, Value> {
     let less = |mut object: Value| {
-        let metadata = object["metadata"].as_object_mut().unwrap();
-        let annotations = metadata.remove("annotations");
-        let keep = json!({ "helm.sh/resource-policy": "keep" });
-        assert_eq!(annotations, Some(keep), "{}", metadata["name"]);
+        let metadata = &mut object["metadata"];
+        let annotations = metadata["annotations"].as_object_mut().unwrap();
+        let keep = annotations.remove("helm.sh/resource-policy");
+        assert_eq!(keep, Some(json!("keep")), "{}", metadata["name"]);
         object
     };
     by_name(objects(rendered).into_iter().map(less))
@@ -109,6 +109,26 @@ async fn the_kinds_and_policies_are_those_of_the_generator() {
     assert_eq!(kept(&rendered), generated(&boundary));
 }
 
+/// In YAML that is no manifest.
+#[tokio::test]
+async fn the_values_on_the_install_page_are_taken() {
+    let page = include_str!("../../../docs/install.md");
+    let blocks = page.split("```yaml\n").skip(1);
+    let blocks = blocks.filter_map(|rest| rest.split("```").next());
+    let values: Vec<_> = blocks
+        .filter(|text| !text.contains("apiVersion:"))
+        .collect();
+    assert_eq!(values.len(), 1, "the proxy and the authorities");
+    let helm = Helm::find().await.unwrap();
+    for text in values {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let values = format!("--values={}", file.path().display());
+        let rendered = render(&helm, Chart::Operator, &[IMAGE, &values]).await;
+        assert!(rendered.is_ok(), "{rendered:?}:\n{text}");
+    }
+}
+
 #[tokio::test]
 async fn the_mutating_policies_go_by_the_version_of_the_cluster() {
     let helm = Helm::find().await.unwrap();
@@ -142,9 +162,9 @@ async fn the_mutating_policies_go_by_the_version_of_the_cluster() {
         said.contains("Kubernetes v1.35.4 has no MutatingAdmissionPolicy"),
         "{said}"
     );
-    let said = mutating(&["--kube-version=1.29.0"]).await.unwrap_err();
+    let said = mutating(&["--kube-version=1.32.0"]).await.unwrap_err();
     assert!(
-        said.contains("1.29.0") && said.contains(">=1.30.0-0"),
+        said.contains("1.32.0") && said.contains(">=1.33.0-0"),
         "{said}"
     );
 }

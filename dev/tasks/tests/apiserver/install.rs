@@ -6,10 +6,11 @@ use keyloan_cluster::{ControlPlane, Options, apply_yaml};
 
 const PAGE: &str = include_str!("../../../../docs/install.md");
 
-/// The YAML in the fenced blocks of the page.
+/// The manifests in the fenced blocks of the page; other YAML there is values.
 fn blocks() -> impl Iterator<Item = String> {
     let blocks = PAGE.split("```yaml\n").skip(1);
-    blocks.map(|rest| rest.split("```").next().unwrap().to_owned())
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap().to_owned());
+    blocks.filter(|text| text.contains("apiVersion:"))
 }
 
 /// The files that the page applies, by their paths in the repository.
