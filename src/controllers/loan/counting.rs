@@ -5,12 +5,24 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::api::{AccessFlow, AccessGrant, AccessGrantStatus, AccessRecord, Phase};
-use crate::cluster::{ApiError, Mark, flow_mark, ledger_of, rank_of};
+use crate::cluster::{ApiError, Mark, Rank, flow_mark, ledger_of, rank_of};
 use crate::plan::observed::{Ahead, Usage};
 use crate::plan::request_state::RequestState;
 
 use super::key::LoanKey;
 use super::loans::Loans;
+use super::waiting::Line;
+
+/// A person's requests that precede one of them.
+#[derive(Default)]
+struct Before {
+    /// The number that have a place in each flow.
+    with_place: HashMap<u64, u32>,
+    /// This one's rank among those that wait for a place, if it has none.
+    waits_as: Option<Rank>,
+    /// The number in line.
+    ahead: Ahead,
+}
 
 impl Loans {
     /// A loan's record according to the watch; read from the API server itself if it is unknown
@@ -51,21 +63,28 @@ impl Loans {
         let taken = self.loans_of(key, &requester.username);
         // An approved request no longer waits for approval.
         let is_approved = grant.status.as_ref().and_then(|s| s.phase) == Some(Phase::Issuing);
-        let (pending, ahead) = match is_approved {
-            true => Default::default(),
+        let before = match is_approved {
+            true => Before::default(),
             false => self.before(key, grant, &requester.username),
         };
-        let uids = flows.iter().filter_map(|flow| flow.metadata.uid.clone());
-        let of = |uid: &String| {
-            let flow = flow_mark(uid);
-            let taken = taken.get(&flow).copied().unwrap_or_default();
-            Usage {
-                pending: pending.get(&flow).copied().unwrap_or_default(),
-                ..taken
+        let of = |flow: &Arc<AccessFlow>| {
+            let uid = flow.metadata.uid.clone()?;
+            let mark = flow_mark(&uid);
+            let mut usage = taken.get(&mark).copied().unwrap_or_default();
+            usage.pending = before.with_place.get(&mark).copied().unwrap_or_default();
+            if let Some(rank) = &before.waits_as {
+                // More than the limit make no difference.
+                let most = flow.spec.limits.pending_per_requester;
+                let line = Line::of(
+                    &requester.username,
+                    &key.ledger,
+                    flow.metadata.name.as_deref(),
+                );
+                usage.pending += self.waiting.before(&line, rank, most);
             }
+            Some((uid, usage))
         };
-        let usage = uids.map(|uid| (uid.clone(), of(&uid))).collect();
-        (usage, ahead)
+        (flows.iter().filter_map(of).collect(), before.ahead)
     }
 
     /// A person's loans by flow, without this one.
@@ -89,14 +108,8 @@ impl Loans {
         taken
     }
 
-    /// The number of a person's requests that wait for approval through each flow and precede this
-    /// one, and the number that precede it in line.
-    fn before(
-        &self,
-        key: &LoanKey,
-        grant: &AccessGrant,
-        requester: &str,
-    ) -> (HashMap<u64, u32>, Ahead) {
+    /// A person's requests that precede this one.
+    fn before(&self, key: &LoanKey, grant: &AccessGrant, requester: &str) -> Before {
         let (mine, has_place) = (
             rank_of(grant),
             RequestState::of(grant) == RequestState::HasPlace,
@@ -108,19 +121,22 @@ impl Loans {
         // requests of one second.
         if has_place {
             let before = grants.queue_counts(&with_place, &key.ledger, Some(&mine));
-            return (before.waiting, Ahead::default());
+            return Before {
+                with_place: before.waiting,
+                ..Before::default()
+            };
         }
-        let mut pending = grants.queue_counts(&with_place, &key.ledger, None).waiting;
+        let with_place = grants.queue_counts(&with_place, &key.ledger, None).waiting;
         let in_line = Mark::InLine(requester.to_owned());
         let before = grants.queue_counts(&in_line, &key.ledger, Some(&mine));
-        for (flow, waiting) in before.waiting {
-            *pending.entry(flow).or_default() += waiting;
+        Before {
+            with_place,
+            waits_as: Some(mine),
+            ahead: Ahead {
+                in_line: before.known,
+                new: before.new,
+            },
         }
-        let ahead = Ahead {
-            in_line: before.known,
-            new: before.new,
-        };
-        (pending, ahead)
     }
 
     /// A request that uses another flow than before leaves its place in the old one to others of

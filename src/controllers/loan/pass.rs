@@ -64,7 +64,7 @@ impl Loans {
         if let Some(grant) = self.turned_away(key) {
             return self.forget_soon(key, &grant).await;
         }
-        let seen = self.observe(key).await?;
+        let mut seen = self.observe(key).await?;
         if seen.unserved && !seen.record.as_ref().is_some_and(|r| self.has_lent(r)) {
             return Ok(Outcome::Gone);
         }
@@ -77,12 +77,20 @@ impl Loans {
             self.ask_each(self.waiting.forget(key));
             return Ok(Outcome::Gone);
         }
+        let mut planned = plan(&seen, self.clock.now());
+        // Two requests must not both get the last place: only one at a time looks and takes it.
+        let mut turn = None;
+        if let Some(requester) = takes_place(&seen, &planned) {
+            turn = Some(self.places.turn(&requester).await);
+            seen = self.observe(key).await?;
+            planned = plan(&seen, self.clock.now());
+        }
         let Plan {
             effect,
             status,
             wake,
             events,
-        } = plan(&seen, self.clock.now());
+        } = planned;
         if let Some(grant) = &seen.grant {
             self.ask_each(self.waiting.note(key, grant, status.as_ref()));
         }
@@ -94,6 +102,8 @@ impl Loans {
             self.count_deleted(key, denial);
         }
         if let Some(effect) = effect {
+            // An effect that takes a place waits for a turn of its own.
+            drop(turn.take());
             let meanwhile = Meanwhile {
                 status,
                 wake,
@@ -288,6 +298,17 @@ impl Loans {
             loans.go_on(key);
         });
     }
+}
+
+/// The requester of a request that gets its place among those that wait for approval by this plan.
+fn takes_place(seen: &Observed, planned: &Plan) -> Option<String> {
+    let (grant, status) = (seen.grant.as_ref()?, planned.status.as_ref()?);
+    let (before, after) = (RequestState::of(grant), RequestState::shown(status));
+    let takes = planned.effect.is_none()
+        && before != RequestState::HasPlace
+        && after == RequestState::HasPlace;
+    let requester = grant.spec.requester.as_ref().filter(|_| takes)?;
+    Some(requester.username.clone())
 }
 
 /// The log contains each denial, even if so many of the requester's are recorded already that this

@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use super::waiting::WaitingRequests;
+use super::waiting::{Line, WaitingRequests};
 use super::{LoanKey, Loans};
 use crate::api::{AccessDecision, AccessFlow, AccessGrant, OnePasswordIntegration};
-use crate::cluster::{Cluster, Key};
+use crate::cluster::{Cluster, Key, rank_of};
 use crate::controllers::boundary::Boundary;
 use crate::controllers::registry::Registry;
 use crate::controllers::sinks::Sinks;
@@ -261,6 +261,8 @@ async fn who_has_a_place_is_not_displaced_by_another_request_of_the_same_second(
     ];
     for grant in &in_order {
         loans.cluster.grants.cache().learn(grant.clone());
+        let key = LoanKey::of_grant(grant);
+        loans.waiting.note(&key, grant, grant.status.as_ref());
     }
     let mut stand = Vec::new();
     for grant in &in_order {
@@ -353,6 +355,17 @@ fn a_place_is_offered_to_the_first_in_line_for_it_and_then_to_the_next() {
     assert_eq!(by("oncall"), ["mallory-00000", "mallory-00001"]);
     assert_eq!(by("night"), ["mallory-00000", "mallory-00004"]);
     assert_eq!(by("day"), [""; 0]);
+    let before = |number, flow: &str, most| {
+        let rank = rank_of(&request("mallory", number, Value::Null));
+        waiting.before(&Line::of("mallory", "keyloan", Some(flow)), &rank, most)
+    };
+    assert_eq!(
+        [0, 2, 5, 6].map(|number| before(number, "oncall", 9)),
+        [0, 2, 4, 5]
+    );
+    assert_eq!(before(6, "night", 9), 2);
+    assert_eq!(before(6, "day", 9), 0);
+    assert_eq!(before(6, "oncall", 3), 3, "no more than make a difference");
     assert_eq!(waiting.first("alice", None), Default::default());
     assert_eq!(names(waiting.first("mallory", None)).len(), 3);
     // It gets a place: others may get one, too.
@@ -366,4 +379,7 @@ fn a_place_is_offered_to_the_first_in_line_for_it_and_then_to_the_next() {
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     waits(9, &many);
     assert_eq!(by("whichever"), ["mallory-00009"]);
+    let rank = rank_of(&request("mallory", 10, Value::Null));
+    let line = Line::of("mallory", "keyloan", Some("whichever"));
+    assert_eq!(waiting.before(&line, &rank, 9), 1);
 }

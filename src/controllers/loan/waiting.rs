@@ -78,6 +78,21 @@ impl WaitingRequests {
         self.lock().put(key, Rank::default(), BTreeSet::new())
     }
 
+    /// The number of requests before this rank in this line for a place in one flow, at most
+    /// `most`: these get their places first.
+    pub(super) fn before(&self, line: &Line, rank: &Rank, most: u32) -> u32 {
+        let any = Line {
+            flow: None,
+            ..line.clone()
+        };
+        let lines = self.lock();
+        let those = [line, &any]
+            .into_iter()
+            .filter_map(|line| lines.lines.get(line));
+        let before = those.flat_map(|those| those.range(..rank));
+        (0..most).zip(before).map(|_| 1).sum()
+    }
+
     /// The first requests in line for a place of this person, in this flow of that namespace or,
     /// without one, in any.
     pub(super) fn first(&self, requester: &str, flow: Option<(&str, &str)>) -> BTreeSet<LoanKey> {
