@@ -78,17 +78,12 @@ impl WaitingRequests {
         self.lock().put(key, Rank::default(), BTreeSet::new())
     }
 
-    /// The number of requests before this rank in this line for a place in one flow, at most
-    /// `most`: these get their places first.
+    /// The number of requests before this rank in this line, at most `most`: they get their places
+    /// first. Those that may wait for any flow do not count: they may never want a place in this
+    /// one.
     pub(super) fn before(&self, line: &Line, rank: &Rank, most: u32) -> u32 {
-        let any = Line {
-            flow: None,
-            ..line.clone()
-        };
         let lines = self.lock();
-        let those = [line, &any]
-            .into_iter()
-            .filter_map(|line| lines.lines.get(line));
+        let those = lines.lines.get(line).into_iter();
         let before = those.flat_map(|those| those.range(..rank));
         (0..most).zip(before).map(|_| 1).sum()
     }
