@@ -17,6 +17,13 @@ use crate::world::{PLATFORM, World, simulator};
 /// Only a failure takes so long: as many sign in at once as there are places.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// The first and the last request of a sign-in.
+const SIGN_IN_BEGINS: &str = "POST /api/v3/auth/start";
+const SIGN_IN_ENDS: &str = "POST /api/v2/auth/complete";
+
+/// How often to look for the end of a sign-in.
+const A_MOMENT: Duration = Duration::from_millis(50);
+
 /// The longest wait before a first retry.
 const NEXT_TRY: Duration = Duration::from_secs(3601);
 
@@ -97,6 +104,24 @@ impl Places {
             let log = place.control.requests().await.expect("a log");
             let met = log.entries.iter().any(|request| request.fault.is_some());
             assert!(met, "{}: {route}: {:?}", place.name, log.by_route);
+        }
+    }
+
+    /// Waits until each sign-in that has begun since the places were disturbed is done: an hour later, 1Password no longer
+    /// knows one that is half done, refuses it, and the operator takes its token for refused.
+    pub async fn until_signed_in(&self) {
+        for place in &self.places {
+            let done = async {
+                loop {
+                    let log = place.control.requests().await.expect("a log");
+                    if log.count(SIGN_IN_ENDS) >= log.count(SIGN_IN_BEGINS) {
+                        break;
+                    }
+                    tokio::time::sleep(A_MOMENT).await;
+                }
+            };
+            let waited = tokio::time::timeout(PATIENCE, done).await;
+            waited.unwrap_or_else(|_| panic!("{}: a sign-in does not end", place.name));
         }
     }
 

@@ -45,6 +45,7 @@ async fn every_fault_of_a_share_is_told_and_passes_and_each_link_is_counted() {
         let told = join_all(told).await;
         places.each_was_met(route).await;
 
+        places.until_signed_in().await;
         places.wait_for_the_next_try().await;
         for (at, (told, grant)) in told.iter().enumerate() {
             let is_over = condition(grant, ENDED).is_some_and(|c| c.status == "True");

@@ -18,7 +18,7 @@ use super::{LINKS, PLATFORM, TEAM, World, condition};
 pub(super) const A_MOMENT: Duration = Duration::from_millis(20);
 
 /// No wait takes longer; on a good day none takes a tenth of it.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl World {
     /// Waits until a grant is as it should be.
