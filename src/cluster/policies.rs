@@ -201,7 +201,7 @@ pub(super) fn api(client: &Client, kind: PolicyKind) -> Api<DynamicObject> {
     Api::all_with(client.clone(), &ApiResource::from_gvk(&kind))
 }
 
-/// What is compared of a policy or binding.
+/// The parts of a policy or binding that are compared.
 pub(super) fn policy_seen(mut object: DynamicObject) -> PolicySeen {
     PolicySeen {
         uid: object.metadata.uid.unwrap_or_default(),

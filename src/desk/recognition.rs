@@ -40,7 +40,7 @@ impl Address {
     }
 }
 
-/// What a person may do in a namespace.
+/// The rights of a person in a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rights {
     /// Request items.

@@ -110,7 +110,7 @@ fn quota() -> Result<Value, ManifestError> {
     Ok(entry("A ResourceQuota.", &["namespaces", "spec"], members))
 }
 
-/// What all entries have, and these members.
+/// The members that all entries have, and these.
 fn entry(description: &str, required: &[&str], members: Value) -> Value {
     let mut properties = json!({
         "name": {

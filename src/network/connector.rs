@@ -58,7 +58,7 @@ pub enum Unreached {
     ProxyUnusable,
 }
 
-/// What is in the way to a host.
+/// An obstacle on the way to a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hindrance {
     /// The host's name cannot be resolved.
@@ -301,7 +301,7 @@ fn request(to: &Uri, credentials: Option<HeaderValue>) -> Request<Empty<Bytes>> 
     request
 }
 
-/// What a proxy is told by which user this is.
+/// The header by which a proxy knows this user.
 pub(super) fn basic(user: &str, password: &str) -> Option<HeaderValue> {
     let encoded = BASE64_STANDARD.encode(format!("{user}:{password}"));
     let mut value = HeaderValue::from_str(&format!("Basic {encoded}")).ok()?;

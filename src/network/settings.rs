@@ -1,4 +1,4 @@
-//! What the operator is told about its way out of the cluster, and the files that it names. Nothing
+//! The settings of the operator's way out of the cluster, and the files that they name. Nothing
 //! here shows a proxy's URL, user or password.
 
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ pub enum NetworkError {
     Certificates {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault in it.
         why: String,
     },
     /// TLS cannot be set up.

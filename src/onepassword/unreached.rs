@@ -1,5 +1,5 @@
-//! What a person is told when there is no connection to 1Password: what is in the way, and what to
-//! do about it.
+//! The sentences for people when there is no connection to 1Password: the obstacle, and the next
+//! step.
 
 use crate::network::{Hindrance, Unreached};
 

@@ -13,7 +13,7 @@ use super::reasons::{FlowReason, IntegrationReason};
 /// controller may have to make a Secret first.
 const FOLLOWS_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 
-/// What ends the state that a reason of `Ready=False` describes.
+/// The event that ends the state that a reason of `Ready=False` describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
     /// Time, an upgrade that is under way, or the person who suspended the object.
@@ -24,7 +24,7 @@ pub(super) enum Remedy {
     Person,
 }
 
-/// What ends the state of an integration that is not ready for this reason.
+/// The event that ends the state of an integration that is not ready for this reason.
 pub(super) fn of_integration(reason: IntegrationReason) -> Remedy {
     use IntegrationReason as Reason;
     match reason {
@@ -68,7 +68,7 @@ pub(super) fn of_integration(reason: IntegrationReason) -> Remedy {
     }
 }
 
-/// What ends the state of a flow that is not ready for this reason, or lends nothing.
+/// The event that ends the state of a flow that is not ready for this reason, or lends nothing.
 pub(super) fn of_flow(reason: FlowReason) -> Remedy {
     use FlowReason as Reason;
     match reason {

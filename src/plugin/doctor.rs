@@ -54,7 +54,7 @@ pub async fn run(session: &Session, arguments: &Arguments) -> Result<Exit, Failu
 
 const FROM_THE_TOP: &str = "Begin with the first one: it may be the cause of others.";
 
-/// What several checks need.
+/// The facts that several checks need.
 struct Examination<'a> {
     session: &'a Session,
     shipped: Shipped,

@@ -43,7 +43,7 @@ fn queries() -> Vec<(String, String)> {
     of_alerts.chain(of_panels).collect()
 }
 
-/// What the page says of the labels of each metric.
+/// The labels of each metric, by the page.
 fn served() -> BTreeMap<&'static str, &'static str> {
     let rows = METRICS
         .lines()
@@ -55,7 +55,7 @@ fn served() -> BTreeMap<&'static str, &'static str> {
     .collect()
 }
 
-/// What a query asks for that the operator does not serve.
+/// The parts of a query that the operator does not serve.
 fn strangers(query: &str) -> Vec<String> {
     let served = served();
     let selector = Regex::new(r"\b(keyloan_[a-z_]+)(?:\{([^}]*)\})?").unwrap();

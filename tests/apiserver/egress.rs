@@ -86,11 +86,11 @@ impl Site {
 
     /// Waits until the integration is not ready and names this cause.
     async fn says(&self, cause: &str) -> String {
-        self.says_anew(cause, "").await
+        self.says_next(cause, "").await
     }
 
     /// Waits for that in other words than these, such as with another time of the next try.
-    async fn says_anew(&self, cause: &str, before: &str) -> String {
+    async fn says_next(&self, cause: &str, before: &str) -> String {
         let is_so = |object: &OnePasswordIntegration| {
             let status = object.status.as_ref();
             status.is_some_and(|status| {
@@ -203,7 +203,7 @@ async fn a_password_and_a_bundle_that_are_replaced_are_read_again() {
     // What cannot be used changes nothing.
     site.write("ca.crt", "no certificate");
     site.later().await;
-    site.says_anew(unknown, &before).await;
+    site.says_next(unknown, &before).await;
 
     site.write("ca.crt", AUTHORITY);
     site.later().await;

@@ -14,7 +14,7 @@ fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/gitops")
 }
 
-/// What `kubectl kustomize` makes of a folder.
+/// The objects that `kubectl kustomize` makes of a folder.
 async fn build(folder: &Path) -> Vec<Value> {
     let kubectl = Binaries::find().await.unwrap().kubectl();
     let built = Command::new(kubectl)

@@ -92,7 +92,7 @@ async fn it_runs_until_it_is_told_to_stop() {
     );
 }
 
-/// What `helm test` runs in a pod, and what it says.
+/// The command that `helm test` runs in a pod, and its output.
 async fn checked(address: &str, tries: &str) -> (Option<i32>, String) {
     let mut command = keyloan(&["check-health", address, "--tries", tries]);
     let output = command

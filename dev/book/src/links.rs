@@ -67,7 +67,7 @@ fn beside(repository: &Path) -> Result<Vec<Page>> {
     pages.collect()
 }
 
-/// What is missing of a link's target.
+/// The part of a link's target that is missing.
 fn missing(repository: &Path, path: &str, anchor: Option<&str>) -> Option<String> {
     if !repository.join(path).exists() {
         return Some(format!("there is no {path}"));

@@ -26,7 +26,7 @@ pub struct Page {
 pub struct Link {
     /// The number of its line, from 1.
     pub line: usize,
-    /// What it leads to, as written.
+    /// Its target, as written.
     pub target: String,
 }
 

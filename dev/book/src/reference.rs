@@ -272,7 +272,7 @@ fn own_rules<'a>(path: &'a str, schema: &'a Value) -> impl Iterator<Item = Rule>
     })
 }
 
-/// What the API server says when a rule is broken.
+/// The API server's message when a rule is broken.
 fn messages(schema: &Value) -> impl Iterator<Item = String> + use<> {
     let rules = list(&schema["x-kubernetes-validations"]);
     let messages = rules.into_iter().filter_map(|rule| {

@@ -17,7 +17,7 @@ use crate::wait::{TimedOut, wait_until};
 /// Only a failure takes so long.
 const STARTS_WITHIN: Duration = Duration::from_secs(30);
 
-/// What a proxy requires and allows. It makes tunnels only.
+/// The rules of a proxy. It makes tunnels only.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProxyRules<'a> {
     /// The user and the password; by default, none.

@@ -1,4 +1,4 @@
-//! What people do and see beside the tool.
+//! The acts of people beside the tool, and the state that they see.
 
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ pub async fn rotate_token(site: &Site) -> Result<()> {
     site.put_token(&token).await
 }
 
-/// What is kept in a cluster: kinds, policies, records.
+/// The objects that stay in a cluster: kinds, policies, records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
     crds: usize,
@@ -111,7 +111,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// What is there now.
+    /// The objects that are there now.
     pub async fn of(site: &Site) -> Result<Self> {
         let ours = async |kind, is_ours: fn(&str) -> bool| {
             let all = site.admin.list(kind, "").await?;

@@ -16,7 +16,7 @@ pub const FLUX: &str = "flux-system";
 /// The time limit for a controller to listen.
 const LISTENS_WITHIN: Duration = Duration::from_secs(60);
 
-/// What Flux needs before it starts.
+/// The objects that Flux needs before it starts.
 const FLUX_OBJECTS: &str = "
 apiVersion: v1
 kind: Namespace

@@ -25,7 +25,7 @@ pub struct Outcome {
     pub case: &'static str,
     /// The time that it took.
     pub seconds: f64,
-    /// What was seen.
+    /// The observation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<String>,
     /// The reason why it failed, if it did.

@@ -49,7 +49,7 @@ serviceAccounts:
   vaults: {Infra: [read, share]}
 ";
 
-/// What a platform team has besides Keyloan: namespaces, and people with their rights.
+/// The objects of a platform team besides Keyloan's: namespaces, and people with their rights.
 const PEOPLE: &str = "
 apiVersion: v1
 kind: Namespace
@@ -343,7 +343,7 @@ impl Nodes {
         Ok(Program::start(&command, &log)?)
     }
 
-    /// What the Deployment's and the budget's controllers would write.
+    /// The statuses that the Deployment's and the budget's controllers would write.
     async fn report(&self, deployment: &Value) -> Result<()> {
         let generation = &deployment["metadata"]["generation"];
         let replicas = &deployment["spec"]["replicas"];

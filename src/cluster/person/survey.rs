@@ -1,12 +1,10 @@
-//! What an administrator reads of an installation for a checkup.
+//! Reads an installation for an administrator's checkup.
 
 use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
-use k8s_openapi::api::admissionregistration::v1::{
-    MutatingWebhookConfiguration, RuleWithOperations, ValidatingWebhookConfiguration,
-};
+use k8s_openapi::api::admissionregistration::v1::{RuleWithOperations, ValidatingWebhook};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{
@@ -14,11 +12,9 @@ use k8s_openapi::api::authorization::v1::{
 };
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::api::{GetParams, ListParams, PostParams};
+use kube::api::{ApiResource, DynamicObject, GetParams, GroupVersionKind, ListParams, PostParams};
 use kube::core::Request;
-use kube::{Api, Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
+use kube::{Api, ResourceExt as _};
 use serde_json::Value;
 
 use super::{CallError, Person, is_unknown};
@@ -200,50 +196,41 @@ impl Person {
 
     /// All admission webhooks.
     pub async fn webhooks(&self) -> Result<Vec<Webhook>, CallError> {
-        let validating = self
-            .every::<ValidatingWebhookConfiguration>("webhooks")
-            .await?;
-        let validating = validating.into_iter().flat_map(|configuration| {
-            let name = configuration.name_any();
-            let webhooks = configuration.webhooks.unwrap_or_default();
-            webhooks.into_iter().map(move |webhook| {
-                let called = format!("{name}/{}", webhook.name);
-                seen(
-                    called,
-                    webhook.failure_policy,
-                    webhook.rules,
-                    webhook.namespace_selector,
-                )
-            })
-        });
-        let mutating = self
-            .every::<MutatingWebhookConfiguration>("webhooks")
-            .await?;
-        let mutating = mutating.into_iter().flat_map(|configuration| {
-            let name = configuration.name_any();
-            let webhooks = configuration.webhooks.unwrap_or_default();
-            webhooks.into_iter().map(move |webhook| {
-                let called = format!("{name}/{}", webhook.name);
-                seen(
-                    called,
-                    webhook.failure_policy,
-                    webhook.rules,
-                    webhook.namespace_selector,
-                )
-            })
-        });
-        Ok(validating.chain(mutating).collect())
+        let mut found = Vec::new();
+        for kind in [
+            "ValidatingWebhookConfiguration",
+            "MutatingWebhookConfiguration",
+        ] {
+            let gvk = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+            let resource = ApiResource::from_gvk(&gvk);
+            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+            let parameters = ListParams::default();
+            let call = api.list(&parameters);
+            let listed = self.bounded("list", resource.plural, call).await?;
+            found.extend(listed.into_iter().flat_map(webhooks_of));
+        }
+        Ok(found)
     }
+}
 
-    async fn every<K>(&self, what: &str) -> Result<Vec<K>, CallError>
-    where
-        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
-    {
-        let api: Api<K> = Api::all(self.client.clone());
-        let parameters = ListParams::default();
-        let listed = self.bounded("list", what, api.list(&parameters));
-        Ok(listed.await?.items)
-    }
+/// The webhooks of a configuration. One that cannot be read counts as called for everything.
+fn webhooks_of(mut configuration: DynamicObject) -> Vec<Webhook> {
+    let name = configuration.name_any();
+    let webhooks = configuration.data["webhooks"].take();
+    let webhooks = webhooks.as_array().cloned().unwrap_or_default();
+    let seen = webhooks.into_iter().map(|webhook| {
+        // The parts that both kinds have in common.
+        match serde_json::from_value::<ValidatingWebhook>(webhook) {
+            Ok(webhook) => seen(&name, webhook),
+            Err(_) => Webhook {
+                name: name.clone(),
+                fails_closed: true,
+                rules: vec![(vec!["*".into()], vec!["*".into()])],
+                namespaces: None,
+            },
+        }
+    });
+    seen.collect()
 }
 
 fn deployed(deployment: &Deployment) -> Deployed {
@@ -266,27 +253,52 @@ fn deployed(deployment: &Deployment) -> Deployed {
     }
 }
 
-fn seen(
-    name: String,
-    failure_policy: Option<String>,
-    rules: Option<Vec<RuleWithOperations>>,
-    namespaces: Option<LabelSelector>,
-) -> Webhook {
+fn seen(configuration: &str, webhook: ValidatingWebhook) -> Webhook {
     let rule = |rule: RuleWithOperations| {
         let (groups, resources) = (rule.api_groups, rule.resources);
         (groups.unwrap_or_default(), resources.unwrap_or_default())
     };
+    let rules = webhook.rules.unwrap_or_default();
     Webhook {
-        name,
-        fails_closed: failure_policy.as_deref() != Some("Ignore"),
-        rules: rules.unwrap_or_default().into_iter().map(rule).collect(),
-        namespaces,
+        name: format!("{configuration}/{}", webhook.name),
+        fails_closed: webhook.failure_policy.as_deref() != Some("Ignore"),
+        rules: rules.into_iter().map(rule).collect(),
+        namespaces: webhook.namespace_selector,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_webhook_that_cannot_be_read_is_not_overlooked() {
+        let configuration = |webhooks| {
+            let object = serde_json::json!({
+                "apiVersion": "admissionregistration.k8s.io/v1",
+                "kind": "MutatingWebhookConfiguration",
+                "metadata": { "name": "c" },
+                "webhooks": webhooks,
+            });
+            webhooks_of(serde_json::from_value(object).unwrap())
+        };
+        let usual = serde_json::json!([{
+            "name": "w", "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "clientConfig": {}, "failurePolicy": "Ignore", "reinvocationPolicy": "Never",
+            "rules": [{ "apiGroups": [""], "resources": ["pods"] }],
+        }]);
+        let [webhook] = &configuration(usual)[..] else {
+            panic!("one webhook");
+        };
+        assert_eq!(
+            (webhook.name.as_str(), webhook.fails_closed),
+            ("c/w", false)
+        );
+        assert_eq!(webhook.rules, [(vec![String::new()], vec!["pods".into()])]);
+        let unreadable = configuration(serde_json::json!([{ "name": 1 }]));
+        assert_eq!(unreadable[0].rules, [(vec!["*".into()], vec!["*".into()])]);
+        assert_eq!(configuration(Value::Null), []);
+    }
 
     #[test]
     fn a_service_account_is_known_by_its_username() {

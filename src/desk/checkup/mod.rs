@@ -24,7 +24,7 @@ pub use webhooks::{Webhook, webhooks};
 // How the cluster's policies and kinds are compared with a release's.
 pub use crate::plan::boundary::{PoliciesSeen, Shipped, fields_of};
 
-/// What a check found.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -41,15 +41,15 @@ pub enum State {
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was checked.
+    /// The subject of the check.
     pub check: String,
     /// How it stands.
     pub state: State,
-    /// What was found, and what to do.
+    /// The finding, and the next step.
     pub message: String,
 }
 
-/// What was read for a check, or why it could not be read.
+/// The facts for a check, or the reason why they could not be read.
 pub type Read<T> = Result<T, String>;
 
 impl Finding {

@@ -146,7 +146,7 @@ mod tests {
             .collect()
     }
 
-    /// What the chart gives, as it is rendered for the tests' clusters.
+    /// The rights that the chart gives, as it is rendered for the tests' clusters.
     fn given() -> BTreeSet<Held> {
         let rendered = include_str!("../../../dev/cluster/operator-rbac.yaml");
         let documents = rendered.split("\n---\n");

@@ -51,7 +51,7 @@ pub fn remove(metadata: &mut Map<String, Value>) {
     }
 }
 
-/// What the metadata tells about the tool that manages the object.
+/// The evidence in the metadata for the tool that manages the object.
 struct Manager {
     /// The object comes from a Helm chart.
     chart: bool,

@@ -1,4 +1,4 @@
-//! What a proxy is asked, and how each failure is told.
+//! The requests to a proxy, and the error for each failure.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

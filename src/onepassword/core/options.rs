@@ -1,4 +1,4 @@
-//! What every account is given: its bounds, its way out, and the time.
+//! The options of every account: its bounds, its way out, and the clock.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What has happened with requests, loans and links, as far as this process did it. Each is counted
+//! Counters of requests, loans and links, as far as this process handled them. Each event is counted
 //! once, when the write that makes it so has succeeded.
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -8,7 +8,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::labels::{CauseLabel, DecisionLabel, LinkLabel, RequestLabel};
-use super::registering::{registered, seconds};
+use super::registering::registered;
 
 const MINUTE: f64 = 60.0;
 const HOUR: f64 = 60.0 * MINUTE;
@@ -60,7 +60,7 @@ const PAST_AN_END: [f64; 11] = [
     HOUR,
 ];
 
-/// What has happened with requests, loans and links.
+/// Counters of requests, loans and links.
 #[derive(Debug)]
 pub struct Lending {
     requests: Family<Outcome, Counter>,
@@ -99,8 +99,8 @@ struct Approval {
 
 impl Lending {
     pub(super) fn new(r: &mut Registry) -> Self {
-        let until_a_decision: fn() -> Histogram = || seconds(UNTIL_A_DECISION);
-        let until_a_link: fn() -> Histogram = || seconds(UNTIL_A_LINK);
+        let until_a_decision: fn() -> Histogram = || Histogram::new(UNTIL_A_DECISION);
+        let until_a_link: fn() -> Histogram = || Histogram::new(UNTIL_A_LINK);
         let lending = Self {
             requests: registered(r, "requests", "Requests, by outcome", Family::default()),
             links: registered(
@@ -131,7 +131,7 @@ impl Lending {
                 r,
                 "end_lag_seconds",
                 "Time from the planned end of a loan to its actual end",
-                seconds(PAST_AN_END),
+                Histogram::new(PAST_AN_END),
             ),
         };
         lending.start_at_zero();

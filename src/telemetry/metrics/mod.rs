@@ -1,12 +1,12 @@
 //! Metrics for Prometheus. No label contains an object's name: there are many names, and they reveal
 //! who borrows what.
 //!
-//! * `lending`: what has happened with requests, loans and links.
+//! * `lending`: counters of requests, loans and links.
 //! * `standing`: how requests, loans, integrations and the admission policies are right now.
 //! * `onepassword`: calls and requests to 1Password, and their limits.
 //! * `operator`: the operator's own work.
-//! * `labels`: the values of labels that are known in advance; `registering`: what all parts need to
-//!   put their metrics on the page.
+//! * `labels`: the values of labels that are known in advance; `registering`: adds a metric to the
+//!   page.
 
 mod labels;
 mod lending;
@@ -29,7 +29,7 @@ pub use standing::Standing;
 /// All metrics.
 #[derive(Debug)]
 pub struct Metrics {
-    /// What has happened with requests, loans and links.
+    /// Counters of requests, loans and links.
     pub lending: Lending,
     /// How requests, loans, integrations and the admission policies are right now.
     pub standing: Standing,
@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
 
-    /// What has labels that are not known in advance is served from its first use on.
+    /// A metric whose labels are not known in advance is served from its first use on.
     fn with_one_of_each() -> Metrics {
         let metrics = Metrics::new();
         metrics.operator.pass("integration", "waiting");

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use super::registering::{registered, seconds};
+use super::registering::registered;
 
 /// Calls and requests to 1Password, and their limits.
 #[derive(Debug)]
@@ -45,7 +45,8 @@ struct Kind {
 
 impl OnePassword {
     pub(super) fn new(r: &mut Registry) -> Self {
-        let call_seconds: fn() -> Histogram = || seconds(exponential_buckets(0.005, 2.0, 14));
+        let call_seconds: fn() -> Histogram =
+            || Histogram::new(exponential_buckets(0.005, 2.0, 14));
         let onepassword = Self {
             requests: registered(
                 r,

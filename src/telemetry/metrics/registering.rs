@@ -1,9 +1,8 @@
-//! What all parts need to put their metrics on the page.
+//! Adds a metric to the page.
 
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
 
-/// Adds a metric to the page.
+/// Registers a metric, and returns it.
 pub(super) fn registered<M: Metric + Clone>(
     registry: &mut Registry,
     name: &str,
@@ -12,9 +11,4 @@ pub(super) fn registered<M: Metric + Clone>(
 ) -> M {
     registry.register(name, help, metric.clone());
     metric
-}
-
-/// A histogram of seconds with these upper bounds.
-pub(super) fn seconds(bounds: impl IntoIterator<Item = f64>) -> Histogram {
-    Histogram::new(bounds)
 }

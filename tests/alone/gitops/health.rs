@@ -37,7 +37,7 @@ struct Health {
     message: String,
 }
 
-/// What the script of the object's kind says of it.
+/// The health of an object by the script of its kind.
 fn health(object: &Value) -> Health {
     let script = folder(object["kind"].as_str().unwrap()).join("health.lua");
     let lua = Lua::new();

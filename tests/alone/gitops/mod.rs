@@ -1,4 +1,4 @@
-//! What Argo CD and Flux conclude from the statuses that the plan writes: the files of
+//! The conclusions of Argo CD and Flux from the statuses that the plan writes: the files of
 //! `examples/gitops` are run on them.
 
 mod expressions;

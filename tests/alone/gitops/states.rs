@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::plan::deciders::{bob, carol};
 use crate::plan::world::*;
 
-/// What Argo CD says of an object.
+/// An object's health in Argo CD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Argo {
     Healthy,
@@ -22,7 +22,7 @@ pub enum Argo {
     Suspended,
 }
 
-/// What Flux says of an object while it waits for it.
+/// An object's state for Flux, which waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flux {
     Current,
@@ -36,9 +36,9 @@ pub struct State {
     pub name: &'static str,
     /// The object with its status.
     pub object: Value,
-    /// What Argo CD says of it, with `health.lua`.
+    /// Its health in Argo CD, with `health.lua`.
     pub argo: Argo,
-    /// What Flux says of it, with the expressions in `flux/`.
+    /// Its state for Flux, with the expressions in `flux/`.
     pub flux: Flux,
 }
 
@@ -58,7 +58,7 @@ pub fn states() -> Vec<State> {
 
 const ACCOUNT: &str = "keyloan-prod@1password.com";
 
-/// What is known of an integration; by default, it lends.
+/// The facts about an integration; by default, it lends.
 struct Known {
     object: OnePasswordIntegration,
     token: TokenSeen,

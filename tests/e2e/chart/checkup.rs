@@ -78,7 +78,7 @@ async fn a_checkup_finds_what_is_broken_and_nothing_else() {
     );
 }
 
-/// What an administrator does by mistake.
+/// Mistakes of an administrator.
 async fn break_it(world: &World) {
     let (parameters, none) = (
         PatchParams::default(),

@@ -18,7 +18,7 @@ fn example() -> Value {
     serde_saphyr::from_str(values).unwrap()
 }
 
-/// What the chart renders with value files, each merged into those before.
+/// The objects that the chart renders with value files, each merged into those before.
 async fn rendered(files: &[Value]) -> Result<Vec<Value>, String> {
     let helm = Helm::find().await.unwrap();
     let files: Vec<_> = files.iter().map(file).collect();

@@ -11,7 +11,7 @@ use crate::chart::rendering::{by_name, objects, render};
 const NEW: &str = "--kube-version=1.37.0";
 const OLD: &str = "--kube-version=1.35.4";
 
-/// What the generator writes for such an installation.
+/// The objects that the generator writes for such an installation.
 fn generated(boundary: &Boundary) -> BTreeMap<String, Value> {
     by_name(
         files(boundary)
@@ -21,7 +21,7 @@ fn generated(boundary: &Boundary) -> BTreeMap<String, Value> {
     )
 }
 
-/// What the chart renders, less what keeps it when the chart goes.
+/// The objects that the chart renders, less the annotation that keeps them when the chart goes.
 fn kept(rendered: &str) -> BTreeMap<String, Value> {
     let less = |mut object: Value| {
         let metadata = &mut object["metadata"];

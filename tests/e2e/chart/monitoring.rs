@@ -1,4 +1,4 @@
-//! What the chart renders for Prometheus and Grafana.
+//! The objects that the chart renders for Prometheus and Grafana.
 
 use keyloan_cluster::{Chart, Helm, promtool};
 use serde_json::{Value, json};

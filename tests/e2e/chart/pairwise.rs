@@ -149,7 +149,7 @@ async fn any_two_settings_of_values_render_to_objects_that_fit_their_schemas() {
     assert!(fits, "{said}");
 }
 
-/// What an API server would refuse, or what would not work together.
+/// Faults that an API server would refuse, or parts that would not work together.
 fn is_one_install(objects: &[Value]) {
     let mut names = BTreeSet::new();
     for object in objects {

@@ -1,4 +1,4 @@
-//! What single values do to the operator's pod and its objects, and the sentences with which the chart refuses those that are unsafe.
+//! The effect of single values on the operator's pod and its objects, and the sentences with which the chart refuses those that are unsafe.
 
 use std::fs;
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::chart::pairwise::with_values;
 use crate::chart::rendering::{find, objects};
 
-/// What is rendered with these values and the image.
+/// The objects that are rendered with these values and the image.
 async fn rendered(helm: &Helm, values: Value) -> String {
     let rendered = with_values(helm, &with_image(values)).await;
     rendered.unwrap_or_else(|said| panic!("{said}"))

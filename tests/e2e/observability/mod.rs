@@ -1,4 +1,4 @@
-//! What the operator counts, and whether Prometheus' own tool accepts the metrics, the alerts and the dashboard's queries.
+//! The operator's counts, and whether Prometheus' own tool accepts the metrics, the alerts and the dashboard's queries.
 
 mod promtool;
 
@@ -213,7 +213,7 @@ async fn lend_and_refuse(world: &World) {
 }
 
 impl World {
-    /// What the operator serves, as a person reads it.
+    /// The page that the operator serves, as a person reads it.
     async fn metrics(&self) -> String {
         let address = self.metrics_address();
         let answer = reqwest::get(format!("http://{address}/metrics")).await;

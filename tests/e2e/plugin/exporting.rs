@@ -1,4 +1,4 @@
-//! What is exported makes the same objects again: by the chart keyloan-config with the real helm, and by what Terraform's provider would apply.
+//! An export makes the same objects again: by the chart keyloan-config with the real helm, and by what Terraform's provider would apply.
 
 use keyloan::api::{AccessFlow, OnePasswordIntegration};
 use keyloan::desk::export::clean;
@@ -116,7 +116,7 @@ async fn exported(world: &World, command: &[&str], more: &[&str]) -> String {
     ended(start(world, "admin", &line), &line).await.done()
 }
 
-/// What the chart makes of these values, without its labels.
+/// The objects that the chart makes of these values, without its labels.
 async fn rendered(helm: &Helm, values: &str) -> Vec<Value> {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), values).expect("written");
