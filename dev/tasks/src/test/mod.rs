@@ -56,6 +56,12 @@ async fn checks(report: &mut Report, fast: bool) {
     let lint = "clippy --package keyloan --lib --no-default-features -- -D warnings";
     report.step("lint, pure rooms", run::check(lint)).await;
 
+    // A workspace of its own, which is built only to run it otherwise.
+    let mut lint = cargo("clippy --manifest-path fuzz/Cargo.toml --locked -- -D warnings");
+    lint.env("RUSTFLAGS", "--cfg fuzzing")
+        .env("CARGO_TARGET_DIR", "target/fuzz-lint");
+    report.step("lint, fuzz targets", run::run(lint)).await;
+
     let mut document = cargo("doc --workspace --no-deps");
     document.env("RUSTDOCFLAGS", "-D warnings");
     report.step("documentation", run::run(document)).await;
