@@ -53,6 +53,7 @@ fn set() -> Set {
         .join("-"),
         title: flux_version(),
         programs: &FLUX,
+        prebuilt: true,
     }
 }
 
