@@ -36,6 +36,17 @@ pub const CHOICE: &str = "KEYLOAN_KUBERNETES";
 /// The versions of Kubernetes that can be chosen; the first one is the usual one.
 pub const VERSIONS: [&str; 2] = ["1.37", "1.33"];
 
+/// The version in which the chosen Kubernetes serves a kind of `admissionregistration.k8s.io`. The
+/// oldest one has mutating policies only in a version of their own, and only because its API server is
+/// told so here; their fields are the same.
+pub fn admission_version(kind: &str) -> &'static str {
+    let is_oldest = env::var(CHOICE).is_ok_and(|chosen| chosen == VERSIONS[1]);
+    match is_oldest && kind.starts_with("MutatingAdmissionPolicy") {
+        true => "v1alpha1",
+        false => "v1",
+    }
+}
+
 impl Binaries {
     /// Finds the programs of the version that the environment chooses; builds them if they are
     /// nowhere.

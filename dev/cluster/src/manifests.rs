@@ -12,6 +12,7 @@ use kube::discovery::{ApiCapabilities, Scope, pinned_kind};
 use kube::{Api, Client};
 use serde_json::Value;
 
+use crate::binaries::admission_version;
 use crate::policies::{self, PolicyError};
 use crate::wait::{TimedOut, wait_until};
 
@@ -111,8 +112,10 @@ pub async fn apply_yaml(client: &Client, text: &str) -> Result<Vec<DynamicObject
         if !is_kind {
             wait_until_served(&mut new_kinds).await?;
         }
-        if let Some(types) = &mut object.types {
-            types.api_version = policies::served(client, types).await;
+        if let Some(types) = &mut object.types
+            && let Some((group, "v1")) = types.api_version.split_once('/')
+        {
+            types.api_version = format!("{group}/{}", admission_version(&types.kind));
         }
         let api = kinds.api(&object).await?;
         let parameters = PatchParams::apply(FIELD_MANAGER).force();

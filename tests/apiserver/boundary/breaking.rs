@@ -1,6 +1,7 @@
 //! Breaking a policy or a binding, and making it as it is shipped again.
 
 use keyloan::manifests;
+use keyloan_cluster::admission_version;
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
@@ -53,6 +54,8 @@ pub async fn mend(world: &World, kind: &str, name: &str) {
     let mut shipped = shipped.expect("shipped");
     let api = api(world, kind);
     let Some(there) = api.get_opt(name).await.expect("an answer") else {
+        let version = admission_version(kind);
+        shipped["apiVersion"] = format!("admissionregistration.k8s.io/{version}").into();
         let object = serde_json::from_value(shipped).expect("an object");
         let created = api.create(&PostParams::default(), &object).await;
         return drop(created.expect("created"));
@@ -68,6 +71,10 @@ pub async fn mend(world: &World, kind: &str, name: &str) {
 }
 
 pub fn api(world: &World, kind: &str) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+    let kind = GroupVersionKind::gvk(
+        "admissionregistration.k8s.io",
+        admission_version(kind),
+        kind,
+    );
     Api::all_with(world.admin.clone(), &ApiResource::from_gvk(&kind))
 }

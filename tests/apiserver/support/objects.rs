@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use keyloan_cluster::admission_version;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, Request, Status};
 use kube::{Api, Client};
@@ -82,7 +83,7 @@ impl Person {
         let params = PatchParams::apply(manager).force();
         answer(
             self.api(object)
-                .patch(name(object), &params, &Patch::Apply(object))
+                .patch(name(object), &params, &Patch::Apply(served(object)))
                 .await,
         )
     }
@@ -92,7 +93,7 @@ impl Person {
         let params = PatchParams::apply("dry-run").force().dry_run();
         answer(
             self.api(object)
-                .patch(name(object), &params, &Patch::Apply(object))
+                .patch(name(object), &params, &Patch::Apply(served(object)))
                 .await,
         )
     }
@@ -220,7 +221,19 @@ pub fn merged(mut object: Value, change: &Value) -> Value {
     object
 }
 
+/// The object in the version that the chosen Kubernetes serves.
+fn served(object: &Value) -> Value {
+    let mut object = object.clone();
+    let group = "admissionregistration.k8s.io";
+    let is_policy = object["apiVersion"] == format!("{group}/v1");
+    if let Some(kind) = object["kind"].as_str().filter(|_| is_policy) {
+        object["apiVersion"] = format!("{group}/{}", admission_version(kind)).into();
+    }
+    object
+}
+
 fn resource(object: &Value) -> ApiResource {
+    let object = served(object);
     let kind = object["kind"].as_str().unwrap();
     let api_version = object["apiVersion"].as_str().unwrap();
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
