@@ -99,6 +99,7 @@ impl Site {
         let control = simulator.control();
         let options = Options {
             keep,
+            audit_log: true,
             manifests: vec![read_folder(crds)?],
             ..Options::default()
         };
@@ -171,6 +172,7 @@ impl Site {
             let example = format!("https://git.example.com/{repository}.git");
             text = text.replace(&example, &self.git.url(repository));
         }
+        let text = text.replace("targetRevision: v0.1.0", "targetRevision: main");
         Ok(text.replace("tag: v0.1.0", "branch: main"))
     }
 
