@@ -10,8 +10,9 @@ use crate::controllers::ARGOCD;
 use crate::objects::kinds;
 use crate::site::Site;
 
-/// The time limit for a synchronization.
-pub const SYNC: Duration = Duration::from_secs(180);
+/// The time limit for a synchronization. Argo CD sees a kind that the API server has not established
+/// yet as Degraded, and then comes back to the synchronization after two minutes.
+pub const SYNC: Duration = Duration::from_secs(300);
 
 /// An Application.
 #[derive(Clone, Copy)]
@@ -67,15 +68,13 @@ impl App<'_> {
         admin.until(kinds::APPLICATION, app, STEP, done).await
     }
 
-    /// Has Argo CD apply everything again, as `argocd app sync --force` does, with more options.
-    pub async fn sync_by_force(self, options: &[&str]) -> Result<()> {
+    /// Has Argo CD apply everything again, as `argocd app sync` does with `--force` and `--replace`.
+    pub async fn sync(self, force: bool, replace: bool) -> Result<()> {
         let before = self.get().await?;
-        let mut all = options.to_vec();
-        let of_app = before["spec"]["syncPolicy"]["syncOptions"].as_array();
-        all.extend(of_app.into_iter().flatten().filter_map(Value::as_str));
+        let options: &[&str] = if replace { &["Replace=true"] } else { &[] };
         let operation = json!({ "operation": {
             "initiatedBy": { "username": "platform" },
-            "sync": { "syncOptions": all, "syncStrategy": { "apply": { "force": true } } },
+            "sync": { "syncOptions": options, "syncStrategy": { "apply": { "force": force } } },
         } });
         let admin = &self.site.admin;
         admin

@@ -12,7 +12,7 @@ use crate::application::{App, SYNC, health};
 use crate::audit;
 use crate::common::{
     A_DAY, INTEGRATION, Kept, REQUEST, STEP, TIDIED_AFTER, TIMES, TOLD_WITHIN, approve, ask, loans,
-    loans_from_git, release, revoke_token, rotate_token,
+    loans_from_git, release, revoke_token, rotate_token, running_loans,
 };
 use crate::controllers::{ARGOCD, ARGOCD_CONTROLLER, Controllers};
 use crate::objects::{condition, holds, kinds};
@@ -26,8 +26,8 @@ const REQUESTS: &str = "team-a-requests";
 
 /// A second request from Git, void soon after it was made.
 const SHORT: (&str, &str) = (TEAM, "db-password-today");
-/// The time in which it has to start.
-const STARTS_WITHIN: Duration = Duration::from_secs(90);
+/// The time in which it has to start. Keyloan starts no loan in the last minute.
+const STARTS_WITHIN: Duration = Duration::from_secs(120);
 
 /// Runs all cases.
 pub async fn run(setting: Setting, report: &mut Report, keep: bool) -> Result<()> {
@@ -43,6 +43,7 @@ pub async fn run(setting: Setting, report: &mut Report, keep: bool) -> Result<()
     if report.case(tool, "install", install(&site, setting)).await {
         // Before the clock moves: the API server stamps new requests with the true time.
         report.case(tool, "request from Git", request(&site)).await;
+        report.case(tool, "request again", again(&site)).await;
         report.case(tool, "upgrade", upgrade(&site)).await;
         report.case(tool, "20 refreshes", refreshes(&site)).await;
         report.case(tool, "wrong token", wrong_token(&site)).await;
@@ -60,7 +61,13 @@ pub async fn run(setting: Setting, report: &mut Report, keep: bool) -> Result<()
 
 async fn install(site: &Site, setting: Setting) -> Result<String> {
     let projects = site.example("argocd/appproject.yaml")?;
-    site.admin.apply(&projects).await?;
+    // In a cluster, the tool that makes this Secret owns it, so that it belongs to an Application.
+    let listed = "    ignore:\n";
+    ensure!(projects.contains(listed), "the example ignores nothing");
+    let with_token = format!("{listed}    - kind: Secret\n      name: op-token\n");
+    site.admin
+        .apply(&projects.replace(listed, &with_token))
+        .await?;
     site.put_valid_token().await?;
     // Both at once: the second one is tried again until the kinds of the first are there.
     for file in ["argocd/keyloan.yaml", "argocd/platform.yaml"] {
@@ -94,8 +101,8 @@ async fn request(site: &Site) -> Result<String> {
     for _ in 0..5 {
         app.refresh().await?;
     }
-    for options in [&[][..], &["Replace=true"]] {
-        app.sync_by_force(options).await?;
+    for force in [false, true] {
+        app.sync(force, false).await?;
     }
     let well = app.until_well().await?;
     let count = objects_of(&well);
@@ -109,10 +116,47 @@ async fn request(site: &Site) -> Result<String> {
     );
     let loans = loans_from_git(site).await?;
     ensure!(loans == 1, "the request became {loans} loans");
-    Ok(
-        "Healthy when active, made as the team's ServiceAccount; one loan, also after `sync --force`"
-            .into(),
-    )
+    Ok("Healthy when active, made as the team's ServiceAccount; one loan, also after `sync` and `sync --force`".into())
+}
+
+/// What makes the request again before its `notAfter` makes another loan: it is taken out of Git and
+/// put back, or replaced by force.
+async fn again(site: &Site) -> Result<String> {
+    let app = App {
+        site,
+        name: REQUESTS,
+    };
+    let first = active_uid(site, REQUEST).await?;
+    let file = site.git.copy("team-a").join("requests/db-password.yaml");
+    let text = std::fs::read(&file)?;
+    std::fs::remove_file(&file)?;
+    let commit = site.git.commit("team-a", "Remove the request").await?;
+    app.refresh().await?;
+    app.until_applied(&commit).await?;
+    app.until_well().await?;
+    let is_there = site.admin.get(kinds::GRANT, REQUEST.0, REQUEST.1).await?;
+    ensure!(is_there.is_none(), "the request was not pruned");
+    keyloan_cluster::wait_until("its loan has ended", STEP, async || {
+        let running = running_loans(site, REQUEST.1).await.ok()?;
+        (running == 0).then_some(())
+    })
+    .await?;
+    std::fs::write(&file, text)?;
+    let commit = site.git.commit("team-a", "Put it back").await?;
+    app.refresh().await?;
+    app.until_applied(&commit).await?;
+    app.until_well().await?;
+    let second = active_uid(site, REQUEST).await?;
+    ensure!(first != second, "the request was not made again");
+    let put_back = loans_from_git(site).await?;
+    ensure!(put_back == 2, "{put_back} loans");
+    app.sync(true, true).await?;
+    app.until_well().await?;
+    let third = active_uid(site, REQUEST).await?;
+    ensure!(second != third, "the request was not replaced");
+    let replaced = loans_from_git(site).await?;
+    ensure!(replaced == 3, "{replaced} loans");
+    Ok("pruned: its loan ends; put back, or replaced by force, before its notAfter: another loan each time".into())
 }
 
 /// Adds the request whose `notAfter` is near.
@@ -311,6 +355,16 @@ async fn tidied(site: &Site) -> Result<String> {
         Some(grant?["metadata"]["uid"].to_string())
     };
     let before = uid_now().await.context("the request is not there")?;
+    let loans_before = loans(site, SHORT.1).await?;
+    // The API server stamps what it creates with the true time.
+    let grant = site.admin.get(kinds::GRANT, SHORT.0, SHORT.1).await?;
+    let grant = grant.context("the request is not there")?;
+    let not_after: Timestamp = grant["spec"]["notAfter"]
+        .as_str()
+        .unwrap_or_default()
+        .parse()?;
+    let is_void = async || (Timestamp::now() > not_after).then_some(());
+    keyloan_cluster::wait_until("notAfter has passed", STARTS_WITHIN, is_void).await?;
     site.advance(TIDIED_AFTER).await?;
     let made_again = async || uid_now().await.filter(|uid| *uid != before);
     keyloan_cluster::wait_until("the request is made again", SYNC, made_again).await?;
@@ -323,8 +377,11 @@ async fn tidied(site: &Site) -> Result<String> {
     admin.until(kinds::GRANT, SHORT, STEP, is_lapsed).await?;
     app.until_well().await?;
     let loans = loans(site, SHORT.1).await?;
-    ensure!(loans == 1, "the request became {loans} loans");
-    Ok("made again after its notAfter: Lapsed and Healthy; one loan".into())
+    ensure!(
+        loans == loans_before,
+        "the request became {loans} loans after {loans_before}"
+    );
+    Ok("made again after its notAfter: Lapsed and Healthy; no further loan".into())
 }
 
 /// Kinds and policies leave Git while pruning is on.

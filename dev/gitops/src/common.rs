@@ -161,3 +161,12 @@ pub async fn loans(site: &Site, name: &str) -> Result<usize> {
     let is_it = |record: &&Value| record["spec"]["grant"]["name"] == name;
     Ok(records.iter().filter(is_it).count())
 }
+
+/// How many loans of a request of this name run.
+pub async fn running_loans(site: &Site, name: &str) -> Result<usize> {
+    let records = site.admin.list(kinds::RECORD, PLATFORM).await?;
+    let runs = |record: &&Value| {
+        record["spec"]["grant"]["name"] == name && record["spec"]["end"].is_null()
+    };
+    Ok(records.iter().filter(runs).count())
+}

@@ -135,7 +135,8 @@ impl Controllers {
         let mut command = component(ARGOCD_CONTROLLER);
         command
             .args(["--namespace", ARGOCD, "--repo-server-plaintext"])
-            .arg(format!("--kubeconfig={}", kubeconfig.display()))
+            // For itself, and for the cluster to which it applies.
+            .env("KUBECONFIG", kubeconfig)
             .arg(format!("--repo-server=127.0.0.1:{repo_server}"))
             .arg(format!("--metrics-port={metrics}"));
         controllers

@@ -33,6 +33,9 @@ const LOOKS_EVERY: Duration = Duration::from_millis(500);
 /// The time limit for the operator's planned stop.
 const STOPS_WITHIN: Duration = Duration::from_secs(30);
 
+/// The `notAfter` of the example.
+const EXAMPLE_END: &str = "2027-01-31T12:00:00Z";
+
 /// The vault from which the examples lend.
 const ACCOUNT: &str = "
 domain: acme.1password.com
@@ -196,6 +199,12 @@ async fn repositories() -> Result<GitServer> {
     git.create("platform", &[(&platform, "platform")]).await?;
     let requests = examples.join("team-a/requests");
     git.create("team-a", &[(&requests, "requests")]).await?;
+    // The example's day passes; the operator's clock moves by days.
+    let not_after = jiff::Timestamp::now() + Duration::from_secs(60 * 24 * 3600);
+    let file = "requests/db-password.yaml";
+    git.edit("team-a", file, EXAMPLE_END, &format!("{not_after:.0}"))?;
+    git.commit("team-a", "Until when the request may start")
+        .await?;
     Ok(git)
 }
 
