@@ -133,3 +133,8 @@ pub fn is_at(of: &Value, commit: &str) -> bool {
         _ => of["revision"] == commit,
     }
 }
+
+/// The number of its objects.
+pub fn objects_of(app: &Value) -> usize {
+    app["status"]["resources"].as_array().map_or(0, Vec::len)
+}

@@ -14,7 +14,8 @@ use crate::common::{
 use crate::controllers::{Controllers, FLUX};
 use crate::objects::{Kind, condition, holds, kinds};
 use crate::report::{Report, say};
-use crate::site::{Site, TEAM, root};
+use crate::repositories::root;
+use crate::site::{Site, TEAM};
 
 const TOOL: &str = "Flux";
 /// The time limit for a reconciliation.

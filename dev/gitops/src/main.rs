@@ -3,6 +3,7 @@
 
 mod application;
 mod argo;
+mod argo_requests;
 mod audit;
 mod common;
 mod controllers;
@@ -10,6 +11,7 @@ mod flux;
 mod git;
 mod objects;
 mod report;
+mod repositories;
 mod site;
 mod way;
 

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::git::GitServer;
 use crate::objects::{Kind, Objects, kinds};
+use crate::repositories::{repositories, root};
 
 /// The service account in the simulated 1Password.
 pub const SERVICE_ACCOUNT: &str = "keyloan";
@@ -32,9 +33,6 @@ const LOOKS_EVERY: Duration = Duration::from_millis(500);
 
 /// The time limit for the operator's planned stop.
 const STOPS_WITHIN: Duration = Duration::from_secs(30);
-
-/// The `notAfter` of the example.
-const EXAMPLE_END: &str = "2027-01-31T12:00:00Z";
 
 /// The vault from which the examples lend.
 const ACCOUNT: &str = "
@@ -185,32 +183,6 @@ impl Site {
         let _ = self.nodes.await;
         self.cluster.shutdown().await;
     }
-}
-
-/// The three repositories of `docs/gitops.md`.
-async fn repositories() -> Result<GitServer> {
-    let git = GitServer::start().await?;
-    let root = root();
-    let (charts, crds) = (root.join("charts"), root.join("crds"));
-    git.create("keyloan", &[(&charts, "charts"), (&crds, "crds")])
-        .await?;
-    let examples = root.join("examples/gitops");
-    let platform = examples.join("platform");
-    git.create("platform", &[(&platform, "platform")]).await?;
-    let requests = examples.join("team-a/requests");
-    git.create("team-a", &[(&requests, "requests")]).await?;
-    // The example's day passes; the operator's clock moves by days.
-    let not_after = jiff::Timestamp::now() + Duration::from_secs(60 * 24 * 3600);
-    let file = "requests/db-password.yaml";
-    git.edit("team-a", file, EXAMPLE_END, &format!("{not_after:.0}"))?;
-    git.commit("team-a", "Until when the request may start")
-        .await?;
-    Ok(git)
-}
-
-/// The workspace's folder.
-pub fn root() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 /// A port of the loopback interface that nobody uses now.
