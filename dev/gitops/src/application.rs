@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::common::STEP;
@@ -70,22 +71,21 @@ impl App<'_> {
 
     /// Has Argo CD apply everything again, as `argocd app sync` does with `--force` and `--replace`.
     pub async fn sync(self, force: bool, replace: bool) -> Result<()> {
-        let before = self.get().await?;
+        // Times have whole seconds, so they do not tell two synchronizations apart.
+        let mark = Timestamp::now().to_string();
         let options: &[&str] = if replace { &["Replace=true"] } else { &[] };
         let operation = json!({ "operation": {
             "initiatedBy": { "username": "platform" },
+            "info": [{ "name": "mark", "value": mark }],
             "sync": { "syncOptions": options, "syncStrategy": { "apply": { "force": force } } },
         } });
         let admin = &self.site.admin;
         admin
             .patch(kinds::APPLICATION, ARGOCD, self.name, operation)
             .await?;
-        let started_before = &before["status"]["operationState"]["startedAt"];
         let done = |app: &Value| {
             let state = &app["status"]["operationState"];
-            app["operation"].is_null()
-                && state["phase"] == "Succeeded"
-                && state["startedAt"] != *started_before
+            state["operation"]["info"][0]["value"] == mark.as_str() && state["phase"] == "Succeeded"
         };
         self.until(SYNC, done).await?;
         Ok(())

@@ -122,13 +122,13 @@ async fn active_uid(site: &Site, (namespace, name): (&str, &str)) -> Result<Stri
         *requester == "system:serviceaccount:team-a:deployer",
         "the requester is {requester}"
     );
-    Ok(grant["metadata"]["uid"].to_string())
+    let uid = grant["metadata"]["uid"].as_str();
+    Ok(uid.context("the request has no uid")?.to_owned())
 }
 
 /// Waits until a request with another uid is active; returns that uid.
 async fn active_again(site: &Site, request: (&str, &str), before: &str) -> Result<String> {
-    let is_another =
-        |grant: &Value| grant["metadata"]["uid"].to_string() != before && holds(grant, "Active");
+    let is_another = |grant: &Value| grant["metadata"]["uid"] != *before && holds(grant, "Active");
     let admin = &site.admin;
     admin.until(kinds::GRANT, request, STEP, is_another).await?;
     active_uid(site, request).await
