@@ -73,7 +73,12 @@ impl App<'_> {
     pub async fn sync(self, force: bool, replace: bool) -> Result<()> {
         // Times have whole seconds, so they do not tell two synchronizations apart.
         let mark = Timestamp::now().to_string();
-        let options: &[&str] = if replace { &["Replace=true"] } else { &[] };
+        let app = self.get().await?;
+        let options = app["spec"]["syncPolicy"]["syncOptions"].as_array();
+        let mut options = options.cloned().unwrap_or_default();
+        if replace {
+            options.push(json!("Replace=true"));
+        }
         let operation = json!({ "operation": {
             "initiatedBy": { "username": "platform" },
             "info": [{ "name": "mark", "value": mark }],

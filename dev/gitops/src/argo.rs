@@ -34,7 +34,9 @@ pub async fn run(setting: Setting, report: &mut Report, keep: bool) -> Result<()
     let controllers = Controllers::argocd(&site, setting.tracking).await?;
     if report.case(tool, "install", install(&site, setting)).await {
         // Before the clock moves: the API server stamps new requests with the true time.
-        report.case(tool, "request from Git", request(&site)).await;
+        report
+            .case(tool, "request from Git", request(&site, setting))
+            .await;
         report.case(tool, "request again", again(&site)).await;
         report.case(tool, "upgrade", upgrade(&site)).await;
         report.case(tool, "20 refreshes", refreshes(&site)).await;

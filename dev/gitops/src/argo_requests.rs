@@ -12,6 +12,7 @@ use crate::common::{REQUEST, STEP, TIDIED_AFTER, loans, loans_from_git, running_
 use crate::objects::{holds, kinds};
 use crate::repositories::root;
 use crate::site::{Site, TEAM};
+use crate::way::{Apply, Setting};
 
 /// The Application of the team's requests.
 pub const REQUESTS: &str = "team-a-requests";
@@ -22,13 +23,12 @@ const SHORT: (&str, &str) = (TEAM, "db-password-today");
 const STARTS_WITHIN: Duration = Duration::from_secs(120);
 
 /// The examples of a request, and one that is void soon, become one loan each.
-pub async fn request(site: &Site) -> Result<String> {
+pub async fn request(site: &Site, setting: Setting) -> Result<String> {
     let rights = std::fs::read_to_string(root().join("examples/gitops/team-a/rights.yaml"))?;
     site.admin.apply(&rights).await?;
     commit_short_request(site).await?;
-    site.admin
-        .apply(&site.example("argocd/requests.yaml")?)
-        .await?;
+    let requests = setting.of_example(&site.example("argocd/requests.yaml")?)?;
+    site.admin.apply(&requests).await?;
     let app = App {
         site,
         name: REQUESTS,
@@ -39,9 +39,15 @@ pub async fn request(site: &Site) -> Result<String> {
     for _ in 0..5 {
         app.refresh().await?;
     }
-    for force in [false, true] {
-        app.sync(force, false).await?;
-    }
+    app.sync(false, false).await?;
+    let synced = match setting.apply {
+        Apply::ClientSide => {
+            app.sync(true, false).await?;
+            "`sync` and `sync --force`"
+        }
+        // kubectl refuses --force with --server-side, and so does Argo CD.
+        Apply::ServerSide | Apply::ServerSideDiff => "`sync`",
+    };
     let well = app.until_well().await?;
     let count = objects_of(&well);
     ensure!(
@@ -54,7 +60,9 @@ pub async fn request(site: &Site) -> Result<String> {
     );
     let loans = loans_from_git(site).await?;
     ensure!(loans == 1, "the request became {loans} loans");
-    Ok("Healthy when active, made as the team's ServiceAccount; one loan, also after `sync` and `sync --force`".into())
+    Ok(format!(
+        "Healthy when active, made as the team's ServiceAccount; one loan, also after {synced}"
+    ))
 }
 
 /// What makes the request again before its `notAfter` makes another loan: it is taken out of Git and

@@ -298,7 +298,7 @@ impl Nodes {
                     let template = &deployment["spec"]["template"];
                     if running.as_ref().is_none_or(|(of, _)| of != template) {
                         stop(running.take()).await;
-                        let program = self.start().await;
+                        let program = self.start(template).await;
                         running = program.ok().map(|program| (template.clone(), program));
                     }
                     if running.is_some() {
@@ -312,7 +312,7 @@ impl Nodes {
         }
     }
 
-    async fn start(&mut self) -> Result<Program> {
+    async fn start(&mut self, template: &Value) -> Result<Program> {
         let kubeconfig = self.kubeconfigs.make(OPERATOR_NAMESPACE, OPERATOR).await?;
         std::fs::create_dir_all(&self.logs)?;
         self.started += 1;
@@ -320,6 +320,7 @@ impl Nodes {
         command
             .envs(image_environment())
             .args(&self.arguments)
+            .args(install_of(template))
             .arg(format!("--kubeconfig={}", kubeconfig.display()))
             .arg(format!("--identity=pod-{}", self.started));
         let log = self.logs.join(format!("{}.log", self.started));
@@ -364,6 +365,14 @@ impl Nodes {
             .patch_status(kind, OPERATOR_NAMESPACE, OPERATOR, status)
             .await
     }
+}
+
+/// The argument of the operator's container that names the install: the chart refuses an upgrade of
+/// another one.
+fn install_of(template: &Value) -> Option<&str> {
+    let arguments = template["spec"]["containers"][0]["args"].as_array()?;
+    let mut arguments = arguments.iter().filter_map(Value::as_str);
+    arguments.find(|argument| argument.starts_with("--install="))
 }
 
 /// Stops the operator as a rollout does.

@@ -27,7 +27,8 @@ pub enum Apply {
     ClientSide,
     /// `kubectl apply --server-side`.
     ServerSide,
-    /// The same, and comparisons by a dry run on the API server.
+    /// The same, and comparisons by a dry run on the API server, which includes the API server's own
+    /// changes: else a field with a default that leaves Git is no difference for Argo CD.
     ServerSideDiff,
 }
 
@@ -104,19 +105,26 @@ impl Setting {
         format!("Argo CD, {apply}, {tracking}")
     }
 
-    /// The example in this way; the example itself applies on the server's side.
+    /// The example in this way.
     pub fn of_example(self, text: &str) -> Result<String> {
         const OPTION: &str = "    - ServerSideApply=true\n";
-        ensure!(text.contains(OPTION), "the example has no ServerSideApply");
-        Ok(match self.apply {
-            Apply::ClientSide => text.replace(OPTION, ""),
-            Apply::ServerSide => text.to_owned(),
-            Apply::ServerSideDiff => text.replace(
-                "  namespace: argocd\n",
-                "  namespace: argocd\n  annotations:\n    \
-                 argocd.argoproj.io/compare-options: ServerSideDiff=true\n",
-            ),
-        })
+        const LAST: &str = "      selfHeal: true\n";
+        let text = match (self.apply, text.contains(OPTION)) {
+            (Apply::ClientSide, _) => text.replace(OPTION, ""),
+            (_, true) => text.to_owned(),
+            (_, false) => {
+                ensure!(text.ends_with(LAST), "the example has other options");
+                format!("{text}    syncOptions:\n{OPTION}")
+            }
+        };
+        if self.apply != Apply::ServerSideDiff {
+            return Ok(text);
+        }
+        Ok(text.replace(
+            "  namespace: argocd\n",
+            "  namespace: argocd\n  annotations:\n    \
+             argocd.argoproj.io/compare-options: ServerSideDiff=true,IncludeMutationWebhook=true\n",
+        ))
     }
 }
 
