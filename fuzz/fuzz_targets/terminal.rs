@@ -100,5 +100,8 @@ fn documents(object: &Value) {
     }
     let cleaned = export::clean(object.clone());
     export::misread_by_terraform(&cleaned);
-    export::terraform_label(&cleaned);
+    for label in export::terraform_labels(&[cleaned]) {
+        let strange = label.find(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c));
+        assert_eq!(strange, None, "{label:?}");
+    }
 }

@@ -287,7 +287,10 @@ impl Failed {
             10 => Failure::ItemDiffers,
             11 => Failure::ItemChanged,
             12 => Failure::LimitReached,
-            _ => Failure::SecretTaken,
+            _ => Failure::SecretTaken(SecretReference {
+                namespace: "links".into(),
+                name: "taken".into(),
+            }),
         };
         Attempt {
             at: self.at,

@@ -64,6 +64,7 @@ pub(super) fn failure_of(error: &CallError, now: Timestamp) -> Failure {
         // A conflict may pass; if the item has really changed, the next look reveals it.
         Problem::Conflict
         | Problem::ShareConflict
+        | Problem::SignInRefused
         | Problem::Unreachable(_)
         | Problem::Unavailable { .. }
         | Problem::Timeout

@@ -1,7 +1,7 @@
 //! One token in use: passes calls on to the account, counts requests, and remembers what the
 //! answers say about the token as a whole.
 //!
-//! A token that 1Password refused is not sent again; while 1Password asks the operator to wait,
+//! A token that 1Password refused twice in a row is not sent again; while 1Password asks the operator to wait,
 //! nothing is sent; and a failed sign-in is repeated only after a delay. Such calls fail at once,
 //! without a request.
 
@@ -148,7 +148,7 @@ impl Session {
             };
         }
         let watch = self.tools.clock.stopwatch();
-        let answer = call.await;
+        let mut answer = call.await;
         let word = if answer.result.is_ok() {
             "ok"
         } else {
@@ -159,6 +159,7 @@ impl Session {
             .onepassword
             .call(name, word, watch.elapsed().as_secs_f64());
         self.count(requester, &answer.exchanges);
+        answer.result = answer.result.map_err(|error| self.lock().judged(error));
         self.take_in(&answer.exchanges, answer.result.as_ref().err());
         answer
     }
@@ -240,6 +241,19 @@ impl State {
         self.rejected.as_ref().or(sign_in)
     }
 
+    /// The error, in doubt if it is the first refusal of the token after a success: one that is
+    /// believed too soon keeps all loans waiting until somebody changes the Secret.
+    fn judged(&self, error: CallError) -> CallError {
+        let refused_before = self
+            .sign_in
+            .as_ref()
+            .is_some_and(|(_, earlier)| earlier.problem() == Problem::SignInRefused);
+        match error.problem() {
+            Problem::Unauthorized if !refused_before => error.in_doubt(),
+            _ => error,
+        }
+    }
+
     fn note_error(&mut self, error: &CallError, now: Timestamp) {
         match error.problem() {
             Problem::Unauthorized => {
@@ -250,7 +264,10 @@ impl State {
                 let until = throttled_until(retry_after, now);
                 self.throttled_until = self.throttled_until.max(Some(until));
             }
-            _ if error.stage() == Stage::SignIn => {
+            problem if error.stage() == Stage::SignIn => {
+                if problem == Problem::SignInRefused {
+                    self.accepted = false;
+                }
                 let count = self
                     .sign_in
                     .as_ref()
@@ -267,7 +284,8 @@ impl State {
             | Problem::CannotShare(_)
             | Problem::ShareConflict
             | Problem::Refused(_) => self.accepted = true,
-            Problem::Unreachable(_)
+            Problem::SignInRefused
+            | Problem::Unreachable(_)
             | Problem::Unavailable { .. }
             | Problem::Timeout
             | Problem::Broken(_) => {}
@@ -298,9 +316,10 @@ fn failure(error: &CallError, at: Timestamp, earlier: u32) -> Failure {
         Problem::Unauthorized => FailureKind::Rejected,
         Problem::Forbidden => FailureKind::Forbidden,
         Problem::RateLimited { .. } => FailureKind::RateLimited,
-        Problem::Unreachable(_) | Problem::Unavailable { .. } | Problem::Timeout => {
-            FailureKind::Unavailable
-        }
+        Problem::SignInRefused
+        | Problem::Unreachable(_)
+        | Problem::Unavailable { .. }
+        | Problem::Timeout => FailureKind::Unavailable,
         _ => FailureKind::Broken,
     };
     Failure {

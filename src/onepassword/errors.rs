@@ -29,6 +29,13 @@ pub enum Problem {
         "1Password does not accept the service account's token (401): it was revoked, rotated or has expired; put a valid one into the token Secret"
     )]
     Unauthorized,
+    /// The first 401 after a success: the token may be fine, because a sign-in that is interrupted for
+    /// longer than 1Password remembers its first half ends with a 401, too.
+    #[error(
+        "1Password refused to sign in with the service account's token (401): it is tried once \
+         more, in case the sign-in was only interrupted"
+    )]
+    SignInRefused,
     /// 403.
     #[error(
         "1Password forbids the request (403): give the service account permission to read and \
@@ -235,6 +242,15 @@ impl CallError {
         Self {
             cause: failed.and_then(|exchange| exchange.cause.clone()),
             ..Self::new(problem.unwrap_or(otherwise), stage, effect_of(exchanges))
+        }
+    }
+
+    /// The same error, of which it is not known yet whether it is the token's fault.
+    pub fn in_doubt(self) -> Self {
+        Self {
+            problem: Problem::SignInRefused,
+            stage: Stage::SignIn,
+            ..self
         }
     }
 
@@ -492,6 +508,7 @@ mod tests {
         };
         let messages = [
             Problem::Unauthorized,
+            Problem::SignInRefused,
             limited,
             Problem::Refused(Refusal::Recipients),
             Problem::Unavailable { status: Some(503) },

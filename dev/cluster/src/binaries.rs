@@ -7,6 +7,8 @@
 //! 3. what [somebody else has built](crate::prebuilt);
 //! 4. a build from Go modules, which takes some minutes, once.
 //!
+//! `KEYLOAN_KUBERNETES=1.33` chooses the oldest Kubernetes that the charts admit, which is always built.
+//!
 //! The ready-made archives of envtest are not used: they lack kube-controller-manager. Without it
 //! nothing is garbage collected, and no namespace is ever fully deleted.
 
@@ -15,25 +17,62 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::built::{BinariesError, Set};
-use crate::go_build::{CONTROL_PLANE, ETCD_VERSION, KUBERNETES_VERSION};
+use crate::go_build::{
+    CONTROL_PLANE, ETCD_VERSION, KUBERNETES_VERSION, OLDEST_CONTROL_PLANE,
+    OLDEST_KUBERNETES_VERSION, Program,
+};
 use crate::progress;
 
 /// The folder with etcd, kube-apiserver, kube-controller-manager and kubectl.
 #[derive(Clone, Debug)]
 pub struct Binaries {
     folder: PathBuf,
+    kubernetes: &'static str,
 }
 
+/// The variable that chooses one of the [versions](VERSIONS) of Kubernetes.
+pub const CHOICE: &str = "KEYLOAN_KUBERNETES";
+
+/// The versions of Kubernetes that can be chosen; the first one is the usual one.
+pub const VERSIONS: [&str; 2] = ["1.37", "1.33"];
+
 impl Binaries {
-    /// Finds the programs; builds them if they are nowhere.
+    /// Finds the programs of the version that the environment chooses; builds them if they are
+    /// nowhere.
     ///
     /// Once they are in the cache, this uses no network.
     pub async fn find() -> Result<Binaries, BinariesError> {
-        if let Some(folder) = from_environment() {
-            return Ok(Binaries { folder });
+        let chosen = env::var(CHOICE).unwrap_or_default();
+        Binaries::of(if chosen.is_empty() {
+            VERSIONS[0]
+        } else {
+            &chosen
+        })
+        .await
+    }
+
+    /// The same for one of the [versions](VERSIONS).
+    pub async fn of(version: &str) -> Result<Binaries, BinariesError> {
+        let (kubernetes, set) = match version {
+            "1.37" => (KUBERNETES_VERSION, set()),
+            "1.33" => (OLDEST_KUBERNETES_VERSION, oldest()),
+            _ => {
+                return Err(BinariesError::Version {
+                    wanted: version.to_owned(),
+                    versions: VERSIONS.to_vec(),
+                });
+            }
+        };
+        if let Some(folder) = from_environment(kubernetes) {
+            return Ok(Binaries { folder, kubernetes });
         }
-        let folder = set().find().await?;
-        Ok(Binaries { folder })
+        let folder = set.find().await?;
+        Ok(Binaries { folder, kubernetes })
+    }
+
+    /// Whether the API server has mutating admission policies only if they are switched on.
+    pub(crate) fn switches_mutation_on(&self) -> bool {
+        self.kubernetes == OLDEST_KUBERNETES_VERSION
     }
 
     /// The path of etcd.
@@ -58,18 +97,27 @@ impl Binaries {
 }
 
 pub(crate) fn set() -> Set {
+    set_of(KUBERNETES_VERSION, &CONTROL_PLANE, true)
+}
+
+fn oldest() -> Set {
+    set_of(OLDEST_KUBERNETES_VERSION, &OLDEST_CONTROL_PLANE, false)
+}
+
+fn set_of(kubernetes: &str, programs: &'static [Program], prebuilt: bool) -> Set {
     Set {
         place: "controlplane",
-        version: format!("kubernetes-{KUBERNETES_VERSION}-etcd-{ETCD_VERSION}"),
-        title: format!("Kubernetes {KUBERNETES_VERSION} and etcd {ETCD_VERSION}"),
-        programs: &CONTROL_PLANE,
+        version: format!("kubernetes-{kubernetes}-etcd-{ETCD_VERSION}"),
+        title: format!("Kubernetes {kubernetes} and etcd {ETCD_VERSION}"),
+        programs,
+        prebuilt,
     }
 }
 
 /// The folder that `KUBEBUILDER_ASSETS` names, if it has the programs that are needed.
-fn from_environment() -> Option<PathBuf> {
+fn from_environment(kubernetes: &str) -> Option<PathBuf> {
     let folder = PathBuf::from(env::var_os("KUBEBUILDER_ASSETS").filter(|path| !path.is_empty())?);
-    match unfit(&folder) {
+    match unfit(&folder, kubernetes) {
         None => Some(folder),
         Some(why) => {
             let folder = folder.display();
@@ -80,7 +128,7 @@ fn from_environment() -> Option<PathBuf> {
 }
 
 /// Why the programs in a folder cannot be used.
-fn unfit(folder: &Path) -> Option<String> {
+fn unfit(folder: &Path, kubernetes: &str) -> Option<String> {
     let missing = missing_in(folder);
     if !missing.is_empty() {
         return Some(format!("it has no {}", missing.join(", ")));
@@ -89,14 +137,14 @@ fn unfit(folder: &Path) -> Option<String> {
         .arg("--version")
         .output();
     match asked {
-        Ok(answer) => is_another(String::from_utf8_lossy(&answer.stdout).trim()),
+        Ok(answer) => is_another(String::from_utf8_lossy(&answer.stdout).trim(), kubernetes),
         Err(error) => Some(format!("its kube-apiserver cannot be started ({error})")),
     }
 }
 
-/// What is wrong with an API server that reports this version.
-fn is_another(says: &str) -> Option<String> {
-    let wanted = format!("Kubernetes {KUBERNETES_VERSION}");
+/// The reason why an API server that reports this version is not the wanted one.
+fn is_another(says: &str, kubernetes: &str) -> Option<String> {
+    let wanted = format!("Kubernetes {kubernetes}");
     (says != wanted).then(|| format!("its kube-apiserver is {says:?}, not {wanted:?}"))
 }
 
@@ -117,20 +165,30 @@ mod tests {
         for name in ["etcd", "kube-apiserver", "kubectl"] {
             fs::write(folder.path().join(name), "a program").unwrap();
         }
-        let why = unfit(folder.path());
+        let why = unfit(folder.path(), KUBERNETES_VERSION);
         assert_eq!(why.unwrap(), "it has no kube-controller-manager");
         fs::write(folder.path().join("kube-controller-manager"), "a program").unwrap();
-        let why = unfit(folder.path()).unwrap();
+        let why = unfit(folder.path(), KUBERNETES_VERSION).unwrap();
         assert!(why.contains("cannot be started"), "{why}");
     }
 
     #[test]
     fn another_version_will_not_do() {
-        let why = is_another("Kubernetes v1.2.3").unwrap();
+        let why = is_another("Kubernetes v1.2.3", KUBERNETES_VERSION).unwrap();
         assert!(why.contains("is \"Kubernetes v1.2.3\", not"), "{why}");
         assert_eq!(
-            is_another(&format!("Kubernetes {KUBERNETES_VERSION}")),
+            is_another("Kubernetes v1.33.13", OLDEST_KUBERNETES_VERSION),
             None
         );
+    }
+
+    #[test]
+    fn the_versions_to_choose_from_are_those_that_are_pinned() {
+        for (version, pinned) in VERSIONS
+            .iter()
+            .zip([KUBERNETES_VERSION, OLDEST_KUBERNETES_VERSION])
+        {
+            assert!(pinned.starts_with(&format!("v{version}.")), "{pinned}");
+        }
     }
 }

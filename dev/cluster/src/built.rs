@@ -1,7 +1,7 @@
 //! Programs that were built from Go modules, in the cache. Each is checked against the checksum
 //! that was written when it was built.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use std::{env, fs, io};
@@ -29,6 +29,14 @@ pub enum BinariesError {
     /// The programs could not be built.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// Another Kubernetes was asked for than there is.
+    #[error("there is no Kubernetes {wanted:?} here: choose {}", .versions.join(" or "))]
+    Version {
+        /// The version that was asked for.
+        wanted: String,
+        /// The versions that can be built.
+        versions: Vec<&'static str>,
+    },
 }
 
 /// Programs that are built together, and the place where they are kept.
@@ -41,6 +49,8 @@ pub(crate) struct Set {
     pub(crate) title: String,
     /// The programs.
     pub(crate) programs: &'static [Program],
+    /// Whether those that somebody else has built are of these versions.
+    pub(crate) prebuilt: bool,
 }
 
 impl Set {
@@ -73,7 +83,10 @@ impl Set {
         let fresh = building.join("programs");
         cache::create_dir(&fresh)?;
         let names: Vec<_> = self.programs.iter().map(|program| program.name).collect();
-        let fetched = prebuilt::fetch(&names, &building, &fresh).await?;
+        let fetched = match self.prebuilt {
+            true => prebuilt::fetch(&names, &building, &fresh).await?,
+            false => BTreeSet::new(),
+        };
         let missing = |program: &&Program| !fetched.contains(program.name);
         let programs: Vec<_> = self.programs.iter().filter(missing).collect();
         go_build::build(&building, &fresh, &self.title, &programs).await?;
@@ -158,6 +171,7 @@ mod tests {
             version: "v1".into(),
             title: "programs".into(),
             programs: &go_build::CONTROL_PLANE,
+            prebuilt: true,
         }
     }
 

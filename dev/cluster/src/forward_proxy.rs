@@ -100,5 +100,6 @@ pub(crate) fn set() -> Set {
         version: format!("goproxy-{GOPROXY_VERSION}-{source}"),
         title: format!("a forward proxy of goproxy {GOPROXY_VERSION}"),
         programs: &FORWARD_PROXY,
+        prebuilt: true,
     }
 }

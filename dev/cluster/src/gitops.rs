@@ -63,6 +63,7 @@ impl GitopsTool {
                 version: ARGOCD_VERSION.to_owned(),
                 title: self.version(),
                 programs: &ARGOCD,
+                prebuilt: true,
             },
             Self::Flux => Set {
                 place: "flux",
@@ -74,6 +75,7 @@ impl GitopsTool {
                 .join("-"),
                 title: self.version(),
                 programs: &FLUX,
+                prebuilt: true,
             },
         }
     }

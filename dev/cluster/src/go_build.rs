@@ -19,6 +19,9 @@ use crate::progress;
 
 /// The version of Kubernetes; `build/kubernetes/go.mod` says the same.
 pub(crate) const KUBERNETES_VERSION: &str = "v1.37.2";
+/// A patch of the oldest version of Kubernetes that the charts admit; `build/kubernetes-oldest/go.mod`
+/// says the same.
+pub(crate) const OLDEST_KUBERNETES_VERSION: &str = "v1.33.13";
 /// The version of etcd; `build/etcd/go.mod` says the same.
 pub(crate) const ETCD_VERSION: &str = "v3.7.3";
 /// The version of helm; `build/helm/go.mod` says the same.
@@ -55,6 +58,7 @@ macro_rules! module {
 
 const ETCD: Module = module!("etcd");
 const KUBERNETES: Module = module!("kubernetes");
+const OLDEST_KUBERNETES: Module = module!("kubernetes-oldest");
 const HELM_MODULE: Module = module!("helm");
 const HELM_DOCS_MODULE: Module = module!("helm-docs");
 const KUBECONFORM_MODULE: Module = module!("kubeconform");
@@ -87,20 +91,27 @@ const fn program(name: &'static str, module: Module, package: &'static str) -> P
 }
 
 /// A control plane, and kubectl.
-pub(crate) const CONTROL_PLANE: [Program; 4] = [
-    program("etcd", ETCD, "go.etcd.io/etcd/server/v3"),
-    program(
-        "kube-apiserver",
-        KUBERNETES,
-        "k8s.io/kubernetes/cmd/kube-apiserver",
-    ),
-    program(
-        "kube-controller-manager",
-        KUBERNETES,
-        "k8s.io/kubernetes/cmd/kube-controller-manager",
-    ),
-    program("kubectl", KUBERNETES, "k8s.io/kubernetes/cmd/kubectl"),
-];
+const fn control_plane(kubernetes: Module) -> [Program; 4] {
+    [
+        program("etcd", ETCD, "go.etcd.io/etcd/server/v3"),
+        program(
+            "kube-apiserver",
+            kubernetes,
+            "k8s.io/kubernetes/cmd/kube-apiserver",
+        ),
+        program(
+            "kube-controller-manager",
+            kubernetes,
+            "k8s.io/kubernetes/cmd/kube-controller-manager",
+        ),
+        program("kubectl", kubernetes, "k8s.io/kubernetes/cmd/kubectl"),
+    ]
+}
+
+/// The control plane on which everything is tested.
+pub(crate) const CONTROL_PLANE: [Program; 4] = control_plane(KUBERNETES);
+/// A control plane of the oldest Kubernetes.
+pub(crate) const OLDEST_CONTROL_PLANE: [Program; 4] = control_plane(OLDEST_KUBERNETES);
 
 /// The program that installs charts.
 pub(crate) const HELM: [Program; 1] = [program("helm", HELM_MODULE, "helm.sh/helm/v4/cmd/helm")];
@@ -294,17 +305,19 @@ fn linker_flags(module: &Module) -> String {
         let version = ARGOCD_VERSION.trim_start_matches('v');
         return format!("-s -w -X github.com/argoproj/argo-cd/v3/common.version={version}");
     }
-    if module.name != KUBERNETES.name {
-        return "-s -w".to_owned();
-    }
+    let kubernetes = match module.name {
+        name if name == KUBERNETES.name => KUBERNETES_VERSION,
+        name if name == OLDEST_KUBERNETES.name => OLDEST_KUBERNETES_VERSION,
+        _ => return "-s -w".to_owned(),
+    };
     let version = "k8s.io/component-base/version";
-    let mut numbers = KUBERNETES_VERSION.trim_start_matches('v').split('.');
+    let mut numbers = kubernetes.trim_start_matches('v').split('.');
     let (major, minor) = (
         numbers.next().unwrap_or_default(),
         numbers.next().unwrap_or_default(),
     );
     format!(
-        "-s -w -X {version}.gitVersion={KUBERNETES_VERSION} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
+        "-s -w -X {version}.gitVersion={kubernetes} -X {version}.gitMajor={major} -X {version}.gitMinor={minor}"
     )
 }
 
@@ -399,6 +412,10 @@ mod tests {
         assert!(pinned(
             &KUBERNETES,
             format!("k8s.io/kubernetes {KUBERNETES_VERSION}")
+        ));
+        assert!(pinned(
+            &OLDEST_KUBERNETES,
+            format!("k8s.io/kubernetes {OLDEST_KUBERNETES_VERSION}")
         ));
         assert!(pinned(
             &ETCD,

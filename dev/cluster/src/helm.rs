@@ -98,6 +98,7 @@ pub(crate) fn set() -> Set {
         version: HELM_VERSION.to_owned(),
         title: format!("helm {HELM_VERSION}"),
         programs: &HELM,
+        prebuilt: true,
     }
 }
 
@@ -112,6 +113,7 @@ pub(crate) fn helm_docs_set() -> Set {
         version: HELM_DOCS_VERSION.to_owned(),
         title: format!("helm-docs {HELM_DOCS_VERSION}"),
         programs: &HELM_DOCS,
+        prebuilt: true,
     }
 }
 
@@ -121,5 +123,6 @@ pub(crate) fn kubeconform_set() -> Set {
         version: KUBECONFORM_VERSION.to_owned(),
         title: format!("kubeconform {KUBECONFORM_VERSION}"),
         programs: &KUBECONFORM,
+        prebuilt: true,
     }
 }

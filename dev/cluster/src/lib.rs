@@ -38,7 +38,7 @@ mod random;
 mod sdk_core;
 mod wait;
 
-pub use binaries::Binaries;
+pub use binaries::{Binaries, CHOICE, VERSIONS};
 pub use built::BinariesError;
 pub use cache::{CacheError, cache_dir};
 pub use charts::{Chart, ChartError, chart_page, chart_rights};

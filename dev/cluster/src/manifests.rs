@@ -106,10 +106,13 @@ pub async fn apply_yaml(client: &Client, text: &str) -> Result<Vec<DynamicObject
     };
     let mut applied = Vec::new();
     let mut new_kinds = Vec::new();
-    for object in parse(text)? {
+    for mut object in parse(text)? {
         let is_kind = kind(&object) == "CustomResourceDefinition";
         if !is_kind {
             wait_until_served(&mut new_kinds).await?;
+        }
+        if let Some(types) = &mut object.types {
+            types.api_version = policies::served(client, types).await;
         }
         let api = kinds.api(&object).await?;
         let parameters = PatchParams::apply(FIELD_MANAGER).force();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, DynamicObject, PostParams};
-use kube::core::{GroupVersionKind, ObjectMeta};
+use kube::core::{GroupVersionKind, ObjectMeta, TypeMeta};
 use kube::discovery::pinned_kind;
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ pub enum PolicyError {
 pub(crate) async fn wait_until_in_force(client: &Client) -> Result<(), PolicyError> {
     let name = format!("keyloan-probe-{}", random::digits()?);
     wait_for_refusal(client, "ValidatingAdmissionPolicy", &name, refusal(&name)).await?;
-    // Kubernetes before 1.36 has no mutating policies.
+    // Kubernetes before 1.36 has no mutating policies, unless they are switched on.
     if resource(client, "MutatingAdmissionPolicy").await.is_ok() {
         // The name differs from the one before, whose policy still refuses for a moment: the two
         // must not be confused.
@@ -123,8 +123,12 @@ impl Probe {
             (&probe.policies, kind, spec),
             (&probe.bindings, &binding_kind, binding),
         ] {
+            let types = TypeMeta {
+                api_version: format!("{GROUP}/v1"),
+                kind: kind.to_owned(),
+            };
             let object = json!({
-                "apiVersion": format!("{GROUP}/v1"), "kind": kind,
+                "apiVersion": served(client, &types).await, "kind": kind,
                 "metadata": {"name": name}, "spec": spec,
             });
             let object = serde_json::from_value(object).map_err(kube::Error::SerdeError)?;
@@ -160,7 +164,36 @@ fn failure() -> Value {
 }
 
 async fn resource(client: &Client, kind: &str) -> kube::Result<Api<DynamicObject>> {
-    let kind = GroupVersionKind::gvk(GROUP, "v1", kind);
+    let types = TypeMeta {
+        api_version: format!("{GROUP}/v1"),
+        kind: kind.to_owned(),
+    };
+    let version = served(client, &types).await;
+    let kind = GroupVersionKind::try_from(&TypeMeta {
+        api_version: version,
+        ..types
+    });
+    let kind = kind.map_err(|error| kube::Error::Service(error.into()))?;
     let (resource, _) = pinned_kind(client, &kind).await?;
     Ok(Api::all_with(client.clone(), &resource))
+}
+
+/// The version in which a kind is served. Before Kubernetes 1.36, mutating policies are served only
+/// in an earlier version than `v1`, whose fields are the same, and only if that is switched on.
+pub(crate) async fn served(client: &Client, types: &TypeMeta) -> String {
+    let early = format!("{GROUP}/v1alpha1");
+    let is_mutating = types.kind.starts_with("MutatingAdmissionPolicy");
+    if !is_mutating {
+        return types.api_version.clone();
+    }
+    let as_written = GroupVersionKind::try_from(types);
+    let found = match as_written {
+        Ok(kind) => pinned_kind(client, &kind).await.is_ok(),
+        Err(_) => true,
+    };
+    let early_kind = GroupVersionKind::gvk(GROUP, "v1alpha1", &types.kind);
+    match !found && pinned_kind(client, &early_kind).await.is_ok() {
+        true => early,
+        false => types.api_version.clone(),
+    }
 }

@@ -17,5 +17,6 @@ pub(crate) fn set() -> Set {
         version: PROMETHEUS_VERSION.to_owned(),
         title: format!("promtool {PROMETHEUS_VERSION}"),
         programs: &PROMTOOL,
+        prebuilt: true,
     }
 }

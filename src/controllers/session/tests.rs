@@ -109,14 +109,33 @@ impl World {
 const AWAY: Problem = Problem::Unavailable { status: Some(503) };
 
 #[tokio::test]
-async fn a_refused_token_is_not_sent_again() {
-    let world = world(&[(Problem::Unauthorized, Stage::Call)]);
+async fn a_token_that_is_refused_twice_is_not_sent_again() {
+    let refusal = (Problem::Unauthorized, Stage::SignIn);
+    let world = world(&[refusal, refusal]);
+    assert_eq!(world.ask().await, Err(Problem::SignInRefused));
+    assert_eq!(world.ask().await, Err(Problem::SignInRefused));
+    assert_eq!(world.asked(), 1, "the second one was not sent");
+    let kind = || world.session.seen().failure.map(|failure| failure.kind);
+    assert_eq!(kind(), Some(FailureKind::Unavailable));
+    world.clock.advance(SignedDuration::from_secs(6));
     assert_eq!(world.ask().await, Err(Problem::Unauthorized));
     world.clock.advance(SignedDuration::from_hours(1000));
     assert_eq!(world.ask().await, Err(Problem::Unauthorized));
-    assert_eq!(world.asked(), 1);
-    let failure = world.session.seen().failure.map(|failure| failure.kind);
-    assert_eq!(failure, Some(FailureKind::Rejected));
+    assert_eq!(world.asked(), 2);
+    assert_eq!(kind(), Some(FailureKind::Rejected));
+}
+
+/// A sign-in that was interrupted for longer than 1Password remembers its first half.
+#[tokio::test]
+async fn one_refused_sign_in_is_not_the_end_of_a_token() {
+    let refusal = (Problem::Unauthorized, Stage::SignIn);
+    let world = world(&[refusal]);
+    assert_eq!(world.ask().await, Err(Problem::SignInRefused));
+    assert!(!world.session.seen().accepted, "nobody knows");
+    world.clock.advance(SignedDuration::from_secs(6));
+    assert_eq!(world.ask().await, Ok(()));
+    let seen = world.session.seen();
+    assert_eq!((seen.accepted, seen.failure), (true, None));
 }
 
 #[tokio::test]

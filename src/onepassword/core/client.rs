@@ -222,7 +222,9 @@ fn ruled_out(policy: &SharePolicy, terms: &ShareTerms) -> Option<Refusal> {
 /// sign-in and repairs everything.
 fn leaves_client_sound(error: &CallError) -> bool {
     let clear = match error.problem() {
-        Problem::Unauthorized | Problem::Timeout | Problem::Broken(_) => false,
+        Problem::Unauthorized | Problem::SignInRefused | Problem::Timeout | Problem::Broken(_) => {
+            false
+        }
         // A sign-in reads the CA bundle and the proxy's password again.
         Problem::Unreachable(
             Unreached::Host(Hindrance::UnknownAuthority)

@@ -107,8 +107,8 @@ impl Places {
         }
     }
 
-    /// Waits until each sign-in that has begun since the places were disturbed is done: an hour later, 1Password no longer
-    /// knows one that is half done, refuses it, and the operator takes its token for refused.
+    /// Waits until each sign-in that has begun since the places were disturbed is done: an hour later,
+    /// 1Password no longer knows one that is half done, and refuses it.
     pub async fn until_signed_in(&self) {
         for place in &self.places {
             let done = async {

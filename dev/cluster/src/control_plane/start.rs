@@ -76,7 +76,12 @@ async fn attempt_to_start(
     let mut etcd = run(&folder, Component::Etcd, &binaries.etcd(), &arguments)?;
     wait_for_etcd(&mut etcd, &etcd_endpoint, &member).await?;
 
-    let arguments = apiserver_arguments(folder.path(), &etcd_endpoint, ports.apiserver, options);
+    let mut arguments =
+        apiserver_arguments(folder.path(), &etcd_endpoint, ports.apiserver, options);
+    if binaries.switches_mutation_on() {
+        arguments.push("--feature-gates=MutatingAdmissionPolicy=true".into());
+        arguments.push("--runtime-config=admissionregistration.k8s.io/v1alpha1=true".into());
+    }
     let mut apiserver = run(
         &folder,
         Component::KubeApiserver,

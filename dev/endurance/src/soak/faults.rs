@@ -1,9 +1,13 @@
 //! Faults of 1Password, at random.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
+use jiff::Timestamp;
 use keyloan_simulator::{Control, Fault, FaultKind};
+
+use crate::clock::Clock;
 
 /// How long 1Password is without a fault, in milliseconds.
 const PAUSES: std::ops::Range<u64> = 2000..7000;
@@ -15,8 +19,22 @@ const ROUTES: [&str; 4] = [
     "*",
 ];
 
+/// The times, by the operator's clock, at which something was done to the operator or 1Password.
+pub type Troubles = Arc<Mutex<Vec<Timestamp>>>;
+
+/// Notes a trouble.
+pub fn note(troubles: &Troubles, at: Timestamp) {
+    let mut troubles = troubles.lock().unwrap_or_else(PoisonError::into_inner);
+    troubles.push(at);
+}
+
 /// Orders fault after fault.
-pub async fn happen(control: Control, mut chance: fastrand::Rng) -> Result<()> {
+pub async fn happen(
+    control: Control,
+    mut chance: fastrand::Rng,
+    clock: Clock,
+    troubles: Troubles,
+) -> Result<()> {
     loop {
         tokio::time::sleep(Duration::from_millis(chance.u64(PAUSES))).await;
         let late = Duration::from_millis(chance.u64(0..900));
@@ -35,5 +53,6 @@ pub async fn happen(control: Control, mut chance: fastrand::Rng) -> Result<()> {
         };
         let route = ROUTES[chance.usize(0..ROUTES.len())];
         control.fault(Fault::once(route, kind)).await?;
+        note(&troubles, clock.now());
     }
 }

@@ -23,7 +23,8 @@ use crate::operators::Operators;
 use crate::people::{self, Habits};
 use crate::progress::Progress;
 use crate::settle;
-use renewals::{Asked, Borrowers};
+use faults::Troubles;
+use renewals::{Asked, Borrowers, Gaps};
 use report::Report;
 
 /// How often the clocks are moved.
@@ -79,11 +80,13 @@ pub async fn run(told: &Arguments) -> Result<Report> {
         clock: clock.clone(),
     };
     let mut report = Report::begin(seed);
-    let asked = Asked::default();
+    let (asked, troubles) = (Asked::default(), Troubles::default());
     let mut going_on = people::gather(&ground, told.common.people, seed, &habits).await?;
     let orders = faults::happen(
         ground.control.clone(),
         fastrand::Rng::with_seed(chance.u64(..)),
+        clock.clone(),
+        troubles.clone(),
     );
     going_on.spawn(orders);
     let mut borrowers = Borrowers::new();
@@ -115,6 +118,7 @@ pub async fn run(told: &Arguments) -> Result<Report> {
         }
         let place = operators.place_of(lead.holder().await.as_deref());
         let at = Timestamp::now();
+        faults::note(&troubles, clock.now());
         match chance.u8(0..10) {
             0..5 => {
                 killed_at.push(clock.now());
@@ -155,7 +159,7 @@ pub async fn run(told: &Arguments) -> Result<Report> {
     let lost = Lost::of(&given.records, &killed_at, made_within);
     report.count(&given, lost, check(&given, &limits));
     report.asked = renewals::number(&asked);
-    (report.gaps, report.unanswered) = renewals::gaps(&given.records, &asked);
+    report.gaps = Gaps::of(&given.records, &asked, &troubles);
     report.minutes = told.minutes;
     report.hours = (clock.ahead() + at_most).as_secs_f64() / 3600.0;
     report.judge();

@@ -11,8 +11,10 @@ use keyloan::api::{AccessGrant, RENEW_ANNOTATION};
 use keyloan_ledger::{Outcome, Record};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
+use serde::Serialize;
 use serde_json::json;
 
+use super::faults::Troubles;
 use crate::clock::Clock;
 use crate::figures::Times;
 use crate::ground::TEAM;
@@ -25,6 +27,9 @@ const BEFORE_ITS_END: SignedDuration = SignedDuration::from_mins(9);
 const NEEDED: SignedDuration = SignedDuration::from_mins(70);
 /// How long a request may be without an answer.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(30);
+
+/// How long a trouble lasts at most: a call without an answer, and the wait for the next try.
+const LASTS: SignedDuration = SignedDuration::from_mins(2);
 
 /// The times at which links were asked for, by the uid of the grant.
 pub type Asked = Arc<Mutex<BTreeMap<String, Vec<Timestamp>>>>;
@@ -84,34 +89,63 @@ fn is_due(grant: &AccessGrant, now: Timestamp) -> bool {
         && asked.is_none_or(|asked| asked <= link.issued_at.0)
 }
 
-/// The gaps in access of loans whose next link was asked for, and the requests without an answer.
-pub fn gaps(records: &[Record], asked: &Asked) -> (Times, Vec<String>) {
-    let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
-    let (mut gaps, mut unanswered) = (Times::default(), Vec::new());
-    for record in records {
+/// The gaps in access of loans whose next link was asked for.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gaps {
+    /// The time without a link after each request, by the operator's clock.
+    pub times: Times,
+    /// Gaps although nothing was done to the operator or 1Password since the request.
+    pub unexplained: Vec<String>,
+    /// Requests without an answer.
+    pub unanswered: Vec<String>,
+}
+
+impl Gaps {
+    /// Finds them in the records.
+    pub fn of(records: &[Record], asked: &Asked, troubles: &Troubles) -> Self {
+        let asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let troubles = troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gaps = Self::default();
+        for record in records {
+            for at in asked.get(record.grant_uid()).into_iter().flatten() {
+                gaps.look(record, *at, &troubles);
+            }
+        }
+        gaps
+    }
+
+    fn look(&mut self, record: &Record, asked: Timestamp, troubles: &[Timestamp]) {
+        // A record has whole seconds.
+        let at = Timestamp::from_second(asked.as_second()).unwrap_or(asked);
         let issued = record.links().iter();
         let issued: Vec<_> = issued
             .filter(|link| link.outcome() == Some(Outcome::Issued))
             .collect();
-        for at in asked.get(record.grant_uid()).into_iter().flatten() {
-            let is_before = |link: &&&keyloan_ledger::Link| link.intent_at() < *at;
-            let current = issued.iter().rev().find(is_before);
-            let next = issued.iter().find(|link| link.intent_at() >= *at);
-            let open_until = current.and_then(|link| link.expires_at()).unwrap_or(*at);
-            match next.and_then(|link| link.issued_at()) {
-                Some(next) => {
-                    let gap = next.duration_since(open_until.max(*at));
-                    gaps.push(gap.try_into().unwrap_or_default());
+        let current = issued.iter().rev().find(|link| link.intent_at() < at);
+        let next = issued.iter().find(|link| link.intent_at() >= at);
+        let open_until = current.and_then(|link| link.expires_at()).unwrap_or(at);
+        match next.and_then(|link| link.issued_at()) {
+            Some(next) => {
+                let gap = next.duration_since(open_until.max(at));
+                self.times.push(gap.try_into().unwrap_or_default());
+                let since = at - LASTS;
+                let is_meanwhile = |trouble: &Timestamp| (since..=next).contains(trouble);
+                if gap.is_positive() && !troubles.iter().any(is_meanwhile) {
+                    self.unexplained.push(format!(
+                        "{} asked for a link at {asked}, had none from {open_until}, and got the \
+                         next at {next}, although nothing was done to the operator or 1Password",
+                        record.named()
+                    ));
                 }
-                None if ran_on(record, *at) => unanswered.push(format!(
-                    "{} asked for a link at {at} and got none",
-                    record.named()
-                )),
-                None => {}
             }
+            None if ran_on(record, asked) => self.unanswered.push(format!(
+                "{} asked for a link at {asked} and got none",
+                record.named()
+            )),
+            None => {}
         }
     }
-    (gaps, unanswered)
 }
 
 fn ran_on(record: &Record, asked: Timestamp) -> bool {
@@ -147,24 +181,48 @@ mod tests {
         })
     }
 
-    fn gaps_of(links: serde_json::Value, at: &str) -> (String, usize) {
-        let asked = Asked::default();
+    fn gaps_of(links: serde_json::Value, at: &str, troubles: &[&str]) -> Gaps {
+        let (asked, noted) = (Asked::default(), Troubles::default());
         let at = at.parse().unwrap();
         asked.lock().unwrap().insert("r".to_owned(), vec![at]);
-        let (gaps, unanswered) = gaps(&[record(links)], &asked);
-        (gaps.to_string(), unanswered.len())
+        for trouble in troubles {
+            noted.lock().unwrap().push(trouble.parse().unwrap());
+        }
+        Gaps::of(&[record(links)], &asked, &noted)
     }
 
     #[test]
     fn a_gap_is_from_the_end_of_a_link_or_the_request_until_the_next_link() {
         let first = link(1, "2026-11-30T12:00:00Z", "2026-11-30T13:00:00Z");
         let second = link(2, "2026-11-30T13:00:30Z", "2026-11-30T14:00:30Z");
-        let (gap, unanswered) = gaps_of(json!([first, second]), "2026-11-30T12:55:00Z");
-        assert_eq!(gap, "median 30.0 s, longest 30.0 s (1 times)");
-        assert_eq!(unanswered, 0);
-        let (gap, _) = gaps_of(json!([first, second]), "2026-11-30T13:00:20Z");
-        assert_eq!(gap, "median 10.0 s, longest 10.0 s (1 times)");
-        let (gap, unanswered) = gaps_of(json!([first]), "2026-11-30T12:55:00Z");
-        assert_eq!((gap.as_str(), unanswered), ("did not happen", 1));
+        let both = json!([first, second]);
+        let gaps = gaps_of(both.clone(), "2026-11-30T12:55:00Z", &[]);
+        assert_eq!(
+            gaps.times.to_string(),
+            "median 30.0 s, longest 30.0 s (1 times)"
+        );
+        assert_eq!((gaps.unexplained.len(), gaps.unanswered.len()), (1, 0));
+        let gaps = gaps_of(both, "2026-11-30T13:00:20Z", &["2026-11-30T13:00:25Z"]);
+        assert_eq!(
+            gaps.times.to_string(),
+            "median 10.0 s, longest 10.0 s (1 times)"
+        );
+        assert_eq!(gaps.unexplained.len(), 0, "there was a trouble");
+        let gaps = gaps_of(json!([first]), "2026-11-30T12:55:00Z", &[]);
+        assert_eq!(gaps.times.to_string(), "did not happen");
+        assert_eq!(gaps.unanswered.len(), 1);
+    }
+
+    /// Records have whole seconds, and a request has not.
+    #[test]
+    fn a_link_of_the_same_second_answers_the_request() {
+        let first = link(1, "2026-11-30T12:00:00Z", "2026-11-30T13:00:00Z");
+        let second = link(2, "2026-11-30T12:55:00Z", "2026-11-30T13:55:00Z");
+        let gaps = gaps_of(json!([first, second]), "2026-11-30T12:55:00.7Z", &[]);
+        assert_eq!(
+            gaps.times.to_string(),
+            "median 0.0 s, longest 0.0 s (1 times)"
+        );
+        assert_eq!((gaps.unexplained.len(), gaps.unanswered.len()), (0, 0));
     }
 }

@@ -5,7 +5,8 @@ use std::fmt;
 use keyloan_ledger::{Finding, Given, Outcome, Rule};
 use serde::Serialize;
 
-use crate::figures::{Samples, Times, load_average};
+use super::renewals::Gaps;
+use crate::figures::{Samples, load_average};
 use crate::lost::Lost;
 
 /// After so many hours, first links have ended while their loans go on.
@@ -41,10 +42,8 @@ pub struct Report {
     pub lost_by_faults: usize,
     /// Requests for a further link, shortly before the end of one or after it.
     pub asked: usize,
-    /// How long loans were without a link that was asked for, by the operator's clock.
-    pub gaps: Times,
-    /// Requests for a link without an answer.
-    pub unanswered: Vec<String>,
+    /// How long loans were without a link that was asked for.
+    pub gaps: Gaps,
     /// All requests to 1Password.
     pub requests: u64,
     /// The leader's memory in megabytes, each time that somebody looks, in a run in which it goes on.
@@ -89,6 +88,8 @@ impl Report {
             self.broken
                 .push(format!("the checker of ledgers found {found} things"));
         }
+        self.broken.extend(self.gaps.unexplained.iter().cloned());
+        self.broken.extend(self.gaps.unanswered.iter().cloned());
         if self.hours > LINKS_END && self.asked == 0 {
             let blind = "nobody asked for a further link, so this run says nothing about gaps";
             self.broken.push(blind.to_owned());
@@ -138,11 +139,15 @@ impl fmt::Display for Report {
             ("further links asked for", self.asked.to_string()),
             (
                 "time without a link that was asked for",
-                self.gaps.to_string(),
+                self.gaps.times.to_string(),
+            ),
+            (
+                "such times without a kill, a stop or a fault",
+                self.gaps.unexplained.len().to_string(),
             ),
             (
                 "requests for a link without an answer",
-                self.unanswered.len().to_string(),
+                self.gaps.unanswered.len().to_string(),
             ),
             ("requests to 1Password for each link", self.per_link()),
             ("the leader's memory, second and last quarter", memory),
@@ -152,9 +157,6 @@ impl fmt::Display for Report {
         ];
         for (what, figure) in rows {
             writeln!(f, "{what:<48} {figure}")?;
-        }
-        for unanswered in &self.unanswered {
-            writeln!(f, "ASKED   {unanswered}")?;
         }
         for finding in &self.findings {
             writeln!(f, "FOUND   {finding}")?;

@@ -13,6 +13,7 @@ mod targets;
 use std::num::NonZero;
 
 use anyhow::Result;
+use keyloan_cluster::{Binaries, CHOICE, VERSIONS};
 
 use report::{Outcome, Report};
 use targets::Targets;
@@ -21,18 +22,30 @@ use crate::book;
 use crate::screen::line;
 use crate::workspace::cargo;
 
+/// The name of a step.
+const ON_A_CONTROL_PLANE: &str = "tests on a control plane";
+
 /// Options of the command.
 #[derive(clap::Args)]
 pub struct Arguments {
     /// Leave out the tests that need a control plane; takes some two minutes after a build
     #[arg(long)]
     fast: bool,
+    /// Run the tests that need a control plane, and nothing else, on this version of Kubernetes
+    #[arg(long, value_name = "VERSION", conflicts_with = "fast", value_parser = VERSIONS)]
+    kubernetes: Option<String>,
 }
 
 /// Runs all steps, even after a failed one; the error names the failed steps.
-pub async fn run(Arguments { fast }: Arguments) -> Result<()> {
+pub async fn run(Arguments { fast, kubernetes }: Arguments) -> Result<()> {
     let targets = Targets::of_workspace().await?;
     let mut report = Report::new(|text| line(text));
+    if let Some(version) = kubernetes {
+        if prepare(&mut report).await {
+            beside_control_plane(&mut report, &targets, &version).await;
+        }
+        return report.finish();
+    }
     checks(&mut report, fast).await;
     tests(&mut report, &targets, fast).await;
     report.finish()
@@ -56,21 +69,35 @@ async fn checks(report: &mut Report, fast: bool) {
     let lint = "clippy --package keyloan --lib --no-default-features -- -D warnings";
     report.step("lint, pure rooms", run::check(lint)).await;
 
+    // A workspace of its own, which is built only to run it otherwise.
+    let mut lint = cargo("clippy --manifest-path fuzz/Cargo.toml --locked -- -D warnings");
+    lint.env("RUSTFLAGS", "--cfg fuzzing")
+        .env("CARGO_TARGET_DIR", "target/fuzz-lint");
+    report.step("lint, fuzz targets", run::run(lint)).await;
+
     let mut document = cargo("doc --workspace --no-deps");
     document.env("RUSTDOCFLAGS", "-D warnings");
     report.step("documentation", run::run(document)).await;
     report.step("links to other sites", list_links()).await;
 }
 
-async fn tests(report: &mut Report, targets: &Targets, fast: bool) {
+/// Builds all tests. Returns whether they can run.
+async fn prepare(report: &mut Report) -> bool {
     let build = "test --workspace --no-run";
     let ready = report.step("build", run::check(build)).await
         && report.step("SDK core", fetch_core()).await;
     if !ready {
-        return report.leave_out(
+        report.leave_out(
             "tests",
             "the tests were not built, or the core is not available",
         );
+    }
+    ready
+}
+
+async fn tests(report: &mut Report, targets: &Targets, fast: bool) {
+    if !prepare(report).await {
+        return;
     }
     let alone = targets.alone(cargo("test --workspace --no-fail-fast --lib --bins"));
     report.tests("tests", alone).await;
@@ -78,18 +105,26 @@ async fn tests(report: &mut Report, targets: &Targets, fast: bool) {
     let examples = cargo("test --workspace --no-fail-fast --doc");
     report.tests("examples in the docs", examples).await;
 
-    let name = "tests on a control plane";
-    if fast {
-        return report.leave_out(name, "--fast");
+    match fast {
+        true => report.leave_out(ON_A_CONTROL_PLANE, "--fast"),
+        false => beside_control_plane(report, targets, VERSIONS[0]).await,
     }
-    if !report.step("control plane", fetch_control_plane()).await {
-        return report.leave_out(name, "the control plane is not available");
+}
+
+async fn beside_control_plane(report: &mut Report, targets: &Targets, kubernetes: &str) {
+    if !report
+        .step("control plane", fetch_control_plane(kubernetes))
+        .await
+    {
+        return report.leave_out(ON_A_CONTROL_PLANE, "the control plane is not available");
     }
     let mut beside = targets.on_control_plane(cargo("test --workspace --no-fail-fast"));
     // They wait for programs more than they compute, so one more runs than there are processors.
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    beside.env("RUST_TEST_THREADS", (processors + 1).to_string());
-    report.tests(name, beside).await;
+    beside
+        .env("RUST_TEST_THREADS", (processors + 1).to_string())
+        .env(CHOICE, kubernetes);
+    report.tests(ON_A_CONTROL_PLANE, beside).await;
 }
 
 /// The links within the documentation are checked by a test.
@@ -105,7 +140,7 @@ async fn fetch_core() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-async fn fetch_control_plane() -> Result<Outcome> {
-    keyloan_cluster::Binaries::find().await?;
+async fn fetch_control_plane(kubernetes: &str) -> Result<Outcome> {
+    Binaries::of(kubernetes).await?;
     Ok(Outcome::Passed)
 }
