@@ -1,5 +1,5 @@
-//! Builds the programs of the control plane, helm, helm-docs, kubeconform, promtool, a forward proxy and
-//! Flux from Go modules, whose checksums are pinned in `build/*/go.sum`.
+//! Builds the programs of the control plane, helm, helm-docs, kubeconform, promtool, a forward proxy,
+//! Argo CD and Flux from Go modules, whose checksums are pinned in `build/*/go.sum`.
 //!
 //! Go itself verifies each module that it downloads against that file. The first build compiles
 //! some 2,600 packages and leaves about 4 GB in Go's own build cache.
@@ -37,6 +37,8 @@ pub(crate) const GOPROXY_VERSION: &str = "v1.9.3";
 /// 3.14.
 pub(crate) const PROMETHEUS_VERSION: &str = "v0.314.0";
 
+/// The version of Argo CD; `build/argocd/go.mod` says the same.
+pub(crate) const ARGOCD_VERSION: &str = "v3.2.11";
 /// The versions of Flux' controllers; `build/flux-*/go.mod` say the same.
 pub(crate) const SOURCE_CONTROLLER_VERSION: &str = "v1.9.0";
 pub(crate) const KUSTOMIZE_CONTROLLER_VERSION: &str = "v1.9.6";
@@ -68,6 +70,7 @@ const FORWARD_PROXY_MODULE: Module = Module {
 /// The rules that the forward proxy has from its flags; all else is goproxy's.
 pub(crate) const FORWARD_PROXY_SOURCE: &str = include_str!("../build/forwardproxy/main.go");
 const PROMTOOL_MODULE: Module = module!("promtool");
+const ARGOCD_MODULE: Module = module!("argocd");
 const SOURCE_CONTROLLER: Module = module!("flux-source");
 const KUSTOMIZE_CONTROLLER: Module = module!("flux-kustomize");
 const HELM_CONTROLLER: Module = module!("flux-helm");
@@ -134,6 +137,12 @@ pub(crate) const PROMTOOL: [Program; 1] = [program(
     "promtool",
     PROMTOOL_MODULE,
     "github.com/prometheus/prometheus/cmd/promtool",
+)];
+/// Argo CD: one program for all its components.
+pub(crate) const ARGOCD: [Program; 1] = [program(
+    "argocd",
+    ARGOCD_MODULE,
+    "github.com/argoproj/argo-cd/v3/cmd",
 )];
 /// Flux' controllers.
 pub(crate) const FLUX: [Program; 3] = [
@@ -247,7 +256,7 @@ pub async fn kubernetes_swagger() -> Result<PathBuf, BuildError> {
 impl Program {
     /// The folder of the program's sources. Downloads them if Go does not have them.
     pub(crate) async fn sources(&self) -> Result<PathBuf, BuildError> {
-        sources(&self.module, self.package).await
+        sources(&self.module, self.package.trim_end_matches("/cmd")).await
     }
 }
 
@@ -291,6 +300,10 @@ fn build_tags(module: &Module) -> &'static str {
 fn linker_flags(module: &Module) -> String {
     if module.name == HELM_MODULE.name {
         return format!("-s -w -X helm.sh/helm/v4/internal/version.version={HELM_VERSION}");
+    }
+    if module.name == ARGOCD_MODULE.name {
+        let version = ARGOCD_VERSION.trim_start_matches('v');
+        return format!("-s -w -X github.com/argoproj/argo-cd/v3/common.version={version}");
     }
     let kubernetes = match module.name {
         name if name == KUBERNETES.name => KUBERNETES_VERSION,
@@ -427,6 +440,10 @@ mod tests {
         assert!(pinned(
             &PROMTOOL_MODULE,
             format!("github.com/prometheus/prometheus {PROMETHEUS_VERSION}")
+        ));
+        assert!(pinned(
+            &ARGOCD_MODULE,
+            format!("github.com/argoproj/argo-cd/v3 {ARGOCD_VERSION}")
         ));
         for (module, name, version) in [
             (&SOURCE_CONTROLLER, "source", SOURCE_CONTROLLER_VERSION),

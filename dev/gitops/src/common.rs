@@ -16,6 +16,8 @@ pub const TOLD_WITHIN: Duration = Duration::from_secs(60);
 pub const TIMES: usize = 20;
 /// A day and some more: the integration lists its vaults once a day.
 pub const A_DAY: Duration = Duration::from_secs(25 * 3600);
+/// More than the time for which Keyloan keeps ended requests.
+pub const TIDIED_AFTER: Duration = Duration::from_secs(8 * 24 * 3600);
 
 /// The integration of the examples.
 pub const INTEGRATION: (&str, &str) = (PLATFORM, "prod");
@@ -148,9 +150,23 @@ impl std::fmt::Display for Kept {
     }
 }
 
-/// How many loans the request from Git has become: one record for each.
+/// How many loans the request from Git has become.
 pub async fn loans_from_git(site: &Site) -> Result<usize> {
+    loans(site, REQUEST.1).await
+}
+
+/// How many loans a request of this name has become: one record for each.
+pub async fn loans(site: &Site, name: &str) -> Result<usize> {
     let records = site.admin.list(kinds::RECORD, PLATFORM).await?;
-    let is_it = |record: &&Value| record["spec"]["grant"]["name"] == REQUEST.1;
+    let is_it = |record: &&Value| record["spec"]["grant"]["name"] == name;
     Ok(records.iter().filter(is_it).count())
+}
+
+/// How many loans of a request of this name run.
+pub async fn running_loans(site: &Site, name: &str) -> Result<usize> {
+    let records = site.admin.list(kinds::RECORD, PLATFORM).await?;
+    let runs = |record: &&Value| {
+        record["spec"]["grant"]["name"] == name && record["spec"]["end"].is_null()
+    };
+    Ok(records.iter().filter(runs).count())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use keyloan_cluster::{flux_crds, flux_version};
+use keyloan_cluster::GitopsTool;
 use serde_json::{Value, json};
 
 use crate::common::{
@@ -14,7 +14,8 @@ use crate::common::{
 use crate::controllers::{Controllers, FLUX};
 use crate::objects::{Kind, condition, holds, kinds};
 use crate::report::{Report, say};
-use crate::site::{Site, TEAM, root};
+use crate::repositories::root;
+use crate::site::{Site, TEAM};
 
 const TOOL: &str = "Flux";
 /// The time limit for a reconciliation.
@@ -36,8 +37,8 @@ const REQUESTS: Resource = Resource(kinds::KUSTOMIZATION, TEAM, "requests");
 /// Runs all cases.
 pub async fn run(report: &mut Report, keep: bool) -> Result<()> {
     say(&format!("{TOOL}: starting"));
-    report.tools.push(flux_version());
-    let site = Site::prepare(&flux_crds().await?, keep).await?;
+    report.tools.push(GitopsTool::Flux.version());
+    let site = Site::prepare(&GitopsTool::Flux.crds().await?, keep).await?;
     let controllers = Controllers::flux(&site).await?;
     let installed = report.case(TOOL, "install", install(&site)).await;
     if installed {

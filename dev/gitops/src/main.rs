@@ -1,13 +1,19 @@
-//! Lets the real Flux install, upgrade and remove Keyloan and its configuration from Git:
+//! Lets the real Argo CD and Flux install, upgrade and remove Keyloan and its configuration from Git:
 //! `cargo xtask gitops`.
 
+mod application;
+mod argo;
+mod argo_requests;
+mod audit;
 mod common;
 mod controllers;
 mod flux;
 mod git;
 mod objects;
 mod report;
+mod repositories;
 mod site;
+mod way;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -15,17 +21,24 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 
 use report::Report;
+use way::Way;
 
-/// Lets the real Flux apply the examples of examples/gitops from a Git server: install, upgrade, 20
-/// forced reconciles, a token that does not work, removal.
+/// Lets the real Argo CD and Flux apply the examples of examples/gitops from a Git server: install,
+/// upgrade, 20 forced reconciles, a token that does not work, removal.
 ///
 /// The controllers are built from their Go modules the first time, which takes some minutes, and run
-/// beside a private control plane. Needs git. The exit code is 1 if a case failed, and 2 if the run
-/// could not be made.
+/// beside a private control plane. Needs git, and redis-server for Argo CD. The exit code is 1 if a
+/// case failed, and 2 if the run could not be made.
 #[derive(Parser)]
 #[command(name = "cargo xtask gitops", bin_name = "cargo xtask gitops")]
 struct Arguments {
-    /// Keep the folder of the control plane, with all logs
+    /// The ways to run, by the beginning of their names, such as `flux`, `argocd` or
+    /// `argocd-server-side`; by default all
+    ways: Vec<String>,
+    /// List the names of all ways and exit
+    #[arg(long)]
+    list: bool,
+    /// Keep the folders of the control planes, with all logs
     #[arg(long)]
     keep: bool,
     /// The format of the result
@@ -53,9 +66,21 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.list {
+        for way in Way::all() {
+            writeln!(io::stdout(), "{}", way.id())?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let ways = Way::chosen(&arguments.ways)?;
     keyloan::cluster::install_tls();
     let mut report = Report::default();
-    flux::run(&mut report, arguments.keep).await?;
+    for way in ways {
+        match way {
+            Way::Flux => flux::run(&mut report, arguments.keep).await?,
+            Way::ArgoCd(setting) => argo::run(setting, &mut report, arguments.keep).await?,
+        }
+    }
     let text = match arguments.output {
         Output::Table => report.to_string(),
         Output::Json => serde_json::to_string_pretty(&report)?,

@@ -61,6 +61,7 @@ pub mod kinds {
         "accessdecisions",
     );
     pub const RECORD: Kind = Kind("keyloan.dev", "v1alpha1", "AccessRecord", "accessrecords");
+    pub const APPLICATION: Kind = Kind("argoproj.io", "v1alpha1", "Application", "applications");
     pub const KUSTOMIZATION: Kind = Kind(
         "kustomize.toolkit.fluxcd.io",
         "v1",

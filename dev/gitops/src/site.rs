@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use crate::git::GitServer;
 use crate::objects::{Kind, Objects, kinds};
+use crate::repositories::{repositories, root};
 
 /// The service account in the simulated 1Password.
 pub const SERVICE_ACCOUNT: &str = "keyloan";
@@ -99,6 +100,7 @@ impl Site {
         let control = simulator.control();
         let options = Options {
             keep,
+            audit_log: true,
             manifests: vec![read_folder(crds)?],
             ..Options::default()
         };
@@ -171,6 +173,7 @@ impl Site {
             let example = format!("https://git.example.com/{repository}.git");
             text = text.replace(&example, &self.git.url(repository));
         }
+        let text = text.replace("targetRevision: v0.1.0", "targetRevision: main");
         Ok(text.replace("tag: v0.1.0", "branch: main"))
     }
 
@@ -180,26 +183,6 @@ impl Site {
         let _ = self.nodes.await;
         self.cluster.shutdown().await;
     }
-}
-
-/// The three repositories of `docs/gitops.md`.
-async fn repositories() -> Result<GitServer> {
-    let git = GitServer::start().await?;
-    let root = root();
-    let (charts, crds) = (root.join("charts"), root.join("crds"));
-    git.create("keyloan", &[(&charts, "charts"), (&crds, "crds")])
-        .await?;
-    let examples = root.join("examples/gitops");
-    let platform = examples.join("platform");
-    git.create("platform", &[(&platform, "platform")]).await?;
-    let requests = examples.join("team-a/requests");
-    git.create("team-a", &[(&requests, "requests")]).await?;
-    Ok(git)
-}
-
-/// The workspace's folder.
-pub fn root() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
 /// A port of the loopback interface that nobody uses now.
@@ -315,7 +298,7 @@ impl Nodes {
                     let template = &deployment["spec"]["template"];
                     if running.as_ref().is_none_or(|(of, _)| of != template) {
                         stop(running.take()).await;
-                        let program = self.start().await;
+                        let program = self.start(template).await;
                         running = program.ok().map(|program| (template.clone(), program));
                     }
                     if running.is_some() {
@@ -329,7 +312,7 @@ impl Nodes {
         }
     }
 
-    async fn start(&mut self) -> Result<Program> {
+    async fn start(&mut self, template: &Value) -> Result<Program> {
         let kubeconfig = self.kubeconfigs.make(OPERATOR_NAMESPACE, OPERATOR).await?;
         std::fs::create_dir_all(&self.logs)?;
         self.started += 1;
@@ -337,6 +320,7 @@ impl Nodes {
         command
             .envs(image_environment())
             .args(&self.arguments)
+            .args(install_of(template))
             .arg(format!("--kubeconfig={}", kubeconfig.display()))
             .arg(format!("--identity=pod-{}", self.started));
         let log = self.logs.join(format!("{}.log", self.started));
@@ -381,6 +365,14 @@ impl Nodes {
             .patch_status(kind, OPERATOR_NAMESPACE, OPERATOR, status)
             .await
     }
+}
+
+/// The argument of the operator's container that names the install: the chart refuses an upgrade of
+/// another one.
+fn install_of(template: &Value) -> Option<&str> {
+    let arguments = template["spec"]["containers"][0]["args"].as_array()?;
+    let mut arguments = arguments.iter().filter_map(Value::as_str);
+    arguments.find(|argument| argument.starts_with("--install="))
 }
 
 /// Stops the operator as a rollout does.

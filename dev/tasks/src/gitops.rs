@@ -1,4 +1,4 @@
-//! `cargo xtask gitops`: builds and runs the cases with Flux, which are a separate program
+//! `cargo xtask gitops`: builds and runs the cases with Argo CD and Flux, which are a separate program
 //! (`dev/gitops`).
 //!
 //! It is separate because it needs the whole of the operator's library.

@@ -58,7 +58,7 @@ enum Command {
     Demo(demo::Arguments),
     /// Run the fuzz targets one after the other; the first time, builds them with instrumentation
     Fuzz(fuzz::Arguments),
-    /// Let the real Flux install, upgrade and remove Keyloan from Git
+    /// Let the real Argo CD and Flux install, upgrade and remove Keyloan from Git; needs redis-server
     #[command(disable_help_flag = true)]
     Gitops(gitops::Arguments),
     /// Let 1Password's newest official clients judge the simulated service; needs Node.js and Python

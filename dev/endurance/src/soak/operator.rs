@@ -38,6 +38,9 @@ pub struct Arguments {
     lease: String,
     #[arg(long)]
     identity: String,
+    /// The name of the install, as the chart's Deployment gives it.
+    #[arg(long)]
+    install: Option<String>,
 }
 
 /// Runs until a signal stops it.
@@ -48,6 +51,9 @@ pub async fn run(arguments: Arguments) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut settings = Settings::new(&arguments.core);
     settings.kube = KubeAccess::Kubeconfig(arguments.kubeconfig);
+    if let Some(install) = arguments.install {
+        settings.install.name = install;
+    }
     settings.allowed_origins = AllowedOrigins::with([arguments.allow_origin]);
     settings.core_options.call_timeout = LONGEST_CALL / arguments.speed;
     settings.core_options.exchange_timeout = LONGEST_CALL / arguments.speed * 4 / 5;
