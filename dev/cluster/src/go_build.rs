@@ -1,5 +1,5 @@
-//! Builds the programs of the control plane, helm, helm-docs, kubeconform, promtool, a forward proxy and
-//! Flux from Go modules, whose checksums are pinned in `build/*/go.sum`.
+//! Builds the programs of the control plane, helm, helm-docs, kubeconform, promtool, a forward proxy, a
+//! registry with its client, and Flux from Go modules, whose checksums are pinned in `build/*/go.sum`.
 //!
 //! Go itself verifies each module that it downloads against that file. The first build compiles
 //! some 2,600 packages and leaves about 4 GB in Go's own build cache.
@@ -33,6 +33,10 @@ pub(crate) const GOPROXY_VERSION: &str = "v1.9.3";
 /// The version of Prometheus' module; `build/promtool/go.mod` says the same. v0.314 is Prometheus
 /// 3.14.
 pub(crate) const PROMETHEUS_VERSION: &str = "v0.314.0";
+/// The version of the registry's module; `build/registry/go.mod` says the same.
+pub(crate) const REGISTRY_VERSION: &str = "v3.1.2";
+/// The version of crane's module; `build/crane/go.mod` says the same.
+pub(crate) const CRANE_VERSION: &str = "v0.22.1";
 
 /// The versions of Flux' controllers; `build/flux-*/go.mod` say the same.
 pub(crate) const SOURCE_CONTROLLER_VERSION: &str = "v1.9.0";
@@ -64,6 +68,11 @@ const FORWARD_PROXY_MODULE: Module = Module {
 /// The rules that the forward proxy has from its flags; all else is goproxy's.
 pub(crate) const FORWARD_PROXY_SOURCE: &str = include_str!("../build/forwardproxy/main.go");
 const PROMTOOL_MODULE: Module = module!("promtool");
+const REGISTRY_MODULE: Module = Module {
+    main_go: Some(include_str!("../build/registry/main.go")),
+    ..module!("registry")
+};
+const CRANE_MODULE: Module = module!("crane");
 const SOURCE_CONTROLLER: Module = module!("flux-source");
 const KUSTOMIZE_CONTROLLER: Module = module!("flux-kustomize");
 const HELM_CONTROLLER: Module = module!("flux-helm");
@@ -123,6 +132,14 @@ pub(crate) const PROMTOOL: [Program; 1] = [program(
     "promtool",
     PROMTOOL_MODULE,
     "github.com/prometheus/prometheus/cmd/promtool",
+)];
+/// A registry of images and charts.
+pub(crate) const REGISTRY: [Program; 1] = [program("registry", REGISTRY_MODULE, ".")];
+/// The program that pushes images to a registry, and pulls them.
+pub(crate) const CRANE: [Program; 1] = [program(
+    "crane",
+    CRANE_MODULE,
+    "github.com/google/go-containerregistry/cmd/crane",
 )];
 /// Flux' controllers.
 pub(crate) const FLUX: [Program; 3] = [
@@ -406,6 +423,14 @@ mod tests {
         assert!(pinned(
             &FORWARD_PROXY_MODULE,
             format!("github.com/elazarl/goproxy {GOPROXY_VERSION}")
+        ));
+        assert!(pinned(
+            &REGISTRY_MODULE,
+            format!("github.com/distribution/distribution/v3 {REGISTRY_VERSION}")
+        ));
+        assert!(pinned(
+            &CRANE_MODULE,
+            format!("github.com/google/go-containerregistry {CRANE_VERSION}")
         ));
         assert!(pinned(
             &PROMTOOL_MODULE,
