@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn each_text_is_there_once_with_all_its_crates() {
-        let text = || vec!["Permission is hereby granted".to_owned()];
+        let text = || vec!["Permission to use this".to_owned()];
         let crates = [
             ("a 1.0.0 (MIT)".to_owned(), text()),
             ("b 2.0.0 (MIT)".to_owned(), text()),

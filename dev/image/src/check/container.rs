@@ -66,6 +66,9 @@ impl Container {
         for (name, value) in pod.environment.iter().chain(&user) {
             command.arg(format!("{name}={value}"));
         }
+        for (name, value) in root.environment {
+            command.arg(format!("{name}={value}"));
+        }
         command
             .args(["unshare", "--mount", "sh", "-c", RUN])
             .arg(&root.folder)

@@ -12,6 +12,8 @@ mod report;
 mod root;
 mod site;
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
 use crate::layout::Layout;
@@ -27,10 +29,16 @@ use site::Site;
 
 /// How often each program is started.
 const STARTS: usize = 5;
+/// How long the operator is left alone before its memory is read.
+const REST: Duration = Duration::from_secs(5);
 
 /// Checks the image for a platform; an error if it does not lend.
 pub async fn run(layout: &Layout, platform: Platform) -> Result<()> {
     root::ensure_possible()?;
+    let here = match platform == Platform::HERE {
+        true => Some(program::build_here().await?),
+        false => None,
+    };
     let folders = [tempfile::tempdir()?, tempfile::tempdir()?];
     let [of_image, of_here] = folders.each_ref().map(|folder| folder.path().join("root"));
     let site = Site::prepare().await?;
@@ -38,9 +46,7 @@ pub async fn run(layout: &Layout, platform: Platform) -> Result<()> {
     let image = unpack(&pulled, platform, &of_image)?;
     let pod = site.pod(&image.configuration).await?;
     let mut programs = vec![Root::of_image(&of_image, platform, &pod)?];
-    if platform == Platform::HERE {
-        say("the operator for this machine's C library is built, for comparison");
-        let program = program::build_here().await?;
+    if let Some(program) = here {
         unpack(&pulled, platform, &of_here)?;
         programs.push(Root::with_program(&of_here, &program, &pod)?);
     }
@@ -58,6 +64,8 @@ pub async fn run(layout: &Layout, platform: Platform) -> Result<()> {
         container.ensure_confined()?;
         let lent = borrow::lend(&site, number).await;
         lent.with_context(|| format!("nothing was lent; {}", container.last_words()))?;
+        // Memory that was freed goes back to the system after a second.
+        tokio::time::sleep(REST).await;
         figures.memory = container.memory()?;
         container.stop().await?;
     }

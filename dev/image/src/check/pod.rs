@@ -73,6 +73,12 @@ impl Pod {
             variable("KUBERNETES_SERVICE_HOST", api_server.0),
             variable("KUBERNETES_SERVICE_PORT", api_server.1),
         ];
+        for of_image in config.env().iter().flatten() {
+            let (name, value) = of_image
+                .split_once('=')
+                .context("a variable has no value")?;
+            environment.push(variable(name, value));
+        }
         for of_chart in container.env.iter().flatten() {
             // The chart takes one from the pod itself: its name.
             let value = of_chart.value.as_deref().unwrap_or(NAME);

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use keyloan_cluster::GLIBC_SETTINGS;
+
 use super::pod::Pod;
 use crate::layout::ENTRYPOINT;
 use crate::platform::Platform;
@@ -25,6 +27,8 @@ pub struct Root {
     pub mounts: Vec<(PathBuf, String)>,
     /// The program and its first arguments.
     pub program: Vec<String>,
+    /// Variables of the environment besides the pod's.
+    pub environment: &'static [(&'static str, &'static str)],
 }
 
 impl Root {
@@ -37,6 +41,7 @@ impl Root {
                 ("/dev".into(), "dev".to_owned()),
             ],
             program: vec![ENTRYPOINT.to_owned()],
+            environment: &[],
         };
         if platform != Platform::HERE {
             root.emulate()?;
@@ -52,6 +57,7 @@ impl Root {
     /// The unpacked image, with another program that uses this machine's C library.
     pub fn with_program(folder: &Path, program: &Path, pod: &Pod) -> Result<Self> {
         let mut root = Self::of_image(folder, Platform::HERE, pod)?;
+        root.environment = &GLIBC_SETTINGS;
         let replaced = folder.join(ENTRYPOINT.trim_start_matches('/'));
         fs::copy(program, &replaced)
             .with_context(|| format!("cannot replace {}", replaced.display()))?;
