@@ -39,56 +39,29 @@ fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// What cargo says of the operator's dependencies.
+/// What cargo says of all crates of the workspace.
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
-    resolve: Resolve,
 }
 
 #[derive(Deserialize)]
 struct Package {
-    id: String,
     name: String,
     version: String,
     license: Option<String>,
     manifest_path: PathBuf,
 }
 
-#[derive(Deserialize)]
-struct Resolve {
-    nodes: Vec<Node>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    id: String,
-    deps: Vec<Dependency>,
-}
-
-#[derive(Deserialize)]
-struct Dependency {
-    pkg: String,
-    dep_kinds: Vec<DependencyKind>,
-}
-
-#[derive(Deserialize)]
-struct DependencyKind {
-    /// Missing for the dependencies of the program itself, as against those of its build and tests.
-    kind: Option<String>,
-}
-
 /// The crates of the operator, and each text of theirs once.
 async fn of_crates(platform: Platform) -> Result<String> {
-    let mut cargo = tokio::process::Command::new("cargo");
-    cargo
-        .args(["metadata", "--locked", "--format-version", "1"])
-        .args(["--no-default-features", "--features", "operator"])
-        .args(["--filter-platform", platform.rust_target()])
-        .current_dir(workspace());
-    let metadata: Metadata = serde_json::from_str(&output(&mut cargo).await?)?;
+    let used = used_crates(platform).await?;
+    let metadata = cargo(&["metadata", "--locked", "--format-version", "1"]).await?;
+    let mut packages = serde_json::from_str::<Metadata>(&metadata)?.packages;
+    packages.retain(|package| used.contains(&format!("{} v{}", package.name, package.version)));
+    packages.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
     let mut crates = Vec::new();
-    for package in dependencies(&metadata)? {
+    for package in packages {
         let texts = texts_in(package.manifest_path.parent().unwrap_or(Path::new(".")))?;
         let license = package.license.as_deref().unwrap_or("see the text below");
         let name = format!("{} {} ({license})", package.name, package.version);
@@ -97,37 +70,33 @@ async fn of_crates(platform: Platform) -> Result<String> {
     Ok(listed(&crates))
 }
 
-/// The crates on which the operator depends, by name.
-fn dependencies(metadata: &Metadata) -> Result<Vec<&Package>> {
-    let nodes: BTreeMap<&str, &Node> = metadata
-        .resolve
-        .nodes
-        .iter()
-        .map(|node| (&*node.id, node))
-        .collect();
-    let operator = metadata
-        .packages
-        .iter()
-        .find(|package| package.name == "keyloan");
-    let operator = operator.context("cargo does not know the operator")?;
-    let mut found = BTreeSet::new();
-    let mut open = vec![&*operator.id];
-    while let Some(id) = open.pop() {
-        if !found.insert(id) {
-            continue;
-        }
-        let used = nodes.get(id).into_iter().flat_map(|node| &node.deps);
-        let used = used.filter(|used| used.dep_kinds.iter().any(|kind| kind.kind.is_none()));
-        open.extend(used.map(|used| &*used.pkg));
-    }
-    found.remove(&*operator.id);
-    let mut packages: Vec<&Package> = metadata
-        .packages
-        .iter()
-        .filter(|package| found.contains(&*package.id))
-        .collect();
-    packages.sort_by_key(|package| (&package.name, &package.version));
-    Ok(packages)
+/// The crates that are part of the operator, each as `NAME vVERSION`. Only `cargo tree` follows the
+/// features of one package.
+async fn used_crates(platform: Platform) -> Result<BTreeSet<String>> {
+    let target = platform.rust_target();
+    let tree = cargo(&[
+        "tree",
+        "--locked",
+        "--package=keyloan",
+        "--no-default-features",
+        "--features=operator",
+        "--edges=normal",
+        "--prefix=none",
+        "--target",
+        target,
+    ])
+    .await?;
+    let crates = tree.lines().filter_map(|line| {
+        let mut words = line.split(' ');
+        Some(format!("{} {}", words.next()?, words.next()?))
+    });
+    // The first line is the operator itself.
+    Ok(crates.skip(1).collect())
+}
+
+async fn cargo(arguments: &[&str]) -> Result<String> {
+    let mut cargo = tokio::process::Command::new("cargo");
+    output(cargo.args(arguments).current_dir(workspace())).await
 }
 
 fn texts_in(folder: &Path) -> Result<Vec<String>> {
