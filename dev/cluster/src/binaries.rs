@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::built::{BinariesError, Set};
-use crate::go_build::{
+use crate::go_programs::{
     CONTROL_PLANE, ETCD_VERSION, KUBERNETES_VERSION, OLDEST_CONTROL_PLANE,
     OLDEST_KUBERNETES_VERSION, Program,
 };

@@ -7,7 +7,8 @@ use std::time::UNIX_EPOCH;
 use std::{env, fs, io};
 
 use crate::cache::{self, CacheError};
-use crate::go_build::{self, BuildError, Program};
+use crate::go_build::{self, BuildError};
+use crate::go_programs::Program;
 use crate::prebuilt::{self, PrebuiltError};
 use crate::progress;
 
@@ -170,7 +171,7 @@ mod tests {
             place: "controlplane",
             version: "v1".into(),
             title: "programs".into(),
-            programs: &go_build::CONTROL_PLANE,
+            programs: &crate::go_programs::CONTROL_PLANE,
             prebuilt: true,
         }
     }

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::built::{BinariesError, Set};
-use crate::go_build::{FORWARD_PROXY, FORWARD_PROXY_SOURCE, GOPROXY_VERSION};
+use crate::go_programs::{FORWARD_PROXY, FORWARD_PROXY_SOURCE, GOPROXY_VERSION};
 use crate::program::Program;
 use crate::wait::{TimedOut, wait_until};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::built::{BinariesError, Set};
 use crate::cache;
-use crate::go_build::{
+use crate::go_programs::{
     ARGOCD, ARGOCD_VERSION, FLUX, HELM_CONTROLLER_VERSION, KUSTOMIZE_CONTROLLER_VERSION, Program,
     SOURCE_CONTROLLER_VERSION,
 };

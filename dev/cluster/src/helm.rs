@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::built::{BinariesError, Set};
-use crate::go_build::{
+use crate::go_programs::{
     HELM, HELM_DOCS, HELM_DOCS_VERSION, HELM_VERSION, KUBECONFORM, KUBECONFORM_VERSION,
 };
 

@@ -23,6 +23,7 @@ mod control_plane;
 mod forward_proxy;
 mod gitops;
 mod go_build;
+mod go_programs;
 mod go_toolchain;
 mod helm;
 mod manifests;
@@ -35,6 +36,7 @@ mod program;
 mod progress;
 mod promtool;
 mod random;
+mod registry;
 mod sdk_core;
 mod wait;
 
@@ -51,13 +53,14 @@ pub use helm::{Helm, HelmError, kubeconform};
 pub use manifests::{ManifestError, apply_folder, apply_yaml, read_folder};
 pub use module_proxy::ProxyError;
 pub use operator::{
-    INTEGRATION_NAMESPACE, LINKS_NAMESPACE, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT,
-    image_environment, operator_program,
+    GLIBC_SETTINGS, INTEGRATION_NAMESPACE, LINKS_NAMESPACE, OPERATOR_NAMESPACE,
+    OPERATOR_SERVICE_ACCOUNT, operator_program,
 };
 pub use pack::pack_programs;
 pub use policies::PolicyError;
 pub use prebuilt::PrebuiltError;
 pub use program::{Program, signal};
 pub use promtool::promtool;
-pub use sdk_core::{CORE_VERSION, CoreError, core_wasm};
+pub use registry::{Registry, RegistryError};
+pub use sdk_core::{CORE_VERSION, CoreError, core_license, core_wasm};
 pub use wait::{TimedOut, wait_until};

@@ -45,15 +45,14 @@ pub fn operator_program(of_this_build: &str) -> io::Result<PathBuf> {
     }
 }
 
-/// The environment variables that the operator's image sets.
-pub fn image_environment() -> impl Iterator<Item = (&'static str, &'static str)> {
-    let lines = include_str!("../../../Dockerfile").lines();
-    let variables = lines.filter_map(|line| line.strip_prefix("ENV "));
-    variables.flat_map(|line| {
-        line.split_whitespace()
-            .filter_map(|pair| pair.split_once('='))
-    })
-}
+/// Environment variables for an operator that is linked to glibc, as the tests' own builds are. With
+/// them, glibc returns free memory to the system: one pool for all threads, and separate mappings
+/// for large blocks. The image's operator has an allocator that does so by itself.
+pub const GLIBC_SETTINGS: [(&str, &str); 3] = [
+    ("MALLOC_ARENA_MAX", "1"),
+    ("MALLOC_MMAP_THRESHOLD_", "131072"),
+    ("MALLOC_TRIM_THRESHOLD_", "131072"),
+];
 
 /// The folder of the CRDs and admission policies that `keyloan manifests` writes.
 fn crds() -> PathBuf {

@@ -413,7 +413,7 @@ mod tests {
 
     #[test]
     fn the_releases_are_of_the_version_that_is_built() {
-        let version = crate::go_build::KUBERNETES_VERSION;
+        let version = crate::go_programs::KUBERNETES_VERSION;
         assert!(
             RELEASES
                 .iter()

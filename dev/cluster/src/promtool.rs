@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use crate::built::{BinariesError, Set};
-use crate::go_build::{PROMETHEUS_VERSION, PROMTOOL};
+use crate::go_programs::{PROMETHEUS_VERSION, PROMTOOL};
 
 /// The path of promtool. Builds it if it is not in the cache, which takes some minutes.
 pub async fn promtool() -> Result<PathBuf, BinariesError> {

@@ -10,9 +10,26 @@ use crate::progress;
 const MODULE: &str = "github.com/1password/onepassword-sdk-go";
 /// The version of the SDK that the core comes from.
 pub const CORE_VERSION: &str = "v0.4.1";
-const FILE: &str = "internal/wasm/core.wasm";
 const ZIP_SHA256: &str = "d98c27f808ad845cb3ec91eef05b559839bb6f425c951a374b87653e973f6264";
-const CORE_SHA256: &str = "23d115f4ac7519b48172df3e8615945572dbda7033d51b44c9490fd533ae0f23";
+
+/// A file of the module.
+struct Part {
+    /// Its name in the cache.
+    name: &'static str,
+    file: &'static str,
+    sha256: &'static str,
+}
+
+const CORE: Part = Part {
+    name: "core.wasm",
+    file: "internal/wasm/core.wasm",
+    sha256: "23d115f4ac7519b48172df3e8615945572dbda7033d51b44c9490fd533ae0f23",
+};
+const LICENSE: Part = Part {
+    name: "LICENSE",
+    file: "LICENSE",
+    sha256: "73640cd487337718201bbec4ae0b9bcdac152192ddf263d927e27a98a30da6b1",
+};
 
 /// Why the core could not be provided.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +54,13 @@ pub enum CoreError {
         expected: &'static str,
     },
     /// The module's zip could not be read.
-    #[error("cannot extract {FILE} from the zip of {MODULE} {CORE_VERSION}: {0}")]
-    Zip(String),
+    #[error("cannot extract {file} from the zip of {MODULE} {CORE_VERSION}: {why}")]
+    Zip {
+        /// The file.
+        file: &'static str,
+        /// The cause.
+        why: String,
+    },
 }
 
 /// The path of the unmodified `core.wasm`, fetched if it is not in the cache yet.
@@ -46,26 +68,54 @@ pub enum CoreError {
 /// Every call checks it against the pinned checksum, and fetches a damaged file again. Once the
 /// file is in the cache, this uses no network.
 pub async fn core_wasm() -> Result<PathBuf, CoreError> {
-    let folder = cache::cache_dir()?.join("core").join(CORE_VERSION);
-    let path = folder.join("core.wasm");
-    let good = || -> Result<bool, CacheError> {
-        Ok(cache::sha256_of_file(&path)?.as_deref() == Some(CORE_SHA256))
-    };
-    if good()? {
-        return Ok(path);
+    CORE.find().await
+}
+
+/// The path of the license of the core, which everything that contains the core has to contain,
+/// too; fetched and checked as the core is.
+pub async fn core_license() -> Result<PathBuf, CoreError> {
+    LICENSE.find().await
+}
+
+impl Part {
+    async fn find(&self) -> Result<PathBuf, CoreError> {
+        let folder = cache::cache_dir()?.join("core").join(CORE_VERSION);
+        let path = folder.join(self.name);
+        let good = || -> Result<bool, CacheError> {
+            Ok(cache::sha256_of_file(&path)?.as_deref() == Some(self.sha256))
+        };
+        if good()? {
+            return Ok(path);
+        }
+        let _lock = cache::lock(&folder).await?;
+        if !good()? {
+            progress::say(&format!(
+                "fetching the 1Password SDK core ({MODULE} {CORE_VERSION}, 3 MB)"
+            ));
+            let zip = module_proxy::fetch_zip(MODULE, CORE_VERSION).await?;
+            check("the zip", &zip, ZIP_SHA256)?;
+            let content = self.unzip(zip)?;
+            check(self.file, &content, self.sha256)?;
+            cache::write(&path, &content)?;
+        }
+        Ok(path)
     }
-    let _lock = cache::lock(&folder).await?;
-    if !good()? {
-        progress::say(&format!(
-            "fetching the 1Password SDK core ({MODULE} {CORE_VERSION}, 3 MB)"
-        ));
-        let zip = module_proxy::fetch_zip(MODULE, CORE_VERSION).await?;
-        check("the zip", &zip, ZIP_SHA256)?;
-        let core = unzip(zip)?;
-        check(FILE, &core, CORE_SHA256)?;
-        cache::write(&path, &core)?;
+
+    fn unzip(&self, zip: Vec<u8>) -> Result<Vec<u8>, CoreError> {
+        let file = self.file;
+        let name = format!("{MODULE}@{CORE_VERSION}/{file}");
+        let broken = |error: &dyn std::fmt::Display| CoreError::Zip {
+            file,
+            why: error.to_string(),
+        };
+        let mut archive = zip::ZipArchive::new(Cursor::new(zip)).map_err(|error| broken(&error))?;
+        let mut found = archive.by_name(&name).map_err(|error| broken(&error))?;
+        let mut content = Vec::new();
+        found
+            .read_to_end(&mut content)
+            .map_err(|error| broken(&error))?;
+        Ok(content)
     }
-    Ok(path)
 }
 
 fn check(what: &'static str, bytes: &[u8], expected: &'static str) -> Result<(), CoreError> {
@@ -81,17 +131,6 @@ fn check(what: &'static str, bytes: &[u8], expected: &'static str) -> Result<(),
     }
 }
 
-fn unzip(zip: Vec<u8>) -> Result<Vec<u8>, CoreError> {
-    let name = format!("{MODULE}@{CORE_VERSION}/{FILE}");
-    let broken = |error: &dyn std::fmt::Display| CoreError::Zip(error.to_string());
-    let mut archive = zip::ZipArchive::new(Cursor::new(zip)).map_err(|error| broken(&error))?;
-    let mut file = archive.by_name(&name).map_err(|error| broken(&error))?;
-    let mut core = Vec::new();
-    file.read_to_end(&mut core)
-        .map_err(|error| broken(&error))?;
-    Ok(core)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +140,7 @@ mod tests {
         let path = core_wasm().await.unwrap();
         assert_eq!(
             cache::sha256_of_file(&path).unwrap().as_deref(),
-            Some(CORE_SHA256)
+            Some(CORE.sha256)
         );
     }
 

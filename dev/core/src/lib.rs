@@ -6,12 +6,12 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use keyloan::onepassword::core::artifact::{
-    self, ArtifactError, CORE_SHA256, Manifest, TARGET, WASMTIME,
-};
+use keyloan::onepassword::core::artifact::{self, ArtifactError, CORE_SHA256, Manifest, WASMTIME};
 use keyloan::onepassword::core::engine_config;
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
+
+pub use keyloan::onepassword::core::artifact::TARGET;
 
 /// Why the core could not be compiled.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +49,9 @@ pub async fn compiled_core() -> Result<PathBuf, CompileError> {
     }
 }
 
-/// Compiles the core (a few seconds and some 100 MB of memory) into `out`, with its manifest beside it.
-pub fn compile(wasm: &Path, out: &Path) -> Result<(), CompileError> {
+/// Compiles the core (a few seconds and some 100 MB of memory) into `out`, with its manifest beside it. `target` is the
+/// operator's machine, [`TARGET`] or another of the targets that the operator knows.
+pub fn compile(wasm: &Path, out: &Path, target: &str) -> Result<(), CompileError> {
     let bytes = fs::read(wasm).map_err(|source| ArtifactError::Read {
         path: wasm.to_owned(),
         source,
@@ -60,21 +61,21 @@ pub fn compile(wasm: &Path, out: &Path) -> Result<(), CompileError> {
         let path = wasm.to_owned();
         return Err(ArtifactError::WrongCore { path, found }.into());
     }
-    let compiled = compiler()
+    let compiled = compiler(target)
         .and_then(|engine| engine.precompile_module(&bytes))
         .map_err(CompileError::Compiler)?;
     write(out, &compiled)?;
     write(
         &artifact::manifest_path(out),
-        &Manifest::of(&compiled).to_json(),
+        &Manifest::of(&compiled, target).to_json(),
     )
 }
 
 /// The operator's own settings, for any processor of this architecture instead of only the one that compiles: images are built on
 /// one machine and run on others.
-fn compiler() -> wasmtime::Result<Engine> {
+fn compiler(target: &str) -> wasmtime::Result<Engine> {
     let mut config = engine_config();
-    config.target(TARGET)?;
+    config.target(target)?;
     Engine::new(&config)
 }
 
@@ -89,7 +90,7 @@ pub fn ensure(wasm: &Path, cache: &Path) -> Result<PathBuf, CompileError> {
     lock.lock().map_err(write)?;
     let compiled = cache.join(format!("core-wasmtime{WASMTIME}-{TARGET}.cwasm"));
     if artifact::load(&compiled).is_err() {
-        compile(wasm, &compiled)?;
+        compile(wasm, &compiled, TARGET)?;
     }
     Ok(compiled)
 }

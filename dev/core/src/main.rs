@@ -11,15 +11,19 @@ struct Arguments {
     /// The file to write, with its manifest beside it. Default: a file in the cache folder
     #[arg(value_name = "FILE")]
     out: Option<PathBuf>,
+    /// The machine of the operator that loads the file, if not this one
+    #[arg(long, default_value = keyloan_core::TARGET)]
+    target: String,
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let compiled = match Arguments::parse().out {
+    let Arguments { out, target } = Arguments::parse();
+    let compiled = match out {
         None => keyloan_core::compiled_core().await?,
         Some(out) => {
             let wasm = keyloan_cluster::core_wasm().await?;
-            keyloan_core::compile(&wasm, &out)?;
+            keyloan_core::compile(&wasm, &out, &target)?;
             out
         }
     };

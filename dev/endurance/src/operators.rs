@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use keyloan_cluster::{OPERATOR_NAMESPACE, Program, image_environment, signal, wait_until};
+use keyloan_cluster::{GLIBC_SETTINGS, OPERATOR_NAMESPACE, Program, signal, wait_until};
 
 use crate::ground::Ground;
 
@@ -153,7 +153,7 @@ impl Operators {
         self.started += 1;
         let mut command = Command::new(&self.program);
         command
-            .envs(image_environment())
+            .envs(GLIBC_SETTINGS)
             .args(&self.arguments)
             .arg(format!("--identity={identity}"));
         let log = self.logs.join(format!("{}.log", self.started));

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use keyloan_cluster::{
-    ControlPlane, OPERATOR_NAMESPACE, Options, Program, image_environment, read_folder,
+    ControlPlane, GLIBC_SETTINGS, OPERATOR_NAMESPACE, Options, Program, read_folder,
 };
 use keyloan_simulator::{Account, Control, Simulator};
 use serde_json::{Value, json};
@@ -318,7 +318,7 @@ impl Nodes {
         self.started += 1;
         let mut command = Command::new(&self.program);
         command
-            .envs(image_environment())
+            .envs(GLIBC_SETTINGS)
             .args(&self.arguments)
             .args(install_of(template))
             .arg(format!("--kubeconfig={}", kubeconfig.display()))

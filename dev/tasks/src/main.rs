@@ -10,6 +10,7 @@ mod core;
 mod demo;
 mod fuzz;
 mod gitops;
+mod image;
 mod installed;
 mod judges;
 mod kill;
@@ -61,6 +62,9 @@ enum Command {
     /// Let the real Argo CD and Flux install, upgrade and remove Keyloan from Git; needs redis-server
     #[command(disable_help_flag = true)]
     Gitops(gitops::Arguments),
+    /// Make the operator's container image without a container engine, as an OCI layout
+    #[command(disable_help_flag = true)]
+    Image(image::Arguments),
     /// Let 1Password's newest official clients judge the simulated service; needs Node.js and Python
     #[command(disable_help_flag = true)]
     Judges(judges::Arguments),
@@ -108,6 +112,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Fuzz(arguments) => fuzz::run(arguments).await,
         Command::Gitops(arguments) => gitops::run(arguments).await,
+        Command::Image(arguments) => image::run(arguments).await,
         Command::Judges(arguments) => judges::run(arguments).await,
         Command::Kill(arguments) => kill::run(arguments).await,
         Command::Ledger(arguments) => ledger::run(arguments).await,

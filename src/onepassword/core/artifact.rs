@@ -96,12 +96,13 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The manifest of a file that this program's wasmtime compiled from the pinned core.
-    pub fn of(compiled: &[u8]) -> Self {
+    /// The manifest of a file that this program's wasmtime compiled from the pinned core for a
+    /// target.
+    pub fn of(compiled: &[u8], target: &str) -> Self {
         Self {
             core_sha256: CORE_SHA256.to_owned(),
             wasmtime: WASMTIME.to_owned(),
-            target: TARGET.to_owned(),
+            target: target.to_owned(),
             cwasm_sha256: hex(Sha256::digest(compiled).as_slice()),
         }
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use keyloan::onepassword::core::artifact::{self, ArtifactError, CORE_SHA256};
-use keyloan_core::CompileError;
+use keyloan_core::{CompileError, TARGET};
 
 use crate::onepassword::world;
 
@@ -13,8 +13,8 @@ fn another_file_than_the_pinned_core_is_not_compiled() {
     let folder = tempfile::tempdir().expect("a folder");
     let wasm = folder.path().join("core.wasm");
     fs::write(&wasm, b"\0asm\x01\0\0\0").expect("written");
-    let error =
-        keyloan_core::compile(&wasm, &folder.path().join("core.cwasm")).expect_err("refused");
+    let error = keyloan_core::compile(&wasm, &folder.path().join("core.cwasm"), TARGET)
+        .expect_err("refused");
     assert!(matches!(
         &error,
         CompileError::Artifact(ArtifactError::WrongCore { .. })

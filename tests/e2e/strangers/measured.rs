@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use keyloan_cluster::{Program, image_environment, operator_program};
+use keyloan_cluster::{GLIBC_SETTINGS, Program, operator_program};
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Map, Value, json};
@@ -150,7 +150,7 @@ impl Operator {
         let program = operator_program(env!("CARGO_BIN_EXE_keyloan")).expect("the operator");
         let mut command = Command::new("sh");
         command
-            .envs(image_environment())
+            .envs(GLIBC_SETTINGS)
             .args(["-c", "ulimit -n 1024; exec \"$@\"", "sh"])
             .arg(program)
             .args(world.operator_arguments())

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result};
-use keyloan_cluster::{Component, ControlPlane, Options, image_environment, signal};
+use keyloan_cluster::{Component, ControlPlane, GLIBC_SETTINGS, Options, signal};
 use kube::Client;
 use tempfile::TempDir;
 
@@ -76,7 +76,7 @@ impl Ground {
     pub fn start_operator(&self, log: &str, arguments: &[&str]) -> Result<Process> {
         let mut command = Command::new(&self.programs.operator);
         command
-            .envs(image_environment())
+            .envs(GLIBC_SETTINGS)
             .arg("run")
             .args([
                 "--listen",
@@ -95,7 +95,7 @@ impl Ground {
     pub fn start_operator_at_once(&self, log: &str, arguments: &[&str]) -> Result<Process> {
         let mut command = Command::new(&self.programs.this);
         command
-            .envs(image_environment())
+            .envs(GLIBC_SETTINGS)
             .arg("at-once")
             .args(["--allow-origin", self.service.control.origin()])
             .args(arguments)

@@ -31,7 +31,7 @@ pub async fn check_policy() -> Result<Outcome> {
     // The check includes the crates of other platforms, which no build has fetched.
     run(cargo("fetch --locked")).await?;
     run(deny(
-        "--offline check --hide-inclusion-graph bans licenses sources",
+        "--offline --workspace check --hide-inclusion-graph bans licenses sources",
     )?)
     .await
 }
@@ -50,7 +50,7 @@ pub async fn check_advisories() -> Result<Outcome> {
         }
     }
     run(deny(
-        "check --disable-fetch --hide-inclusion-graph advisories",
+        "--workspace check --disable-fetch --hide-inclusion-graph advisories",
     )?)
     .await
 }
