@@ -15,8 +15,8 @@ use tokio::process::Command;
 
 use crate::cache::{self, CacheError};
 use crate::go_programs::{
-    HELM_MODULE, HELM_VERSION, KUBERNETES, KUBERNETES_VERSION, Module, OLDEST_KUBERNETES,
-    OLDEST_KUBERNETES_VERSION, PROMTOOL_MODULE, Program,
+    ARGOCD_MODULE, ARGOCD_VERSION, HELM_MODULE, HELM_VERSION, KUBERNETES, KUBERNETES_VERSION,
+    Module, OLDEST_KUBERNETES, OLDEST_KUBERNETES_VERSION, PROMTOOL_MODULE, Program,
 };
 use crate::go_toolchain::{self, GoError};
 use crate::progress;

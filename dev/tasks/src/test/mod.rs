@@ -14,6 +14,7 @@ use std::num::NonZero;
 
 use anyhow::Result;
 use keyloan_cluster::{Binaries, CHOICE, VERSIONS};
+use tokio::process::Command;
 
 use report::{Outcome, Report};
 use targets::Targets;
@@ -31,7 +32,7 @@ pub struct Arguments {
     /// Leave out the tests that need a control plane; takes some two minutes after a build
     #[arg(long)]
     fast: bool,
-    /// Run the tests that need a control plane, and nothing else, on this version of Kubernetes
+    /// Run the tests in the folders tests/apiserver, and nothing else, on this version of Kubernetes
     #[arg(long, value_name = "VERSION", conflicts_with = "fast", value_parser = VERSIONS)]
     kubernetes: Option<String>,
 }
@@ -42,7 +43,8 @@ pub async fn run(Arguments { fast, kubernetes }: Arguments) -> Result<()> {
     let mut report = Report::new(|text| line(text));
     if let Some(version) = kubernetes {
         if prepare(&mut report).await {
-            beside_control_plane(&mut report, &targets, &version).await;
+            let tests = cargo("test --workspace --no-fail-fast --test apiserver");
+            beside_control_plane(&mut report, tests, &version).await;
         }
         return report.finish();
     }
@@ -107,24 +109,26 @@ async fn tests(report: &mut Report, targets: &Targets, fast: bool) {
 
     match fast {
         true => report.leave_out(ON_A_CONTROL_PLANE, "--fast"),
-        false => beside_control_plane(report, targets, VERSIONS[0]).await,
+        false => {
+            let tests = targets.on_control_plane(cargo("test --workspace --no-fail-fast"));
+            beside_control_plane(report, tests, VERSIONS[0]).await;
+        }
     }
 }
 
-async fn beside_control_plane(report: &mut Report, targets: &Targets, kubernetes: &str) {
+async fn beside_control_plane(report: &mut Report, mut tests: Command, kubernetes: &str) {
     if !report
         .step("control plane", fetch_control_plane(kubernetes))
         .await
     {
         return report.leave_out(ON_A_CONTROL_PLANE, "the control plane is not available");
     }
-    let mut beside = targets.on_control_plane(cargo("test --workspace --no-fail-fast"));
     // They wait for programs more than they compute, so one more runs than there are processors.
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    beside
+    tests
         .env("RUST_TEST_THREADS", (processors + 1).to_string())
         .env(CHOICE, kubernetes);
-    report.tests(ON_A_CONTROL_PLANE, beside).await;
+    report.tests(ON_A_CONTROL_PLANE, tests).await;
 }
 
 /// The links within the documentation are checked by a test.
