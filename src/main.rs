@@ -8,8 +8,8 @@ mod check_health;
 mod cli;
 mod run;
 
-// musl's own allocator has one lock for all threads. This one returns free memory to the system, as
-// the settings of glibc's do for other builds.
+// musl's own allocator has one lock for all threads. docs/image.md compares the memory with that of
+// glibc's allocator, which other builds use.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
