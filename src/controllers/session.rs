@@ -1,9 +1,9 @@
 //! One token in use: passes calls on to the account, counts requests, and remembers what the
 //! answers say about the token as a whole.
 //!
-//! A token that 1Password refused twice in a row is not sent again; while 1Password asks the operator to wait,
-//! nothing is sent; and a failed sign-in is repeated only after a delay. Such calls fail at once,
-//! without a request.
+//! A token that 1Password refused twice in a row is not sent again; while 1Password asks the operator
+//! to wait, nothing is sent; and a failed sign-in is repeated only after a delay. Such calls fail at
+//! once, without a request.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -8,10 +8,10 @@ use super::crds::crds;
 use super::error::ManifestError;
 use super::policies::{Boundary, mutating_policies, validating_policies};
 
-/// The annotations that tell Flux and Argo CD to keep these objects when they leave Git, and Argo CD also when its
-/// application is deleted: a cluster without the kinds loses every record, and without the policies,
-/// nothing guards the remaining objects. In one application, Argo CD applies them before the
-/// operator, which is in wave 0.
+/// The annotations that tell Flux and Argo CD to keep these objects when they leave Git, and Argo CD
+/// also when its application is deleted: a cluster without the kinds loses every record, and without
+/// the policies, nothing guards the remaining objects. In one application, Argo CD applies them
+/// before the operator, which is in wave 0.
 const FOR_GITOPS: [(&str, &str); 3] = [
     (
         "argocd.argoproj.io/sync-options",

@@ -28,6 +28,10 @@ const RUN: [(&str, &str); 9] = [
     ("docs/troubleshooting.md", "sh"),
 ];
 
+/// The languages of blocks with commands. An indented block has none, so its commands would be
+/// overlooked.
+const COMMANDS: [&str; 5] = ["sh", "console", "bash", "shell", keyloan_book::INDENTED];
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -122,7 +126,7 @@ fn every_command_is_run_by_a_test_or_marked_with_the_reason() {
             match (&block.not_run, in_run) {
                 (Some(why), _) => assert!(why.contains(' '), "{place}: give the reason"),
                 (None, Some((path, _))) => drop(run.insert(*path)),
-                (None, None) if ["sh", "console", "bash", "shell"].contains(&&*block.language) => {
+                (None, None) if COMMANDS.contains(&&*block.language) => {
                     neither.push(place);
                 }
                 (None, None) => {}

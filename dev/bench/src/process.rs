@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use keyloan_cluster::{Program, signal, wait_until};
+use keyloan_cluster::{Memory, Program, signal, wait_until};
 use tokio::task::JoinHandle;
 
 /// The time limit for a planned stop of a process.
@@ -24,15 +24,6 @@ const TICK: Duration = Duration::from_millis(10);
 pub struct Process {
     name: &'static str,
     program: Program,
-}
-
-/// The memory of a process, in megabytes (10^6 bytes).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Memory {
-    /// The resident memory: `VmRSS`.
-    pub resident: f64,
-    /// The part of it that no file backs: `RssAnon`.
-    pub anonymous: f64,
 }
 
 impl Process {
@@ -67,10 +58,9 @@ impl Process {
 
     /// Its current memory.
     pub fn memory(&self) -> Result<Memory> {
-        let id = self.program.id();
-        let status = fs::read_to_string(format!("/proc/{id}/status"))
-            .context("cannot read /proc: the memory of a process is measured on Linux only, as long as it runs")?;
-        memory(&status).with_context(|| format!("/proc/{id}/status does not tell the memory"))
+        Memory::of(self.program.id()).context(
+            "cannot read the memory of a process: it is measured on Linux only, as long as it runs",
+        )
     }
 
     /// The processor time that it has used since its start, in ticks of 10 ms.
@@ -84,13 +74,10 @@ impl Process {
     /// Watches its memory from now on.
     pub fn follow_memory(&self) -> Peak {
         let highest = Arc::new(Mutex::new(0.0));
-        let (path, noted) = (
-            format!("/proc/{}/status", self.program.id()),
-            highest.clone(),
-        );
+        let (process, noted) = (self.program.id(), highest.clone());
         let looks = tokio::spawn(async move {
             // The process may have ended.
-            while let Some(now) = fs::read_to_string(&path).ok().as_deref().and_then(memory) {
+            while let Ok(now) = Memory::of(process) {
                 {
                     let mut highest = noted.lock().unwrap_or_else(PoisonError::into_inner);
                     *highest = now.anonymous.max(*highest);
@@ -162,34 +149,9 @@ fn processor_time(stat: &str) -> Option<Duration> {
     Some(TICK * user.checked_add(system)?)
 }
 
-fn memory(status: &str) -> Option<Memory> {
-    let megabytes = |name: &str| {
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-        let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kibibytes * 1024.0 / 1e6)
-    };
-    Some(Memory {
-        resident: megabytes("VmRSS")?,
-        anonymous: megabytes("RssAnon")?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn memory_is_read_in_the_kernels_kibibytes() {
-        let status = "Name:\tkeyloan\nVmHWM:\t   99999 kB\nVmRSS:\t   40000 kB\nRssAnon:\t   15625 kB\nRssFile:\t  1 kB\n";
-        let expected = Memory {
-            resident: 40.96,
-            anonymous: 16.0,
-        };
-        assert_eq!(memory(status), Some(expected));
-        assert_eq!(memory("Name:\tkeyloan\n"), None);
-    }
 
     #[test]
     fn processor_time_is_that_of_the_program_and_of_the_kernel_for_it() {

@@ -7,6 +7,6 @@ mod reference;
 mod summary;
 
 pub use links::{broken_links, links_to_other_sites};
-pub use page::{Block, Link, Page};
+pub use page::{Block, INDENTED, Link, Page};
 pub use reference::{REFERENCE, reference};
 pub use summary::{chapters, files_beside_the_book};

@@ -30,12 +30,15 @@ pub struct Link {
     pub target: String,
 }
 
-/// A fenced block of code.
+/// The language of a block that is indented instead of fenced.
+pub const INDENTED: &str = "indented";
+
+/// A block of code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
     /// The number of its first line, from 1.
     pub line: usize,
-    /// The word after the fence, such as `sh`.
+    /// The word after the fence, such as `sh`; or [`INDENTED`].
     pub language: String,
     /// The code.
     pub text: String,
@@ -119,18 +122,22 @@ impl Page {
         anchors
     }
 
-    /// All fenced blocks of code, in the order of the page.
+    /// All blocks of code, in the order of the page.
     pub fn blocks(&self) -> Vec<Block> {
         let mut blocks: Vec<Block> = Vec::new();
         let (mut mark, mut open) = (None, false);
         for (event, range) in self.events() {
             match event {
                 Event::Html(html) => mark = not_run(&html).or(mark),
-                Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(language))) => {
+                Event::Start(Tag::CodeBlock(kind)) => {
+                    let language = match kind {
+                        CodeBlockKind::Fenced(language) => language.into_string(),
+                        CodeBlockKind::Indented => INDENTED.to_owned(),
+                    };
                     open = true;
                     blocks.push(Block {
                         line: self.line(range.start),
-                        language: language.into_string(),
+                        language,
                         text: String::new(),
                         not_run: mark.take(),
                     });

@@ -27,6 +27,7 @@ mod go_programs;
 mod go_toolchain;
 mod helm;
 mod manifests;
+mod memory;
 mod module_proxy;
 mod operator;
 mod pack;
@@ -51,6 +52,7 @@ pub use go_build::{BuildError, kubernetes_swagger};
 pub use go_toolchain::GoError;
 pub use helm::{Helm, HelmError, kubeconform};
 pub use manifests::{ManifestError, apply_folder, apply_yaml, read_folder};
+pub use memory::Memory;
 pub use module_proxy::ProxyError;
 pub use operator::{
     GLIBC_SETTINGS, INTEGRATION_NAMESPACE, LINKS_NAMESPACE, OPERATOR_NAMESPACE,

@@ -47,7 +47,7 @@ pub fn operator_program(of_this_build: &str) -> io::Result<PathBuf> {
 
 /// Environment variables for an operator that is linked to glibc, as the tests' own builds are. With
 /// them, glibc returns free memory to the system: one pool for all threads, and separate mappings
-/// for large blocks. The image's operator has an allocator that does so by itself.
+/// for large blocks. The image's operator is linked to musl and has another allocator.
 pub const GLIBC_SETTINGS: [(&str, &str); 3] = [
     ("MALLOC_ARENA_MAX", "1"),
     ("MALLOC_MMAP_THRESHOLD_", "131072"),

@@ -79,16 +79,6 @@ pub fn load_average() -> String {
     over_a_minute.unwrap_or("unknown").to_owned()
 }
 
-/// The memory of a process that no file backs, in megabytes.
-pub fn memory(process: u32) -> Option<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("RssAnon:"))?;
-    let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024.0 / 1e6)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,8 +9,8 @@ use crate::application::{App, health, objects_of};
 use crate::argo_requests::{REQUESTS, again, request, tidied};
 use crate::audit;
 use crate::common::{
-    A_DAY, INTEGRATION, Kept, STEP, TIMES, TOLD_WITHIN, approve, ask, release, revoke_token,
-    rotate_token,
+    A_DAY, INTEGRATION, Kept, STEP, TIMES, TOLD_WITHIN, approve, ask, ensure_uninstalled, release,
+    revoke_token, rotate_token,
 };
 use crate::controllers::{ARGOCD, ARGOCD_CONTROLLER, Controllers};
 use crate::objects::{condition, kinds};
@@ -254,15 +254,14 @@ async fn prune(site: &Site) -> Result<String> {
     let commit = site.git.commit("keyloan", message).await?;
     app.refresh().await?;
     app.until_applied(&commit).await?;
-    let after = Kept::of(site).await?;
-    ensure!(before == after, "before: {before}, after: {after}");
+    let kept = before.ensure_as_before(site).await?;
     for (path, content) in removed {
         std::fs::write(path, content)?;
     }
     site.git.commit("keyloan", "Put them back").await?;
     app.refresh().await?;
     app.until_well().await?;
-    Ok(after.to_string())
+    Ok(kept)
 }
 
 async fn uninstall(site: &Site) -> Result<String> {
@@ -270,11 +269,6 @@ async fn uninstall(site: &Site) -> Result<String> {
     for name in [REQUESTS, PLATFORM, KEYLOAN] {
         App { site, name }.delete_with_objects().await?;
     }
-    let integrations = site.admin.list(kinds::INTEGRATION, "").await?.len();
-    ensure!(integrations == 0, "{integrations} integrations remain");
-    let deployments = site.admin.list(kinds::DEPLOYMENT, "").await?.len();
-    ensure!(deployments == 0, "the operator remains");
-    let after = Kept::of(site).await?;
-    ensure!(before == after, "before: {before}, after: {after}");
-    Ok(after.to_string())
+    ensure_uninstalled(site).await?;
+    before.ensure_as_before(site).await
 }

@@ -8,9 +8,11 @@ use keyloan_cluster::wait_until;
 use serde_json::{Value, json};
 
 use crate::application::{App, SYNC, objects_of};
-use crate::common::{REQUEST, STEP, TIDIED_AFTER, loans, loans_from_git, running_loans};
+use crate::common::{
+    REQUEST, STEP, TIDIED_AFTER, active_uid, give_the_team_its_rights, loans, loans_from_git,
+    running_loans,
+};
 use crate::objects::{holds, kinds};
-use crate::repositories::root;
 use crate::site::{Site, TEAM};
 use crate::way::{Apply, Setting};
 
@@ -24,8 +26,7 @@ const STARTS_WITHIN: Duration = Duration::from_secs(120);
 
 /// The examples of a request, and one that is void soon, become one loan each.
 pub async fn request(site: &Site, setting: Setting) -> Result<String> {
-    let rights = std::fs::read_to_string(root().join("examples/gitops/team-a/rights.yaml"))?;
-    site.admin.apply(&rights).await?;
+    give_the_team_its_rights(site).await?;
     commit_short_request(site).await?;
     let requests = setting.of_example(&site.example("argocd/requests.yaml")?)?;
     site.admin.apply(&requests).await?;
@@ -65,7 +66,7 @@ pub async fn request(site: &Site, setting: Setting) -> Result<String> {
     ))
 }
 
-/// What makes the request again before its `notAfter` makes another loan: it is taken out of Git and
+/// A request that is made again before its `notAfter` becomes another loan: it is taken out of Git and
 /// put back, or replaced by force.
 pub async fn again(site: &Site) -> Result<String> {
     let app = App {
@@ -114,24 +115,6 @@ async fn commit_short_request(site: &Site) -> Result<()> {
     std::fs::write(folder.join(file), request.to_string())?;
     site.git.commit("team-a", "A request for today").await?;
     Ok(())
-}
-
-/// The uid of an active request, which the team's ServiceAccount has made.
-async fn active_uid(site: &Site, (namespace, name): (&str, &str)) -> Result<String> {
-    let grant = site.admin.get(kinds::GRANT, namespace, name).await?;
-    let grant = grant.with_context(|| format!("the request {name} is not there"))?;
-    ensure!(
-        holds(&grant, "Active"),
-        "{name} is not active: {}",
-        grant["status"]
-    );
-    let requester = &grant["spec"]["requester"]["username"];
-    ensure!(
-        *requester == "system:serviceaccount:team-a:deployer",
-        "the requester is {requester}"
-    );
-    let uid = grant["metadata"]["uid"].as_str();
-    Ok(uid.context("the request has no uid")?.to_owned())
 }
 
 /// Waits until a request with another uid is active; returns that uid.

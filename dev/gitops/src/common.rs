@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::objects::{holds, kinds};
+use crate::repositories::root;
 use crate::site::{PLATFORM, SERVICE_ACCOUNT, Site, TEAM};
 
 /// The time limit for a step of the operator.
@@ -132,6 +133,48 @@ impl Kept {
         );
         Ok(kept)
     }
+}
+
+impl Kept {
+    /// Fails unless these objects, and no others, are still there; says how many they are.
+    pub async fn ensure_as_before(self, site: &Site) -> Result<String> {
+        let after = Self::of(site).await?;
+        ensure!(self == after, "before: {self}, after: {after}");
+        Ok(after.to_string())
+    }
+}
+
+/// Fails if Keyloan's configuration or operator is there.
+pub async fn ensure_uninstalled(site: &Site) -> Result<()> {
+    let integrations = site.admin.list(kinds::INTEGRATION, "").await?.len();
+    ensure!(integrations == 0, "{integrations} integrations remain");
+    let deployments = site.admin.list(kinds::DEPLOYMENT, "").await?.len();
+    ensure!(deployments == 0, "the operator remains");
+    Ok(())
+}
+
+/// The uid of an active request, which the team's ServiceAccount has made.
+pub async fn active_uid(site: &Site, (namespace, name): (&str, &str)) -> Result<String> {
+    let grant = site.admin.get(kinds::GRANT, namespace, name).await?;
+    let grant = grant.with_context(|| format!("the request {name} is not there"))?;
+    ensure!(
+        holds(&grant, "Active"),
+        "{name} is not active: {}",
+        grant["status"]
+    );
+    let requester = &grant["spec"]["requester"]["username"];
+    ensure!(
+        *requester == "system:serviceaccount:team-a:deployer",
+        "the requester is {requester}"
+    );
+    let uid = grant["metadata"]["uid"].as_str();
+    Ok(uid.context("the request has no uid")?.to_owned())
+}
+
+/// Gives the team's ServiceAccount the rights of the examples.
+pub async fn give_the_team_its_rights(site: &Site) -> Result<()> {
+    let rights = std::fs::read_to_string(root().join("examples/gitops/team-a/rights.yaml"))?;
+    site.admin.apply(&rights).await
 }
 
 impl std::fmt::Display for Kept {

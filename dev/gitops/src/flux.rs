@@ -8,13 +8,13 @@ use keyloan_cluster::GitopsTool;
 use serde_json::{Value, json};
 
 use crate::common::{
-    A_DAY, INTEGRATION, Kept, REQUEST, STEP, TIMES, TOLD_WITHIN, approve, ask, loans_from_git,
-    release, revoke_token, rotate_token,
+    A_DAY, INTEGRATION, Kept, REQUEST, STEP, TIMES, TOLD_WITHIN, active_uid, approve, ask,
+    ensure_uninstalled, give_the_team_its_rights, loans_from_git, release, revoke_token,
+    rotate_token,
 };
 use crate::controllers::{Controllers, FLUX};
 use crate::objects::{Kind, condition, holds, kinds};
 use crate::report::{Report, say};
-use crate::repositories::root;
 use crate::site::{Site, TEAM};
 
 const TOOL: &str = "Flux";
@@ -75,26 +75,14 @@ async fn install(site: &Site) -> Result<String> {
 }
 
 async fn request(site: &Site) -> Result<String> {
-    let rights = std::fs::read_to_string(root().join("examples/gitops/team-a/rights.yaml"))?;
-    site.admin.apply(&rights).await?;
+    give_the_team_its_rights(site).await?;
     site.admin
         .apply(&site.example("flux/requests.yaml")?)
         .await?;
     REQUESTS
         .until(site, RECONCILED, |o| holds(o, "Ready"))
         .await?;
-    let grant = site.admin.get(kinds::GRANT, REQUEST.0, REQUEST.1).await?;
-    let grant = grant.context("the request is not there")?;
-    ensure!(
-        holds(&grant, "Active"),
-        "the request is not active: {}",
-        grant["status"]
-    );
-    let requester = &grant["spec"]["requester"]["username"];
-    ensure!(
-        *requester == "system:serviceaccount:team-a:deployer",
-        "the requester is {requester}"
-    );
+    active_uid(site, REQUEST).await?;
     for _ in 0..5 {
         REQUESTS.reconcile(site).await?;
     }
@@ -232,9 +220,7 @@ async fn prune(site: &Site) -> Result<String> {
     site.admin
         .delete(kinds::KUSTOMIZATION, FLUX, "crds", RECONCILED)
         .await?;
-    let after = Kept::of(site).await?;
-    ensure!(before == after, "before: {before}, after: {after}");
-    Ok(after.to_string())
+    before.ensure_as_before(site).await
 }
 
 async fn uninstall(site: &Site) -> Result<String> {
@@ -242,13 +228,8 @@ async fn uninstall(site: &Site) -> Result<String> {
     for Resource(kind, namespace, name) in [REQUESTS, PLATFORM, RELEASE, CRDS_RELEASE] {
         site.admin.delete(kind, namespace, name, RECONCILED).await?;
     }
-    let integrations = site.admin.list(kinds::INTEGRATION, "").await?.len();
-    ensure!(integrations == 0, "{integrations} integrations remain");
-    let deployments = site.admin.list(kinds::DEPLOYMENT, "").await?.len();
-    ensure!(deployments == 0, "the operator remains");
-    let after = Kept::of(site).await?;
-    ensure!(before == after, "before: {before}, after: {after}");
-    Ok(after.to_string())
+    ensure_uninstalled(site).await?;
+    before.ensure_as_before(site).await
 }
 
 impl Resource {

@@ -38,7 +38,7 @@ const INTERVAL: Duration = Duration::from_secs(30);
 #[derive(clap::Args)]
 pub struct Arguments {
     /// How long to run each target
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
     /// The targets, by their names in fuzz/fuzz_targets; by default all
     #[arg(value_name = "TARGET")]

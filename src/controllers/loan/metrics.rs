@@ -1,5 +1,5 @@
-//! Counts requests, loans and links for the metrics. Each is counted when the write that makes it so has
-//! succeeded: a compare-and-swap of the record, or the status that first shows the outcome. So a
+//! Counts requests, loans and links for the metrics. Each is counted when the write that makes it so
+//! has succeeded: a compare-and-swap of the record, or the status that first shows the outcome. So a
 //! restart counts nothing again, and what another process did is not counted here.
 
 use jiff::Timestamp;

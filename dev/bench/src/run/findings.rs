@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::latency::milliseconds;
 use crate::loans::Batch;
-use crate::process::Memory;
 use crate::report::{Figure, Section, Unit};
 use crate::scale::Scale;
+use keyloan_cluster::Memory;
 
 /// One section for each subject, in the order of printing.
 pub struct Findings {

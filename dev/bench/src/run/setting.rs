@@ -4,13 +4,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use keyloan_cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT};
+use keyloan_cluster::{Memory, OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT};
 
 use super::Programs;
 use super::ground::Ground;
 use crate::audit::AuditLog;
 use crate::loans::Loan;
-use crate::process::{Memory, Process};
+use crate::process::Process;
 use crate::scale::Scale;
 use crate::stopwatch::{self, Progress};
 

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
+use keyloan_cluster::Memory;
 use keyloan_ledger::{Limits, check};
 use tokio::task::JoinSet;
 
 use crate::Common;
 use crate::clock::{Clock, Mover};
-use crate::figures::memory;
 use crate::ground::{Ground, borrower};
 use crate::leads::Lead;
 use crate::lost::Lost;
@@ -113,7 +113,8 @@ pub async fn run(told: &Arguments) -> Result<Report> {
         .await?;
         if told.calm {
             let place = operators.place_of(lead.holder().await.as_deref());
-            report.memory.extend(memory(operators.process(place)));
+            let memory = Memory::of(operators.process(place)).ok();
+            report.memory.extend(memory.map(|memory| memory.anonymous));
             continue;
         }
         let place = operators.place_of(lead.holder().await.as_deref());

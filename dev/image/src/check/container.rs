@@ -2,15 +2,15 @@
 //! without being able to write.
 //!
 //! An engine is not used because none can be had everywhere: where there are no cgroups, none
-//! starts. What is missing here are the limits of memory and processor time, the filter of system
-//! calls, and a network and processes of its own.
+//! starts. A program here has neither limits of memory and processor time, nor a filter of system
+//! calls, nor a network and processes of its own.
 
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use keyloan_cluster::{Program, wait_until};
+use keyloan_cluster::{Memory, Program, wait_until};
 
 use super::pod::Pod;
 use super::root::Root;
@@ -45,15 +45,6 @@ pub struct Container {
     program: Program,
     /// The time from its start until it was ready.
     pub ready_after: Duration,
-}
-
-/// The memory of a process, in bytes.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Memory {
-    /// All of it that is loaded: `VmRSS`.
-    pub resident: u64,
-    /// The part that no file backs: `RssAnon`.
-    pub anonymous: u64,
 }
 
 impl Container {
@@ -130,18 +121,7 @@ impl Container {
 
     /// The memory that the operator uses now.
     pub fn memory(&self) -> Result<Memory> {
-        let status = self.of_process("status")?;
-        let bytes = |name: &str| -> Option<u64> {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-            Some(kibibytes * 1024)
-        };
-        let memory = bytes("VmRSS:").zip(bytes("RssAnon:"));
-        let (resident, anonymous) = memory.context("the operator's memory is not known")?;
-        Ok(Memory {
-            resident,
-            anonymous,
-        })
+        Memory::of(self.program.id()).context("the operator's memory is not known")
     }
 
     /// Stops the operator as a cluster does; an error if it does not end well.

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::container::Memory;
+use keyloan_cluster::Memory;
+
 use crate::unpack::Image;
 
 /// The aims: the largest image, in bytes, and the longest start, as a multiple of the other one's.
@@ -58,11 +59,11 @@ impl fmt::Display for Report<'_> {
         )?;
         write!(
             f,
-            "memory after a loan: VmRSS {} MB (RssAnon {}), with this machine's C library {} ({})",
-            megabytes(image.memory.resident),
-            megabytes(image.memory.anonymous),
-            megabytes(other.memory.resident),
-            megabytes(other.memory.anonymous)
+            "memory after a loan: VmRSS {:.1} MB (RssAnon {:.1}), with this machine's C library {:.1} ({:.1})",
+            image.memory.resident,
+            image.memory.anonymous,
+            other.memory.resident,
+            other.memory.anonymous
         )
     }
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
-use keyloan_cluster::{OPERATOR_NAMESPACE, wait_until};
+use keyloan_cluster::{Memory, OPERATOR_NAMESPACE, wait_until};
 use kube::{Api, Client};
 
-use crate::process::{Memory, Peak, Process};
+use crate::process::{Peak, Process};
 use crate::run::ground::Ground;
 
 /// The lease that the leader holds.
