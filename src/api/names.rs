@@ -7,7 +7,9 @@ pub const VERSION: &str = "v1alpha1";
 
 /// Label on a token Secret: the name of the one integration that may read it.
 pub const INTEGRATION_LABEL: &str = "keyloan.dev/integration";
-/// Label on every Secret that Keyloan uses: `token` or `link`.
+/// Label on a Secret of a notifier: the name of the one notifier that may read it.
+pub const NOTIFIER_LABEL: &str = "keyloan.dev/notifier";
+/// Label on every Secret that Keyloan uses: `token`, `link` or `notifier`.
 pub const SECRET_LABEL: &str = "keyloan.dev/secret";
 /// Label on the objects of one grant (link Secret, Role, RoleBinding): the grant's uid.
 pub const GRANT_UID_LABEL: &str = "keyloan.dev/grant-uid";

@@ -17,6 +17,9 @@ pub struct Span(#[schemars(length(max = 64), regex(pattern = SPAN_PATTERN))] pub
 /// nor weeks and fails on large numbers, so the other branches keep such values away from it.
 pub const AN_HOUR_OR_MORE: &str = "self.matches('[1-9][0-9]*[wdh]|[1-9][0-9]{4,}[ms]') || duration('0' + self.replace('0w', '').replace('0d', '')) >= duration('1h')";
 
+/// The rule against durations below ten minutes, with the same precautions.
+pub const TEN_MINUTES_OR_MORE: &str = "self.matches('[1-9][0-9]*[wdh]|[1-9][0-9]{4,}[ms]') || duration('0' + self.replace('0w', '').replace('0d', '')) >= duration('10m')";
+
 impl Span {
     /// The longest duration that is supported. Longer ones are cut to it.
     const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 3650);
@@ -95,6 +98,10 @@ pub const TIME_OF_DAY_PATTERN: &str = r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"
 pub const LABEL_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$";
 /// The name of an object: a DNS subdomain.
 pub const NAME_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$";
+/// The name of a host.
+pub const HOST_PATTERN: &str = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$";
+/// The URL of a web page, in which `{namespace}`, `{name}` and `{uid}` may stand for a request's.
+pub const URL_PATTERN: &str = r"^https://[a-zA-Z0-9.-]+(:[0-9]+)?(/[^\s\"<>]*)?$";
 /// The key of a Secret.
 pub const SECRET_KEY_PATTERN: &str = r"^[-._a-zA-Z0-9]+$";
 /// The part of an owner tag before the colon.
@@ -131,6 +138,14 @@ pub const FORMS: &[(&str, &str)] = &[
     (
         NAME_PATTERN,
         "must consist of lower-case letters, digits and inner dashes and dots, such as oncall",
+    ),
+    (
+        HOST_PATTERN,
+        "must be the name of a host in lower case, such as smtp.example.com",
+    ),
+    (
+        URL_PATTERN,
+        "must be the URL of a web page that begins with https://, such as https://keyloan.example.com/requests/{namespace}/{name}",
     ),
     (
         SECRET_KEY_PATTERN,

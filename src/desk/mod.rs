@@ -8,12 +8,14 @@
 pub mod action;
 pub mod approvers;
 pub mod checkup;
+pub mod cloud_event;
 pub mod decision;
 pub mod explanation;
 pub mod export;
 pub mod failed_call;
 pub mod link;
 pub mod list;
+pub mod notice;
 pub mod recognition;
 pub mod request;
 #[cfg(test)]
