@@ -73,7 +73,9 @@ pub struct AccessNotifierSpec {
 /// The name of a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct FlowName(#[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))] pub String);
+pub struct FlowName(
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))] pub String,
+);
 
 /// A step of a request or of a loan.
 #[derive(
@@ -190,6 +192,17 @@ pub struct MailServer {
     /// The Secret that holds the user's name and password. Default: the server asks for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<MailCredentials>,
+}
+
+impl MailServer {
+    /// The port, also where none is set.
+    pub fn port(&self) -> u16 {
+        let usual = match self.security {
+            MailSecurity::StartTLS => 587,
+            MailSecurity::TLS => 465,
+        };
+        self.port.unwrap_or(usual)
+    }
 }
 
 /// When a connection to a mail server is encrypted.
