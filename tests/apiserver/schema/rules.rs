@@ -40,7 +40,8 @@ pub fn violations() -> Vec<Violation> {
 
 fn notifier() -> Vec<Violation> {
     const NAME: &str = "AccessNotifier: the name of a notifier becomes the value of a label: at most 63 characters, and no dots";
-    const CHANNEL: &str = "AccessNotifier.spec: set exactly one channel: slack, teams, webhook or email";
+    const CHANNEL: &str =
+        "AccessNotifier.spec: set exactly one channel: slack, teams, webhook or email";
     let slack = json!({ "urlSecretRef": { "name": "slack", "key": "url" } });
     vec![
         create(NAME, json!({ "metadata": { "name": "a".repeat(64) } })),
@@ -189,7 +190,7 @@ fn grant() -> Vec<Violation> {
 fn decision_and_record() -> Vec<Violation> {
     const FIXED: &str = "AccessRecord.spec: the agreed terms of a record cannot be changed";
     const ASKED: &str = "AccessRecord.spec: the justification and the time of the request cannot be changed in a record";
-    const NOTHING: &str = "AccessRecord.spec: the record of a request that came to nothing has no links, and its outcome is the reason of its end";
+    const NOTHING: &str = "AccessRecord.spec: the record of a request that was not granted has no links, and its outcome is the reason of its end";
     const LENT: &str = "AccessRecord.spec: a loan does not end with the reason Denied, TakenBack, Lapsed or Failed";
     vec![
         update(
@@ -246,10 +247,7 @@ fn decision_and_record() -> Vec<Violation> {
             NOTHING,
             json!({ "spec": { "outcome": "Lapsed", "links": null, "end": { "reason": "Denied" } } }),
         ),
-        create(
-            LENT,
-            json!({ "spec": { "end": { "reason": "Denied" } } }),
-        ),
+        create(LENT, json!({ "spec": { "end": { "reason": "Denied" } } })),
         create(
             LENT,
             json!({ "spec": { "outcome": null, "end": { "reason": "Denied" } } }),
