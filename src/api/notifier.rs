@@ -73,7 +73,9 @@ pub struct AccessNotifierSpec {
 /// The name of a flow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct FlowName(#[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))] pub String);
+pub struct FlowName(
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))] pub String,
+);
 
 /// A step of a request or of a loan.
 #[derive(
