@@ -9,12 +9,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use keyloan::cluster::{Install, KubeAccess, install_tls};
-use keyloan::network::NetworkSettings;
+use keyloan::network::{AllowedHosts, AllowedHostsError, NetworkSettings};
 use keyloan::onepassword::core::CoreOptions;
 use keyloan::onepassword::{AllowedOrigins, Origin};
 use keyloan::operator::{Election, Settings, start};
 use keyloan::runtime::Clock;
-use keyloan::telemetry::{LogFormat, LogSettings, start_logging};
+use keyloan::telemetry::{Audit, LogFormat, LogSettings, start_logging};
 use nix::sys::resource::{Resource, setrlimit};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::signal::unix::{SignalKind, signal};
@@ -69,6 +69,23 @@ pub struct RunArgs {
     /// again at each sign-in.
     #[arg(long, env = "KEYLOAN_CA_BUNDLE", value_name = "FILE")]
     ca_bundle: Option<PathBuf>,
+    /// A host to which notices may go although its addresses are not public, such as smtp.example.internal or *.example.internal.
+    /// Repeatable.
+    #[arg(
+        long = "notice-host",
+        env = "KEYLOAN_NOTICE_HOSTS",
+        value_name = "HOST",
+        value_delimiter = ','
+    )]
+    notice_hosts: Vec<String>,
+    /// A network to which notices may go although its addresses are not public, such as 10.1.0.0/16. Repeatable.
+    #[arg(
+        long = "notice-network",
+        env = "KEYLOAN_NOTICE_NETWORKS",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    notice_networks: Vec<String>,
     /// A namespace with integrations, flows and records. The operator serves only these namespaces, and reads the token Secrets in
     /// them. Repeatable.
     #[arg(
@@ -193,7 +210,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the async runtime")?;
-    runtime.block_on(serve(args.settings()))
+    runtime.block_on(serve(args.settings()?))
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
@@ -211,7 +228,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 }
 
 impl RunArgs {
-    fn settings(self) -> Settings {
+    fn settings(self) -> Result<Settings, AllowedHostsError> {
         let Self {
             identity, lease, ..
         } = self;
@@ -225,7 +242,7 @@ impl RunArgs {
             integration_namespaces: served,
             link_labels: self.link_labels.into_iter().collect::<BTreeMap<_, _>>(),
         };
-        Settings {
+        Ok(Settings {
             kube: self
                 .kubeconfig
                 .map_or(KubeAccess::Infer, KubeAccess::Kubeconfig),
@@ -254,8 +271,10 @@ impl RunArgs {
                 identity,
             }),
             clock: Clock::system(),
+            audit: Audit::to_stdout(),
+            notice_hosts: AllowedHosts::parse(&self.notice_hosts, &self.notice_networks)?,
             policies: None,
-        }
+        })
     }
 }
 
@@ -318,7 +337,7 @@ mod tests {
         let parsed = Command::try_parse_from(line.iter().chain(arguments));
         parsed
             .map_err(|error| error.to_string())
-            .map(|command| command.run.settings())
+            .map(|command| command.run.settings().expect("settings"))
     }
 
     #[test]

@@ -161,7 +161,7 @@ impl Scene {
                 in_line: known.in_line,
                 new: known.new,
             },
-            denials: records.into_iter().map(Arc::new).collect(),
+            unlent: records.into_iter().map(Arc::new).collect(),
             gone: self.one("gone").map(Arc::new),
             decisions: self.decisions().into_iter().map(Arc::new).collect(),
             boundary: BoundarySeen {

@@ -24,6 +24,8 @@ pub const APPROVED: &str = "Approved";
 pub const ACTIVE: &str = "Active";
 /// AccessGrant: the loan is over; no further link is issued.
 pub const ENDED: &str = "Ended";
+/// AccessNotifier: the receiver takes notices.
+pub const DELIVERING: &str = "Delivering";
 /// AccessGrant: the request will not progress without intervention, or has failed permanently.
 /// OnePasswordIntegration and AccessFlow: nothing is lent until a person acts.
 pub const STALLED: &str = "Stalled";

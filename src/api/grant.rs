@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::conditions::Condition;
+use super::decision::Decision;
 use super::identity::Identity;
 use super::record::RequestOutcome;
 use super::terms::{CountedDecision, Terms};
@@ -238,10 +239,16 @@ pub struct ConsideredFlow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IgnoredDecision {
+    /// The AccessDecision's uid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
     /// The AccessDecision's name.
     pub name: String,
     /// The username of the person who made it.
     pub user: String,
+    /// The decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
     /// The reason why it has no effect.
     pub reason: String,
 }

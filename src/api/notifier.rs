@@ -194,6 +194,17 @@ pub struct MailServer {
     pub credentials: Option<MailCredentials>,
 }
 
+impl MailServer {
+    /// The port, also where none is set.
+    pub fn port(&self) -> u16 {
+        let usual = match self.security {
+            MailSecurity::StartTLS => 587,
+            MailSecurity::TLS => 465,
+        };
+        self.port.unwrap_or(usual)
+    }
+}
+
 /// When a connection to a mail server is encrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum MailSecurity {
@@ -249,7 +260,9 @@ pub struct GroupAddresses {
 
 /// One key of a Secret in the notifier's namespace. The Secret must have the labels
 /// `keyloan.dev/secret: notifier` and `keyloan.dev/notifier: <name of this notifier>`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct NotifierSecretRef {
     /// The Secret's name.

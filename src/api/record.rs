@@ -1,17 +1,19 @@
-//! `AccessRecord`: the ledger of one loan or of one denied request, kept longer than the grant.
+//! `AccessRecord`: the ledger of one loan, or of one request that came to nothing, kept longer than
+//! the grant.
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::grant::{ConsideredFlow, IgnoredDecision};
 use super::identity::Identity;
 use super::terms::{CountedDecision, ObjectIdentity, Terms};
 use super::values::Time;
 
-/// The ledger of one loan or of one denied request. Its name is the grant's uid, it is in the
-/// integration's namespace, and only the operator writes it. The operator deletes it when the grant
-/// is gone and 90 days have passed since the request was denied, or since the loan and its last
-/// link ended.
+/// The ledger of one loan, or of one request that a flow covered and that came to nothing. Its name
+/// is the grant's uid, it is in the integration's namespace, and only the operator writes it. The
+/// operator deletes it when the grant is gone and 90 days have passed since the request ended, or
+/// since the loan and its last link ended.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "keyloan.dev",
@@ -22,10 +24,14 @@ use super::values::Time;
     category = "keyloan",
     namespaced,
     derive = "PartialEq",
-    selectable = ".spec.grant.uid",
     selectable = ".spec.grant.name",
     selectable = ".spec.grant.namespace",
     selectable = ".spec.requester.username",
+    selectable = ".spec.terms.integration.name",
+    selectable = ".spec.terms.item.id",
+    selectable = ".spec.terms.item.title",
+    selectable = ".spec.outcome",
+    selectable = ".spec.requestedOn",
     printcolumn(name = "Grant", type_ = "string", json_path = ".spec.grant.name"),
     printcolumn(name = "From", type_ = "string", json_path = ".spec.grant.namespace"),
     printcolumn(
@@ -34,6 +40,12 @@ use super::values::Time;
         json_path = ".spec.requester.username"
     ),
     printcolumn(name = "Item", type_ = "string", json_path = ".spec.terms.item.title"),
+    printcolumn(
+        name = "Integration",
+        type_ = "string",
+        json_path = ".spec.terms.integration.name",
+        priority = 1
+    ),
     printcolumn(name = "Outcome", type_ = "string", json_path = ".spec.outcome"),
     printcolumn(name = "End", type_ = "string", json_path = ".spec.end.reason"),
     printcolumn(
@@ -41,22 +53,18 @@ use super::values::Time;
         type_ = "string",
         json_path = ".spec.residualUntil"
     ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    )
+    printcolumn(name = "Requested", type_ = "date", json_path = ".spec.requestedAt")
 )]
 #[x_kube(validation = Rule::new("self.grant == oldSelf.grant && self.requester == oldSelf.requester && self.terms == oldSelf.terms && self.digest == oldSelf.digest")
     .message("the agreed terms of a record cannot be changed"))]
-#[x_kube(validation = Rule::new("has(self.justification) == has(oldSelf.justification) && (!has(self.justification) || self.justification == oldSelf.justification) && has(self.requestedAt) == has(oldSelf.requestedAt) && (!has(self.requestedAt) || self.requestedAt == oldSelf.requestedAt)")
+#[x_kube(validation = Rule::new("has(self.justification) == has(oldSelf.justification) && (!has(self.justification) || self.justification == oldSelf.justification) && has(self.requestedAt) == has(oldSelf.requestedAt) && (!has(self.requestedAt) || self.requestedAt == oldSelf.requestedAt) && has(self.requestedOn) == has(oldSelf.requestedOn) && (!has(self.requestedOn) || self.requestedOn == oldSelf.requestedOn)")
     .message("the justification and the time of the request cannot be changed in a record"))]
 #[x_kube(validation = Rule::new("(has(self.outcome) ? self.outcome : 'Lent') == (has(oldSelf.outcome) ? oldSelf.outcome : 'Lent')")
-    .message("the outcome cannot be changed in a record: Lent stays Lent, and Denied stays Denied"))]
-#[x_kube(validation = Rule::new("!has(self.outcome) || self.outcome != 'Denied' || (has(self.end) && self.end.reason == 'Denied' && (!has(self.links) || self.links.size() == 0))")
-    .message("the record of a denied request has no links, and its end has the reason Denied"))]
-#[x_kube(validation = Rule::new("!has(self.end) || self.end.reason != 'Denied' || (has(self.outcome) && self.outcome == 'Denied')")
-    .message("only a request with the outcome Denied ends with the reason Denied"))]
+    .message("the outcome cannot be changed in a record"))]
+#[x_kube(validation = Rule::new("!has(self.outcome) || self.outcome == 'Lent' || (has(self.end) && self.end.reason == self.outcome && (!has(self.links) || self.links.size() == 0))")
+    .message("the record of a request that came to nothing has no links, and its outcome is the reason of its end"))]
+#[x_kube(validation = Rule::new("!has(self.end) || !(self.end.reason in ['Denied', 'TakenBack', 'Lapsed', 'Failed']) || (has(self.outcome) && self.outcome == self.end.reason)")
+    .message("a loan does not end with the reason Denied, TakenBack, Lapsed or Failed"))]
 #[serde(rename_all = "camelCase")]
 pub struct AccessRecordSpec {
     /// The grant.
@@ -66,7 +74,7 @@ pub struct AccessRecordSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub install: Option<String>,
-    /// The requester. For a denied request, without the groups.
+    /// The requester. For a request that came to nothing, without the groups.
     pub requester: Identity,
     /// The requester's justification.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,11 +83,15 @@ pub struct AccessRecordSpec {
     /// The time of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_at: Option<Time>,
+    /// The day of the request, in UTC, such as `2026-11-24`, to select records by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 10))]
+    pub requested_on: Option<String>,
     /// The outcome of the request. Absent in records of older releases, which exist only for loans:
     /// `Lent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<RequestOutcome>,
-    /// The agreed terms or, for a denied request, the proposed ones.
+    /// The agreed terms or, for a request that came to nothing, the proposed ones.
     pub terms: Terms,
     /// The digest over the effects of the terms: `v1:sha256:` and 64 hexadecimal digits. The digest
     /// also covers the grant's uid.
@@ -89,11 +101,26 @@ pub struct AccessRecordSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 500))]
     pub decisions: Vec<CountedDecision>,
+    /// The decisions that had no effect until the loan began or the request ended, each with the
+    /// reason. At most 20 are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub ignored_decisions: Vec<IgnoredDecision>,
+    /// The flows that were not chosen, each with the reason. At most 20 are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub considered_flows: Vec<ConsideredFlow>,
+    /// The start of the loan: the time at which 1Password's answer with the first link arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted_at: Option<Time>,
+    /// The time at which the loan ends unless somebody ends it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
     /// Every link that was issued or may have been issued.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2000), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["sequence"]))]
     pub links: Vec<LinkRecord>,
-    /// How and when the loan ended or the request was denied.
+    /// How and when the loan or the request ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<EndRecord>,
     /// The time until which a link of this loan may still open after the loan is over.
@@ -108,6 +135,12 @@ pub enum RequestOutcome {
     Lent,
     /// An approver or owner denied the request. Nothing was lent.
     Denied,
+    /// The requester withdrew the request, or it was deleted, before anything was lent.
+    TakenBack,
+    /// The request was not approved, or could not be started, in time.
+    Lapsed,
+    /// The request could not be granted.
+    Failed,
 }
 
 /// One link, from the intent to issue it.
@@ -151,7 +184,7 @@ pub enum LinkOutcome {
     Lost,
 }
 
-/// How and when a loan ended, or a request was denied.
+/// How and when a loan or a request ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EndRecord {
@@ -164,7 +197,7 @@ pub struct EndRecord {
     pub at: Time,
 }
 
-/// The reason why a loan ended or a request was denied.
+/// The reason why a loan or a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum EndReason {
     /// The loan's time was over.
@@ -183,4 +216,10 @@ pub enum EndReason {
     NotIssued,
     /// An approver or owner denied the request before anything was lent.
     Denied,
+    /// The requester withdrew the request, or it was deleted, before anything was lent.
+    TakenBack,
+    /// The request was not approved, or could not be started, in time.
+    Lapsed,
+    /// The request could not be granted.
+    Failed,
 }

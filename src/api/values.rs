@@ -101,7 +101,7 @@ pub const NAME_PATTERN: &str = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0
 /// The name of a host.
 pub const HOST_PATTERN: &str = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$";
 /// The URL of a web page, in which `{namespace}`, `{name}` and `{uid}` may stand for a request's.
-pub const URL_PATTERN: &str = r#"^https://[a-zA-Z0-9.-]+(:[0-9]+)?(/[^\s"<>]*)?$"#;
+pub const URL_PATTERN: &str = r"^https://[a-zA-Z0-9.-]+(:[0-9]+)?(/[^\s<>]*)?$";
 /// The key of a Secret.
 pub const SECRET_KEY_PATTERN: &str = r"^[-._a-zA-Z0-9]+$";
 /// The part of an owner tag before the colon.

@@ -106,6 +106,11 @@ impl<K: Resource> Cache<K> {
         self.read().archive.due(now)
     }
 
+    /// The archived objects that became history at this time or later.
+    pub fn became_history_since(&self, since: Timestamp) -> Vec<Key> {
+        self.read().archive.since(since)
+    }
+
     /// The object with this key.
     pub fn get(&self, key: &Key) -> Option<Arc<K>> {
         self.visits.one();

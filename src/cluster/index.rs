@@ -31,8 +31,8 @@ pub enum Mark {
     GrantNamed(Key),
     /// The objects about the grant with this uid.
     GrantUid(String),
-    /// The records of requests that were denied to a person with this name or address.
-    DeniedTo(String),
+    /// The records of requests of a person with this name or address that came to nothing.
+    UnlentTo(String),
     /// The decisions in this namespace of the approver with this username.
     DecidedBy(Key),
 }
@@ -211,22 +211,23 @@ pub fn decided_by(decision: &AccessDecision) -> Mark {
     Mark::DecidedBy(Key::new(namespace, by))
 }
 
-/// The marks of the records of everything that was denied to a person: each record has one of them.
-pub fn denied_to(person: &Identity) -> Vec<Mark> {
+/// The marks of the records of all of a person's requests that came to nothing: each record has one
+/// of them.
+pub fn unlent_to(person: &Identity) -> Vec<Mark> {
     let address = person.email.as_ref().map(|email| email.0.as_str());
     let names = std::iter::once(person.username.as_str()).chain(address);
     let names: BTreeSet<_> = names.map(str::to_lowercase).collect();
-    names.into_iter().map(Mark::DeniedTo).collect()
+    names.into_iter().map(Mark::UnlentTo).collect()
 }
 
-/// The record of a denied request has other marks than a loan: it takes no place.
+/// The record of a request that came to nothing has other marks than a loan: it takes no place.
 pub(super) fn of_record(record: &AccessRecord) -> Vec<Marked> {
     let spec = &record.spec;
     let about = marked(Mark::GrantUid(spec.grant.uid.clone()), record, None);
     let Some(place) = Place::of(spec) else {
-        let marks = denied_to(&spec.requester).into_iter();
-        let denied = marks.map(|mark| marked(mark, record, None));
-        return denied.chain([about]).collect();
+        let marks = unlent_to(&spec.requester).into_iter();
+        let unlent = marks.map(|mark| marked(mark, record, None));
+        return unlent.chain([about]).collect();
     };
     let lent = Marked {
         partition: record.namespace().unwrap_or_default(),

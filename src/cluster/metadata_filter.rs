@@ -14,8 +14,9 @@ use serde::de::DeserializeOwned;
 
 use super::link_objects;
 use crate::api::{
-    AccessDecision, AccessFlow, AccessGrant, AccessRecord, GRANT_UID_LABEL, INSTALL_LABEL,
-    INTEGRATION_LABEL, OnePasswordIntegration, RENEW_ANNOTATION, SECRET_LABEL,
+    AccessDecision, AccessFlow, AccessGrant, AccessNotifier, AccessRecord, GRANT_UID_LABEL,
+    INSTALL_LABEL, INTEGRATION_LABEL, NOTIFIER_LABEL, OnePasswordIntegration, RENEW_ANNOTATION,
+    SECRET_LABEL,
 };
 
 /// The longest annotation that anybody reads: a time or a number.
@@ -58,6 +59,7 @@ impl MetadataFilter {
         labels: Labels::These(&[
             SECRET_LABEL,
             INTEGRATION_LABEL,
+            NOTIFIER_LABEL,
             GRANT_UID_LABEL,
             INSTALL_LABEL,
         ]),
@@ -147,6 +149,10 @@ impl Watched for AccessGrant {
 impl Watched for AccessDecision {
     const FILTER: MetadataFilter = MetadataFilter::OURS;
 }
+impl Watched for AccessNotifier {
+    const FILTER: MetadataFilter = MetadataFilter::OURS;
+}
+
 impl Watched for AccessRecord {
     const FILTER: MetadataFilter = MetadataFilter::OURS;
 }

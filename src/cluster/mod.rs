@@ -42,10 +42,11 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client, ResourceExt};
 
 use crate::api::{
-    AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration, SECRET_LABEL,
+    AccessDecision, AccessFlow, AccessGrant, AccessNotifier, AccessRecord, OnePasswordIntegration,
+    SECRET_LABEL,
 };
 use crate::plan::boundary::PolicyKey;
-use crate::plan::ended_loan::history_until;
+use crate::plan::ended_loan::history;
 use crate::runtime::{Clock, Tasks};
 use crate::telemetry::Metrics;
 
@@ -58,7 +59,7 @@ pub use claim::{ClaimError, LINKS_LEASE};
 pub use connect::{ConnectError, KubeAccess, connect, install_tls};
 pub use errors::{ApiError, ApiErrorKind, with_retries};
 pub use events::Events;
-pub use index::{Mark, decided_by, denied_to, flow_mark, ledger_of, rank_of};
+pub use index::{Mark, decided_by, flow_mark, ledger_of, rank_of, unlent_to};
 pub use install::Install;
 pub use key::Key;
 pub use kinds::Kind;
@@ -115,6 +116,8 @@ pub struct Cluster {
     pub decisions: Kind<AccessDecision>,
     /// The records.
     pub records: Kind<AccessRecord>,
+    /// The notifiers.
+    pub notifiers: Kind<AccessNotifier>,
     /// The Secrets with our label, without their contents.
     pub secrets: Arc<Cache<SecretMetadata>>,
     /// The namespaces' names and labels.
@@ -144,8 +147,8 @@ impl Cluster {
         // that.
         let is_history = move |record: &AccessRecord| {
             let link = of_install.link(&record.spec.grant.uid);
-            let until = history_until(record, clock.now());
-            until.filter(|_| links.get(&link).is_none())
+            let history = history(record, clock.now());
+            history.filter(|_| links.get(&link).is_none())
         };
         Self {
             integrations: Kind::new(verbs.clone(), ours(index::unmarked)),
@@ -156,6 +159,7 @@ impl Cluster {
                 verbs.clone(),
                 ours(index::of_record).archiving(Box::new(is_history)),
             ),
+            notifiers: Kind::new(verbs.clone(), ours(index::unmarked)),
             secrets,
             namespaces: Arc::new(Cache::new(1, index::unmarked, MetadataFilter::NAMESPACES)),
             policies: Arc::new(Policies::new(client.clone(), verbs.clone())),
@@ -172,6 +176,7 @@ impl Cluster {
         self.follow_kind(&self.grants, tasks);
         self.follow_kind(&self.decisions, tasks);
         self.follow_kind(&self.records, tasks);
+        self.follow_kind(&self.notifiers, tasks);
         let api = Api::<Received<PartialObjectMeta<Namespace>>>::all(self.client.clone());
         streams::follow(
             api,
@@ -184,12 +189,12 @@ impl Cluster {
         let secrets = |namespace: &str, what: &str| {
             let api: Api<Received<SecretMetadata>> =
                 Api::namespaced(self.client.clone(), namespace);
-            let ours = streams::watching().labels(&format!("{SECRET_LABEL}={what}"));
+            let ours = streams::watching().labels(&format!("{SECRET_LABEL} in ({what})"));
             let (cache, metrics) = (self.secrets.clone(), self.verbs.metrics());
             streams::follow(api, ours, cache, Some(namespace.to_owned()), metrics, tasks);
         };
         let served = self.install.integration_namespaces.iter();
-        served.for_each(|namespace| secrets(namespace, "token"));
+        served.for_each(|namespace| secrets(namespace, "token,notifier"));
         secrets(&self.install.links_namespace, "link");
     }
 
@@ -214,7 +219,8 @@ impl Cluster {
         self.unsynced().is_empty()
     }
 
-    /// The kinds whose watches have not listed their objects yet.
+    /// The kinds whose watches have not listed their objects yet. Notifiers do not count: a loan has
+    /// to end although a cluster does not know their kind yet.
     pub fn unsynced(&self) -> Vec<&'static str> {
         [
             (

@@ -8,13 +8,14 @@ pub mod flow;
 pub mod gauges;
 pub mod integration;
 pub mod loan;
+pub mod loan_events;
+pub mod notices;
 pub mod quota_store;
 mod quotas;
 mod rate_limit;
 pub mod registry;
 mod session;
 mod single_flight;
-pub mod sinks;
 pub mod sweep;
 
 pub use quotas::Quotas;

@@ -267,6 +267,8 @@ mod tests {
         ));
         let status = grant.status.as_mut().unwrap();
         status.ignored_decisions.push(IgnoredDecision {
+            uid: None,
+            decision: None,
             name: "alice-db-approve-x".into(),
             user: "bob@example.com".into(),
             reason: "the terms have changed".into(),

@@ -19,7 +19,13 @@ use super::files::{sorted, write_file};
 const FILE: &str = "values.schema.json";
 
 /// The ClusterRoles of the chart `keyloan` for people.
-const ROLES: [&str; 3] = ["keyloan-requester", "keyloan-approver", "keyloan-admin"];
+const ROLES: [&str; 5] = [
+    "keyloan-requester",
+    "keyloan-approver",
+    "keyloan-admin",
+    "keyloan-auditor",
+    "keyloan-viewer",
+];
 
 /// The content of the chart's `values.schema.json`.
 pub fn config_schema() -> Result<String, ManifestError> {
@@ -36,12 +42,13 @@ pub fn config_schema() -> Result<String, ManifestError> {
             },
             "namespace": {
                 "type": "string",
-                "description": "The namespace of integrations and flows whose entry names none. If empty, the release's namespace.",
+                "description": "The namespace of integrations, flows and notifiers whose entry names none. If empty, the release's namespace.",
                 "maxLength": 63,
             },
             "commonLabels": texts("Labels of every object that the chart creates."),
             "commonAnnotations": texts("Annotations of every object that the chart creates."),
             "integrations": entries("OnePasswordIntegrations by name.", in_one_namespace(&spec_of("onepasswordintegrations")?)),
+            "notifiers": entries("AccessNotifiers by name.", in_one_namespace(&spec_of("accessnotifiers")?)),
             "flows": entries("AccessFlows by name.", in_one_namespace(&spec_of("accessflows")?)),
             "roleBindings": entries("RoleBindings by name, one in each of their namespaces.", role_binding()?),
             "quotas": entries("ResourceQuotas by name, one in each of their namespaces.", quota()?),

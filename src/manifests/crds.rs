@@ -1,11 +1,12 @@
-//! The CustomResourceDefinitions of the five kinds, generated from the types in `api`.
+//! The CustomResourceDefinitions of the six kinds, generated from the types in `api`.
 
 use kube::CustomResourceExt;
 use serde_json::{Map, Number, Value, json};
 
 use super::error::ManifestError;
 use crate::api::{
-    AccessDecision, AccessFlow, AccessGrant, AccessRecord, FORMS, OnePasswordIntegration,
+    AccessDecision, AccessFlow, AccessGrant, AccessNotifier, AccessRecord, FORMS,
+    OnePasswordIntegration,
 };
 
 /// The definitions, each with the plural name of its kind.
@@ -19,6 +20,7 @@ pub fn crds() -> Result<Vec<(String, Value)>, ManifestError> {
         AccessGrant::crd(),
         AccessDecision::crd(),
         AccessRecord::crd(),
+        AccessNotifier::crd(),
     ]
     .into_iter()
     .map(|crd| {

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 use crate::cluster::{Install, KubeAccess};
 use crate::manifests::Releases;
+use crate::network::AllowedHosts;
 use crate::onepassword::AllowedOrigins;
 use crate::onepassword::core::CoreOptions;
 use crate::runtime::Clock;
+use crate::telemetry::Audit;
 
 /// All settings of one operator.
 #[derive(Clone, Debug)]
@@ -30,6 +32,10 @@ pub struct Settings {
     pub election: Option<Election>,
     /// The time.
     pub clock: Clock,
+    /// Where the audit log goes; by default, nowhere.
+    pub audit: Audit,
+    /// The hosts to which notices may go besides public ones.
+    pub notice_hosts: AllowedHosts,
     /// The admission policies that count as in force; by default, those of this release.
     pub policies: Option<Releases>,
 }
@@ -58,6 +64,8 @@ impl Settings {
             install: Install::default(),
             election: None,
             clock: Clock::system(),
+            audit: Audit::default(),
+            notice_hosts: AllowedHosts::default(),
             policies: None,
         }
     }

@@ -18,11 +18,17 @@ use crate::controllers::flow::Flows;
 use crate::controllers::gauges::Gauges;
 use crate::controllers::integration::Integrations;
 use crate::controllers::loan::{LINK_HELD_FOR, LoanKey, Loans};
+use crate::controllers::loan_events::LoanEvents;
+use crate::controllers::notices;
+use crate::controllers::notices::delivery::Delivering;
+use crate::controllers::notices::journal::Journal;
+use crate::controllers::notices::notifiers::Notifiers;
 use crate::controllers::quota_store::QuotaStore;
 use crate::controllers::registry::Registry;
-use crate::controllers::sinks::Sinks;
 use crate::controllers::sweep::Sweep;
 use crate::manifests::{ManifestError, Releases};
+use crate::network::NetworkError;
+use crate::notify::Courier;
 use crate::onepassword::Accounts;
 use crate::onepassword::core::{ArtifactError, CoreAccounts, CoreError, artifact};
 use crate::runtime::http_server::ListenError;
@@ -56,6 +62,9 @@ pub enum StartError {
     /// The admission policies of this release cannot be generated.
     #[error(transparent)]
     Manifests(#[from] ManifestError),
+    /// Notices cannot be sent.
+    #[error("cannot send notices: {0}")]
+    Notices(#[from] NetworkError),
     /// Health or metrics cannot be served.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -168,6 +177,26 @@ pub async fn start_with(
         clock.clone(),
         metrics,
     )?;
+    let notifier_passes: WorkQueue<Key> =
+        WorkQueue::new("notifier", clock.clone(), cluster.verbs.metrics());
+    let delivering = Delivering {
+        courier: Arc::new(Courier::new(
+            &settings.core_options.network,
+            settings.notice_hosts.clone(),
+        )?),
+        clock: clock.clone(),
+        metrics: cluster.verbs.metrics(),
+    };
+    let notifiers = Notifiers::new(&cluster, &clock, delivering, &tasks, &notifier_passes);
+    let integrations = notices::integrations::Integrations::new(&cluster, settings.audit.clone());
+    let journal = Journal::new(&cluster, &clock, settings.audit.clone(), &notifiers);
+    notifiers.subscribe(&journal);
+    let telling = Telling {
+        journal,
+        integrations,
+        notifiers: notifiers.clone(),
+        passes: notifier_passes,
+    };
     // Boxed, because the future is large and is moved around.
     let controllers = Box::pin(prepare(
         &settings,
@@ -176,6 +205,7 @@ pub async fn start_with(
         Arc::new(registry),
         quota_store.clone(),
         gauges.clone(),
+        telling,
         &tasks,
     ));
     cluster.follow(&tasks);
@@ -224,10 +254,10 @@ pub async fn start_with(
         let shutdown = async move { drop(stopped.await) };
         let outcome = supervisor.run(shutdown).await;
         if outcome.is_ok() {
-            // The next leader reads the counts first.
-            tokio::time::timeout(RELEASE_TIMEOUT, quota_store.save_last())
-                .await
-                .ok();
+            // The next leader reads the counts first, and goes on with the notices where this one
+            // stopped.
+            let saved = async { tokio::join!(quota_store.save_last(), notifiers.save_last()) };
+            tokio::time::timeout(RELEASE_TIMEOUT, saved).await.ok();
         }
         if let Some(election) = election {
             // Another replica then does not have to wait until the lease expires.
@@ -245,6 +275,14 @@ pub async fn start_with(
     })
 }
 
+/// What tells others about requests and loans.
+struct Telling {
+    journal: Arc<Journal>,
+    integrations: Arc<notices::integrations::Integrations>,
+    notifiers: Arc<Notifiers>,
+    passes: WorkQueue<Key>,
+}
+
 /// Sets up the controllers and subscribes them to their dependencies; the returned future runs
 /// their passes.
 fn prepare(
@@ -254,6 +292,7 @@ fn prepare(
     registry: Arc<Registry>,
     quota_store: Arc<QuotaStore>,
     gauges: Arc<Gauges>,
+    telling: Telling,
     tasks: &Tasks,
 ) -> impl Future<Output = Result<(), PassPanicked>> + Send + 'static {
     let (clock, metrics) = (&settings.clock, cluster.verbs.metrics());
@@ -270,7 +309,7 @@ fn prepare(
         registry.clone(),
         boundary.clone(),
         clock.clone(),
-        Sinks::all(&cluster, tasks),
+        LoanEvents::start(&cluster, tasks),
         tasks.clone(),
     );
     loans.subscribe(&loan_passes);
@@ -300,11 +339,19 @@ fn prepare(
         events: cluster.events("sweep", tasks),
     };
     let (all_loans, classified) = (loans.clone(), loans.clone());
+    let told_by = cluster.clone();
     async move {
         quota_store.load().await;
         gauges.lead();
+        telling.integrations.lead();
         tokio::select! {
             never = sweep.run() => match never {},
+            never = telling.journal.run() => match never {},
+            ended = telling.passes.run(
+                || told_by.notifiers.keys(),
+                |_| Class::of(Urgency::Routine),
+                move |key| telling.notifiers.clone().pass(key),
+            ) => ended,
             never = quota_store.run() => match never {},
             ended = decision_passes.run(
                 || cluster.decisions.keys(),

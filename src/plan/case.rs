@@ -1,5 +1,5 @@
 //! Reads the observed objects once: whether they are a request, a loan that runs or has ended, or a
-//! denial, each with everything that it always has.
+//! request that came to nothing, each with everything that it always has.
 
 use std::sync::LazyLock;
 
@@ -29,8 +29,8 @@ pub enum Case<'a> {
     Abandoned(Loan<'a>),
     /// A loan that has ended, and its request if it still exists.
     Ended(EndedLoan<'a>, Option<Request<'a>>),
-    /// A denied request with a record.
-    Denied(&'a AccessRecord, Request<'a>),
+    /// A request that came to nothing, with its record.
+    Unlent(&'a AccessRecord, Request<'a>),
     /// A request whose record is only history.
     History(Request<'a>),
     /// A request that is gone and has no record.
@@ -52,7 +52,7 @@ impl<'a> Case<'a> {
         match (&record.spec.end, request) {
             (None, Some(request)) if is_loan => Self::Running(Loan::of(seen, record, now), request),
             (None, None) if is_loan => Self::Abandoned(Loan::of(seen, record, now)),
-            (_, Some(request)) if !is_loan => Self::Denied(record, request),
+            (_, Some(request)) if !is_loan => Self::Unlent(record, request),
             (Some(end), request) => Self::Ended(EndedLoan::of(seen, record, end, now), request),
             (None, _) => Self::Nothing,
         }
@@ -208,7 +208,7 @@ impl<'a> Loan<'a> {
     }
 }
 
-/// A loan that has ended, or a denied request.
+/// A loan that has ended, or a request that came to nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct EndedLoan<'a> {
     /// Everything that was observed.

@@ -78,8 +78,8 @@ pub enum Effect {
     DeleteLink,
     /// Write the loan's end into its record.
     EndLoan(Box<EndLoan>),
-    /// Create the record of a denied request.
-    RecordDenial(Box<AccessRecordSpec>),
+    /// Create the record of a request that came to nothing.
+    RecordUnlent(Box<AccessRecordSpec>),
     /// Delete a grant that ended long enough ago.
     DeleteGrant,
     /// Delete a record whose retention has ended.

@@ -8,13 +8,16 @@ use crate::api::{AccessDecision, AccessGrant, AccessRecord, Phase, STALLED};
 
 use super::approval;
 use super::case::{EndedLoan, Request};
+use super::closed_request::{clean_up, ignore_later_decisions};
 use super::deadline::later;
 use super::delivery::orphaned_secret::OrphanedSecret;
 use super::effect::{Effect, Plan};
 use super::reasons::GrantReason;
 use super::record::{is_of_a_loan, over_at};
+use super::request_state::RequestState;
 use super::status;
 use super::terms::Agreement;
+use super::unlent;
 use super::vetting::{Vetted, vet_word};
 
 /// How long an ended grant stays visible.
@@ -23,13 +26,29 @@ const GRANT_KEPT_FOR: SignedDuration = SignedDuration::from_hours(24 * 7);
 /// How long a record is kept after the loan and all its links have ended.
 pub const RETENTION: SignedDuration = SignedDuration::from_hours(24 * 90);
 
-/// The time until which a record is kept as mere history: the loan has ended, and none of its links
-/// may open.
-pub fn history_until(record: &AccessRecord, now: Timestamp) -> Option<Timestamp> {
-    let end = record.spec.end.as_ref();
-    let over_at = over_at(&record.spec, end.filter(|_| is_of_a_loan(&record.spec))?);
+/// A record that is mere history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    /// The time at which nothing of it opened any longer.
+    pub since: Timestamp,
+    /// The time until which it is kept.
+    pub until: Timestamp,
+}
+
+/// Whether a record is mere history: the loan has ended and none of its links may open, or the
+/// request came to nothing and nobody needs to know more of it.
+pub fn history(record: &AccessRecord, now: Timestamp) -> Option<History> {
+    let end = record.spec.end.as_ref()?;
+    let over_at = over_at(&record.spec, end);
+    let settled_at = match is_of_a_loan(&record.spec) {
+        true => over_at,
+        false => unlent::settled_at(record, end)?,
+    };
     let due = over_at.saturating_add(RETENTION).ok()?;
-    (over_at <= now && now < due).then_some(due)
+    (settled_at <= now && now < due).then_some(History {
+        since: over_at,
+        until: due,
+    })
 }
 
 /// Whether a request's status contains everything that its record can tell: the record is history,
@@ -47,8 +66,9 @@ pub fn is_settled(grant: &AccessGrant, decisions: &[Arc<AccessDecision>], now: T
         .conditions
         .iter()
         .any(|c| c.type_ == STALLED && c.reason == GrantReason::LinkSecretStays);
-    status.phase == Some(Phase::Ended)
-        && status.ended_at.is_some()
+    let has_ended = status.phase == Some(Phase::Ended) && status.ended_at.is_some();
+    let was_closed = RequestState::shown(status).closed_since().is_some();
+    (has_ended || was_closed)
         && is_over
         && !link_stays
         && (on_it.count() <= told || status.ignored_decisions.len() >= approval::SHOWN)
@@ -57,6 +77,9 @@ pub fn is_settled(grant: &AccessGrant, decisions: &[Arc<AccessDecision>], now: T
 /// Decides about a request whose record is history: it is deleted on time.
 pub(super) fn of_history(request: &Request<'_>) -> Plan {
     let status = request.status;
+    if let Some(over_since) = request.state.closed_since() {
+        return ignore_later_decisions(clean_up(request, over_since), request);
+    }
     let known = [&status.ended_at, &status.residual_until];
     let Some(over_at) = known.into_iter().flatten().map(|t| t.0).max() else {
         return Plan::default();
@@ -108,11 +131,13 @@ pub(super) fn without_request(loan: &EndedLoan<'_>) -> Plan {
         return Plan::effect(Effect::DeleteLink);
     }
     let due = later(loan.over_at, RETENTION);
+    let settled = unlent::settled_at(loan.record, loan.end)
+        .filter(|at| !is_of_a_loan(&loan.record.spec) && *at > loan.now);
     // A Secret that can still be deleted keeps the record.
     let is_due = loan.now >= due && left.retry_at().is_none();
     Plan {
         effect: is_due.then_some(Effect::DeleteRecord),
-        wake: left.retry_at().or(Some(due)),
+        wake: left.retry_at().or(settled).or(Some(due)),
         ..Plan::default()
     }
 }

@@ -308,3 +308,27 @@ reasons! {
         WildcardInTitle,
     }
 }
+
+reasons! {
+    /// Reasons of an AccessNotifier's conditions.
+    NotifierReason {
+        /// The notifier can be used.
+        Ready,
+        /// A Secret does not exist.
+        SecretMissing,
+        /// A Secret lacks the label that lets the operator read it.
+        SecretNotLabelled,
+        /// A Secret's label gives it to another notifier.
+        SecretOfAnotherNotifier,
+        /// A Secret could not be read.
+        SecretUnreadable,
+        /// A Secret has no such key.
+        KeyMissing,
+        /// A value in a Secret is not what it has to be.
+        SecretUnusable,
+        /// The receiver takes notices.
+        Delivering,
+        /// The receiver does not take notices.
+        DeliveryFails,
+    }
+}

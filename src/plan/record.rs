@@ -1,4 +1,4 @@
-//! The content of a record: whether it is a loan's or a denied request's, the parts that both share,
+//! The content of a record: whether it is a loan's or a request's that came to nothing, the parts that both share,
 //! and what to say about its end.
 
 use jiff::Timestamp;
@@ -14,7 +14,10 @@ use super::terms::Agreement;
 pub fn is_of_a_loan(record: &AccessRecordSpec) -> bool {
     match record.outcome.unwrap_or(RequestOutcome::Lent) {
         RequestOutcome::Lent => true,
-        RequestOutcome::Denied => false,
+        RequestOutcome::Denied
+        | RequestOutcome::TakenBack
+        | RequestOutcome::Lapsed
+        | RequestOutcome::Failed => false,
     }
 }
 
@@ -44,6 +47,12 @@ pub fn ending(reason: EndReason) -> (GrantReason, &'static str) {
             "no link could be issued; remove the cause, then request again",
         ),
         EndReason::Denied => (GrantReason::Denied, "the request was denied"),
+        EndReason::TakenBack => (GrantReason::Revoked, "the request was taken back"),
+        EndReason::Lapsed => (
+            GrantReason::Lapsed,
+            "the request was not approved or not started in time",
+        ),
+        EndReason::Failed => (GrantReason::NotStarted, "the request could not be granted"),
     }
 }
 
@@ -53,28 +62,35 @@ pub fn of_loan(
     agreement: &Agreement,
     decisions: Vec<CountedDecision>,
 ) -> AccessRecordSpec {
+    let requested_at = grant.and_then(|grant| grant.metadata.creation_timestamp.clone());
     AccessRecordSpec {
         grant: agreement.grant.clone(),
         install: None,
         requester: agreement.requester.clone(),
         justification: grant.and_then(|grant| grant.spec.justification.clone()),
-        requested_at: grant.and_then(|grant| grant.metadata.creation_timestamp.clone()),
+        requested_on: requested_at.as_ref().map(|at| day_of(at.0)),
+        requested_at,
         outcome: Some(RequestOutcome::Lent),
         terms: agreement.terms.clone(),
         digest: agreement.digest.clone(),
         decisions,
+        ignored_decisions: Vec::new(),
+        considered_flows: Vec::new(),
+        granted_at: None,
+        expires_at: None,
         links: Vec::new(),
         end: None,
         residual_until: None,
     }
 }
 
-/// The same for a denied request. The requester is kept without the groups, which are irrelevant to
-/// the denial.
-pub(super) fn of_denial(
+/// The same for a request that came to nothing. The requester is kept without the groups, which are
+/// irrelevant to that.
+pub(super) fn of_unlent(
     grant: &AccessGrant,
     agreement: &Agreement,
     decisions: Vec<CountedDecision>,
+    outcome: RequestOutcome,
 ) -> AccessRecordSpec {
     let of_loan = of_loan(Some(grant), agreement, decisions);
     AccessRecordSpec {
@@ -82,7 +98,12 @@ pub(super) fn of_denial(
             groups: Vec::new(),
             ..of_loan.requester
         },
-        outcome: Some(RequestOutcome::Denied),
+        outcome: Some(outcome),
         ..of_loan
     }
+}
+
+/// The day in UTC, as records are selected by it.
+pub fn day_of(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
 }

@@ -9,7 +9,6 @@ use super::case::Request;
 use super::closed_request::{clean_up, ignore_later_decisions};
 use super::delivery::orphaned_secret::OrphanedSecret;
 use super::delivery::{failure, first_link, last_known_residual, residual_note};
-use super::denial::{show_earlier, to_be_recorded};
 use super::effect::{Effect, Plan};
 use super::observed::{LinkSeen, Observed};
 use super::queue_position::{Room, room};
@@ -20,6 +19,7 @@ use super::resolve::{Kind, RequestBlock, look_up_and_agree};
 use super::status::{Approved, RequestReport};
 use super::terms::Agreement;
 use super::timeframe::{Opening, opening};
+use super::unlent::{show_earlier, to_be_recorded};
 use super::vetting::{Vouched, vouched_for};
 
 /// Decides about a request.
@@ -86,12 +86,12 @@ fn decide(request: &Request<'_>) -> Plan {
     }
 }
 
-/// A request that is over: a denial is recorded, and the request is deleted later.
+/// A request that is over: it is recorded if a flow covered it, and deleted later.
 fn closed(request: &Request<'_>, over_since: Timestamp) -> Plan {
     let plan = clean_up(request, over_since);
     match to_be_recorded(request) {
         Some(record) if plan.effect.is_none() => {
-            Plan::effect(Effect::RecordDenial(Box::new(record)))
+            Plan::effect(Effect::RecordUnlent(Box::new(record)))
         }
         _ => plan,
     }
@@ -269,7 +269,11 @@ fn grantable(request: &Request<'_>, covered: Covered, start_by: Timestamp) -> Pl
         let message = lapsed(request, start_by).message;
         return lapse(request, message, covered, Approved::Yes);
     }
-    let first = first_link(request, &covered.agreement, &covered.decisions, start_by);
+    let mut first = first_link(request, &covered.agreement, &covered.decisions, start_by);
+    if let Some(Effect::IssueLink(issue)) = &mut first.effect {
+        issue.ignored.clone_from(&covered.ignored);
+        issue.considered.clone_from(&covered.considered);
+    }
     let report = RequestReport {
         phase: match first.is_being_issued {
             true => Phase::Issuing,

@@ -1,4 +1,4 @@
-//! `kubectl keyloan export`: integrations and flows as code, for moving what was made by hand to
+//! `kubectl keyloan export`: integrations, flows and notifiers as code, for moving what was made by hand to
 //! Git.
 
 mod terraform;
@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-use crate::api::{AccessFlow, OnePasswordIntegration};
+use crate::api::{AccessFlow, AccessNotifier, OnePasswordIntegration};
 use crate::cluster::person::{CallError, Refused, Scope};
 use crate::desk::export::{
     clean, helm_values, misread_by_terraform, terraform_json, token_secret, without_token,
@@ -17,11 +17,11 @@ use super::failure::{Exit, Failure};
 use super::output::{Structured, document, list, put, remark, yaml};
 use super::session::Session;
 
-/// Print integrations and flows as code, without the fields that the cluster adds and the labels and
+/// Print integrations, flows and notifiers as code, without the fields that the cluster adds and the labels and
 /// annotations that Helm, Argo CD and Flux add. Tokens are never included.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The kind to export. With --all, both kinds by default.
+    /// The kind to export. With --all, all kinds by default.
     #[arg(required_unless_present = "all")]
     kind: Option<Exported>,
     /// The names of the objects.
@@ -31,7 +31,7 @@ pub struct Arguments {
         value_name = "NAME"
     )]
     names: Vec<String>,
-    /// Export all integrations and flows of the namespace: everything that belongs in Git.
+    /// Export all integrations, flows and notifiers of the namespace: everything that belongs in Git.
     #[arg(long)]
     all: bool,
     /// With --all, export those of all namespaces.
@@ -51,6 +51,8 @@ enum Exported {
     Integration,
     /// An AccessFlow.
     Flow,
+    /// An AccessNotifier.
+    Notifier,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -91,14 +93,21 @@ async fn named(session: &Session, arguments: &Arguments) -> Result<Vec<DynamicOb
                     .get_as_stored::<OnePasswordIntegration>(namespace, name)
                     .await
             }
-            _ => person.get_as_stored::<AccessFlow>(namespace, name).await,
+            Some(Exported::Notifier) => {
+                person
+                    .get_as_stored::<AccessNotifier>(namespace, name)
+                    .await
+            }
+            Some(Exported::Flow) | None => {
+                person.get_as_stored::<AccessFlow>(namespace, name).await
+            }
         };
         objects.push(stored.map_err(unread)?);
     }
     Ok(objects)
 }
 
-/// All objects of the kind, or of both kinds, sorted by kind, namespace and name.
+/// All objects of the kind, or of all kinds, sorted by kind, namespace and name.
 async fn all(session: &Session, arguments: &Arguments) -> Result<Vec<DynamicObject>, Failure> {
     let person = &session.person;
     let scope = match arguments.all_namespaces {
@@ -106,27 +115,31 @@ async fn all(session: &Session, arguments: &Arguments) -> Result<Vec<DynamicObje
         false => Scope::Namespace(session.namespace().to_owned()),
     };
     let mut objects = Vec::new();
-    if arguments.kind != Some(Exported::Flow) {
+    let wanted = |kind| arguments.kind.is_none_or(|only| only == kind);
+    if wanted(Exported::Integration) {
         objects.extend(
             person
                 .list_as_stored::<OnePasswordIntegration>(&scope)
                 .await?,
         );
     }
-    if arguments.kind != Some(Exported::Integration) {
+    if wanted(Exported::Flow) {
         objects.extend(person.list_as_stored::<AccessFlow>(&scope).await?);
+    }
+    if wanted(Exported::Notifier) {
+        objects.extend(person.list_as_stored::<AccessNotifier>(&scope).await?);
     }
     Ok(objects)
 }
 
-/// A missing object: `kubectl keyloan list` does not list integrations and flows, so this names the
+/// A missing object: `kubectl keyloan list` does not list these kinds, so this names the
 /// command that does.
 fn unread(error: CallError) -> Failure {
     let is_missing = error.refused == Refused::NotFound;
     let failure = Failure::from(error);
     match is_missing {
         true => failure.next(
-            "Run `kubectl get onepasswordintegrations,accessflows -A` to list all, or pass -n to use another namespace.",
+            "Run `kubectl get onepasswordintegrations,accessflows,accessnotifiers -A` to list all, or pass -n to use another namespace.",
         ),
         false => failure,
     }
@@ -224,7 +237,7 @@ status:
         .next
         .unwrap();
         assert!(
-            next.contains("`kubectl get onepasswordintegrations,accessflows -A`"),
+            next.contains("`kubectl get onepasswordintegrations,accessflows,accessnotifiers -A`"),
             "{next}"
         );
     }

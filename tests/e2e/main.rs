@@ -14,6 +14,7 @@ mod leak;
 mod limits;
 mod loan;
 mod night_hours;
+mod notices;
 mod observability;
 mod odd_items;
 mod people;
@@ -21,6 +22,8 @@ mod place;
 mod plugin;
 #[path = "../support/private_tls.rs"]
 mod private_tls;
+#[path = "../support/receiver.rs"]
+mod receiver;
 mod shares;
 mod stops;
 mod strangers;

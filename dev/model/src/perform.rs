@@ -119,11 +119,8 @@ pub fn perform(
         }
         Step::Close(step) => {
             let print = work.next.print();
-            let links = |spec: &AccessRecordSpec| AccessRecordSpec {
-                links: step.closing().applied(&spec.links),
-                ..spec.clone()
-            };
-            let is_written = how != How::Fails && swap(model, state, is_current, print, links);
+            let closed = |spec: &AccessRecordSpec| step.closing().applied(spec);
+            let is_written = how != How::Fails && swap(model, state, is_current, print, closed);
             if !is_written || how == How::AnswerLost {
                 return None;
             }

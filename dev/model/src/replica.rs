@@ -206,12 +206,11 @@ impl Carried<'_> {
                 swap(model, state, is_current, print, |spec| end.applied(spec));
             }
             Effect::FinishLink(closing) if !fails => {
-                swap(model, state, is_current, print, |spec| AccessRecordSpec {
-                    links: closing.applied(&spec.links),
-                    ..spec.clone()
+                swap(model, state, is_current, print, |spec| {
+                    closing.applied(spec)
                 });
             }
-            Effect::RecordDenial(spec) if !fails && state.record.now.is_none() => {
+            Effect::RecordUnlent(spec) if !fails && state.record.now.is_none() => {
                 let now = crate::start::time(state.time);
                 create(model, state, print, now, || AccessRecordSpec::clone(spec));
             }

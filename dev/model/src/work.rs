@@ -140,7 +140,7 @@ impl Next {
                 Effect::CheckBoundary => "CheckBoundary",
                 Effect::DeleteLink => "DeleteLink",
                 Effect::EndLoan(_) => "EndLoan",
-                Effect::RecordDenial(_) => "RecordDenial",
+                Effect::RecordUnlent(_) => "RecordUnlent",
                 Effect::DeleteGrant => "DeleteGrant",
                 Effect::DeleteRecord => "DeleteRecord",
             },

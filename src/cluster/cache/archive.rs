@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::cluster::key::Key;
+use crate::plan::ended_loan::History;
 
-/// When the retention of an object ends if it is history now; `None` if somebody still has to look
+/// Since when an object is history, and until when it is kept; `None` if somebody still has to look
 /// at it.
-pub type IsHistory<K> = Box<dyn Fn(&K) -> Option<Timestamp> + Send + Sync>;
+pub type IsHistory<K> = Box<dyn Fn(&K) -> Option<History> + Send + Sync>;
 
 /// The archived objects. There may be a hundred thousand, so each takes only a few dozen bytes:
 /// their names are uids.
@@ -19,18 +20,20 @@ pub(super) struct Archive(HashMap<String, HashMap<u128, Archived>>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Archived {
     version: u64,
+    since: i64,
     until: i64,
 }
 
 impl Archive {
     /// Archives an object at this version; returns whether it can be archived.
-    pub(super) fn put(&mut self, key: &Key, version: u128, until: Timestamp) -> bool {
+    pub(super) fn put(&mut self, key: &Key, version: u128, history: History) -> bool {
         let (Some(number), Ok(version)) = (number(&key.name), u64::try_from(version)) else {
             return false;
         };
         let put = Archived {
             version,
-            until: until.as_second(),
+            since: history.since.as_second(),
+            until: history.until.as_second(),
         };
         match self.0.get_mut(&key.namespace) {
             Some(in_it) => drop(in_it.insert(number, put)),
@@ -74,6 +77,18 @@ impl Archive {
         for (namespace, in_it) in &self.0 {
             let due = in_it.iter().filter(|(_, put)| put.until <= now.as_second());
             keys.extend(due.map(|(number, _)| Key::new(namespace, name(*number))));
+        }
+        keys
+    }
+
+    /// The objects that became history at this time or later.
+    pub(super) fn since(&self, since: Timestamp) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for (namespace, in_it) in &self.0 {
+            let later = in_it
+                .iter()
+                .filter(|(_, put)| put.since >= since.as_second());
+            keys.extend(later.map(|(number, _)| Key::new(namespace, name(*number))));
         }
         keys
     }
@@ -129,12 +144,17 @@ mod tests {
         let mut archive = Archive::default();
         let key = |n: u8| Key::new("keyloan", name(n.into()));
         let at = |second| Timestamp::from_second(second).expect("in range");
-        assert!(archive.put(&key(1), 7, at(100)) && archive.put(&key(2), 8, at(200)));
-        assert!(!archive.put(&Key::new("keyloan", "by-hand"), 9, at(100)));
+        let until = |second| History {
+            since: at(second - 90),
+            until: at(second),
+        };
+        assert!(archive.put(&key(1), 7, until(100)) && archive.put(&key(2), 8, until(200)));
+        assert!(!archive.put(&Key::new("keyloan", "by-hand"), 9, until(100)));
         assert_eq!(archive.version(&key(1)), Some(7));
         assert_eq!(archive.version(&Key::new("other", name(1))), None);
         assert_eq!(archive.due(at(99)), []);
         assert_eq!(archive.due(at(100)), [key(1)]);
+        assert_eq!(archive.since(at(11)), [key(2)]);
         assert!(archive.remove(&key(1)) && !archive.remove(&key(1)));
         assert_eq!(archive.len(), 1);
     }

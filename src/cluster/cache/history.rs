@@ -5,6 +5,7 @@ use super::tests::{key, object, seen, tell, wrote};
 use super::*;
 use crate::cluster::index::unmarked;
 use crate::cluster::streams::Feed;
+use crate::plan::ended_loan::History;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt as _;
 use kube::runtime::watcher::Event;
@@ -17,6 +18,13 @@ fn until() -> Timestamp {
     Timestamp::from_second(1_000).expect("in range")
 }
 
+fn history() -> History {
+    History {
+        since: Timestamp::UNIX_EPOCH,
+        until: until(),
+    }
+}
+
 fn over(name: &str, version: u32) -> ConfigMap {
     let mut over = object(name, "u1", version);
     over.labels_mut().insert("over".into(), "yes".into());
@@ -26,7 +34,7 @@ fn over(name: &str, version: u32) -> ConfigMap {
 type Told = Arc<Mutex<Vec<String>>>;
 
 fn archiving() -> (Arc<Cache<ConfigMap>>, Feed<ConfigMap>, Told) {
-    let is_history = |object: &ConfigMap| object.labels().contains_key("over").then(until);
+    let is_history = |object: &ConfigMap| object.labels().contains_key("over").then(history);
     let cache = Cache::new(1, unmarked, MetadataFilter::NAMESPACES);
     let cache = Arc::new(cache.archiving(Box::new(is_history)));
     let told = Told::default();

@@ -49,8 +49,8 @@ impl<K: Resource> Known<K> {
     pub(super) fn list(&self, listing: &mut Listing<K>, object: K) {
         let (key, version) = (Key::of(&object), version(&object));
         listing.listed_at = listing.listed_at.max(version);
-        let until = (self.is_history)(&object);
-        if until.is_none_or(|until| !listing.archive.put(&key, version, until)) {
+        let history = (self.is_history)(&object);
+        if history.is_none_or(|history| !listing.archive.put(&key, version, history)) {
             listing.objects.insert(key, Arc::new(object));
         }
     }
@@ -85,9 +85,9 @@ impl<K: Resource> Known<K> {
         let Some(object) = self.objects.get(key).cloned() else {
             return false;
         };
-        let until = (self.is_history)(&object);
+        let history = (self.is_history)(&object);
         let is_archived =
-            until.is_some_and(|until| self.archive.put(key, version(object.as_ref()), until));
+            history.is_some_and(|known| self.archive.put(key, version(object.as_ref()), known));
         if is_archived {
             self.take_out(key);
         }
@@ -120,8 +120,8 @@ impl<K: Resource> Known<K> {
         self.note(&key, None);
         let before = self.take_out(&key);
         let was_history = self.archive.remove(&key);
-        if let Some(until) = (self.is_history)(&object)
-            && self.archive.put(&key, version(object.as_ref()), until)
+        if let Some(history) = (self.is_history)(&object)
+            && self.archive.put(&key, version(object.as_ref()), history)
         {
             // Subscribers may have to report that it has just become history.
             return before.is_some();

@@ -29,12 +29,18 @@ struct Request {
 }
 
 impl DeletedRequests {
-    /// Takes in a request that has just gone, if people could have decided about it.
+    /// Takes in a request that has just gone, if a flow covered it and nothing was lent.
     pub(super) fn note(&self, key: LoanKey, grant: &AccessGrant, now: Timestamp) {
         let status = grant.status.as_ref().filter(|s| s.terms.is_some());
         let phase = status.and_then(|s| s.phase);
-        let could_be_denied = [Phase::Pending, Phase::Issuing, Phase::Denied];
-        if !phase.is_some_and(|phase| could_be_denied.contains(&phase)) {
+        let came_to_nothing = [
+            Phase::Pending,
+            Phase::Issuing,
+            Phase::Denied,
+            Phase::Lapsed,
+            Phase::Failed,
+        ];
+        if !phase.is_some_and(|phase| came_to_nothing.contains(&phase)) {
             return;
         }
         let until = now.saturating_add(KEPT_FOR).unwrap_or(Timestamp::MAX);
@@ -70,9 +76,13 @@ impl DeletedRequests {
         self.with(|requests| {
             let known = requests.iter_mut().find(|known| known.key == *key);
             known.is_some_and(|known| {
-                let phase = known.grant.status.as_ref().and_then(|s| s.phase);
+                let status = known.grant.status.as_ref();
+                let had_outcome = status.is_some_and(|status| {
+                    let ended = [Phase::Denied, Phase::Lapsed, Phase::Failed];
+                    status.phase.is_some_and(|phase| ended.contains(&phase))
+                });
                 let was_looked_at = std::mem::replace(&mut known.looked_at, true);
-                !was_looked_at && phase != Some(Phase::Denied)
+                !was_looked_at && !had_outcome
             })
         })
     }
@@ -127,11 +137,11 @@ mod tests {
     fn a_request_that_waited_is_known_for_ten_minutes_after_it_went() {
         let deleted = DeletedRequests::default();
         deleted.note(key("u-1"), &grant("Pending"), at(0));
-        deleted.note(key("u-2"), &grant("Lapsed"), at(0));
+        deleted.note(key("u-2"), &grant("Ended"), at(0));
         assert!(deleted.seen(&key("u-1"), at(599)).is_some());
         assert!(deleted.seen(&key("u-1"), at(600)).is_none());
         assert_eq!(deleted.of_uid("u-1"), Some(key("u-1")));
-        assert_eq!(deleted.of_uid("u-2"), None, "it had ended");
+        assert_eq!(deleted.of_uid("u-2"), None, "its record tells of it");
         deleted.forget(&key("u-1"));
         assert_eq!(deleted.of_uid("u-1"), None);
     }

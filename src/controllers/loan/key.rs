@@ -33,19 +33,21 @@ impl LoanKey {
         }))
     }
 
-    pub(super) fn of_grant(grant: &AccessGrant) -> Self {
+    /// The loan of a request.
+    pub(in crate::controllers) fn of_grant(grant: &AccessGrant) -> Self {
         let uid = grant.uid().unwrap_or_default();
         Self::new(Key::of(grant), uid, ledger_of(grant))
     }
 
-    pub(super) fn of_record(record: &AccessRecord) -> Self {
+    /// The loan of a record.
+    pub(in crate::controllers) fn of_record(record: &AccessRecord) -> Self {
         let grant = &record.spec.grant;
         let ledger = record.namespace().unwrap_or_default();
         Self::new(Key::new(&grant.namespace, &grant.name), &grant.uid, ledger)
     }
 
     /// The record's namespace and name.
-    pub(super) fn record(&self) -> Key {
+    pub(in crate::controllers) fn record(&self) -> Key {
         Key::new(&self.ledger, &self.uid)
     }
 }

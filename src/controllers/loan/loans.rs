@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use crate::api::AccessRecord;
 use crate::cluster::{Cluster, Key};
 use crate::controllers::boundary::Boundary;
+use crate::controllers::loan_events::LoanEvents;
 use crate::controllers::registry::{AtWork, Registry};
-use crate::controllers::sinks::Sinks;
 use crate::plan::observed::Observed;
 use crate::runtime::{Clock, Tasks, WorkQueue};
 use crate::telemetry::Metrics;
@@ -23,7 +23,7 @@ pub struct Loans {
     pub(super) cluster: Arc<Cluster>,
     pub(super) registry: Arc<Registry>,
     pub(super) clock: Clock,
-    pub(super) sinks: Sinks,
+    pub(super) events: LoanEvents,
     pub(super) memories: Memories,
     pub(super) waiting: WaitingRequests,
     pub(super) boundary: Arc<Boundary>,
@@ -42,14 +42,14 @@ impl Loans {
         registry: Arc<Registry>,
         boundary: Arc<Boundary>,
         clock: Clock,
-        sinks: Sinks,
+        events: LoanEvents,
         tasks: Tasks,
     ) -> Arc<Self> {
         Arc::new(Self {
             cluster,
             registry,
             clock,
-            sinks,
+            events,
             memories: Memories::default(),
             waiting: WaitingRequests::default(),
             boundary,

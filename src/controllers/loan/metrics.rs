@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::api::{
     ACTIVE, AccessGrant, AccessGrantStatus, AccessRecordSpec, Decision, EndReason, LinkOutcome,
-    Phase, Time,
+    Phase, RequestOutcome, Time,
 };
 use crate::plan::delivery::closing::{Closing, Outcome};
 use crate::plan::delivery::failure::Failure;
@@ -92,13 +92,17 @@ impl Loans {
         let reason = ended.end.reason;
         if !has_lent(record) {
             self.metrics().lending.request(match reason {
-                EndReason::Deleted | EndReason::Revoked => RequestLabel::TakenBack,
+                EndReason::Deleted | EndReason::Revoked | EndReason::TakenBack => {
+                    RequestLabel::TakenBack
+                }
                 EndReason::Denied => RequestLabel::Denied,
+                EndReason::Lapsed => RequestLabel::Lapsed,
                 EndReason::Expired
                 | EndReason::ItemChanged
                 | EndReason::Blocked
                 | EndReason::LinkEnded
-                | EndReason::NotIssued => RequestLabel::Failed,
+                | EndReason::NotIssued
+                | EndReason::Failed => RequestLabel::Failed,
             });
         }
         // Nobody plans the other ends.
@@ -124,13 +128,13 @@ impl Loans {
         }
     }
 
-    /// A request is gone that had got no outcome. `denial` is its record if somebody denied it just
-    /// before.
-    pub(super) fn count_deleted(&self, key: &LoanKey, denial: Option<&AccessRecordSpec>) {
+    /// A request is gone that had got no outcome. `unlent` is its record, if it gets one: it says
+    /// whether somebody denied the request just before.
+    pub(super) fn count_deleted(&self, key: &LoanKey, unlent: Option<&AccessRecordSpec>) {
         if !self.deleted.is_first_look(key) {
             return;
         }
-        match denial {
+        match unlent.filter(|record| record.outcome == Some(RequestOutcome::Denied)) {
             Some(record) => {
                 self.metrics().lending.request(RequestLabel::Denied);
                 if let Some(end) = &record.end {

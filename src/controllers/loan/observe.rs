@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use crate::api::{AccessGrant, AccessRecord};
-use crate::cluster::{ApiError, ApiErrorKind, Deleted, Key, Mark, denied_to, link_objects};
+use crate::cluster::{ApiError, ApiErrorKind, Deleted, Key, Mark, link_objects, unlent_to};
 use crate::controllers::registry::Asker;
 use crate::plan::delivery::links::Links;
 use crate::plan::effect::Effect;
@@ -93,7 +93,7 @@ impl Loans {
             let gone = self.deleted.seen(key, self.clock.now());
             seen.gone = gone.map(|(grant, _)| grant);
         }
-        seen.denials = self.denials(key, &seen);
+        seen.unlent = self.unlent(key, &seen);
         seen.boundary = self.boundary.seen();
         seen.checked = self.memories.of(&key.uid).checked();
         match link {
@@ -103,8 +103,9 @@ impl Loans {
         }
     }
 
-    /// The records of the requester's other denied requests. A running loan does not need them.
-    fn denials(&self, key: &LoanKey, seen: &Observed) -> Vec<Arc<AccessRecord>> {
+    /// The records of the requester's other requests that came to nothing. A running loan does not
+    /// need them.
+    fn unlent(&self, key: &LoanKey, seen: &Observed) -> Vec<Arc<AccessRecord>> {
         let runs = seen.record.as_ref().is_some_and(|r| is_of_a_loan(&r.spec));
         let asked = seen.grant.as_ref().or(seen.gone.as_ref());
         let requester = asked.and_then(|grant| grant.spec.requester.as_ref());
@@ -112,7 +113,7 @@ impl Loans {
             return Vec::new();
         };
         let mut found = BTreeMap::new();
-        for mark in denied_to(requester) {
+        for mark in unlent_to(requester) {
             for record in self.cluster.records.having(&mark) {
                 found.insert(record.spec.grant.uid.clone(), record);
             }

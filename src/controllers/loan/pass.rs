@@ -94,12 +94,12 @@ impl Loans {
         if let Some(grant) = &seen.grant {
             self.ask_each(self.waiting.note(key, grant, status.as_ref()));
         }
-        let denial = match &effect {
-            Some(Effect::RecordDenial(record)) => Some(record.as_ref()),
+        let unlent = match &effect {
+            Some(Effect::RecordUnlent(record)) => Some(record.as_ref()),
             _ => None,
         };
         if seen.grant.is_none() && seen.record.is_none() {
-            self.count_deleted(key, denial);
+            self.count_deleted(key, unlent);
         }
         if let Some(effect) = effect {
             // An effect that takes a place waits for a turn of its own.
@@ -121,7 +121,7 @@ impl Loans {
                 .await
             {
                 Ok(true) => {
-                    self.sinks.tell(events);
+                    self.events.tell(events);
                     if seen.record.is_none() {
                         self.count_status(grant, &status);
                     }
@@ -236,10 +236,10 @@ impl Loans {
                 let records = self.cluster.records.urgent();
                 records.swap(record.as_ref(), change).await?;
                 self.count_end(key, &record.spec, &end);
-                self.sinks.tell(meanwhile.events);
+                self.events.tell(meanwhile.events);
                 Ok(())
             }
-            Effect::RecordDenial(record) => self.record_denial(key, *record).await,
+            Effect::RecordUnlent(record) => self.record_unlent(key, *record).await,
             Effect::DeleteGrant => match &seen.grant {
                 Some(grant) => self.cluster.grants.delete(grant.as_ref()).await,
                 None => Ok(()),
@@ -252,7 +252,7 @@ impl Loans {
         done.map(|()| Outcome::Applied)
     }
 
-    async fn record_denial(&self, key: &LoanKey, spec: AccessRecordSpec) -> Result<(), ApiError> {
+    async fn record_unlent(&self, key: &LoanKey, spec: AccessRecordSpec) -> Result<(), ApiError> {
         let record = AccessRecord {
             metadata: ObjectMeta {
                 name: Some(key.uid.clone()),

@@ -9,8 +9,8 @@ use super::{LoanKey, Loans};
 use crate::api::{AccessDecision, AccessFlow, AccessGrant, OnePasswordIntegration};
 use crate::cluster::{Cluster, Key, rank_of};
 use crate::controllers::boundary::Boundary;
+use crate::controllers::loan_events::LoanEvents;
 use crate::controllers::registry::Registry;
-use crate::controllers::sinks::Sinks;
 use crate::manifests::Releases;
 use crate::onepassword::{Accounts, OnePassword, ServiceAccountToken};
 use crate::plan::observed::Observed;
@@ -44,7 +44,7 @@ async fn loans() -> Arc<Loans> {
         metrics,
     );
     let boundary = boundary.expect("the policies are generated");
-    let sinks = Sinks::default();
+    let events = LoanEvents::default();
     let integration: OnePasswordIntegration = object(
         "OnePasswordIntegration",
         json!({ "namespace": "keyloan", "name": "prod", "uid": "prod" }),
@@ -66,7 +66,7 @@ async fn loans() -> Arc<Loans> {
     );
     cluster.integrations.cache().learn(integration);
     cluster.flows.cache().learn(flow);
-    Loans::new(cluster, Arc::new(registry), boundary, clock, sinks, tasks)
+    Loans::new(cluster, Arc::new(registry), boundary, clock, events, tasks)
 }
 
 fn object<K: DeserializeOwned>(kind: &str, mut metadata: Value, spec: Value, status: Value) -> K {

@@ -17,6 +17,7 @@ use crate::plan::delivery::links::Links;
 use crate::plan::loan::over_at;
 use crate::plan::record::is_of_a_loan;
 use crate::plan::request_state::RequestState;
+use crate::plan::unlent::is_denied;
 use crate::runtime::{Class, Urgency, WorkQueue};
 
 use super::key::LoanKey;
@@ -44,7 +45,7 @@ impl Loans {
                     let place = (flow.namespace.as_str(), flow.name.as_str());
                     loans.ask_waiting(&record.spec.requester.username, Some(place));
                 }
-                if !is_of_a_loan(&record.spec) {
+                if is_denied(record) {
                     loans.tell_of_a_denial(record);
                 }
             }));

@@ -62,6 +62,7 @@ pub const RIGHTS: &[Right] = &[
     right(Where::Cluster, OURS, "accessgrants", TEND),
     right(Where::Cluster, OURS, "accessdecisions", TEND),
     right(Where::Cluster, OURS, "accessrecords", KEEP),
+    right(Where::Cluster, OURS, "accessnotifiers", SEE),
     right(
         Where::Cluster,
         OURS,
@@ -70,6 +71,7 @@ pub const RIGHTS: &[Right] = &[
     ),
     right(Where::Cluster, OURS, "accessflows/status", &["patch"]),
     right(Where::Cluster, OURS, "accessgrants/status", &["patch"]),
+    right(Where::Cluster, OURS, "accessnotifiers/status", &["patch"]),
     right(Where::Cluster, "", "namespaces", SEE),
     right(Where::Cluster, ADMISSION, "mutatingadmissionpolicies", READ),
     right(

@@ -1,4 +1,4 @@
-//! Values for the chart `keyloan-config`: a map of integrations and one of flows, by name.
+//! Values for the chart `keyloan-config`: maps of integrations, flows and notifiers, by name.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,10 @@ pub fn helm_values(objects: &[Value]) -> impl Serialize {
     let keys = unique_names(objects, |namespace, name| format!("{namespace}/{name}"));
     let mut values = Values::default();
     for (object, key) in objects.iter().zip(keys) {
-        let entries = match object["kind"] == "AccessFlow" {
-            true => &mut values.flows,
-            false => &mut values.integrations,
+        let entries = match object["kind"].as_str() {
+            Some("AccessFlow") => &mut values.flows,
+            Some("AccessNotifier") => &mut values.notifiers,
+            _ => &mut values.integrations,
         };
         let entry = Entry::of(object, &key);
         entries.insert(key, entry);
@@ -29,6 +30,8 @@ struct Values<'a> {
     integrations: BTreeMap<String, Entry<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     flows: BTreeMap<String, Entry<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    notifiers: BTreeMap<String, Entry<'a>>,
 }
 
 /// The fields in the order in which people write them.

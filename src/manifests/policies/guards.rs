@@ -14,6 +14,7 @@ pub fn status(boundary: &Boundary) -> Policy {
         scope: Scope::Ours(&[
             "accessflows/status",
             "accessgrants/status",
+            "accessnotifiers/status",
             "onepasswordintegrations/status",
         ]),
         operations: &["UPDATE"],
@@ -91,6 +92,7 @@ pub fn metadata() -> Vec<Policy> {
                 "accessdecisions",
                 "accessflows",
                 "accessgrants",
+                "accessnotifiers",
                 "accessrecords",
                 "onepasswordintegrations",
             ]),
@@ -136,5 +138,34 @@ pub fn token() -> Policy {
                     .into(),
             ),
         }],
+    }
+}
+
+/// A person who points a notifier at Secrets must be allowed to read them anyway.
+pub fn notifier() -> Policy {
+    let chat = |channel: &str| {
+        format!(
+            "(has(object.spec.{channel}) ? [object.spec.{channel}.urlSecretRef.name] \
+             + (has(object.spec.{channel}.groups) ? object.spec.{channel}.groups.map(g, g.urlSecretRef.name) : []) : [])"
+        )
+    };
+    let webhook = "(has(object.spec.webhook) ? [object.spec.webhook.urlSecretRef.name] \
+                   + object.spec.webhook.signingKeys.map(k, k.name) : [])";
+    let mail = "(has(object.spec.email) && has(object.spec.email.server.credentials) ? \
+                [object.spec.email.server.credentials.usernameSecretRef.name, \
+                object.spec.email.server.credentials.passwordSecretRef.name] : [])";
+    let secrets = [&chat("slack"), &chat("teams"), webhook, mail];
+    Policy {
+        name: "keyloan-notifier",
+        scope: Scope::Ours(&["accessnotifiers"]),
+        operations: &["CREATE", "UPDATE"],
+        variables: vec![("secrets", secrets.join("\n+ "))],
+        rules: vec![Rule::new(
+            "(request.operation == 'UPDATE' && object.spec == oldObject.spec)\n\
+             || variables.secrets.all(secret, authorizer.group('').resource('secrets')\n\
+             .namespace(request.namespace).name(secret).check('get').allowed())",
+            "keyloan-notifier: to create or change a notifier, you must be allowed to get each \
+             Secret that it names; ask for that right, or ask someone who has it",
+        )],
     }
 }

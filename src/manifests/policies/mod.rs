@@ -30,6 +30,7 @@ pub fn validating_policies(
         ("status", vec![guards::status(boundary)]),
         ("records", guards::records(boundary)),
         ("token", vec![guards::token()]),
+        ("notifier", vec![guards::notifier()]),
         ("metadata", guards::metadata()),
         ("ownership", ownership::policies(boundary)),
         ("link", link::policies(boundary)),

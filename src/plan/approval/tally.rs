@@ -88,6 +88,8 @@ impl<'a> Tally<'a> {
                     ..given.counted
                 }),
                 None => surplus.push(IgnoredDecision {
+                    uid: given.counted.uid,
+                    decision: Some(given.counted.decision),
                     name: given.name,
                     user: given.counted.user,
                     reason: NOT_NEEDED.into(),

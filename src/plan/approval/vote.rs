@@ -138,6 +138,8 @@ pub(super) fn in_order(seen: &Observed) -> Vec<&AccessDecision> {
 pub(super) fn ignored_decision(object: &AccessDecision, reason: &str) -> IgnoredDecision {
     let by = object.spec.approver.as_ref();
     IgnoredDecision {
+        uid: object.metadata.uid.clone(),
+        decision: Some(object.spec.decision),
         name: object.metadata.name.clone().unwrap_or_default(),
         user: by.map_or_else(String::new, |by| by.username.clone()),
         reason: reason.to_owned(),

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use crate::api::{LinkOutcome, LinkRecord, Time};
+use crate::api::{AccessRecordSpec, LinkOutcome, Time};
+
+use super::links::Links;
 
 /// The end of an intent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,10 +37,14 @@ pub enum Outcome {
 }
 
 impl Closing {
-    /// The links of a record with this end of an intent.
-    pub fn applied(&self, links: &[LinkRecord]) -> Vec<LinkRecord> {
-        let mut links = links.to_vec();
-        for link in links.iter_mut().filter(|l| l.sequence == self.sequence) {
+    /// The record with this end of an intent. The first link that is issued starts the loan.
+    pub fn applied(&self, record: &AccessRecordSpec) -> AccessRecordSpec {
+        let mut record = record.clone();
+        for link in record
+            .links
+            .iter_mut()
+            .filter(|l| l.sequence == self.sequence)
+        {
             match self.outcome {
                 Outcome::Issued {
                     issued_at,
@@ -57,6 +63,10 @@ impl Closing {
                 }
             }
         }
-        links
+        let links = Links::of(&record);
+        let (granted_at, expires_at) = (links.granted_at(), links.access_end());
+        record.granted_at = granted_at.map(Time);
+        record.expires_at = expires_at.map(Time);
+        record
     }
 }

@@ -102,6 +102,8 @@ pub fn first_link(
                 opens_for,
                 agreement: agreement.clone(),
                 decisions: decisions.to_vec(),
+                ignored: Vec::new(),
+                considered: Vec::new(),
                 first: true,
                 lost: None,
                 write_by,

@@ -164,6 +164,8 @@ fn issue(loan: &Loan<'_>, request: &Request<'_>) -> Next {
         sequence: links.next_sequence(),
         agreement: loan.agreement.clone(),
         decisions,
+        ignored: Vec::new(),
+        considered: Vec::new(),
         first: false,
         lost: links.open().map(|l| l.sequence),
         write_by: links.write_by(opens_for).unwrap_or(first_by),

@@ -11,8 +11,8 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{
-    AccessDetails, AccessFlow, AccessGrant, AccessRecordSpec, CountedDecision, LinkOutcome,
-    LinkRecord, Resolved, Time,
+    AccessDetails, AccessFlow, AccessGrant, AccessRecordSpec, ConsideredFlow, CountedDecision,
+    IgnoredDecision, LinkOutcome, LinkRecord, Resolved, Time,
 };
 use crate::plan::deadline::later;
 use crate::plan::inventory::ItemSeen;
@@ -37,6 +37,10 @@ pub struct IssueLink {
     pub agreement: Agreement,
     /// The decisions that approved it, for the record.
     pub decisions: Vec<CountedDecision>,
+    /// The decisions without effect, for a new record.
+    pub ignored: Vec<IgnoredDecision>,
+    /// The flows that were not chosen, for a new record.
+    pub considered: Vec<ConsideredFlow>,
     /// Whether to create the record with the intent.
     pub first: bool,
     /// An interrupted intent to mark as lost in the same write.
@@ -331,7 +335,11 @@ impl<H: Held> WriteIntent<H> {
         };
         let mut spec = match record {
             Some(record) => record.clone(),
-            None => record::of_loan(grant, &issue.agreement, issue.decisions.clone()),
+            None => AccessRecordSpec {
+                ignored_decisions: issue.ignored.clone(),
+                considered_flows: issue.considered.clone(),
+                ..record::of_loan(grant, &issue.agreement, issue.decisions.clone())
+            },
         };
         let interrupted = spec
             .links

@@ -50,6 +50,18 @@ label! {
 }
 
 label! {
+    /// The outcome of an attempt to deliver a notice.
+    NoticeLabel {
+        /// The receiver took it.
+        Delivered => "delivered",
+        /// It failed, and is tried again.
+        Failed => "failed",
+        /// The receiver refused it for good.
+        Refused => "refused",
+    }
+}
+
+label! {
     /// The last decision that a request needed.
     DecisionLabel {
         /// An approval.

@@ -3,6 +3,7 @@
 //!
 //! * `lending`: counters of requests, loans and links.
 //! * `standing`: how requests, loans, integrations and the admission policies are right now.
+//! * `notices`: notices to the receivers of notifiers.
 //! * `onepassword`: calls and requests to 1Password, and their limits.
 //! * `operator`: the operator's own work.
 //! * `labels`: the values of labels that are known in advance; `registering`: adds a metric to the
@@ -10,6 +11,7 @@
 
 mod labels;
 mod lending;
+mod notices;
 mod onepassword;
 mod operator;
 mod registering;
@@ -20,8 +22,9 @@ use std::collections::HashSet;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
-pub use labels::{CauseLabel, DecisionLabel, LinkLabel, PhaseLabel, RequestLabel};
+pub use labels::{CauseLabel, DecisionLabel, LinkLabel, NoticeLabel, PhaseLabel, RequestLabel};
 pub use lending::Lending;
+pub use notices::Notices;
 pub use onepassword::OnePassword;
 pub use operator::{ApiCall, Operator};
 pub use standing::Standing;
@@ -33,6 +36,8 @@ pub struct Metrics {
     pub lending: Lending,
     /// How requests, loans, integrations and the admission policies are right now.
     pub standing: Standing,
+    /// Notices to the receivers of notifiers.
+    pub notices: Notices,
     /// Calls and requests to 1Password, and their limits.
     pub onepassword: OnePassword,
     /// The operator's own work.
@@ -47,6 +52,7 @@ impl Metrics {
         Self {
             lending: Lending::new(&mut registry),
             standing: Standing::new(&mut registry),
+            notices: Notices::new(&mut registry),
             onepassword: OnePassword::new(&mut registry),
             operator: Operator::new(&mut registry),
             registry,

@@ -73,7 +73,7 @@ async fn an_event_has_the_form_of_cloudevents_and_the_headers_of_standard_webhoo
     assert_eq!(signatures.split(' ').count(), 2);
     let body: Value = serde_json::from_str(&request.body).unwrap();
     assert_eq!(body["specversion"], "1.0");
-    assert_eq!(body["type"], "dev.keyloan.grant.requested");
+    assert_eq!(body["type"], "dev.keyloan.requested");
     assert_eq!(body, serde_json::to_value(event()).unwrap());
 }
 

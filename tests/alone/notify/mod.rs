@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use keyloan::api::{Email, MailSecurity, NoticeEvent};
-use keyloan::desk::cloud_event::CloudEvent;
+use keyloan::desk::cloud_event::{CloudEvent, Data, Person, SCHEMA};
 use keyloan::desk::notice::{Audience, Fact, Next, Notice};
 use keyloan::network::{AllowedHosts, NetworkSettings};
 use keyloan::notify::{Channel, Courier, Credentials, Mailer, SecretUrl, SigningKey, Undelivered};
@@ -83,12 +83,19 @@ fn event() -> CloudEvent {
         specversion: "1.0",
         id: "5f6c1f0e-0001/Requested".to_owned(),
         source: "/keyloan/prod".to_owned(),
-        kind: "dev.keyloan.grant.requested".to_owned(),
+        kind: "dev.keyloan.requested".to_owned(),
         subject: "team-a/alice-db".to_owned(),
         time: "2026-11-24T10:50:00Z".parse().unwrap(),
         datacontenttype: "application/json",
-        dataschema: "https://keyloan.dev/schemas/event/v1",
-        data: serde_json::json!({ "justification": REASON, "requester": "Zoë" }),
+        dataschema: SCHEMA,
+        data: Data {
+            justification: Some(REASON.to_owned()),
+            requester: Some(Person {
+                username: "Zoë".to_owned(),
+                email: None,
+            }),
+            ..Data::default()
+        },
     }
 }
 

@@ -86,7 +86,7 @@ fn perform(effect: &Effect, mut seen: Observed, now: Timestamp) -> Observed {
             *record = end.applied(record);
             seen
         }
-        Effect::RecordDenial(record) => {
+        Effect::RecordUnlent(record) => {
             assert!(seen.record.is_none(), "a record is created once");
             seen.record = Some(Arc::new(AccessRecord {
                 metadata: ObjectMeta {

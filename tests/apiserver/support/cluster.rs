@@ -23,6 +23,7 @@ impl Cluster {
             "accessgrants",
             "accessdecisions",
             "accessrecords",
+            "accessnotifiers",
         ]
         .map(|plural| {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("crds/{plural}.yaml"));

@@ -48,6 +48,8 @@ accessflows.keyloan.dev: list watch
 accessflows/status.keyloan.dev: patch
 accessgrants.keyloan.dev: delete get list watch
 accessgrants/status.keyloan.dev: patch
+accessnotifiers.keyloan.dev: list watch
+accessnotifiers/status.keyloan.dev: patch
 accessrecords.keyloan.dev: create delete get list patch watch
 events.events.k8s.io: create patch
 mutatingadmissionpolicies.admissionregistration.k8s.io: get list watch

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use serde_json::json;
 
-use crate::api::{AccessRecord, URL_KEY};
+use crate::api::{AccessRecord, AccessRecordSpec, URL_KEY};
 use crate::cluster::link_objects::{self, Content, SecretVersion};
 use crate::cluster::{ApiError, ApiErrorKind};
 use crate::onepassword::ShareUrl;
@@ -138,12 +138,20 @@ impl Issuing {
         record: &AccessRecord,
         closing: &Closing,
     ) -> Result<(), ApiError> {
-        let links = closing.applied(&record.spec.links);
+        let AccessRecordSpec {
+            links,
+            granted_at,
+            expires_at,
+            ..
+        } = closing.applied(&record.spec);
+        let change = json!({ "spec": {
+            "links": links, "grantedAt": granted_at, "expiresAt": expires_at,
+        } });
         self.loans
             .cluster
             .records
             .urgent()
-            .swap(record, json!({ "spec": { "links": links } }))
+            .swap(record, change)
             .await
             .map(drop)
     }

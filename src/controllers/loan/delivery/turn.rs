@@ -52,6 +52,7 @@ impl Loans {
         let Meanwhile {
             status,
             wake,
+            events,
             come_up,
             ..
         } = meanwhile;
@@ -65,7 +66,7 @@ impl Loans {
                 if self.clock.now() < said_at {
                     return Ok(Outcome::Waiting(wake.into_iter().chain([said_at]).min()));
                 }
-                self.say(&seen, status.as_ref()).await?;
+                self.say(&seen, status.as_ref(), events).await?;
                 return Ok(Outcome::Waiting(wake));
             }
             TurnTaken::Nowhere => {
@@ -83,7 +84,7 @@ impl Loans {
         let issuing = Arc::new(Issuing::of(self, key, seen));
         let said = async {
             tokio::time::sleep(SAID_AFTER).await;
-            if let Err(error) = self.say(&issuing.seen, status.as_ref()).await {
+            if let Err(error) = self.say(&issuing.seen, status.as_ref(), events).await {
                 tracing::debug!(grant = %key.grant, %error, "could not report that a link is being issued");
             }
             std::future::pending::<Infallible>().await
@@ -105,9 +106,12 @@ impl Loans {
         &self,
         seen: &Observed,
         status: Option<&AccessGrantStatus>,
+        events: Vec<LoanEvent>,
     ) -> Result<(), ApiError> {
-        if let (Some(grant), Some(status)) = (&seen.grant, status) {
-            self.cluster.grants.patch_status(grant, status).await?;
+        if let (Some(grant), Some(status)) = (&seen.grant, status)
+            && self.cluster.grants.patch_status(grant, status).await?
+        {
+            self.events.tell(events);
         }
         Ok(())
     }

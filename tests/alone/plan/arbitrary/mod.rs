@@ -97,7 +97,7 @@ fn anything() -> impl Strategy<Value = (Observed, Timestamp)> {
         ),
     );
     (loan, around, deciding, now()).prop_map(
-        |((grant, record, link, attempt, undeleted, denials, unserved), around, deciding, now)| {
+        |((grant, record, link, attempt, undeleted, unlent, unserved), around, deciding, now)| {
             let (decisions, boundary, checked) = deciding;
             let (flows, integration, usage, namespace_labels, (in_line, new)) = around;
             let ahead = Ahead { in_line, new };
@@ -114,7 +114,7 @@ fn anything() -> impl Strategy<Value = (Observed, Timestamp)> {
                 ahead,
                 attempt,
                 undeleted,
-                denials: denials.into_iter().map(Arc::new).collect(),
+                unlent: unlent.into_iter().map(Arc::new).collect(),
                 gone: None,
                 decisions: decisions.into_iter().map(Arc::new).collect(),
                 boundary,

@@ -1,12 +1,12 @@
-//! Denied requests: recorded once, shown to later approvers, and never taken for loans.
+//! Requests that came to nothing: recorded once, denials shown to later approvers, and never taken for loans.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use keyloan::api::*;
-use keyloan::plan::denial::RECORDED_A_DAY;
 use keyloan::plan::effect::Effect;
 use keyloan::plan::observed::{LinkSeen, Place};
+use keyloan::plan::unlent::RECORDED_A_DAY;
 use rstest::rstest;
 
 use super::deciders::*;
@@ -80,13 +80,49 @@ fn a_denial_is_said_before_it_is_recorded() {
 }
 
 #[rstest]
-#[case::taken_back_by_its_requester(|| denied_by(alice(), Decision::Revoke), false)]
-#[case::ended_by_an_approver(|| denied_by(carol(), Decision::Revoke), true)]
-#[case::not_approved_in_time(|| asked().settled(DAY), false)]
-#[case::denied_by_nobody_who_decides(|| denied_by(person("erin", &[]), Decision::Deny), false)]
-fn what_others_refuse_is_recorded(#[case] over: fn() -> World, #[case] is_recorded: bool) {
+#[case::taken_back_by_its_requester(|| denied_by(alice(), Decision::Revoke), RequestOutcome::TakenBack, Some("alice"))]
+#[case::ended_by_an_approver(|| denied_by(carol(), Decision::Revoke), RequestOutcome::Denied, Some("carol"))]
+#[case::not_approved_in_time(|| asked().settled(DAY), RequestOutcome::Lapsed, None)]
+#[case::denied_by_nobody_who_decides(
+    || denied_by(person("erin", &[]), Decision::Deny),
+    RequestOutcome::Lapsed,
+    None
+)]
+fn what_came_to_nothing_is_recorded_with_its_outcome(
+    #[case] over: fn() -> World,
+    #[case] outcome: RequestOutcome,
+    #[case] by: Option<&str>,
+) {
     let world = over().settled(DAY + 1);
-    assert_eq!(world.seen.record.is_some(), is_recorded);
+    let record = recorded(&world);
+    let end = record.end.as_ref().expect("an end");
+    assert_eq!((record.outcome, end.by.as_deref()), (Some(outcome), by));
+    assert_eq!(format!("{:?}", end.reason), format!("{outcome:?}"));
+}
+
+#[test]
+fn what_waits_or_was_never_covered_has_no_record() {
+    let waits = asked().settled(5);
+    assert!(waits.seen.record.is_none());
+    let hopeless = World::asked()
+        .with(|w| w.seen.flows.clear())
+        .settled(2 * DAY);
+    assert!(hopeless.seen.record.is_none());
+}
+
+#[test]
+fn decisions_without_effect_are_in_the_record() {
+    let world = denied_by(person("erin", &[]), Decision::Deny)
+        .settled(3)
+        .settled(DAY)
+        .settled(DAY + 1);
+    let ignored = &recorded(&world).ignored_decisions;
+    assert_eq!(ignored.len(), 1);
+    assert_eq!(
+        (ignored[0].user.as_str(), ignored[0].decision),
+        ("erin", Some(Decision::Deny))
+    );
+    assert!(ignored[0].uid.is_some() && !ignored[0].reason.is_empty());
 }
 
 #[test]
@@ -197,18 +233,34 @@ fn a_request_that_is_deleted_before_its_denial_was_looked_at_is_recorded_as_deni
 }
 
 #[rstest]
-#[case::of_which_nothing_was_said(asked)]
-#[case::that_its_requester_has_taken_back(|| denied_by(alice(), Decision::Revoke))]
-#[case::of_which_the_wrong_people_have_said_no(|| denied_by(person("erin", &[]), Decision::Deny))]
-fn a_request_that_is_gone_leaves_no_record(#[case] world: fn() -> World) {
-    assert_eq!(gone(world()).plan_at(3).effect, None);
+#[case::of_which_nothing_was_said(asked, None)]
+#[case::that_its_requester_has_taken_back(|| denied_by(alice(), Decision::Revoke), Some("alice"))]
+#[case::of_which_the_wrong_people_have_said_no(|| denied_by(person("erin", &[]), Decision::Deny), None)]
+fn a_request_that_is_deleted_while_it_waits_was_taken_back(
+    #[case] world: fn() -> World,
+    #[case] by: Option<&str>,
+) {
+    let world = gone(world()).settled(3);
+    let record = recorded(&world);
+    let by_whom = record.end.as_ref().and_then(|end| end.by.as_deref());
+    assert_eq!(
+        (record.outcome, by_whom),
+        (Some(RequestOutcome::TakenBack), by)
+    );
 }
 
 #[test]
 fn a_denial_of_what_has_lapsed_is_none() {
     let mut world = asked().settled(DAY);
     world.decide(carol(), Decision::Deny, DAY + 1);
-    assert_eq!(gone(world).plan_at(DAY + 1).effect, None);
+    let world = gone(world).settled(DAY + 1);
+    assert_eq!(recorded(&world).outcome, Some(RequestOutcome::Lapsed));
+}
+
+#[test]
+fn a_request_that_no_flow_covers_leaves_no_record_when_it_is_deleted() {
+    let hopeless = World::asked().with(|w| w.seen.flows.clear()).settled(1);
+    assert_eq!(gone(hopeless).plan_at(3).effect, None);
 }
 
 // Later approvers see it.
@@ -233,7 +285,7 @@ fn shown(world: &World) -> Vec<(Timestamp, RequestOutcome)> {
 fn whoever_decides_next_sees_when_this_person_was_denied_this_item_and_not_why() {
     let unchanged = |_: &mut AccessRecordSpec| {};
     let mut before = asked();
-    before.seen.denials = vec![
+    before.seen.unlent = vec![
         earlier(-300, unchanged),
         earlier(-200, unchanged),
         earlier(-250, |r| r.terms.item.id = "another".into()),
@@ -250,7 +302,7 @@ fn whoever_decides_next_sees_when_this_person_was_denied_this_item_and_not_why()
 #[test]
 fn of_many_earlier_denials_the_latest_five_are_shown() {
     let mut before = asked();
-    before.seen.denials = (1..=7)
+    before.seen.unlent = (1..=7)
         .map(|number| earlier(-10 * number, |_| {}))
         .collect();
     let expected: Vec<_> = (1..=5).map(|number| at(-10 * number)).collect();
@@ -261,14 +313,14 @@ fn of_many_earlier_denials_the_latest_five_are_shown() {
 #[test]
 fn what_was_shown_to_those_who_approved_stays_in_the_loans_status() {
     let mut world = World::by_owner_and_two_of_security();
-    world.seen.denials = vec![earlier(-200, |_| {})];
+    world.seen.unlent = vec![earlier(-200, |_| {})];
     let world = world
         .settled(0)
         .approved_by(bob(), 1)
         .approved_by(carol(), 2)
         .approved_by(dave(), 3)
         .settled(4)
-        .with(|w| w.seen.denials = vec![]);
+        .with(|w| w.seen.unlent = vec![]);
     let status = world.plan_at(5).status.expect("a status");
     assert_eq!(status.phase, Some(Phase::Active));
     assert_eq!(status.earlier_denials.len(), 1);
@@ -280,7 +332,7 @@ fn as_many_denials_of_one_requester_are_recorded_in_a_day_as_are_stated() {
     let many = |minute| {
         let mut world = denied_by(carol(), Decision::Deny);
         let others = (0..RECORDED_A_DAY).map(|_| earlier(minute, |_| {}));
-        world.seen.denials = others.collect();
+        world.seen.unlent = others.collect();
         world.settled(3)
     };
     let today = many(-1);
@@ -288,4 +340,28 @@ fn as_many_denials_of_one_requester_are_recorded_in_a_day_as_are_stated() {
     let status = today.seen.grant.and_then(|g| g.status.clone());
     assert_eq!(status.and_then(|s| s.phase), Some(Phase::Denied));
     assert!(many(-DAY).seen.record.is_some(), "those of yesterday");
+}
+
+/// Whoever asks and withdraws all day keeps no denial out of the ledger.
+#[test]
+fn what_a_person_takes_back_does_not_count_against_denials() {
+    let mut world = denied_by(carol(), Decision::Deny);
+    let taken_back = |r: &mut AccessRecordSpec| r.outcome = Some(RequestOutcome::TakenBack);
+    world.seen.unlent = (0..RECORDED_A_DAY)
+        .map(|_| earlier(-1, taken_back))
+        .collect();
+    assert_eq!(
+        recorded(&world.clone().settled(3)).outcome,
+        Some(RequestOutcome::Denied)
+    );
+    let withdrawn =
+        denied_by(alice(), Decision::Revoke).with(|w| w.seen.unlent = world.seen.unlent);
+    assert!(withdrawn.settled(3).seen.record.is_none());
+}
+
+#[test]
+fn only_denials_are_shown_to_the_next_approver() {
+    let lapsed = |r: &mut AccessRecordSpec| r.outcome = Some(RequestOutcome::Lapsed);
+    let world = asked().with(|w| w.seen.unlent = vec![earlier(-100, lapsed)]);
+    assert_eq!(shown(&world), []);
 }

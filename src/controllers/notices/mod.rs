@@ -1,0 +1,17 @@
+//! Tells what happens to requests and loans: to the audit log, and to the receivers of notifiers.
+//!
+//! * [`journal`]: derives the steps of each request and loan from its objects as they change, and
+//!   hands those that are new on.
+//! * [`integrations`]: tells the audit log about tokens and the boundary.
+//! * `line`: the notices of one notifier that wait, in order, and which were told.
+//! * [`notifiers`]: looks after each notifier, its Secrets and its status. [`delivery`] is the task
+//!   that sends what waits; `secrets` reads where to.
+//!
+//! Nothing here writes to a request, a loan or a record, and no pass over them waits for it.
+
+pub mod delivery;
+pub mod integrations;
+pub mod journal;
+mod line;
+pub mod notifiers;
+mod secrets;
