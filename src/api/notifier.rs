@@ -33,6 +33,8 @@ use super::values::{
 )]
 #[x_kube(validation = Rule::new("[has(self.slack), has(self.teams), has(self.webhook), has(self.email)].filter(set, set).size() == 1")
     .message("set exactly one channel: slack, teams, webhook or email"))]
+#[x_kube(validation = Rule::new("has(self.secretRef) || (has(self.email) && !has(self.email.server.credentials))")
+    .message("secretRef is required: the Secret holds the channel's URL, keys or password"))]
 #[x_kube(validation = Rule::new("!has(self.remindAfter) || !has(self.events) || self.events.size() == 0 || self.events.exists(e, e == 'Reminder')")
     .message("remindAfter has no effect without the event Reminder: add it to events"))]
 #[serde(rename_all = "camelCase")]
@@ -53,6 +55,10 @@ pub struct AccessNotifierSpec {
     #[x_kube(validation = Rule::new(TEN_MINUTES_OR_MORE)
         .message("remindAfter must be at least 10m"))]
     pub remind_after: Option<Span>,
+    /// The Secret with the URLs, keys and passwords of the channel, in the notifier's namespace.
+    /// Required, except for a mail server that asks for no password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<NotifierSecretRef>,
     /// The web pages to which notices lead. Default: notices name commands only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub links: Option<NoticeLinks>,
@@ -127,8 +133,9 @@ pub struct NoticeLinks {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChatChannel {
-    /// The Secret that holds the URL.
-    pub url_secret_ref: NotifierSecretRef,
+    /// The key of the URL in the Secret. Default: `url`.
+    #[serde(default)]
+    pub url_key: UrlKey,
     /// Further channels for the members of approver groups, at most 20: what matters to approvers
     /// (`Requested`, `Reminder`) goes to the channels of the groups that are still wanted, and to
     /// the first channel if none of them has one.
@@ -144,21 +151,23 @@ pub struct GroupChannel {
     /// The approver group's name in its flow.
     #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// The Secret that holds the URL of the group's channel.
-    pub url_secret_ref: NotifierSecretRef,
+    /// The key of the URL of the group's channel in the Secret.
+    pub url_key: UrlKey,
 }
 
 /// A program that receives events by HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
-    /// The Secret that holds the URL.
-    pub url_secret_ref: NotifierSecretRef,
-    /// The Secrets that hold the signing keys, 1 to 5, each as Standard Webhooks writes it
-    /// (`whsec_` and 24 to 64 bytes in base64). Each event has a signature by each key, so a key
-    /// can be replaced without a gap: add the new one, have the receiver use it, remove the old.
+    /// The key of the URL in the Secret. Default: `url`.
+    #[serde(default)]
+    pub url_key: UrlKey,
+    /// The keys of the signing keys in the Secret, 1 to 5. Each signing key is as Standard Webhooks
+    /// writes it (`whsec_` and 24 to 64 bytes in base64). Each event has a signature by each of
+    /// them, so one can be replaced without a gap: add the new one, have the receiver use it, remove
+    /// the old.
     #[schemars(length(min = 1, max = 5))]
-    pub signing_keys: Vec<NotifierSecretRef>,
+    pub signing_keys: Vec<SecretKey>,
 }
 
 /// People who are told by e-mail.
@@ -189,7 +198,7 @@ pub struct MailServer {
     /// When the connection is encrypted. It always is before anything is sent.
     #[serde(default)]
     pub security: MailSecurity,
-    /// The Secret that holds the user's name and password. Default: the server asks for none.
+    /// The user's name and password. Default: the server asks for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<MailCredentials>,
 }
@@ -220,10 +229,10 @@ pub enum MailSecurity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MailCredentials {
-    /// The Secret and the key that hold the user's name.
-    pub username_secret_ref: NotifierSecretRef,
-    /// The Secret and the key that hold the password.
-    pub password_secret_ref: NotifierSecretRef,
+    /// The key of the user's name in the Secret.
+    pub username_key: SecretKey,
+    /// The key of the password in the Secret.
+    pub password_key: SecretKey,
 }
 
 /// The people who are told by e-mail. Each gets only the events that matter to them.
@@ -259,7 +268,29 @@ pub struct GroupAddresses {
     pub addresses: Vec<Email>,
 }
 
-/// One key of a Secret in the notifier's namespace. The Secret must have the labels
+/// A key of the notifier's Secret.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+pub struct SecretKey(
+    #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_KEY_PATTERN))] pub String,
+);
+
+/// The key of a URL in the notifier's Secret; `url` by default.
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(transparent)]
+pub struct UrlKey(pub SecretKey);
+
+impl Default for UrlKey {
+    fn default() -> Self {
+        Self(SecretKey("url".into()))
+    }
+}
+
+/// A Secret in the notifier's namespace. The Secret must have the labels
 /// `keyloan.dev/secret: notifier` and `keyloan.dev/notifier: <name of this notifier>`.
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -269,9 +300,6 @@ pub struct NotifierSecretRef {
     /// The Secret's name.
     #[schemars(length(min = 1, max = 253), regex(pattern = NAME_PATTERN))]
     pub name: String,
-    /// The key within the Secret.
-    #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_KEY_PATTERN))]
-    pub key: String,
 }
 
 /// How the notices get on.

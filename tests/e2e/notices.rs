@@ -11,8 +11,8 @@ use k8s_openapi::api::core::v1::Secret;
 use keyloan::api::{AccessGrant, AccessNotifier, DELIVERING, READY};
 use keyloan::network::AllowedHosts;
 use keyloan::telemetry::Audit;
-use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::ResourceExt as _;
+use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::receiver::{Answer, Received, Receiver};
@@ -46,9 +46,9 @@ async fn secret(world: &World, notifier: &str, labels: Value, url: &str) {
 }
 
 async fn notifier(world: &World, name: &str, more: Value) -> AccessNotifier {
-    let at = |key: &str| json!({ "name": format!("{name}-hook"), "key": key });
     let mut spec = json!({
-        "webhook": { "urlSecretRef": at("url"), "signingKeys": [at("signing")] },
+        "secretRef": { "name": format!("{name}-hook") },
+        "webhook": { "signingKeys": ["signing"] },
     });
     let members = spec.as_object_mut().expect("an object");
     members.extend(more.as_object().expect("an object").clone());

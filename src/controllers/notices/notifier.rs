@@ -14,7 +14,7 @@ use crate::plan::notifier::{routes, tells};
 use crate::plan::timeline::{Step, Subject};
 
 use super::line::{Content, Line, Parcel};
-use super::secrets::{Channels, Versions};
+use super::secrets::{Channels, Version};
 
 /// One notifier.
 pub struct Notifier {
@@ -32,10 +32,10 @@ pub struct Notifier {
 /// What a notifier is told to do, and with what.
 pub(super) struct Settings {
     pub(super) spec: Arc<AccessNotifier>,
-    /// Absent while the Secrets cannot be used.
+    /// Absent while the Secret cannot be used.
     pub(super) channels: Option<Arc<Channels>>,
-    /// The spec's generation and the Secrets of which the channels were made.
-    pub(super) made_of: Option<(Option<i64>, Versions)>,
+    /// The spec's generation and the Secret of which the channels were made.
+    pub(super) made_of: Option<(Option<i64>, Version)>,
     /// When the status was written last.
     pub(super) written_at: Option<Timestamp>,
 }

@@ -17,12 +17,12 @@ use super::delivery::Delivering;
 use super::line::Line;
 use super::notifier::Notifier;
 use super::objects::Objects;
-use super::secrets::{channels, versions};
+use super::secrets::{channels, version};
 
 /// The least time between two writes of a status that say only how far the notifier has got.
 const WRITTEN_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
-/// How soon Secrets are read again that could not be read.
+/// How soon a Secret is read again that could not be read.
 const READ_AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
 /// All notifiers of this install.
@@ -56,7 +56,7 @@ impl Notifiers {
         })
     }
 
-    /// Schedules a pass for a notifier when it or one of its Secrets changes. Call this before the
+    /// Schedules a pass for a notifier when it or its Secret changes. Call this before the
     /// watches start.
     pub fn subscribe(&self) {
         let queue = self.passes.clone();
@@ -139,11 +139,11 @@ impl Notifiers {
         (notifier, true)
     }
 
-    /// Reads the Secrets again if they or the spec have changed.
+    /// Reads the Secret again if it or the spec has changed.
     async fn configure(&self, notifier: &Notifier, object: &AccessNotifier) -> SecretsSeen {
-        let found = match versions(&self.cluster, object).await {
-            Ok(versions) => {
-                let made_of = Some((object.metadata.generation, versions));
+        let found = match version(&self.cluster, object).await {
+            Ok(version) => {
+                let made_of = Some((object.metadata.generation, version));
                 if notifier.settings().made_of == made_of {
                     return SecretsSeen::Usable;
                 }

@@ -1,15 +1,16 @@
-//! Reads where a notifier's notices go from its Secrets. A Secret is read only if its labels give it
+//! Reads where a notifier's notices go from its Secret. The Secret is read only if its labels give it
 //! to this very notifier.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
 use zeroize::Zeroizing;
 
-use crate::api::{AccessNotifier, AccessNotifierSpec, ChatChannel, NotifierSecretRef};
-use crate::cluster::{Cluster, Key};
+use crate::api::{AccessNotifier, AccessNotifierSpec, ChatChannel, SecretKey, UrlKey};
+use crate::cluster::{ApiError, Cluster, Key};
 use crate::notify::{Channel, Credentials, Mailer, SecretUrl, SigningKey};
 use crate::plan::notifier::{Destination, SecretClaim, SecretsSeen, secret_claim};
 
@@ -19,8 +20,8 @@ pub type Channels = HashMap<Slot, Channel>;
 /// Which channel a message takes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Slot {
-    /// The one whose URL is in this Secret.
-    Url(NotifierSecretRef),
+    /// The one whose URL has this key.
+    Url(UrlKey),
     /// The mail server.
     Mail,
 }
@@ -29,115 +30,89 @@ impl Slot {
     /// The channel of a destination.
     pub fn of(to: &Destination) -> Self {
         match to {
-            Destination::Url(url) => Self::Url(url.clone()),
+            Destination::Url(key) => Self::Url(key.clone()),
             Destination::Address(_) => Self::Mail,
         }
     }
 }
 
-/// The versions of the Secrets from which channels were made.
-pub type Versions = BTreeMap<String, (Option<String>, Option<String>)>;
+/// The Secret from which channels were made, by uid and version; none where none is needed.
+pub type Version = Option<(Option<String>, Option<String>)>;
 
-/// The Secrets that a notifier names, each key once.
-pub fn named(spec: &AccessNotifierSpec) -> Vec<NotifierSecretRef> {
-    let of_chat = |chat: &ChatChannel| {
-        let groups = chat.groups.iter().map(|group| group.url_secret_ref.clone());
-        groups
-            .chain([chat.url_secret_ref.clone()])
-            .collect::<Vec<_>>()
+/// The version of a notifier's Secret, from its metadata.
+pub async fn version(cluster: &Cluster, notifier: &AccessNotifier) -> Result<Version, SecretsSeen> {
+    let Some(key) = secret_of(notifier) else {
+        return Ok(None);
     };
-    let mut named: Vec<_> = spec
-        .slack
-        .iter()
-        .chain(&spec.teams)
-        .flat_map(of_chat)
-        .collect();
-    if let Some(webhook) = &spec.webhook {
-        named.push(webhook.url_secret_ref.clone());
-        named.extend(webhook.signing_keys.iter().cloned());
-    }
-    let credentials = spec
-        .email
-        .as_ref()
-        .and_then(|mail| mail.server.credentials.as_ref());
-    if let Some(credentials) = credentials {
-        named.push(credentials.username_secret_ref.clone());
-        named.push(credentials.password_secret_ref.clone());
-    }
-    named.sort();
-    named.dedup();
-    named
+    let mark = match cluster.secrets.get(&key) {
+        Some(mark) => mark,
+        None => {
+            let live = cluster.verbs.get_metadata::<Secret>(&key).await;
+            let live = live.map_err(|error| unreadable(&key, &error))?;
+            live.map(Arc::new).ok_or_else(|| missing(&key))?
+        }
+    };
+    claimed(mark.labels(), &key, notifier)?;
+    Ok(Some((mark.uid(), mark.resource_version())))
 }
 
-/// The versions of a notifier's Secrets, from their metadata, or what is wrong with one.
-pub async fn versions(
-    cluster: &Cluster,
-    notifier: &AccessNotifier,
-) -> Result<Versions, SecretsSeen> {
-    let mut versions = Versions::new();
-    for at in named(&notifier.spec) {
-        let key = secret_key(notifier, &at);
-        let mark = match cluster.secrets.get(&key) {
-            Some(mark) => Some(mark),
-            None => {
-                let live = cluster.verbs.get_metadata::<Secret>(&key).await;
-                let live = live.map_err(|error| SecretsSeen::Unreadable {
-                    secret: at.name.clone(),
-                    error: error.to_string(),
-                })?;
-                live.map(Arc::new)
-            }
-        };
-        let mark = mark.ok_or_else(|| SecretsSeen::Missing {
-            secret: at.name.clone(),
-        })?;
-        claimed(mark.labels(), &at, notifier)?;
-        versions.insert(at.name, (mark.uid(), mark.resource_version()));
-    }
-    Ok(versions)
-}
-
-/// Reads the Secrets and makes the channels.
+/// Reads the Secret and makes the channels.
 pub async fn channels(
     cluster: &Cluster,
     notifier: &AccessNotifier,
 ) -> Result<Channels, SecretsSeen> {
-    let mut values = BTreeMap::new();
-    for at in named(&notifier.spec) {
-        let read = cluster
-            .verbs
-            .get::<Secret, Secret>(&secret_key(notifier, &at))
-            .await;
-        let read = read.map_err(|error| SecretsSeen::Unreadable {
-            secret: at.name.clone(),
-            error: error.to_string(),
-        })?;
-        let mut secret = read.ok_or_else(|| SecretsSeen::Missing {
-            secret: at.name.clone(),
-        })?;
+    let mut values = Values::default();
+    if let Some(key) = secret_of(notifier) {
+        let read = cluster.verbs.get::<Secret, Secret>(&key).await;
+        let read = read.map_err(|error| unreadable(&key, &error))?;
+        let mut secret = read.ok_or_else(|| missing(&key))?;
         // The Secret may have been replaced since the watch reported it.
-        claimed(secret.labels(), &at, notifier)?;
+        claimed(secret.labels(), &key, notifier)?;
+        values.secret = key.name;
         let data = secret.data.take().into_iter().flatten();
-        let mut data: BTreeMap<_, _> = data
+        values.data = data
             .map(|(key, value)| (key, Zeroizing::new(value.0)))
             .collect();
-        let value = data
-            .remove(&at.key)
-            .ok_or_else(|| SecretsSeen::KeyMissing(at.clone()))?;
-        values.insert(at, value);
     }
     made(&notifier.spec, &values)
 }
 
-type Values = BTreeMap<NotifierSecretRef, Zeroizing<Vec<u8>>>;
+/// The content of a Secret, by key; overwritten when dropped.
+#[derive(Default)]
+struct Values {
+    secret: String,
+    data: BTreeMap<String, Zeroizing<Vec<u8>>>,
+}
+
+impl Values {
+    fn get(&self, key: &SecretKey) -> Result<&[u8], SecretsSeen> {
+        let value = self.data.get(&key.0).map(|value| value.as_slice());
+        value.ok_or_else(|| SecretsSeen::KeyMissing {
+            secret: self.secret.clone(),
+            key: key.0.clone(),
+        })
+    }
+
+    fn read<T, E: Display>(
+        &self,
+        key: &SecretKey,
+        parse: impl FnOnce(&[u8]) -> Result<T, E>,
+    ) -> Result<T, SecretsSeen> {
+        parse(self.get(key)?).map_err(|error| SecretsSeen::Unusable {
+            secret: self.secret.clone(),
+            key: key.0.clone(),
+            why: error.to_string(),
+        })
+    }
+}
 
 fn made(spec: &AccessNotifierSpec, values: &Values) -> Result<Channels, SecretsSeen> {
     let mut channels = Channels::new();
     let mut chat = |chat: &ChatChannel, channel: fn(SecretUrl) -> Channel| {
-        let groups = chat.groups.iter().map(|group| &group.url_secret_ref);
-        for at in groups.chain([&chat.url_secret_ref]) {
-            let url = read(values, at, SecretUrl::parse)?;
-            channels.insert(Slot::Url(at.clone()), channel(url));
+        let groups = chat.groups.iter().map(|group| &group.url_key);
+        for key in groups.chain([&chat.url_key]) {
+            let url = values.read(&key.0, SecretUrl::parse)?;
+            channels.insert(Slot::Url(key.clone()), channel(url));
         }
         Ok(())
     };
@@ -149,20 +124,18 @@ fn made(spec: &AccessNotifierSpec, values: &Values) -> Result<Channels, SecretsS
     }
     if let Some(webhook) = &spec.webhook {
         let keys = webhook.signing_keys.iter();
-        let keys = keys.map(|at| read(values, at, SigningKey::parse));
+        let keys = keys.map(|key| values.read(key, SigningKey::parse));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        let at = &webhook.url_secret_ref;
-        let url = read(values, at, SecretUrl::parse)?;
-        channels.insert(Slot::Url(at.clone()), Channel::Webhook { url, keys });
+        let url = values.read(&webhook.url_key.0, SecretUrl::parse)?;
+        let slot = Slot::Url(webhook.url_key.clone());
+        channels.insert(slot, Channel::Webhook { url, keys });
     }
     if let Some(mail) = &spec.email {
         let credentials = match &mail.server.credentials {
-            Some(at) => {
-                let user = value(values, &at.username_secret_ref)?;
-                let password = &at.password_secret_ref;
-                Some(read(values, password, |bytes| {
-                    Credentials::parse(user, bytes)
-                })?)
+            Some(of) => {
+                let user = values.get(&of.username_key)?;
+                let both = |password: &[u8]| Credentials::parse(user, password);
+                Some(values.read(&of.password_key, both)?)
             }
             None => None,
         };
@@ -178,32 +151,33 @@ fn made(spec: &AccessNotifierSpec, values: &Values) -> Result<Channels, SecretsS
     Ok(channels)
 }
 
-fn value<'a>(values: &'a Values, at: &NotifierSecretRef) -> Result<&'a [u8], SecretsSeen> {
-    let value = values.get(at).map(|value| value.as_slice());
-    value.ok_or_else(|| SecretsSeen::KeyMissing(at.clone()))
+fn secret_of(notifier: &AccessNotifier) -> Option<Key> {
+    let secret = notifier.spec.secret_ref.as_ref()?;
+    Some(Key::new(
+        notifier.namespace().unwrap_or_default(),
+        &secret.name,
+    ))
 }
 
-fn read<T, E: std::fmt::Display>(
-    values: &Values,
-    at: &NotifierSecretRef,
-    parse: impl FnOnce(&[u8]) -> Result<T, E>,
-) -> Result<T, SecretsSeen> {
-    parse(value(values, at)?).map_err(|error| SecretsSeen::Unusable {
-        at: at.clone(),
-        why: error.to_string(),
-    })
+fn missing(key: &Key) -> SecretsSeen {
+    SecretsSeen::Missing {
+        secret: key.name.clone(),
+    }
 }
 
-fn secret_key(notifier: &AccessNotifier, at: &NotifierSecretRef) -> Key {
-    Key::new(notifier.namespace().unwrap_or_default(), &at.name)
+fn unreadable(key: &Key, error: &ApiError) -> SecretsSeen {
+    SecretsSeen::Unreadable {
+        secret: key.name.clone(),
+        error: error.to_string(),
+    }
 }
 
 fn claimed(
     labels: &BTreeMap<String, String>,
-    at: &NotifierSecretRef,
+    key: &Key,
     notifier: &AccessNotifier,
 ) -> Result<(), SecretsSeen> {
-    let secret = at.name.clone();
+    let secret = key.name.clone();
     match secret_claim(labels, &notifier.name_any()) {
         SecretClaim::Ours => Ok(()),
         SecretClaim::NotLabelled => Err(SecretsSeen::NotLabelled { secret }),

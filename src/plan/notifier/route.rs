@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::{
-    AccessNotifierSpec, ChatChannel, Decision, Email, Mail, NoticeEvent, NotifierSecretRef,
-};
+use crate::api::{AccessNotifierSpec, ChatChannel, Decision, Email, Mail, NoticeEvent, UrlKey};
 use crate::plan::people::Mailbox;
 use crate::plan::timeline::{Step, Subject};
 
@@ -33,8 +31,8 @@ pub struct Route {
 /// Where a message goes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Destination {
-    /// To the URL in this Secret.
-    Url(NotifierSecretRef),
+    /// To the URL with this key in the Secret.
+    Url(UrlKey),
     /// To this address.
     Address(Email),
 }
@@ -97,7 +95,7 @@ pub fn tells(
 /// The messages by which a notifier tells a step: one for each receiver.
 pub fn routes(spec: &AccessNotifierSpec, subject: &Subject<'_>, step: &Step<'_>) -> Vec<Route> {
     if let Some(webhook) = &spec.webhook {
-        return vec![observers(&webhook.url_secret_ref)];
+        return vec![observers(&webhook.url_key)];
     }
     if let Some(mail) = &spec.email {
         return by_mail(mail, subject, step.event);
@@ -106,7 +104,7 @@ pub fn routes(spec: &AccessNotifierSpec, subject: &Subject<'_>, step: &Step<'_>)
     chat.map_or_else(Vec::new, |chat| by_chat(chat, subject, step.event))
 }
 
-fn observers(url: &NotifierSecretRef) -> Route {
+fn observers(url: &UrlKey) -> Route {
     Route {
         audience: Audience::Observers,
         to: Destination::Url(url.clone()),
@@ -125,16 +123,16 @@ fn by_chat(chat: &ChatChannel, subject: &Subject<'_>, event: NoticeEvent) -> Vec
         .filter(|_| asks)
         .map(|group| Route {
             audience: Audience::Approvers,
-            to: Destination::Url(group.url_secret_ref.clone()),
+            to: Destination::Url(group.url_key.clone()),
         })
         .collect();
     match (to_groups.is_empty(), asks) {
         (false, _) => to_groups,
         (true, true) => vec![Route {
             audience: Audience::Approvers,
-            ..observers(&chat.url_secret_ref)
+            ..observers(&chat.url_key)
         }],
-        (true, false) => vec![observers(&chat.url_secret_ref)],
+        (true, false) => vec![observers(&chat.url_key)],
     }
 }
 

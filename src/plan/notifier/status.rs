@@ -4,8 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{
-    AccessNotifier, AccessNotifierStatus, DELIVERING, NoticeError, NotifierSecretRef, READY,
-    STALLED, Time,
+    AccessNotifier, AccessNotifierStatus, DELIVERING, NoticeError, READY, STALLED, Time,
 };
 use crate::plan::conditions::Conditions;
 use crate::plan::reasons::NotifierReason;
@@ -18,33 +17,40 @@ const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
 pub enum SecretsSeen {
     /// All of them can be used.
     Usable,
-    /// A Secret does not exist.
+    /// The Secret does not exist.
     Missing {
         /// The Secret's name.
         secret: String,
     },
-    /// A Secret's labels do not give it to notifiers.
+    /// The Secret's labels do not give it to notifiers.
     NotLabelled {
         /// The Secret's name.
         secret: String,
     },
-    /// A Secret's labels give it to another notifier.
+    /// The Secret's labels give it to another notifier.
     OfAnother {
         /// The Secret's name.
         secret: String,
         /// The notifier that it names.
         names: Option<String>,
     },
-    /// A Secret has no such key.
-    KeyMissing(NotifierSecretRef),
+    /// The Secret has no such key.
+    KeyMissing {
+        /// The Secret's name.
+        secret: String,
+        /// The key.
+        key: String,
+    },
     /// A value cannot be used: the text says why, without quoting it.
     Unusable {
-        /// Where the value is.
-        at: NotifierSecretRef,
+        /// The Secret's name.
+        secret: String,
+        /// The key.
+        key: String,
         /// Why.
         why: String,
     },
-    /// The API server did not return a Secret.
+    /// The API server did not return the Secret.
     Unreadable {
         /// The Secret's name.
         secret: String,
@@ -162,16 +168,13 @@ fn ready(secrets: &SecretsSeen, notifier: &AccessNotifier) -> (bool, NotifierRea
                 ),
             },
         ),
-        SecretsSeen::KeyMissing(at) => no(
+        SecretsSeen::KeyMissing { secret, key } => no(
             NotifierReason::KeyMissing,
-            format!("the Secret {} has no key {}", at.name, at.key),
+            format!("the Secret {secret} has no key {key}"),
         ),
-        SecretsSeen::Unusable { at, why } => no(
+        SecretsSeen::Unusable { secret, key, why } => no(
             NotifierReason::SecretUnusable,
-            format!(
-                "the key {} of the Secret {} cannot be used: {why}",
-                at.key, at.name
-            ),
+            format!("the key {key} of the Secret {secret} cannot be used: {why}"),
         ),
         SecretsSeen::Unreadable { secret, error } => no(
             NotifierReason::SecretUnreadable,

@@ -20,10 +20,6 @@ fn spec(value: Value) -> AccessNotifierSpec {
     serde_json::from_value(value).expect("a notifier")
 }
 
-fn secret(name: &str) -> Value {
-    json!({ "name": name, "key": "url" })
-}
-
 fn step(event: NoticeEvent) -> Step<'static> {
     Step {
         id: "u/Event".into(),
@@ -38,7 +34,7 @@ fn step(event: NoticeEvent) -> Step<'static> {
 fn told(spec: &AccessNotifierSpec, world: &World, event: NoticeEvent) -> Vec<String> {
     let routes = routes(spec, &subject(world), &step(event));
     let line = |audience: Audience, to: &Destination| match to {
-        Destination::Url(secret) => format!("{audience:?} by {}", secret.name),
+        Destination::Url(key) => format!("{audience:?} by {}", key.0.0),
         Destination::Address(address) => format!("{audience:?} {address}"),
     };
     routes
@@ -67,8 +63,8 @@ fn by_mail() -> AccessNotifierSpec {
 
 fn by_slack() -> AccessNotifierSpec {
     spec(json!({ "slack": {
-        "urlSecretRef": secret("all"),
-        "groups": [{ "name": "security", "urlSecretRef": secret("security") }],
+        "urlKey": "all",
+        "groups": [{ "name": "security", "urlKey": "security" }],
     } }))
 }
 
@@ -157,7 +153,7 @@ fn a_notifier_tells_the_events_and_flows_that_it_names(
     #[case] event: NoticeEvent,
     #[case] is_told: bool,
 ) {
-    let mut notifier = json!({ "slack": { "urlSecretRef": secret("all") } });
+    let mut notifier = json!({ "slack": { "urlKey": "all" } });
     let members = notifier.as_object_mut().expect("an object");
     members.extend(more.as_object().expect("an object").clone());
     let world = waiting();
@@ -179,7 +175,7 @@ fn a_notifier_tells_the_events_and_flows_that_it_names(
 #[test]
 fn a_program_is_told_everything_and_nobody_of_what_no_flow_covers() {
     let webhook = spec(json!({ "webhook": {
-        "urlSecretRef": secret("hook"), "signingKeys": [secret("hook")],
+        "signingKeys": ["key"],
     } }));
     let world = waiting();
     let namespace = subject(&world)

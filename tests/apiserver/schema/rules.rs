@@ -42,12 +42,16 @@ fn notifier() -> Vec<Violation> {
     const NAME: &str = "AccessNotifier: the name of a notifier becomes the value of a label: at most 63 characters, and no dots";
     const CHANNEL: &str =
         "AccessNotifier.spec: set exactly one channel: slack, teams, webhook or email";
-    let slack = json!({ "urlSecretRef": { "name": "slack", "key": "url" } });
+    let slack = json!({ "urlKey": "url" });
     vec![
         create(NAME, json!({ "metadata": { "name": "a".repeat(64) } })),
         create(NAME, json!({ "metadata": { "name": "ops.eu" } })),
         create(CHANNEL, json!({ "spec": { "email": null } })),
         create(CHANNEL, json!({ "spec": { "slack": slack } })),
+        create(
+            "AccessNotifier.spec: secretRef is required: the Secret holds the channel's URL, keys or password",
+            json!({ "spec": { "secretRef": null } }),
+        ),
         create(
             "AccessNotifier.spec: remindAfter has no effect without the event Reminder: add it to events",
             json!({ "spec": { "events": ["Requested"] } }),
@@ -364,7 +368,11 @@ pub fn near_misses() -> Vec<(&'static str, Value)> {
         ),
         (
             "AccessNotifier",
-            json!({ "spec": { "email": null, "webhook": { "urlSecretRef": { "name": "hook", "key": "url" }, "signingKeys": [{ "name": "hook", "key": "key" }] } } }),
+            json!({ "spec": { "secretRef": null, "email": { "server": { "credentials": null } } } }),
+        ),
+        (
+            "AccessNotifier",
+            json!({ "spec": { "email": null, "webhook": { "signingKeys": ["key"] } } }),
         ),
     ]
 }

@@ -58,9 +58,9 @@ impl Receivers {
                 },
             });
             create::<Secret>(admin, INTEGRATION_NAMESPACE, secret).await?;
-            let at = |key: &str| json!({ "name": name, "key": key });
-            let webhook = json!({ "urlSecretRef": at("url"), "signingKeys": [at("signing")] });
-            let notifier = json!({ "metadata": { "name": name }, "spec": { "webhook": webhook } });
+            let notifier = json!({ "metadata": { "name": name }, "spec": {
+                "secretRef": { "name": name }, "webhook": { "signingKeys": ["signing"] },
+            } });
             create::<AccessNotifier>(admin, INTEGRATION_NAMESPACE, notifier).await?;
             receivers.push(receiver);
         }
