@@ -12,6 +12,11 @@ pub struct Broken {
     pub words: String,
 }
 
+/// Whether an object has what a constraint is about.
+pub fn concerns(constraint: &Constraint, whole: &Value) -> bool {
+    at(&mut whole.clone(), &constraint.path).is_some()
+}
+
 /// Break a constraint. Rules are broken by hand: `None`.
 pub fn broken(constraint: &Constraint, whole: &Value) -> Option<Broken> {
     let mut object = whole.clone();

@@ -106,7 +106,7 @@ async fn an_unseen_status_says_so(server: &Person) {
 async fn every_constraint_refuses_its_bad_object(server: &Person) {
     let mut tried = 0;
     for constraint in all_constraints() {
-        let full = full_object(&constraint.kind);
+        let full = full_object_for(&constraint);
         let Some(bad) = broken::broken(&constraint, &full) else {
             continue;
         };
@@ -393,6 +393,18 @@ fn full_object(kind: &str) -> Value {
         .into_iter()
         .find(|object| object["kind"] == kind)
         .unwrap()
+}
+
+/// An object that has what the constraint is about: a kind may have members that exclude each other.
+fn full_object_for(constraint: &Constraint) -> Value {
+    let of_kind = full_objects()
+        .into_iter()
+        .filter(|object| object["kind"] == constraint.kind);
+    let mut of_kind: Vec<_> = of_kind.collect();
+    let place = of_kind
+        .iter()
+        .position(|object| broken::concerns(constraint, object));
+    of_kind.swap_remove(place.unwrap_or(0))
 }
 
 /// The object under a name that is free.
