@@ -22,8 +22,35 @@ fn main() -> ExitCode {
     match cli::Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("keyloan: {error:#}");
+            eprintln!("keyloan: {}", told(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// An error with its causes. Many messages quote their cause, which is not repeated.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !told.contains(&cause) {
+            told += &format!(": {cause}");
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::told;
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let error = anyhow!("no such file").context("cannot read a: no such file; make it");
+        assert_eq!(told(&error), "cannot read a: no such file; make it");
+        let error = anyhow!("no such file").context("cannot read a");
+        assert_eq!(told(&error), "cannot read a: no such file");
     }
 }

@@ -16,8 +16,9 @@ const DEMO: [&str; 2] = [
 ];
 
 /// The pages whose commands `tests/e2e/plugin/` runs, and in which kind of block they are.
-const RUN: [(&str, &str); 9] = [
+const RUN: [(&str, &str); 10] = [
     ("README.md", "console"),
+    ("docs/alerts.md", "sh"),
     ("docs/backup-upgrade.md", "sh"),
     ("docs/config-chart.md", "console"),
     ("docs/identity.md", "sh"),

@@ -9,8 +9,9 @@ use crate::source::{Piece, pieces};
 const BANNED: &str = include_str!("prose/banned.txt");
 
 /// Folders and files that people write. Generated files follow from these.
-const WRITTEN: [&str; 11] = [
+const WRITTEN: [&str; 12] = [
     "README.md",
+    "SECURITY.md",
     "CONTRIBUTING.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",

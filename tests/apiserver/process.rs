@@ -37,6 +37,7 @@ async fn what_it_cannot_start_with_is_said_in_one_line() {
     let (code, says) = refused(&["run", "--core", "/nowhere/core.cwasm"]).await;
     assert_eq!(code, Some(1));
     assert!(says.contains("/nowhere/core.cwasm"), "{says}");
+    assert_eq!(says.matches("No such file").count(), 1, "{says}");
     let (code, says) = refused(&["run", "--core", "x", "--allow-origin", "somewhere"]).await;
     assert_eq!(code, Some(2));
     assert!(says.contains("is not an origin"), "{says}");

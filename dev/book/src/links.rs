@@ -10,8 +10,9 @@ use crate::page::Page;
 use crate::summary::chapters;
 
 /// The pages outside the book.
-const BESIDE: [&str; 4] = [
+const BESIDE: [&str; 5] = [
     "README.md",
+    "SECURITY.md",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",

@@ -45,6 +45,7 @@ async fn the_admission_policies_hold_the_boundary() {
     people_sign::groups_that_no_rule_can_name_are_left_out(&boundary).await;
     people_sign::who_is_in_too_many_groups_is_told_so(&boundary).await;
     people_sign::a_manifest_of_somebody_else_is_theirs_alone(&boundary).await;
+    people_sign::a_manifest_in_git_names_the_account_of_the_tool(&boundary).await;
     people_sign::nobody_claims_to_hold_the_verb_revoke(&boundary).await;
 
     guards::a_service_account_asks_with_an_end_and_never_decides(&boundary).await;

@@ -6,7 +6,7 @@ use super::boundary::{
     Boundary, alices_grant, bobs_decision, signature_of, signed, unsigned_decision, unsigned_grant,
 };
 use super::guards::assert_refused;
-use crate::support::objects::merged;
+use crate::support::objects::{merged, yaml_files};
 
 fn alice() -> Value {
     json!({ "username": "alice@example.com", "groups": ["engineering"], "email": "alice@example.com" })
@@ -226,6 +226,24 @@ pub async fn a_manifest_of_somebody_else_is_theirs_alone(b: &Boundary) {
         let taken = signed(replaced, as_mallory);
         let refusal = b.mallory.put(&taken).await.unwrap_err();
         assert!(refusal.names("spec", "cannot be changed"), "{refusal:?}");
+    }
+}
+
+/// docs/gitops.md says what to add to a manifest whose requester is the ServiceAccount of a tool.
+pub async fn a_manifest_in_git_names_the_account_of_the_tool(b: &Boundary) {
+    const PAGE: &str = include_str!("../../../docs/gitops.md");
+    let (_, member) = PAGE.split_once("`requester: ").unwrap();
+    let requester = member.split('`').next().unwrap();
+    let requester: Value = serde_saphyr::from_str(requester).unwrap();
+    let tool = b.cluster.service_account("team-a", "deployer").await;
+    let files = yaml_files("examples/gitops/team-a/requests");
+    assert!(!files.is_empty());
+    for (file, manifest) in files {
+        let unsigned = tool.dry_run(&manifest).await;
+        let message = "keyloan-identity: spec.requester.username must be your own username";
+        assert_refused(unsigned, message);
+        let stored = tool.dry_run(&signed(manifest, requester.clone())).await;
+        assert!(stored.is_ok(), "{file}: {stored:?}");
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::support::objects::Person;
 use authenticator::Authenticator;
 use platforms::PLATFORMS;
-use recipes::recipes;
+use recipes::{eks_with_bare_names, recipes};
 
 struct Cluster {
     control_plane: ControlPlane,
@@ -134,6 +134,22 @@ async fn each_recipe_of_the_page_finds_the_mailboxes_of_its_platform() {
             let address = cluster.address_of(&who).await;
             assert_eq!(address, Ok(None), "{name}: {who}");
         }
+    }
+
+    let reserved = |name| {
+        let role = "AWSReservedSSO_Dev_0123456789abcdef";
+        platforms::session("111122223333", role, name)
+    };
+    let bare = eks_with_bare_names();
+    cluster
+        .install(&bare, &reserved("alice"), Some("alice@example.com"))
+        .await;
+    for other in [
+        reserved("alice@elsewhere.example"),
+        platforms::session("111122223333", "Dev", "alice"),
+        json!({ "username": "alice" }),
+    ] {
+        assert_eq!(cluster.address_of(&other).await, Ok(None), "{other}");
     }
 
     let nobody = Boundary {

@@ -219,7 +219,7 @@ fn with(username: &str, extra: Value) -> Value {
 }
 
 /// As the authenticator of EKS lets the session of a role in.
-fn session(account: &str, role: &str, name: &str) -> Value {
+pub fn session(account: &str, role: &str, name: &str) -> Value {
     let by_dash = name.replace('@', "-");
     let extra = json!({
         "accessKeyId": ["ASIAEXAMPLE"],

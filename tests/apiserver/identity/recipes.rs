@@ -19,6 +19,23 @@ pub fn recipes() -> Vec<(String, Boundary)> {
     sections.map(recipe).collect()
 }
 
+/// EKS where people have bare names in IAM Identity Center: the change that the page describes.
+pub fn eks_with_bare_names() -> Boundary {
+    let (_, section) = PAGE.split_once("\n### EKS\n").unwrap();
+    let section = section.split("\n### ").next().unwrap();
+    let (_, change) = section.split_once("\nwrite `").unwrap();
+    let mut quoted = change.split('`').step_by(2);
+    let (bare, address) = (quoted.next().unwrap(), quoted.next().unwrap());
+    assert_eq!(quoted.next(), Some("emailDomain"));
+    let (_, boundary) = recipe(&format!("EKS\n{section}"));
+    assert!(boundary.email.contains(address), "{address}");
+    Boundary {
+        email: boundary.email.replace(address, bare),
+        email_domain: Some("example.com".into()),
+        ..boundary
+    }
+}
+
 fn recipe(section: &str) -> (String, Boundary) {
     let name = section.lines().next().unwrap().to_owned();
     let mut blocks = section.split("```yaml\n").skip(1);

@@ -22,5 +22,6 @@ mod rendering;
 mod rights;
 mod schemas;
 mod stolen;
+mod traced;
 mod values;
 mod whole_run;

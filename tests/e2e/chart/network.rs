@@ -7,14 +7,23 @@ use crate::chart::rendering::{IMAGE, find, render};
 
 /// In YAML that is no manifest.
 #[tokio::test]
-async fn the_values_on_the_install_page_are_taken() {
-    let page = include_str!("../../../docs/install.md");
-    let blocks = page.split("```yaml\n").skip(1);
+async fn the_values_on_the_pages_are_taken() {
+    let pages = [
+        include_str!("../../../docs/install.md"),
+        include_str!("../../../docs/platforms.md"),
+    ];
+    let blocks = pages
+        .iter()
+        .flat_map(|page| page.split("```yaml\n").skip(1));
     let blocks = blocks.filter_map(|rest| rest.split("```").next());
     let values: Vec<_> = blocks
         .filter(|text| !text.contains("apiVersion:"))
         .collect();
-    assert_eq!(values.len(), 1, "the proxy and the authorities");
+    assert_eq!(
+        values.len(),
+        2,
+        "the proxy and the authorities, on any platform and on OpenShift"
+    );
     let helm = Helm::find().await.unwrap();
     for text in values {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -17,7 +17,8 @@ use crate::world::{World, simulator};
 const QUICK_START: &str = "docs/quick-start.md";
 
 /// Pages with commands for an installation like that of the quick start.
-const LATER: [&str; 4] = [
+const LATER: [&str; 5] = [
+    "docs/alerts.md",
     "docs/identity.md",
     "docs/platforms.md",
     "docs/troubleshooting.md",
