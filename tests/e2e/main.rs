@@ -21,6 +21,7 @@ mod place;
 mod plugin;
 #[path = "../support/private_tls.rs"]
 mod private_tls;
+mod releases;
 mod shares;
 mod stops;
 mod strangers;
