@@ -244,11 +244,7 @@ impl Cluster {
     /// namespaces: a flow that selects namespaces by label selects no unknown one, and a namespace
     /// that cannot be listed must not keep loans from ending.
     pub async fn synced(&self) {
-        self.integrations.cache().synced().await;
-        self.flows.cache().synced().await;
-        self.grants.cache().synced().await;
-        self.decisions.cache().synced().await;
-        self.records.cache().synced().await;
+        self.kinds_listed().await;
         self.secrets.synced().await;
         let namespaces = tokio::time::timeout(NAMESPACES_WITHIN, self.namespaces.synced()).await;
         if namespaces.is_err() {
@@ -257,6 +253,16 @@ impl Cluster {
                 "the namespaces are not listed yet; until they are, flows that select namespaces by label accept no requests"
             );
         }
+    }
+
+    /// Waits until the objects of each of our kinds have been listed once: before, a kind may be
+    /// missing in the cluster.
+    pub async fn kinds_listed(&self) {
+        self.integrations.cache().synced().await;
+        self.flows.cache().synced().await;
+        self.grants.cache().synced().await;
+        self.decisions.cache().synced().await;
+        self.records.cache().synced().await;
     }
 
     /// A namespace's labels; none if the namespace is unknown.

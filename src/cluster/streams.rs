@@ -33,6 +33,11 @@ const LISTED_AT_A_TIME: u32 = 50;
 /// first.
 const SLOWLY: Duration = Duration::from_secs(60);
 
+/// The longest wait before the operator tries a kind again that the API server does not know: the
+/// installation of the CRDs is reported by nothing that the operator may watch, and the answer 404
+/// is cheap.
+const UNKNOWN_KIND: Duration = Duration::from_secs(3);
+
 /// The settings of all watches.
 pub(super) fn watching() -> watcher::Config {
     watcher::Config::default()
@@ -95,7 +100,12 @@ pub(super) fn follow<K>(
                         }
                         None => {
                             report(&kind, &error, again);
-                            tokio::time::sleep(backoff.next().unwrap_or(SLOWLY)).await;
+                            let wait = backoff.next().unwrap_or(SLOWLY);
+                            let wait = match refusal(&error) {
+                                Some(ErrorClass::NotFound) => wait.min(UNKNOWN_KIND),
+                                _ => wait,
+                            };
+                            tokio::time::sleep(wait).await;
                             if is_unread(&error) {
                                 events = anew();
                             }
@@ -122,14 +132,19 @@ fn is_unread(error: &watcher::Error) -> bool {
 /// Whether the API server reports that the namespace does not exist, or that the operator has no
 /// rights in it.
 fn is_out_of_reach(error: &watcher::Error) -> bool {
+    matches!(
+        refusal(error),
+        Some(ErrorClass::Forbidden | ErrorClass::NotFound)
+    )
+}
+
+/// Why a watch could not begin; `None` if it began.
+fn refusal(error: &watcher::Error) -> Option<ErrorClass> {
     match error {
         watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
-            matches!(
-                ErrorClass::of(error),
-                ErrorClass::Forbidden | ErrorClass::NotFound
-            )
+            Some(ErrorClass::of(error))
         }
-        _ => false,
+        _ => None,
     }
 }
 
@@ -156,11 +171,16 @@ fn report(kind: &str, error: &watcher::Error, failing: bool) {
     ) {
         tracing::info!(kind, %error, "watch interrupted; resuming");
     } else {
-        tracing::warn!(
-            kind,
-            %error,
-            "cannot watch; retrying. Check that the CustomResourceDefinitions and the operator's roles are installed"
-        );
+        let what_to_do = match refusal(error) {
+            Some(ErrorClass::NotFound) => {
+                "the API server does not know this kind: install the chart keyloan-crds; the operator waits for it"
+            }
+            Some(ErrorClass::Forbidden) => {
+                "the operator may not list or watch this kind; retrying. Check that its roles are installed"
+            }
+            _ => "cannot watch; retrying",
+        };
+        tracing::warn!(kind, %error, "{what_to_do}");
     }
 }
 

@@ -1,7 +1,8 @@
 //! Checks whether the boundary is in force: looks at the stored kinds and admission policies, lets
 //! the API server refuse the operator, and keeps what it saw.
 //!
-//! It looks when the operator starts, when a policy changes, when a caller asks, and at intervals.
+//! It looks when the operator starts, when the kinds have come, when a policy changes, when a caller
+//! asks, and at intervals.
 //! Callers that ask during a look share the next one.
 
 use std::collections::HashMap;
@@ -81,6 +82,17 @@ struct Known {
     has_shown: bool,
     /// The number of consecutive looks that have to be repeated soon.
     failures: u32,
+}
+
+/// What a look follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Woken {
+    /// The kinds or the policies may have changed.
+    ByNews,
+    /// A caller asks.
+    ByRequest,
+    /// It was time.
+    ByTime,
 }
 
 /// The reason why a look has not shown that the boundary is in force.
@@ -187,6 +199,10 @@ impl Boundary {
         let mut jumps = self.clock.jumps();
         let mut known = Known::default();
         let mut thoroughly = true;
+        let mut kinds_listed = std::pin::pin!(self.cluster.kinds_listed());
+        let mut kinds_missing = true;
+        // The failed looks since the last news.
+        let mut tries = 0u32;
         loop {
             let began = self.clock.stopwatch();
             // Callers that ask from here on wait for the next look.
@@ -205,13 +221,25 @@ impl Boundary {
             if known.has_shown || known.failures >= FAILURES_TOLERATED {
                 self.looked.send_replace(true);
             }
-            thoroughly = tokio::select! {
+            let fails = known.failures > 0;
+            tries = if fails { tries.saturating_add(1) } else { 0 };
+            kinds_missing &= fails;
+            let woken = tokio::select! {
                 biased;
-                Ok(()) = changes.changed() => true,
-                Ok(()) = jumps.changed() => true,
-                () = self.wanted_after(began + NO_SOONER_THAN) => known.failures > 0,
-                () = tokio::time::sleep(wait(known.failures)) => true,
+                Ok(()) = changes.changed() => Woken::ByNews,
+                Ok(()) = jumps.changed() => Woken::ByNews,
+                () = &mut kinds_listed, if kinds_missing => {
+                    kinds_missing = false;
+                    Woken::ByNews
+                }
+                () = self.wanted_after(began + NO_SOONER_THAN) => Woken::ByRequest,
+                () = tokio::time::sleep(wait(tries)) => Woken::ByTime,
             };
+            thoroughly = fails || woken != Woken::ByRequest;
+            if woken == Woken::ByNews {
+                // What was installed just now acts in a moment.
+                tries = 0;
+            }
         }
     }
 
@@ -426,10 +454,11 @@ impl Boundary {
     }
 }
 
-fn wait(failures: u32) -> Duration {
-    match failures {
+/// The wait before the next look, after so many failed ones since the last news.
+fn wait(tries: u32) -> Duration {
+    match tries {
         0 => AT_LEAST_EVERY,
-        _ => (FIRST_RETRY * (1 << (failures - 1).min(10))).min(LAST_RETRY),
+        _ => (FIRST_RETRY * (1 << (tries - 1).min(10))).min(LAST_RETRY),
     }
 }
 

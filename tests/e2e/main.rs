@@ -25,6 +25,7 @@ mod private_tls;
 #[path = "../support/receiver.rs"]
 #[allow(dead_code, reason = "other tests have it hang")]
 mod receiver;
+mod releases;
 mod shares;
 mod stops;
 mod strangers;

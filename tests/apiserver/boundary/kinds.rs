@@ -12,12 +12,15 @@ use kube::core::GroupVersionKind;
 use serde_json::{Value, json};
 
 use super::operator::{readyz, until_ready};
-use super::until;
+use super::{count, until};
+use crate::support::log::listen;
 use crate::support::{World, said};
 
-#[tokio::test(flavor = "multi_thread")]
+/// All tasks run on one thread, to whose lines it listens.
+#[tokio::test]
 async fn an_operator_that_starts_before_its_kinds_says_so_and_begins_when_they_come() {
     let mut world = World::without_kinds().await;
+    let log = listen();
     world.start_operator().await;
     until("it says so", async || {
         let (status, page) = readyz(&world).await;
@@ -27,6 +30,33 @@ async fn an_operator_that_starts_before_its_kinds_says_so_and_begins_when_they_c
             )
     })
     .await;
+    // It asks again and again, and blames nothing else.
+    let kinds = [
+        "OnePasswordIntegration",
+        "AccessFlow",
+        "AccessGrant",
+        "AccessDecision",
+        "AccessRecord",
+    ];
+    until("it has asked again", async || {
+        let page = world.metrics().await;
+        let asked = |kind: &&str| count(&page, &format!("watch_errors_total{{kind=\"{kind}\"}}"));
+        kinds.iter().all(|kind| asked(kind) >= 3.0)
+    })
+    .await;
+    let lines = log.heard();
+    for kind in kinds {
+        let of_kind = format!("kind=\"{kind}\"");
+        let warns = |line: &&String| line.starts_with("WARN") && line.contains(&of_kind);
+        let warnings: Vec<_> = lines.iter().filter(warns).collect();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(
+            warnings[0].contains("install the chart keyloan-crds"),
+            "{warnings:?}"
+        );
+    }
+    let blames_rights = |line: &&String| line.contains("role") || line.contains("may not");
+    assert_eq!(lines.iter().find(blames_rights), None);
     world.apply(&World::kinds()).await;
     until_ready(&world).await;
     world.put_integration("prod", json!({})).await;
