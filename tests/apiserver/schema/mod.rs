@@ -93,7 +93,7 @@ async fn near_misses_are_accepted(server: &Person) {
 }
 
 async fn an_unseen_status_says_so(server: &Person) {
-    for kind in ["OnePasswordIntegration", "AccessFlow", "AccessGrant"] {
+    for kind in ["OnePasswordIntegration", "AccessFlow", "AccessGrant", "AccessNotifier"] {
         let created = server.dry_run(&renamed(full_object(kind))).await.unwrap();
         assert_eq!(
             created["status"],
@@ -356,6 +356,7 @@ fn read_and_written_again(object: &Value) -> serde_json::Result<Value> {
         "AccessGrant" => through::<api::AccessGrant>(object),
         "AccessDecision" => through::<api::AccessDecision>(object),
         "AccessRecord" => through::<api::AccessRecord>(object),
+        "AccessNotifier" => through::<api::AccessNotifier>(object),
         other => panic!("{other} is not ours"),
     }
 }
