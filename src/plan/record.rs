@@ -2,9 +2,11 @@
 //! and what to say about its end.
 
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 
 use crate::api::{
-    AccessGrant, AccessRecordSpec, CountedDecision, EndReason, EndRecord, Identity, RequestOutcome,
+    AccessGrant, AccessRecord, AccessRecordSpec, CountedDecision, EndReason, EndRecord, Identity,
+    RESTORE_LABELS, RequestOutcome,
 };
 
 use super::reasons::GrantReason;
@@ -19,6 +21,12 @@ pub fn is_of_a_loan(record: &AccessRecordSpec) -> bool {
         | RequestOutcome::Lapsed
         | RequestOutcome::Failed => false,
     }
+}
+
+/// The restore that brought a record back from a backup, if one did.
+pub fn restored_by(record: &AccessRecord) -> Option<&str> {
+    let label = |name: &&str| record.labels().get(*name);
+    RESTORE_LABELS.iter().find_map(label).map(String::as_str)
 }
 
 /// The time at which nothing of an ended loan opens any longer.
