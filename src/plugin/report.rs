@@ -108,6 +108,8 @@ enum End {
     LinkEnded,
     /// The first link could not be issued.
     NotIssued,
+    /// The record was restored from a backup before the loan had ended.
+    Restored,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -150,6 +152,7 @@ impl From<End> for EndReason {
             End::Blocked => Self::Blocked,
             End::LinkEnded => Self::LinkEnded,
             End::NotIssued => Self::NotIssued,
+            End::Restored => Self::Restored,
         }
     }
 }
