@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use keyloan::plan::reasons::{FlowReason, GrantReason, IntegrationReason};
+use keyloan::plan::reasons::{FlowReason, GrantReason, IntegrationReason, NotifierReason};
 use keyloan_book::Page;
 
 const PAGE: &str = include_str!("../../docs/reasons.md");
@@ -67,7 +67,9 @@ fn every_reason_is_explained_and_no_other() {
     let flow: BTreeSet<_> = FlowReason::ALL.iter().map(|r| r.as_str()).collect();
     assert_eq!(grant, on_page("AccessGrant"));
     assert_eq!(integration, on_page("OnePasswordIntegration"));
+    let notifier: BTreeSet<_> = NotifierReason::ALL.iter().map(|r| r.as_str()).collect();
     assert_eq!(flow, on_page("AccessFlow"));
+    assert_eq!(notifier, on_page("AccessNotifier"));
 }
 
 /// What the demo prints besides is on no page word for word; the rest of the README is run by another test.

@@ -15,6 +15,7 @@ mod leak;
 mod limits;
 mod loan;
 mod night_hours;
+mod notices;
 mod observability;
 mod odd_items;
 mod people;
@@ -22,6 +23,8 @@ mod place;
 mod plugin;
 #[path = "../support/private_tls.rs"]
 mod private_tls;
+#[path = "../support/receiver.rs"]
+mod receiver;
 mod shares;
 mod stops;
 mod strangers;

@@ -162,9 +162,9 @@ impl Record {
         refusals.map(|decision| decision.at)
     }
 
-    /// Whether the request was denied: nothing was lent.
-    pub fn is_denied(&self) -> bool {
-        self.spec.outcome.as_deref() == Some("Denied")
+    /// Whether the request came to nothing: it was denied or taken back, has lapsed or failed.
+    pub fn lent_nothing(&self) -> bool {
+        self.spec.outcome.as_deref().is_some_and(|outcome| outcome != "Lent")
     }
 
     /// Whether the loan has ended.

@@ -63,7 +63,7 @@ fn a_good_ledger_passes() {
 
 #[rstest]
 #[case::of_another_grant("/records/1/spec/grant/uid", json!("other"), Rule::OneRecord)]
-#[case::a_denied_request_that_lends("/records/0/spec/outcome", json!("Denied"), Rule::DeniedLendsNothing)]
+#[case::a_denied_request_that_lends("/records/0/spec/outcome", json!("Denied"), Rule::UnlentHasNoLinks)]
 #[case::a_link_that_is_left_out("/records/0/spec/links/0", Value::Null, Rule::Sequence)]
 #[case::a_number_that_is_repeated("/records/0/spec/links/3/sequence", json!(3), Rule::Sequence)]
 #[case::issued_before_its_intent("/records/0/spec/links/1/issuedAt", json!("2026-11-30T12:00:59Z"), Rule::LinkTimes)]

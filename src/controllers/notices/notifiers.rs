@@ -303,6 +303,7 @@ impl Notifiers {
             let line = notifier.line();
             (line.delivery().clone(), line.progress())
         };
+        self.measure();
         let status = status(object, secrets, &delivery, progress, now);
         let before = object.status.clone().unwrap_or_default();
         let notes = notes(&before.conditions, &status.conditions, |c| {
@@ -331,6 +332,15 @@ impl Notifiers {
                 Outcome::Failed
             }
         }
+    }
+
+    /// Shows in the metrics how many notices wait.
+    fn measure(&self) {
+        let progress: Vec<_> = self.all().iter().map(|of| of.line().progress()).collect();
+        let waiting = progress.iter().map(|of| u64::from(of.backlog)).sum();
+        let oldest = progress.iter().filter_map(|of| of.oldest_waiting).min();
+        let oldest = oldest.map(|at| at.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64());
+        self.delivering.metrics.notices.waiting(waiting, oldest);
     }
 
     /// Writes once more how far each notifier has got, for the next leader.

@@ -16,7 +16,7 @@ use super::registering::registered;
 pub struct Notices {
     attempts: Family<Attempt, Counter>,
     waiting: Gauge,
-    oldest_seconds: Gauge<f64, AtomicU64>,
+    oldest: Gauge<f64, AtomicU64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -39,10 +39,10 @@ impl Notices {
                 "Notices that wait to be delivered, of all notifiers",
                 Gauge::default(),
             ),
-            oldest_seconds: registered(
+            oldest: registered(
                 r,
-                "notices_oldest_waiting_seconds",
-                "Age of the oldest notice that waits; 0 if none does",
+                "notices_oldest_waiting_timestamp_seconds",
+                "Time of the oldest step whose notice waits, as a Unix time; 0 if none does",
                 Gauge::default(),
             ),
         };
@@ -58,9 +58,9 @@ impl Notices {
         self.attempts.get_or_create(&Attempt { outcome }).inc();
     }
 
-    /// So many notices wait, the oldest for so many seconds.
-    pub fn waiting(&self, count: usize, oldest: f64) {
+    /// So many notices wait, the oldest about a step of this time.
+    pub fn waiting(&self, count: u64, oldest: Option<f64>) {
         self.waiting.set(i64::try_from(count).unwrap_or(i64::MAX));
-        self.oldest_seconds.set(oldest);
+        self.oldest.set(oldest.unwrap_or_default());
     }
 }

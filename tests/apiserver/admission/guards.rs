@@ -309,6 +309,42 @@ pub async fn an_integration_needs_the_right_to_read_its_token(b: &Boundary) {
     );
 }
 
+/// Alice may read the Secret `op-token`, and mallory no Secret.
+pub async fn a_notifier_needs_the_right_to_read_each_of_its_secrets(b: &Boundary) {
+    const MESSAGE: &str = "keyloan-notifier: to create or change a notifier, you must be allowed to get each Secret";
+    let at = |name: &str| json!({ "name": name, "key": "url" });
+    let notifier = |name: &str, spec: Value| {
+        json!({
+            "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessNotifier",
+            "metadata": { "name": name, "namespace": "default" }, "spec": spec,
+        })
+    };
+    let own = notifier("own", json!({ "slack": { "urlSecretRef": at("op-token") } }));
+    assert_refused(b.mallory.create(&own).await, MESSAGE);
+    b.alice.create(&own).await.unwrap();
+    let label = json!({ "metadata": { "labels": { "team": "a" } } });
+    b.alice.patch(&own, &label).await.expect("labels send nothing");
+
+    let foreign = at("another-token");
+    let mail = json!({ "host": "smtp.example.com", "credentials": {
+        "usernameSecretRef": at("op-token"), "passwordSecretRef": foreign,
+    } });
+    let elsewhere = [
+        json!({ "slack": { "urlSecretRef": foreign } }),
+        json!({ "slack": { "urlSecretRef": at("op-token"), "groups": [{ "name": "g", "urlSecretRef": foreign }] } }),
+        json!({ "teams": { "urlSecretRef": foreign } }),
+        json!({ "teams": { "urlSecretRef": at("op-token"), "groups": [{ "name": "g", "urlSecretRef": foreign }] } }),
+        json!({ "webhook": { "urlSecretRef": foreign, "signingKeys": [at("op-token")] } }),
+        json!({ "webhook": { "urlSecretRef": at("op-token"), "signingKeys": [at("op-token"), foreign] } }),
+        json!({ "email": { "server": mail, "from": "k@example.com", "to": { "requester": true } } }),
+    ];
+    for spec in elsewhere {
+        assert_refused(b.alice.create(&notifier("elsewhere", spec)).await, MESSAGE);
+    }
+    let patch = json!({ "spec": { "slack": { "urlSecretRef": { "name": "another-token" } } } });
+    assert_refused(b.alice.patch(&own, &patch).await, MESSAGE);
+}
+
 pub async fn no_object_can_be_made_unreadable(b: &Boundary) {
     let secret = |name: &str, labels: Value| {
         json!({

@@ -71,6 +71,7 @@ async fn the_admission_policies_hold_the_boundary() {
     link::the_operator_writes_no_secret_but_those_of_links(&boundary).await;
     link::the_operator_deletes_nothing_but_links(&boundary).await;
     guards::an_integration_needs_the_right_to_read_its_token(&boundary).await;
+    guards::a_notifier_needs_the_right_to_read_each_of_its_secrets(&boundary).await;
     guards::no_object_can_be_made_unreadable(&boundary).await;
     ending::a_namespace_that_holds_all_kinds_ends(&boundary, "ending-where-people-sign").await;
     every_rule::has_refused_something();

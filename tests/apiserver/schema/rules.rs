@@ -34,7 +34,32 @@ pub fn violations() -> Vec<Violation> {
     violations.extend(flow());
     violations.extend(grant());
     violations.extend(decision_and_record());
+    violations.extend(notifier());
     violations
+}
+
+fn notifier() -> Vec<Violation> {
+    const NAME: &str = "AccessNotifier: the name of a notifier becomes the value of a label: at most 63 characters, and no dots";
+    const CHANNEL: &str = "AccessNotifier.spec: set exactly one channel: slack, teams, webhook or email";
+    let slack = json!({ "urlSecretRef": { "name": "slack", "key": "url" } });
+    vec![
+        create(NAME, json!({ "metadata": { "name": "a".repeat(64) } })),
+        create(NAME, json!({ "metadata": { "name": "ops.eu" } })),
+        create(CHANNEL, json!({ "spec": { "email": null } })),
+        create(CHANNEL, json!({ "spec": { "slack": slack } })),
+        create(
+            "AccessNotifier.spec: remindAfter has no effect without the event Reminder: add it to events",
+            json!({ "spec": { "events": ["Requested"] } }),
+        ),
+        create(
+            "AccessNotifier.spec.remindAfter: remindAfter must be at least 10m",
+            json!({ "spec": { "remindAfter": "9m" } }),
+        ),
+        create(
+            "AccessNotifier.spec.email: to names nobody: set requester, recipients, addresses or groups",
+            json!({ "spec": { "email": { "to": { "requester": false, "recipients": false, "addresses": [], "groups": [] } } } }),
+        ),
+    ]
 }
 
 fn integration() -> Vec<Violation> {
@@ -164,7 +189,8 @@ fn grant() -> Vec<Violation> {
 fn decision_and_record() -> Vec<Violation> {
     const FIXED: &str = "AccessRecord.spec: the agreed terms of a record cannot be changed";
     const ASKED: &str = "AccessRecord.spec: the justification and the time of the request cannot be changed in a record";
-    const DENIED: &str = "AccessRecord.spec: the record of a denied request has no links, and its end has the reason Denied";
+    const NOTHING: &str = "AccessRecord.spec: the record of a request that came to nothing has no links, and its outcome is the reason of its end";
+    const LENT: &str = "AccessRecord.spec: a loan does not end with the reason Denied, TakenBack, Lapsed or Failed";
     vec![
         update(
             "AccessDecision.spec: a decision cannot be changed: create another one",
@@ -199,28 +225,33 @@ fn decision_and_record() -> Vec<Violation> {
             json!({ "spec": { "requestedAt": "2026-11-23T11:56:00Z" } }),
         ),
         update(ASKED, json!({ "spec": { "requestedAt": null } })),
+        update(ASKED, json!({ "spec": { "requestedOn": null } })),
         update(
-            "AccessRecord.spec: the outcome cannot be changed in a record: Lent stays Lent, and Denied stays Denied",
+            "AccessRecord.spec: the outcome cannot be changed in a record",
             json!({ "spec": { "outcome": "Denied", "links": null, "end": { "reason": "Denied" } } }),
         ),
         create(
-            DENIED,
+            NOTHING,
             json!({ "spec": { "outcome": "Denied", "end": { "reason": "Denied" } } }),
         ),
         create(
-            DENIED,
+            NOTHING,
             json!({ "spec": { "outcome": "Denied", "links": null } }),
         ),
         create(
-            DENIED,
+            NOTHING,
             json!({ "spec": { "outcome": "Denied", "links": null, "end": null } }),
         ),
         create(
-            "AccessRecord.spec: only a request with the outcome Denied ends with the reason Denied",
+            NOTHING,
+            json!({ "spec": { "outcome": "Lapsed", "links": null, "end": { "reason": "Denied" } } }),
+        ),
+        create(
+            LENT,
             json!({ "spec": { "end": { "reason": "Denied" } } }),
         ),
         create(
-            "AccessRecord.spec: only a request with the outcome Denied ends with the reason Denied",
+            LENT,
             json!({ "spec": { "outcome": null, "end": { "reason": "Denied" } } }),
         ),
     ]
@@ -327,7 +358,15 @@ pub fn near_misses() -> Vec<(&'static str, Value)> {
         ),
         (
             "AccessRecord",
-            json!({ "spec": { "outcome": null, "justification": null, "requestedAt": null } }),
+            json!({ "spec": { "outcome": null, "justification": null, "requestedAt": null, "requestedOn": null } }),
+        ),
+        (
+            "AccessNotifier",
+            json!({ "spec": { "events": null, "remindAfter": "10m" } }),
+        ),
+        (
+            "AccessNotifier",
+            json!({ "spec": { "email": null, "webhook": { "urlSecretRef": { "name": "hook", "key": "url" }, "signingKeys": [{ "name": "hook", "key": "key" }] } } }),
         ),
     ]
 }

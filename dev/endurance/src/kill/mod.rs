@@ -2,6 +2,7 @@
 
 mod acts;
 mod aim;
+mod notices;
 mod report;
 
 use std::time::Duration;
@@ -22,11 +23,13 @@ use crate::people::{self, Habits};
 use crate::progress::Progress;
 use crate::settle;
 use acts::Killed;
+use notices::Receivers;
 use report::Report;
 
 /// Kills the operator at random moments and restarts it, and then stops it as a rollout does, while
 /// several people borrow. Two replicas run under one lease. Afterwards all loans are ended, and the
-/// records are checked against the simulated 1Password and the API server's audit log.
+/// records are checked against the simulated 1Password and the API server's audit log, and three
+/// receivers of notices against the records.
 ///
 /// The exit code is 1 if a promise is broken.
 #[derive(clap::Args)]
@@ -71,7 +74,10 @@ struct Run<'a> {
 pub async fn run(told: &Arguments) -> Result<Report> {
     let seed = told.common.seed();
     let ground = Ground::prepare(told.common.keep).await?;
-    let mut operators = Operators::start(&ground, operator_program()?, &OPERATOR)?;
+    let receivers = Receivers::start(&ground.admin).await?;
+    let words = Receivers::words();
+    let words: Vec<_> = OPERATOR.into_iter().chain(words.iter().map(String::as_str)).collect();
+    let mut operators = Operators::start(&ground, operator_program()?, &words)?;
     let lead = Lead::new(&ground.admin);
     lead.until_held(&mut operators, Timestamp::UNIX_EPOCH)
         .await?;
@@ -103,6 +109,8 @@ pub async fn run(told: &Arguments) -> Result<Report> {
     run.people.shutdown().await;
     ground.control.clear_faults().await?;
     run.settle().await?;
+    run.progress.say("the last notices");
+    run.report.heard(receivers.judge(&ground.admin).await?);
     let Run {
         mut report,
         operators,

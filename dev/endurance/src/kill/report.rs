@@ -8,6 +8,8 @@ use serde::Serialize;
 use crate::figures::{Times, load_average};
 use crate::lost::Lost;
 
+use super::notices::Heard;
+
 /// All figures.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -26,8 +28,8 @@ pub struct Report {
     pub ended_by_themselves: Vec<String>,
     /// Requests that became loans.
     pub loans: usize,
-    /// Requests that were denied.
-    pub denied: usize,
+    /// Requests that came to nothing.
+    pub unlent: usize,
     /// Links that were handed over.
     pub links: usize,
     /// Links that 1Password did not make.
@@ -48,6 +50,12 @@ pub struct Report {
     pub lead_after_stop: Times,
     /// From SIGTERM to the end of the process.
     pub stop: Times,
+    /// The steps that the records tell.
+    pub steps: usize,
+    /// Notices that arrived at the receivers, repeated ones included.
+    pub notices: usize,
+    /// Notices that repeated an earlier one.
+    pub notices_repeated: usize,
     /// The load average of the machine over a minute.
     pub load_at_the_start: String,
     /// The same afterwards.
@@ -70,12 +78,12 @@ impl Report {
 
     /// Counts what the run has left.
     pub fn count(&mut self, given: &Given, lost: Lost, findings: Vec<Finding>) {
-        self.denied = given
+        self.unlent = given
             .records
             .iter()
-            .filter(|record| record.is_denied())
+            .filter(|record| record.lent_nothing())
             .count();
-        self.loans = given.records.len() - self.denied;
+        self.loans = given.records.len() - self.unlent;
         let links = given.records.iter().flat_map(|record| record.links());
         for link in links {
             match link.outcome() {
@@ -89,6 +97,14 @@ impl Report {
         self.lost_by_ends = lost.by_ends;
         self.broken.extend(lost.unexplained);
         self.findings = findings;
+    }
+
+    /// Takes in what the receivers of notices heard.
+    pub fn heard(&mut self, heard: Heard) {
+        self.steps = heard.steps;
+        self.notices = heard.notices;
+        self.notices_repeated = heard.repeated;
+        self.broken.extend(heard.broken);
     }
 
     /// Notes the promises that were not kept.
@@ -117,7 +133,7 @@ impl fmt::Display for Report {
                 self.ended_by_themselves.len().to_string(),
             ),
             ("loans", self.loans.to_string()),
-            ("denied requests", self.denied.to_string()),
+            ("requests that came to nothing", self.unlent.to_string()),
             ("links handed over", self.links.to_string()),
             (
                 "links that 1Password did not make",
@@ -152,6 +168,15 @@ impl fmt::Display for Report {
             (
                 "from SIGTERM to the end of the process",
                 self.stop.to_string(),
+            ),
+            ("steps that the records tell", self.steps.to_string()),
+            (
+                "notices that arrived at three receivers",
+                self.notices.to_string(),
+            ),
+            (
+                "  repeated, with the same id",
+                self.notices_repeated.to_string(),
             ),
             ("findings of the checker", self.findings.len().to_string()),
             (

@@ -68,7 +68,7 @@ impl Report {
 
     /// Counts what the soak has left.
     pub fn count(&mut self, given: &Given, lost: Lost, findings: Vec<Finding>) {
-        let lent = given.records.iter().filter(|record| !record.is_denied());
+        let lent = given.records.iter().filter(|record| !record.lent_nothing());
         self.loans = lent.count();
         let links = given.records.iter().flat_map(|record| record.links());
         let issued = links.filter(|link| link.outcome() == Some(Outcome::Issued));

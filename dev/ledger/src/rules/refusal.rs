@@ -14,7 +14,7 @@ const SEEN_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// Checks the decisions against the links.
 pub fn check(loan: &mut Loan<'_>) {
-    denied(loan);
+    unlent(loan);
     let spec = &loan.record.spec;
     let seen_within = SEEN_WITHIN + loan.limits.api_behind;
     for link in &spec.links {
@@ -45,19 +45,21 @@ pub fn check(loan: &mut Loan<'_>) {
 }
 
 /// docs/approval.md, "Denied means denied".
-fn denied(loan: &mut Loan<'_>) {
+fn unlent(loan: &mut Loan<'_>) {
+    const OUTCOMES: [&str; 4] = ["Denied", "TakenBack", "Lapsed", "Failed"];
     let spec = &loan.record.spec;
-    let is_denied = spec.outcome.as_deref() == Some("Denied");
-    let ends_denied = spec.end.as_ref().is_some_and(|end| end.reason == "Denied");
-    if is_denied && !spec.links.is_empty() {
+    let outcome = spec.outcome.as_deref().filter(|outcome| *outcome != "Lent");
+    let end = spec.end.as_ref().map(|end| end.reason.as_str());
+    let end = end.filter(|end| OUTCOMES.contains(end));
+    if outcome.is_some() && !spec.links.is_empty() {
         loan.find(
-            Rule::DeniedLendsNothing,
-            "the request was denied, and has links",
+            Rule::UnlentHasNoLinks,
+            "the request came to nothing, and has links",
         );
     }
-    if is_denied != ends_denied {
-        let what = "the outcome and the end do not agree about whether the request was denied";
-        loan.find(Rule::DeniedLendsNothing, what);
+    if outcome != end {
+        let what = "the outcome and the end do not agree about what became of the request";
+        loan.find(Rule::UnlentHasNoLinks, what);
     }
 }
 
