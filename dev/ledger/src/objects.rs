@@ -164,7 +164,10 @@ impl Record {
 
     /// Whether the request came to nothing: it was denied or taken back, has lapsed or failed.
     pub fn lent_nothing(&self) -> bool {
-        self.spec.outcome.as_deref().is_some_and(|outcome| outcome != "Lent")
+        self.spec
+            .outcome
+            .as_deref()
+            .is_some_and(|outcome| outcome != "Lent")
     }
 
     /// Whether the loan has ended.

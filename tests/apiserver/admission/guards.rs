@@ -311,7 +311,8 @@ pub async fn an_integration_needs_the_right_to_read_its_token(b: &Boundary) {
 
 /// Alice may read the Secret `op-token`, and mallory no Secret.
 pub async fn a_notifier_needs_the_right_to_read_each_of_its_secrets(b: &Boundary) {
-    const MESSAGE: &str = "keyloan-notifier: to create or change a notifier, you must be allowed to get each Secret";
+    const MESSAGE: &str =
+        "keyloan-notifier: to create or change a notifier, you must be allowed to get each Secret";
     let at = |name: &str| json!({ "name": name, "key": "url" });
     let notifier = |name: &str, spec: Value| {
         json!({
@@ -319,11 +320,17 @@ pub async fn a_notifier_needs_the_right_to_read_each_of_its_secrets(b: &Boundary
             "metadata": { "name": name, "namespace": "default" }, "spec": spec,
         })
     };
-    let own = notifier("own", json!({ "slack": { "urlSecretRef": at("op-token") } }));
+    let own = notifier(
+        "own",
+        json!({ "slack": { "urlSecretRef": at("op-token") } }),
+    );
     assert_refused(b.mallory.create(&own).await, MESSAGE);
     b.alice.create(&own).await.unwrap();
     let label = json!({ "metadata": { "labels": { "team": "a" } } });
-    b.alice.patch(&own, &label).await.expect("labels send nothing");
+    b.alice
+        .patch(&own, &label)
+        .await
+        .expect("labels send nothing");
 
     let foreign = at("another-token");
     let mail = json!({ "host": "smtp.example.com", "credentials": {

@@ -40,7 +40,8 @@ pub fn violations() -> Vec<Violation> {
 
 fn notifier() -> Vec<Violation> {
     const NAME: &str = "AccessNotifier: the name of a notifier becomes the value of a label: at most 63 characters, and no dots";
-    const CHANNEL: &str = "AccessNotifier.spec: set exactly one channel: slack, teams, webhook or email";
+    const CHANNEL: &str =
+        "AccessNotifier.spec: set exactly one channel: slack, teams, webhook or email";
     let slack = json!({ "urlSecretRef": { "name": "slack", "key": "url" } });
     vec![
         create(NAME, json!({ "metadata": { "name": "a".repeat(64) } })),
@@ -246,10 +247,7 @@ fn decision_and_record() -> Vec<Violation> {
             NOTHING,
             json!({ "spec": { "outcome": "Lapsed", "links": null, "end": { "reason": "Denied" } } }),
         ),
-        create(
-            LENT,
-            json!({ "spec": { "end": { "reason": "Denied" } } }),
-        ),
+        create(LENT, json!({ "spec": { "end": { "reason": "Denied" } } })),
         create(
             LENT,
             json!({ "spec": { "outcome": null, "end": { "reason": "Denied" } } }),
