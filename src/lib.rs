@@ -18,6 +18,8 @@ pub mod controllers;
 #[cfg(any(feature = "operator", feature = "plugin"))]
 pub mod manifests;
 #[cfg(feature = "operator")]
+pub mod notify;
+#[cfg(feature = "operator")]
 pub mod onepassword;
 #[cfg(feature = "operator")]
 pub mod operator;

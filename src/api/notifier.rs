@@ -260,7 +260,9 @@ pub struct GroupAddresses {
 
 /// One key of a Secret in the notifier's namespace. The Secret must have the labels
 /// `keyloan.dev/secret: notifier` and `keyloan.dev/notifier: <name of this notifier>`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct NotifierSecretRef {
     /// The Secret's name.

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use crate::api::{Decision, NoticeEvent, Terms};
-use crate::plan::notifier::Audience;
+pub use crate::plan::notifier::Audience;
 use crate::plan::record::ending;
 use crate::plan::timeline::{Step, Subject};
 

@@ -89,6 +89,8 @@ pub struct Unconnected {
 pub struct Connector {
     tcp: HttpConnector,
     tls: TlsConnector,
+    /// The same without the name of a protocol, for destinations that do not speak HTTP.
+    plain_tls: TlsConnector,
     proxies: Arc<Proxies>,
     /// For the proxies whose URLs have no user.
     credentials: Option<HeaderValue>,
@@ -107,14 +109,14 @@ impl Connection for Box<dyn Wire> {
 }
 
 /// A step towards a host failed.
-struct Blocked {
-    by: Hindrance,
-    explanation: String,
+pub(super) struct Blocked {
+    pub(super) by: Hindrance,
+    pub(super) explanation: String,
 }
 
 impl Blocked {
     /// The error, if this was a step towards such a host.
-    fn on_the_way(self, to: fn(Hindrance) -> Unreached) -> Unconnected {
+    pub(super) fn on_the_way(self, to: fn(Hindrance) -> Unreached) -> Unconnected {
         Unconnected {
             why: to(self.by),
             explanation: self.explanation,
@@ -141,9 +143,12 @@ impl Connector {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(KEEPALIVE));
+        let mut plain_tls = tls.clone();
+        plain_tls.alpn_protocols.clear();
         Self {
             tcp,
             tls: Arc::new(tls).into(),
+            plain_tls: Arc::new(plain_tls).into(),
             proxies,
             credentials,
             timeout,
@@ -151,16 +156,8 @@ impl Connector {
     }
 
     async fn connect(self, to: Uri) -> Result<TokioIo<Box<dyn Wire>>, Unconnected> {
-        let proxy = self.proxies.to(&to, Kinds::Http);
-        let proxy = proxy.map_err(|error| Unconnected {
-            why: Unreached::ProxyUnusable,
-            explanation: error.to_string(),
-        })?;
-        let wire = match &proxy {
-            Some(proxy) => {
-                let through = self.through(proxy, &to).await;
-                through.map_err(|error| error.via(proxy))
-            }
+        let wire = match &self.proxy_to(&to)? {
+            Some(proxy) => self.through(proxy, &to).await,
             None => {
                 let straight = self.within_time(self.reach(&to)).await;
                 straight.map_err(|blocked| blocked.on_the_way(Unreached::Host))
@@ -169,7 +166,26 @@ impl Connector {
         wire.map(TokioIo::new)
     }
 
-    async fn through(&self, proxy: &Uri, to: &Uri) -> Result<Box<dyn Wire>, Unconnected> {
+    /// The proxy that leads to a destination.
+    pub(super) fn proxy_to(&self, to: &Uri) -> Result<Option<Uri>, Unconnected> {
+        let proxy = self.proxies.to(to, Kinds::Http);
+        proxy.map_err(|error| Unconnected {
+            why: Unreached::ProxyUnusable,
+            explanation: error.to_string(),
+        })
+    }
+
+    /// A connection by a tunnel through this proxy.
+    pub(super) async fn through(
+        &self,
+        proxy: &Uri,
+        to: &Uri,
+    ) -> Result<Box<dyn Wire>, Unconnected> {
+        let tunneled = self.tunneled(proxy, to).await;
+        tunneled.map_err(|error| error.via(proxy))
+    }
+
+    async fn tunneled(&self, proxy: &Uri, to: &Uri) -> Result<Box<dyn Wire>, Unconnected> {
         let wire = self.within_time(self.reach(proxy)).await;
         let wire = wire.map_err(|blocked| blocked.on_the_way(Unreached::Proxy))?;
         let credentials = of_url(proxy).or_else(|| self.credentials.clone());
@@ -192,22 +208,29 @@ impl Connector {
         self.secure(Box::new(opened.into_inner()), host).await
     }
 
-    async fn secure(&self, wire: Box<dyn Wire>, host: &Uri) -> Result<Box<dyn Wire>, Blocked> {
-        if host.scheme_str() != Some("https") {
-            return Ok(wire);
-        }
+    /// TLS on a connection, if the scheme of the host's URL says so.
+    pub(super) async fn secure(
+        &self,
+        wire: Box<dyn Wire>,
+        host: &Uri,
+    ) -> Result<Box<dyn Wire>, Blocked> {
+        let tls = match host.scheme_str() {
+            Some("https") => &self.tls,
+            Some("smtps") => &self.plain_tls,
+            _ => return Ok(wire),
+        };
         let name = ServerName::try_from(host_of(host).to_owned());
         let name = name.map_err(|error| Blocked {
             by: Hindrance::Other,
             explanation: error.to_string(),
         })?;
-        match self.tls.connect(name, wire).await {
+        match tls.connect(name, wire).await {
             Ok(secured) => Ok(Box::new(secured)),
             Err(error) => Err(insecure(&error)),
         }
     }
 
-    async fn within_time<T>(
+    pub(super) async fn within_time<T>(
         &self,
         step: impl Future<Output = Result<T, Blocked>>,
     ) -> Result<T, Blocked> {
@@ -215,7 +238,7 @@ impl Connector {
         done.unwrap_or_else(|_| Err(self.too_late()))
     }
 
-    fn too_late(&self) -> Blocked {
+    pub(super) fn too_late(&self) -> Blocked {
         Blocked {
             by: Hindrance::TimedOut,
             explanation: format!("no answer within {} s", self.timeout.as_secs()),
@@ -317,7 +340,7 @@ fn of_url(proxy: &Uri) -> Option<HeaderValue> {
     basic(&decoded(user), &decoded(password))
 }
 
-fn host_of(uri: &Uri) -> &str {
+pub(super) fn host_of(uri: &Uri) -> &str {
     let host = uri.host().unwrap_or_default();
     host.trim_start_matches('[').trim_end_matches(']')
 }
@@ -374,7 +397,7 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     causes(error).last().map(shown).unwrap_or_default()
 }
 
-fn shown(error: impl fmt::Display) -> String {
+pub(super) fn shown(error: impl fmt::Display) -> String {
     let error = error.to_string();
     let error = error.chars().filter(|c| !c.is_control()).take(LONGEST);
     error.collect()

@@ -9,12 +9,13 @@ use keyloan_shape::Shape;
 use crate::source::{Piece, pieces};
 
 /// Each room, and the rooms that it may know besides itself.
-const KNOWS: [(&str, &[&str]); 12] = [
+const KNOWS: [(&str, &[&str]); 13] = [
     ("api", &[]),
     ("plan", &["api"]),
     ("desk", &["api", "plan"]),
     ("network", &[]),
     ("onepassword", &["network"]),
+    ("notify", &["api", "desk", "network"]),
     ("telemetry", &[]),
     ("runtime", &["telemetry"]),
     (
@@ -52,8 +53,9 @@ const KNOWS: [(&str, &[&str]); 12] = [
 ];
 
 /// Words of the code that only these files may use.
-const ONLY_IN: [(&str, &[&str]); 7] = [
+const ONLY_IN: [(&str, &[&str]); 8] = [
     ("HttpClient", &["network/", "onepassword/"]),
+    ("lettre", &["notify/"]),
     // Asks a SOCKS proxy with a password; connects to the world outside of the cluster; asks a running
     // operator; reads the requests of every page, within bounds.
     (
@@ -70,6 +72,7 @@ const ONLY_IN: [(&str, &[&str]); 7] = [
         &[
             "check_health.rs",
             "network/",
+            "notify/",
             "onepassword/core/",
             "runtime/http_server.rs",
         ],

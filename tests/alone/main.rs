@@ -6,6 +6,7 @@ mod architecture;
 mod docs;
 mod gitops;
 mod manifests;
+mod notify;
 mod observability;
 mod onepassword;
 mod plan;

@@ -25,8 +25,7 @@ async fn world() -> World {
     let mut world = World::without_operator().await;
     let authority = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/private-ca/ca.pem");
     world.settings.core_options.network.ca_bundle = Some(authority);
-    world.settings.notice_hosts =
-        AllowedHosts::parse(&["localhost".into()], &[]).expect("a host");
+    world.settings.notice_hosts = AllowedHosts::parse(&["localhost".into()], &[]).expect("a host");
     world.restart_operator().await;
     world
 }
@@ -55,7 +54,9 @@ async fn notifier(world: &World, name: &str, more: Value) -> AccessNotifier {
     members.extend(more.as_object().expect("an object").clone());
     let spec = serde_json::from_value(spec).expect("a notifier");
     let api: Api<AccessNotifier> = Api::namespaced(world.admin.clone(), PLATFORM);
-    let made = api.create(&PostParams::default(), &AccessNotifier::new(name, spec)).await;
+    let made = api
+        .create(&PostParams::default(), &AccessNotifier::new(name, spec))
+        .await;
     made.expect("created")
 }
 
@@ -93,13 +94,19 @@ fn condition(notifier: &AccessNotifier, type_: &str) -> String {
 fn events(receiver: &Receiver, grant: &AccessGrant) -> Vec<Value> {
     let uid = grant.uid().expect("a uid");
     let events = receiver.received();
-    let events = events.iter().map(|received| serde_json::from_str(&received.body).expect("JSON"));
-    events.filter(|event: &Value| event["data"]["grant"]["uid"] == uid.as_str()).collect()
+    let events = events
+        .iter()
+        .map(|received| serde_json::from_str(&received.body).expect("JSON"));
+    events
+        .filter(|event: &Value| event["data"]["grant"]["uid"] == uid.as_str())
+        .collect()
 }
 
 fn types(events: &[Value]) -> Vec<&str> {
     let types = events.iter().filter_map(|event| event["type"].as_str());
-    types.map(|kind| kind.trim_start_matches("dev.keyloan.")).collect()
+    types
+        .map(|kind| kind.trim_start_matches("dev.keyloan."))
+        .collect()
 }
 
 /// Waits until a receiver has got an event of this type about a grant.
@@ -117,14 +124,23 @@ async fn until_told(receiver: &Receiver, grant: &AccessGrant, kind: &str) -> Vec
 /// Alice asks, and carol agrees.
 async fn lent(world: &World) -> AccessGrant {
     let grant = world.ask("alice", Ask::item("db password")).await;
-    let grant = world.until(&grant, |g| g.status.as_ref().is_some_and(|s| s.digest.is_some())).await;
+    let grant = world
+        .until(&grant, |g| {
+            g.status.as_ref().is_some_and(|s| s.digest.is_some())
+        })
+        .await;
     world.decide("carol", &grant, Say::approve(&grant)).await;
     world.until_active(&grant).await
 }
 
 fn is_signed(received: &Received) -> bool {
     let header = |name: &str| received.headers[name].to_str().expect("text").to_owned();
-    let signed = format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), received.body);
+    let signed = format!(
+        "{}.{}.{}",
+        header("webhook-id"),
+        header("webhook-timestamp"),
+        received.body
+    );
     let key = BASE64_STANDARD.decode(KEY).expect("base64");
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), signed.as_bytes());
     header("webhook-signature") == format!("v1,{}", BASE64_STANDARD.encode(tag))
@@ -135,7 +151,12 @@ async fn a_program_hears_of_each_step_of_a_loan_in_order_and_signed() {
     let world = world().await;
     let receiver = Receiver::start().await;
     world.integration("prod", "lender").await;
-    world.flow("oncall", needs_approval("AllOf", &[("security", "security", 1)])).await;
+    world
+        .flow(
+            "oncall",
+            needs_approval("AllOf", &[("security", "security", 1)]),
+        )
+        .await;
     tells(&world, "siem", &receiver).await;
 
     let grant = lent(&world).await;
@@ -151,7 +172,10 @@ async fn a_program_hears_of_each_step_of_a_loan_in_order_and_signed() {
     assert_eq!(told[4]["data"]["end"]["reason"], "Deleted");
     assert!(receiver.received().iter().all(is_signed));
     let all = format!("{:?}", receiver.received());
-    assert!(!all.contains("share.") && !all.contains("correct-horse"), "{all}");
+    assert!(
+        !all.contains("share.") && !all.contains("correct-horse"),
+        "{all}"
+    );
 
     let done = until(&world, "siem", |n| {
         let status = n.status.as_ref();
@@ -166,16 +190,28 @@ async fn what_a_dead_receiver_missed_comes_later_and_a_restart_repeats_nothing()
     let mut world = world().await;
     let receiver = Receiver::start().await;
     world.integration("prod", "lender").await;
-    world.flow("oncall", needs_approval("AllOf", &[("security", "security", 1)])).await;
+    world
+        .flow(
+            "oncall",
+            needs_approval("AllOf", &[("security", "security", 1)]),
+        )
+        .await;
     tells(&world, "siem", &receiver).await;
     for _ in 0..3 {
         receiver.answer_next(Answer::With(503, Vec::new(), "not now"));
     }
 
     let grant = lent(&world).await;
-    let failing = until(&world, "siem", |n| condition(n, DELIVERING) == "False DeliveryFails").await;
+    let failing = until(&world, "siem", |n| {
+        condition(n, DELIVERING) == "False DeliveryFails"
+    })
+    .await;
     let error = failing.status.and_then(|s| s.last_error).expect("an error");
-    assert!(error.message.contains("503") && !error.message.contains("s3cret"), "{}", error.message);
+    assert!(
+        error.message.contains("503") && !error.message.contains("s3cret"),
+        "{}",
+        error.message
+    );
     // Nobody else is held up.
     world.opens_for("alice", &grant).await;
     world.restart_operator().await;
@@ -184,7 +220,10 @@ async fn what_a_dead_receiver_missed_comes_later_and_a_restart_repeats_nothing()
     let expected = ["requested", "decided", "approved", "link-issued"];
     assert!(after_failures.ends_with(&expected), "{after_failures:?}");
 
-    until(&world, "siem", |n| n.status.as_ref().is_some_and(|s| s.told.len() == 4)).await;
+    until(&world, "siem", |n| {
+        n.status.as_ref().is_some_and(|s| s.told.len() == 4)
+    })
+    .await;
     world.stop_operator().await;
     world.restart_operator().await;
     world.delete("alice", &grant).await;
@@ -198,11 +237,32 @@ async fn a_secret_that_is_not_the_notifiers_is_not_read() {
     let receiver = Receiver::start().await;
     secret(&world, "siem", own("other"), &receiver.url("/")).await;
     notifier(&world, "siem", json!({})).await;
-    until(&world, "siem", |n| condition(n, READY) == "False SecretOfAnotherNotifier").await;
-    secret(&world, "siem", json!({ "keyloan.dev/secret": "token" }), &receiver.url("/")).await;
-    until(&world, "siem", |n| condition(n, READY) == "False SecretNotLabelled").await;
-    secret(&world, "siem", own("siem"), "http://plain.example.com/s3cret").await;
-    let unusable = until(&world, "siem", |n| condition(n, READY) == "False SecretUnusable").await;
+    until(&world, "siem", |n| {
+        condition(n, READY) == "False SecretOfAnotherNotifier"
+    })
+    .await;
+    secret(
+        &world,
+        "siem",
+        json!({ "keyloan.dev/secret": "token" }),
+        &receiver.url("/"),
+    )
+    .await;
+    until(&world, "siem", |n| {
+        condition(n, READY) == "False SecretNotLabelled"
+    })
+    .await;
+    secret(
+        &world,
+        "siem",
+        own("siem"),
+        "http://plain.example.com/s3cret",
+    )
+    .await;
+    let unusable = until(&world, "siem", |n| {
+        condition(n, READY) == "False SecretUnusable"
+    })
+    .await;
     assert!(!format!("{:?}", unusable.status).contains("s3cret"));
     secret(&world, "siem", own("siem"), &receiver.url("/")).await;
     until(&world, "siem", |n| condition(n, READY) == "True Ready").await;
@@ -219,9 +279,16 @@ async fn a_receiver_in_the_cluster_is_refused_unless_the_chart_allows_it() {
     tells(&world, "siem", &receiver).await;
     let grant = world.ask("alice", Ask::item("db password")).await;
     world.until_active(&grant).await;
-    let refused = until(&world, "siem", |n| condition(n, DELIVERING) == "False DeliveryFails").await;
+    let refused = until(&world, "siem", |n| {
+        condition(n, DELIVERING) == "False DeliveryFails"
+    })
+    .await;
     let error = refused.status.and_then(|s| s.last_error).expect("an error");
-    assert!(error.message.contains("notifications.allow"), "{}", error.message);
+    assert!(
+        error.message.contains("notifications.allow"),
+        "{}",
+        error.message
+    );
     assert_eq!(receiver.received().len(), 0);
 }
 
@@ -247,26 +314,48 @@ async fn the_audit_log_has_a_line_for_each_step_also_of_what_came_to_nothing() {
     world.settings.audit = Audit::to(lines.clone());
     world.restart_operator().await;
     world.integration("prod", "lender").await;
-    world.flow("oncall", needs_approval("AllOf", &[("security", "security", 1)])).await;
+    world
+        .flow(
+            "oncall",
+            needs_approval("AllOf", &[("security", "security", 1)]),
+        )
+        .await;
     let grant = world.ask("alice", Ask::item("db password")).await;
-    let grant = world.until(&grant, |g| g.status.as_ref().is_some_and(|s| s.digest.is_some())).await;
+    let grant = world
+        .until(&grant, |g| {
+            g.status.as_ref().is_some_and(|s| s.digest.is_some())
+        })
+        .await;
     world.decide("erin", &grant, Say::approve(&grant)).await;
-    world.until(&grant, |g| g.status.as_ref().is_some_and(|s| !s.ignored_decisions.is_empty())).await;
+    world
+        .until(&grant, |g| {
+            g.status
+                .as_ref()
+                .is_some_and(|s| !s.ignored_decisions.is_empty())
+        })
+        .await;
     world.decide("carol", &grant, Say::deny(&grant)).await;
     let record = world.until_record(&grant, |r| r.spec.end.is_some()).await;
     assert_eq!(record.spec.ignored_decisions.len(), 1);
     let hopeless = world.ask("erin", Ask::item("db password")).await;
-    world.until(&hopeless, |g| g.status.as_ref().is_some_and(|s| !s.conditions.is_empty())).await;
+    world
+        .until(&hopeless, |g| {
+            g.status.as_ref().is_some_and(|s| !s.conditions.is_empty())
+        })
+        .await;
 
     let read = || {
         let text = String::from_utf8(lines.0.lock().expect("whole").clone()).expect("text");
-        let lines = text.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"));
         lines.collect::<Vec<Value>>()
     };
     let of = |grant: &AccessGrant| {
         let uid = grant.uid().expect("a uid");
         let told = read().into_iter();
-        told.filter(|line| line["data"]["grant"]["uid"] == uid.as_str()).collect::<Vec<_>>()
+        told.filter(|line| line["data"]["grant"]["uid"] == uid.as_str())
+            .collect::<Vec<_>>()
     };
     for _ in 0..100 {
         if types(&of(&grant)).contains(&"denied") && types(&of(&hopeless)).contains(&"failed") {
@@ -277,11 +366,21 @@ async fn the_audit_log_has_a_line_for_each_step_also_of_what_came_to_nothing() {
     let told = of(&grant);
     assert_eq!(
         types(&told),
-        ["asked", "requested", "decision-ignored", "decided", "denied"]
+        [
+            "asked",
+            "requested",
+            "decision-ignored",
+            "decided",
+            "denied"
+        ]
     );
-    assert!(told.iter().all(|line| line["target"] == "keyloan::audit" && line["specversion"] == "1.0"));
+    assert!(
+        told.iter()
+            .all(|line| line["target"] == "keyloan::audit" && line["specversion"] == "1.0")
+    );
     assert_eq!(told[4]["data"]["decision"]["user"], "carol@example.com");
     assert_eq!(types(&of(&hopeless)), ["asked", "failed"]);
-    let ids: std::collections::BTreeSet<_> = told.iter().map(|line| line["id"].to_string()).collect();
+    let ids: std::collections::BTreeSet<_> =
+        told.iter().map(|line| line["id"].to_string()).collect();
     assert_eq!(ids.len(), told.len());
 }

@@ -8,6 +8,7 @@ mod charts;
 mod cluster;
 mod core;
 mod demo;
+mod formats;
 mod fuzz;
 mod gitops;
 mod image;
@@ -57,6 +58,9 @@ enum Command {
     /// Run a loan to its end on this machine, with a control plane, a simulated 1Password and the
     /// operator
     Demo(demo::Arguments),
+    /// Let Slack's types and Teams' renderer judge the messages of the notifiers; needs Node.js
+    #[command(disable_help_flag = true)]
+    Formats(formats::Arguments),
     /// Run the fuzz targets one after the other; the first time, builds them with instrumentation
     Fuzz(fuzz::Arguments),
     /// Let the real Argo CD and Flux install, upgrade and remove Keyloan from Git; needs redis-server
@@ -110,6 +114,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Cluster(arguments) => cluster::run(arguments).await,
         Command::Core(arguments) => core::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Formats(arguments) => formats::run(arguments).await,
         Command::Fuzz(arguments) => fuzz::run(arguments).await,
         Command::Gitops(arguments) => gitops::run(arguments).await,
         Command::Image(arguments) => image::run(arguments).await,

@@ -76,7 +76,10 @@ pub async fn run(told: &Arguments) -> Result<Report> {
     let ground = Ground::prepare(told.common.keep).await?;
     let receivers = Receivers::start(&ground.admin).await?;
     let words = Receivers::words();
-    let words: Vec<_> = OPERATOR.into_iter().chain(words.iter().map(String::as_str)).collect();
+    let words: Vec<_> = OPERATOR
+        .into_iter()
+        .chain(words.iter().map(String::as_str))
+        .collect();
     let mut operators = Operators::start(&ground, operator_program()?, &words)?;
     let lead = Lead::new(&ground.admin);
     lead.until_held(&mut operators, Timestamp::UNIX_EPOCH)

@@ -118,14 +118,16 @@ impl Heard {
             let mut last: Option<(usize, Timestamp, &str)> = None;
             for (id, at) in steps {
                 let Some(place) = first.get(id.as_str()).copied() else {
-                    self.broken.push(format!("receiver {number} did not hear of {id}"));
+                    self.broken
+                        .push(format!("receiver {number} did not hear of {id}"));
                     continue;
                 };
                 if let Some((before, earlier, other)) = last
                     && before > place
                     && earlier < *at
                 {
-                    self.broken.push(format!("receiver {number} heard of {id} before {other}"));
+                    self.broken
+                        .push(format!("receiver {number} heard of {id} before {other}"));
                 }
                 last = Some((place, *at, id));
             }
@@ -146,6 +148,9 @@ fn steps(record: &AccessRecord) -> Vec<(String, Timestamp)> {
 /// The ids of what a receiver has got, in the order of arrival.
 fn ids(receiver: &Receiver) -> Vec<String> {
     let received = receiver.received();
-    let read = received.iter().filter_map(|one| serde_json::from_str::<Value>(&one.body).ok());
-    read.filter_map(|event| event["id"].as_str().map(ToOwned::to_owned)).collect()
+    let read = received
+        .iter()
+        .filter_map(|one| serde_json::from_str::<Value>(&one.body).ok());
+    read.filter_map(|event| event["id"].as_str().map(ToOwned::to_owned))
+        .collect()
 }
