@@ -7,10 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::conditions::Condition;
-use super::decision::Decision;
 use super::identity::Identity;
 use super::record::RequestOutcome;
-use super::terms::{CountedDecision, Terms};
+use super::terms::{ConsideredFlow, CountedDecision, IgnoredDecision, Terms};
 use super::values::{
     AN_HOUR_OR_MORE, AccessDetails, Email, IntegrationName, LABEL_PATTERN, NAME_PATTERN, Span,
     TIME_PATTERN, Time, TitleOrId,
@@ -223,34 +222,6 @@ pub struct EarlierDenial {
     pub at: Time,
     /// Its outcome.
     pub outcome: RequestOutcome,
-}
-
-/// A flow that was considered and not chosen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ConsideredFlow {
-    /// The flow's name.
-    pub name: String,
-    /// The reason why it was not chosen.
-    pub reason: String,
-}
-
-/// A decision that had no effect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct IgnoredDecision {
-    /// The AccessDecision's uid.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub uid: Option<String>,
-    /// The AccessDecision's name.
-    pub name: String,
-    /// The username of the person who made it.
-    pub user: String,
-    /// The decision.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decision: Option<Decision>,
-    /// The reason why it has no effect.
-    pub reason: String,
 }
 
 /// The link that the borrower can open now.

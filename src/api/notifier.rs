@@ -122,7 +122,7 @@ pub struct NoticeLinks {
     pub portal: String,
 }
 
-/// A channel of a chat, by the URL of an incoming webhook. Such a URL is a secret: whoever has it
+/// A channel of a chat, by the URL of an incoming webhook. Such a URL is a secret: anyone who has it
 /// can write to the channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -185,7 +185,7 @@ pub struct MailServer {
     /// The server's port. Default: 587 with `StartTLS`, 465 with `TLS`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
-    pub port: Option<u16>,
+    pub port: Option<u32>,
     /// When the connection is encrypted. It always is before anything is sent.
     #[serde(default)]
     pub security: MailSecurity,
@@ -201,7 +201,8 @@ impl MailServer {
             MailSecurity::StartTLS => 587,
             MailSecurity::TLS => 465,
         };
-        self.port.unwrap_or(usual)
+        let port = self.port.and_then(|port| u16::try_from(port).ok());
+        port.unwrap_or(usual)
     }
 }
 
@@ -301,7 +302,7 @@ pub struct AccessNotifierStatus {
     /// Everything that happened until this time has been told or given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_until: Option<Time>,
-    /// What happened after `toldUntil` and has been told, in a short form, at most 2000.
+    /// The steps after `toldUntil` that have been told, in a short form, at most 2000.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2000))]
     pub told: Vec<String>,
@@ -313,7 +314,7 @@ pub struct AccessNotifierStatus {
 pub struct NoticeError {
     /// The time of the attempt.
     pub at: Time,
-    /// What happened, without anything that the receiver must not show.
+    /// The failure in a sentence, which quotes no secret.
     #[schemars(length(max = 500))]
     pub message: String,
 }

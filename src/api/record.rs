@@ -1,16 +1,15 @@
-//! `AccessRecord`: the ledger of one loan, or of one request that came to nothing, kept longer than
+//! `AccessRecord`: the ledger of one loan, or of one request that was not granted, kept longer than
 //! the grant.
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::grant::{ConsideredFlow, IgnoredDecision};
 use super::identity::Identity;
-use super::terms::{CountedDecision, ObjectIdentity, Terms};
+use super::terms::{ConsideredFlow, CountedDecision, IgnoredDecision, ObjectIdentity, Terms};
 use super::values::Time;
 
-/// The ledger of one loan, or of one request that a flow covered and that came to nothing. Its name
+/// The ledger of one loan, or of one request that a flow covered and that was not granted. Its name
 /// is the grant's uid, it is in the integration's namespace, and only the operator writes it. The
 /// operator deletes it when the grant is gone and 90 days have passed since the request ended, or
 /// since the loan and its last link ended.
@@ -62,7 +61,7 @@ use super::values::Time;
 #[x_kube(validation = Rule::new("(has(self.outcome) ? self.outcome : 'Lent') == (has(oldSelf.outcome) ? oldSelf.outcome : 'Lent')")
     .message("the outcome cannot be changed in a record"))]
 #[x_kube(validation = Rule::new("!has(self.outcome) || self.outcome == 'Lent' || (has(self.end) && self.end.reason == self.outcome && (!has(self.links) || self.links.size() == 0))")
-    .message("the record of a request that came to nothing has no links, and its outcome is the reason of its end"))]
+    .message("the record of a request that was not granted has no links, and its outcome is the reason of its end"))]
 #[x_kube(validation = Rule::new("!has(self.end) || !(self.end.reason in ['Denied', 'TakenBack', 'Lapsed', 'Failed']) || (has(self.outcome) && self.outcome == self.end.reason)")
     .message("a loan does not end with the reason Denied, TakenBack, Lapsed or Failed"))]
 #[serde(rename_all = "camelCase")]
@@ -74,7 +73,7 @@ pub struct AccessRecordSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub install: Option<String>,
-    /// The requester. For a request that came to nothing, without the groups.
+    /// The requester. For a request that was not granted, without the groups.
     pub requester: Identity,
     /// The requester's justification.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,7 +82,7 @@ pub struct AccessRecordSpec {
     /// The time of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_at: Option<Time>,
-    /// The day of the request, in UTC, such as `2026-11-24`, to select records by it.
+    /// The day of the request, in UTC, such as `2026-11-24`, for field selectors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 10))]
     pub requested_on: Option<String>,
@@ -91,7 +90,7 @@ pub struct AccessRecordSpec {
     /// `Lent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<RequestOutcome>,
-    /// The agreed terms or, for a request that came to nothing, the proposed ones.
+    /// The agreed terms or, for a request that was not granted, the proposed ones.
     pub terms: Terms,
     /// The digest over the effects of the terms: `v1:sha256:` and 64 hexadecimal digits. The digest
     /// also covers the grant's uid.

@@ -135,3 +135,31 @@ pub struct CountedDecision {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_duration: Option<Span>,
 }
+
+/// A flow that was considered and not chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConsideredFlow {
+    /// The flow's name.
+    pub name: String,
+    /// The reason why it was not chosen.
+    pub reason: String,
+}
+
+/// A decision that had no effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IgnoredDecision {
+    /// The AccessDecision's uid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// The AccessDecision's name.
+    pub name: String,
+    /// The username of the person who made it.
+    pub user: String,
+    /// The decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+    /// The reason why it has no effect.
+    pub reason: String,
+}

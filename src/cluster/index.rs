@@ -31,7 +31,7 @@ pub enum Mark {
     GrantNamed(Key),
     /// The objects about the grant with this uid.
     GrantUid(String),
-    /// The records of requests of a person with this name or address that came to nothing.
+    /// The records of requests of a person with this name or address that were not granted.
     UnlentTo(String),
     /// The decisions in this namespace of the approver with this username.
     DecidedBy(Key),
@@ -211,7 +211,7 @@ pub fn decided_by(decision: &AccessDecision) -> Mark {
     Mark::DecidedBy(Key::new(namespace, by))
 }
 
-/// The marks of the records of all of a person's requests that came to nothing: each record has one
+/// The marks of the records of all of a person's requests that were not granted: each record has one
 /// of them.
 pub fn unlent_to(person: &Identity) -> Vec<Mark> {
     let address = person.email.as_ref().map(|email| email.0.as_str());
@@ -220,7 +220,7 @@ pub fn unlent_to(person: &Identity) -> Vec<Mark> {
     names.into_iter().map(Mark::UnlentTo).collect()
 }
 
-/// The record of a request that came to nothing has other marks than a loan: it takes no place.
+/// The record of a request that was not granted has other marks than a loan: it takes no place.
 pub(super) fn of_record(record: &AccessRecord) -> Vec<Marked> {
     let spec = &record.spec;
     let about = marked(Mark::GrantUid(spec.grant.uid.clone()), record, None);

@@ -135,7 +135,7 @@ pub struct Link {
     /// When it was issued.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issued_at: Option<Time>,
-    /// When it ends or, for a lost one, ends at the latest.
+    /// When it ends or, for a lost one, the latest time until which it may open.
     pub expires_at: Time,
     /// What became of it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -226,7 +226,7 @@ impl Data {
     }
 }
 
-/// The reason of a request that came to nothing, as its condition says it.
+/// The reason of a request that was not granted, as its condition says it.
 fn reason_of(subject: &Subject<'_>, event: NoticeEvent) -> (Option<String>, Option<String>) {
     let told = matches!(
         event,

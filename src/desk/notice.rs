@@ -410,7 +410,7 @@ mod tests {
         insta::assert_snapshot!(read(None, Some(&ended()), Audience::Observers));
     }
 
-    /// Whoever only receives a link reads nothing that somebody could make up for them.
+    /// A person who only receives a link reads nothing that somebody could make up for them.
     #[test]
     fn a_recipient_reads_no_words_of_others_and_gets_no_link() {
         let told = read(None, Some(&lent()), Audience::Recipient);

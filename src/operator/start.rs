@@ -190,7 +190,7 @@ pub async fn start_with(
     let notifiers = Notifiers::new(&cluster, &clock, delivering, &tasks, &notifier_passes);
     let integrations = notices::integrations::Integrations::new(&cluster, settings.audit.clone());
     let journal = Journal::new(&cluster, &clock, settings.audit.clone(), &notifiers);
-    notifiers.subscribe(&journal);
+    notifiers.subscribe();
     let telling = Telling {
         journal,
         integrations,

@@ -1,5 +1,5 @@
 //! Reads the observed objects once: whether they are a request, a loan that runs or has ended, or a
-//! request that came to nothing, each with everything that it always has.
+//! request that was not granted, each with everything that it always has.
 
 use std::sync::LazyLock;
 
@@ -29,7 +29,7 @@ pub enum Case<'a> {
     Abandoned(Loan<'a>),
     /// A loan that has ended, and its request if it still exists.
     Ended(EndedLoan<'a>, Option<Request<'a>>),
-    /// A request that came to nothing, with its record.
+    /// A request that was not granted, with its record.
     Unlent(&'a AccessRecord, Request<'a>),
     /// A request whose record is only history.
     History(Request<'a>),
@@ -208,7 +208,7 @@ impl<'a> Loan<'a> {
     }
 }
 
-/// A loan that has ended, or a request that came to nothing.
+/// A loan that has ended, or a request that was not granted.
 #[derive(Clone, Copy, Debug)]
 pub struct EndedLoan<'a> {
     /// Everything that was observed.

@@ -78,7 +78,7 @@ pub enum Effect {
     DeleteLink,
     /// Write the loan's end into its record.
     EndLoan(Box<EndLoan>),
-    /// Create the record of a request that came to nothing.
+    /// Create the record of a request that was not granted.
     RecordUnlent(Box<AccessRecordSpec>),
     /// Delete a grant that ended long enough ago.
     DeleteGrant,

@@ -36,7 +36,7 @@ pub struct History {
 }
 
 /// Whether a record is mere history: the loan has ended and none of its links may open, or the
-/// request came to nothing and nobody needs to know more of it.
+/// request was not granted and nobody needs to know more of it.
 pub fn history(record: &AccessRecord, now: Timestamp) -> Option<History> {
     let end = record.spec.end.as_ref()?;
     let over_at = over_at(&record.spec, end);

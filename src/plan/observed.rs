@@ -39,7 +39,7 @@ pub struct Observed {
     pub usage: BTreeMap<String, Usage>,
     /// The requester's requests that precede this one in line.
     pub ahead: Ahead,
-    /// The records of the requester's other requests that came to nothing.
+    /// The records of the requester's other requests that were not granted.
     pub unlent: Vec<Arc<AccessRecord>>,
     /// The last state of a request that is gone and has no record, for some minutes.
     pub gone: Option<Arc<AccessGrant>>,
@@ -146,7 +146,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The place of this record's loan; `None` for a request that came to nothing.
+    /// The place of this record's loan; `None` for a request that was not granted.
     pub fn of(record: &AccessRecordSpec) -> Option<Self> {
         if !is_of_a_loan(record) {
             return None;

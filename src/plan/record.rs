@@ -1,4 +1,4 @@
-//! The content of a record: whether it is a loan's or a request's that came to nothing, the parts that both share,
+//! The content of a record: whether it is a loan's or a request's that was not granted, the parts that both share,
 //! and what to say about its end.
 
 use jiff::Timestamp;
@@ -105,7 +105,7 @@ pub fn of_loan(
     }
 }
 
-/// The same for a request that came to nothing. The requester is kept without the groups, which are
+/// The same for a request that was not granted. The requester is kept without the groups, which are
 /// irrelevant to that.
 pub(super) fn of_unlent(
     grant: &AccessGrant,
@@ -124,7 +124,7 @@ pub(super) fn of_unlent(
     }
 }
 
-/// The day in UTC, as records are selected by it.
+/// The day in UTC, as field selectors have it.
 pub fn day_of(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d").to_string()
 }

@@ -1,5 +1,5 @@
 //! The steps that a request or a loan has taken, derived from its objects alone: each has the time
-//! at which it happened and an id that is the same whenever and by whomever it is derived.
+//! at which it happened and an id that is the same each time that it is derived.
 //!
 //! Notices and the audit log tell these steps. They need no memory of their own of what happened,
 //! so a restart loses none, and what a request did not live to tell is told by its record.

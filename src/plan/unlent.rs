@@ -1,4 +1,4 @@
-//! Requests that a flow covered and that came to nothing: denied, taken back, lapsed or failed. Each
+//! Requests that a flow covered and that were not granted: denied, taken back, lapsed or failed. Each
 //! is recorded, so that the ledger and later approvers of the same person and item see it, even if
 //! the request is deleted.
 
@@ -26,7 +26,7 @@ use super::resolve::{Kind, RequestBlock};
 use super::terms::Agreement;
 
 /// The number of one requester's denials that are recorded within 24 hours, and of their requests
-/// that came to nothing otherwise. Further ones are only logged, and their decisions are kept.
+/// that were not granted for another reason. Further ones are only logged, and their decisions are kept.
 pub const RECORDED_A_DAY: usize = 50;
 
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -34,7 +34,7 @@ const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The number of earlier denials that a status shows: the schema's bound.
 const SHOWN: usize = 5;
 
-/// Decides about a request whose record says that it came to nothing: nothing is lent, and its
+/// Decides about a request whose record says that it was not granted: nothing is lent, and its
 /// traces are deleted on time.
 pub(super) fn plan(record: &AccessRecord, request: &Request<'_>) -> Plan {
     if OrphanedSecret::of(request.seen, request.uid, request.now) == OrphanedSecret::Delete {
@@ -56,7 +56,7 @@ pub(super) fn plan(record: &AccessRecord, request: &Request<'_>) -> Plan {
             denied(request, no.clone(), Some(covered))
         }
         (None, None) => {
-            let message = "the request came to nothing earlier, as its record says; request again";
+            let message = "the request was not granted earlier, as its record says; request again";
             let over = RequestBlock::new(Kind::Lapsed, GrantReason::Lapsed, message);
             held(request, over, Vec::new(), None)
         }
@@ -85,7 +85,7 @@ pub(super) fn of_deleted_request(gone: Option<&Request<'_>>) -> Plan {
     }
 }
 
-/// The record of a request that came to nothing although a flow covered it, unless the limit for its
+/// The record of a request that was not granted although a flow covered it, unless the limit for its
 /// requester is reached.
 pub(super) fn to_be_recorded(request: &Request<'_>) -> Option<AccessRecordSpec> {
     let agreement = Agreement::shown(request.grant, request.status)?;
@@ -172,8 +172,8 @@ fn said_no(decisions: &[CountedDecision]) -> Option<&CountedDecision> {
     decisions.iter().find(|d| d.decision != Decision::Approve)
 }
 
-/// How many requests of this person came to nothing lately. Denials are counted apart: whoever
-/// withdraws many requests must not keep a denial out of the ledger.
+/// How many requests of this person were not granted lately. Denials are counted apart: a person
+/// who withdraws many requests must not keep a denial out of the ledger.
 fn recorded_lately(seen: &Observed, outcome: RequestOutcome, now: Timestamp) -> usize {
     let is_denial = outcome == RequestOutcome::Denied;
     let is_late = |record: &&Arc<AccessRecord>| {

@@ -237,8 +237,8 @@ fn a_status_that_nobody_has_written_says_so() {
         .collect();
     assert_eq!(
         with_status.len(),
-        3,
-        "the integration, the flow and the grant"
+        4,
+        "the integration, the flow, the grant and the notifier"
     );
     for field in with_status {
         assert_eq!(
@@ -264,6 +264,7 @@ fn every_refusal_begins_with_a_known_prefix() {
                         "status",
                         "records",
                         "token",
+                        "notifier",
                         "metadata",
                         "ownership",
                         "link"

@@ -12,7 +12,7 @@ use keyloan::api::{AccessGrant, AccessNotifier, DELIVERING, READY};
 use keyloan::network::AllowedHosts;
 use keyloan::telemetry::Audit;
 use kube::api::{Api, Patch, PatchParams, PostParams};
-use kube::{Resource as _, ResourceExt as _};
+use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 use crate::receiver::{Answer, Received, Receiver};

@@ -67,7 +67,7 @@ macro_rules! rules {
 rules! {
     /// A record is named by the uid of its grant, and is the only one of this grant.
     OneRecord => "one request lends once",
-    /// The record of a request that came to nothing has no links, and ends with its outcome.
+    /// The record of a request that was not granted has no links, and ends with its outcome.
     UnlentHasNoLinks => "denied means denied",
     /// Links are numbered from 1 without a gap or a repetition.
     Sequence => "a link that is missing in the record may open without anybody knowing it",

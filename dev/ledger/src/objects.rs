@@ -162,7 +162,7 @@ impl Record {
         refusals.map(|decision| decision.at)
     }
 
-    /// Whether the request came to nothing: it was denied or taken back, has lapsed or failed.
+    /// Whether the request was not granted: it was denied or taken back, has lapsed or failed.
     pub fn lent_nothing(&self) -> bool {
         self.spec
             .outcome

@@ -103,7 +103,7 @@ impl Loans {
         }
     }
 
-    /// The records of the requester's other requests that came to nothing. A running loan does not
+    /// The records of the requester's other requests that were not granted. A running loan does not
     /// need them.
     fn unlent(&self, key: &LoanKey, seen: &Observed) -> Vec<Arc<AccessRecord>> {
         let runs = seen.record.as_ref().is_some_and(|r| is_of_a_loan(&r.spec));

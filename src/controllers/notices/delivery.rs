@@ -15,7 +15,7 @@ use crate::runtime::Clock;
 use crate::telemetry::{Metrics, NoticeLabel};
 
 use super::line::{Content, Parcel};
-use super::notifiers::Notifier;
+use super::notifier::Notifier;
 use super::secrets::Slot;
 
 /// The longest time between two attempts, unless the receiver asks for more.

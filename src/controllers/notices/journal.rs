@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use kube::ResourceExt as _;
 use tokio::sync::Notify;
 
 use crate::api::{AccessGrant, AccessRecord};
@@ -20,12 +19,10 @@ use crate::runtime::Clock;
 use crate::telemetry::Audit;
 
 use super::notifiers::Notifiers;
+use super::objects::{Objects, keys};
 
 /// The longest wait for a step that only time brings; the clock may jump meanwhile.
 const AT_LEAST_EVERY: Duration = Duration::from_secs(60);
-
-/// The number of records that are read again after a start, because they became history meanwhile.
-const MOST_READ_AGAIN: usize = 5000;
 
 /// Derives steps and hands them on.
 pub struct Journal {
@@ -47,21 +44,6 @@ struct Told {
     of: HashMap<LoanKey, HashSet<String>>,
     /// When time brings the next step of one.
     due: BTreeSet<(Timestamp, LoanKey)>,
-}
-
-/// The objects of one request or loan.
-struct Objects {
-    grant: Option<Arc<AccessGrant>>,
-    record: Option<Arc<AccessRecord>>,
-}
-
-impl Objects {
-    fn subject(&self) -> Subject<'_> {
-        Subject {
-            grant: self.grant.as_deref(),
-            record: self.record.as_deref().map(|record| &record.spec),
-        }
-    }
 }
 
 impl Journal {
@@ -142,28 +124,9 @@ impl Journal {
     /// not.
     fn begin(&self) {
         self.leads.store(true, Ordering::Relaxed);
-        for key in self.keys() {
-            let objects = self.objects(&key, None);
+        for key in keys(&self.cluster) {
+            let objects = Objects::of(&self.cluster, &key, None);
             self.take_in(&key, &objects);
-        }
-    }
-
-    fn keys(&self) -> HashSet<LoanKey> {
-        let mut keys = HashSet::new();
-        self.cluster.grants.visit(|grant| {
-            keys.insert(LoanKey::of_grant(grant));
-        });
-        self.cluster.records.visit(|record| {
-            keys.insert(LoanKey::of_record(record));
-        });
-        keys
-    }
-
-    fn objects(&self, key: &LoanKey, last: Option<Arc<AccessRecord>>) -> Objects {
-        let grant = self.cluster.grants.get(&key.grant);
-        Objects {
-            grant: grant.filter(|grant| grant.uid().as_deref() == Some(&key.uid)),
-            record: self.cluster.records.get(&key.record()).or(last),
         }
     }
 
@@ -204,7 +167,7 @@ impl Journal {
     }
 
     fn look(&self, key: &LoanKey, last: Option<Arc<AccessRecord>>) {
-        let objects = self.objects(key, last);
+        let objects = Objects::of(&self.cluster, key, last);
         if objects.grant.is_none() && objects.record.is_none() {
             lock(&self.told).of.remove(key);
             return;
@@ -239,31 +202,6 @@ impl Journal {
             }
         }
         self.notifiers.remind(&subject, now);
-    }
-
-    /// Everything that happened since a notifier told something last, or since it was made.
-    pub async fn catch_up(&self, notifier: &Key, since: Timestamp) {
-        let now = self.clock.now();
-        let mut missed = Vec::new();
-        for key in self.keys() {
-            missed.push(self.objects(&key, None));
-        }
-        let records = &self.cluster.records;
-        for key in records
-            .became_history_since(since)
-            .into_iter()
-            .take(MOST_READ_AGAIN)
-        {
-            if let Ok(Some(record)) = records.live(&key).await {
-                let loan = LoanKey::of_record(&record);
-                missed.push(self.objects(&loan, Some(record)));
-            }
-        }
-        self.notifiers.offer_missed(
-            notifier,
-            &missed.iter().map(Objects::subject).collect::<Vec<_>>(),
-            now,
-        );
     }
 }
 

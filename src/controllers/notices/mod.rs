@@ -3,7 +3,8 @@
 //! * [`journal`]: derives the steps of each request and loan from its objects as they change, and
 //!   hands those that are new on.
 //! * [`integrations`]: tells the audit log about tokens and the boundary.
-//! * `line`: the notices of one notifier that wait, in order, and which were told.
+//! * `objects`: the objects of requests and loans, which both look at.
+//! * `line`: the notices of one `notifier` that wait, in order, and which were told.
 //! * [`notifiers`]: looks after each notifier, its Secrets and its status. [`delivery`] is the task
 //!   that sends what waits; `secrets` reads where to.
 //!
@@ -13,5 +14,7 @@ pub mod delivery;
 pub mod integrations;
 pub mod journal;
 mod line;
+mod notifier;
 pub mod notifiers;
+mod objects;
 mod secrets;

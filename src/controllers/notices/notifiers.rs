@@ -1,26 +1,23 @@
 //! Looks after the notifiers: their Secrets, their lines of notices, and their status.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
-use tokio::sync::Notify;
-use tokio::task::AbortHandle;
 
-use crate::api::{AccessNotifier, AccessNotifierSpec, NoticeEvent};
+use crate::api::{AccessNotifier, NoticeEvent};
 use crate::cluster::{ApiErrorKind, Cluster, Events, Key};
-use crate::desk::cloud_event::CloudEvent;
-use crate::desk::notice::Notice;
 use crate::plan::conditions::notes;
-use crate::plan::notifier::{SecretsSeen, routes, status, tells};
+use crate::plan::notifier::{SecretsSeen, status};
 use crate::plan::timeline::{Step, Subject};
 use crate::runtime::{Clock, Outcome, Tasks, WorkQueue};
 
 use super::delivery::Delivering;
-use super::journal::Journal;
-use super::line::{Content, Line, Parcel};
-use super::secrets::{Channels, Versions, channels, versions};
+use super::line::Line;
+use super::notifier::Notifier;
+use super::objects::Objects;
+use super::secrets::{channels, versions};
 
 /// The least time between two writes of a status that say only how far the notifier has got.
 const WRITTEN_EVERY: SignedDuration = SignedDuration::from_secs(5);
@@ -36,73 +33,7 @@ pub struct Notifiers {
     events: Events,
     tasks: Tasks,
     passes: WorkQueue<Key>,
-    journal: OnceLock<Weak<Journal>>,
     known: Mutex<HashMap<Key, Arc<Notifier>>>,
-}
-
-/// One notifier.
-pub struct Notifier {
-    /// Its namespace and name.
-    pub key: Key,
-    uid: String,
-    line: Mutex<Line>,
-    settings: Mutex<Settings>,
-    /// Something was added, or the settings have changed.
-    changed: Notify,
-    reconfigured: Notify,
-    task: OnceLock<AbortHandle>,
-}
-
-struct Settings {
-    spec: Arc<AccessNotifier>,
-    /// Absent while the Secrets cannot be used.
-    channels: Option<Arc<Channels>>,
-    made_of: Option<(Option<i64>, Versions)>,
-    written_at: Option<Timestamp>,
-}
-
-impl Notifier {
-    pub(super) fn line(&self) -> MutexGuard<'_, Line> {
-        lock(&self.line)
-    }
-
-    pub(super) fn channels(&self) -> Option<Arc<Channels>> {
-        lock(&self.settings).channels.clone()
-    }
-
-    pub(super) async fn changed(&self) {
-        self.changed.notified().await;
-    }
-
-    pub(super) async fn reconfigured(&self) {
-        self.reconfigured.notified().await;
-    }
-
-    fn object(&self) -> Arc<AccessNotifier> {
-        lock(&self.settings).spec.clone()
-    }
-
-    /// Adds a step if this notifier tells it.
-    fn offer(&self, install: &str, subject: &Subject<'_>, step: &Step<'_>, now: Timestamp) {
-        let object = self.object();
-        if !tells(&object.spec, &self.key.namespace, subject, step.event) {
-            return;
-        }
-        let parcels = parcels(&object.spec, install, subject, step);
-        self.line().offer(&step.id, step.at, now, parcels);
-        self.changed.notify_one();
-    }
-
-    /// Sends nothing any longer.
-    fn retire(&self) {
-        if let Some(task) = self.task.get() {
-            task.abort();
-        }
-    }
-
-    fn remind_after(&self) -> Option<SignedDuration> {
-        self.object().spec.remind_after.as_ref()?.parse()
-    }
 }
 
 impl Notifiers {
@@ -121,15 +52,13 @@ impl Notifiers {
             events: cluster.events("notifier", tasks),
             tasks: tasks.clone(),
             passes: passes.clone(),
-            journal: OnceLock::new(),
             known: Mutex::default(),
         })
     }
 
     /// Schedules a pass for a notifier when it or one of its Secrets changes. Call this before the
-    /// watches start. `journal` knows what happened before.
-    pub fn subscribe(&self, journal: &Arc<Journal>) {
-        self.journal.set(Arc::downgrade(journal)).ok();
+    /// watches start.
+    pub fn subscribe(&self) {
         let queue = self.passes.clone();
         let notifiers = &self.cluster.notifiers;
         notifiers.subscribe(move |notifier| queue.enqueue(Key::of(notifier)));
@@ -177,24 +106,6 @@ impl Notifiers {
         }
     }
 
-    /// Hands a notifier the steps that it has not told yet, in the order of their times.
-    pub fn offer_missed(&self, key: &Key, subjects: &[Subject<'_>], now: Timestamp) {
-        let Some(notifier) = lock(&self.known).get(key).cloned() else {
-            return;
-        };
-        let since = notifier.line().told_until();
-        let mut missed = Vec::new();
-        for subject in subjects {
-            let steps = subject.steps(notifier.remind_after(), now);
-            let later = steps.into_iter().filter(|step| step.at > since);
-            missed.extend(later.map(|step| (subject, step)));
-        }
-        missed.sort_by_key(|(_, step)| step.at);
-        for (subject, step) in missed {
-            notifier.offer(&self.cluster.install.name, subject, &step, now);
-        }
-    }
-
     /// Runs one pass over one notifier.
     pub async fn pass(self: Arc<Self>, key: Key) -> Outcome {
         let served = self.cluster.install.serves(&key.namespace);
@@ -217,25 +128,12 @@ impl Notifiers {
         let uid = object.uid().unwrap_or_default();
         let mut known = lock(&self.known);
         if let Some(notifier) = known.get(key).filter(|known| known.uid == uid) {
-            lock(&notifier.settings).spec = object.clone();
+            notifier.settings().spec = object.clone();
             return (notifier.clone(), false);
         }
         let made = object.creation_timestamp().map(|at| at.0);
         let line = Line::resume(object.status.as_ref(), made.unwrap_or(self.clock.now()));
-        let notifier = Arc::new(Notifier {
-            key: key.clone(),
-            uid,
-            line: Mutex::new(line),
-            settings: Mutex::new(Settings {
-                spec: object.clone(),
-                channels: None,
-                made_of: None,
-                written_at: None,
-            }),
-            changed: Notify::new(),
-            reconfigured: Notify::new(),
-            task: OnceLock::new(),
-        });
+        let notifier = Arc::new(Notifier::new(key.clone(), uid, object, line));
         let former = known.insert(key.clone(), notifier.clone());
         former.iter().for_each(|notifier| notifier.retire());
         (notifier, true)
@@ -246,7 +144,7 @@ impl Notifiers {
         let found = match versions(&self.cluster, object).await {
             Ok(versions) => {
                 let made_of = Some((object.metadata.generation, versions));
-                if lock(&notifier.settings).made_of == made_of {
+                if notifier.settings().made_of == made_of {
                     return SecretsSeen::Usable;
                 }
                 let made = channels(&self.cluster, object).await;
@@ -260,19 +158,28 @@ impl Notifiers {
             Err(seen @ SecretsSeen::Unreadable { .. }) => return seen,
             Err(seen) => (None, None, seen),
         };
-        let mut settings = lock(&notifier.settings);
+        let mut settings = notifier.settings();
         (settings.channels, settings.made_of) = (channels, made_of);
         drop(settings);
-        notifier.changed.notify_one();
-        notifier.reconfigured.notify_waiters();
+        notifier.tell_reconfigured();
         seen
     }
 
+    /// Hands a new notifier the steps that it has not told yet, in the order of their times.
     async fn catch_up(&self, notifier: &Notifier) {
         let since = notifier.line().told_until();
-        let journal = self.journal.get().and_then(Weak::upgrade);
-        if let Some(journal) = journal {
-            journal.catch_up(&notifier.key, since).await;
+        let objects = Objects::since(&self.cluster, since).await;
+        let subjects: Vec<_> = objects.iter().map(Objects::subject).collect();
+        let now = self.clock.now();
+        let mut missed = Vec::new();
+        for subject in &subjects {
+            let steps = subject.steps(notifier.remind_after(), now);
+            let later = steps.into_iter().filter(|step| step.at > since);
+            missed.extend(later.map(|step| (subject, step)));
+        }
+        missed.sort_by_key(|(_, step)| step.at);
+        for (subject, step) in missed {
+            notifier.offer(&self.cluster.install.name, subject, &step, now);
         }
     }
 
@@ -287,7 +194,7 @@ impl Notifiers {
                 match ended {}
             }
         });
-        notifier.task.set(task).ok();
+        notifier.has_task(task);
     }
 
     /// Writes the status, unless it was written a moment ago and says nothing new but how far the
@@ -311,7 +218,7 @@ impl Notifiers {
         });
         let again = matches!(secrets, SecretsSeen::Unreadable { .. });
         let again = again.then(|| now.saturating_add(READ_AGAIN).unwrap_or(Timestamp::MAX));
-        let written_at = lock(&notifier.settings).written_at;
+        let written_at = notifier.settings().written_at;
         let due = written_at.and_then(|at| at.checked_add(WRITTEN_EVERY).ok());
         if let Some(due) = due.filter(|due| notes.is_empty() && *due > now) {
             return Outcome::Waiting(Some(due));
@@ -319,7 +226,7 @@ impl Notifiers {
         match self.cluster.notifiers.patch_status(object, &status).await {
             Ok(written) => {
                 if written {
-                    lock(&notifier.settings).written_at = Some(now);
+                    notifier.settings().written_at = Some(now);
                     self.events.tell(object, "Notify", notes);
                 }
                 Outcome::Waiting(again)
@@ -347,7 +254,7 @@ impl Notifiers {
     pub async fn save_last(&self) {
         for notifier in self.all() {
             if let Some(object) = self.cluster.notifiers.get(&notifier.key) {
-                lock(&notifier.settings).written_at = None;
+                notifier.settings().written_at = None;
                 let secrets = match notifier.channels() {
                     Some(_) => SecretsSeen::Usable,
                     None => continue,
@@ -356,28 +263,6 @@ impl Notifiers {
             }
         }
     }
-}
-
-/// The messages by which a notifier tells a step.
-fn parcels(
-    spec: &AccessNotifierSpec,
-    install: &str,
-    subject: &Subject<'_>,
-    step: &Step<'_>,
-) -> Vec<Parcel> {
-    let page = spec.links.as_ref().map(|links| links.portal.as_str());
-    let routes = routes(spec, subject, step).into_iter();
-    let parcels = routes.map(|route| Parcel {
-        content: match &spec.webhook {
-            Some(_) => Content::Event(Arc::new(CloudEvent::of_step(install, subject, step))),
-            None => {
-                let notice = Notice::of(subject, step, route.audience, page);
-                Content::Words(Arc::new(notice))
-            }
-        },
-        to: route.to,
-    });
-    parcels.collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

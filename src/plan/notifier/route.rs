@@ -74,7 +74,7 @@ pub fn audiences(event: NoticeEvent) -> &'static [Audience] {
 }
 
 /// Whether a notifier in this namespace tells a step of this request or loan. A request that no flow
-/// covers is told to nobody: whoever makes it reads the answer at once.
+/// covers is told to nobody: the requester reads the answer at once.
 pub fn tells(
     spec: &AccessNotifierSpec,
     namespace: &str,
@@ -142,7 +142,7 @@ fn by_mail(mail: &Mail, subject: &Subject<'_>, event: NoticeEvent) -> Vec<Route>
     let mut told = BTreeSet::new();
     let mut routes = Vec::new();
     let mut tell = |audience, address: &Email| {
-        // Whoever is named twice is told once, in the first capacity.
+        // A person who is named twice is told once, in the first capacity.
         if told.insert(Mailbox::of(address)) {
             let to = Destination::Address(address.clone());
             routes.push(Route { audience, to });

@@ -48,7 +48,7 @@ impl Notices {
         };
         for outcome in NoticeLabel::ALL {
             let outcome = *outcome;
-            notices.attempts.get_or_create(&Attempt { outcome });
+            drop(notices.attempts.get_or_create(&Attempt { outcome }));
         }
         notices
     }

@@ -306,7 +306,7 @@ fn close(closing: &Closing, seen: &mut Observed) {
         record.links.iter().any(is_open),
         "only an open intent is closed"
     );
-    record.links = closing.applied(&record.links);
+    *record = closing.applied(record);
 }
 
 /// The API server keeps whole seconds.

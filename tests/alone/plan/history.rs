@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use keyloan::api::*;
-use keyloan::plan::ended_loan::{RETENTION, history_until, is_settled};
+use keyloan::plan::ended_loan::{RETENTION, history, is_settled};
 use rstest::rstest;
 
 use super::deciders::{bob, carol, dave, frank};
@@ -97,7 +97,7 @@ fn a_record_is_history_from_when_no_link_of_it_may_open_until_its_retention_is_o
     let mut world = over(260);
     let ended = world.record().spec.end.clone().expect("ended").at.0;
     let until = ended.saturating_add(RETENTION).expect("in range");
-    let history = |world: &mut World, now| history_until(world.record(), now);
+    let history = |world: &mut World, now| history(world.record(), now).map(|of| of.until);
     let second = SignedDuration::from_secs(1);
     assert_eq!(history(&mut world, ended), Some(until));
     assert_eq!(history(&mut world, ended - second), None);

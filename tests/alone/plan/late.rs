@@ -122,7 +122,7 @@ fn what_was_approved_and_did_not_begin_is_said_to_have_been_approved() {
 #[case::denied_when_it_had_not_begun(not_started, carol(), Decision::Deny)]
 #[case::approved_when_it_had_been_held_up(suspended, carol(), Decision::Approve)]
 #[case::by_somebody_who_has_no_say(denied, person("mallory", &[]), Decision::Deny)]
-fn a_decision_on_a_request_that_came_to_nothing_was_too_late_and_status_says_so(
+fn a_decision_on_a_request_that_was_not_granted_was_too_late_and_status_says_so(
     #[case] over: fn() -> World,
     #[case] who: Identity,
     #[case] decision: Decision,

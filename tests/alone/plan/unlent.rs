@@ -1,4 +1,4 @@
-//! Requests that came to nothing: recorded once, denials shown to later approvers, and never taken for loans.
+//! Requests that were not granted: recorded once, denials shown to later approvers, and never taken for loans.
 
 use std::sync::Arc;
 
@@ -88,7 +88,7 @@ fn a_denial_is_said_before_it_is_recorded() {
     RequestOutcome::Lapsed,
     None
 )]
-fn what_came_to_nothing_is_recorded_with_its_outcome(
+fn what_was_not_granted_is_recorded_with_its_outcome(
     #[case] over: fn() -> World,
     #[case] outcome: RequestOutcome,
     #[case] by: Option<&str>,
@@ -342,7 +342,7 @@ fn as_many_denials_of_one_requester_are_recorded_in_a_day_as_are_stated() {
     assert!(many(-DAY).seen.record.is_some(), "those of yesterday");
 }
 
-/// Whoever asks and withdraws all day keeps no denial out of the ledger.
+/// A person who asks and withdraws all day keeps no denial out of the ledger.
 #[test]
 fn what_a_person_takes_back_does_not_count_against_denials() {
     let mut world = denied_by(carol(), Decision::Deny);

@@ -190,7 +190,7 @@ fn grant() -> Vec<Violation> {
 fn decision_and_record() -> Vec<Violation> {
     const FIXED: &str = "AccessRecord.spec: the agreed terms of a record cannot be changed";
     const ASKED: &str = "AccessRecord.spec: the justification and the time of the request cannot be changed in a record";
-    const NOTHING: &str = "AccessRecord.spec: the record of a request that came to nothing has no links, and its outcome is the reason of its end";
+    const NOTHING: &str = "AccessRecord.spec: the record of a request that was not granted has no links, and its outcome is the reason of its end";
     const LENT: &str = "AccessRecord.spec: a loan does not end with the reason Denied, TakenBack, Lapsed or Failed";
     vec![
         update(

@@ -28,7 +28,7 @@ pub struct Report {
     pub ended_by_themselves: Vec<String>,
     /// Requests that became loans.
     pub loans: usize,
-    /// Requests that came to nothing.
+    /// Requests that were not granted.
     pub unlent: usize,
     /// Links that were handed over.
     pub links: usize,
@@ -133,7 +133,7 @@ impl fmt::Display for Report {
                 self.ended_by_themselves.len().to_string(),
             ),
             ("loans", self.loans.to_string()),
-            ("requests that came to nothing", self.unlent.to_string()),
+            ("requests that were not granted", self.unlent.to_string()),
             ("links handed over", self.links.to_string()),
             (
                 "links that 1Password did not make",

@@ -54,7 +54,7 @@ fn unlent(loan: &mut Loan<'_>) {
     if outcome.is_some() && !spec.links.is_empty() {
         loan.find(
             Rule::UnlentHasNoLinks,
-            "the request came to nothing, and has links",
+            "the request was not granted, and has links",
         );
     }
     if outcome != end {
