@@ -35,6 +35,10 @@ struct ManifestsArgs {
     /// system:serviceaccount:keyloan-system:keyloan=keyloan-system-links. Repeatable.
     #[arg(long = "operator", value_name = "USERNAME=NAMESPACE", value_parser = operator)]
     operators: Vec<Operator>,
+    /// A username that may restore records from a backup, such as
+    /// system:serviceaccount:velero:velero. Repeatable. By default, nobody may.
+    #[arg(long = "restorer", value_name = "USERNAME")]
+    restorers: Vec<String>,
     /// A CEL expression over request.userInfo that returns a person's e-mail address, if that is not
     /// the username. If it is empty, nobody has an address.
     #[arg(long, value_name = "CEL")]
@@ -44,10 +48,10 @@ struct ManifestsArgs {
     email_domain: Option<String>,
     /// Write the templates of the chart in this folder instead, such as charts/keyloan-crds. The chart's values replace the other
     /// options.
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["dir", "operators", "email", "email_domain"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["dir", "operators", "restorers", "email", "email_domain"])]
     chart: Option<PathBuf>,
     /// Write the values schema of the chart keyloan-config in this folder instead, such as charts/keyloan-config.
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["chart", "dir", "operators", "email", "email_domain"])]
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["chart", "dir", "operators", "restorers", "email", "email_domain"])]
     config_chart: Option<PathBuf>,
 }
 
@@ -57,6 +61,7 @@ impl ManifestsArgs {
         if !self.operators.is_empty() {
             boundary.operators.clone_from(&self.operators);
         }
+        boundary.restorers.clone_from(&self.restorers);
         if let Some(email) = &self.email {
             boundary.email.clone_from(email);
         }

@@ -17,6 +17,11 @@ pub const GRANT_UID_LABEL: &str = "keyloan.dev/grant-uid";
 pub const RENEW_ANNOTATION: &str = "keyloan.dev/renew-requested-at";
 /// Label on the objects of one installation of Keyloan: its link Secrets, Roles and RoleBindings.
 pub const INSTALL_LABEL: &str = "keyloan.dev/install";
+/// Label on a record that was restored from a backup without a tool that labels what it restores.
+pub const RESTORED_LABEL: &str = "keyloan.dev/restored";
+/// The labels of records that were restored from a backup; the first one is set by Velero. The value
+/// names the restore.
+pub const RESTORE_LABELS: [&str; 2] = ["velero.io/restore-name", RESTORED_LABEL];
 /// The type of a link's Secret.
 pub const LINK_TYPE: &str = "keyloan.dev/link";
 /// The key of the link itself in its Secret.

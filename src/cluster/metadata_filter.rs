@@ -16,7 +16,7 @@ use super::link_objects;
 use crate::api::{
     AccessDecision, AccessFlow, AccessGrant, AccessNotifier, AccessRecord, GRANT_UID_LABEL,
     INSTALL_LABEL, INTEGRATION_LABEL, NOTIFIER_LABEL, OnePasswordIntegration, RENEW_ANNOTATION,
-    SECRET_LABEL,
+    RESTORE_LABELS, SECRET_LABEL,
 };
 
 /// The longest annotation that anybody reads: a time or a number.
@@ -53,6 +53,11 @@ impl MetadataFilter {
         labels: Labels::These(&[]),
         annotations: &[RENEW_ANNOTATION],
         owners: false,
+    };
+    /// For records: who restored them decides whether anything is lent by them.
+    pub(super) const RECORDS: Self = Self {
+        labels: Labels::These(&RESTORE_LABELS),
+        ..Self::OURS
     };
     /// For Secrets and the other link objects.
     pub(super) const SECRETS: Self = Self {
@@ -154,7 +159,7 @@ impl Watched for AccessNotifier {
 }
 
 impl Watched for AccessRecord {
-    const FILTER: MetadataFilter = MetadataFilter::OURS;
+    const FILTER: MetadataFilter = MetadataFilter::RECORDS;
 }
 impl Watched for PartialObjectMeta<Secret> {
     const FILTER: MetadataFilter = MetadataFilter::SECRETS;
@@ -230,6 +235,20 @@ mod tests {
             kept(MetadataFilter::OURS, grant()),
             with(&json!({ "annotations": wish }))
         );
+    }
+
+    #[test]
+    fn of_records_what_tells_that_they_were_restored_is_kept() {
+        let mut meta = grant().metadata;
+        let labels = meta.labels.as_mut().expect("some");
+        for label in RESTORE_LABELS {
+            labels.insert(label.into(), "nightly".into());
+        }
+        let record = json!({ "metadata": meta, "spec": {} });
+        let mut record: PartialObjectMeta<Secret> = serde_json::from_value(record).expect("one");
+        MetadataFilter::RECORDS.prune(&mut record);
+        let kept: Vec<_> = record.labels().keys().map(String::as_str).collect();
+        assert_eq!(kept, ["keyloan.dev/restored", "velero.io/restore-name"]);
     }
 
     #[test]

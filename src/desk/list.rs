@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 use crate::api::{AccessDecision, AccessGrant, Identity};
 
 use super::approvers::waits_for;
+use super::selector::equals;
 use super::standing::{cause_or_end, state};
 use super::terms;
 use super::text::{Text, table};
@@ -40,7 +41,7 @@ impl View {
     /// The field selector, with which the API server leaves out other people's requests.
     pub fn selector(&self) -> String {
         match self.whose {
-            Whose::Own => format!("spec.requester.username={}", escaped(&self.me.username)),
+            Whose::Own => equals("spec.requester.username", &self.me.username),
             Whose::ForMe | Whose::Everyones => String::new(),
         }
     }
@@ -119,18 +120,6 @@ impl View {
     pub fn deleted(&self, grant: &AccessGrant) -> String {
         format!("{} was deleted.", self.called(grant))
     }
-}
-
-/// Escapes a value for a field selector, like `EscapeValue` of Kubernetes' `fields` package.
-fn escaped(value: &str) -> String {
-    let mut escaped = String::with_capacity(value.len());
-    for c in value.chars() {
-        if matches!(c, '\\' | ',' | '=') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
 }
 
 /// A column of a list; each shows one field of a [`Row`].

@@ -12,14 +12,17 @@ pub mod cloud_event;
 pub mod decision;
 pub mod explanation;
 pub mod export;
+pub mod exposed;
 pub mod failed_call;
 pub mod link;
 pub mod list;
 pub mod notice;
 pub mod recognition;
+pub mod report;
 pub mod request;
 #[cfg(test)]
 pub(crate) mod samples;
+pub mod selector;
 pub mod signature;
 pub mod standing;
 pub mod terms;

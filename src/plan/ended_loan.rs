@@ -13,7 +13,7 @@ use super::deadline::later;
 use super::delivery::orphaned_secret::OrphanedSecret;
 use super::effect::{Effect, Plan};
 use super::reasons::GrantReason;
-use super::record::{is_of_a_loan, over_at};
+use super::record::{is_of_a_loan, kept_from, over_at};
 use super::request_state::RequestState;
 use super::status;
 use super::terms::Agreement;
@@ -44,7 +44,7 @@ pub fn history(record: &AccessRecord, now: Timestamp) -> Option<History> {
         true => over_at,
         false => unlent::settled_at(record, end)?,
     };
-    let due = over_at.saturating_add(RETENTION).ok()?;
+    let due = kept_from(record, end).saturating_add(RETENTION).ok()?;
     (settled_at <= now && now < due).then_some(History {
         since: over_at,
         until: due,
@@ -130,7 +130,7 @@ pub(super) fn without_request(loan: &EndedLoan<'_>) -> Plan {
     if left == OrphanedSecret::Delete {
         return Plan::effect(Effect::DeleteLink);
     }
-    let due = later(loan.over_at, RETENTION);
+    let due = later(kept_from(loan.record, loan.end), RETENTION);
     let settled = unlent::settled_at(loan.record, loan.end)
         .filter(|at| !is_of_a_loan(&loan.record.spec) && *at > loan.now);
     // A Secret that can still be deleted keeps the record.

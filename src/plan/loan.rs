@@ -13,12 +13,16 @@ use super::effect::{Effect, EndLoan, Plan};
 use super::inventory::Lookup;
 use super::observed::LinkSeen;
 use super::people::{first_blocked, is_blocked};
+use super::record::restored_by;
 use super::status::{self, LoanReport};
 use super::vetting::{Vetted, vet_word};
 
 /// Decides about a loan that runs.
 pub(super) fn plan(loan: &Loan<'_>, request: &Request<'_>) -> Plan {
     let Loan { seen, links, .. } = *loan;
+    if restored_by(loan.record).is_some() {
+        return end(loan, EndReason::Restored, None);
+    }
     if let Some(reason) = end_due(loan, request) {
         return end(loan, reason, None);
     }
@@ -52,9 +56,14 @@ pub(super) fn plan(loan: &Loan<'_>, request: &Request<'_>) -> Plan {
     }
 }
 
-/// Decides about a loan whose request is gone: it ends.
+/// Decides about a loan whose request is gone: it ends. A restored record is history: whoever may
+/// restore records must not be able to lend by one.
 pub(super) fn of_deleted_request(loan: &Loan<'_>) -> Plan {
-    end(loan, EndReason::Deleted, None)
+    let reason = match restored_by(loan.record) {
+        Some(_) => EndReason::Restored,
+        None => EndReason::Deleted,
+    };
+    end(loan, reason, None)
 }
 
 /// The decision that ends the loan, if there is one.

@@ -188,6 +188,8 @@ reasons! {
         Deleted,
         /// The item was changed in 1Password.
         ItemChanged,
+        /// The record was restored from a backup: nothing is lent by it.
+        Restored,
     }
 }
 

@@ -2,9 +2,11 @@
 //! and what to say about its end.
 
 use jiff::Timestamp;
+use kube::ResourceExt as _;
 
 use crate::api::{
-    AccessGrant, AccessRecordSpec, CountedDecision, EndReason, EndRecord, Identity, RequestOutcome,
+    AccessGrant, AccessRecord, AccessRecordSpec, CountedDecision, EndReason, EndRecord, Identity,
+    RESTORE_LABELS, RequestOutcome,
 };
 
 use super::reasons::GrantReason;
@@ -19,6 +21,20 @@ pub fn is_of_a_loan(record: &AccessRecordSpec) -> bool {
         | RequestOutcome::Lapsed
         | RequestOutcome::Failed => false,
     }
+}
+
+/// The restore that brought a record back from a backup, if one did.
+pub fn restored_by(record: &AccessRecord) -> Option<&str> {
+    let label = |name: &&str| record.labels().get(*name);
+    RESTORE_LABELS.iter().find_map(label).map(String::as_str)
+}
+
+/// The time from which a record counts as kept: the time at which nothing of it opened any longer
+/// or, for a restored one, that of its restore.
+pub fn kept_from(record: &AccessRecord, end: &EndRecord) -> Timestamp {
+    let over_at = over_at(&record.spec, end);
+    let restored = restored_by(record).and(record.creation_timestamp());
+    restored.map_or(over_at, |at| over_at.max(at.0))
 }
 
 /// The time at which nothing of an ended loan opens any longer.
@@ -45,6 +61,11 @@ pub fn ending(reason: EndReason) -> (GrantReason, &'static str) {
         EndReason::NotIssued => (
             GrantReason::NotIssued,
             "no link could be issued; remove the cause, then request again",
+        ),
+        EndReason::Restored => (
+            GrantReason::Restored,
+            "the record of this request was restored from a backup, so nothing is lent by it; \
+             request again",
         ),
         EndReason::Denied => (GrantReason::Denied, "the request was denied"),
         EndReason::TakenBack => (GrantReason::Revoked, "the request was taken back"),

@@ -201,7 +201,11 @@ pub(super) fn of_ended(
         }
         None => conditions.say(ENDED, true, reason, format!("{what}{stays}")),
     }
-    let failed = end.reason == EndReason::NotIssued;
+    let failed = match end.reason {
+        EndReason::NotIssued => true,
+        EndReason::Restored => Links::of(&record.spec).first().is_none(),
+        _ => false,
+    };
     if failed {
         conditions.say(STALLED, true, reason, what);
     } else if let OrphanedSecret::Stays {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use clap::Args;
 use jiff::SignedDuration;
 
+use crate::cluster::person::Scope;
+
 /// The grant that a command is about.
 #[derive(Debug, Args)]
 pub struct GrantName {
@@ -25,6 +27,11 @@ impl Namespaces {
     /// Only this namespace, or `None` for all.
     pub fn chosen(&self, own: &str) -> Option<String> {
         (!self.all_namespaces).then(|| own.to_owned())
+    }
+
+    /// The same as a scope.
+    pub fn scope(&self, own: &str) -> Scope {
+        self.chosen(own).map_or(Scope::All, Scope::Namespace)
     }
 }
 

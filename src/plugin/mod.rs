@@ -2,7 +2,7 @@
 //!
 //! The plugin has no rights and no server of its own: each command makes a few calls with the
 //! person's kubeconfig. [`desk`](crate::desk) decides what people see and may do. Each command has
-//! one file; they share `arguments`, `kubectl_flags`, `session`, `signature`, `waiting`, `prompts`,
+//! one file; they share `arguments`, `kubectl_flags`, `session`, `ledger`, `signature`, `waiting`, `prompts`,
 //! `output`, `hints` and `failure`.
 
 mod arguments;
@@ -11,15 +11,20 @@ mod decide;
 mod doctor;
 mod explain;
 mod export;
+mod exposed;
 mod failure;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod hints;
 mod kubectl_flags;
+mod ledger;
 mod list;
 mod open;
 mod output;
 mod prompts;
+#[cfg(test)]
+mod questions;
+mod report;
 mod request;
 mod session;
 mod signature;
@@ -79,6 +84,10 @@ enum Command {
     Open(open::Arguments),
     /// Explain the state of a request or loan.
     Explain(explain::Arguments),
+    /// Print the ledger: who borrowed what, on whose approval, and how it ended.
+    Report(report::Arguments),
+    /// List the items that somebody could see since they were last changed.
+    Exposed(exposed::Arguments),
     /// Print integrations or flows as YAML, Helm values or Terraform.
     Export(export::Arguments),
     /// Print who you are to Keyloan, and what you may do in the namespace.
@@ -142,6 +151,8 @@ async fn with_cluster(session: &Session, command: Command) -> Result<Exit, Failu
         Command::Revoke(arguments) => decide::revoke(session, arguments).await,
         Command::Open(arguments) => open::run(session, &arguments).await,
         Command::Explain(arguments) => explain::run(session, &arguments).await,
+        Command::Report(arguments) => report::run(session, &arguments).await,
+        Command::Exposed(arguments) => exposed::run(session, &arguments).await,
         Command::Export(arguments) => export::run(session, &arguments).await,
         Command::Doctor(arguments) => doctor::run(session, &arguments).await,
         Command::Whoami(arguments) => whoami::run(session, &arguments).await,

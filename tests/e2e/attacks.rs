@@ -7,6 +7,7 @@ mod denying;
 mod editing;
 mod guarding;
 mod lending;
+mod restoring;
 mod scene;
 mod signing;
 mod stealing;
@@ -45,6 +46,8 @@ async fn every_attack_fails(scene: Scene) {
         tampering::integrations,
         stealing::records_of_requests_that_wait,
         stealing::records_of_requests_that_nobody_made,
+        restoring::records_of_requests_that_wait,
+        restoring::records_of_loans_that_run,
         lending::again_by_the_same_request,
         lending::past_the_limit,
         lending::a_deleted_request_made_again,

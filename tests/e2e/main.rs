@@ -4,6 +4,7 @@
 
 mod approval;
 mod attacks;
+mod backup;
 mod bad_input;
 mod chart;
 mod crash_points;

@@ -29,6 +29,10 @@
 {{ include "keyloan-crds.texts" .Values.deleters }}
 {{- end }}
 
+{{- define "keyloan-crds.restorers" -}}
+{{ include "keyloan-crds.texts" (.Values.restorers | default list) }}
+{{- end }}
+
 {{/* Empty: nobody has an address. */}}
 {{- define "keyloan-crds.email" -}}
 {{ .Values.email | trim | empty | ternary "''" .Values.email }}

@@ -23,7 +23,7 @@ use crate::api::{GROUP, Identity, LONGEST_GROUP, MOST_GROUPS, PrincipalName, VER
 use certificate::OwnCertificate;
 
 pub use access::PersonAccess;
-pub use objects::{Change, Link, Scope};
+pub use objects::{Change, Link, Page, Scope};
 pub use refused::{CallError, Refused};
 pub use survey::ServiceAccount;
 

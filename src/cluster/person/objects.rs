@@ -35,6 +35,18 @@ pub enum Change<K> {
     AllSeen,
 }
 
+/// The number of objects on a page.
+const PAGE: u32 = 250;
+
+/// A page of a long list.
+#[derive(Clone, Debug)]
+pub struct Page<K> {
+    /// Its objects.
+    pub items: Vec<K>,
+    /// Identifies the next page, if there is one.
+    pub next: Option<String>,
+}
+
 /// The content of a link's Secret.
 #[derive(Debug)]
 pub struct Link {
@@ -96,6 +108,24 @@ impl Person {
         let api = self.in_scope::<K>(scope);
         let listed = self.bounded("list", many::<K>(scope), api.list(&parameters));
         Ok(listed.await?.items)
+    }
+
+    /// One page of the same list: the first one, or the one after another page.
+    pub async fn page<K: Namespaced>(
+        &self,
+        scope: &Scope,
+        fields: &str,
+        after: Option<&str>,
+    ) -> Result<Page<K>, CallError> {
+        let mut parameters = ListParams::default().fields(fields).limit(PAGE);
+        parameters.continue_token = after.map(str::to_owned);
+        let api = self.in_scope::<K>(scope);
+        let listed = self.bounded("list", many::<K>(scope), api.list(&parameters));
+        let listed = listed.await?;
+        Ok(Page {
+            items: listed.items,
+            next: listed.metadata.continue_.filter(|next| !next.is_empty()),
+        })
     }
 
     /// Lists the same objects and then watches them. The stream ends only with an error that does

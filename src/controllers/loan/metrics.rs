@@ -102,6 +102,7 @@ impl Loans {
                 | EndReason::Blocked
                 | EndReason::LinkEnded
                 | EndReason::NotIssued
+                | EndReason::Restored
                 | EndReason::Failed => RequestLabel::Failed,
             });
         }

@@ -11,6 +11,8 @@ pub struct Boundary {
     /// and the namespace controller. If the policies refused them, deleted namespaces would never
     /// disappear.
     pub deleters: Vec<String>,
+    /// The usernames that may restore records from a backup: with a label that says so.
+    pub restorers: Vec<String>,
     /// A CEL expression over `request.userInfo` that returns the person's e-mail address, or a bare
     /// name if there is an `email_domain`. Any other result counts as no address, and so does an
     /// empty expression. An expression that reads a field which may be absent has to test that with
@@ -67,6 +69,7 @@ impl Default for Boundary {
                 // --use-service-account-credentials.
                 "system:kube-controller-manager".into(),
             ],
+            restorers: Vec::new(),
             email: USERNAME_OF_A_PERSON.into(),
             email_domain: None,
         }
@@ -74,7 +77,7 @@ impl Default for Boundary {
 }
 
 /// The policies' variables with usernames of an installation, as lists of plain texts.
-pub const USERNAME_VARIABLES: [&str; 3] = ["operators", "deleters", LINKS_VARIABLE];
+pub const USERNAME_VARIABLES: [&str; 4] = ["operators", "deleters", "restorers", LINKS_VARIABLE];
 /// The one of them with the operators' links namespaces: see [`link_entry`].
 pub const LINKS_VARIABLE: &str = "links";
 /// The policies' variables with CEL expressions of an installation. Nothing else differs between
@@ -106,5 +109,9 @@ impl Boundary {
 
     pub(super) fn deleters_variable(&self) -> (&'static str, String) {
         (USERNAME_VARIABLES[1], list_literal(&self.deleters))
+    }
+
+    pub(super) fn restorers_variable(&self) -> (&'static str, String) {
+        (USERNAME_VARIABLES[2], list_literal(&self.restorers))
     }
 }

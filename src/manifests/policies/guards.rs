@@ -5,7 +5,7 @@ use super::{
     ownership::{no_new_finalizers, no_new_owners, written_as_it_is},
     policy::{Policy, Rule, Scope},
 };
-use crate::api::SECRET_LABEL;
+use crate::api::{RESTORE_LABELS, SECRET_LABEL};
 
 /// Only the operator writes status, because people and programs trust it as the operator's word.
 pub fn status(boundary: &Boundary) -> Policy {
@@ -27,12 +27,21 @@ pub fn status(boundary: &Boundary) -> Policy {
     }
 }
 
-/// Only the operator writes records. Nobody else deletes them, directly or through the garbage
+/// Only the operator writes records, and those who restore a backup create them, with a label that
+/// tells them from the operator's. Nobody else deletes them, directly or through the garbage
 /// collector.
 pub fn records(boundary: &Boundary) -> Vec<Policy> {
     let who = || vec![boundary.operators_variable(), boundary.deleters_variable()];
     let mut writing = who();
+    writing.push(boundary.restorers_variable());
     writing.extend(written_as_it_is());
+    writing.push((
+        "isRestored",
+        "request.operation == 'CREATE' && request.userInfo.username in variables.restorers\n\
+         && !(request.userInfo.username in variables.operators)"
+            .into(),
+    ));
+    let labels = RESTORE_LABELS.map(|label| format!("'{label}' in object.metadata.labels"));
     vec![
         Policy {
             name: "keyloan-records",
@@ -48,12 +57,31 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
                 // Tools that migrate or re-encrypt stored objects write each object unchanged.
                 // The garbage collector removes its own finalizer, and owners that are gone.
                 Rule::new(
-                    "request.userInfo.username in variables.operators\n\
+                    "request.userInfo.username in variables.operators || variables.isRestored\n\
                                  || (request.operation == 'UPDATE' && object.spec == oldObject.spec\n\
                                  && (variables.sameMetadata || variables.isFreed\n\
                                  || request.userInfo.username in variables.deleters))",
                     "keyloan-records: only Keyloan's operator can write records; create an \
                               AccessGrant to request an item, or an AccessDecision to decide",
+                ),
+                // The operator lends nothing by a record with such a label.
+                Rule::new(
+                    format!(
+                        "!variables.isRestored\n\
+                         || (has(object.metadata.labels) && ({}))",
+                        labels.join(" || ")
+                    ),
+                    format!(
+                        "keyloan-records: a record that is restored from a backup needs the label \
+                         {} or {} with the name of the restore: add it, so that nothing is lent by \
+                         the record",
+                        RESTORE_LABELS[0], RESTORE_LABELS[1]
+                    ),
+                ),
+                Rule::new(
+                    "!variables.isRestored || object.metadata.name == object.spec.grant.uid",
+                    "keyloan-records: the name of a record is the uid of its request: restore it \
+                     under the name that it had",
                 ),
             ],
         },

@@ -2,6 +2,7 @@
 
 mod layout;
 mod machine;
+mod stream;
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write as _};
@@ -13,6 +14,9 @@ use terminal_size::{Width, terminal_size_of};
 pub use layout::last_row;
 pub use layout::lines;
 pub use machine::{Format, Structured, document, list, objects, print_object, print_value, yaml};
+#[cfg(test)]
+pub use stream::csv_row;
+pub use stream::{Array, put_csv};
 
 use crate::desk::text::Text;
 

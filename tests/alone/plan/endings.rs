@@ -1,10 +1,13 @@
 //! How loans end: first the Secret goes, then the end is written, then the traces, each in its time.
 
+use std::sync::Arc;
+
 use jiff::SignedDuration;
 use keyloan::api::*;
 use keyloan::plan::delivery::failure::Failure;
 use keyloan::plan::delivery::links::CALL_TIMEOUT;
 use keyloan::plan::effect::{Effect, EndLoan};
+use keyloan::plan::ended_loan::history;
 use keyloan::plan::loan::over_at;
 use keyloan::plan::observed::LinkSeen;
 use rstest::rstest;
@@ -25,6 +28,13 @@ fn never_renewed(world: &mut World) {
 
 fn unchanged(_: &mut World) {}
 
+/// The record was brought back by those who restore a backup.
+fn restored(world: &mut World) {
+    let record = world.seen.record.as_mut().expect("one");
+    let label = (RESTORED_LABEL.to_owned(), "2026-11-24".to_owned());
+    Arc::make_mut(record).metadata.labels = Some([label].into());
+}
+
 /// A loan for four hours, whose first link was issued at 0 for an hour: (asked for how) (what happens) at this minute
 /// -> reason, and until when a link may still open.
 #[rstest]
@@ -40,6 +50,8 @@ fn unchanged(_: &mut World) {}
     EndReason::Blocked,
     None
 )]
+#[case::its_record_was_restored(unchanged, restored, 20, EndReason::Restored, Some(60))]
+#[case::its_record_was_restored_and_the_grant_is_gone(unchanged, |w: &mut World| { restored(w); w.seen.grant = None; }, 20, EndReason::Restored, Some(60))]
 #[case::the_item_changed(unchanged, |w: &mut World| w.infra().items[0].updated_at = at(15), 20, EndReason::ItemChanged, Some(60))]
 #[case::the_fetched_item_has_another_version(unchanged, |w: &mut World| w.failed(20, Failure::ItemChanged), 20, EndReason::ItemChanged, Some(60))]
 #[case::the_link_that_opens_once_has_ended(once, unchanged, 60, EndReason::LinkEnded, None)]
@@ -71,6 +83,26 @@ fn a_loan_ends(
     };
     let world = world.one_step(minute);
     assert_eq!(ended(&world.plan_at(minute)), expected);
+}
+
+/// A backup may be older than records are kept.
+#[test]
+fn a_restored_record_is_kept_from_its_restore_on() {
+    let mut world = World::lent();
+    let record = Arc::make_mut(world.seen.record.as_mut().expect("one"));
+    record.spec.end = Some(EndRecord {
+        reason: EndReason::Expired,
+        by: None,
+        at: Time(at(240)),
+    });
+    record.metadata.creation_timestamp = Some(Time(at(200 * DAY)));
+    let kept = |world: &World, days| {
+        let record = world.seen.record.as_ref().expect("one");
+        history(record, at(days * DAY)).is_some()
+    };
+    assert!(kept(&world, 89) && !kept(&world, 91));
+    restored(&mut world);
+    assert!(kept(&world, 289) && !kept(&world, 291));
 }
 
 #[test]

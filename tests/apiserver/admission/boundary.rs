@@ -73,6 +73,28 @@ impl Boundary {
         }
     }
 
+    /// The policies of a cluster where somebody may restore records, once they let them create this one.
+    pub async fn install_with_restorer(&self, username: &str, person: &Person, record: &Value) {
+        let boundary = manifests::Boundary {
+            restorers: vec![username.into()],
+            ..manifests::Boundary::default()
+        };
+        let files = manifests::files(&boundary).unwrap();
+        let policies = files
+            .iter()
+            .filter(|file| file.name == "policy-records.yaml");
+        for object in policies.flat_map(|file| &file.objects) {
+            self.admin.apply(object, "test").await.unwrap();
+        }
+        for _ in 0..300 {
+            if person.dry_run(record).await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{username} never got to restore records");
+    }
+
     pub async fn remove_mutating(&self) {
         for object in objects(|name| name.ends_with("-mutating.yaml")) {
             self.admin.delete(&object).await.unwrap();

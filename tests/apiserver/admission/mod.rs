@@ -11,6 +11,7 @@ mod guards;
 mod link;
 mod ownership;
 mod people_sign;
+mod restorers;
 mod the_cluster_signs;
 
 use boundary::Boundary;
@@ -53,6 +54,7 @@ async fn the_admission_policies_hold_the_boundary() {
     guards::only_the_operator_writes_status(&boundary).await;
     guards::only_the_operator_writes_records(&boundary).await;
     guards::a_write_of_a_record_that_changes_nothing_passes(&boundary).await;
+    restorers::records_are_restored_by_those_who_are_named_and_with_a_label(&boundary).await;
     guards::a_write_that_changes_nothing_passes(&boundary).await;
     guards::decisions_and_records_stay(&boundary).await;
     guards::only_those_entitled_delete_a_grant(&boundary).await;

@@ -66,7 +66,7 @@ pub async fn records_of_requests_that_nobody_made(scene: &Scene) {
 }
 
 /// What the operator would write of this request if all had agreed: on approvals that are invented.
-fn record_of(waiting: &AccessGrant) -> AccessRecordSpec {
+pub fn record_of(waiting: &AccessGrant) -> AccessRecordSpec {
     let status = waiting.status.clone().expect("a status");
     let terms = status.terms.expect("terms");
     let approval = |user: &str, group: &str| CountedDecision {

@@ -44,7 +44,7 @@ async fn the_kinds_and_policies_are_those_of_the_generator() {
     let operators =
         usernames.map(|username| json!({ "username": username, "linksNamespace": "links" }));
     let email = "has(request.userInfo.extra)\n&& 'mail' in request.userInfo.extra\n? \"<\" : ''";
-    let values = json!({ "operators": operators, "deleters": ["x"], "email": email, "emailDomain": "example.com" });
+    let values = json!({ "operators": operators, "deleters": ["x"], "restorers": ["y"], "email": email, "emailDomain": "example.com" });
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), values.to_string()).unwrap();
     let values = format!("--values={}", file.path().display());
@@ -57,6 +57,7 @@ async fn the_kinds_and_policies_are_those_of_the_generator() {
             })
             .into(),
         deleters: vec!["x".into()],
+        restorers: vec!["y".into()],
         email: email.into(),
         email_domain: Some("example.com".into()),
     };

@@ -13,6 +13,7 @@ mod program;
 mod quick_start;
 mod readme;
 mod recipes_md;
+mod reporting;
 mod shell;
 mod steady;
 mod terminal;
@@ -57,6 +58,12 @@ async fn the_page_about_the_plugin_shows_what_it_prints() {
 async fn what_is_exported_makes_the_same_objects_again() {
     let world = people::world_without_operator().await;
     exporting::what_is_exported_makes_the_same_objects_again(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_gets_the_answers_that_the_page_promises() {
+    let world = people::world_without_operator().await;
+    reporting::an_auditor_gets_the_answers_that_the_page_promises(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -82,7 +82,7 @@ pub async fn world_without_operator() -> World {
 }
 
 /// The API server sees a binding a moment after it was made.
-async fn until_allowed(world: &World, who: &str, verb: &str, resource: &str, namespace: &str) {
+pub async fn until_allowed(world: &World, who: &str, verb: &str, resource: &str, namespace: &str) {
     let client = world.cluster.client(who).await.expect("a client");
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client);
     let review = SelfSubjectAccessReview {

@@ -11,6 +11,7 @@ mod links;
 mod looked;
 mod people;
 mod rights;
+mod velero;
 mod waits;
 mod wire;
 
@@ -34,6 +35,7 @@ use serde_json::json;
 pub use decisions::Say;
 pub use hindrances::Hindrance;
 pub use people::Ask;
+pub use velero::{VELERO, velero_labels};
 use waits::{patiently, watched};
 pub use wire::{Trouble, Wire};
 
