@@ -57,7 +57,8 @@ async fn what_velero_restores_is_history_and_rules_that_work() {
     // With kubectl replace: nobody changes a record by writing it as it is.
     for record in &ledger {
         let (name, parameters) = (record.name_any(), PostParams::default());
-        let replaced = records(&world.admin).replace(&name, &parameters, record);
+        let api = records(&world.admin);
+        let replaced = api.replace(&name, &parameters, record);
         replaced.await.expect("unchanged");
     }
     let shares = world.control.shares().await.expect("shares").len();

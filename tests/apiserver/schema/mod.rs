@@ -93,7 +93,12 @@ async fn near_misses_are_accepted(server: &Person) {
 }
 
 async fn an_unseen_status_says_so(server: &Person) {
-    for kind in ["OnePasswordIntegration", "AccessFlow", "AccessGrant", "AccessNotifier"] {
+    for kind in [
+        "OnePasswordIntegration",
+        "AccessFlow",
+        "AccessGrant",
+        "AccessNotifier",
+    ] {
         let created = server.dry_run(&renamed(full_object(kind))).await.unwrap();
         assert_eq!(
             created["status"],
