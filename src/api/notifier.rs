@@ -323,7 +323,7 @@ pub struct AccessNotifierStatus {
     pub oldest_waiting: Option<Time>,
     /// The number of notices that were given up since the notifier was made.
     #[serde(default)]
-    pub dropped: u64,
+    pub dropped: u32,
     /// The last failed delivery. It stays until a notice is delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<NoticeError>,

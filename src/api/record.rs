@@ -213,7 +213,7 @@ pub enum EndReason {
     LinkEnded,
     /// The first link could not be issued.
     NotIssued,
-    /// The record was restored from a backup: it is history, and nothing is lent by it. The actual
+    /// The record was restored from a backup: it is history, so the request lends nothing. The actual
     /// end is unknown; the time of the end is that of the restore.
     Restored,
     /// An approver or owner denied the request before anything was lent.

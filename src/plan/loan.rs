@@ -56,8 +56,8 @@ pub(super) fn plan(loan: &Loan<'_>, request: &Request<'_>) -> Plan {
     }
 }
 
-/// Decides about a loan whose request is gone: it ends. A restored record is history: whoever may
-/// restore records must not be able to lend by one.
+/// Decides about a loan whose request is gone: it ends. A restored record is history: people who
+/// may restore records must not be able to lend by one.
 pub(super) fn of_deleted_request(loan: &Loan<'_>) -> Plan {
     let reason = match restored_by(loan.record) {
         Some(_) => EndReason::Restored,

@@ -188,7 +188,7 @@ reasons! {
         Deleted,
         /// The item was changed in 1Password.
         ItemChanged,
-        /// The record was restored from a backup: nothing is lent by it.
+        /// The record was restored from a backup: the request lends nothing.
         Restored,
     }
 }

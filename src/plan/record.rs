@@ -64,8 +64,8 @@ pub fn ending(reason: EndReason) -> (GrantReason, &'static str) {
         ),
         EndReason::Restored => (
             GrantReason::Restored,
-            "the record of this request was restored from a backup, so nothing is lent by it; \
-             request again",
+            "the record of this request was restored from a backup, so it lends nothing; request \
+             again",
         ),
         EndReason::Denied => (GrantReason::Denied, "the request was denied"),
         EndReason::TakenBack => (GrantReason::Revoked, "the request was taken back"),

@@ -14,8 +14,8 @@ use super::ledger::{each_record, nothing};
 use super::output::{Array, put_csv, remark, say};
 use super::session::Session;
 
-/// Print the ledger: a row for each loan, and for each request that a flow covered and that came to
-/// nothing.
+/// Print the ledger: a row for each loan, and for each request that a flow covered and that was not
+/// granted.
 ///
 /// Records are in the namespaces of integrations. The role keyloan-auditor reads them.
 #[derive(Debug, clap::Args)]

@@ -28,7 +28,9 @@ const KNOWS: [(&str, &[&str]); 13] = [
         &[
             "api",
             "cluster",
+            "desk",
             "manifests",
+            "notify",
             "onepassword",
             "plan",
             "runtime",
@@ -41,6 +43,8 @@ const KNOWS: [(&str, &[&str]); 13] = [
             "cluster",
             "controllers",
             "manifests",
+            "network",
+            "notify",
             "onepassword",
             "runtime",
             "telemetry",

@@ -57,7 +57,7 @@ pub struct Line {
     /// The marks of all that waits and all that was told.
     known: HashSet<String>,
     told_until: Timestamp,
-    dropped: u64,
+    dropped: u32,
     delivery: Delivery,
 }
 
@@ -130,14 +130,14 @@ impl Line {
     /// The receiver refuses the next message for good.
     pub fn refused(&mut self, why: &str, now: Timestamp) {
         self.failed(why, now);
-        self.dropped += 1;
+        self.dropped = self.dropped.saturating_add(1);
         self.leave();
     }
 
     /// Gives up the oldest step.
     fn give_up(&mut self) {
         if let Some(step) = self.waiting.front_mut() {
-            self.dropped += 1;
+            self.dropped = self.dropped.saturating_add(1);
             step.parcels.truncate(1);
             self.leave();
         }

@@ -11,7 +11,7 @@ use crate::api::{
 use crate::plan::delivery::links::{CALL_TIMEOUT, Links};
 use crate::plan::record::{is_of_a_loan, restored_by};
 
-use super::spreadsheet_cell;
+use super::cell::spreadsheet_cell;
 
 /// A loan that ends later than this after its time is late. The operator needs some seconds to write
 /// the end.

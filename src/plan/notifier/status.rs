@@ -76,7 +76,7 @@ pub struct Progress {
     /// The time of the oldest step whose notice waits.
     pub oldest_waiting: Option<Timestamp>,
     /// The number of notices that were given up.
-    pub dropped: u64,
+    pub dropped: u32,
     /// Everything until this time was told or given up.
     pub told_until: Option<Timestamp>,
     /// The later steps that were told.

@@ -5,7 +5,7 @@ use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::put;
+use super::standard_output::put;
 use crate::api::GROUP;
 use crate::desk::visible::steers;
 use crate::plugin::failure::Failure;

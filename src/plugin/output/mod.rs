@@ -2,10 +2,10 @@
 
 mod layout;
 mod machine;
+mod standard_output;
 mod stream;
 
-use std::fmt::Display;
-use std::io::{self, ErrorKind, IsTerminal, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 use std::os::fd::AsFd;
 
 use terminal_size::{Width, terminal_size_of};
@@ -14,6 +14,7 @@ use terminal_size::{Width, terminal_size_of};
 pub use layout::last_row;
 pub use layout::lines;
 pub use machine::{Format, Structured, document, list, objects, print_object, print_value, yaml};
+pub use standard_output::put;
 #[cfg(test)]
 pub use stream::csv_row;
 pub use stream::{Array, put_csv};
@@ -21,6 +22,7 @@ pub use stream::{Array, put_csv};
 use crate::desk::text::Text;
 
 use super::failure::Failure;
+use standard_output::{joined, print};
 
 /// The width of a terminal that does not report one.
 const USUAL_WIDTH: usize = 80;
@@ -33,29 +35,6 @@ pub fn say(text: impl Into<Text>) -> Result<(), Failure> {
 /// Prints only the last row of a table, in the table's columns.
 pub fn say_last_row(table: &Text) -> Result<(), Failure> {
     print(&layout::last_row(table, width(io::stdout())))
-}
-
-fn print(lines: &[String]) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    let shown = joined(lines);
-    unless_reader_left(out.write_all(shown.as_bytes()).and_then(|()| out.flush()))
-}
-
-/// Prints exact data for programs to standard output.
-pub fn put(text: impl Display) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    unless_reader_left(writeln!(out, "{text}").and_then(|()| out.flush()))
-}
-
-/// A reader that stops early (`| head`) has read enough. Any other error is a failure, because the
-/// output is incomplete.
-fn unless_reader_left(written: io::Result<()>) -> Result<(), Failure> {
-    match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(format!(
-            "cannot write to standard output: {error}"
-        ))),
-        _ => Ok(()),
-    }
 }
 
 /// Prints a remark to standard error.
@@ -88,26 +67,4 @@ fn width(stream: impl AsFd + IsTerminal) -> Option<usize> {
     stream.is_terminal().then(|| {
         terminal_size_of(&stream).map_or(USUAL_WIDTH, |(Width(columns), _)| columns.into())
     })
-}
-
-fn joined(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_that_was_not_written_is_a_failure_but_for_a_reader_who_left() {
-        let written = |kind: ErrorKind| unless_reader_left(Err(kind.into()));
-        assert_eq!(unless_reader_left(Ok(())), Ok(()));
-        assert_eq!(written(ErrorKind::BrokenPipe), Ok(()));
-        let failure = written(ErrorKind::StorageFull).unwrap_err();
-        let told = failure.message;
-        assert!(
-            told.starts_with("cannot write to standard output: "),
-            "{told}"
-        );
-    }
 }

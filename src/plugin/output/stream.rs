@@ -4,7 +4,7 @@ use csv::{QuoteStyle, WriterBuilder};
 use serde::Serialize;
 
 use super::machine::{Structured, document};
-use super::put;
+use super::standard_output::put;
 use crate::plugin::failure::Failure;
 
 /// Prints one row of CSV. Each cell is in quotes, so that none is taken for several.

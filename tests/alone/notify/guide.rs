@@ -52,8 +52,10 @@ fn verified(request: &Received, keys: &[&str], now: i64) -> String {
 async fn delivered() -> Received {
     let receiver = Receiver::start().await;
     let channel = webhook(&receiver.url(PATH));
-    let sent = courier().deliver(&channel, Parcel::Event(&event()), &[], now());
-    sent.await.unwrap();
+    let sent = courier()
+        .deliver(&channel, Parcel::Event(&event()), &[], now())
+        .await;
+    sent.unwrap();
     let [request] = receiver.received().try_into().unwrap();
     request
 }

@@ -20,8 +20,10 @@ async fn people_get_a_notice_in_the_form_of_their_chat() {
     let to = receiver.url(PATH);
     let teams = Channel::Teams { url: url(&to) };
     for channel in [slack(&to), teams] {
-        let sent = courier().deliver(&channel, Parcel::Notice(&notice()), &[], now());
-        sent.await.unwrap();
+        let sent = courier()
+            .deliver(&channel, Parcel::Notice(&notice()), &[], now())
+            .await;
+        sent.unwrap();
     }
     let received = receiver.received();
     let forms = [
@@ -91,12 +93,16 @@ async fn an_answer_says_whether_another_attempt_makes_sense(
     receiver.answer_next(answer);
     let channel = slack(&receiver.url(PATH));
     let notice = notice();
-    let sent = courier().deliver(&channel, Parcel::Notice(&notice), &[], now());
-    let failed = failure(sent.await);
+    let sent = courier()
+        .deliver(&channel, Parcel::Notice(&notice), &[], now())
+        .await;
+    let failed = failure(sent);
     assert_eq!((failed.again, &*failed.to_string()), (again, says));
     // The next attempt is taken.
-    let sent = courier().deliver(&channel, Parcel::Notice(&notice), &[], now());
-    assert_eq!(sent.await, Ok(()));
+    let sent = courier()
+        .deliver(&channel, Parcel::Notice(&notice), &[], now())
+        .await;
+    assert_eq!(sent, Ok(()));
 }
 
 #[tokio::test]
@@ -132,8 +138,10 @@ async fn a_redirect_is_not_followed() {
     assert!(target.received().is_empty());
     // The target itself takes events.
     let channel = webhook(&target.url("/elsewhere"));
-    let sent = courier().deliver(&channel, Parcel::Event(&event()), &[], now());
-    assert_eq!(sent.await, Ok(()));
+    let sent = courier()
+        .deliver(&channel, Parcel::Event(&event()), &[], now())
+        .await;
+    assert_eq!(sent, Ok(()));
     assert_eq!(target.received().len(), 1);
 }
 
@@ -149,8 +157,10 @@ async fn a_host_that_is_not_public_gets_nothing_unless_it_is_allowed(#[case] hos
     let receiver = Receiver::start().await;
     let to = receiver.url(PATH).replace("localhost", host);
     let event = event();
-    let sent = courier_to(&[]).deliver(&webhook(&to), Parcel::Event(&event), &[], now());
-    let failed = failure(sent.await);
+    let sent = courier_to(&[])
+        .deliver(&webhook(&to), Parcel::Event(&event), &[], now())
+        .await;
+    let failed = failure(sent);
     assert_eq!(failed.again, LATER);
     assert!(
         failed.to_string().contains("notifications.allow.hosts"),
@@ -159,13 +169,15 @@ async fn a_host_that_is_not_public_gets_nothing_unless_it_is_allowed(#[case] hos
     assert!(receiver.received().is_empty());
     // With the name that is in the certificate, and allowed, it gets the event.
     let courier = courier_to(&["localhost"]);
-    let sent = courier.deliver(
-        &webhook(&receiver.url(PATH)),
-        Parcel::Event(&event),
-        &[],
-        now(),
-    );
-    assert_eq!(sent.await, Ok(()));
+    let sent = courier
+        .deliver(
+            &webhook(&receiver.url(PATH)),
+            Parcel::Event(&event),
+            &[],
+            now(),
+        )
+        .await;
+    assert_eq!(sent, Ok(()));
     assert_eq!(receiver.received().len(), 1);
 }
 
@@ -178,8 +190,10 @@ async fn a_host_that_is_not_public_gets_nothing_unless_it_is_allowed(#[case] hos
 #[tokio::test]
 async fn addresses_inside_a_cluster_are_refused_before_a_connection_is_made(#[case] to: &str) {
     let event = event();
-    let sent = courier_to(&["localhost"]).deliver(&webhook(to), Parcel::Event(&event), &[], now());
-    let failed = failure(sent.await).to_string();
+    let sent = courier_to(&["localhost"])
+        .deliver(&webhook(to), Parcel::Event(&event), &[], now())
+        .await;
+    let failed = failure(sent).to_string();
     assert!(
         failed.contains("only addresses of the public internet"),
         "{failed}"

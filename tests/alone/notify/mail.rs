@@ -59,16 +59,20 @@ async fn a_server_that_asks_for_no_user_is_told_none() {
     let mut mailer = mailer("localhost", server.port(), MailSecurity::StartTLS);
     mailer.credentials = None;
     let channel = Channel::Mail(mailer);
-    let sent = courier().deliver(&channel, Parcel::Notice(&notice()), &[person("bob")], now());
-    sent.await.unwrap();
+    let sent = courier()
+        .deliver(&channel, Parcel::Notice(&notice()), &[person("bob")], now())
+        .await;
+    sent.unwrap();
     assert_eq!(server.next_mail().await.unwrap().user, None);
 }
 
 #[tokio::test]
 async fn nobody_to_write_to_needs_no_server() {
     let channel = Channel::Mail(mailer("localhost", 1, MailSecurity::TLS));
-    let sent = courier().deliver(&channel, Parcel::Notice(&notice()), &[], now());
-    assert_eq!(sent.await, Ok(()));
+    let sent = courier()
+        .deliver(&channel, Parcel::Notice(&notice()), &[], now())
+        .await;
+    assert_eq!(sent, Ok(()));
 }
 
 /// What is wrong, and the sentence. None of these servers receives a message.
@@ -140,8 +144,10 @@ async fn a_server_of_an_unknown_authority_is_refused() {
     let allowed = keyloan::network::AllowedHosts::parse(&["localhost".to_owned()], &[]);
     let stranger = keyloan::notify::Courier::new(&Default::default(), allowed.unwrap()).unwrap();
     let channel = Channel::Mail(mailer("localhost", server.port(), MailSecurity::StartTLS));
-    let sent = stranger.deliver(&channel, Parcel::Notice(&notice()), &[person("bob")], now());
-    let says = failure(sent.await).to_string();
+    let sent = stranger
+        .deliver(&channel, Parcel::Notice(&notice()), &[person("bob")], now())
+        .await;
+    let says = failure(sent).to_string();
     assert!(says.contains("issued by CN=Corp Inspection CA"), "{says}");
 }
 
@@ -158,8 +164,10 @@ async fn a_relay_inside_the_cluster_is_refused_unless_it_is_allowed() {
         says.contains("add localhost to the chart's value"),
         "{says}"
     );
-    let sent = courier_to(&["localhost"]).deliver(&channel, Parcel::Notice(&notice), &bob, now());
-    assert_eq!(sent.await, Ok(()));
+    let sent = courier_to(&["localhost"])
+        .deliver(&channel, Parcel::Notice(&notice), &bob, now())
+        .await;
+    assert_eq!(sent, Ok(()));
 }
 
 #[tokio::test]
@@ -179,8 +187,10 @@ async fn a_wrong_password_is_told_and_tried_again_with_the_right_one() {
         "localhost does not accept the user and the password (535): put the right ones into the Secret"
     );
     let right = Channel::Mail(mailer("localhost", server.port(), MailSecurity::StartTLS));
-    let sent = courier().deliver(&right, Parcel::Notice(&notice), &bob, now());
-    assert_eq!(sent.await, Ok(()));
+    let sent = courier()
+        .deliver(&right, Parcel::Notice(&notice), &bob, now())
+        .await;
+    assert_eq!(sent, Ok(()));
     assert_eq!(
         server.next_mail().await.unwrap().user.as_deref(),
         Some(USER)
@@ -235,8 +245,10 @@ async fn a_server_that_never_stops_talking_is_given_up() {
         while stream.write_all(b"220-welcome\r\n").await.is_ok() {}
     });
     let channel = Channel::Mail(mailer("localhost", port, MailSecurity::StartTLS));
-    let sent = courier().deliver(&channel, Parcel::Notice(&notice()), &[person("bob")], now());
-    let failed = failure(sent.await);
+    let sent = courier()
+        .deliver(&channel, Parcel::Notice(&notice()), &[person("bob")], now())
+        .await;
+    let failed = failure(sent);
     assert!(
         failed
             .to_string()

@@ -51,7 +51,7 @@ pub async fn records_of_requests_that_wait(scene: &Scene) {
         stalled && g.status.as_ref().and_then(|s| s.phase) == Some(Phase::Failed)
     };
     scene.world.until(&waiting, is_over).await;
-    // Whoever approves it now is too late.
+    // An approval comes too late now.
     scene.decide("bob", &waiting, "Approve").await;
     scene.nothing_else_is_lent().await;
     scene.is_lent(&twin).await;
