@@ -40,7 +40,7 @@ pub enum SecretError {
     Credential(&'static str),
 }
 
-/// The `https` URL of a receiver. Whoever knows it can write to the receiver.
+/// The `https` URL of a receiver. Anyone who knows it can write to the receiver.
 #[derive(Clone)]
 pub struct SecretUrl {
     text: SecretString,
