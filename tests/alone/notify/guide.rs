@@ -9,7 +9,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::receiver::{Received, Receiver};
-use super::{KEY, OTHER_KEY, PATH, courier, event, now, webhook};
+use super::{KEY, OTHER_KEY, PATH, attempt, courier, event, now, webhook};
 
 const PAGE: &str = include_str!("../../../docs/notifications.md");
 
@@ -52,9 +52,7 @@ fn verified(request: &Received, keys: &[&str], now: i64) -> String {
 async fn delivered() -> Received {
     let receiver = Receiver::start().await;
     let channel = webhook(&receiver.url(PATH));
-    let sent = courier()
-        .deliver(&channel, Parcel::Event(&event()), &[], now())
-        .await;
+    let sent = attempt(&courier(), &channel, Parcel::Event(&event()), &[]).await;
     sent.unwrap();
     let [request] = receiver.received().try_into().unwrap();
     request

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::receiver::{Answer, Receiver};
 use super::{
-    PATH, courier, courier_to, event, failure, impatient, notice, now, slack, url, webhook,
+    PATH, attempt, courier, courier_to, event, failure, impatient, notice, slack, url, webhook,
 };
 
 const LATER: Again = Again::Later { after: None };
@@ -20,9 +20,7 @@ async fn people_get_a_notice_in_the_form_of_their_chat() {
     let to = receiver.url(PATH);
     let teams = Channel::Teams { url: url(&to) };
     for channel in [slack(&to), teams] {
-        let sent = courier()
-            .deliver(&channel, Parcel::Notice(&notice()), &[], now())
-            .await;
+        let sent = attempt(&courier(), &channel, Parcel::Notice(&notice()), &[]).await;
         sent.unwrap();
     }
     let received = receiver.received();
@@ -93,15 +91,11 @@ async fn an_answer_says_whether_another_attempt_makes_sense(
     receiver.answer_next(answer);
     let channel = slack(&receiver.url(PATH));
     let notice = notice();
-    let sent = courier()
-        .deliver(&channel, Parcel::Notice(&notice), &[], now())
-        .await;
+    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice), &[]).await;
     let failed = failure(sent);
     assert_eq!((failed.again, &*failed.to_string()), (again, says));
     // The next attempt is taken.
-    let sent = courier()
-        .deliver(&channel, Parcel::Notice(&notice), &[], now())
-        .await;
+    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice), &[]).await;
     assert_eq!(sent, Ok(()));
 }
 
@@ -110,9 +104,7 @@ async fn a_receiver_that_is_silent_is_given_up_in_time() {
     let receiver = Receiver::start().await;
     receiver.answer_next(Answer::Silence);
     let channel = webhook(&receiver.url(PATH));
-    let sent = impatient()
-        .deliver(&channel, Parcel::Event(&event()), &[], now())
-        .await;
+    let sent = attempt(&impatient(), &channel, Parcel::Event(&event()), &[]).await;
     let failed = failure(sent);
     assert_eq!(failed.again, LATER);
     assert_eq!(failed.to_string(), "localhost did not answer within 1 s");
@@ -125,9 +117,7 @@ async fn a_redirect_is_not_followed() {
         let location = vec![("location", target.url("/elsewhere"))];
         receiver.answer_next(Answer::With(status, location, ""));
         let channel = webhook(&receiver.url(PATH));
-        let sent = courier()
-            .deliver(&channel, Parcel::Event(&event()), &[], now())
-            .await;
+        let sent = attempt(&courier(), &channel, Parcel::Event(&event()), &[]).await;
         let failed = failure(sent);
         assert_eq!(failed.again, LATER);
         assert!(
@@ -138,9 +128,7 @@ async fn a_redirect_is_not_followed() {
     assert!(target.received().is_empty());
     // The target itself takes events.
     let channel = webhook(&target.url("/elsewhere"));
-    let sent = courier()
-        .deliver(&channel, Parcel::Event(&event()), &[], now())
-        .await;
+    let sent = attempt(&courier(), &channel, Parcel::Event(&event()), &[]).await;
     assert_eq!(sent, Ok(()));
     assert_eq!(target.received().len(), 1);
 }
@@ -157,9 +145,7 @@ async fn a_host_that_is_not_public_gets_nothing_unless_it_is_allowed(#[case] hos
     let receiver = Receiver::start().await;
     let to = receiver.url(PATH).replace("localhost", host);
     let event = event();
-    let sent = courier_to(&[])
-        .deliver(&webhook(&to), Parcel::Event(&event), &[], now())
-        .await;
+    let sent = attempt(&courier_to(&[]), &webhook(&to), Parcel::Event(&event), &[]).await;
     let failed = failure(sent);
     assert_eq!(failed.again, LATER);
     assert!(
@@ -169,14 +155,13 @@ async fn a_host_that_is_not_public_gets_nothing_unless_it_is_allowed(#[case] hos
     assert!(receiver.received().is_empty());
     // With the name that is in the certificate, and allowed, it gets the event.
     let courier = courier_to(&["localhost"]);
-    let sent = courier
-        .deliver(
-            &webhook(&receiver.url(PATH)),
-            Parcel::Event(&event),
-            &[],
-            now(),
-        )
-        .await;
+    let sent = attempt(
+        &courier,
+        &webhook(&receiver.url(PATH)),
+        Parcel::Event(&event),
+        &[],
+    )
+    .await;
     assert_eq!(sent, Ok(()));
     assert_eq!(receiver.received().len(), 1);
 }
@@ -190,9 +175,13 @@ async fn a_host_that_is_not_public_gets_nothing_unless_it_is_allowed(#[case] hos
 #[tokio::test]
 async fn addresses_inside_a_cluster_are_refused_before_a_connection_is_made(#[case] to: &str) {
     let event = event();
-    let sent = courier_to(&["localhost"])
-        .deliver(&webhook(to), Parcel::Event(&event), &[], now())
-        .await;
+    let sent = attempt(
+        &courier_to(&["localhost"]),
+        &webhook(to),
+        Parcel::Event(&event),
+        &[],
+    )
+    .await;
     let failed = failure(sent).to_string();
     assert!(
         failed.contains("only addresses of the public internet"),
@@ -207,9 +196,7 @@ async fn a_certificate_of_an_unknown_authority_is_refused() {
     let allowed = keyloan::network::AllowedHosts::parse(&["localhost".to_owned()], &[]);
     let stranger = keyloan::notify::Courier::new(&Default::default(), allowed.unwrap()).unwrap();
     let notice = notice();
-    let sent = stranger
-        .deliver(&slack(&to), Parcel::Notice(&notice), &[], now())
-        .await;
+    let sent = attempt(&stranger, &slack(&to), Parcel::Notice(&notice), &[]).await;
     let failed = failure(sent);
     assert_eq!(failed.again, LATER);
     let says = failed.to_string();
@@ -223,9 +210,7 @@ async fn a_certificate_for_another_name_is_refused() {
     let receiver = Receiver::start().await;
     let to = receiver.url(PATH).replace("localhost", "127.0.0.1");
     let notice = notice();
-    let sent = courier()
-        .deliver(&slack(&to), Parcel::Notice(&notice), &[], now())
-        .await;
+    let sent = attempt(&courier(), &slack(&to), Parcel::Notice(&notice), &[]).await;
     let says = failure(sent).to_string();
     assert!(
         says.contains("have the receiver's certificate corrected"),
@@ -241,9 +226,7 @@ async fn a_port_at_which_nobody_listens_is_told() {
     drop(listener);
     let channel = slack(&format!("https://localhost:{port}{PATH}"));
     let notice = notice();
-    let sent = courier()
-        .deliver(&channel, Parcel::Notice(&notice), &[], now())
-        .await;
+    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice), &[]).await;
     let failed = failure(sent);
     assert_eq!(failed.again, LATER);
     let says = failed.to_string();
@@ -263,7 +246,7 @@ async fn each_channel_takes_its_kind_of_parcel_only() {
         (slack(&to), Parcel::Event(&event)),
     ];
     for (channel, parcel) in mixed {
-        let sent = courier().deliver(&channel, parcel, &[], now()).await;
+        let sent = attempt(&courier(), &channel, parcel, &[]).await;
         assert_eq!(failure(sent).again, Again::Never);
     }
     assert!(receiver.received().is_empty());

@@ -7,7 +7,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
 use super::{
-    REASON, USER, courier, courier_to, failure, impatient, mail_server, mailer, notice, now, person,
+    REASON, USER, attempt, courier, courier_to, failure, impatient, mail_server, mailer, notice,
+    person,
 };
 
 const LATER: Again = Again::Later { after: None };
@@ -23,9 +24,7 @@ async fn each_person_gets_a_message_of_their_own_over_an_encrypted_connection(
     let mut server = mail_server(offered, |_| {}).await;
     let channel = Channel::Mail(mailer("localhost", server.port(), security));
     let people = [person("bob"), person("carol")];
-    let sent = courier()
-        .deliver(&channel, Parcel::Notice(&notice()), &people, now())
-        .await;
+    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice()), &people).await;
     sent.unwrap();
     for person in &people {
         let mail = server.next_mail().await.unwrap();
@@ -59,9 +58,13 @@ async fn a_server_that_asks_for_no_user_is_told_none() {
     let mut mailer = mailer("localhost", server.port(), MailSecurity::StartTLS);
     mailer.credentials = None;
     let channel = Channel::Mail(mailer);
-    let sent = courier()
-        .deliver(&channel, Parcel::Notice(&notice()), &[person("bob")], now())
-        .await;
+    let sent = attempt(
+        &courier(),
+        &channel,
+        Parcel::Notice(&notice()),
+        &[person("bob")],
+    )
+    .await;
     sent.unwrap();
     assert_eq!(server.next_mail().await.unwrap().user, None);
 }
@@ -69,9 +72,7 @@ async fn a_server_that_asks_for_no_user_is_told_none() {
 #[tokio::test]
 async fn nobody_to_write_to_needs_no_server() {
     let channel = Channel::Mail(mailer("localhost", 1, MailSecurity::TLS));
-    let sent = courier()
-        .deliver(&channel, Parcel::Notice(&notice()), &[], now())
-        .await;
+    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice()), &[]).await;
     assert_eq!(sent, Ok(()));
 }
 
@@ -117,9 +118,7 @@ async fn nothing_is_said_to_a_server_without_the_right_encryption(
     let mut server = mail_server(offered, |_| {}).await;
     let channel = Channel::Mail(mailer(host, server.port(), security));
     let bob = [person("bob")];
-    let sent = impatient()
-        .deliver(&channel, Parcel::Notice(&notice()), &bob, now())
-        .await;
+    let sent = attempt(&impatient(), &channel, Parcel::Notice(&notice()), &bob).await;
     let failed = failure(sent);
     assert_eq!((failed.again, &*failed.remaining), (LATER, &bob[..]));
     assert!(failed.to_string().contains(why), "{failed}");
@@ -131,9 +130,7 @@ async fn nothing_is_said_to_a_server_without_the_right_encryption(
     };
     let channel = Channel::Mail(mailer("localhost", server.port(), security));
     let carol = [person("carol")];
-    let sent = courier()
-        .deliver(&channel, Parcel::Notice(&notice()), &carol, now())
-        .await;
+    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice()), &carol).await;
     assert_eq!(sent, Ok(()));
     assert_eq!(server.next_mail().await.unwrap().to, ["carol@example.com"]);
 }
@@ -144,9 +141,13 @@ async fn a_server_of_an_unknown_authority_is_refused() {
     let allowed = keyloan::network::AllowedHosts::parse(&["localhost".to_owned()], &[]);
     let stranger = keyloan::notify::Courier::new(&Default::default(), allowed.unwrap()).unwrap();
     let channel = Channel::Mail(mailer("localhost", server.port(), MailSecurity::StartTLS));
-    let sent = stranger
-        .deliver(&channel, Parcel::Notice(&notice()), &[person("bob")], now())
-        .await;
+    let sent = attempt(
+        &stranger,
+        &channel,
+        Parcel::Notice(&notice()),
+        &[person("bob")],
+    )
+    .await;
     let says = failure(sent).to_string();
     assert!(says.contains("issued by CN=Corp Inspection CA"), "{says}");
 }
@@ -156,17 +157,19 @@ async fn a_relay_inside_the_cluster_is_refused_unless_it_is_allowed() {
     let server = mail_server("StartTLS", |_| {}).await;
     let channel = Channel::Mail(mailer("localhost", server.port(), MailSecurity::StartTLS));
     let (notice, bob) = (notice(), [person("bob")]);
-    let sent = courier_to(&[])
-        .deliver(&channel, Parcel::Notice(&notice), &bob, now())
-        .await;
+    let sent = attempt(&courier_to(&[]), &channel, Parcel::Notice(&notice), &bob).await;
     let says = failure(sent).to_string();
     assert!(
         says.contains("add localhost to the chart's value"),
         "{says}"
     );
-    let sent = courier_to(&["localhost"])
-        .deliver(&channel, Parcel::Notice(&notice), &bob, now())
-        .await;
+    let sent = attempt(
+        &courier_to(&["localhost"]),
+        &channel,
+        Parcel::Notice(&notice),
+        &bob,
+    )
+    .await;
     assert_eq!(sent, Ok(()));
 }
 
@@ -177,9 +180,7 @@ async fn a_wrong_password_is_told_and_tried_again_with_the_right_one() {
     wrong.credentials = Some(Credentials::parse(USER.as_bytes(), b"wrong-horse").unwrap());
     let (notice, bob) = (notice(), [person("bob")]);
     let channel = Channel::Mail(wrong);
-    let sent = courier()
-        .deliver(&channel, Parcel::Notice(&notice), &bob, now())
-        .await;
+    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice), &bob).await;
     let failed = failure(sent);
     assert_eq!((failed.again, &*failed.remaining), (LATER, &bob[..]));
     assert_eq!(
@@ -187,9 +188,7 @@ async fn a_wrong_password_is_told_and_tried_again_with_the_right_one() {
         "localhost does not accept the user and the password (535): put the right ones into the Secret"
     );
     let right = Channel::Mail(mailer("localhost", server.port(), MailSecurity::StartTLS));
-    let sent = courier()
-        .deliver(&right, Parcel::Notice(&notice), &bob, now())
-        .await;
+    let sent = attempt(&courier(), &right, Parcel::Notice(&notice), &bob).await;
     assert_eq!(sent, Ok(()));
     assert_eq!(
         server.next_mail().await.unwrap().user.as_deref(),
@@ -207,9 +206,7 @@ async fn one_recipient_who_is_refused_keeps_nobody_else_from_the_notice() {
     .await;
     let channel = Channel::Mail(mailer("localhost", server.port(), MailSecurity::StartTLS));
     let people = ["nobody", "bob", "busy", "carol"].map(person);
-    let sent = courier()
-        .deliver(&channel, Parcel::Notice(&notice()), &people, now())
-        .await;
+    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice()), &people).await;
     let failed = failure(sent);
     // Those who have it are not sent it again, and who is refused for good is told once.
     assert_eq!(
@@ -226,9 +223,7 @@ async fn one_recipient_who_is_refused_keeps_nobody_else_from_the_notice() {
         assert_eq!(server.next_mail().await.unwrap().to, [person(name).0]);
     }
     let nobody = [person("nobody")];
-    let sent = courier()
-        .deliver(&channel, Parcel::Notice(&notice()), &nobody, now())
-        .await;
+    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice()), &nobody).await;
     let failed = failure(sent);
     assert_eq!(
         (failed.again, &*failed.remaining),
@@ -245,9 +240,13 @@ async fn a_server_that_never_stops_talking_is_given_up() {
         while stream.write_all(b"220-welcome\r\n").await.is_ok() {}
     });
     let channel = Channel::Mail(mailer("localhost", port, MailSecurity::StartTLS));
-    let sent = courier()
-        .deliver(&channel, Parcel::Notice(&notice()), &[person("bob")], now())
-        .await;
+    let sent = attempt(
+        &courier(),
+        &channel,
+        Parcel::Notice(&notice()),
+        &[person("bob")],
+    )
+    .await;
     let failed = failure(sent);
     assert!(
         failed

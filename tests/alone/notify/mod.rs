@@ -15,7 +15,9 @@ use keyloan::api::{Email, MailSecurity, NoticeEvent};
 use keyloan::desk::cloud_event::{CloudEvent, Data, Person, SCHEMA};
 use keyloan::desk::notice::{Audience, Fact, Next, Notice};
 use keyloan::network::{AllowedHosts, NetworkSettings};
-use keyloan::notify::{Channel, Courier, Credentials, Mailer, SecretUrl, SigningKey, Undelivered};
+use keyloan::notify::{
+    Channel, Courier, Credentials, Mailer, Parcel, SecretUrl, SigningKey, Undelivered,
+};
 use keyloan_cluster::{MailServer, MailServerOptions};
 
 const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -144,6 +146,15 @@ async fn mail_server(
     };
     change(&mut options);
     MailServer::start(&options).await.unwrap()
+}
+
+async fn attempt(
+    courier: &Courier,
+    channel: &Channel,
+    parcel: Parcel<'_>,
+    to: &[Email],
+) -> Result<(), Undelivered> {
+    courier.deliver(channel, parcel, to, now()).await
 }
 
 fn failure(outcome: Result<(), Undelivered>) -> Undelivered {
