@@ -188,14 +188,14 @@ mod tests {
     }
 
     #[rstest::rstest]
-    #[case(&["re"], &["request", "revoke", ":4"])]
-    #[case(&["-n", "team-a", "--context=prod", "exp"], &["explain", "export", ":4"])]
+    #[case(&["re"], &["request", "revoke", "report", ":4"])]
+    #[case(&["-n", "team-a", "--context=prod", "exp"], &["explain", "exposed", "export", ":4"])]
     #[case(&["list", "--for"], &["--for-me", ":4"])]
     #[case(&["list", "-n", ""], &[":4"])]
     #[case(&["ls", "-o", ""], &["wide", "json", "yaml", "name", ":4"])]
     #[case(&["ls", "-Ao", "j"], &["json", ":4"])]
     #[case(&["list", "--output=j"], &["--output=json", ":4"])]
-    #[case(&["export", ""], &["integration", "flow", ":4"])]
+    #[case(&["export", ""], &["integration", "flow", "notifier", ":4"])]
     #[case(&["export", "flow", ""], &[":4"])]
     #[case(&["open", "--", "-"], &[":4"])]
     #[case(&["completion", "k"], &["kubectl", ":4"])]
