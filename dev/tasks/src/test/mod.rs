@@ -5,6 +5,7 @@
 //! program, because linking a program takes longer than running most tests.
 
 mod deny;
+mod gitops;
 mod left_out;
 mod report;
 mod run;
@@ -114,6 +115,7 @@ async fn tests(report: &mut Report, targets: &Targets, fast: bool) {
         false => {
             let tests = targets.on_control_plane(cargo("test --workspace --no-fail-fast"));
             beside_control_plane(report, tests, VERSIONS[0]).await;
+            gitops::run(report).await;
         }
     }
 }
