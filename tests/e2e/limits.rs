@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use crate::world::{Ask, PLATFORM, TEAM, World, condition, needs_approval};
+use crate::world::{Ask, PLATFORM, World, condition, needs_approval};
 use keyloan::api::{
     ACCEPTED, AccessFlowSpec, AccessGrant, AccessRecord, LinkOutcome, TitlePattern,
 };
-use kube::api::PostParams;
 use kube::{Api, ResourceExt};
-use serde_json::json;
 
 fn one_each(flow: &mut AccessFlowSpec) {
     flow.limits.active_per_requester = 1;
@@ -80,20 +78,8 @@ async fn a_loan_that_was_deleted_has_its_place_until_its_link_is_over() {
 
 /// Alice asks under a name that she chooses, the same each time.
 async fn ask_by_name(world: &World) -> AccessGrant {
-    let grant = json!({
-        "apiVersion": "keyloan.dev/v1alpha1",
-        "kind": "AccessGrant",
-        "metadata": { "name": "alice-db" },
-        "spec": {
-            "integration": { "name": "prod", "namespace": PLATFORM },
-            "item": { "vault": "Infra", "item": "db password" },
-        },
-    });
-    let grant = serde_json::from_value(grant).expect("a grant");
-    let client = world.cluster.client("alice").await.expect("a client");
-    let api: Api<AccessGrant> = Api::namespaced(client, TEAM);
-    let made = api.create(&PostParams::default(), &grant).await;
-    made.expect("asked")
+    let ask = Ask::item("db password").named("alice-db");
+    world.ask("alice", ask).await
 }
 
 /// Lets so much time pass that no link of an ended loan opens any more.

@@ -212,7 +212,7 @@ fn next_release(before: &Releases, name: &str) -> Releases {
 
 /// As a GitOps tool does, all at once and with the values of this installation.
 async fn install(world: &World, release: &Releases) {
-    for object in &release.current {
+    for object in served(world, release) {
         let applied = PatchParams::apply("flux").force();
         write(world, object, &applied, &Patch::Apply(object)).await;
     }
@@ -221,7 +221,7 @@ async fn install(world: &World, release: &Releases) {
 /// What changes no spec, of every policy and binding: a note by kubectl annotate, the same content applied with another label, and
 /// managedFields that somebody empties, before and after which the tool applies again.
 async fn write_metadata(world: &World, release: &Releases) {
-    for object in &release.current {
+    for object in served(world, release) {
         let by_hand = PatchParams::default();
         let note = json!({ "metadata": { "annotations": { "example.com/owner": "platform" } } });
         write(world, object, &by_hand, &Patch::Merge(&note)).await;
@@ -254,6 +254,17 @@ async fn loosen_and_put_back(world: &World) {
     }
 }
 
+/// The policies and bindings of a release that this API server has.
+fn served<'a>(world: &World, release: &'a Releases) -> impl Iterator<Item = &'a Value> {
+    let has_mutating = world.cluster.has_mutating_policies();
+    let is_mutating = |object: &Value| {
+        let kind = object["kind"].as_str();
+        kind.is_some_and(|kind| kind.starts_with("MutatingAdmissionPolicy"))
+    };
+    let all = release.current.iter();
+    all.filter(move |object| has_mutating || !is_mutating(object))
+}
+
 async fn write(world: &World, object: &Value, how: &PatchParams, patch: &Patch<&Value>) {
     let name = object["metadata"]["name"].as_str().expect("a name");
     let written = api_of(world, object).patch(name, how, patch).await;
@@ -263,7 +274,7 @@ async fn write(world: &World, object: &Value, how: &PatchParams, patch: &Patch<&
 /// The generations of all policies and bindings, in the order of the release.
 async fn generations(world: &World, release: &Releases) -> Vec<i64> {
     let mut generations = Vec::new();
-    for object in &release.current {
+    for object in served(world, release) {
         let name = object["metadata"]["name"].as_str().expect("a name");
         let there = api_of(world, object).get(name).await.expect("there");
         generations.push(there.metadata.generation.expect("one"));

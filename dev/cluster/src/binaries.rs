@@ -7,7 +7,8 @@
 //! 3. what [somebody else has built](crate::prebuilt);
 //! 4. a build from Go modules, which takes some minutes, once.
 //!
-//! `KEYLOAN_KUBERNETES=1.33` chooses the oldest Kubernetes that the charts admit, which is always built.
+//! `KEYLOAN_KUBERNETES` chooses another [version](VERSIONS) of Kubernetes, which is always built: the
+//! oldest that the charts admit.
 //!
 //! The ready-made archives of envtest are not used: they lack kube-controller-manager. Without it
 //! nothing is garbage collected, and no namespace is ever fully deleted.
@@ -27,23 +28,66 @@ use crate::progress;
 #[derive(Clone, Debug)]
 pub struct Binaries {
     folder: PathBuf,
-    kubernetes: &'static str,
+    kubernetes: &'static Kubernetes,
 }
 
 /// The variable that chooses one of the [versions](VERSIONS) of Kubernetes.
 pub const CHOICE: &str = "KEYLOAN_KUBERNETES";
 
 /// The versions of Kubernetes that can be chosen; the first one is the usual one.
-pub const VERSIONS: [&str; 2] = ["1.37", "1.33"];
+pub const VERSIONS: [&str; 2] = [USUAL.version, OLDEST.version];
 
-/// The version in which the chosen Kubernetes serves a kind of `admissionregistration.k8s.io`. The
-/// oldest one has mutating policies only in a version of their own, and only because its API server is
-/// told so here; their fields are the same.
+/// A version of Kubernetes that can be chosen.
+#[derive(Debug)]
+struct Kubernetes {
+    version: &'static str,
+    pinned: &'static str,
+    programs: fn() -> &'static [Program],
+    /// The version in which its API server serves mutating admission policies.
+    mutating_policies: &'static str,
+}
+
+const USUAL: Kubernetes = Kubernetes {
+    version: "1.37",
+    pinned: KUBERNETES_VERSION,
+    programs: || &CONTROL_PLANE,
+    mutating_policies: STABLE,
+};
+
+const OLDEST: Kubernetes = Kubernetes {
+    version: "1.33",
+    pinned: OLDEST_KUBERNETES_VERSION,
+    programs: || &OLDEST_CONTROL_PLANE,
+    mutating_policies: "v1alpha1",
+};
+
+static KUBERNETES: [Kubernetes; 2] = [USUAL, OLDEST];
+
+/// The version of kinds that each API server serves.
+const STABLE: &str = "v1";
+
+/// The version in which the chosen Kubernetes serves a kind of `admissionregistration.k8s.io`. Before
+/// 1.36 it has mutating policies only in a version of their own, and only if its API server is told
+/// so; their fields are the same.
 pub fn admission_version(kind: &str) -> &'static str {
-    let is_oldest = env::var(CHOICE).is_ok_and(|chosen| chosen == VERSIONS[1]);
-    match is_oldest && kind.starts_with("MutatingAdmissionPolicy") {
-        true => "v1alpha1",
-        false => "v1",
+    let chosen = env::var(CHOICE).unwrap_or_default();
+    let chosen = KUBERNETES.iter().find(|known| known.version == chosen);
+    match kind.starts_with("MutatingAdmissionPolicy") {
+        true => chosen.unwrap_or(&USUAL).mutating_policies,
+        false => STABLE,
+    }
+}
+
+/// Whether the API server of one of the [versions](VERSIONS) has mutating admission policies without
+/// being told so, and Keyloan's charts install them.
+pub fn has_mutating_policies(version: &str) -> bool {
+    let known = KUBERNETES.iter().find(|known| known.version == version);
+    known.is_some_and(Kubernetes::has_mutating_policies)
+}
+
+impl Kubernetes {
+    fn has_mutating_policies(&self) -> bool {
+        self.mutating_policies == STABLE
     }
 }
 
@@ -55,7 +99,7 @@ impl Binaries {
     pub async fn find() -> Result<Binaries, BinariesError> {
         let chosen = env::var(CHOICE).unwrap_or_default();
         Binaries::of(if chosen.is_empty() {
-            VERSIONS[0]
+            USUAL.version
         } else {
             &chosen
         })
@@ -64,26 +108,30 @@ impl Binaries {
 
     /// The same for one of the [versions](VERSIONS).
     pub async fn of(version: &str) -> Result<Binaries, BinariesError> {
-        let (kubernetes, set) = match version {
-            "1.37" => (KUBERNETES_VERSION, set()),
-            "1.33" => (OLDEST_KUBERNETES_VERSION, oldest()),
-            _ => {
-                return Err(BinariesError::Version {
-                    wanted: version.to_owned(),
-                    versions: VERSIONS.to_vec(),
-                });
-            }
-        };
-        if let Some(folder) = from_environment(kubernetes) {
+        let known = KUBERNETES.iter().find(|known| known.version == version);
+        let kubernetes = known.ok_or_else(|| BinariesError::Version {
+            wanted: version.to_owned(),
+            versions: VERSIONS.to_vec(),
+        })?;
+        if let Some(folder) = from_environment(kubernetes.pinned) {
             return Ok(Binaries { folder, kubernetes });
         }
-        let folder = set.find().await?;
+        let folder = set_of(kubernetes).find().await?;
         Ok(Binaries { folder, kubernetes })
     }
 
-    /// Whether the API server has mutating admission policies only if they are switched on.
-    pub(crate) fn switches_mutation_on(&self) -> bool {
-        self.kubernetes == OLDEST_KUBERNETES_VERSION
+    /// Whether the API server has mutating admission policies without being told so.
+    pub(crate) fn has_mutating_policies(&self) -> bool {
+        self.kubernetes.has_mutating_policies()
+    }
+
+    /// The API server's arguments that switch these policies on.
+    pub(crate) fn switch_mutating_policies_on(&self) -> [String; 2] {
+        let version = self.kubernetes.mutating_policies;
+        [
+            "--feature-gates=MutatingAdmissionPolicy=true".to_owned(),
+            format!("--runtime-config=admissionregistration.k8s.io/{version}=true"),
+        ]
     }
 
     /// The path of etcd.
@@ -108,20 +156,17 @@ impl Binaries {
 }
 
 pub(crate) fn set() -> Set {
-    set_of(KUBERNETES_VERSION, &CONTROL_PLANE, true)
+    set_of(&USUAL)
 }
 
-fn oldest() -> Set {
-    set_of(OLDEST_KUBERNETES_VERSION, &OLDEST_CONTROL_PLANE, false)
-}
-
-fn set_of(kubernetes: &str, programs: &'static [Program], prebuilt: bool) -> Set {
+fn set_of(kubernetes: &Kubernetes) -> Set {
+    let pinned = kubernetes.pinned;
     Set {
         place: "controlplane",
-        version: format!("kubernetes-{kubernetes}-etcd-{ETCD_VERSION}"),
-        title: format!("Kubernetes {kubernetes} and etcd {ETCD_VERSION}"),
-        programs,
-        prebuilt,
+        version: format!("kubernetes-{pinned}-etcd-{ETCD_VERSION}"),
+        title: format!("Kubernetes {pinned} and etcd {ETCD_VERSION}"),
+        programs: (kubernetes.programs)(),
+        prebuilt: kubernetes.version == USUAL.version,
     }
 }
 
@@ -195,9 +240,9 @@ mod tests {
 
     #[test]
     fn the_versions_to_choose_from_are_those_that_are_pinned() {
-        for (version, pinned) in VERSIONS
-            .iter()
-            .zip([KUBERNETES_VERSION, OLDEST_KUBERNETES_VERSION])
+        for Kubernetes {
+            version, pinned, ..
+        } in &KUBERNETES
         {
             assert!(pinned.starts_with(&format!("v{version}.")), "{pinned}");
         }

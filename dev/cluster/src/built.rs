@@ -59,6 +59,25 @@ impl Set {
     ///
     /// Once they are in the cache, this uses no network.
     pub(crate) async fn find(&self) -> Result<PathBuf, BinariesError> {
+        if let Some(folder) = self.in_cache()? {
+            return Ok(folder);
+        }
+        let (place, folder) = self.folders()?;
+        let _lock = cache::lock(&place).await?;
+        if !self.intact(&folder)? {
+            self.build_into(&place, &folder).await?;
+        }
+        Ok(folder)
+    }
+
+    /// The folder with the programs, if they are in the cache.
+    pub(crate) fn in_cache(&self) -> Result<Option<PathBuf>, BinariesError> {
+        let (_, folder) = self.folders()?;
+        Ok(self.intact(&folder)?.then_some(folder))
+    }
+
+    /// The folder of all versions, and that of this one.
+    fn folders(&self) -> Result<(PathBuf, PathBuf), CacheError> {
         let place = cache::cache_dir()?.join(self.place);
         let folder = place.join(format!(
             "{}-{}-{}",
@@ -66,14 +85,7 @@ impl Set {
             env::consts::OS,
             env::consts::ARCH
         ));
-        if self.intact(&folder)? {
-            return Ok(folder);
-        }
-        let _lock = cache::lock(&place).await?;
-        if !self.intact(&folder)? {
-            self.build_into(&place, &folder).await?;
-        }
-        Ok(folder)
+        Ok((place, folder))
     }
 
     /// Builds in a folder of its own, and renames it into place when it is complete.

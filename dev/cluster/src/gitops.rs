@@ -29,6 +29,12 @@ impl GitopsTool {
         self.set().find().await
     }
 
+    /// Whether programs and CRDs are in the cache, so that nothing has to be built.
+    pub fn is_built(self) -> Result<bool, BinariesError> {
+        let folder = self.set().in_cache()?;
+        Ok(folder.is_some_and(|folder| folder.join("crds").is_dir()))
+    }
+
     /// The folder with the tool's CRDs.
     pub async fn crds(self) -> Result<PathBuf, BinariesError> {
         let crds = self.programs().await?.join("crds");

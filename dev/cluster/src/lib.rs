@@ -43,7 +43,7 @@ mod registry;
 mod sdk_core;
 mod wait;
 
-pub use binaries::{Binaries, CHOICE, VERSIONS, admission_version};
+pub use binaries::{Binaries, CHOICE, VERSIONS, admission_version, has_mutating_policies};
 pub use built::BinariesError;
 pub use cache::{CacheError, cache_dir};
 pub use charts::{Chart, ChartError, chart_page, chart_rights};

@@ -91,7 +91,8 @@ pub fn read_folder(folder: &Path) -> Result<String, ManifestError> {
 /// objects.
 ///
 /// It waits for CRDs before it applies anything else, so objects of their kinds may follow. It
-/// waits for admission policies at the end.
+/// waits for admission policies at the end. It leaves mutating policies out where the API server has
+/// none, as the chart does.
 ///
 /// ```no_run
 /// # async fn example(client: kube::Client) -> Result<(), keyloan_cluster::ManifestError> {
@@ -111,6 +112,13 @@ pub async fn apply_yaml(client: &Client, text: &str) -> Result<Vec<DynamicObject
         let is_kind = kind(&object) == "CustomResourceDefinition";
         if !is_kind {
             wait_until_served(&mut new_kinds).await?;
+        }
+        if kind(&object).starts_with("MutatingAdmissionPolicy")
+            && !policies::has_mutating_policies(client)
+                .await
+                .map_err(|source| refused(&object, source))?
+        {
+            continue;
         }
         if let Some(types) = &mut object.types
             && let Some((group, "v1")) = types.api_version.split_once('/')

@@ -42,14 +42,23 @@ pub enum PolicyError {
 pub(crate) async fn wait_until_in_force(client: &Client) -> Result<(), PolicyError> {
     let name = format!("keyloan-probe-{}", random::digits()?);
     wait_for_refusal(client, "ValidatingAdmissionPolicy", &name, refusal(&name)).await?;
-    // Kubernetes before 1.36 has no mutating policies, unless they are switched on.
-    if resource(client, "MutatingAdmissionPolicy").await.is_ok() {
+    if has_mutating_policies(client).await? {
         // The name differs from the one before, whose policy still refuses for a moment: the two
         // must not be confused.
         let name = format!("{name}-mutating");
         wait_for_refusal(client, "MutatingAdmissionPolicy", &name, failure()).await?;
     }
     Ok(())
+}
+
+/// Whether the API server serves mutating policies: before 1.36 only if they are switched on.
+pub(crate) async fn has_mutating_policies(client: &Client) -> kube::Result<bool> {
+    match resource(client, "MutatingAdmissionPolicy").await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Discovery(_)) => Ok(false),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Writes a policy that rejects everything, and removes it as soon as it acts.

@@ -96,6 +96,15 @@ impl App<'_> {
         Ok(())
     }
 
+    /// Has Argo CD put back what somebody changes in the cluster, or not.
+    pub async fn set_self_heal(self, on: bool) -> Result<()> {
+        let change = json!({ "spec": { "syncPolicy": { "automated": { "selfHeal": on } } } });
+        let admin = &self.site.admin;
+        admin
+            .patch(kinds::APPLICATION, ARGOCD, self.name, change)
+            .await
+    }
+
     /// When the last synchronization began and ended.
     pub async fn last_sync(self) -> Result<(String, String)> {
         let app = self.get().await?;

@@ -1,6 +1,8 @@
 //! The cases with Argo CD: an Application for both charts, one for the configuration, one for a
 //! team's requests.
 
+use std::time::Instant;
+
 use anyhow::{Context, Result, ensure};
 use keyloan_cluster::GitopsTool;
 use serde_json::Value;
@@ -13,6 +15,10 @@ use crate::common::{
     revoke_token, rotate_token,
 };
 use crate::controllers::{ARGOCD, ARGOCD_CONTROLLER, Controllers};
+use crate::mishaps::{
+    delete_policy, end_throttling, loosen_binding, throttle, until_binding_denies, until_guarded,
+    until_policy_is_back, until_unguarded,
+};
 use crate::objects::{condition, kinds};
 use crate::report::{Report, say};
 use crate::site::Site;
@@ -42,6 +48,9 @@ pub async fn run(setting: Setting, report: &mut Report, keep: bool) -> Result<()
         report.case(tool, "20 refreshes", refreshes(&site)).await;
         report.case(tool, "wrong token", wrong_token(&site)).await;
         report.case(tool, "token dies", token_dies(&site)).await;
+        report.case(tool, "throttled", throttled(&site)).await;
+        report.case(tool, "policy deleted", healed(&site)).await;
+        report.case(tool, "policy loosened", loosened(&site)).await;
         report.case(tool, "misspelt vault", misspelt(&site)).await;
         report.case(tool, "suspended", suspended(&site)).await;
         report.case(tool, "tidied request", tidied(&site)).await;
@@ -198,6 +207,55 @@ async fn token_dies(site: &Site) -> Result<String> {
     rotate_token(site).await?;
     platform_is_well(site).await?;
     Ok("Degraded (TokenRejected) without a refresh, and Healthy with the next token".into())
+}
+
+async fn throttled(site: &Site) -> Result<String> {
+    throttle(site).await?;
+    let app = App {
+        site,
+        name: PLATFORM,
+    };
+    let seen = app.refresh().await?;
+    ensure!(health(&seen) == "Healthy", "{} now", health(&seen));
+    end_throttling(site).await?;
+    platform_is_well(site).await?;
+    Ok("Healthy while 1Password asks Keyloan to wait".into())
+}
+
+/// Argo CD makes a deleted policy again by itself.
+async fn healed(site: &Site) -> Result<String> {
+    let app = App {
+        site,
+        name: KEYLOAN,
+    };
+    let began = Instant::now();
+    let deleted = delete_policy(site).await?;
+    until_policy_is_back(site, &deleted).await?;
+    let back = began.elapsed().as_secs_f64();
+    until_guarded(site).await?;
+    app.until_well().await?;
+    platform_is_well(site).await?;
+    Ok(format!("made again after {back:.1} s, without a refresh"))
+}
+
+/// Without self-heal, a binding that somebody changed stays so until it is synchronized again.
+async fn loosened(site: &Site) -> Result<String> {
+    let app = App {
+        site,
+        name: KEYLOAN,
+    };
+    app.set_self_heal(false).await?;
+    app.refresh().await?;
+    loosen_binding(site).await?;
+    until_unguarded(site).await?;
+    until_degraded(site).await?;
+    app.sync(false, false).await?;
+    until_binding_denies(site).await?;
+    app.set_self_heal(true).await?;
+    until_guarded(site).await?;
+    app.until_well().await?;
+    platform_is_well(site).await?;
+    Ok("without self-heal: Degraded; synchronized again: Healthy".into())
 }
 
 /// Changes the platform's repository and has Argo CD read it.

@@ -13,6 +13,9 @@ use crate::common::{
     rotate_token,
 };
 use crate::controllers::{Controllers, FLUX};
+use crate::mishaps::{
+    delete_policy, end_throttling, throttle, until_guarded, until_policy_is_back, until_unguarded,
+};
 use crate::objects::{Kind, condition, holds, kinds};
 use crate::report::{Report, say};
 use crate::site::{Site, TEAM};
@@ -48,6 +51,8 @@ pub async fn run(report: &mut Report, keep: bool) -> Result<()> {
         report.case(TOOL, "20 reconciles", reconciles(&site)).await;
         report.case(TOOL, "wrong token", wrong_token(&site)).await;
         report.case(TOOL, "token dies", token_dies(&site)).await;
+        report.case(TOOL, "throttled", throttled(&site)).await;
+        report.case(TOOL, "policy deleted", policy(&site)).await;
         report.case(TOOL, "misspelt vault", misspelt(&site)).await;
         report.case(TOOL, "prune", prune(&site)).await;
         report.case(TOOL, "uninstall", uninstall(&site)).await;
@@ -183,6 +188,44 @@ async fn token_dies(site: &Site) -> Result<String> {
     Ok("Ready=False (TokenRejected), and Ready with the next token".into())
 }
 
+async fn throttled(site: &Site) -> Result<String> {
+    throttle(site).await?;
+    let seen = PLATFORM.reconcile(site).await?;
+    ensure!(
+        holds(&seen, "Ready"),
+        "not Ready: {}",
+        seen["status"]["conditions"]
+    );
+    end_throttling(site).await?;
+    Ok("Ready while 1Password asks Keyloan to wait".into())
+}
+
+/// Without the policies the Kustomization waits, and fails at its timeout: 5 minutes in the example,
+/// 30 seconds here.
+async fn policy(site: &Site) -> Result<String> {
+    let deleted = delete_policy(site).await?;
+    until_unguarded(site).await?;
+    // Flux waits at least 30 seconds.
+    PLATFORM.set_timeout(site, "30s").await?;
+    let fails = |o: &Value| {
+        let ready = condition(o, "Ready");
+        let of_now = &o["metadata"]["generation"];
+        ready.is_some_and(|c| {
+            c["status"] == "False"
+                && c["reason"] == "HealthCheckFailed"
+                && c["observedGeneration"] == *of_now
+        })
+    };
+    PLATFORM.until(site, RECONCILED, fails).await?;
+    // The drift detection of the HelmRelease finds that the policy is missing.
+    CRDS_RELEASE.reconcile(site).await?;
+    until_policy_is_back(site, &deleted).await?;
+    until_guarded(site).await?;
+    PLATFORM.set_timeout(site, "5m").await?;
+    is_ready_again(site).await?;
+    Ok("Ready=False at the timeout; the HelmRelease puts the policy back, and then Ready".into())
+}
+
 async fn misspelt(site: &Site) -> Result<String> {
     let file = "platform/base/flow.yaml";
     let git = &site.git;
@@ -247,6 +290,12 @@ impl Resource {
     ) -> Result<Value> {
         let Self(kind, namespace, name) = self;
         site.admin.until(kind, (namespace, name), within, is).await
+    }
+
+    async fn set_timeout(self, site: &Site, timeout: &str) -> Result<()> {
+        let Self(kind, namespace, name) = self;
+        let change = json!({ "spec": { "timeout": timeout } });
+        site.admin.patch(kind, namespace, name, change).await
     }
 
     async fn ask_to_reconcile(self, site: &Site) -> Result<String> {

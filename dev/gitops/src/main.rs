@@ -9,6 +9,7 @@ mod common;
 mod controllers;
 mod flux;
 mod git;
+mod mishaps;
 mod objects;
 mod report;
 mod repositories;
@@ -24,7 +25,8 @@ use report::Report;
 use way::Way;
 
 /// Lets the real Argo CD and Flux apply the examples of examples/gitops from a Git server: install,
-/// upgrade, 20 forced reconciles, a token that does not work, removal.
+/// upgrade, 20 forced reconciles, a token that does not work, 1Password's request limit, policies
+/// changed by hand, removal.
 ///
 /// The controllers are built from their Go modules the first time, which takes some minutes, and run
 /// beside a private control plane. Needs git, and redis-server for Argo CD. The exit code is 1 if a
@@ -35,6 +37,13 @@ struct Arguments {
     /// The ways to run, by the beginning of their names, such as `flux`, `argocd` or
     /// `argocd-server-side`; by default all
     ways: Vec<String>,
+    /// Only the cases install, request from Git and token dies; by default in the ways flux and
+    /// argocd-server-side-annotation
+    #[arg(long, conflicts_with = "cases")]
+    short: bool,
+    /// Only this case, and the installation; can be repeated
+    #[arg(long = "case", value_name = "CASE")]
+    cases: Vec<String>,
     /// List the names of all ways and exit
     #[arg(long)]
     list: bool,
@@ -45,6 +54,10 @@ struct Arguments {
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
 }
+
+/// The cases besides the installation, and the ways, of a short run.
+const SHORT_CASES: [&str; 2] = ["request from Git", "token dies"];
+const SHORT_WAYS: [&str; 2] = ["flux", "argocd-server-side-annotation"];
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Output {
@@ -72,9 +85,15 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let ways = Way::chosen(&arguments.ways)?;
+    let ways = match arguments.short && arguments.ways.is_empty() {
+        true => Way::chosen(&SHORT_WAYS.map(str::to_owned))?,
+        false => Way::chosen(&arguments.ways)?,
+    };
     keyloan::cluster::install_tls();
-    let mut report = Report::default();
+    let mut report = match arguments.short {
+        true => Report::of(SHORT_CASES.map(str::to_owned).into()),
+        false => Report::of(arguments.cases),
+    };
     for way in ways {
         match way {
             Way::Flux => flux::run(&mut report, arguments.keep).await?,

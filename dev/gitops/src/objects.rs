@@ -41,6 +41,12 @@ pub mod kinds {
         "ValidatingAdmissionPolicy",
         "validatingadmissionpolicies",
     );
+    pub const BINDING: Kind = Kind(
+        "admissionregistration.k8s.io",
+        "v1",
+        "ValidatingAdmissionPolicyBinding",
+        "validatingadmissionpolicybindings",
+    );
     pub const MUTATING: Kind = Kind(
         "admissionregistration.k8s.io",
         "v1",
@@ -168,12 +174,19 @@ impl Objects {
         name: &str,
         within: Duration,
     ) -> Result<()> {
+        self.remove(kind, namespace, name).await?;
         let api = self.api(kind, namespace);
-        let deleted = api.delete(name, &DeleteParams::default()).await;
-        deleted.with_context(|| format!("cannot delete {} {name}", kind.2))?;
         let gone = async || api.get_opt(name).await.ok()?.is_none().then_some(());
         let what = format!("{} {name} is gone", kind.2);
         Ok(wait_until(what, within, gone).await?)
+    }
+
+    /// Deletes an object, which somebody may make again at once.
+    pub async fn remove(&self, kind: Kind, namespace: &str, name: &str) -> Result<()> {
+        let api = self.api(kind, namespace);
+        let deleted = api.delete(name, &DeleteParams::default()).await;
+        deleted.with_context(|| format!("cannot delete {} {name}", kind.2))?;
+        Ok(())
     }
 
     /// Waits until an object is as it should be; returns it. The error shows its status.

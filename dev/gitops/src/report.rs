@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+/// The case without which there is no other.
+const INSTALL: &str = "install";
+
 /// All results.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
@@ -13,6 +16,9 @@ pub struct Report {
     pub tools: Vec<String>,
     /// The results, in the order of the run.
     pub results: Vec<Outcome>,
+    /// The cases that run besides the installation; all of them for none.
+    #[serde(skip)]
+    only: Vec<String>,
 }
 
 /// The result of one case.
@@ -34,13 +40,26 @@ pub struct Outcome {
 }
 
 impl Report {
-    /// Runs a case, tells how it went, and keeps the result; returns whether it went well.
+    /// A report of the installation and these cases; of all cases for none.
+    pub fn of(cases: Vec<String>) -> Self {
+        Self {
+            only: cases,
+            ..Self::default()
+        }
+    }
+
+    /// Runs a case, tells how it went, and keeps the result; returns whether it went well. Does
+    /// nothing if the run is about other cases.
     pub async fn case(
         &mut self,
         tool: &str,
         case: &'static str,
         run: impl Future<Output = anyhow::Result<String>>,
     ) -> bool {
+        let is_chosen = |name: &String| name == case;
+        if case != INSTALL && !self.only.is_empty() && !self.only.iter().any(is_chosen) {
+            return false;
+        }
         let began = Instant::now();
         let result = run.await;
         let took = began.elapsed();
@@ -109,6 +128,19 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_short_run_leaves_the_other_cases_out() {
+        let mut report = Report::of(vec!["prune".to_owned()]);
+        let never = async { anyhow::bail!("it ran") };
+        assert!(!report.case("Flux", "upgrade", never).await);
+        assert!(report.results.is_empty());
+        for case in ["install", "prune"] {
+            let well = async { Ok(String::new()) };
+            assert!(report.case("Flux", case, well).await);
+        }
+        assert_eq!(report.results.len(), 2);
+    }
 
     #[tokio::test]
     async fn a_run_in_which_a_case_fails_or_none_ran_has_failed() {

@@ -32,6 +32,7 @@ impl Cluster {
         let options = Options {
             manifests: crds.into_iter().map(|(_, crd)| crd.to_string()).collect(),
             token_webhook: Some(people.url()),
+            mutating_policies: true,
             ..Options::default()
         };
         let control_plane = ControlPlane::start(options).await.unwrap();

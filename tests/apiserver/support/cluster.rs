@@ -31,6 +31,7 @@ impl Cluster {
         });
         let options = Options {
             manifests: crds.into(),
+            mutating_policies: true,
             ..Options::default()
         };
         Self {

@@ -69,7 +69,11 @@ impl World {
 
     /// With all but an operator.
     pub async fn without_operator() -> Self {
-        let options = Options::default().with_keyloan();
+        let options = Options {
+            mutating_policies: true,
+            ..Options::default()
+        };
+        let options = options.with_keyloan();
         let world = Self::with(options.expect("the operator's manifests")).await;
         world.until_stamped().await;
         // Whatever it shows: a test may have broken something.
@@ -83,6 +87,7 @@ impl World {
         let manifests = vec![rights.to_owned()];
         Self::with(Options {
             manifests,
+            mutating_policies: true,
             ..Options::default()
         })
         .await

@@ -46,7 +46,9 @@ impl Scene {
     /// It only checks what people write, as those before 1.36 do.
     pub async fn unstamped() -> Self {
         let world = World::start().await;
-        for kind in ["MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"] {
+        let kinds = ["MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"];
+        let has_any = world.cluster.has_mutating_policies();
+        for kind in kinds.into_iter().filter(|_| has_any) {
             let resource = resource("admissionregistration.k8s.io", "v1", kind);
             let api: Api<DynamicObject> = Api::all_with(world.admin.clone(), &resource);
             for policy in api.list(&ListParams::default()).await.expect("listed") {

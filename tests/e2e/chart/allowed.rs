@@ -8,6 +8,7 @@ use k8s_openapi::api::authorization::v1::{
     NonResourceRule, ResourceRule, SelfSubjectRulesReview, SelfSubjectRulesReviewSpec,
 };
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use keyloan::cluster::KubeAccess;
 use keyloan_cluster::OPERATOR_NAMESPACE;
 use kube::api::{ListParams, PostParams};
@@ -40,6 +41,10 @@ selfsubjectaccessreviews.authorization.k8s.io: create
 selfsubjectreviews.authentication.k8s.io: create
 selfsubjectrulesreviews.authorization.k8s.io: create
 ";
+
+/// A role that older versions do not have, and what it gives.
+const OF_BUNDLES: &str = "system:cluster-trust-bundle-discovery";
+const BUNDLES: &str = "clustertrustbundles.certificates.k8s.io: get list watch";
 
 /// Everything it may do in the whole cluster, besides what every ServiceAccount may.
 const EVERYWHERE: &str = "
@@ -92,9 +97,10 @@ pub async fn this_and_nothing_else(world: &World, thief: &Client) {
     let plain = plain_account(world).await;
     for namespace in namespaces(world).await {
         let rules = rules(thief, &namespace).await;
-        assert_eq!(rules, wanted(&namespace), "in {namespace}");
+        assert_eq!(rules, wanted(world, &namespace).await, "in {namespace}");
         let rules = self::rules(&plain, &namespace).await;
-        assert_eq!(rules, everybodys(&namespace), "everybody's in {namespace}");
+        let everybodys = everybodys(world, &namespace).await;
+        assert_eq!(rules, everybodys, "everybody's in {namespace}");
     }
 }
 
@@ -110,7 +116,7 @@ pub async fn a_right_of_everybody_would_show(world: &World, thief: &Client) {
         let object = named(RBAC, kind, None, more);
         create(&world.admin, &object, false).await.unwrap();
     }
-    let mut with_it = wanted(TEAM);
+    let mut with_it = wanted(world, TEAM).await;
     with_it.insert("configmaps: get".into());
     // The API server learns of a right a moment after it was given.
     let shown = async {
@@ -129,20 +135,24 @@ async fn namespaces(world: &World) -> Vec<String> {
 }
 
 /// What the operator may do in a namespace.
-fn wanted(namespace: &str) -> BTreeSet<String> {
+async fn wanted(world: &World, namespace: &str) -> BTreeSet<String> {
     let here = SOMEWHERE.iter().find(|(of, _)| *of == namespace);
     let here = here.map_or("", |(_, rules)| rules);
-    let mut wanted = everybodys(namespace);
+    let mut wanted = everybodys(world, namespace).await;
     wanted.extend(lines(EVERYWHERE));
     wanted.extend(lines(here));
     wanted
 }
 
 /// What every ServiceAccount may do in a namespace.
-fn everybodys(namespace: &str) -> BTreeSet<String> {
+async fn everybodys(world: &World, namespace: &str) -> BTreeSet<String> {
     let (place, by_us) = EVERYBODYS_BY_US;
     let by_us = if namespace == place { by_us } else { "" };
     let mut rules = lines(EVERYBODYS);
+    let roles: Api<ClusterRole> = Api::all(world.admin.clone());
+    if roles.get_opt(OF_BUNDLES).await.unwrap().is_none() {
+        rules.remove(BUNDLES);
+    }
     rules.extend(lines(by_us));
     rules
 }

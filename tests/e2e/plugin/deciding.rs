@@ -354,7 +354,9 @@ async fn a_cluster_that_stamps_nobody_takes_their_word_and_checks_it(world: &Wor
 /// Without the mutating policies a cluster is like one of a version that does not know them.
 async fn remove_the_stamps(world: &World) {
     use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
-    for kind in ["MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"] {
+    let kinds = ["MutatingAdmissionPolicyBinding", "MutatingAdmissionPolicy"];
+    let has_any = world.cluster.has_mutating_policies();
+    for kind in kinds.into_iter().filter(|_| has_any) {
         let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
         let plural = format!("{}s", kind.kind.to_lowercase()).replace("policys", "policies");
         let resource = ApiResource::from_gvk_with_plural(&kind, &plural);

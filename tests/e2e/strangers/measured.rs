@@ -115,18 +115,11 @@ async fn fat_namespaces(world: &World, numbers: std::ops::Range<u32>) {
 }
 
 async fn fat_requests(world: &World) {
-    let note = json!({ "kubectl.kubernetes.io/last-applied-configuration": "x".repeat(250_000) });
-    let grant = json!({
-        "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessGrant",
-        "metadata": { "generateName": "fat-", "annotations": note },
-        "spec": { "integration": { "name": "prod", "namespace": PLATFORM }, "item": { "vault": "Infra", "item": "none such" } },
-    });
-    let client = world.cluster.client("alice").await.expect("a client");
-    let api: Api<keyloan::api::AccessGrant> = Api::namespaced(client, TEAM);
+    let note = "x".repeat(250_000);
     for _ in 0..OBJECTS {
-        api.create(&PostParams::default(), &object(grant.clone()))
-            .await
-            .expect("created");
+        let ask = Ask::item("none such");
+        let applied = "kubectl.kubernetes.io/last-applied-configuration";
+        world.ask("alice", ask.annotated(applied, &note)).await;
     }
 }
 

@@ -60,13 +60,14 @@ impl World {
         grant: &AccessGrant,
         Say(spec): Say,
     ) -> Result<AccessDecision, String> {
-        let api: Api<AccessDecision> = Api::namespaced(client, &grant.namespace().expect("one"));
-        let decision = json!({
+        let mut decision = json!({
             "apiVersion": "keyloan.dev/v1alpha1",
             "kind": "AccessDecision",
-            "metadata": { "generateName": "decision-" },
+            "metadata": { "generateName": "decision-", "namespace": grant.namespace() },
             "spec": spec,
         });
+        self.sign(&client, &mut decision).await;
+        let api: Api<AccessDecision> = Api::namespaced(client, &grant.namespace().expect("one"));
         let decision = serde_json::from_value(decision).expect("a decision");
         let made = api.create(&PostParams::default(), &decision).await;
         made.map_err(|error| match error {

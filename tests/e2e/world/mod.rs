@@ -11,6 +11,7 @@ mod links;
 mod looked;
 mod people;
 mod rights;
+mod signing;
 mod velero;
 mod waits;
 mod wire;

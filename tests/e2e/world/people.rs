@@ -16,6 +16,7 @@ use super::{LINKS, PLATFORM, TEAM, World};
 /// What somebody asks for.
 pub struct Ask {
     spec: Value,
+    metadata: Value,
     namespace: &'static str,
 }
 
@@ -28,8 +29,21 @@ impl Ask {
         });
         Self {
             spec,
+            metadata: json!({ "generateName": "loan-" }),
             namespace: TEAM,
         }
+    }
+
+    /// Under a name that the requester chooses.
+    pub fn named(mut self, name: &str) -> Self {
+        self.metadata = json!({ "name": name });
+        self
+    }
+
+    /// With an annotation.
+    pub fn annotated(mut self, key: &str, value: &str) -> Self {
+        self.metadata["annotations"] = json!({ key: value });
+        self
     }
 
     pub fn in_vault(mut self, vault: &str) -> Self {
@@ -79,7 +93,7 @@ impl World {
     /// Somebody asks, in person.
     pub async fn ask(&self, who: &str, ask: Ask) -> AccessGrant {
         let client = self.cluster.client(who).await.expect("a client");
-        request(client, ask).await
+        self.request(client, ask).await
     }
 
     /// Somebody asks in person at a time to come, and an operator that starts then is the first to see it: the API server
@@ -110,12 +124,30 @@ impl World {
     /// Somebody asks whose name is no e-mail address, and who therefore says when the request ends.
     pub async fn ask_without_email(&self, who: &str, group: &str, mut ask: Ask) -> AccessGrant {
         ask.spec["notAfter"] = json!("2999-01-01T00:00:00Z");
-        request(self.impersonating(who, vec![group.into()]).await, ask).await
+        let client = self.impersonating(who, vec![group.into()]).await;
+        self.request(client, ask).await
     }
 
     /// Somebody asks who is known by their name alone.
     pub async fn ask_as(&self, who: &str, group: &str, ask: Ask) -> AccessGrant {
-        request(self.impersonating(who, vec![group.into()]).await, ask).await
+        let client = self.impersonating(who, vec![group.into()]).await;
+        self.request(client, ask).await
+    }
+
+    async fn request(&self, client: Client, ask: Ask) -> AccessGrant {
+        let mut grant = json!({
+            "apiVersion": "keyloan.dev/v1alpha1",
+            "kind": "AccessGrant",
+            "metadata": ask.metadata,
+            "spec": ask.spec,
+        });
+        grant["metadata"]["namespace"] = json!(ask.namespace);
+        self.sign(&client, &mut grant).await;
+        let api: Api<AccessGrant> = Api::namespaced(client, ask.namespace);
+        let grant = serde_json::from_value(grant).expect("a grant");
+        api.create(&PostParams::default(), &grant)
+            .await
+            .expect("asked")
     }
 
     /// Deletes the record of a grant, as a namespace's deletion does: people are not allowed to.
@@ -223,18 +255,4 @@ impl World {
 fn requester(grant: &AccessGrant) -> &str {
     let requester = grant.spec.requester.as_ref();
     &requester.expect("stamped").username
-}
-
-async fn request(client: Client, ask: Ask) -> AccessGrant {
-    let grant = json!({
-        "apiVersion": "keyloan.dev/v1alpha1",
-        "kind": "AccessGrant",
-        "metadata": { "generateName": "loan-" },
-        "spec": ask.spec,
-    });
-    let api: Api<AccessGrant> = Api::namespaced(client, ask.namespace);
-    let grant = serde_json::from_value(grant).expect("a grant");
-    api.create(&PostParams::default(), &grant)
-        .await
-        .expect("asked")
 }

@@ -10,7 +10,7 @@ use keyloan_cluster::{OPERATOR_NAMESPACE, OPERATOR_SERVICE_ACCOUNT};
 use kube::api::PostParams;
 use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{LINKS, PLATFORM, TEAM, World, condition};
 
@@ -128,23 +128,28 @@ impl World {
         patiently("an object to be listed", listed).await;
     }
 
-    /// Waits until the API server can stamp requests and decisions: it learns the schemas of new kinds for that
-    /// a moment after it serves them, and refuses whatever it cannot stamp.
+    /// Waits until the API server can stamp requests and decisions, or judge what people write: it learns the schemas of new kinds for
+    /// that a moment after it serves them, and refuses whatever it cannot stamp or judge.
     pub async fn until_stamped(&self) {
+        let canary = async |kind: &str, spec: Value| {
+            let mut object = json!({
+                "apiVersion": "keyloan.dev/v1alpha1", "kind": kind, "metadata": { "name": "canary", "namespace": TEAM }, "spec": spec,
+            });
+            self.sign(&self.admin, &mut object).await;
+            object
+        };
         let spec = json!({ "integration": { "name": "prod" }, "item": { "vault": "v", "item": "i" }, "notAfter": "2999-01-01T00:00:00Z" });
-        let grant: AccessGrantSpec = serde_json::from_value(spec).expect("a request");
+        let grant = canary("AccessGrant", spec).await;
+        let grant: AccessGrant = serde_json::from_value(grant).expect("a request");
         let spec = json!({ "grant": "g", "grantUid": "u", "decision": "Deny" });
-        let decision: AccessDecisionSpec = serde_json::from_value(spec).expect("a decision");
+        let decision = canary("AccessDecision", spec).await;
+        let decision: AccessDecision = serde_json::from_value(decision).expect("a decision");
         let dry_run = PostParams {
             dry_run: true,
             ..PostParams::default()
         };
         let grants: Api<AccessGrant> = Api::namespaced(self.admin.clone(), TEAM);
         let decisions: Api<AccessDecision> = Api::namespaced(self.admin.clone(), TEAM);
-        let (grant, decision) = (
-            AccessGrant::new("canary", grant),
-            AccessDecision::new("canary", decision),
-        );
         let stamped = async {
             while grants.create(&dry_run, &grant).await.is_err()
                 || decisions.create(&dry_run, &decision).await.is_err()

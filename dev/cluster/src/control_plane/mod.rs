@@ -51,6 +51,9 @@ pub struct Options {
     pub feature_gates: Vec<(String, bool)>,
     /// Values for `--runtime-config`, for example `admissionregistration.k8s.io/v1alpha1=true`.
     pub runtime_config: Vec<String>,
+    /// Switch mutating admission policies on where the chosen Kubernetes has them only on demand, as
+    /// few clusters do.
+    pub mutating_policies: bool,
     /// The URL to which the API server sends a TokenReview for each token that it does not know
     /// itself. This allows users with any attributes.
     pub token_webhook: Option<String>,
@@ -172,6 +175,7 @@ pub struct ControlPlane {
     binaries: Binaries,
     etcd_endpoint: String,
     server: String,
+    mutating_policies: bool,
     /// The etcd revision where the history of this user begins; earlier history belongs to another
     /// one.
     since: i64,
@@ -285,6 +289,12 @@ impl ControlPlane {
     /// The programs that run here, kubectl among them.
     pub fn binaries(&self) -> &Binaries {
         &self.binaries
+    }
+
+    /// Whether the API server has mutating admission policies. Where it has none, people write
+    /// themselves who asks and who decides.
+    pub fn has_mutating_policies(&self) -> bool {
+        self.mutating_policies
     }
 
     /// The last lines of a program's log.

@@ -78,9 +78,9 @@ async fn attempt_to_start(
 
     let mut arguments =
         apiserver_arguments(folder.path(), &etcd_endpoint, ports.apiserver, options);
-    if binaries.switches_mutation_on() {
-        arguments.push("--feature-gates=MutatingAdmissionPolicy=true".into());
-        arguments.push("--runtime-config=admissionregistration.k8s.io/v1alpha1=true".into());
+    let has_mutating_policies = binaries.has_mutating_policies();
+    if options.mutating_policies && !has_mutating_policies {
+        arguments.extend(binaries.switch_mutating_policies_on());
     }
     let mut apiserver = run(
         &folder,
@@ -114,6 +114,7 @@ async fn attempt_to_start(
         binaries: binaries.clone(),
         etcd_endpoint,
         server,
+        mutating_policies: has_mutating_policies || options.mutating_policies,
         since: 1,
     })
 }

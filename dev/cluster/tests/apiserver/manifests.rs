@@ -79,7 +79,11 @@ async fn an_object_may_follow_the_crd_of_its_kind() {
 
 #[tokio::test]
 async fn policies_act_when_applying_them_returns() {
-    let cluster = ControlPlane::start(Options::default()).await.unwrap();
+    let options = Options {
+        mutating_policies: true,
+        ..Options::default()
+    };
+    let cluster = ControlPlane::start(options).await.unwrap();
     let admin = cluster.client("admin").await.unwrap();
     let config_maps: Api<ConfigMap> = Api::namespaced(admin.clone(), "default");
     let create = async |name: &str| {

@@ -85,7 +85,11 @@ fn kubectl(cluster: &ControlPlane, kubeconfig: &Path, arguments: &[&str]) -> Out
 
 #[tokio::test]
 async fn the_operator_has_the_rights_that_it_needs_and_no_others() {
-    let cluster = ControlPlane::start(Options::default().with_keyloan().unwrap())
+    let options = Options {
+        mutating_policies: true,
+        ..Options::default()
+    };
+    let cluster = ControlPlane::start(options.with_keyloan().unwrap())
         .await
         .unwrap();
     let operator = cluster.operator_kubeconfig().await.unwrap();
@@ -156,7 +160,11 @@ async fn the_operator_has_the_rights_that_it_needs_and_no_others() {
 
 #[tokio::test]
 async fn the_kinds_are_served_and_the_policies_in_force() {
-    let cluster = ControlPlane::start(Options::default().with_keyloan().unwrap())
+    let options = Options {
+        mutating_policies: true,
+        ..Options::default()
+    };
+    let cluster = ControlPlane::start(options.with_keyloan().unwrap())
         .await
         .unwrap();
     let admin = cluster.client("admin").await.unwrap();

@@ -5,6 +5,8 @@
 //! program, because linking a program takes longer than running most tests.
 
 mod deny;
+mod gitops;
+mod left_out;
 mod report;
 mod run;
 mod tally;
@@ -32,7 +34,7 @@ pub struct Arguments {
     /// Leave out the tests that need a control plane; takes some two minutes after a build
     #[arg(long)]
     fast: bool,
-    /// Run the tests in the folders tests/apiserver, and nothing else, on this version of Kubernetes
+    /// Run the tests on a control plane, and nothing else, on this version of Kubernetes
     #[arg(long, value_name = "VERSION", conflicts_with = "fast", value_parser = VERSIONS)]
     kubernetes: Option<String>,
 }
@@ -43,7 +45,8 @@ pub async fn run(Arguments { fast, kubernetes }: Arguments) -> Result<()> {
     let mut report = Report::new(|text| line(text));
     if let Some(version) = kubernetes {
         if prepare(&mut report).await {
-            let tests = cargo("test --workspace --no-fail-fast --test apiserver");
+            let mut tests = targets.on_control_plane(cargo("test --workspace --no-fail-fast"));
+            left_out::leave_out(&mut report, &mut tests, &version);
             beside_control_plane(&mut report, tests, &version).await;
         }
         return report.finish();
@@ -112,6 +115,7 @@ async fn tests(report: &mut Report, targets: &Targets, fast: bool) {
         false => {
             let tests = targets.on_control_plane(cargo("test --workspace --no-fail-fast"));
             beside_control_plane(report, tests, VERSIONS[0]).await;
+            gitops::run(report).await;
         }
     }
 }
