@@ -12,6 +12,10 @@ use super::shipped::{Shipped, variable};
 use super::{PoliciesSeen, PolicyKey, PolicySeen};
 use crate::plan::canonical::Canonical;
 
+/// The installation's variables that have nothing to do with who made a request or a decision: a
+/// change of them voids none. Nothing is lent by a restored record, whoever may restore it.
+const UNCOUNTED: [&str; 1] = ["restorers"];
+
 /// The kept state. A later release reads it; if it could not, it would take every policy for
 /// changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +89,8 @@ impl Shipped {
 
     fn versions(&self, seen: &PoliciesSeen) -> BTreeMap<String, Version> {
         let version = |(key, policy): (&PolicyKey, &PolicySeen)| {
-            let values = self.installation.iter().filter_map(|name| {
+            let counted = |name: &&String| !UNCOUNTED.contains(&name.as_str());
+            let values = self.installation.iter().filter(counted).filter_map(|name| {
                 let expression = variable(&policy.spec, name)?;
                 Some((name.clone(), expression.to_owned()))
             });

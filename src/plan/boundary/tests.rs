@@ -288,6 +288,44 @@ fn what_was_never_seen_has_changed_now() {
     assert_eq!(kept, first, "as it is kept");
 }
 
+/// Whoever restores a backup is named for it, and no request that waits has to be made again.
+#[test]
+fn those_who_restore_records_may_change_at_any_time() {
+    let mut release = release();
+    let variables = release[0]["spec"]["variables"].as_array_mut();
+    variables
+        .expect("some")
+        .push(json!({ "name": "restorers", "expression": "[]" }));
+    let shipped = Shipped::new(
+        &release,
+        &[],
+        &["operators", "deleters", "restorers", "links"],
+        &["email"],
+    );
+    let seen = |generation, values: [(&str, &str); 2]| {
+        let mut seen = seen_of(&release);
+        let policy = policy_of(&mut seen);
+        policy.generation = generation;
+        let variables = policy.spec["variables"].as_array_mut().expect("some");
+        variables.push(json!({ "name": "restorers" }));
+        for (name, value) in values {
+            let mut named = variables.iter_mut().filter(|v| v["name"] == name);
+            named.next().expect("there")["expression"] = json!(value);
+        }
+        seen
+    };
+    let first = seen(1, [("deleters", "['gc']"), ("restorers", "[]")]);
+    let before = shipped.remember(None, &first, at(10));
+    let changed_at = |values| {
+        let seen = seen(2, values);
+        shipped.remember(Some(&before), &seen, at(20)).changed_at
+    };
+    let restorer = [("deleters", "['gc']"), ("restorers", "['velero']")];
+    assert_eq!(changed_at(restorer), at(10));
+    let deleter = [("deleters", "['velero']"), ("restorers", "[]")];
+    assert_eq!(changed_at(deleter), at(20));
+}
+
 #[test]
 fn an_upgrade_by_one_step_changes_nothing_in_either_order_of_the_charts() {
     let before = shipped().remember(None, &in_place(), at(10));
