@@ -56,8 +56,9 @@ async fn what_velero_restores_is_history_and_rules_that_work() {
     assert_eq!(ledger.len(), 3);
     // With kubectl replace: nobody changes a record by writing it as it is.
     for record in &ledger {
-        let (name, parameters) = (record.name_any(), PostParams::default());
-        let replaced = records(&world.admin).replace(&name, &parameters, record);
+        let (name, api) = (record.name_any(), records(&world.admin));
+        let parameters = PostParams::default();
+        let replaced = api.replace(&name, &parameters, record);
         replaced.await.expect("unchanged");
     }
     let shares = world.control.shares().await.expect("shares").len();

@@ -89,7 +89,8 @@ pub async fn records_of_loans_that_run(scene: &Scene) {
         "only Keyloan's operator can write records",
     );
     // What a tool writes as it is, is no restore.
-    let as_it_is = records.replace(&name, &PostParams::default(), &stored);
+    let parameters = PostParams::default();
+    let as_it_is = records.replace(&name, &parameters, &stored);
     as_it_is.await.expect("nothing has changed");
 
     // In the place of a record that is lost, the loan ends.
