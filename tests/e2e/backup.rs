@@ -56,8 +56,8 @@ async fn what_velero_restores_is_history_and_rules_that_work() {
     assert_eq!(ledger.len(), 3);
     // With kubectl replace: nobody changes a record by writing it as it is.
     for record in &ledger {
-        let (name, parameters) = (record.name_any(), PostParams::default());
-        let api = records(&world.admin);
+        let (name, api) = (record.name_any(), records(&world.admin));
+        let parameters = PostParams::default();
         let replaced = api.replace(&name, &parameters, record);
         replaced.await.expect("unchanged");
     }
@@ -104,7 +104,7 @@ async fn what_velero_restores_is_history_and_rules_that_work() {
     }
     assert_eq!(world.control.shares().await.expect("shares").len(), shares);
 
-    // The rules lend again, to a person who asks again.
+    // The rules lend again, to whoever asks again.
     let again = world
         .ask("alice", Ask::item("db password").by("oncall"))
         .await;
