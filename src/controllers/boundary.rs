@@ -88,11 +88,11 @@ struct Known {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Woken {
     /// The kinds or the policies may have changed.
-    ByNews,
+    News,
     /// A caller asks.
-    ByRequest,
+    Request,
     /// It was time.
-    ByTime,
+    Time,
 }
 
 /// The reason why a look has not shown that the boundary is in force.
@@ -226,17 +226,17 @@ impl Boundary {
             kinds_missing &= fails;
             let woken = tokio::select! {
                 biased;
-                Ok(()) = changes.changed() => Woken::ByNews,
-                Ok(()) = jumps.changed() => Woken::ByNews,
+                Ok(()) = changes.changed() => Woken::News,
+                Ok(()) = jumps.changed() => Woken::News,
                 () = &mut kinds_listed, if kinds_missing => {
                     kinds_missing = false;
-                    Woken::ByNews
+                    Woken::News
                 }
-                () = self.wanted_after(began + NO_SOONER_THAN) => Woken::ByRequest,
-                () = tokio::time::sleep(wait(tries)) => Woken::ByTime,
+                () = self.wanted_after(began + NO_SOONER_THAN) => Woken::Request,
+                () = tokio::time::sleep(wait(tries)) => Woken::Time,
             };
-            thoroughly = fails || woken != Woken::ByRequest;
-            if woken == Woken::ByNews {
+            thoroughly = fails || woken != Woken::Request;
+            if woken == Woken::News {
                 // What was installed just now acts in a moment.
                 tries = 0;
             }

@@ -200,12 +200,14 @@ pub async fn start_with(
     // Boxed, because the future is large and is moved around.
     let controllers = Box::pin(prepare(
         &settings,
-        cluster.clone(),
-        boundary.clone(),
-        Arc::new(registry),
-        quota_store.clone(),
-        gauges.clone(),
-        telling,
+        Parts {
+            cluster: cluster.clone(),
+            boundary: boundary.clone(),
+            registry: Arc::new(registry),
+            quota_store: quota_store.clone(),
+            gauges: gauges.clone(),
+            telling,
+        },
         &tasks,
     ));
     cluster.follow(&tasks);
@@ -275,6 +277,16 @@ pub async fn start_with(
     })
 }
 
+/// The parts that the controllers share.
+struct Parts {
+    cluster: Arc<Cluster>,
+    boundary: Arc<Boundary>,
+    registry: Arc<Registry>,
+    quota_store: Arc<QuotaStore>,
+    gauges: Arc<Gauges>,
+    telling: Telling,
+}
+
 /// What tells others about requests and loans.
 struct Telling {
     journal: Arc<Journal>,
@@ -287,14 +299,17 @@ struct Telling {
 /// their passes.
 fn prepare(
     settings: &Settings,
-    cluster: Arc<Cluster>,
-    boundary: Arc<Boundary>,
-    registry: Arc<Registry>,
-    quota_store: Arc<QuotaStore>,
-    gauges: Arc<Gauges>,
-    telling: Telling,
+    parts: Parts,
     tasks: &Tasks,
 ) -> impl Future<Output = Result<(), PassPanicked>> + Send + 'static {
+    let Parts {
+        cluster,
+        boundary,
+        registry,
+        quota_store,
+        gauges,
+        telling,
+    } = parts;
     let (clock, metrics) = (&settings.clock, cluster.verbs.metrics());
     let integration_passes: WorkQueue<Key> =
         WorkQueue::new("integration", clock.clone(), metrics.clone());

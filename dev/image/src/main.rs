@@ -1,16 +1,11 @@
 //! Makes the operator's container image without a container engine: `cargo xtask image`.
 
 mod check;
-mod digest;
 mod files;
 mod labels;
-mod layer;
 mod layout;
-mod notices;
 mod platform;
-mod program;
 mod unpack;
-mod zig;
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
@@ -18,11 +13,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Parser;
+use keyloan_artifact::{OPERATOR, Zig, revision, tar_gz, time};
 
-use layer::Layer;
 use layout::Layout;
 use platform::Platform;
-use zig::Zig;
 
 /// Make the operator's container image without a container engine, as an OCI layout
 ///
@@ -73,28 +67,28 @@ async fn main() -> Result<()> {
 /// Makes the image and writes it to a path; prints its digest and its size.
 async fn make(platforms: &[Platform], source: Option<&str>, out: &Path) -> Result<Layout> {
     let zig = Zig::find().await?;
-    let created = labels::time()?;
+    let created = time()?;
     let mut layers = Vec::new();
     for platform in platforms {
         let files = files_of(*platform, &zig).await?;
-        let layer = Layer::of(&files, created.as_second().unsigned_abs())?;
+        let layer = tar_gz(&files, created)?;
         say(format_args!(
             "{}: {} unpacked, {} compressed",
             platform.name(),
             megabytes(layer.uncompressed_size),
-            megabytes(layer.compressed.len()),
+            megabytes(layer.bytes.len()),
         ));
         layers.push((*platform, layer));
     }
-    let labels = labels::of(created, labels::revision().as_deref(), source);
+    let labels = labels::of(created, revision().as_deref(), source);
     let layout = Layout::of(&layers, &labels, created)?;
     layout.write(out)?;
     say(format_args!("{} {}", out.display(), layout.digest));
     Ok(layout)
 }
 
-async fn files_of(platform: Platform, zig: &Zig) -> Result<files::Files> {
-    let program = program::build_static(platform, zig).await?;
+async fn files_of(platform: Platform, zig: &Zig) -> Result<keyloan_artifact::Files> {
+    let program = OPERATOR.build(platform.target(), zig).await?;
     files::collect(&program, platform, zig).await
 }
 

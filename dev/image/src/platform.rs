@@ -1,6 +1,7 @@
 //! The platforms of the image: how Rust, 1Password's core and the image's own metadata call each.
 
 use clap::ValueEnum;
+use keyloan_artifact::Target;
 use oci_spec::image::Arch;
 
 /// A platform that the image can be made for.
@@ -30,11 +31,11 @@ impl Platform {
         }
     }
 
-    /// Rust's target, with a C library that is linked into the program.
-    pub fn rust_target(self) -> &'static str {
+    /// What the operator is built for.
+    pub fn target(self) -> Target {
         match self {
-            Self::Amd64 => "x86_64-unknown-linux-musl",
-            Self::Arm64 => "aarch64-unknown-linux-musl",
+            Self::Amd64 => Target::LinuxAmd64,
+            Self::Arm64 => Target::LinuxArm64,
         }
     }
 

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use flate2::read::GzDecoder;
+use keyloan_artifact::sha256;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use serde::de::DeserializeOwned;
 
-use crate::digest::sha256;
 use crate::layout::INDEX;
 use crate::platform::Platform;
 

@@ -21,6 +21,7 @@ mod messages;
 mod model;
 mod programs;
 mod reference;
+mod release;
 mod rights;
 mod screen;
 mod shape;
@@ -90,6 +91,10 @@ enum Command {
     Programs(programs::Arguments),
     /// Write the reference of the kinds, docs/reference.md, from crds/
     Reference,
+    /// Make the files of a release: kubectl-keyloan for each system, its manifest for krew, the charts,
+    /// and lists of what is in them
+    #[command(disable_help_flag = true)]
+    Release(release::Arguments),
     /// Write the chart's rights to dev/cluster/operator-rbac.yaml
     Rights,
     /// Print the structure of the operator's source: rooms, circles, the longest functions and
@@ -126,6 +131,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Model(arguments) => model::run(&arguments),
         Command::Programs(arguments) => programs::run(arguments).await,
         Command::Reference => reference::run(),
+        Command::Release(arguments) => release::run(arguments).await,
         Command::Rights => rights::run().await,
         Command::Shape => shape::run(),
         Command::Soak(arguments) => soak::run(arguments).await,

@@ -18,6 +18,9 @@ const TOLD: [(&str, &str); 2] = [
     (BOUNDARY_IN_FORCE, "boundary-changed"),
 ];
 
+/// A condition's status and reason.
+type Says = (String, String);
+
 /// What was told of the integrations.
 pub struct Integrations {
     install: String,
@@ -25,7 +28,7 @@ pub struct Integrations {
     /// Whether this replica leads: no other one tells anything.
     leads: AtomicBool,
     /// The status and reason of each condition, by the integration's uid.
-    known: Mutex<HashMap<(String, &'static str), (String, String)>>,
+    known: Mutex<HashMap<(String, &'static str), Says>>,
 }
 
 impl Integrations {

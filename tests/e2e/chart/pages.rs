@@ -73,13 +73,14 @@ fn compare(path: &str, values: &Value, schema: &Value) {
 
 #[test]
 fn each_chart_says_what_a_catalogue_shows() {
+    // `cargo xtask release` adds the address of the sources.
     for chart in Chart::ALL {
         let text = fs::read_to_string(chart.folder().join("Chart.yaml")).unwrap();
         let about: Value = serde_saphyr::from_str(&text).unwrap();
-        for member in ["description", "home", "icon", "kubeVersion"] {
+        for member in ["description", "icon", "kubeVersion"] {
             assert!(about[member].is_string(), "{member}");
         }
-        for member in ["keywords", "sources", "maintainers"] {
+        for member in ["keywords", "maintainers"] {
             assert!(
                 about[member]
                     .as_array()

@@ -15,10 +15,10 @@ mod site;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use keyloan_artifact::OPERATOR;
 
 use crate::layout::Layout;
 use crate::platform::Platform;
-use crate::program;
 use crate::say;
 use crate::unpack::unpack;
 
@@ -36,7 +36,7 @@ const REST: Duration = Duration::from_secs(5);
 pub async fn run(layout: &Layout, platform: Platform) -> Result<()> {
     root::ensure_possible()?;
     let here = match platform == Platform::HERE {
-        true => Some(program::build_here().await?),
+        true => Some(OPERATOR.build_here().await?),
         false => None,
     };
     let folders = [tempfile::tempdir()?, tempfile::tempdir()?];

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-
+use keyloan_artifact::{EMULATOR, emulator};
 use keyloan_cluster::GLIBC_SETTINGS;
 
 use super::pod::Pod;
@@ -16,9 +16,6 @@ use crate::platform::Platform;
 const SERVICE_ACCOUNT: &str = "var/run/secrets/kubernetes.io/serviceaccount";
 /// The folders in which Linux distributions keep the C library.
 const LIBRARIES: [&str; 3] = ["lib", "lib64", "usr/lib"];
-/// Runs a program for another processor.
-const EMULATOR: &str = "qemu-aarch64-static";
-
 /// A folder with the files of an image.
 pub struct Root {
     /// The folder.
@@ -73,11 +70,7 @@ impl Root {
     }
 
     fn emulate(&mut self) -> Result<()> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let emulator = std::env::split_paths(&path)
-            .map(|folder| folder.join(EMULATOR))
-            .find(|program| program.is_file())
-            .with_context(|| format!("the image is for another processor: install {EMULATOR} (Debian's package qemu-user-static)"))?;
+        let emulator = emulator()?;
         fs::copy(&emulator, self.folder.join(EMULATOR))?;
         self.program.insert(0, format!("/{EMULATOR}"));
         Ok(())

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use data_encoding::BASE64;
 use k8s_openapi::api::apps::v1::Deployment;
+use keyloan_artifact::VERSION;
 use keyloan_cluster::{
     Chart, ControlPlane, Helm, INTEGRATION_NAMESPACE, OPERATOR_NAMESPACE, Options, Registry,
     apply_yaml, free_address,
@@ -17,7 +18,6 @@ use oci_spec::image::ImageConfiguration;
 use serde_json::{Value, json};
 
 use super::pod::Pod;
-use crate::labels::VERSION;
 use crate::layout::Layout;
 
 /// The namespace of integrations and flows.
@@ -71,19 +71,23 @@ impl Site {
         let registry = Registry::start(&cluster.dir().join("registry")).await?;
         let admin = cluster.client("admin").await?;
         apply_yaml(&admin, NAMESPACES).await?;
-        let charts = Charts {
-            helm,
-            address: format!("oci://{}/charts", registry.address()),
-            folder: cluster.dir().join("charts"),
-            admin: cluster.kubeconfig("admin"),
-        };
+        let packages = cluster.dir().join("charts");
+        for chart in [Chart::Crds, Chart::Operator] {
+            let [checkout, folder] =
+                [&chart.folder(), &packages].map(|of| of.display().to_string());
+            helm.run(&["package", &checkout, "--destination", &folder])
+                .await?;
+        }
         let values = json!({
             "image": { "repository": format!("{}/{IMAGE}", registry.address()) },
             "allowOrigins": [control.origin()],
         });
-        charts.install(Chart::Crds, &json!({})).await?;
-        cluster.until_in_force().await?;
-        charts.install(Chart::Operator, &values).await?;
+        for (chart, values) in [(Chart::Crds, json!({})), (Chart::Operator, values)] {
+            let package = packages.join(format!("{}-{VERSION}.tgz", chart.name()));
+            cluster
+                .install_published(&helm, &registry, (chart, &package), &values)
+                .await?;
+        }
         apply_yaml(&admin, RIGHT).await?;
         Ok(Self {
             alice: cluster.client("alice").await?,
@@ -135,58 +139,6 @@ impl Site {
     /// Stops everything.
     pub async fn strike(self) {
         self.cluster.shutdown().await;
-    }
-}
-
-/// The charts on their way through the registry.
-struct Charts {
-    helm: Helm,
-    /// Where they are in the registry.
-    address: String,
-    folder: PathBuf,
-    /// The kubeconfig of the cluster's administrator.
-    admin: PathBuf,
-}
-
-impl Charts {
-    /// Pushes a chart, and installs it from the registry. What that installs has to be what the
-    /// checkout's chart would install.
-    async fn install(&self, chart: Chart, values: &Value) -> Result<()> {
-        let text = |path: &Path| path.display().to_string();
-        let (name, folder) = (chart.name(), text(&self.folder));
-        let checkout = text(&chart.folder());
-        fs::create_dir_all(&self.folder)?;
-        self.helm
-            .run(&["package", &checkout, "--destination", &folder])
-            .await?;
-        let package = text(&self.folder.join(format!("{name}-{VERSION}.tgz")));
-        self.helm
-            .run(&["push", &package, &self.address, "--plain-http"])
-            .await?;
-
-        let file = self.folder.join(format!("{name}.json"));
-        fs::write(&file, values.to_string())?;
-        let of_registry = format!("{}/{name}", self.address);
-        let values = text(&file);
-        let options = ["--namespace", OPERATOR_NAMESPACE, "--values", &values];
-        let remote = [&of_registry, "--version", VERSION, "--plain-http"];
-        let [from_registry, from_checkout] = [
-            self.helm
-                .run(&[&["template", name], &remote[..], &options].concat())
-                .await?,
-            self.helm
-                .run(&[&["template", name, &checkout], &options[..]].concat())
-                .await?,
-        ];
-        ensure!(
-            from_registry == from_checkout,
-            "the chart {name} of the registry installs something else than that of the checkout"
-        );
-        let admin = text(&self.admin);
-        let cluster = ["--create-namespace", "--kubeconfig", &admin];
-        let install = [&["install", name], &remote[..], &options, &cluster].concat();
-        self.helm.run(&install).await?;
-        Ok(())
     }
 }
 

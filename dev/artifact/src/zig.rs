@@ -32,13 +32,13 @@ impl Zig {
         Ok(Self { packages, cache })
     }
 
-    /// The license of musl, the C library, which zig contains, too.
-    pub fn license_of_musl(&self) -> PathBuf {
-        self.packages.join("ziglang/lib/libc/musl/COPYRIGHT")
+    /// A file of zig.
+    pub(crate) fn file(&self, path: &str) -> PathBuf {
+        self.packages.join("ziglang").join(path)
     }
 
     /// `cargo zigbuild`, without arguments.
-    pub fn cargo_build(&self) -> Command {
+    pub(crate) fn cargo_build(&self) -> Command {
         let mut command = Command::new(self.packages.join("bin/cargo-zigbuild"));
         command
             .arg("zigbuild")
@@ -51,6 +51,13 @@ impl Zig {
             .kill_on_drop(true);
         command
     }
+}
+
+/// The version of zig.
+pub(crate) fn version() -> Result<&'static str> {
+    let (_, version) = REQUIREMENTS.split_once("ziglang==").unwrap_or_default();
+    let version = version.split_whitespace().next();
+    version.context("the requirements do not name zig")
 }
 
 /// Installs into a folder of its own, which gets its name when it is complete.
