@@ -104,7 +104,7 @@ async fn what_velero_restores_is_history_and_rules_that_work() {
     }
     assert_eq!(world.control.shares().await.expect("shares").len(), shares);
 
-    // The rules lend again, to whoever asks again.
+    // The rules lend again, to a person who asks again.
     let again = world
         .ask("alice", Ask::item("db password").by("oncall"))
         .await;

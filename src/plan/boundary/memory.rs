@@ -13,7 +13,7 @@ use super::{PoliciesSeen, PolicyKey, PolicySeen};
 use crate::plan::canonical::Canonical;
 
 /// The installation's variables that have nothing to do with who made a request or a decision: a
-/// change of them voids none. Nothing is lent by a restored record, whoever may restore it.
+/// change of them voids none. A restored record lends nothing, so it does not matter who may restore it.
 const UNCOUNTED: [&str; 1] = ["restorers"];
 
 /// The kept state. A later release reads it; if it could not, it would take every policy for

@@ -288,7 +288,7 @@ fn what_was_never_seen_has_changed_now() {
     assert_eq!(kept, first, "as it is kept");
 }
 
-/// Whoever restores a backup is named for it, and no request that waits has to be made again.
+/// A person who restores a backup is named for it, and no request that waits has to be made again.
 #[test]
 fn those_who_restore_records_may_change_at_any_time() {
     let mut release = release();
