@@ -28,7 +28,7 @@ fn loan(scene: &Scene) {
     let (mut seen, now) = scene.observed();
     let plan = grant::plan(&seen, now);
     if let Some(record) = &seen.record {
-        events::of_ended_record((**record).clone(), now);
+        events::of_ended_record((**record).clone());
     }
     assert!(
         plan.wake

@@ -231,6 +231,39 @@ async fn what_a_dead_receiver_missed_comes_later_and_a_restart_repeats_nothing()
     assert_eq!(later.len(), told.len() + 1, "{:?}", types(&later));
 }
 
+/// Somebody decides on it long after its end, so its record is read once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loan_that_was_over_before_a_restart_is_not_told_again() {
+    let mut world = world().await;
+    let receiver = Receiver::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    tells(&world, "siem", &receiver).await;
+    let grant = world.ask("alice", Ask::item("db password")).await;
+    let grant = world.until_active(&grant).await;
+    world.decide("alice", &grant, Say::revoke(&grant)).await;
+    until_told(&receiver, &grant, "ended").await;
+    world.advance(Duration::from_secs(2 * 3600)).await;
+    until_told(&receiver, &grant, "links-over").await;
+    until(&world, "siem", |n| {
+        let status = n.status.as_ref();
+        status.is_some_and(|s| s.backlog == 0 && s.told.len() == 1)
+    })
+    .await;
+    let before = events(&receiver, &grant).len();
+
+    world.restart_operator().await;
+    world.decide("alice", &grant, Say::revoke(&grant)).await;
+    let has_ignored = |g: &AccessGrant| {
+        let status = g.status.as_ref();
+        status.is_some_and(|s| !s.ignored_decisions.is_empty())
+    };
+    world.until(&grant, has_ignored).await;
+    let other = world.ask("alice", Ask::item("db password")).await;
+    until_told(&receiver, &other, "link-issued").await;
+    assert_eq!(events(&receiver, &grant).len(), before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_is_not_the_notifiers_is_not_read() {
     let world = world().await;

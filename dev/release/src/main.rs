@@ -34,7 +34,7 @@ struct Arguments {
     /// The folder of the files
     #[arg(long, value_name = "FOLDER", default_value = "target/files")]
     out: PathBuf,
-    /// The address of the source repository, such as https://github.com/OWNER/NAME. The charts name
+    /// The address of the source repository, such as `https://github.com/OWNER/NAME`. The charts name
     /// it, and krew downloads the plugin from its releases. Without it, there is no manifest for krew
     #[arg(long, value_name = "URL")]
     source: Option<String>,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,6 +18,7 @@ use crate::plan::timeline::Subject;
 use crate::runtime::Clock;
 use crate::telemetry::Audit;
 
+use super::line::LATENESS;
 use super::notifiers::Notifiers;
 use super::objects::{Objects, keys};
 
@@ -32,6 +33,8 @@ pub struct Journal {
     notifiers: Arc<Notifiers>,
     /// Whether this replica leads: no other one tells anything.
     leads: AtomicBool,
+    /// Since when it does.
+    began: OnceLock<Timestamp>,
     changed: Mutex<HashMap<LoanKey, Option<Arc<AccessRecord>>>>,
     told: Mutex<Told>,
     added: Notify,
@@ -60,6 +63,7 @@ impl Journal {
             audit,
             notifiers: notifiers.clone(),
             leads: AtomicBool::new(false),
+            began: OnceLock::new(),
             changed: Mutex::default(),
             told: Mutex::default(),
             added: Notify::new(),
@@ -123,6 +127,7 @@ impl Journal {
     /// Takes everything that is there for told: the notifiers know from their status which of it was
     /// not.
     fn begin(&self) {
+        self.began.set(self.clock.now()).ok();
         self.leads.store(true, Ordering::Relaxed);
         for key in keys(&self.cluster) {
             let objects = Objects::of(&self.cluster, &key, None);
@@ -156,6 +161,13 @@ impl Journal {
         new
     }
 
+    /// Whether a step may be new. An old record that is read again shows steps that earlier leaders
+    /// have told.
+    fn is_recent(&self, at: Timestamp) -> bool {
+        let began = self.began.get().copied().unwrap_or(Timestamp::MIN);
+        at.saturating_add(LATENESS).is_ok_and(|at| at >= began)
+    }
+
     /// The requests and loans whose time has come.
     fn due(&self, now: Timestamp) -> Vec<LoanKey> {
         let mut told = lock(&self.told);
@@ -176,8 +188,8 @@ impl Journal {
         let (subject, now) = (objects.subject(), self.clock.now());
         let install = &self.cluster.install.name;
         let asked = asked(&subject);
-        if new.contains(&asked) {
-            let at = subject.requested_at().unwrap_or(now);
+        let at = subject.requested_at().unwrap_or(now);
+        if new.contains(&asked) && self.is_recent(at) {
             self.audit.write(&CloudEvent::new(
                 install,
                 asked,
@@ -195,7 +207,7 @@ impl Journal {
                 .write(&CloudEvent::new(install, id, "decision-ignored", now, data));
         }
         for step in subject.steps(None, now) {
-            if new.contains(&step.id) {
+            if new.contains(&step.id) && self.is_recent(step.at) {
                 self.audit
                     .write(&CloudEvent::of_step(install, &subject, &step));
                 self.notifiers.offer(&subject, &step, now);

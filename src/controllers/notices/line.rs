@@ -19,7 +19,7 @@ const TRIED_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// How much earlier than others a step may have happened that is told after them. As long as it may
 /// still appear, the status lists what was told.
-const LATENESS: SignedDuration = SignedDuration::from_mins(10);
+pub(super) const LATENESS: SignedDuration = SignedDuration::from_mins(10);
 
 /// The number of told steps that a status lists: the schema's bound.
 const MOST_LISTED: usize = 2000;
