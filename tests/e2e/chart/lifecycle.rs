@@ -170,7 +170,7 @@ async fn what_was_lent_and_what_guards_it_stays_when_the_charts_go() {
     let mut installed = Installed::from(|chart| chart.folder(), json!({})).await;
     let grant = lend(&installed.world).await;
     let before = kinds(&installed.world).await;
-    assert_eq!(before.len(), 5);
+    assert_eq!(before.len(), 6);
 
     let said = installed.uninstall().await;
     assert!(said.contains("kept due to the resource policy"), "{said}");

@@ -40,7 +40,7 @@ async fn everything_rendered_fits_its_schema() {
             .iter()
             .filter(|o| o["kind"] == "CustomResourceDefinition")
             .count(),
-        5
+        6
     );
     for (name, _) in crds().unwrap() {
         let plural = format!("name: {name}.keyloan.dev");

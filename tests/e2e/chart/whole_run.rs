@@ -48,6 +48,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: Group, name: security}]
 pub async fn play(installed: &mut Installed) {
     let world = &installed.world;
     apply_yaml(&world.admin, PEOPLE).await.unwrap();
+    apply_yaml(&world.admin, NOTIFIER).await.unwrap();
     world.integration("prod", "lender").await;
     let databases = json!({ "include": [{ "vault": "Infra", "titles": ["db *"] }] });
     let databases = |flow: &mut keyloan::api::AccessFlowSpec| {
@@ -75,6 +76,18 @@ pub async fn play(installed: &mut Installed) {
     assert_eq!(leader(world).await.as_deref(), Some(THIRD));
     tidy_away(world).await;
 }
+
+/// Its server does not exist: the operator says so in its status.
+const NOTIFIER: &str = "
+apiVersion: keyloan.dev/v1alpha1
+kind: AccessNotifier
+metadata: {name: mail, namespace: keyloan}
+spec:
+  email:
+    server: {host: smtp.invalid}
+    from: keyloan@example.com
+    to: {requester: true}
+";
 
 /// Alice borrows what nobody has to agree to.
 async fn borrow(world: &World) -> AccessGrant {
