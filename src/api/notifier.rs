@@ -327,10 +327,10 @@ pub struct AccessNotifierStatus {
     /// The last failed delivery. It stays until a notice is delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<NoticeError>,
-    /// Everything that happened until this time has been told or given up.
+    /// Everything that happened before this time has been told or given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told_until: Option<Time>,
-    /// The steps after `toldUntil` that have been told, in a short form, at most 2000.
+    /// The steps since `toldUntil` that have been told, in a short form, at most 2000.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2000))]
     pub told: Vec<String>,

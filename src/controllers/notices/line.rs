@@ -81,7 +81,8 @@ impl Line {
         }
     }
 
-    /// The time until which everything was told.
+    /// The time before which everything was told. Objects have whole seconds, so of this very second
+    /// only what is listed was told.
     pub fn told_until(&self) -> Timestamp {
         self.told_until
     }
@@ -170,7 +171,7 @@ impl Line {
         self.told_until = settled.map_or(self.told_until, |at| at.max(self.told_until));
         let (until, known) = (self.told_until, &mut self.known);
         self.told.retain(|(at, mark)| {
-            let stays = *at > until;
+            let stays = *at >= until;
             if !stays {
                 known.remove(mark);
             }

@@ -174,7 +174,7 @@ impl Notifiers {
         let mut missed = Vec::new();
         for subject in &subjects {
             let steps = subject.steps(notifier.remind_after(), now);
-            let later = steps.into_iter().filter(|step| step.at > since);
+            let later = steps.into_iter().filter(|step| step.at >= since);
             missed.extend(later.map(|step| (subject, step)));
         }
         missed.sort_by_key(|(_, step)| step.at);

@@ -18,7 +18,7 @@ printf '%s\n' "${COMPREPLY[@]}"
 
 pub fn bash_completes_the_program() {
     for (typed, offered) in [
-        (&["re"][..], &["request", "revoke"][..]),
+        (&["re"][..], &["request", "revoke", "report"][..]),
         (&["list", "--for"], &["--for-me"]),
         (&["export", "flow", "--format", "h"], &["helm"]),
     ] {
@@ -60,7 +60,10 @@ pub fn kubectl_completes_its_plugin(kubectl: &Path) {
     std::fs::set_permissions(&file, Permissions::from_mode(0o755)).expect("set");
     std::os::unix::fs::symlink(PROGRAM, folder.path().join("kubectl-keyloan")).expect("linked");
     for (typed, offered) in [
-        (&["keyloan", "re"][..], &["request", "revoke", ":4"][..]),
+        (
+            &["keyloan", "re"][..],
+            &["request", "revoke", "report", ":4"][..],
+        ),
         (
             &["keyloan", "list", "-n", "team-a", "--for"],
             &["--for-me", ":4"],
