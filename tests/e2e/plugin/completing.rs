@@ -68,7 +68,10 @@ pub fn kubectl_completes_its_plugin(kubectl: &Path) {
             &["keyloan", "list", "-n", "team-a", "--for"],
             &["--for-me", ":4"],
         ),
-        (&["keyloan", "export", ""], &["integration", "flow", "notifier", ":4"]),
+        (
+            &["keyloan", "export", ""],
+            &["integration", "flow", "notifier", ":4"],
+        ),
         (&["keyloan", "list", "--kubeconfig", ""], &[":0"]),
     ] {
         let mut asking = Command::new(kubectl);
