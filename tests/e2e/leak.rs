@@ -2,6 +2,7 @@
 //! for the one Secret that is there to carry it.
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::process::Stdio;
 
 use crate::world::{Ask, LINKS, PLATFORM, World, condition};
@@ -301,7 +302,11 @@ impl Operator {
             .args(["--listen-metrics", &address]);
         command.args(["--log-level", "debug,keyloan=trace"]);
         let said = tempfile::NamedTempFile::new().expect("a file");
-        let to_file = || Stdio::from(said.reopen().expect("a file"));
+        // Both end in one file, and neither may write over the other: the audit log is on standard output.
+        let to_file = || {
+            let file = File::options().append(true).open(said.path());
+            Stdio::from(file.expect("a file"))
+        };
         command
             .stdin(Stdio::null())
             .stdout(to_file())
