@@ -5,6 +5,7 @@
 //! * `cache`: the objects that are known, from watches and from our own writes. `streams` feeds it, `received` decodes objects,
 //!   `metadata_filter` drops metadata that nobody reads, and `index` finds objects by what they have in common, in order (`partition`).
 //! * `verbs`: writes and live reads; `kinds` combines them with a cache for each of our kinds.
+//! * `labeled_secret`: the Secrets of integrations and notifiers.
 //! * `events`: what people see in `kubectl describe`.
 //! * `policies`: our admission policies and what the operator stores about them; [`probe`] checks
 //!   that they are enforced.
@@ -21,6 +22,7 @@ mod install;
 mod key;
 mod kinds;
 mod kubeconfig;
+mod labeled_secret;
 pub mod link_objects;
 mod merge_patch;
 mod metadata_filter;
@@ -64,6 +66,7 @@ pub use install::Install;
 pub use key::Key;
 pub use kinds::Kind;
 pub use kubeconfig::{KubeconfigProblem, Overrides, UnusableKubeconfig};
+pub use labeled_secret::SecretValues;
 pub use metadata_filter::Watched;
 pub use partition::{QueueCounts, Rank};
 pub use policies::{Kept, Policies};

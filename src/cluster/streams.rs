@@ -277,5 +277,12 @@ mod tests {
             let mut feed = Feed::new(self.clone(), None);
             feed.take(event).expect("it is decoded");
         }
+
+        /// Takes in the deletion of an object as from a watch.
+        pub(crate) fn unlearn(self: &Arc<Self>, object: K) {
+            let event = Event::Delete(object.into());
+            let mut feed = Feed::new(self.clone(), None);
+            feed.take(event).expect("it is decoded");
+        }
     }
 }

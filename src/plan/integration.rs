@@ -18,10 +18,7 @@ use crate::api::OnePasswordIntegrationStatus;
 use super::conditions::{self, Note};
 
 pub use schedule::{expires_at, retry_at};
-pub use seen::{
-    Discovery, Failure, FailureKind, Findings, Observed, SessionSeen, TokenClaim, TokenSeen,
-    token_claim,
-};
+pub use seen::{Discovery, Failure, FailureKind, Findings, Observed, SessionSeen, TokenSeen};
 pub use status::SKEW_TOLERANCE;
 
 /// What to do about one integration now.

@@ -34,6 +34,7 @@ pub mod request;
 mod request_outcome;
 pub mod request_state;
 mod resolve;
+pub mod secret_claim;
 pub mod selection;
 mod stall;
 pub mod status;

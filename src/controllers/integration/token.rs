@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use zeroize::Zeroizing;
 
 use crate::api::OnePasswordIntegration;
-use crate::cluster::{ApiError, Cluster, Key, SecretMetadata};
+use crate::cluster::{ApiError, Cluster, Key, SecretValues};
 use crate::controllers::registry::{Entry, Held, Registry, SecretVersion};
 use crate::onepassword::{AllowedOrigins, ServiceAccountToken, TokenError};
-use crate::plan::integration::{TokenClaim, TokenSeen, token_claim};
+use crate::plan::integration::TokenSeen;
+use crate::plan::secret_claim::{SecretClaim, SecretPurpose, secret_claim};
 use crate::runtime::WorkQueue;
 
 /// The Secret that an integration names, and the key in it.
@@ -24,9 +24,6 @@ pub(super) fn secret_of(integration: &OnePasswordIntegration) -> Option<(Key, St
         source.secret_ref.key.clone(),
     ))
 }
-
-/// The contents of a Secret, by key; overwritten when dropped.
-type Values = BTreeMap<String, Zeroizing<Vec<u8>>>;
 
 /// What it takes to find an integration's token.
 pub(super) struct Tokens<'a> {
@@ -73,7 +70,8 @@ impl Tokens<'_> {
         };
         let name = secret.name.clone();
         let failed = |error| (name.clone(), error);
-        let Some(mark) = self.mark(&secret).await.map_err(failed)? else {
+        let mark = self.cluster.secret_metadata(&secret).await;
+        let Some(mark) = mark.map_err(failed)? else {
             return Ok(TokenSeen::Missing { secret: name });
         };
         if let Some(refusal) = refusal(mark.labels(), &name, integration) {
@@ -87,16 +85,10 @@ impl Tokens<'_> {
         if let Some(held) = entry.held().filter(|held| held.from == from) {
             return Ok(seen(&held));
         }
-        let Some(mut read) = self
-            .cluster
-            .verbs
-            .get::<Secret, Secret>(&secret)
-            .await
-            .map_err(failed)?
-        else {
+        let read = self.cluster.secret(&secret).await;
+        let Some((read, values)) = read.map_err(failed)? else {
             return Ok(TokenSeen::Missing { secret: name });
         };
-        let values = take_values(&mut read);
         // The Secret may have been replaced since the watch reported it.
         if let Some(refusal) = refusal(read.labels(), &name, integration) {
             return Ok(refusal);
@@ -107,20 +99,11 @@ impl Tokens<'_> {
         Ok(token)
     }
 
-    /// The Secret's metadata: from the watch or, if that has no Secret with Keyloan's label, from
-    /// the API server.
-    async fn mark(&self, secret: &Key) -> Result<Option<Arc<SecretMetadata>>, ApiError> {
-        match self.cluster.secrets.get(secret) {
-            Some(mark) => Ok(Some(mark)),
-            None => Ok(self.cluster.verbs.get_metadata(secret).await?.map(Arc::new)),
-        }
-    }
-
     /// Takes the token out of the Secret. An unchanged token stays in use.
     fn hold(
         &self,
         read: &Secret,
-        values: &Values,
+        values: &SecretValues,
         key: String,
         entry: &Entry,
         integration: &Key,
@@ -159,23 +142,16 @@ impl Tokens<'_> {
     }
 }
 
-/// Takes all contents out of a Secret, including those that are not the token.
-fn take_values(secret: &mut Secret) -> Values {
-    let data = secret.data.take().into_iter().flatten();
-    data.map(|(key, value)| (key, Zeroizing::new(value.0)))
-        .collect()
-}
-
 fn refusal(
     labels: &BTreeMap<String, String>,
     secret: &str,
     integration: &OnePasswordIntegration,
 ) -> Option<TokenSeen> {
     let secret = secret.to_owned();
-    match token_claim(labels, &integration.name_any()) {
-        TokenClaim::Ours => None,
-        TokenClaim::NotLabelled => Some(TokenSeen::NotLabelled { secret }),
-        TokenClaim::OfAnother(names) => Some(TokenSeen::OfAnother {
+    match secret_claim(labels, SecretPurpose::Token, &integration.name_any()) {
+        SecretClaim::Ours => None,
+        SecretClaim::NotLabelled => Some(TokenSeen::NotLabelled { secret }),
+        SecretClaim::OfAnother(names) => Some(TokenSeen::OfAnother {
             secret,
             names: names.map(ToOwned::to_owned),
         }),
@@ -189,29 +165,5 @@ fn seen(held: &Held) -> TokenSeen {
             host: session.payer().host.clone(),
         },
         Err(problem) => problem.clone(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use k8s_openapi::ByteString;
-
-    #[test]
-    fn what_a_secret_holds_is_taken_out_of_it_and_not_copied() {
-        let token = b"ops_planted".to_vec();
-        let (place, other) = (token.as_ptr(), ByteString(b"other".to_vec()));
-        let data = [
-            ("token".to_owned(), ByteString(token)),
-            ("more".to_owned(), other),
-        ];
-        let mut secret = Secret {
-            data: Some(data.into()),
-            ..Secret::default()
-        };
-        let values = take_values(&mut secret);
-        assert_eq!(secret.data, None);
-        assert_eq!(values["token"].as_ptr(), place);
-        assert_eq!(values["more"].as_slice(), b"other");
     }
 }

@@ -3,16 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
-use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
-use zeroize::Zeroizing;
 
 use crate::api::{AccessNotifier, AccessNotifierSpec, ChatChannel, SecretKey, UrlKey};
-use crate::cluster::{ApiError, Cluster, Key};
+use crate::cluster::{ApiError, Cluster, Key, SecretValues};
 use crate::notify::{Channel, Credentials, Mailer, SecretUrl, SigningKey};
-use crate::plan::notifier::{Destination, SecretClaim, SecretsSeen, secret_claim};
+use crate::plan::notifier::{Destination, SecretsSeen};
+use crate::plan::secret_claim::{SecretClaim, SecretPurpose, secret_claim};
 
 /// The channels of a notifier.
 pub type Channels = HashMap<Slot, Channel>;
@@ -44,14 +42,9 @@ pub async fn version(cluster: &Cluster, notifier: &AccessNotifier) -> Result<Ver
     let Some(key) = secret_of(notifier) else {
         return Ok(None);
     };
-    let mark = match cluster.secrets.get(&key) {
-        Some(mark) => mark,
-        None => {
-            let live = cluster.verbs.get_metadata::<Secret>(&key).await;
-            let live = live.map_err(|error| unreadable(&key, &error))?;
-            live.map(Arc::new).ok_or_else(|| missing(&key))?
-        }
-    };
+    let mark = cluster.secret_metadata(&key).await;
+    let mark = mark.map_err(|error| unreadable(&key, &error))?;
+    let mark = mark.ok_or_else(|| missing(&key))?;
     claimed(mark.labels(), &key, notifier)?;
     Ok(Some((mark.uid(), mark.resource_version())))
 }
@@ -63,25 +56,21 @@ pub async fn channels(
 ) -> Result<Channels, SecretsSeen> {
     let mut values = Values::default();
     if let Some(key) = secret_of(notifier) {
-        let read = cluster.verbs.get::<Secret, Secret>(&key).await;
+        let read = cluster.secret(&key).await;
         let read = read.map_err(|error| unreadable(&key, &error))?;
-        let mut secret = read.ok_or_else(|| missing(&key))?;
+        let (secret, data) = read.ok_or_else(|| missing(&key))?;
         // The Secret may have been replaced since the watch reported it.
         claimed(secret.labels(), &key, notifier)?;
-        values.secret = key.name;
-        let data = secret.data.take().into_iter().flatten();
-        values.data = data
-            .map(|(key, value)| (key, Zeroizing::new(value.0)))
-            .collect();
+        (values.secret, values.data) = (key.name, data);
     }
     made(&notifier.spec, &values)
 }
 
-/// The content of a Secret, by key; overwritten when dropped.
+/// The content of a Secret, and its name for what is said about it.
 #[derive(Default)]
 struct Values {
     secret: String,
-    data: BTreeMap<String, Zeroizing<Vec<u8>>>,
+    data: SecretValues,
 }
 
 impl Values {
@@ -178,9 +167,12 @@ fn claimed(
     notifier: &AccessNotifier,
 ) -> Result<(), SecretsSeen> {
     let secret = key.name.clone();
-    match secret_claim(labels, &notifier.name_any()) {
+    match secret_claim(labels, SecretPurpose::Notifier, &notifier.name_any()) {
         SecretClaim::Ours => Ok(()),
         SecretClaim::NotLabelled => Err(SecretsSeen::NotLabelled { secret }),
-        SecretClaim::OfAnother(names) => Err(SecretsSeen::OfAnother { secret, names }),
+        SecretClaim::OfAnother(names) => Err(SecretsSeen::OfAnother {
+            secret,
+            names: names.map(ToOwned::to_owned),
+        }),
     }
 }

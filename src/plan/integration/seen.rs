@@ -1,10 +1,8 @@
 //! The observed state of one integration, from which its plan is made.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{INTEGRATION_LABEL, OnePasswordIntegration, SECRET_LABEL, TitleOrId};
+use crate::api::{OnePasswordIntegration, TitleOrId};
 use crate::plan::inventory::Inventory;
 
 /// The observed state of one integration.
@@ -144,28 +142,4 @@ pub struct Findings {
     pub unreadable: Vec<String>,
     /// 1Password did not let the operator read the share policy of any item.
     pub sharing_forbidden: bool,
-}
-
-/// What a Secret's labels say about the owner of its token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenClaim<'a> {
-    /// The token is this integration's.
-    Ours,
-    /// The Secret is not labeled as a token Secret.
-    NotLabelled,
-    /// The token is another integration's, or nobody's.
-    OfAnother(Option<&'a str>),
-}
-
-/// The owner of a Secret's token, according to its labels. The operator reads the Secret only with
-/// [`TokenClaim::Ours`]: otherwise anyone who can create an integration could make the operator use
-/// any Secret of the namespace.
-pub fn token_claim<'a>(labels: &'a BTreeMap<String, String>, integration: &str) -> TokenClaim<'a> {
-    if labels.get(SECRET_LABEL).map(String::as_str) != Some("token") {
-        return TokenClaim::NotLabelled;
-    }
-    match labels.get(INTEGRATION_LABEL).map(String::as_str) {
-        Some(name) if name == integration => TokenClaim::Ours,
-        other => TokenClaim::OfAnother(other),
-    }
 }

@@ -163,22 +163,6 @@ fn a_status_that_was_written_is_not_written_differently_later() {
     assert_eq!((second.status, second.notes), (first.status, vec![]));
 }
 
-#[rstest::rstest]
-#[case(&[("keyloan.dev/secret", "token"), ("keyloan.dev/integration", "prod")], TokenClaim::Ours)]
-#[case(&[("keyloan.dev/secret", "token"), ("keyloan.dev/integration", "dev")], TokenClaim::OfAnother(Some("dev")))]
-#[case(&[("keyloan.dev/secret", "token")], TokenClaim::OfAnother(None))]
-#[case(&[("keyloan.dev/secret", "link"), ("keyloan.dev/integration", "prod")], TokenClaim::NotLabelled)]
-#[case(&[("keyloan.dev/integration", "prod")], TokenClaim::NotLabelled)]
-#[case(&[], TokenClaim::NotLabelled)]
-fn only_a_secret_that_is_labelled_for_this_integration_is_read(
-    #[case] labels: &[(&str, &str)],
-    #[case] claim: TokenClaim<'_>,
-) {
-    let own = |(key, value): &(&str, &str)| ((*key).into(), (*value).into());
-    let labels: BTreeMap<String, String> = labels.iter().map(own).collect();
-    assert_eq!(token_claim(&labels, "prod"), claim);
-}
-
 #[test]
 fn without_the_boundary_nothing_is_ready_and_nobody_is_signed_out() {
     let guarded = World::discovered();
