@@ -14,6 +14,7 @@ use super::key::Key;
 use super::partition::{Entry, Partitions, Rank, Tally};
 use crate::api::{AccessDecision, AccessGrant, AccessRecord, Decision, Identity, Phase};
 use crate::plan::observed::Place;
+use crate::plan::record::is_in_its_ledger;
 use crate::plan::request_state::RequestState;
 
 /// Something that objects have in common.
@@ -220,8 +221,12 @@ pub fn unlent_to(person: &Identity) -> Vec<Mark> {
     names.into_iter().map(Mark::UnlentTo).collect()
 }
 
-/// The record of a request that was not granted has other marks than a loan: it takes no place.
+/// The record of a request that was not granted has other marks than a loan: it takes no place. A
+/// record outside its ledger stands for nothing, so it is found only by name.
 pub(super) fn of_record(record: &AccessRecord) -> Vec<Marked> {
+    if !is_in_its_ledger(record) {
+        return Vec::new();
+    }
     let spec = &record.spec;
     let about = marked(Mark::GrantUid(spec.grant.uid.clone()), record, None);
     let Some(place) = Place::of(spec) else {

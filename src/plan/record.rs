@@ -29,6 +29,12 @@ pub fn restored_by(record: &AccessRecord) -> Option<&str> {
     RESTORE_LABELS.iter().find_map(label).map(String::as_str)
 }
 
+/// Whether a record is in the namespace of its own terms' integration, as each of the operator's
+/// is. Any other one was written by somebody else, and is ignored.
+pub fn is_in_its_ledger(record: &AccessRecord) -> bool {
+    record.metadata.namespace.as_ref() == Some(&record.spec.terms.integration.namespace)
+}
+
 /// The time from which a record counts as kept: the time at which nothing of it opened any longer
 /// or, for a restored one, that of its restore.
 pub fn kept_from(record: &AccessRecord, end: &EndRecord) -> Timestamp {

@@ -55,13 +55,10 @@ async fn what_velero_restores_is_history_and_rules_that_work() {
     let ledger = ledger.expect("listed").items;
     assert_eq!(ledger.len(), 3);
     // With kubectl replace: nobody changes a record by writing it as it is.
-    let resource = ApiResource::erase::<AccessRecord>(&());
-    let as_stored: Api<DynamicObject> =
-        Api::namespaced_with(world.admin.clone(), PLATFORM, &resource);
-    let stored = as_stored.list(&ListParams::default()).await;
-    for record in stored.expect("listed") {
-        let (name, parameters) = (record.name_any(), PostParams::default());
-        let replaced = as_stored.replace(&name, &parameters, &record);
+    for record in &ledger {
+        let (name, api) = (record.name_any(), records(&world.admin));
+        let parameters = PostParams::default();
+        let replaced = api.replace(&name, &parameters, record);
         replaced.await.expect("unchanged");
     }
     let shares = world.control.shares().await.expect("shares").len();

@@ -95,6 +95,8 @@ rules! {
     TooManyLost => "each lost link is one more that may exist",
     /// All links of a loan show the same version of the item.
     ItemVersion => "a changed item ends the loan",
+    /// No link begins after a restore, which ends the loan.
+    Restored => "a restored record is history, and lends nothing",
     /// A loan ends on time.
     Overdue => "a loan that is over must not stay open",
     /// Each share that exists is in exactly one record.

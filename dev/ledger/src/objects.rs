@@ -8,6 +8,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+/// The labels of a record that was restored from a backup: docs/backup-upgrade.md.
+const RESTORED: [&str; 2] = ["velero.io/restore-name", "keyloan.dev/restored"];
+
 /// The metadata of an object.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -15,6 +18,7 @@ pub struct Meta {
     pub(crate) name: String,
     pub(crate) namespace: String,
     pub(crate) uid: String,
+    pub(crate) creation_timestamp: Option<Timestamp>,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) annotations: BTreeMap<String, String>,
 }
@@ -173,6 +177,12 @@ impl Record {
     /// Whether the loan has ended.
     pub fn has_ended(&self) -> bool {
         self.spec.end.is_some()
+    }
+
+    /// Whether the record was restored from a backup.
+    pub fn is_restored(&self) -> bool {
+        let labels = &self.metadata.labels;
+        RESTORED.iter().any(|label| labels.contains_key(*label))
     }
 
     /// The record in an API object.

@@ -85,6 +85,7 @@ fn a_good_ledger_passes() {
 #[case::two_links_at_once("/records/0/spec/links/2/intentAt", json!("2026-11-30T12:01:30Z"), Rule::TooSoon)]
 #[case::another_version_of_the_item("/records/0/spec/links/3/itemVersion", json!(4), Rule::ItemVersion)]
 #[case::a_loan_that_goes_on("/now", json!("2026-12-01T15:06:00Z"), Rule::Overdue)]
+#[case::an_end_by_a_restore_that_no_label_names("/records/0/spec/end/reason", json!("Restored"), Rule::Restored)]
 #[case::a_share_that_is_not_counted("/records/1/spec/links", json!([]), Rule::UncountedShare)]
 #[case::a_second_share_of_one_intent("/shares/-", good()["shares"][1].clone(), Rule::UncountedShare)]
 #[case::a_share_of_a_refused_link("/records/0/spec/links/0/outcome", json!("Refused"), Rule::UncountedShare)]
@@ -117,6 +118,44 @@ fn a_broken_ledger_is_caught(#[case] pointer: &str, #[case] value: Value, #[case
         findings.iter().any(|finding| finding.rule == rule),
         "{findings:#?}"
     );
+}
+
+/// A good ledger in which this record was restored at this time.
+fn restored(record: usize, at: &str) -> Value {
+    let mut ledger = good();
+    let meta = &mut ledger["records"][record]["metadata"];
+    meta["labels"] = json!({ "velero.io/restore-name": "nightly" });
+    meta["creationTimestamp"] = json!(at);
+    ledger
+}
+
+#[rstest]
+#[case::after_its_end("2026-11-30T14:00:00Z", "/records/0/metadata/labels", json!({ "keyloan.dev/restored": "nightly" }), &[])]
+#[case::and_ended_by_that("2026-11-30T13:30:00Z", "/records/0/spec/end/reason", json!("Restored"), &[])]
+#[case::and_goes_on("2026-11-30T14:00:00Z", "/records/0/spec/end", Value::Null, &[Rule::Restored])]
+#[case::and_ended_otherwise("2026-11-30T13:00:00Z", "/records/0/metadata/uid", json!("r"), &[Rule::Restored])]
+#[case::and_issues_a_link("2026-11-30T12:55:30Z", "/records/0/spec/end/reason", json!("Restored"), &[Rule::Restored])]
+fn a_restored_record_is_history(
+    #[case] at: &str,
+    #[case] pointer: &str,
+    #[case] value: Value,
+    #[case] rules: &[Rule],
+) {
+    let mut ledger = restored(0, at);
+    edit(&mut ledger, pointer, value);
+    let findings = found(&ledger);
+    let restored = findings.iter().filter(|f| f.rule == Rule::Restored);
+    let restored = Vec::from_iter(restored.map(|finding| finding.rule));
+    assert_eq!(restored, rules, "{findings:#?}");
+    assert!(!rules.is_empty() || findings.is_empty(), "{findings:#?}");
+}
+
+/// The operator has some minutes to end it, but its link is no longer the loan's.
+#[test]
+fn the_secret_of_a_restored_record_is_caught() {
+    let findings = found(&restored(1, "2026-11-30T15:29:00Z"));
+    let rules = Vec::from_iter(findings.into_iter().map(|finding| finding.rule));
+    assert_eq!(rules, [Rule::SecretStays]);
 }
 
 /// What takes more than one edit.

@@ -7,7 +7,9 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use crate::api::{AccessGrant, AccessRecord};
-use crate::cluster::{ApiError, ApiErrorKind, Deleted, Key, Mark, link_objects, unlent_to};
+use crate::cluster::{
+    ApiError, ApiErrorKind, Deleted, Key, Mark, ledger_of, link_objects, unlent_to,
+};
 use crate::controllers::registry::Asker;
 use crate::plan::delivery::links::Links;
 use crate::plan::effect::Effect;
@@ -15,7 +17,7 @@ use crate::plan::ended_loan::is_settled;
 use crate::plan::grant::plan;
 use crate::plan::loan::over_at;
 use crate::plan::observed::{IntegrationSeen, LinkSeen, Observed};
-use crate::plan::record::is_of_a_loan;
+use crate::plan::record::{is_of_a_loan, restored_by};
 
 use super::key::LoanKey;
 use super::loans::{Loans, integration_of, requester_of};
@@ -40,8 +42,10 @@ impl Loans {
     }
 
     async fn observe_by(&self, key: &LoanKey, secrets: Secrets) -> Result<Observed, ApiError> {
-        let this_one =
-            |grant: &std::sync::Arc<AccessGrant>| grant.uid().as_deref() == Some(&key.uid);
+        // A restored record may name any request, even one for an integration elsewhere.
+        let this_one = |grant: &Arc<AccessGrant>| {
+            grant.uid().as_deref() == Some(&key.uid) && ledger_of(grant) == key.ledger
+        };
         let mut record = self.record_seen(key).await?;
         let mut grant = self.cluster.grants.get(&key.grant).filter(this_one);
         // A missing grant ends its loan, so a watch of grants that lags behind that of records must
@@ -159,6 +163,17 @@ impl Loans {
         })
     }
 
+    /// Whether the Secret with the link of this grant is that of a loan in another ledger. A restored
+    /// record may name any grant: it must not take the link of a loan of other owners.
+    fn is_lent_elsewhere(&self, key: &LoanKey) -> bool {
+        let of_it = Mark::GrantUid(key.uid.clone());
+        let records = self.cluster.records.having(&of_it);
+        let elsewhere = |record: &Arc<AccessRecord>| {
+            record.namespace().as_deref() != Some(&key.ledger) && restored_by(record).is_none()
+        };
+        records.iter().any(elsewhere)
+    }
+
     /// The Secret according to the watch.
     fn link_told(&self, key: &LoanKey) -> LinkSeen {
         let Some(mark) = self.cluster.secrets.get(&self.link(key)) else {
@@ -179,6 +194,9 @@ impl Loans {
         key: &LoanKey,
         record: Option<&AccessRecord>,
     ) -> Result<LinkSeen, ApiError> {
+        if record.and_then(restored_by).is_some() && self.is_lent_elsewhere(key) {
+            return Ok(LinkSeen::Foreign);
+        }
         let memory = self.memories.of(&key.uid);
         let install = &self.cluster.install;
         let told = self.link_told(key);

@@ -11,6 +11,7 @@ use crate::controllers::registry::Search;
 use crate::plan::effect::{Effect, Plan};
 use crate::plan::grant::plan;
 use crate::plan::observed::Observed;
+use crate::plan::record::is_in_its_ledger;
 use crate::plan::request_state::RequestState;
 use crate::plan::status::of_failed_pass;
 use crate::runtime::Outcome;
@@ -66,6 +67,10 @@ impl Loans {
         }
         let mut seen = self.observe(key).await?;
         if seen.unserved && !seen.record.as_ref().is_some_and(|r| self.has_lent(r)) {
+            return Ok(Outcome::Gone);
+        }
+        // Somebody else has made it: no record of the operator's is there.
+        if seen.record.as_ref().is_some_and(|r| !is_in_its_ledger(r)) {
             return Ok(Outcome::Gone);
         }
         let doubtful_until = self.places.in_doubt_until(key);
@@ -223,15 +228,12 @@ impl Loans {
                 let Some(record) = &seen.record else {
                     return Ok(Outcome::Applied);
                 };
-                let AccessRecordSpec {
-                    end: ended,
-                    residual_until,
-                    links,
-                    decisions,
-                    ..
-                } = end.applied(&record.spec);
+                let ended = serde_json::json!(end.applied(&record.spec));
+                // An empty list is left out, as in the type: otherwise, who reads a record and writes
+                // it back as it is would change it.
                 let change = serde_json::json!({ "spec": {
-                    "end": ended, "residualUntil": residual_until, "links": links, "decisions": decisions,
+                    "end": ended["end"], "residualUntil": ended["residualUntil"],
+                    "links": ended["links"], "decisions": ended["decisions"],
                 } });
                 let records = self.cluster.records.urgent();
                 records.swap(record.as_ref(), change).await?;

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use super::waiting::{Line, WaitingRequests};
 use super::{LoanKey, Loans};
-use crate::api::{AccessDecision, AccessFlow, AccessGrant, OnePasswordIntegration};
-use crate::cluster::{Cluster, Key, rank_of};
+use crate::api::{AccessDecision, AccessFlow, AccessGrant, AccessRecord, OnePasswordIntegration};
+use crate::cluster::{Cluster, Key, Mark, SecretMetadata, rank_of};
 use crate::controllers::boundary::Boundary;
 use crate::controllers::loan_events::LoanEvents;
 use crate::controllers::registry::Registry;
 use crate::manifests::Releases;
 use crate::onepassword::{Accounts, OnePassword, ServiceAccountToken};
-use crate::plan::observed::Observed;
+use crate::plan::observed::{LinkSeen, Observed};
 use crate::runtime::{Class, Clock, Outcome, Supervisor, Urgency, WorkQueue};
 use crate::telemetry::Metrics;
 use kube::ResourceExt as _;
@@ -214,7 +214,7 @@ async fn of_a_request_that_was_turned_away_its_uid_is_kept_and_nothing_looks_at_
     assert_eq!(kept.uid().as_deref(), Some("alice-00001"));
     assert_eq!(kept.spec.justification, None);
     assert!(serde_json::to_string(&*kept).expect("JSON").len() < 700);
-    let here = crate::cluster::Mark::Namespace("team-a".into());
+    let here = Mark::Namespace("team-a".into());
     assert_eq!(loans.cluster.grants.having(&here).len(), 1);
     alices.metadata.creation_timestamp = None;
     let (_, among_them) = loans.watched(&alices).await;
@@ -388,4 +388,85 @@ fn a_place_is_offered_to_the_first_in_line_for_it_and_then_to_the_next() {
         0,
         "it may want another one"
     );
+}
+
+/// The record of alice's first request in this namespace, by terms with an integration in that one.
+fn record(namespace: &str, integration_in: &str, labels: Value, end: Value) -> AccessRecord {
+    let mut terms = agreed("Active", "Active")["terms"].take();
+    terms["integration"]["namespace"] = json!(integration_in);
+    let at = "2026-11-23T10:00:00Z";
+    let link = json!({
+        "sequence": 1, "intentAt": at, "latestEnd": at, "issuedAt": at, "expiresAt": at,
+        "outcome": "Issued",
+    });
+    let name = "alice-00000";
+    let grant = json!({ "namespace": "team-a", "name": name, "uid": name });
+    let uid = format!("record-in-{namespace}");
+    object(
+        "AccessRecord",
+        json!({ "namespace": namespace, "name": name, "uid": uid, "labels": labels }),
+        json!({
+            "grant": grant, "requester": { "username": "alice" }, "terms": terms, "digest": "d",
+            "links": [link], "end": end,
+        }),
+        Value::Null,
+    )
+}
+
+#[tokio::test]
+async fn a_record_outside_its_ledger_is_ignored() {
+    for (integration_in, counts) in [("platform-b", false), ("keyloan", true)] {
+        let loans = loans().await;
+        let record = record("keyloan", integration_in, Value::Null, Value::Null);
+        let key = LoanKey::of_record(&record);
+        loans.cluster.records.cache().learn(record);
+        let of_it = Mark::GrantUid(key.uid.clone());
+        let found = loans.cluster.records.having(&of_it);
+        assert_eq!(found.len(), usize::from(counts), "{integration_in}");
+        if !counts {
+            assert!(matches!(loans.look(&key).await, Ok(Outcome::Gone)));
+        }
+    }
+}
+
+/// Who may restore records in one served namespace may write any terms into one: it ends neither
+/// the request nor the link of a loan in another.
+#[tokio::test]
+async fn a_restored_record_touches_no_loan_in_another_ledger() {
+    let loans = loans().await;
+    let cluster = &loans.cluster;
+    let grant = request("alice", 0, agreed("Active", "Active"));
+    let (own, key) = (
+        record("keyloan", "keyloan", Value::Null, Value::Null),
+        LoanKey::of_grant(&grant),
+    );
+    // A record whose Secret is unknown might be history already.
+    let link = cluster.install.link(&key.uid);
+    let secret: SecretMetadata = serde_json::from_value(json!({ "metadata": {
+        "namespace": link.namespace, "name": link.name, "uid": "s", "resourceVersion": "1",
+        "labels": {
+            "keyloan.dev/secret": "link", "keyloan.dev/install": "keyloan",
+            "keyloan.dev/grant-uid": key.uid,
+        },
+        "annotations": { "keyloan.dev/sequence": "1" },
+    } }))
+    .expect("metadata");
+    cluster.secrets.learn(secret);
+    cluster.grants.cache().learn(grant);
+    cluster.records.cache().learn(own);
+    let restored = record(
+        "platform-b",
+        "platform-b",
+        json!({ "keyloan.dev/restored": "nightly" }),
+        json!({ "reason": "Restored", "at": "2026-11-23T11:00:00Z" }),
+    );
+    let of_others = LoanKey::of_record(&restored);
+    cluster.records.cache().learn(restored);
+
+    let seen = loans.observe(&of_others).await.expect("all is known");
+    assert!(seen.record.is_some());
+    assert_eq!((seen.grant, seen.link), (None, LinkSeen::Foreign));
+    let seen = loans.observe(&key).await.expect("all is known");
+    assert!(seen.grant.is_some());
+    assert!(matches!(seen.link, LinkSeen::Present { sequence: 1, .. }));
 }

@@ -83,6 +83,14 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
                     "keyloan-records: the name of a record is the uid of its request: restore it \
                      under the name that it had",
                 ),
+                // A record ends the loan of its request: in another namespace, that would be the
+                // loan of another integration's owners.
+                Rule::new(
+                    "!variables.isRestored\n\
+                     || request.namespace == object.spec.terms.integration.namespace",
+                    "keyloan-records: the namespace of a record is that of its integration: \
+                     restore it in the namespace in spec.terms.integration",
+                ),
             ],
         },
         Policy {

@@ -13,6 +13,7 @@ pub async fn records_are_restored_by_those_who_are_named_and_with_a_label(b: &Bo
     const NO_LABEL: &str =
         "keyloan-records: a record that is restored from a backup needs the label";
     const NO_NAME: &str = "keyloan-records: the name of a record is the uid of its request";
+    const NO_LEDGER: &str = "keyloan-records: the namespace of a record is that of its integration";
     let velero = b
         .cluster
         .impersonating(VELERO, &["system:authenticated"])
@@ -29,6 +30,11 @@ pub async fn records_are_restored_by_those_who_are_named_and_with_a_label(b: &Bo
     let mut renamed = restored("1", &by_velero);
     renamed["metadata"]["name"] = json!("2");
     assert_refused(velero.create(&renamed).await, NO_NAME);
+    // It would end the loan of a request for an integration of others.
+    let of_others =
+        json!({ "spec": { "terms": { "integration": { "namespace": "platform-b" } } } });
+    let strayed = merged(restored("1", &by_velero), &of_others);
+    assert_refused(velero.create(&strayed).await, NO_LEDGER);
     for person in [&b.alice, &b.mallory, &b.pipeline, &b.admin] {
         assert_refused(person.create(&restored("1", &by_velero)).await, OTHERS);
     }

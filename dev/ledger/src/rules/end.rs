@@ -7,7 +7,7 @@ use crate::finding::Rule;
 use crate::objects::{End, Link, Outcome};
 
 /// How long an operator may take to end a loan that is over.
-const ENDED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
+pub const ENDED_WITHIN: SignedDuration = SignedDuration::from_mins(5);
 
 /// Checks the end, or that it is not due.
 pub fn check(loan: &mut Loan<'_>) {
@@ -49,7 +49,8 @@ pub fn check(loan: &mut Loan<'_>) {
 
 /// docs/glossary.md: the loan lasts at most for the duration in its terms.
 fn overdue(loan: &mut Loan<'_>) {
-    let due = loan.due_end();
+    // A restored one ends when it is restored.
+    let due = loan.due_end().filter(|_| !loan.record.is_restored());
     if let Some(due) = due.filter(|due| loan.limits.now > after(*due, ENDED_WITHIN)) {
         let what =
             format!("the loan was to end at {due}, and has no end; look whether an operator runs");

@@ -5,6 +5,7 @@ mod links;
 mod loan;
 mod refusal;
 mod requests;
+mod restored;
 mod secrets;
 mod shares;
 
@@ -23,6 +24,7 @@ pub fn check(given: &Given, limits: &Limits) -> Vec<Finding> {
         refusal::check(&mut loan);
         links::check(&mut loan);
         end::check(&mut loan);
+        restored::check(&mut loan);
         findings.extend(loan.findings);
     }
     if let Some(grants) = &given.grants {

@@ -35,6 +35,11 @@ pub fn check(records: &[Record], secrets: &[Secret]) -> Vec<Finding> {
                  grant may say why (LinkSecretStays)"
             );
             find(Rule::SecretStays, what);
+        } else if record.is_restored() {
+            let what = format!(
+                "the record was restored from a backup, and the Secret {named} is still there"
+            );
+            find(Rule::SecretStays, what);
         } else if !is_current(record, secret) {
             let what = format!("the Secret {named} does not hold the current link");
             find(Rule::OneSecret, what);
