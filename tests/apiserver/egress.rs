@@ -7,7 +7,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::support::log::{Listener, listen};
-use crate::support::private_tls::{AUTHORITY, DESTINATION, Front, ORIGIN, SERVER, token_at};
+use crate::support::private_server::SERVER;
+use crate::support::private_tls::{AUTHORITY, DESTINATION, Front, ORIGIN, token_at};
 use crate::support::{PLATFORM, World, compiled_core, message, said};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use jiff::SignedDuration;

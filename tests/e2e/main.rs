@@ -21,6 +21,8 @@ mod odd_items;
 mod people;
 mod place;
 mod plugin;
+#[path = "../support/private_server.rs"]
+mod private_server;
 #[path = "../support/private_tls.rs"]
 mod private_tls;
 #[path = "../support/receiver.rs"]

@@ -1,22 +1,15 @@
 //! 1Password as it looks in a company's network: by a name that only a proxy can resolve, and with a certificate of the company's own
 //! authority.
 
-use std::sync::Arc;
-
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
+
+use super::private_server::acceptor;
 
 /// The authority, as a bundle.
 pub const AUTHORITY: &str = include_str!("../fixtures/private-ca/ca.pem");
-/// The certificate of the server, which is no authority.
-pub const SERVER: &str = include_str!("../fixtures/private-ca/server.pem");
-const SERVER_KEY: &str = include_str!("../fixtures/private-ca/server-key.pem");
 
 /// The origin that tokens have. Its name is in the certificate, and no resolver knows it.
 pub const ORIGIN: &str = "https://op.corp.test";
@@ -33,16 +26,7 @@ pub struct Front {
 impl Front {
     /// Begins to serve in front of the service at this origin.
     pub async fn before(origin: &str) -> Self {
-        let certificate = CertificateDer::from_pem_slice(SERVER.as_bytes()).expect("one");
-        let key = PrivateKeyDer::from_pem_slice(SERVER_KEY.as_bytes()).expect("its key");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .expect("a certificate and its key");
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = acceptor();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound").to_string();
         let service = origin.trim_start_matches("http://").to_owned();

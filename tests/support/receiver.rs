@@ -12,15 +12,10 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
-const SERVER: &str = include_str!("../fixtures/private-ca/server.pem");
-const SERVER_KEY: &str = include_str!("../fixtures/private-ca/server-key.pem");
+use super::private_server::acceptor;
 
 /// What a request is answered.
 #[derive(Clone, Debug)]
@@ -57,16 +52,7 @@ struct State {
 impl Receiver {
     /// Begins to listen on the loopback.
     pub async fn start() -> Self {
-        let certificate = CertificateDer::from_pem_slice(SERVER.as_bytes()).expect("one");
-        let key = PrivateKeyDer::from_pem_slice(SERVER_KEY.as_bytes()).expect("its key");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key)
-            .expect("a certificate and its key");
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = acceptor();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("bound");
         let state = Arc::new(State::default());

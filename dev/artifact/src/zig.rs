@@ -1,15 +1,12 @@
 //! The C compiler and linker: zig, which contains a C library for each platform, and
 //! cargo-zigbuild, which has cargo use it.
 //!
-//! Both come from PyPI at pinned versions, each file checked against a committed checksum, once,
-//! into the cache folder.
+//! Both come from PyPI.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
-use data_encoding::HEXLOWER;
-use sha2::{Digest as _, Sha256};
+use anyhow::{Context, Result};
+use keyloan_cluster::{cache_dir, python_packages};
 use tokio::process::Command;
 
 const REQUIREMENTS: &str = include_str!("../zig/requirements.txt");
@@ -22,14 +19,11 @@ pub struct Zig {
 
 impl Zig {
     /// Installs the programs, unless they are in the cache folder. Needs Python with pip.
-    pub async fn find() -> Result<Self> {
-        let cache = keyloan_cluster::cache_dir()?.join("zig");
-        let digest = HEXLOWER.encode(&Sha256::digest(REQUIREMENTS)[..8]);
-        let packages = cache.join(digest);
-        if !packages.exists() {
-            install(&cache, &packages).await?;
-        }
-        Ok(Self { packages, cache })
+    pub fn find() -> Result<Self> {
+        Ok(Self {
+            packages: python_packages("zig", REQUIREMENTS)?,
+            cache: cache_dir()?.join("zig"),
+        })
     }
 
     /// A file of zig.
@@ -58,37 +52,6 @@ pub(crate) fn version() -> Result<&'static str> {
     let (_, version) = REQUIREMENTS.split_once("ziglang==").unwrap_or_default();
     let version = version.split_whitespace().next();
     version.context("the requirements do not name zig")
-}
-
-/// Installs into a folder of its own, which gets its name when it is complete.
-async fn install(cache: &Path, folder: &Path) -> Result<()> {
-    fs::create_dir_all(cache).with_context(|| format!("cannot make {}", cache.display()))?;
-    let fresh = tempfile::tempdir_in(cache)
-        .with_context(|| format!("cannot make a folder in {}", cache.display()))?;
-    let requirements = fresh.path().join("requirements.txt");
-    fs::write(&requirements, REQUIREMENTS)
-        .with_context(|| format!("cannot write {}", requirements.display()))?;
-    let output = Command::new("python3")
-        .args(["-m", "pip", "install", "--quiet", "--no-compile"])
-        .args(["--require-hashes", "--only-binary=:all:", "--no-deps"])
-        .arg("--target")
-        .arg(fresh.path())
-        .arg("--requirement")
-        .arg(&requirements)
-        .output()
-        .await
-        .context("cannot start python3: install Python 3.9 or newer with pip")?;
-    ensure!(
-        output.status.success(),
-        "pip could not install zig and cargo-zigbuild ({}): {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    match fs::rename(fresh.path(), folder) {
-        // Another process was faster.
-        Err(_) if folder.exists() => Ok(()),
-        renamed => renamed.with_context(|| format!("cannot write {}", folder.display())),
-    }
 }
 
 #[cfg(test)]

@@ -33,13 +33,13 @@ mod memory;
 mod module_proxy;
 mod operator;
 mod pack;
+mod packages;
 mod policies;
 mod prebuilt;
 mod program;
 mod progress;
 mod promtool;
 mod published;
-mod python;
 mod random;
 mod registry;
 mod sdk_core;
@@ -65,11 +65,11 @@ pub use operator::{
     OPERATOR_SERVICE_ACCOUNT, operator_program,
 };
 pub use pack::pack_programs;
+pub use packages::{Packages, PackagesError, python_packages};
 pub use policies::PolicyError;
 pub use prebuilt::PrebuiltError;
 pub use program::{Program, signal};
 pub use promtool::promtool;
-pub use python::PythonError;
 pub use registry::{Registry, RegistryError};
 pub use sdk_core::{CORE_MODULE, CORE_SHA256, CORE_VERSION, CoreError, core_license, core_wasm};
 pub use wait::{TimedOut, wait_until};

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::python::{PythonError, packages};
+use crate::packages::{PackagesError, python_packages};
 
 const REQUIREMENTS: &str = include_str!("../mail/requirements.txt");
 const SERVER: &str = include_str!("../mail/server.py");
@@ -56,7 +56,7 @@ pub struct Mail {
 pub enum MailServerError {
     /// Its packages are missing.
     #[error(transparent)]
-    Packages(#[from] PythonError),
+    Packages(#[from] PackagesError),
     /// It cannot be started, or its output cannot be read.
     #[error("the mail server does not run: {0}")]
     Run(#[from] io::Error),
@@ -83,7 +83,7 @@ struct Listening {
 impl MailServer {
     /// Starts a mail server on the loopback, at a free port.
     pub async fn start(options: &MailServerOptions<'_>) -> Result<Self, MailServerError> {
-        let packages = packages("aiosmtpd", REQUIREMENTS)?;
+        let packages = python_packages("aiosmtpd", REQUIREMENTS)?;
         let mut process = Command::new("python3")
             .args(["-c", SERVER, &serde_json::to_string(options)?])
             .env("PYTHONPATH", packages)

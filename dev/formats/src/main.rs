@@ -37,13 +37,13 @@ fn main() -> ExitCode {
 fn run() -> Result<bool> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let messages = snapshots::messages(&root.join("src/notify/snapshots"))?;
-    let folder = install::folder(&keyloan_cluster::cache_dir()?.join("formats"))?;
+    let folder = install::folder()?;
     let mut node = Command::new("node")
         .arg("check.mjs")
         .current_dir(folder)
         .stdin(Stdio::piped())
         .spawn()
-        .context(install::NEEDS)?;
+        .with_context(|| format!("cannot start Node.js: {}", install::NEEDS))?;
     let mut input = node.stdin.take().context("no input")?;
     input.write_all(messages.to_string().as_bytes())?;
     drop(input);

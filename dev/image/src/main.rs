@@ -54,7 +54,7 @@ async fn main() -> Result<()> {
         platforms => platforms,
     };
     if let Some(folder) = &arguments.files {
-        let files = files_of(platforms[0], &Zig::find().await?).await?;
+        let files = files_of(platforms[0], &Zig::find()?).await?;
         return files::write(&files, folder);
     }
     let layout = make(platforms, arguments.source.as_deref(), &arguments.out).await?;
@@ -66,7 +66,7 @@ async fn main() -> Result<()> {
 
 /// Makes the image and writes it to a path; prints its digest and its size.
 async fn make(platforms: &[Platform], source: Option<&str>, out: &Path) -> Result<Layout> {
-    let zig = Zig::find().await?;
+    let zig = Zig::find()?;
     let created = time()?;
     let mut layers = Vec::new();
     for platform in platforms {

@@ -45,8 +45,8 @@ pub async fn hold() -> Result<Session> {
     let cache = keyloan_cluster::cache_dir()?.join("judges");
     let mut clients = Vec::new();
     for client in [&install::NODE, &install::PYTHON] {
-        let command = client.command(&cache).await;
-        clients.push(command.with_context(|| format!("the judge {} is missing", client.name))?);
+        let (command, name) = (client.command(&cache), client.packages.name);
+        clients.push(command.with_context(|| format!("the judge {name} is missing"))?);
     }
     let account = Account::parse(ACCOUNT)?;
     let simulator = Simulator::start(account.clone(), Options::default())?;

@@ -64,7 +64,7 @@ async fn main() -> Result<()> {
 /// Makes all files.
 async fn make(targets: &[Target], source: Option<&str>) -> Result<Release> {
     let source = source.map(|source| source.trim_end_matches('/'));
-    let zig = Zig::find().await?;
+    let zig = Zig::find()?;
     let mut release = Release::new();
     for target in targets {
         let archive = plugin::archive(*target, &zig).await?;

@@ -1,10 +1,9 @@
 //! `cargo xtask formats`: builds and runs the judges of the notifiers' messages, which are a separate
 //! program (`dev/formats`).
 
-use anyhow::{Context, Result};
-use tokio::process::Command;
+use anyhow::Result;
 
-use crate::workspace::build;
+use crate::workspace::{build, run_to_its_end};
 
 /// The arguments for the program.
 #[derive(clap::Args)]
@@ -16,7 +15,5 @@ pub struct Arguments {
 /// Runs the command; ends with its exit code.
 pub async fn run(Arguments { arguments }: Arguments) -> Result<()> {
     let [formats] = build(["keyloan-formats"]).await?;
-    let status = Command::new(formats).args(arguments).status().await;
-    let status = status.context("cannot start keyloan-formats")?;
-    std::process::exit(status.code().unwrap_or(1));
+    run_to_its_end(&formats, &arguments).await
 }

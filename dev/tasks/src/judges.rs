@@ -3,10 +3,9 @@
 //!
 //! It is separate because it needs the whole of the operator's library.
 
-use anyhow::{Context, Result};
-use tokio::process::Command;
+use anyhow::Result;
 
-use crate::workspace::build;
+use crate::workspace::{build, run_to_its_end};
 
 /// The arguments for the program.
 #[derive(clap::Args)]
@@ -18,7 +17,5 @@ pub struct Arguments {
 /// Runs the command; ends with its exit code.
 pub async fn run(Arguments { arguments }: Arguments) -> Result<()> {
     let [judges] = build(["keyloan-judges"]).await?;
-    let status = Command::new(judges).args(arguments).status().await;
-    let status = status.context("cannot start keyloan-judges")?;
-    std::process::exit(status.code().unwrap_or(1));
+    run_to_its_end(&judges, &arguments).await
 }

@@ -8,6 +8,8 @@ pub mod log;
 #[path = "../../support/looked.rs"]
 pub mod looked;
 pub mod objects;
+#[path = "../../support/private_server.rs"]
+pub mod private_server;
 #[path = "../../support/private_tls.rs"]
 pub mod private_tls;
 
