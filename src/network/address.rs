@@ -2,7 +2,9 @@
 //! and those that only translate to other addresses.
 //!
 //! The source is IANA's registries of special-purpose addresses for IPv4 and IPv6 (RFC 6890), as of
-//! 2025. std's own classification (`Ipv4Addr::is_global`) is not stable.
+//! 2025. std's own classification (`Ipv4Addr::is_global`) is not stable. One address is added:
+//! Azure's platform answers machines at 168.63.129.16, which looks public
+//! (<https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16>).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,11 +18,12 @@ const fn v6(a: u16, b: u16, c: u16, bits: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), bits)
 }
 
-const V4: [(Ipv4Net, &str); 16] = [
+const V4: [(Ipv4Net, &str); 17] = [
     (v4(0, 0, 0, 0, 8), "an unspecified address"),
     (v4(10, 0, 0, 0, 8), "a private address"),
     (v4(100, 64, 0, 0, 10), "a carrier's shared address"),
     (v4(127, 0, 0, 0, 8), "a loopback address"),
+    (v4(168, 63, 129, 16, 32), "a cloud platform's address"),
     (v4(169, 254, 0, 0, 16), "a link-local address"),
     (v4(172, 16, 0, 0, 12), "a private address"),
     (v4(192, 0, 0, 0, 24), "a reserved address"),
@@ -38,6 +41,9 @@ const V4: [(Ipv4Net, &str); 16] = [
 /// NAT64 (RFC 6052): the last 32 bits are an IPv4 address, to which a gateway translates.
 const NAT64: Ipv6Net = v6(0x64, 0xff9b, 0, 96);
 
+/// NAT64 of one network (RFC 8215), which chooses the prefix of its gateway within this one.
+const LOCAL_NAT64: Ipv6Net = v6(0x64, 0xff9b, 1, 48);
+
 const V6: [(Ipv6Net, &str); 12] = [
     (v6(0, 0, 0, 128), "an unspecified address"),
     (
@@ -45,7 +51,7 @@ const V6: [(Ipv6Net, &str); 12] = [
         "a loopback address",
     ),
     (NAT64, "a NAT64 address"),
-    (v6(0x64, 0xff9b, 1, 48), "a NAT64 address"),
+    (LOCAL_NAT64, "a NAT64 address"),
     (v6(0x2001, 0, 0, 32), "a Teredo address"),
     (v6(0x2001, 0, 0, 23), "a reserved address"),
     (v6(0x2001, 0xdb8, 0, 32), "an address for documentation"),
@@ -78,14 +84,35 @@ pub(super) fn not_public(address: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// The IPv4 address to which a NAT64 gateway translates this one.
-pub(super) fn behind_nat64(address: IpAddr) -> Option<IpAddr> {
-    match address {
-        IpAddr::V6(address) if NAT64.contains(&address) => {
-            let [.., a, b, c, d] = address.octets();
-            Some(Ipv4Addr::new(a, b, c, d).into())
-        }
-        _ => None,
+/// What a NAT64 gateway makes of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Translation {
+    /// It is none of a gateway's addresses.
+    None,
+    /// The gateway translates it to this one.
+    To(IpAddr),
+    /// It is a gateway's, and no gateway has a prefix of this length.
+    Unknown,
+}
+
+/// How a NAT64 gateway whose prefix has this length translates an address: RFC 6052, section 2.2.
+/// The common prefix has its own length.
+pub(super) fn translation(address: IpAddr, prefix: u8) -> Translation {
+    let IpAddr::V6(address) = address else {
+        return Translation::None;
+    };
+    let octets = address.octets();
+    let [.., e, f, g, h] = octets;
+    let [_, _, _, _, _, _, a, b, _, c, d, ..] = octets;
+    let to = |a, b, c, d| Translation::To(Ipv4Addr::new(a, b, c, d).into());
+    match prefix {
+        _ if NAT64.contains(&address) => to(e, f, g, h),
+        _ if !LOCAL_NAT64.contains(&address) => Translation::None,
+        48 => to(a, b, c, d),
+        56 => to(b, c, d, octets[11]),
+        64 => to(c, d, octets[11], e),
+        96 => to(e, f, g, h),
+        _ => Translation::Unknown,
     }
 }
 
@@ -111,6 +138,9 @@ mod tests {
     #[case("128.0.0.1", None)]
     #[case("169.254.169.254", Some("a link-local address"))]
     #[case("169.253.255.255", None)]
+    #[case::azure("168.63.129.16", Some("a cloud platform's address"))]
+    #[case("168.63.129.15", None)]
+    #[case("168.63.129.17", None)]
     #[case("172.15.255.255", None)]
     #[case("172.16.0.1", Some("a private address"))]
     #[case("172.31.255.255", Some("a private address"))]
@@ -171,13 +201,27 @@ mod tests {
         assert_eq!(not_public(address.parse().unwrap()), what);
     }
 
+    fn to(address: &str) -> Translation {
+        Translation::To(address.parse().unwrap())
+    }
+
+    /// The local ones are those of RFC 6052, section 2.4, behind a prefix of RFC 8215.
     #[rstest]
-    #[case("64:ff9b::10.0.0.1", Some("10.0.0.1"))]
-    #[case("64:ff9b:1::10.0.0.1", None)]
-    #[case("2606:4700::1111", None)]
-    #[case("10.0.0.1", None)]
-    fn nat64_has_an_address_behind_it(#[case] address: &str, #[case] behind: Option<&str>) {
-        let behind = behind.map(|behind| behind.parse().unwrap());
-        assert_eq!(behind_nat64(address.parse().unwrap()), behind);
+    #[case("64:ff9b::10.0.0.1", 96, to("10.0.0.1"))]
+    #[case("64:ff9b::10.0.0.1", 64, to("10.0.0.1"))]
+    #[case("64:ff9b:1:c000:2:2100::", 48, to("192.0.2.33"))]
+    #[case("64:ff9b:1:1c0:0:221::", 56, to("192.0.2.33"))]
+    #[case("64:ff9b:1:1:c0:2:2100::", 64, to("192.0.2.33"))]
+    #[case("64:ff9b:1::192.0.2.33", 96, to("192.0.2.33"))]
+    #[case("64:ff9b:1::192.0.2.33", 128, Translation::Unknown)]
+    #[case("64:ff9b:1::192.0.2.33", 32, Translation::Unknown)]
+    #[case("2606:4700::1111", 96, Translation::None)]
+    #[case("10.0.0.1", 8, Translation::None)]
+    fn nat64_has_an_address_behind_it(
+        #[case] address: &str,
+        #[case] prefix: u8,
+        #[case] translated: Translation,
+    ) {
+        assert_eq!(translation(address.parse().unwrap(), prefix), translated);
     }
 }

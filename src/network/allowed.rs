@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::address::{behind_nat64, not_public};
+use super::address::{Translation, not_public, translation};
 
 /// The hosts and networks that are allowed besides the public internet. None by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,16 +48,15 @@ pub enum AllowedHostsError {
 pub enum NotAllowed {
     /// All addresses of the host are outside of the public internet.
     #[error(
-        "{host} has the address {address}, {what}, and only addresses of the public internet are \
-         allowed: if this receiver is intended, add {host} to the chart's value \
-         notifications.allow.hosts, or its network to notifications.allow.cidrs"
+        "{host} leads to {what}, and only addresses of the public internet are allowed: if this \
+         receiver is intended, add {host} to the chart's value notifications.allow.hosts, or its \
+         network to notifications.allow.cidrs"
     )]
     Address {
         /// The host.
         host: String,
-        /// The first of its addresses.
-        address: IpAddr,
-        /// What this address is.
+        /// What the first of its addresses is. The address itself is not told: it would show
+        /// people who may name hosts what is inside of the network.
         what: &'static str,
     },
     /// The host would be resolved by a proxy.
@@ -114,26 +113,24 @@ impl AllowedHosts {
             None => Ok(()),
             Some(what) => Err(NotAllowed::Address {
                 host: canonical(host),
-                address,
                 what,
             }),
         }
     }
 
     /// What an address is that is not allowed. A NAT64 network that the settings allow gives access
-    /// to no more than what is allowed behind it.
+    /// to no more than what is allowed behind it, as a gateway with this very prefix translates.
     fn refusal(&self, address: IpAddr) -> Option<&'static str> {
         let what = not_public(address)?;
         let address = address.to_canonical();
-        let listed = self
-            .networks
-            .iter()
-            .any(|network| network.contains(&address));
-        match (listed, behind_nat64(address)) {
-            (true, Some(behind)) => self.refusal(behind),
-            (true, None) => None,
-            (false, _) => Some(what),
-        }
+        let listed = self.networks.iter();
+        let listed = listed.filter(|network| network.contains(&address));
+        let refusals = listed.map(|network| match translation(address, network.prefix_len()) {
+            Translation::None => None,
+            Translation::To(behind) => self.refusal(behind),
+            Translation::Unknown => Some(what),
+        });
+        refusals.reduce(Option::and).unwrap_or(Some(what))
     }
 }
 
@@ -194,6 +191,13 @@ mod tests {
     #[case::nat64(&[], &["64:ff9b::/96"], "hooks.example.com", "64:ff9b::9.9.9.9", true)]
     #[case::private_behind_nat64(&[], &["64:ff9b::/96"], "hooks.example.com", "64:ff9b::10.1.2.3", false)]
     #[case::allowed_behind_nat64(&[], &["64:ff9b::/96", "10.1.2.3/32"], "relay.corp", "64:ff9b::10.1.2.3", true)]
+    #[case::local_nat64(&[], &["64:ff9b:1::/96"], "hooks.example.com", "64:ff9b:1::9.9.9.9", true)]
+    #[case::private_behind_local_nat64(&[], &["64:ff9b:1::/96"], "hooks.example.com", "64:ff9b:1::10.1.2.3", false)]
+    #[case::allowed_behind_local_nat64(&[], &["64:ff9b:1::/96", "10.1.2.3/32"], "relay.corp", "64:ff9b:1::10.1.2.3", true)]
+    #[case::behind_a_shorter_prefix(&[], &["64:ff9b:1::/48"], "hooks.example.com", "64:ff9b:1:a01:2:300::", false)]
+    #[case::public_behind_a_shorter_prefix(&[], &["64:ff9b:1::/48"], "hooks.example.com", "64:ff9b:1:909:9:900::", true)]
+    #[case::no_gateways_prefix(&[], &["64:ff9b::/32"], "hooks.example.com", "64:ff9b:1::9.9.9.9", false)]
+    #[case::azures_platform(&[], &[], "hooks.example.com", "168.63.129.16", false)]
     #[case::the_metadata_service(&[], &["10.0.0.0/8"], "metadata", "169.254.169.254", false)]
     fn an_address_is_allowed_if_it_is_public_or_named(
         #[case] hosts: &[&str],
@@ -217,7 +221,7 @@ mod tests {
     #[test]
     fn a_refusal_says_what_to_set() {
         let refusal = allowed(&[], &[]).permit("Relay.corp.", "10.1.2.3".parse().unwrap());
-        insta::assert_snapshot!(refusal.unwrap_err(), @"relay.corp has the address 10.1.2.3, a private address, and only addresses of the public internet are allowed: if this receiver is intended, add relay.corp to the chart's value notifications.allow.hosts, or its network to notifications.allow.cidrs");
+        insta::assert_snapshot!(refusal.unwrap_err(), @"relay.corp leads to a private address, and only addresses of the public internet are allowed: if this receiver is intended, add relay.corp to the chart's value notifications.allow.hosts, or its network to notifications.allow.cidrs");
     }
 
     #[rstest]
