@@ -12,6 +12,7 @@ use crate::api::{AccessRecord, EndReason, LinkOutcome, LinkRecord};
 
 use super::report::opens;
 use super::text::{Text, table};
+use super::times::minute;
 
 /// What the records say about each item. It holds no record, so its size depends on the number of
 /// items and people.
@@ -171,7 +172,6 @@ fn people(record: &AccessRecord) -> Vec<String> {
 /// The items as a table.
 pub fn as_table(items: &[Exposed]) -> Text {
     let heading = ["ITEM", "VAULT", "CHANGED", "PEOPLE", "SINCE", "OPENS UNTIL"];
-    let minute = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M").to_string();
     let row = |item: &Exposed| {
         let changed = minute(item.item_updated);
         let people: Vec<_> = item.people.keys().map(String::as_str).collect();

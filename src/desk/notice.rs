@@ -8,6 +8,7 @@ pub use crate::plan::notifier::Audience;
 use crate::plan::record::ending;
 use crate::plan::timeline::{Step, Subject};
 
+use super::times::minute_in_utc;
 use super::visible::visible;
 
 /// A notice, in words. All of it is text to be shown as it is: a sender escapes it for its channel.
@@ -19,8 +20,6 @@ pub struct Notice {
     pub event: NoticeEvent,
     /// The time of the step.
     pub at: Timestamp,
-    /// For whom it is worded.
-    pub audience: Audience,
     /// What happened, in one line without markup, such as `alice@example.com asks for Infra/db`.
     pub subject: String,
     /// What there is to know, each with a label of one or two words.
@@ -75,7 +74,6 @@ impl Notice {
             id: step.id.clone(),
             event: step.event,
             at: step.at,
-            audience,
             subject: words.subject(audience),
             facts: facts
                 .into_iter()
@@ -248,7 +246,7 @@ impl<'a> Words<'a> {
     fn denied_before(&self) -> String {
         let status = self.subject.grant.and_then(|grant| grant.status.as_ref());
         let earlier = status.iter().flat_map(|status| &status.earlier_denials);
-        let dates: Vec<_> = earlier.map(|denial| date(denial.at.0)).collect();
+        let dates: Vec<_> = earlier.map(|denial| minute_in_utc(denial.at.0)).collect();
         dates.join(", ")
     }
 
@@ -306,11 +304,7 @@ fn fact(label: &'static str, value: &str) -> Fact {
 }
 
 fn time(label: &'static str, at: Option<Timestamp>) -> Fact {
-    fact(label, &at.map(date).unwrap_or_default())
-}
-
-fn date(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+    fact(label, &at.map(minute_in_utc).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -319,27 +313,7 @@ mod tests {
 
     use super::*;
     use crate::api::{AccessGrant, AccessRecordSpec};
-    use crate::desk::samples;
-
-    /// A loan as its record shows it.
-    fn lent() -> AccessRecordSpec {
-        let grant = serde_json::to_value(samples::active()).expect("a grant");
-        let status = &grant["status"];
-        let record = json!({
-            "grant": { "namespace": "team-a", "name": "alice-db", "uid": "2b0c" },
-            "requester": { "username": "alice@example.com", "email": "alice@example.com" },
-            "justification": "INC-1234: replica lag",
-            "requestedAt": "2026-11-24T10:29:00Z",
-            "outcome": "Lent", "terms": status["terms"], "digest": status["digest"],
-            "links": [
-                { "sequence": 1, "intentAt": "2026-11-24T10:30:00Z", "latestEnd": "2026-11-24T11:31:00Z", "outcome": "Lost" },
-                { "sequence": 2, "intentAt": "2026-11-24T10:30:02Z", "latestEnd": "2026-11-24T11:31:02Z",
-                  "issuedAt": "2026-11-24T10:30:03Z", "expiresAt": "2026-11-24T11:30:03Z", "outcome": "Issued" },
-            ],
-            "grantedAt": "2026-11-24T10:30:03Z", "expiresAt": "2026-11-24T14:30:03Z",
-        });
-        serde_json::from_value(record).expect("a record")
-    }
+    use crate::desk::samples::{self, lent};
 
     fn ended() -> AccessRecordSpec {
         let end =

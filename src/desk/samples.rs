@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::api::{
-    AccessDecision, AccessGrant, Condition, CountedDecision, Decision, Identity, PrincipalName,
-    Time,
+    AccessDecision, AccessGrant, AccessRecordSpec, Condition, CountedDecision, Decision, Identity,
+    NoticeEvent, PrincipalName, Time,
 };
+use crate::desk::notice::{Audience, Notice};
+use crate::plan::timeline::Subject;
 
 pub fn present() -> Timestamp {
     "2026-11-24T11:00:00Z".parse().unwrap()
@@ -119,6 +121,26 @@ pub fn active() -> AccessGrant {
         "the link opens for its recipients",
     );
     grant
+}
+
+/// The same loan as its record shows it, after a first link that was lost.
+pub fn lent() -> AccessRecordSpec {
+    let grant = serde_json::to_value(active()).unwrap();
+    let status = &grant["status"];
+    let record = json!({
+        "grant": { "namespace": "team-a", "name": "alice-db", "uid": "2b0c" },
+        "requester": { "username": "alice@example.com", "email": "alice@example.com" },
+        "justification": "INC-1234: replica lag",
+        "requestedAt": "2026-11-24T10:29:00Z",
+        "outcome": "Lent", "terms": status["terms"], "digest": status["digest"],
+        "links": [
+            { "sequence": 1, "intentAt": "2026-11-24T10:30:00Z", "latestEnd": "2026-11-24T11:31:00Z", "outcome": "Lost" },
+            { "sequence": 2, "intentAt": "2026-11-24T10:30:02Z", "latestEnd": "2026-11-24T11:31:02Z",
+              "issuedAt": "2026-11-24T10:30:03Z", "expiresAt": "2026-11-24T11:30:03Z", "outcome": "Issued" },
+        ],
+        "grantedAt": "2026-11-24T10:30:03Z", "expiresAt": "2026-11-24T14:30:03Z",
+    });
+    serde_json::from_value(record).unwrap()
 }
 
 /// Over, while a link may still open.
@@ -285,4 +307,41 @@ fn terms(approval: Option<Value>) -> Value {
 
 fn time(text: &str) -> Time {
     Time(text.parse().unwrap())
+}
+
+/// What the approvers of a request read.
+pub fn requested() -> Notice {
+    let grant = waiting();
+    let subject = Subject {
+        grant: Some(&grant),
+        record: None,
+    };
+    let page = "https://keyloan.example.com/requests/{namespace}/{name}";
+    told(
+        &subject,
+        NoticeEvent::Requested,
+        Audience::Approvers,
+        Some(page),
+    )
+}
+
+/// What the person who asked reads of a loan that has begun.
+pub fn issued() -> Notice {
+    let record = lent();
+    let subject = Subject {
+        grant: None,
+        record: Some(&record),
+    };
+    told(&subject, NoticeEvent::LinkIssued, Audience::Requester, None)
+}
+
+fn told(
+    subject: &Subject<'_>,
+    event: NoticeEvent,
+    audience: Audience,
+    page: Option<&str>,
+) -> Notice {
+    let steps = subject.steps(None, present());
+    let step = steps.iter().find(|step| step.event == event);
+    Notice::of(subject, step.expect("the step"), audience, page)
 }

@@ -1,13 +1,21 @@
 //! Times for people: the distance from now and the date.
 
-use std::fmt::Display;
-
 use jiff::{SignedDuration, Timestamp, Unit};
+
+/// `2026-11-24 14:00`, in UTC: for the columns of a table.
+pub fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+/// `2026-11-24 14:00 UTC`.
+pub fn minute_in_utc(at: Timestamp) -> String {
+    format!("{} UTC", minute(at))
+}
 
 /// `in 3h 10m (2026-11-24 14:00 UTC)`, or `10m ago (...)`.
 pub fn when(at: Timestamp, now: Timestamp) -> String {
     let away = at.duration_since(now);
-    let date = date(at);
+    let date = minute_in_utc(at);
     if away.abs() < SignedDuration::from_mins(1) {
         return format!("now ({date})");
     }
@@ -22,7 +30,7 @@ pub fn when(at: Timestamp, now: Timestamp) -> String {
 /// `for another 30m (until 2026-11-24 11:30 UTC)`.
 pub fn for_another(until: Timestamp, now: Timestamp) -> String {
     let left = span(to_the_minute(until.duration_since(now)));
-    format!("for another {left} (until {})", date(until))
+    format!("for another {left} (until {})", minute_in_utc(until))
 }
 
 /// `opens for another 30m (until 2026-11-24 11:30 UTC)`, or `ended 10m ago (...)`.
@@ -31,11 +39,7 @@ pub fn opens(until: Timestamp, now: Timestamp) -> String {
         return format!("opens {}", for_another(until, now));
     }
     let past = span(to_the_minute(now.duration_since(until)));
-    format!("ended {past} ago ({})", date(until))
-}
-
-fn date(at: Timestamp) -> impl Display {
-    at.strftime("%Y-%m-%d %H:%M UTC")
+    format!("ended {past} ago ({})", minute_in_utc(until))
 }
 
 /// Rounds to the minute, so that a fresh loan of 4h shows 4h and not 3h 59m. Below a minute,

@@ -7,9 +7,10 @@
 use serde_json::{Value, json};
 
 use crate::desk::notice::Notice;
+use crate::desk::times::minute_in_utc;
 use crate::desk::visible::visible;
 
-use super::text::{page, time};
+use super::text::page;
 
 /// Slack's limits, in characters: a header, a field, a text, the URL of a button.
 const HEADER: usize = 150;
@@ -75,7 +76,7 @@ fn code(command: &str) -> Value {
 
 /// The time, which Slack shows in the reader's time zone.
 fn told_at(notice: &Notice) -> Value {
-    let (seconds, fallback) = (notice.at.as_second(), time(notice.at));
+    let (seconds, fallback) = (notice.at.as_second(), minute_in_utc(notice.at));
     let text = format!(
         "Keyloan · {:?} · <!date^{seconds}^{{date_short}} {{time}}|{fallback}>",
         notice.event
@@ -115,6 +116,21 @@ mod tests {
     #[test]
     fn a_request_for_its_approvers() {
         insta::assert_json_snapshot!(message(&samples::requested()));
+    }
+
+    #[test]
+    fn the_guide_shows_a_real_message() {
+        let notice = samples::requested();
+        let mut words = vec![notice.subject];
+        for fact in notice.facts {
+            words.extend([fact.label.to_owned(), fact.value]);
+        }
+        for next in notice.next {
+            words.extend([Some(next.sentence), next.command].into_iter().flatten());
+        }
+        let in_one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let guide = in_one_line(include_str!("../../docs/notifications.md"));
+        assert!(guide.contains(&words.join(" ")), "{words:#?}");
     }
 
     #[test]

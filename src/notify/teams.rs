@@ -8,8 +8,9 @@
 use serde_json::{Value, json};
 
 use crate::desk::notice::Notice;
+use crate::desk::times::minute_in_utc;
 
-use super::text::{line, page, time};
+use super::text::{line, page};
 
 /// The size of a message in bytes that Teams accepts, minus a part for what a workflow adds.
 const LARGEST: usize = 26_000;
@@ -55,7 +56,8 @@ fn with_texts_of(notice: &Notice, longest: usize) -> Value {
             body.push(block(vec![command]));
         }
     }
-    let told_at = format!("Keyloan · {:?} · {}", notice.event, time(notice.at));
+    let at = minute_in_utc(notice.at);
+    let told_at = format!("Keyloan · {:?} · {at}", notice.event);
     body.push(block(vec![
         json!({ "type": "TextRun", "text": told_at, "size": "Small", "isSubtle": true }),
     ]));

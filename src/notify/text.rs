@@ -1,6 +1,4 @@
-//! The parts of a notice as one line each, of bounded length, and its time.
-
-use jiff::Timestamp;
+//! The parts of a notice as one line each, of bounded length.
 
 use crate::desk::visible::visible;
 
@@ -19,11 +17,6 @@ pub(super) fn cut(text: &str, longest: usize) -> String {
             .chain(['…'])
             .collect(),
     }
-}
-
-/// A time for people.
-pub(super) fn time(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// The page to which a notice leads, if a channel may show it as a link.

@@ -191,6 +191,7 @@ fn manifests(objects: &[Value], structured: Structured) -> Result<String, Failur
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::desk::visible::steers;
 
     fn stored(yaml: &str) -> Value {
         as_written(serde_saphyr::from_str(yaml).unwrap()).unwrap()
@@ -245,9 +246,9 @@ status:
     /// Text that Helm, HCL or YAML could read as something else.
     fn hostile() -> Value {
         let mut flow = flow();
-        let templates = "{{ .Values.x }} ${a} %{b} $ % {c} $$ %%";
+        let templates = "{{ .Values.x }} ${a} %{b} $ % {c} $$ %%\u{202e}";
         flow["spec"]["accessDetails"] = templates.into();
-        let ends = "\"\n}\nresource \"x\" \"y\" {\n---\nkind: Secret # \\ EOT \u{1b}[2K\u{202e}";
+        let ends = "\"\n}\nresource \"x\" \"y\" {\n---\nkind: Secret # \\ EOT \u{1b}[2K\u{202e}\u{9b}2K\u{7f}";
         flow["metadata"]["annotations"]["example.com/ticket"] = ends.into();
         flow
     }
@@ -321,7 +322,7 @@ status:
         ];
         let shown = forms.map(|(form, output)| {
             let text = written(form, output, &objects).unwrap();
-            let steering = text.chars().filter(|c| *c != '\n' && c.is_control());
+            let steering = text.chars().filter(|c| *c != '\n' && steers(*c));
             assert_eq!(steering.count(), 0, "{form:?}: {text}");
             let lines = text
                 .lines()
@@ -330,13 +331,39 @@ status:
             format!("{form:?} {output:?}\n{}", lines.join("\n"))
         });
         insta::assert_snapshot!(shown.join("\n\n"));
-        let text = plain(Form::Manifest, &objects);
-        let again: Value = serde_saphyr::from_str(&text).unwrap();
-        assert_eq!(again, hostile());
-        let text = plain(Form::Terraform, &objects);
-        let body: Value = hcl::from_str(&text).unwrap();
-        let manifest = &body["resource"]["kubernetes_manifest"]["accessflow_on_call"]["manifest"];
-        assert_eq!(*manifest, hostile());
+    }
+
+    #[test]
+    fn whatever_people_write_each_form_says_the_same_as_what_is_stored() {
+        let objects = [hostile()];
+        let read = |form, output| -> Value {
+            let text = written(form, output, &objects).unwrap();
+            match (form, output) {
+                (_, Some(Structured::Json)) => serde_json::from_str(&text).unwrap(),
+                (Form::Terraform, _) => hcl::from_str(&text).unwrap(),
+                _ => serde_saphyr::from_str(&text).unwrap(),
+            }
+        };
+        let (yaml, json) = (None, Some(Structured::Json));
+        assert_eq!(read(Form::Manifest, yaml), hostile());
+        assert_eq!(read(Form::Manifest, json), hostile());
+        for output in [yaml, json] {
+            let flow = &read(Form::Helm, output)["flows"]["on.call"];
+            assert_eq!(flow["spec"], hostile()["spec"]);
+            assert_eq!(flow["annotations"], hostile()["metadata"]["annotations"]);
+        }
+        let pointer = "/resource/kubernetes_manifest/accessflow_on_call/manifest";
+        let module = read(Form::Terraform, None);
+        assert_eq!(module.pointer(pointer), Some(&hostile()));
+        // In JSON, Terraform reads each text as a template.
+        let mut template = hostile();
+        let details = template["spec"]["accessDetails"].as_str().unwrap();
+        let details = details.replace("${", "$${").replace("%{", "%%{");
+        template["spec"]["accessDetails"] = details.into();
+        assert_eq!(
+            read(Form::Terraform, json).pointer(pointer),
+            Some(&template)
+        );
     }
 
     #[test]

@@ -9,8 +9,9 @@ use crate::desk::exposed::Exposures;
 use crate::desk::report::Row;
 use crate::desk::samples;
 
+use super::exposed::Asked;
 use super::output::{csv_row, lines};
-use super::{Arguments, Command, report};
+use super::{Arguments, Command, exposed, report};
 
 const PAGE: &str = include_str!("../../docs/audit.md");
 
@@ -47,6 +48,27 @@ fn covered(arguments: &report::Arguments) -> Vec<AccessRecord> {
     ledger
 }
 
+/// The items of the ledger that are exposed, with the people.
+fn items_with_people(arguments: &exposed::Arguments, ledger: &[AccessRecord]) -> Vec<String> {
+    let asked = match arguments.query() {
+        None => Asked::All,
+        Some(named) => {
+            let of_it = ledger.iter();
+            let of_it = of_it.filter(|record| named.covers(record, samples::present()));
+            Asked::Ids(of_it.map(|r| r.spec.terms.item.id.clone()).collect())
+        }
+    };
+    let mut exposures = Exposures::default();
+    let of_them = ledger.iter().filter(|record| asked.covers(record));
+    of_them.for_each(|record| exposures.add(record));
+    let listed = exposures.listed().into_iter();
+    let told = listed.map(|item| {
+        let people: Vec<_> = item.people.keys().map(String::as_str).collect();
+        format!("{}: {}", item.item, people.join(", "))
+    });
+    told.collect()
+}
+
 fn answer(command: &str) -> Vec<String> {
     let mut answer: Vec<_> = match parsed(command) {
         Command::Report(arguments) => {
@@ -56,17 +78,7 @@ fn answer(command: &str) -> Vec<String> {
                 .map(|record| record.spec.grant.name)
                 .collect()
         }
-        Command::Exposed(arguments) => {
-            let mut exposures = Exposures::default();
-            ledger().iter().for_each(|record| exposures.add(record));
-            let listed = exposures.listed().into_iter();
-            let asked = listed.filter(|item| arguments.asks_for(item));
-            let told = asked.map(|item| {
-                let people: Vec<_> = item.people.keys().map(String::as_str).collect();
-                format!("{}: {}", item.item, people.join(", "))
-            });
-            told.collect()
-        }
+        Command::Exposed(arguments) => items_with_people(&arguments, &ledger()),
         other => panic!("{command}: {other:?}"),
     };
     answer.sort();
@@ -113,6 +125,28 @@ fn what_a_spreadsheet_would_run_is_text() {
     assert!(
         line.contains(r#","'=HYPERLINK(""https://evil.example"")","#),
         "{line}"
+    );
+}
+
+/// The title is the one of an earlier record; a later one has another and shows a change.
+#[test]
+fn an_item_that_was_renamed_and_changed_is_exposed_only_to_who_borrowed_it_since() {
+    let Command::Exposed(arguments) = parsed("kubectl keyloan exposed --item 'db password'") else {
+        panic!("exposed");
+    };
+    let is_of_it = |record: &&AccessRecord| record.spec.terms.item.title == "db password";
+    let ledger = ledger();
+    let mut renamed = ledger.iter().find(is_of_it).unwrap().clone();
+    let terms = &mut renamed.spec.terms;
+    terms.item.title = "db".into();
+    terms.item_updated_at.0 += jiff::SignedDuration::from_hours(1);
+    renamed.spec.requester.username = "carol@example.com".into();
+    renamed.spec.requester.email = None;
+    terms.recipients = vec![crate::api::Email("carol@example.com".into())];
+    let ledger = [ledger, vec![renamed]].concat();
+    assert_eq!(
+        items_with_people(&arguments, &ledger),
+        ["db: carol@example.com"]
     );
 }
 

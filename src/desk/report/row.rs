@@ -8,6 +8,7 @@ use crate::api::{
     AccessRecord, CountedDecision, EndReason, IgnoredDecision, LinkOutcome, LinkRecord,
     ObjectIdentity, RequestOutcome, Time,
 };
+use crate::desk::times::minute;
 use crate::plan::delivery::links::{CALL_TIMEOUT, Links};
 use crate::plan::record::{is_of_a_loan, restored_by};
 
@@ -172,7 +173,7 @@ impl Row {
         Self {
             requested: requested(record),
             granted: links.granted_at(),
-            expires: links.loan_end(),
+            expires: links.access_end(),
             ended: end.map(|end| end.at.0),
             requester: spec.requester.username.clone(),
             requester_email: spec.requester.email.as_ref().map(|email| email.0.clone()),
@@ -257,15 +258,15 @@ impl Row {
             vain => format!("; ignored: {vain}"),
         };
         vec![
-            to_the_minute(self.requested),
+            at_minute(self.requested),
             self.called(),
             self.requester.clone(),
             self.recipients.join(", "),
             format!("{} (vault {})", self.item, self.vault),
             format!("{:?}{restored}", self.status),
             format!("{}{vain}", self.said()),
-            format!("{}{end}{late}", to_the_minute(self.ended)),
-            to_the_minute(self.opens_until),
+            format!("{}{end}{late}", at_minute(self.ended)),
+            at_minute(self.opens_until),
         ]
     }
 
@@ -340,7 +341,7 @@ pub(super) fn ended_late(record: &AccessRecord, now: Timestamp) -> bool {
     let (spec, links) = (&record.spec, Links::of(&record.spec));
     let ended = spec.end.as_ref().map_or(now, |end| end.at.0);
     let due = links
-        .loan_end()
+        .access_end()
         .and_then(|end| end.saturating_add(LATE_AFTER).ok());
     is_of_a_loan(spec) && restored_by(record).is_none() && due.is_some_and(|due| ended > due)
 }
@@ -351,6 +352,36 @@ fn time(at: Option<Timestamp>) -> String {
     })
 }
 
-fn to_the_minute(at: Option<Timestamp>) -> String {
-    at.map_or_else(String::new, |at| at.strftime("%Y-%m-%d %H:%M").to_string())
+fn at_minute(at: Option<Timestamp>) -> String {
+    at.map_or_else(String::new, minute)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Renewal;
+
+    /// A loan of 4h with one link of 1h, from 10:30 on.
+    fn running(renewal: Renewal) -> AccessRecord {
+        let ledger = include_str!("../../../tests/fixtures/ledger/records.json");
+        let ledger: Vec<AccessRecord> = serde_json::from_str(ledger).unwrap();
+        let is_it = |record: &AccessRecord| record.spec.grant.name == "alice-db";
+        let mut record = ledger.into_iter().find(is_it).unwrap();
+        record.spec.terms.renewal = renewal;
+        record
+    }
+
+    #[rstest::rstest]
+    #[case(Renewal::OnRequest, "2026-11-24T14:30:00Z")]
+    #[case(Renewal::Never, "2026-11-24T11:30:00Z")]
+    fn a_loan_that_gets_no_further_link_is_planned_to_end_with_its_link(
+        #[case] renewal: Renewal,
+        #[case] end: Timestamp,
+    ) {
+        let record = running(renewal);
+        let after = |minutes| end + SignedDuration::from_mins(minutes);
+        assert_eq!(Row::of(&record, end).expires, Some(end));
+        assert!(!Row::of(&record, after(1)).ended_late);
+        assert!(Row::of(&record, after(2)).ended_late);
+    }
 }

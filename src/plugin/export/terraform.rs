@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::desk::export::{COMPUTED_FIELDS, terraform_labels};
 use crate::plugin::failure::Failure;
+use crate::plugin::output::{by_code_point, harmless};
 
 /// A resource for each object.
 pub fn module(objects: &[Value]) -> Result<String, Failure> {
@@ -26,7 +27,9 @@ pub fn module(objects: &[Value]) -> Result<String, Failure> {
     let unwritable = |error: String| Failure::new(format!("cannot export to Terraform: {error}"));
     body.format(&mut formatter)
         .map_err(|error| unwritable(error.to_string()))?;
-    String::from_utf8(formatter.into_inner()).map_err(|error| unwritable(error.to_string()))
+    let module = String::from_utf8(formatter.into_inner());
+    let module = module.map_err(|error| unwritable(error.to_string()))?;
+    Ok(harmless(&module, by_code_point))
 }
 
 /// Text becomes a string, never a template: the formatter escapes what looks like one.

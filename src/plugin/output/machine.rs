@@ -2,8 +2,10 @@
 
 use clap::ValueEnum;
 use kube::{Resource, ResourceExt};
-use serde::Serialize;
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
+use serde_saphyr::DoubleQuoted;
 
 use super::standard_output::put;
 use crate::api::GROUP;
@@ -81,31 +83,79 @@ pub fn document(value: &impl Serialize, structured: Structured) -> Result<String
         Structured::Yaml => yaml(value),
         Structured::Json => {
             let json = serde_json::to_string_pretty(value);
-            Ok(harmless(&json.map_err(|e| unprintable(e.to_string()))?))
+            let json = json.map_err(|e| unprintable(e.to_string()))?;
+            Ok(harmless(&json, by_utf_16))
         }
     }
 }
 
-/// Escapes the characters that control a terminal. In JSON they occur only within strings, except
-/// for line ends.
-fn harmless(json: &str) -> String {
-    let mut shown = String::with_capacity(json.len());
-    for c in json.chars() {
-        match steers(c) && c != '\n' {
-            true => {
-                let units = c.encode_utf16(&mut [0; 2]).to_vec();
-                shown.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+/// A value as YAML text.
+pub fn yaml(value: &impl Serialize) -> Result<String, Failure> {
+    let unprintable =
+        |error: String| Failure::new(format!("cannot print the result as YAML: {error}"));
+    let plain = serde_saphyr::to_string(value).map_err(|e| unprintable(e.to_string()))?;
+    if !plain.chars().any(is_harmful) {
+        return Ok(plain);
+    }
+    // This sorts the fields, which no program minds.
+    let value = serde_json::to_value(value).map_err(|e| unprintable(e.to_string()))?;
+    let quoted = serde_saphyr::to_string(&Quoted(&value));
+    let quoted = quoted.map_err(|e| unprintable(e.to_string()))?;
+    Ok(harmless(&quoted, by_code_point))
+}
+
+/// A value of which YAML has each harmful text in double quotes, the only ones in which it knows
+/// escapes.
+struct Quoted<'a>(&'a Value);
+
+impl Serialize for Quoted<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::String(text) if text.chars().any(is_harmful) => {
+                DoubleQuoted(text).serialize(serializer)
             }
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Quoted)),
+            // In Kubernetes, keys are ASCII.
+            Value::Object(members) => match members.keys().find(|key| key.contains(is_harmful)) {
+                Some(key) => Err(S::Error::custom(format!(
+                    "the key {key:?} is not plain text"
+                ))),
+                None => serializer.collect_map(members.iter().map(|(k, v)| (k, Quoted(v)))),
+            },
+            other => other.serialize(serializer),
+        }
+    }
+}
+
+/// Escapes the characters that control a terminal, in a text that has them only in strings that know
+/// escapes. Line ends and tabs stay.
+pub fn harmless(text: &str, escape: impl Fn(char) -> String) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match is_harmful(c) {
+            true => shown.push_str(&escape(c)),
             false => shown.push(c),
         }
     }
     shown
 }
 
-/// A value as YAML text.
-pub fn yaml(value: &impl Serialize) -> Result<String, Failure> {
-    serde_saphyr::to_string(value)
-        .map_err(|error| Failure::new(format!("cannot print the result as YAML: {error}")))
+fn is_harmful(c: char) -> bool {
+    steers(c) && !matches!(c, '\n' | '\t')
+}
+
+/// The escape of JSON: `\u202e`, and two for a character beyond the first 65,536.
+fn by_utf_16(c: char) -> String {
+    let units = c.encode_utf16(&mut [0; 2]).to_vec();
+    units.iter().map(|unit| format!("\\u{unit:04x}")).collect()
+}
+
+/// The escape of YAML and HCL: `\u202e` or `\U000e0041`.
+pub fn by_code_point(c: char) -> String {
+    match u32::from(c) {
+        short @ ..=0xffff => format!("\\u{short:04x}"),
+        long => format!("\\U{long:08x}"),
+    }
 }
 
 /// `accessgrant.keyloan.dev/alice-db`.
@@ -132,6 +182,8 @@ mod tests {
     const HOSTILE: &[&str] = &[
         "\u{1b}[2K\u{9b}2K\u{202e}\u{200d}\u{e0041}\0\u{7f}",
         "line 1\r\nline 2\u{85}\u{2028}line 3\n\n",
+        "a folder \\\u{202e}and\n\u{ad}a 'line' of a block\n",
+        "\u{2066}",
         "a: b\n---\nkind: Secret # ",
         "{{ .Values.x }}",
         "  - *alias &anchor !tag",
@@ -153,8 +205,13 @@ mod tests {
             _ => serde_saphyr::from_str(&text).unwrap(),
         };
         assert_eq!(read["hostile"], json!(HOSTILE), "{text}");
-        let controls = |c: &char| c.is_control() || (format == Structured::Json && steers(*c));
-        let steering = text.chars().filter(|c| controls(c) && *c != '\n');
+        let steering = text.chars().filter(|c| steers(*c) && *c != '\n');
         assert_eq!(steering.count(), 0, "{text}");
+    }
+
+    #[test]
+    fn yaml_has_no_escape_for_a_key_that_steers() {
+        let refused = yaml(&json!({ "\u{202e}key": 1 })).unwrap_err();
+        assert!(refused.message.contains("is not plain text"), "{refused:?}");
     }
 }

@@ -13,7 +13,10 @@ use terminal_size::{Width, terminal_size_of};
 #[cfg(test)]
 pub use layout::last_row;
 pub use layout::lines;
-pub use machine::{Format, Structured, document, list, objects, print_object, print_value, yaml};
+pub use machine::{
+    Format, Structured, by_code_point, document, harmless, list, objects, print_object,
+    print_value, yaml,
+};
 pub use standard_output::put;
 #[cfg(test)]
 pub use stream::csv_row;
