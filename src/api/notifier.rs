@@ -92,7 +92,7 @@ pub enum NoticeEvent {
     Requested,
     /// A request has waited for approval for `remindAfter`.
     Reminder,
-    /// Somebody approved a request, or took part in it otherwise, and the decision counts.
+    /// Somebody approved, denied or revoked, and the decision counts.
     Decided,
     /// All required approvals have been given.
     Approved,
@@ -315,16 +315,17 @@ pub struct AccessNotifierStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// The number of notices that wait to be delivered.
-    #[serde(default)]
-    pub backlog: u32,
+    /// The number of messages that wait to be delivered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backlog: Option<u32>,
     /// The time of the oldest event whose notice waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest_waiting: Option<Time>,
-    /// The number of notices that were given up since the notifier was made.
-    #[serde(default)]
-    pub dropped: u32,
-    /// The last failed delivery. It stays until a notice is delivered.
+    /// The number of messages that were given up since the notifier was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped: Option<u32>,
+    /// The last failed delivery. It stays until the same receiver takes a notice, or none waits for
+    /// it any longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<NoticeError>,
     /// Everything that happened before this time has been told or given up.

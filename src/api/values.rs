@@ -158,7 +158,9 @@ pub const FORMS: &[(&str, &str)] = &[
 ];
 
 /// An e-mail address in lower-case ASCII, without display name, comments or quotes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Email(#[schemars(length(max = 254), regex(pattern = EMAIL_PATTERN))] pub String);
 

@@ -106,9 +106,9 @@ impl<K: Resource> Cache<K> {
         self.read().archive.due(now)
     }
 
-    /// The archived objects that became history at this time or later.
-    pub fn became_history_since(&self, since: Timestamp) -> Vec<Key> {
-        self.read().archive.since(since)
+    /// The archived objects of a namespace that became history at this time or later.
+    pub fn became_history_since(&self, namespace: &str, since: Timestamp) -> Vec<Key> {
+        self.read().archive.since(namespace, since)
     }
 
     /// The object with this key.

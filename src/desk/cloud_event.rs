@@ -1,5 +1,5 @@
-//! One step of a request or a loan for programs: a CloudEvent (version 1.0). The audit log and the
-//! webhooks of notifiers have the same ones.
+//! One step of a request or a loan for programs: a CloudEvent (version 1.0), for the audit log and the
+//! webhooks of notifiers.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -21,7 +21,7 @@ pub struct CloudEvent {
     pub specversion: &'static str,
     /// Identifies the event: one that is sent twice has the same id.
     pub id: String,
-    /// The install that says so, such as `/keyloan/keyloan-system`.
+    /// The install that says so, such as `/keyloan/keyloan-system.keyloan`.
     pub source: String,
     /// The kind of the event, such as `dev.keyloan.link-issued`.
     #[serde(rename = "type")]

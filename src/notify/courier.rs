@@ -53,13 +53,13 @@ impl Courier {
         self
     }
 
-    /// Makes one attempt. `to` are the people who get a mail; other channels ignore it. `now` is the
-    /// time of the attempt, which a webhook's signature covers.
+    /// Makes one attempt. `to` is who gets a mail; other channels ignore it. `now` is the time of the
+    /// attempt, which a webhook's signature covers.
     pub async fn deliver(
         &self,
         channel: &Channel,
         parcel: Parcel<'_>,
-        to: &[Email],
+        to: Option<&Email>,
         now: Timestamp,
     ) -> Result<(), Undelivered> {
         let client = self.clients.renewed();
@@ -89,9 +89,10 @@ impl Courier {
                 };
                 self.in_time(channel, post::send(&client, post, now)).await
             }
-            (Channel::Mail(mailer), Parcel::Notice(notice)) => {
-                smtp::send(&client.connector, mailer, notice, to, self.attempt).await
-            }
+            (Channel::Mail(mailer), Parcel::Notice(notice)) => match to {
+                Some(to) => smtp::send(&client.connector, mailer, notice, to, self.attempt).await,
+                None => Err(Undelivered::never("a mail needs somebody to whom it goes")),
+            },
             (Channel::Webhook { .. }, Parcel::Notice(_)) => {
                 Err(Undelivered::never("a webhook takes events, not notices"))
             }

@@ -15,8 +15,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::api::Email;
 use crate::desk::notice::Notice;
+use crate::desk::times::minute_in_utc;
 
-use super::text::{line, page, time};
+use super::text::{line, page};
 
 /// The longest subject, in characters: mail programs show about 70 of them.
 const SUBJECT: usize = 200;
@@ -64,7 +65,8 @@ pub(super) fn address(email: &Email) -> Result<lettre::Address, Unwritten> {
     parsed.map_err(|error| Unwritten::Address(email.clone(), error))
 }
 
-fn text(notice: &Notice) -> String {
+/// The notice in plain text.
+pub(super) fn text(notice: &Notice) -> String {
     let mut text = format!("{}\n\n", line(&notice.subject, TEXT));
     let facts: Vec<_> = notice
         .facts
@@ -123,7 +125,7 @@ fn html(notice: &Notice) -> String {
 }
 
 fn footer(notice: &Notice) -> String {
-    let at = time(notice.at);
+    let at = minute_in_utc(notice.at);
     format!("Keyloan sends this about what happened on {at}. Replies are not read.")
 }
 

@@ -29,4 +29,4 @@ mod samples;
 pub use channel::{Channel, Mailer};
 pub use courier::{Courier, Parcel};
 pub use secrets::{Credentials, SecretError, SecretUrl, SigningKey};
-pub use undelivered::{Again, Undelivered};
+pub use undelivered::{About, Again, Undelivered};

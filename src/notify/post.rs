@@ -53,7 +53,7 @@ pub(super) async fn send(
     let wait = retry_after(answer.headers(), now);
     let text = tokio::time::timeout(READING, read(answer.into_body())).await;
     let secrets = [post.url.secret_part()];
-    let quote = quoted(&text.unwrap_or_default(), &secrets, &post.body);
+    let quote = quoted(&text.unwrap_or_default(), &secrets, &[&post.body]);
     Err(refused(host, status, wait, &quote))
 }
 
@@ -109,8 +109,9 @@ fn refused(host: &str, status: StatusCode, wait: Option<Duration>, quote: &str) 
         ),
         408 | 425 => (later, "it asks to send the notice again"),
         429 => (later, "it receives too many notices"),
+        // A gateway answers so, too, while the receiver behind it is away.
         401 | 403 | 404 | 410 => (
-            Again::Never,
+            later,
             "the URL may have been revoked: make a new one and put it into the Secret",
         ),
         413 => (Again::Never, "it does not take a notice of this size"),
@@ -186,10 +187,10 @@ mod tests {
     #[rstest]
     #[case(302, true)]
     #[case(400, false)]
-    #[case(401, false)]
-    #[case(404, false)]
+    #[case(401, true)]
+    #[case(404, true)]
     #[case(408, true)]
-    #[case(410, false)]
+    #[case(410, true)]
     #[case(413, false)]
     #[case(422, false)]
     #[case(425, true)]

@@ -1,5 +1,5 @@
-//! Sends a notice by e-mail: one message for each person, over one connection, which is encrypted
-//! before anything about the notice or the user is said.
+//! Sends a notice to one person by e-mail, over a connection that is encrypted before anything about
+//! the notice or the user is said.
 
 mod line;
 mod start_tls;
@@ -10,7 +10,7 @@ use http::Uri;
 use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::Mechanism;
 use lettre::transport::smtp::client::AsyncSmtpConnection;
-use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 
 use crate::api::{Email, MailSecurity};
@@ -23,85 +23,24 @@ use super::mail;
 use super::secrets::Credentials;
 use super::undelivered::{Again, Undelivered, quoted};
 
-/// The time for all messages of one notice, in times of one step.
-const STEPS: u32 = 6;
-
 /// The time for saying good-bye.
 const QUIT: Duration = Duration::from_secs(1);
 
-/// The number of people whom a sentence names.
-const NAMED: usize = 3;
-
-/// A message that was not sent.
-struct Failure {
-    why: Undelivered,
-    /// The connection cannot be used for the next message.
-    is_broken: bool,
-}
-
-/// Sends the notice to these people. `limit` bounds each step: the connection, and each message.
+/// Sends the notice to this person. `limit` bounds each step: the connection, and the message.
 pub(super) async fn send(
     connector: &GuardedConnector,
     mailer: &Mailer,
     notice: &Notice,
-    to: &[Email],
+    to: &Email,
     limit: Duration,
 ) -> Result<(), Undelivered> {
-    if to.is_empty() {
-        return Ok(());
-    }
     let too_late = || Undelivered::too_late(&mailer.server, limit);
     let opened = tokio::time::timeout(limit, open(connector, mailer)).await;
     let opened = opened.unwrap_or_else(|_| Err(too_late()));
-    let mut connection = opened.map_err(|error| error.with_remaining(to.to_vec()))?;
-    let mut failed = Vec::new();
-    let mut done = 0;
-    let all = async {
-        for person in to {
-            let sent = tokio::time::timeout(limit, one(&mut connection, mailer, notice, person));
-            let sent = sent.await.unwrap_or_else(|_| {
-                let (why, is_broken) = (too_late(), true);
-                Err(Failure { why, is_broken })
-            });
-            done += 1;
-            if let Err(Failure { why, is_broken }) = sent {
-                failed.push((person.clone(), why));
-                if is_broken {
-                    break;
-                }
-            }
-        }
-        tokio::time::timeout(QUIT, connection.quit()).await.ok();
-    };
-    tokio::time::timeout(limit * STEPS, all).await.ok();
-    let left = to
-        .iter()
-        .skip(done)
-        .map(|person| (person.clone(), too_late()));
-    failed.extend(left);
-    together(failed)
-}
-
-/// One failure for all people who have not got the notice: for those for whom another attempt makes
-/// sense, if there are any.
-fn together(failed: Vec<(Email, Undelivered)>) -> Result<(), Undelivered> {
-    let is_later = |(_, why): &&(Email, Undelivered)| why.again != Again::Never;
-    let (later, never): (Vec<_>, Vec<_>) = failed.iter().partition(is_later);
-    let decisive = if later.is_empty() { &never } else { &later };
-    let Some((_, first)) = decisive.first() else {
-        return Ok(());
-    };
-    // The reasons of those for whom nothing follows are told now or never.
-    let told = never.iter().chain(&later).take(NAMED);
-    let told: Vec<_> = told
-        .map(|(person, why)| format!("{person}: {why}"))
-        .collect();
-    let mut message = told.join("; ");
-    if failed.len() > NAMED {
-        message += &format!("; and {} more", failed.len() - NAMED);
-    }
-    let remaining = decisive.iter().map(|(person, _)| person.clone());
-    Err(Undelivered::new(first.again, message).with_remaining(remaining.collect()))
+    let mut connection = opened.map_err(Undelivered::of_server)?;
+    let sent = tokio::time::timeout(limit, one(&mut connection, mailer, notice, to)).await;
+    tokio::time::timeout(QUIT, connection.quit()).await.ok();
+    sent.unwrap_or_else(|_| Err(too_late().of_server()))
 }
 
 /// A connection that is encrypted and, if the mailer has credentials, signed in.
@@ -140,7 +79,7 @@ async fn open(
     };
     let own_name = ClientId::Domain(own_name.to_owned());
     let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(line), &own_name).await;
-    let mut connection = greeted.map_err(|error| refused(mailer, &error, "").why)?;
+    let mut connection = greeted.map_err(|error| refused(mailer, &error, &[]))?;
     if let Some(credentials) = &mailer.credentials {
         sign_in(&mut connection, host, credentials).await?;
     }
@@ -189,17 +128,14 @@ async fn sign_in(
     }
 }
 
-/// Sends one message.
+/// Sends the message.
 async fn one(
     connection: &mut AsyncSmtpConnection,
     mailer: &Mailer,
     notice: &Notice,
     to: &Email,
-) -> Result<(), Failure> {
-    let unwritten = |error: mail::Unwritten| Failure {
-        why: Undelivered::never(error.to_string()),
-        is_broken: false,
-    };
+) -> Result<(), Undelivered> {
+    let unwritten = |error: mail::Unwritten| Undelivered::never(error.to_string());
     let message = mail::message(notice, &mailer.from, to).map_err(unwritten)?;
     let from = mail::address(&mailer.from).map_err(unwritten)?;
     let recipient = mail::address(to).map_err(unwritten)?;
@@ -211,29 +147,25 @@ async fn one(
         connection.command(Rcpt::new(recipient, Vec::new())).await?;
         connection.command(Data).await
     };
-    let mut failure = match announced.await {
-        Err(error) => refused(mailer, &error, ""),
-        Ok(_) => match connection.message(&message).await {
-            Err(error) => refused(mailer, &error, &String::from_utf8_lossy(&message)),
-            Ok(_) => return Ok(()),
-        },
-    };
-    failure.is_broken = failure.is_broken || connection.command(Rset).await.is_err();
-    Err(failure)
+    let announced = announced.await;
+    announced.map_err(|error| refused(mailer, &error, &[]))?;
+    let sent = connection.message(&message).await;
+    // A server may repeat the message as it was sent, or as a reader sees it.
+    let says = mail::text(notice);
+    let read = [&*String::from_utf8_lossy(&message), &says];
+    sent.map_err(|error| refused(mailer, &error, &read))?;
+    Ok(())
 }
 
 /// What the error of a command means.
-fn refused(mailer: &Mailer, error: &smtp::Error, sent: &str) -> Failure {
+fn refused(mailer: &Mailer, error: &smtp::Error, sent: &[&str]) -> Undelivered {
     let host = &mailer.server;
     let Some(code) = error.status() else {
-        let why = match error.is_response() {
+        return Undelivered::later(match error.is_response() {
             true => format!("{host} does not answer as a mail server"),
             false => format!("the connection to {host} broke off"),
-        };
-        return Failure {
-            why: Undelivered::later(why),
-            is_broken: true,
-        };
+        })
+        .of_server();
     };
     let code = code.to_string();
     let answer = std::error::Error::source(error).map(ToString::to_string);
@@ -244,62 +176,16 @@ fn refused(mailer: &Mailer, error: &smtp::Error, sent: &str) -> Failure {
         secrets.as_ref().map_or(&[], |both| both),
         sent,
     );
+    let later = Again::Later { after: None };
     let (again, advice) = match &*code {
-        "530" => (
-            Again::Later { after: None },
-            "it asks to sign in: set the notifier's credentials",
-        ),
-        _ if error.is_transient() => (
-            Again::Later { after: None },
-            "it cannot take the message at the moment",
-        ),
+        "530" => (later, "it asks to sign in: set the notifier's credentials"),
+        _ if error.is_transient() => (later, "it cannot take the message at the moment"),
         _ => (Again::Never, "it does not take this message"),
     };
-    Failure {
-        why: Undelivered::new(
-            again,
-            format!("{host} answered with {code}{quote}: {advice}"),
-        ),
-        is_broken: code == "421",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn person(name: &str) -> Email {
-        Email(format!("{name}@example.com"))
-    }
-
-    #[test]
-    fn only_those_who_may_still_get_it_remain() {
-        let failed = vec![
-            (person("bob"), Undelivered::never("no such user")),
-            (person("carol"), Undelivered::later("try again")),
-        ];
-        let error = together(failed).unwrap_err();
-        assert_eq!(error.again, Again::Later { after: None });
-        assert_eq!(error.remaining, [person("carol")]);
-        let says = error.to_string();
-        assert_eq!(
-            says,
-            "bob@example.com: no such user; carol@example.com: try again"
-        );
-    }
-
-    #[test]
-    fn if_nobody_can_get_it_any_more_all_of_them_are_told() {
-        let people = ["a", "b", "c", "d", "e"];
-        let never = |name: &&str| (person(name), Undelivered::never("no"));
-        let error = together(people.iter().map(never).collect()).unwrap_err();
-        assert_eq!(error.again, Again::Never);
-        assert_eq!(error.remaining, people.map(person));
-        let says = error.to_string();
-        assert_eq!(
-            says,
-            "a@example.com: no; b@example.com: no; c@example.com: no; and 2 more"
-        );
-        assert!(together(Vec::new()).is_ok());
+    let why = format!("{host} answered with {code}{quote}: {advice}");
+    let failed = Undelivered::new(again, why);
+    match &*code {
+        "421" | "530" => failed.of_server(),
+        _ => failed,
     }
 }

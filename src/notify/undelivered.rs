@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
-use crate::api::Email;
 use crate::desk::visible::visible;
 use crate::network::{Hindrance, NoConnection, Unconnected, Unreached};
 
@@ -26,10 +25,18 @@ const SENT_RUN: usize = 16;
 pub struct Undelivered {
     /// Whether another attempt makes sense.
     pub again: Again,
-    /// For mail, the people who have not got the notice and for whom `again` holds. Another attempt
-    /// is for them only.
-    pub remaining: Vec<Email>,
+    /// What the failure is about.
+    pub about: About,
     message: String,
+}
+
+/// What a failure is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// This receiver: others may take their notices.
+    Receiver,
+    /// The mail server, which takes no notice for anybody.
+    Server,
 }
 
 /// Whether another attempt makes sense.
@@ -58,13 +65,14 @@ impl Undelivered {
     pub(super) fn new(again: Again, message: impl Into<String>) -> Self {
         Self {
             again,
-            remaining: Vec::new(),
+            about: About::Receiver,
             message: message.into(),
         }
     }
 
-    pub(super) fn with_remaining(mut self, remaining: Vec<Email>) -> Self {
-        self.remaining = remaining;
+    /// The same, about the server.
+    pub(super) fn of_server(mut self) -> Self {
+        self.about = About::Server;
         self
     }
 
@@ -119,7 +127,7 @@ fn what_to_check(error: &Unconnected) -> &'static str {
 
 /// What an answer says, for a sentence: at most 100 visible characters, in quotes. It is left out
 /// if it repeats a part of a secret or of what was sent.
-pub(super) fn quoted(answer: &str, secrets: &[&str], sent: &str) -> String {
+pub(super) fn quoted(answer: &str, secrets: &[&str], sent: &[&str]) -> String {
     let text = visible(answer);
     // An answer in JSON may have escaped slashes.
     let read = answer.replace('\\', "").to_lowercase();
@@ -129,8 +137,11 @@ pub(super) fn quoted(answer: &str, secrets: &[&str], sent: &str) -> String {
             .to_lowercase();
         repeats(&read, &secret.to_lowercase(), SECRET_RUN) || repeats(&read, &decoded, SECRET_RUN)
     };
-    let sent = sent.replace('\\', "").to_lowercase();
-    let is_left_out = secrets.iter().any(leaks) || repeats(&read, &sent, SENT_RUN);
+    let tells = |sent: &&str| {
+        let sent = sent.replace('\\', "").to_lowercase();
+        repeats(&read, &sent, SENT_RUN)
+    };
+    let is_left_out = secrets.iter().any(leaks) || sent.iter().any(tells);
     match text.is_empty() || is_left_out {
         true => String::new(),
         false => format!(" (\"{}\")", cut(&text, QUOTED)),
@@ -171,18 +182,18 @@ mod tests {
     #[case::a_word_of_it("cannot parse: replica", " (\"cannot parse: replica\")")]
     fn an_answer_is_quoted_without_secrets(#[case] answer: &str, #[case] quote: &str) {
         let sent = "{\"text\":\"replica lag in the main database\"}";
-        assert_eq!(quoted(answer, &[PATH], sent), quote);
+        assert_eq!(quoted(answer, &[PATH], &[sent]), quote);
     }
 
     #[test]
     fn a_short_secret_is_recognized_as_a_whole() {
-        assert_eq!(quoted("hello bob, pw1 is wrong", &["pw1"], ""), "");
-        assert_eq!(quoted("hello bob", &["pw1", ""], ""), " (\"hello bob\")");
+        assert_eq!(quoted("hello bob, pw1 is wrong", &["pw1"], &[]), "");
+        assert_eq!(quoted("hello bob", &["pw1", ""], &[]), " (\"hello bob\")");
     }
 
     #[test]
     fn a_long_answer_is_cut() {
-        let quote = quoted(&"é".repeat(4000), &[], "");
+        let quote = quoted(&"é".repeat(4000), &[], &[]);
         assert_eq!(quote.chars().count(), QUOTED + 5);
         assert!(quote.ends_with("…\")"), "{quote}");
     }

@@ -187,15 +187,27 @@ pub async fn start_with(
         clock: clock.clone(),
         metrics: cluster.verbs.metrics(),
     };
-    let notifiers = Notifiers::new(&cluster, &clock, delivering, &tasks, &notifier_passes);
+    let journal_passes: WorkQueue<LoanKey> =
+        WorkQueue::new("journal", clock.clone(), cluster.verbs.metrics());
+    let notifiers = Notifiers::new(
+        &cluster,
+        &clock,
+        &boundary,
+        delivering,
+        &tasks,
+        &notifier_passes,
+        &journal_passes,
+    );
     let integrations = notices::integrations::Integrations::new(&cluster, settings.audit.clone());
     let journal = Journal::new(&cluster, &clock, settings.audit.clone(), &notifiers);
+    journal.subscribe(&journal_passes);
     notifiers.subscribe();
     let telling = Telling {
         journal,
         integrations,
         notifiers: notifiers.clone(),
-        passes: notifier_passes,
+        notifier_passes,
+        journal_passes,
     };
     // Boxed, because the future is large and is moved around.
     let controllers = Box::pin(prepare(
@@ -292,7 +304,8 @@ struct Telling {
     journal: Arc<Journal>,
     integrations: Arc<notices::integrations::Integrations>,
     notifiers: Arc<Notifiers>,
-    passes: WorkQueue<Key>,
+    notifier_passes: WorkQueue<Key>,
+    journal_passes: WorkQueue<LoanKey>,
 }
 
 /// Sets up the controllers and subscribes them to their dependencies; the returned future runs
@@ -354,15 +367,23 @@ fn prepare(
         events: cluster.events("sweep", tasks),
     };
     let (all_loans, classified) = (loans.clone(), loans.clone());
-    let told_by = cluster.clone();
+    let (told_by, all_told) = (cluster.clone(), telling.journal.clone());
     async move {
         quota_store.load().await;
         gauges.lead();
         telling.integrations.lead();
+        telling.journal.lead();
         tokio::select! {
             never = sweep.run() => match never {},
-            never = telling.journal.run() => match never {},
-            ended = telling.passes.run(
+            ended = telling.journal_passes.run(
+                || all_told.keys(),
+                |_| Class::of(Urgency::Routine),
+                move |key| {
+                    let journal = telling.journal.clone();
+                    async move { journal.pass(&key) }
+                },
+            ) => ended,
+            ended = telling.notifier_passes.run(
                 || told_by.notifiers.keys(),
                 |_| Class::of(Urgency::Routine),
                 move |key| telling.notifiers.clone().pass(key),

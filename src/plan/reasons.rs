@@ -328,6 +328,8 @@ reasons! {
         KeyMissing,
         /// A value in a Secret is not what it has to be.
         SecretUnusable,
+        /// The admission policies are not in force, so a new or changed notifier is not used.
+        BoundaryNotInForce,
         /// The receiver takes notices.
         Delivering,
         /// The receiver does not take notices.

@@ -134,7 +134,7 @@ impl<'a> Subject<'a> {
     }
 
     /// All steps until now, in the order of their times. A request that still waits is recalled
-    /// `remind_after` its question.
+    /// this long after it was made.
     pub fn steps(&self, remind_after: Option<SignedDuration>, now: Timestamp) -> Vec<Step<'a>> {
         let mut steps = self.of_request();
         steps.extend(self.reminder(remind_after));
@@ -145,10 +145,17 @@ impl<'a> Subject<'a> {
         steps
     }
 
-    /// When the next step happens that only time brings, if one does.
-    pub fn next(&self, remind_after: Option<SignedDuration>, now: Timestamp) -> Option<Timestamp> {
-        let by_time = self.reminder(remind_after).into_iter().chain(self.of_end());
-        by_time.map(|step| step.at).filter(|at| *at > now).min()
+    /// When the next step of a loan happens that only time brings, if one does.
+    pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
+        let by_time = self.of_end().into_iter().map(|step| step.at);
+        by_time.filter(|at| *at > now).min()
+    }
+
+    /// The step that recalls a request that waits, this long after it was made; its time may still
+    /// come.
+    pub fn reminder(&self, after: Option<SignedDuration>) -> Option<Step<'a>> {
+        let asked = self.requested_at().filter(|_| self.waits_for_approval())?;
+        Some(self.step(NoticeEvent::Reminder, "", later(asked, after?)))
     }
 
     fn step(&self, event: NoticeEvent, which: &str, at: Timestamp) -> Step<'a> {
@@ -251,11 +258,6 @@ impl<'a> Subject<'a> {
             }
             _ => None,
         }
-    }
-
-    fn reminder(&self, after: Option<SignedDuration>) -> Option<Step<'a>> {
-        let asked = self.covered_at().filter(|_| self.waits_for_approval())?;
-        Some(self.step(NoticeEvent::Reminder, self.digest(), later(asked, after?)))
     }
 
     fn of_links(&self) -> Vec<Step<'a>> {

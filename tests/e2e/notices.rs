@@ -1,5 +1,6 @@
 //! Notices and the audit log, on real parts: the operator tells a receiver over HTTPS, and the test reads what arrives.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicyBinding;
 use k8s_openapi::api::core::v1::Secret;
 use keyloan::api::{AccessGrant, AccessNotifier, DELIVERING, READY};
 use keyloan::network::AllowedHosts;
@@ -71,6 +73,13 @@ async fn tells(world: &World, name: &str, receiver: &Receiver) {
     until(world, name, |n| condition(n, READY) == "True Ready").await;
 }
 
+/// An integration, and a flow by which one of security has to agree.
+async fn lends_if_security_agrees(world: &World) {
+    world.integration("prod", "lender").await;
+    let rule = needs_approval("AllOf", &[("security", "security", 1)]);
+    world.flow("oncall", rule).await;
+}
+
 /// Waits until a notifier's status is like this.
 async fn until(
     world: &World,
@@ -121,14 +130,16 @@ async fn until_told(receiver: &Receiver, grant: &AccessGrant, kind: &str) -> Vec
     panic!("not told {kind}: {:?}", types(&events(receiver, grant)));
 }
 
+/// Alice asks, and the request waits for approval.
+async fn asked(world: &World) -> AccessGrant {
+    let grant = world.ask("alice", Ask::item("db password")).await;
+    let has_terms = |g: &AccessGrant| g.status.as_ref().is_some_and(|s| s.digest.is_some());
+    world.until(&grant, has_terms).await
+}
+
 /// Alice asks, and carol agrees.
 async fn lent(world: &World) -> AccessGrant {
-    let grant = world.ask("alice", Ask::item("db password")).await;
-    let grant = world
-        .until(&grant, |g| {
-            g.status.as_ref().is_some_and(|s| s.digest.is_some())
-        })
-        .await;
+    let grant = asked(world).await;
     world.decide("carol", &grant, Say::approve(&grant)).await;
     world.until_active(&grant).await
 }
@@ -150,13 +161,7 @@ fn is_signed(received: &Received) -> bool {
 async fn a_program_hears_of_each_step_of_a_loan_in_order_and_signed() {
     let world = world().await;
     let receiver = Receiver::start().await;
-    world.integration("prod", "lender").await;
-    world
-        .flow(
-            "oncall",
-            needs_approval("AllOf", &[("security", "security", 1)]),
-        )
-        .await;
+    lends_if_security_agrees(&world).await;
     tells(&world, "siem", &receiver).await;
 
     let grant = lent(&world).await;
@@ -180,7 +185,7 @@ async fn a_program_hears_of_each_step_of_a_loan_in_order_and_signed() {
     let done = until(&world, "siem", |n| {
         let status = n.status.as_ref();
         let is_delivering = condition(n, DELIVERING) == "True Delivering";
-        status.is_some_and(|s| s.backlog == 0) && is_delivering
+        status.is_some_and(|s| s.backlog == Some(0)) && is_delivering
     })
     .await;
     assert_eq!(condition(&done, DELIVERING), "True Delivering");
@@ -190,13 +195,7 @@ async fn a_program_hears_of_each_step_of_a_loan_in_order_and_signed() {
 async fn what_a_dead_receiver_missed_comes_later_and_a_restart_repeats_nothing() {
     let mut world = world().await;
     let receiver = Receiver::start().await;
-    world.integration("prod", "lender").await;
-    world
-        .flow(
-            "oncall",
-            needs_approval("AllOf", &[("security", "security", 1)]),
-        )
-        .await;
+    lends_if_security_agrees(&world).await;
     tells(&world, "siem", &receiver).await;
     for _ in 0..3 {
         receiver.answer_next(Answer::With(503, Vec::new(), "not now"));
@@ -244,7 +243,7 @@ async fn a_loan_that_was_over_before_a_restart_is_not_told_again() {
     until_told(&receiver, &grant, "links-over").await;
     until(&world, "siem", |n| {
         let status = n.status.as_ref();
-        status.is_some_and(|s| s.backlog == 0 && s.told.len() <= 1)
+        status.is_some_and(|s| s.backlog == Some(0) && s.told.len() <= 1)
     })
     .await;
     let before = events(&receiver, &grant).len();
@@ -259,6 +258,63 @@ async fn a_loan_that_was_over_before_a_restart_is_not_told_again() {
     let other = world.ask("alice", Ask::item("db password")).await;
     until_told(&receiver, &other, "link-issued").await;
     assert_eq!(events(&receiver, &grant).len(), before);
+}
+
+/// The request waits while the operator restarts, and while the notifier is changed; later steps are
+/// told, and the request changes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_waits_is_recalled_once_whatever_happens_meanwhile() {
+    let mut world = world().await;
+    let receiver = Receiver::start().await;
+    lends_if_security_agrees(&world).await;
+    secret(&world, "siem", own("siem"), &receiver.url("/")).await;
+    notifier(&world, "siem", json!({ "remindAfter": "20m" })).await;
+    let grant = asked(&world).await;
+    until_told(&receiver, &grant, "requested").await;
+    world.restart_operator().await;
+    world.advance(Duration::from_secs(21 * 60)).await;
+    until_told(&receiver, &grant, "reminder").await;
+
+    world.advance(Duration::from_secs(30 * 60)).await;
+    let other = asked(&world).await;
+    until_told(&receiver, &other, "requested").await;
+    world.decide("erin", &grant, Say::approve(&grant)).await;
+    let has_ignored = |g: &AccessGrant| {
+        let status = g.status.as_ref();
+        status.is_some_and(|s| !s.ignored_decisions.is_empty())
+    };
+    world.until(&grant, has_ignored).await;
+    world.decide("carol", &grant, Say::deny(&grant)).await;
+    let told = until_told(&receiver, &grant, "denied").await;
+    let ids: BTreeSet<_> = told.iter().map(|event| event["id"].to_string()).collect();
+    assert_eq!(ids.len(), 4, "{ids:?}");
+    let recalled = types(&told)
+        .iter()
+        .filter(|kind| **kind == "reminder")
+        .count();
+    assert_eq!(recalled, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notifier_that_begins_to_recall_recalls_what_waits_already() {
+    let world = world().await;
+    let receiver = Receiver::start().await;
+    lends_if_security_agrees(&world).await;
+    tells(&world, "siem", &receiver).await;
+    let grant = asked(&world).await;
+    until_told(&receiver, &grant, "requested").await;
+    let api: Api<AccessNotifier> = Api::namespaced(world.admin.clone(), PLATFORM);
+    let change = Patch::Merge(json!({ "spec": { "remindAfter": "10m" } }));
+    let changed = api.patch("siem", &PatchParams::default(), &change).await;
+    let generation = changed.expect("changed").metadata.generation;
+    until(&world, "siem", |n| {
+        n.status
+            .as_ref()
+            .is_some_and(|s| s.observed_generation == generation)
+    })
+    .await;
+    world.advance(Duration::from_secs(11 * 60)).await;
+    until_told(&receiver, &grant, "reminder").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,6 +352,39 @@ async fn a_secret_that_is_not_the_notifiers_is_not_read() {
     assert!(!format!("{:?}", unusable.status).contains("s3cret"));
     secret(&world, "siem", own("siem"), &receiver.url("/")).await;
     until(&world, "siem", |n| condition(n, READY) == "True Ready").await;
+}
+
+/// A person who may change notifiers, and not read Secrets, sends another's password to a host of
+/// theirs: without the policy, the API server does not keep them from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_policies_are_not_in_force_a_changed_notifier_is_used_as_it_was() {
+    let world = world().await;
+    let (receiver, other) = (Receiver::start().await, Receiver::start().await);
+    lends_if_security_agrees(&world).await;
+    tells(&world, "siem", &receiver).await;
+    let running = lent(&world).await;
+    let enforce = async |actions: &str| {
+        let api: Api<ValidatingAdmissionPolicyBinding> = Api::all(world.admin.clone());
+        let change = Patch::Merge(json!({ "spec": { "validationActions": [actions] } }));
+        let by = PatchParams::default();
+        let changed = api.patch("keyloan-notifier", &by, &change).await;
+        changed.expect("changed");
+    };
+    enforce("Audit").await;
+    world.until_integration("prod", "False").await;
+    secret(&world, "siem", own("siem"), &other.url("/")).await;
+    until(&world, "siem", |n| {
+        condition(n, READY) == "False BoundaryNotInForce"
+    })
+    .await;
+    world.delete("alice", &running).await;
+    until_told(&receiver, &running, "ended").await;
+
+    enforce("Deny").await;
+    until(&world, "siem", |n| condition(n, READY) == "True Ready").await;
+    let grant = asked(&world).await;
+    until_told(&other, &grant, "requested").await;
+    assert_eq!(events(&receiver, &grant).len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -343,19 +432,8 @@ async fn the_audit_log_has_a_line_for_each_step_also_of_what_came_to_nothing() {
     let lines = Lines::default();
     world.settings.audit = Audit::to(lines.clone());
     world.restart_operator().await;
-    world.integration("prod", "lender").await;
-    world
-        .flow(
-            "oncall",
-            needs_approval("AllOf", &[("security", "security", 1)]),
-        )
-        .await;
-    let grant = world.ask("alice", Ask::item("db password")).await;
-    let grant = world
-        .until(&grant, |g| {
-            g.status.as_ref().is_some_and(|s| s.digest.is_some())
-        })
-        .await;
+    lends_if_security_agrees(&world).await;
+    let grant = asked(&world).await;
     world.decide("erin", &grant, Say::approve(&grant)).await;
     world
         .until(&grant, |g| {

@@ -82,15 +82,11 @@ impl Archive {
     }
 
     /// The objects that became history at this time or later.
-    pub(super) fn since(&self, since: Timestamp) -> Vec<Key> {
-        let mut keys = Vec::new();
-        for (namespace, in_it) in &self.0 {
-            let later = in_it
-                .iter()
-                .filter(|(_, put)| put.since >= since.as_second());
-            keys.extend(later.map(|(number, _)| Key::new(namespace, name(*number))));
-        }
-        keys
+    pub(super) fn since(&self, namespace: &str, since: Timestamp) -> Vec<Key> {
+        let all = self.0.get(namespace).into_iter().flatten();
+        let later = all.filter(|(_, put)| put.since >= since.as_second());
+        let keys = later.map(|(number, _)| Key::new(namespace, name(*number)));
+        keys.collect()
     }
 
     /// How many objects are archived.
@@ -154,7 +150,7 @@ mod tests {
         assert_eq!(archive.version(&Key::new("other", name(1))), None);
         assert_eq!(archive.due(at(99)), []);
         assert_eq!(archive.due(at(100)), [key(1)]);
-        assert_eq!(archive.since(at(11)), [key(2)]);
+        assert_eq!(archive.since(&key(2).namespace, at(11)), [key(2)]);
         assert!(archive.remove(&key(1)) && !archive.remove(&key(1)));
         assert_eq!(archive.len(), 1);
     }

@@ -1,25 +1,22 @@
 //! The task that sends the notices of one notifier, one after the other. A receiver that is slow or
-//! dead holds up nobody else.
+//! dead holds up neither other receivers of the notifier nor other notifiers.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::BackoffBuilder as _;
-use backon::ExponentialBuilder;
+use jiff::Timestamp;
 
 use crate::api::Email;
-use crate::notify::{Again, Courier, Parcel as Sent, Undelivered};
+use crate::notify::{About, Again, Courier, Parcel as Sent, Undelivered};
 use crate::plan::notifier::Destination;
 use crate::runtime::Clock;
 use crate::telemetry::{Metrics, NoticeLabel};
 
-use super::line::{Content, Parcel};
+use super::holds::Holds;
+use super::line::{Content, Number, Parcel};
 use super::notifier::Notifier;
 use super::secrets::Slot;
-
-/// The longest time between two attempts, unless the receiver asks for more.
-const AT_MOST: Duration = Duration::from_secs(300);
 
 /// What sending takes.
 pub struct Delivering {
@@ -34,78 +31,86 @@ pub struct Delivering {
 impl Delivering {
     /// Sends whatever waits, forever. `changed` is called after each attempt.
     pub async fn run(&self, notifier: &Notifier, changed: impl Fn()) -> Infallible {
-        let mut backoff = patience();
+        let mut settings = notifier.reconfigured();
+        let (mut holds, mut jumps) = (Holds::default(), self.clock.jumps());
         loop {
-            let next = notifier.line().next(self.clock.now());
-            let (Some(parcel), Some(channels)) = (next, notifier.channels()) else {
-                notifier.changed().await;
-                continue;
-            };
-            let Some(channel) = channels.get(&Slot::of(&parcel.to)) else {
-                // The notifier was changed since, and sends nothing there any longer.
-                notifier.line().refused(
-                    "the notifier no longer names this channel",
-                    self.clock.now(),
-                );
-                changed();
-                continue;
-            };
-            let sent = self
-                .courier
-                .deliver(channel, sent(&parcel), &to(&parcel), self.clock.now())
-                .await;
-            let wait = self.take_in(notifier, sent, &mut backoff);
-            changed();
-            if let Some(wait) = wait {
+            if settings.has_changed().unwrap_or(false) {
+                // Somebody may have mended what was wrong.
+                settings.mark_unchanged();
+                holds = Holds::default();
+            }
+            let now = self.clock.now();
+            let next = notifier.line().next(now, |to| holds.is_free(to, now));
+            let (Some((number, parcel)), Some(channels)) = (next, notifier.channels()) else {
                 tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    // Somebody has mended something.
-                    () = notifier.reconfigured() => backoff = patience(),
+                    () = notifier.changed() => {}
+                    _ = settings.changed() => holds = Holds::default(),
+                    _ = jumps.changed() => {}
+                    () = wait(holds.next(now), now) => {}
+                }
+                continue;
+            };
+            match channels.get(&Slot::of(&parcel.to)) {
+                Some(channel) => {
+                    let (sent, to) = (sent(&parcel), to(&parcel));
+                    let sent = self.courier.deliver(channel, sent, to, now).await;
+                    self.take_in(notifier, number, &parcel, sent, &mut holds);
+                }
+                // The notifier was changed since, and sends nothing there any longer.
+                None => {
+                    let why = "the notifier no longer names this channel";
+                    notifier.line().refused(number, why, now);
                 }
             }
+            changed();
         }
     }
 
-    /// Notes how an attempt went; returns how long to wait before the next one.
+    /// Notes how an attempt went, and who has to wait for the next one.
     fn take_in(
         &self,
         notifier: &Notifier,
+        number: Number,
+        parcel: &Parcel,
         sent: Result<(), Undelivered>,
-        backoff: &mut backon::ExponentialBackoff,
-    ) -> Option<Duration> {
-        let now = self.clock.now();
+        holds: &mut Holds,
+    ) {
+        let (now, to) = (self.clock.now(), &parcel.to);
         let Err(error) = sent else {
-            notifier.line().delivered();
+            notifier.line().delivered(number, now);
             self.metrics.notices.sent(NoticeLabel::Delivered);
-            *backoff = patience();
-            return None;
+            holds.release(to);
+            return;
         };
         let why = error.to_string();
         match error.again {
             Again::Never => {
-                tracing::warn!(notifier = %notifier.key, %why, "a notice was given up");
+                tracing::warn!(notifier = %notifier.key, ?to, %why, "a notice was given up");
                 self.metrics.notices.sent(NoticeLabel::Refused);
-                notifier.line().refused(&why, now);
-                None
+                notifier.line().refused(number, &why, now);
             }
             Again::Later { after } => {
-                tracing::debug!(notifier = %notifier.key, %why, "a notice could not be delivered; trying again");
+                tracing::debug!(
+                    notifier = %notifier.key, ?to, %why,
+                    "a notice could not be delivered; trying again"
+                );
                 self.metrics.notices.sent(NoticeLabel::Failed);
-                notifier.line().failed(&why, now);
-                let own = backoff.next().unwrap_or(AT_MOST);
-                Some(after.map_or(own, |after| after.max(own)))
+                notifier.line().failed(number, &why, now);
+                let one = (error.about == About::Receiver).then_some(to);
+                holds.hold(one, after, now);
             }
         }
     }
 }
 
-fn patience() -> backon::ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_secs(1))
-        .with_max_delay(AT_MOST)
-        .with_jitter()
-        .without_max_times()
-        .build()
+async fn wait(until: Option<Timestamp>, now: Timestamp) {
+    match until {
+        Some(time) => {
+            let wait = Duration::try_from(time.duration_since(now));
+            tokio::time::sleep(wait.unwrap_or_default()).await;
+        }
+        None => std::future::pending().await,
+    }
 }
 
 fn sent(parcel: &Parcel) -> Sent<'_> {
@@ -115,9 +120,9 @@ fn sent(parcel: &Parcel) -> Sent<'_> {
     }
 }
 
-fn to(parcel: &Parcel) -> Vec<Email> {
+fn to(parcel: &Parcel) -> Option<&Email> {
     match &parcel.to {
-        Destination::Url(_) => Vec::new(),
-        Destination::Address(address) => vec![address.clone()],
+        Destination::Url(_) => None,
+        Destination::Address(address) => Some(address),
     }
 }

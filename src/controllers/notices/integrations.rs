@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::ResourceExt as _;
 
 use crate::api::{BOUNDARY_IN_FORCE, CREDENTIALS_VALID, Condition, OnePasswordIntegration};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Key};
 use crate::desk::cloud_event::{CloudEvent, Data, Place};
 use crate::telemetry::Audit;
 
@@ -40,12 +40,16 @@ impl Integrations {
             leads: AtomicBool::new(false),
             known: Mutex::default(),
         });
-        let (of, install) = (Arc::downgrade(&told), cluster.install.clone());
+        let (of, within) = (Arc::downgrade(&told), Arc::downgrade(cluster));
         cluster.integrations.subscribe(move |integration| {
-            let served = integration
-                .namespace()
-                .is_some_and(|namespace| install.serves(&namespace));
-            if let (true, Some(told)) = (served, of.upgrade()) {
+            let (Some(told), Some(cluster)) = (of.upgrade(), within.upgrade()) else {
+                return;
+            };
+            let key = Key::of(integration);
+            let there = cluster.integrations.get(&key);
+            if there.is_none_or(|there| there.uid() != integration.uid()) {
+                told.forget(integration);
+            } else if cluster.install.serves(&key.namespace) {
                 told.look(integration);
             }
         });
@@ -80,9 +84,18 @@ impl Integrations {
     ) -> bool {
         let uid = integration.uid().unwrap_or_default();
         let says = (condition.status.clone(), condition.reason.clone());
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = known.insert((uid, type_), says.clone());
+        let before = self.known().insert((uid, type_), says.clone());
         before.is_some_and(|before| before != says) && self.leads.load(Ordering::Relaxed)
+    }
+
+    /// The integration is gone.
+    fn forget(&self, integration: &OnePasswordIntegration) {
+        let gone = integration.uid().unwrap_or_default();
+        self.known().retain(|(uid, _), _| *uid != gone);
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<(String, &'static str), Says>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, integration: &OnePasswordIntegration, kind: &str, condition: &Condition) {
@@ -105,5 +118,40 @@ impl Integrations {
         };
         self.audit
             .write(&CloudEvent::new(&self.install, id, kind, at, data));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn an_integration_that_is_deleted_is_forgotten() {
+        let cluster = Arc::new(Cluster::out_of_touch());
+        let integrations = Integrations::new(&cluster, Audit::to_nowhere());
+        let object = |name: &str| -> OnePasswordIntegration {
+            let condition = json!({
+                "type": CREDENTIALS_VALID, "status": "True", "reason": "TokenAccepted",
+                "message": "", "lastTransitionTime": "2026-11-23T10:00:00Z",
+            });
+            let token = json!({ "secretRef": { "name": "t" } });
+            serde_json::from_value(json!({
+                "apiVersion": "keyloan.dev/v1alpha1", "kind": "OnePasswordIntegration",
+                "metadata": {
+                    "namespace": "keyloan", "name": name, "uid": name, "resourceVersion": "1",
+                },
+                "spec": { "auth": { "serviceAccountToken": token }, "plan": "Teams" },
+                "status": { "conditions": [condition] },
+            }))
+            .expect("an integration")
+        };
+        let cache = cluster.integrations.cache();
+        cache.learn(object("prod"));
+        cache.learn(object("dev"));
+        assert_eq!(integrations.known().len(), 2);
+        cache.unlearn(object("dev"));
+        let known = Vec::from_iter(integrations.known().keys().cloned());
+        assert_eq!(known, [("prod".to_owned(), CREDENTIALS_VALID)]);
     }
 }

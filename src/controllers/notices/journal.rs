@@ -1,29 +1,23 @@
 //! Derives the steps of each request and loan from its objects as they change, and hands those that
 //! are new to the audit log and to the notifiers.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::convert::Infallible;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Notify;
+use jiff::Timestamp;
 
-use crate::api::{AccessGrant, AccessRecord};
+use crate::api::{AccessGrant, AccessRecord, EndReason, EndRecord, IgnoredDecision, NoticeEvent};
 use crate::cluster::{Cluster, Key};
 use crate::controllers::loan::LoanKey;
 use crate::desk::cloud_event::{CloudEvent, Data};
-use crate::plan::timeline::Subject;
-use crate::runtime::Clock;
+use crate::plan::timeline::{Step, Subject};
+use crate::runtime::{Clock, Outcome, WorkQueue};
 use crate::telemetry::Audit;
 
 use super::line::LATENESS;
 use super::notifiers::Notifiers;
 use super::objects::{Objects, keys};
-
-/// The longest wait for a step that only time brings; the clock may jump meanwhile.
-const AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
 /// Derives steps and hands them on.
 pub struct Journal {
@@ -31,210 +25,262 @@ pub struct Journal {
     clock: Clock,
     audit: Audit,
     notifiers: Arc<Notifiers>,
-    /// Whether this replica leads: no other one tells anything.
+    /// Whether this replica leads. No other one tells anything.
     leads: AtomicBool,
-    /// Since when it does.
-    began: OnceLock<Timestamp>,
-    changed: Mutex<HashMap<LoanKey, Option<Arc<AccessRecord>>>>,
-    told: Mutex<Told>,
-    added: Notify,
-}
-
-/// What was handed on.
-#[derive(Default)]
-struct Told {
-    /// The steps of each request and loan that is in the caches.
-    of: HashMap<LoanKey, HashSet<String>>,
-    /// When time brings the next step of one.
-    due: BTreeSet<(Timestamp, LoanKey)>,
+    /// Records that became history since the last pass over them: the caches have dropped their
+    /// content.
+    last: Mutex<HashMap<LoanKey, Arc<AccessRecord>>>,
+    /// The ids of the steps that were handed on, of each request and loan in the caches.
+    told: Mutex<HashMap<LoanKey, HashSet<String>>>,
 }
 
 impl Journal {
-    /// Follows the grants and records of this cluster. Call this before the watches start.
+    /// Tells nothing until it leads.
     pub fn new(
         cluster: &Arc<Cluster>,
         clock: &Clock,
         audit: Audit,
         notifiers: &Arc<Notifiers>,
     ) -> Arc<Self> {
-        let journal = Arc::new(Self {
+        Arc::new(Self {
             cluster: cluster.clone(),
             clock: clock.clone(),
             audit,
             notifiers: notifiers.clone(),
             leads: AtomicBool::new(false),
-            began: OnceLock::new(),
-            changed: Mutex::default(),
+            last: Mutex::default(),
             told: Mutex::default(),
-            added: Notify::new(),
-        });
-        let of = Arc::downgrade(&journal);
-        cluster.grants.subscribe(move |grant: &AccessGrant| {
-            if let Some(journal) = of.upgrade() {
-                journal.note(LoanKey::of_grant(grant), None);
-            }
-        });
-        let of = Arc::downgrade(&journal);
-        cluster.records.subscribe(move |record: &AccessRecord| {
-            if let Some(journal) = of.upgrade() {
-                // Its content is not in the cache any longer once it is history.
-                let is_kept = journal.cluster.records.get(&Key::of(record)).is_some();
-                let last = (!is_kept).then(|| Arc::new(record.clone()));
-                journal.note(LoanKey::of_record(record), last);
-            }
-        });
-        journal
+        })
     }
 
-    fn note(&self, key: LoanKey, record: Option<Arc<AccessRecord>>) {
-        if !self.cluster.install.serves(&key.ledger) || !self.leads.load(Ordering::Relaxed) {
-            return;
-        }
-        let mut changed = lock(&self.changed);
-        let known = changed.entry(key).or_default();
-        if record.is_some() {
-            *known = record;
-        }
-        drop(changed);
-        self.added.notify_one();
-    }
-
-    /// Hands on what is new, as long as this replica leads.
-    pub async fn run(self: Arc<Self>) -> Infallible {
-        self.begin();
-        let mut jumps = self.clock.jumps();
-        loop {
-            let changed = std::mem::take(&mut *lock(&self.changed));
-            for (key, record) in changed {
-                self.look(&key, record);
-            }
-            let now = self.clock.now();
-            self.due(now).iter().for_each(|key| self.look(key, None));
-            let next = lock(&self.told).due.first().map(|(at, _)| *at);
-            let wait = next.map(|at| {
-                at.duration_since(self.clock.now())
-                    .max(SignedDuration::ZERO)
+    /// Schedules a pass for a request or loan when its grant or record changes. Call this before the
+    /// watches start.
+    pub fn subscribe(self: &Arc<Self>, passes: &WorkQueue<LoanKey>) {
+        let (of, queue) = (Arc::downgrade(self), passes.clone());
+        self.cluster.grants.subscribe(move |grant: &AccessGrant| {
+            let journal = of.upgrade();
+            let key = journal.and_then(|journal| journal.own(LoanKey::of_grant(grant)));
+            key.into_iter().for_each(|key| queue.enqueue(key));
+        });
+        let (of, queue) = (Arc::downgrade(self), passes.clone());
+        self.cluster
+            .records
+            .subscribe(move |record: &AccessRecord| {
+                let Some(journal) = of.upgrade() else { return };
+                let Some(key) = journal.own(LoanKey::of_record(record)) else {
+                    return;
+                };
+                if journal.cluster.records.get(&Key::of(record)).is_none() {
+                    lock(&journal.last).insert(key.clone(), Arc::new(record.clone()));
+                }
+                queue.enqueue(key);
             });
-            let wait = wait.and_then(|wait| Duration::try_from(wait).ok());
-            tokio::select! {
-                () = self.added.notified() => {}
-                () = tokio::time::sleep(wait.unwrap_or(AT_LEAST_EVERY).min(AT_LEAST_EVERY)) => {}
-                _ = jumps.changed() => {}
-            }
-        }
     }
 
-    /// Takes everything that is there for told: the notifiers know from their status which of it was
-    /// not.
-    fn begin(&self) {
-        self.began.set(self.clock.now()).ok();
+    /// The key, if this replica tells what happens to the loan.
+    fn own(&self, key: LoanKey) -> Option<LoanKey> {
+        let leads = self.leads.load(Ordering::Relaxed);
+        (leads && self.cluster.install.serves(&key.ledger)).then_some(key)
+    }
+
+    /// From now on, this replica tells. It takes everything that is there for told: the notifiers
+    /// know from their status which of it was not. An earlier leader may have stopped before it
+    /// wrote its last lines of the audit log, so those of the last minutes are written again.
+    pub fn lead(&self) {
         self.leads.store(true, Ordering::Relaxed);
+        let now = self.clock.now();
         for key in keys(&self.cluster) {
             let objects = Objects::of(&self.cluster, &key, None);
-            self.take_in(&key, &objects);
-        }
-    }
-
-    /// The ids of the steps that are new, all of which count as told from now on.
-    fn take_in(&self, key: &LoanKey, objects: &Objects) -> HashSet<String> {
-        let (subject, now) = (objects.subject(), self.clock.now());
-        let mut steps: HashSet<_> = subject.steps(None, now).into_iter().map(|s| s.id).collect();
-        steps.extend(ignored(&subject).map(|(id, _)| id));
-        if subject.grant.is_some() {
-            steps.insert(asked(&subject));
-        }
-        let mut told = lock(&self.told);
-        let new = match told.of.get(key) {
-            Some(known) => steps.difference(known).cloned().collect(),
-            None => steps.clone(),
-        };
-        let is_kept = objects.grant.is_some() || self.cluster.records.get(&key.record()).is_some();
-        if is_kept {
-            told.of.entry(key.clone()).or_default().extend(steps);
-        } else {
-            told.of.remove(key);
-        }
-        let reminders = self.notifiers.reminders();
-        let by_time = std::iter::once(None).chain(reminders.into_iter().map(Some));
-        let next = by_time.filter_map(|after| subject.next(after, now)).min();
-        told.due.extend(next.map(|at| (at, key.clone())));
-        new
-    }
-
-    /// Whether a step may be new. An old record that is read again shows steps that earlier leaders
-    /// have told.
-    fn is_recent(&self, at: Timestamp) -> bool {
-        let began = self.began.get().copied().unwrap_or(Timestamp::MIN);
-        at.saturating_add(LATENESS).is_ok_and(|at| at >= began)
-    }
-
-    /// The requests and loans whose time has come.
-    fn due(&self, now: Timestamp) -> Vec<LoanKey> {
-        let mut told = lock(&self.told);
-        let mut due = Vec::new();
-        while told.due.first().is_some_and(|(at, _)| *at <= now) {
-            due.extend(told.due.pop_first().map(|(_, key)| key));
-        }
-        due
-    }
-
-    fn look(&self, key: &LoanKey, last: Option<Arc<AccessRecord>>) {
-        let objects = Objects::of(&self.cluster, key, last);
-        if objects.grant.is_none() && objects.record.is_none() {
-            lock(&self.told).of.remove(key);
-            return;
-        }
-        let new = self.take_in(key, &objects);
-        let (subject, now) = (objects.subject(), self.clock.now());
-        let install = &self.cluster.install.name;
-        let asked = asked(&subject);
-        let at = subject.requested_at().unwrap_or(now);
-        if new.contains(&asked) && self.is_recent(at) {
-            self.audit.write(&CloudEvent::new(
-                install,
-                asked,
-                "asked",
-                at,
-                Data::of(&subject),
-            ));
-        }
-        for (id, decision) in ignored(&subject).filter(|(id, _)| new.contains(id)) {
-            let data = Data {
-                ignored_decision: Some(decision.clone()),
-                ..Data::of(&subject)
-            };
-            self.audit
-                .write(&CloudEvent::new(install, id, "decision-ignored", now, data));
-        }
-        for step in subject.steps(None, now) {
-            if new.contains(&step.id) && self.is_recent(step.at) {
-                self.audit
-                    .write(&CloudEvent::of_step(install, &subject, &step));
-                self.notifiers.offer(&subject, &step, now);
+            let entries = entries(&objects, now);
+            for entry in entries.iter().filter(|entry| entry.is_recent(now)) {
+                // Nobody knows when a decision was found to have no effect.
+                if !matches!(entry.what, What::Ignored(_)) {
+                    self.write(entry);
+                }
             }
+            let ids = entries.into_iter().map(|entry| entry.id);
+            lock(&self.told).insert(key, ids.collect());
         }
-        self.notifiers.remind(&subject, now);
+    }
+
+    /// The requests and loans that have a pass when the passes begin.
+    pub fn keys(&self) -> HashSet<LoanKey> {
+        let mut keys = keys(&self.cluster);
+        keys.extend(lock(&self.last).keys().cloned());
+        keys
+    }
+
+    /// Tells what is new of one request or loan.
+    pub fn pass(&self, key: &LoanKey) -> Outcome {
+        let last = lock(&self.last).remove(key);
+        let objects = Objects::of(&self.cluster, key, last);
+        let now = self.clock.now();
+        for entry in self.new_of(key, &objects, now) {
+            self.tell(&entry, now);
+        }
+        if !objects.are_kept(&self.cluster, key) {
+            lock(&self.told).remove(key);
+            return Outcome::Gone;
+        }
+        let subject = objects.subject();
+        let reminder = self.notifiers.remind(&subject, now);
+        let next = subject.next(now).into_iter().chain(reminder).min();
+        Outcome::Waiting(next)
+    }
+
+    /// The entries that are new, all of which count as told from now on.
+    fn new_of<'a>(&self, key: &LoanKey, objects: &'a Objects, now: Timestamp) -> Vec<Entry<'a>> {
+        let mut entries = entries(objects, now);
+        let mut told = lock(&self.told);
+        let is_known = objects.grant.is_some() || told.contains_key(key);
+        let told = told.entry(key.clone()).or_default();
+        entries.retain(|entry| told.insert(entry.id.clone()));
+        // An old record that is read again shows steps that were told long ago.
+        entries.retain(|entry| is_known || entry.is_recent(now));
+        entries
+    }
+
+    fn tell(&self, entry: &Entry<'_>, now: Timestamp) {
+        self.write(entry);
+        if let What::Step(step) = &entry.what {
+            self.notifiers.offer(&entry.subject, step, now);
+        }
+    }
+
+    /// Writes the line of the audit log.
+    fn write(&self, entry: &Entry<'_>) {
+        let (install, subject) = (&self.cluster.install.name, &entry.subject);
+        let event = |kind, data| CloudEvent::new(install, entry.id.clone(), kind, entry.at, data);
+        let line = match &entry.what {
+            What::Asked => event("asked", Data::of(subject)),
+            What::Ignored(decision) => {
+                let ignored_decision = Some((*decision).clone());
+                let data = Data::of(subject);
+                event(
+                    "decision-ignored",
+                    Data {
+                        ignored_decision,
+                        ..data
+                    },
+                )
+            }
+            What::Step(step) | What::Restored(step) => CloudEvent::of_step(install, subject, step),
+        };
+        self.audit.write(&line);
     }
 }
 
-/// The id of the line that says that somebody made a request.
-fn asked(subject: &Subject<'_>) -> String {
-    format!("{}/Asked", subject.identity().uid)
+/// Something that happened to a request or loan, and that the audit log tells.
+struct Entry<'a> {
+    id: String,
+    at: Timestamp,
+    subject: Subject<'a>,
+    what: What<'a>,
 }
 
-/// The decisions without effect, each with the id of its line.
-fn ignored<'a>(
-    subject: &Subject<'a>,
-) -> impl Iterator<Item = (String, &'a crate::api::IgnoredDecision)> {
+impl<'a> Entry<'a> {
+    fn is_recent(&self, now: Timestamp) -> bool {
+        now.duration_since(self.at) <= LATENESS
+    }
+
+    fn of(subject: Subject<'a>, step: Step<'a>, what: fn(Step<'a>) -> What<'a>) -> Self {
+        Self {
+            id: step.id.clone(),
+            at: step.at,
+            subject,
+            what: what(step),
+        }
+    }
+}
+
+enum What<'a> {
+    /// Somebody made the request.
+    Asked,
+    /// Somebody made a decision without effect.
+    Ignored(&'a IgnoredDecision),
+    /// The notifiers tell it, too.
+    Step(Step<'a>),
+    /// A record that a restore brought back was closed. What else it says happened before, or in
+    /// another cluster, or not at all.
+    Restored(Step<'a>),
+}
+
+/// What happened until now, in the order in which it is told.
+fn entries(objects: &Objects, now: Timestamp) -> Vec<Entry<'_>> {
+    let subject = objects.subject();
     let uid = subject.identity().uid;
+    let asked = subject.grant.map(|_| Entry {
+        id: format!("{uid}/Asked"),
+        at: subject.requested_at().unwrap_or(now),
+        subject,
+        what: What::Asked,
+    });
     let status = subject.grant.and_then(|grant| grant.status.as_ref());
     let ignored = status.map_or(&[][..], |status| &status.ignored_decisions);
-    ignored.iter().map(move |decision| {
-        let which = decision.uid.as_ref().unwrap_or(&decision.name);
-        (format!("{uid}/DecisionIgnored/{which}"), decision)
-    })
+    let ignored = ignored.iter().map(|decision| Entry {
+        id: format!(
+            "{uid}/DecisionIgnored/{}",
+            decision.uid.as_ref().unwrap_or(&decision.name)
+        ),
+        at: now,
+        subject,
+        what: What::Ignored(decision),
+    });
+    let steps = subject.steps(None, now).into_iter();
+    let steps = steps.map(|step| Entry::of(subject, step, What::Step));
+    let restored = objects.restored().into_iter().flat_map(|subject| {
+        let by_restore = |end: &EndRecord| end.reason == EndReason::Restored;
+        let is_closed = subject.end().is_some_and(by_restore);
+        let steps = subject.steps(None, now).into_iter();
+        let closed = steps.filter(move |step| is_closed && step.event == NoticeEvent::Ended);
+        closed.map(move |step| Entry::of(subject, step, What::Restored))
+    });
+    let of_request = asked.into_iter().chain(ignored).chain(steps);
+    of_request.chain(restored).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::RESTORE_LABELS;
+
+    fn ended(reason: EndReason, labels: &[&str]) -> Objects {
+        let full = include_str!("../../../tests/apiserver/schema/full/accessrecord.yaml");
+        let mut record: AccessRecord = serde_saphyr::from_str(full).expect("a record");
+        let labels = labels
+            .iter()
+            .map(|name| ((*name).to_owned(), "x".to_owned()));
+        record.metadata.labels = Some(labels.collect());
+        record.spec.end.as_mut().expect("it ended").reason = reason;
+        Objects {
+            grant: None,
+            record: Some(Arc::new(record)),
+        }
+    }
+
+    /// The events, and whether notifiers tell them.
+    fn told(objects: &Objects) -> Vec<(NoticeEvent, bool)> {
+        let all = entries(objects, Timestamp::MAX).into_iter();
+        let steps = all.filter_map(|entry| match entry.what {
+            What::Step(step) => Some((step.event, true)),
+            What::Restored(step) => Some((step.event, false)),
+            What::Asked | What::Ignored(_) => None,
+        });
+        steps.collect()
+    }
+
+    #[test]
+    fn of_a_restored_record_only_its_end_is_told_and_by_no_notifier() {
+        let own = told(&ended(EndReason::Revoked, &[]));
+        assert!(own.contains(&(NoticeEvent::Requested, true)) && own.len() > 3);
+        for label in RESTORE_LABELS {
+            let closed = told(&ended(EndReason::Restored, &[label]));
+            assert_eq!(closed, [(NoticeEvent::Ended, false)], "{label}");
+            assert_eq!(told(&ended(EndReason::Revoked, &[label])), [], "{label}");
+        }
+    }
 }

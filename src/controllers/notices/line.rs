@@ -1,6 +1,6 @@
 //! The notices of one notifier: those that wait, in order, and which of the latest steps were told.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -11,8 +11,10 @@ use crate::desk::cloud_event::CloudEvent;
 use crate::desk::notice::Notice;
 use crate::plan::notifier::{Delivery, Destination, Progress};
 
-/// The number of steps that wait at most. Beyond it, the oldest are given up.
+/// The number of messages that wait at most, and the size of what they say. Beyond it, steps are
+/// given up.
 const MOST_WAITING: usize = 5000;
+const MOST_BYTES: usize = 8 << 20;
 
 /// How long a notice is tried.
 const TRIED_FOR: SignedDuration = SignedDuration::from_hours(24);
@@ -21,8 +23,25 @@ const TRIED_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// still appear, the status lists what was told.
 pub(super) const LATENESS: SignedDuration = SignedDuration::from_mins(10);
 
+/// How far a notifier that has nothing to tell falls behind before its status says that everything
+/// until lately was told.
+const RESTS_FOR: SignedDuration = SignedDuration::from_hours(1);
+
 /// The number of told steps that a status lists: the schema's bound.
 const MOST_LISTED: usize = 2000;
+
+/// A step to tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// The step's id.
+    pub id: &'a str,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The person who made the request. If too much waits, the person with most of it loses some.
+    pub requester: &'a str,
+    /// The size of what its messages say.
+    pub bytes: usize,
+}
 
 /// One message, and where it goes.
 #[derive(Clone, Debug)]
@@ -42,23 +61,59 @@ pub enum Content {
     Event(Arc<CloudEvent>),
 }
 
+impl Content {
+    /// The size of what it says, in bytes; about that of its memory.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Words(notice) => {
+                let facts = notice.facts.iter().map(|fact| fact.value.len());
+                let next = notice
+                    .next
+                    .iter()
+                    .map(|next| next.sentence.len() + next.command.as_ref().map_or(0, String::len));
+                notice.subject.len() + facts.chain(next).sum::<usize>()
+            }
+            Self::Event(event) => serde_json::to_vec(&**event).map_or(0, |json| json.len()),
+        }
+    }
+}
+
+/// The number of a message that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number(u64);
+
 /// A step whose messages wait.
 struct Waiting {
     mark: String,
     at: Timestamp,
     queued_at: Timestamp,
-    parcels: VecDeque<Parcel>,
+    requester: String,
+    bytes: usize,
+    parcels: VecDeque<(Number, Parcel)>,
+}
+
+impl Waiting {
+    fn has(&self, number: Number) -> bool {
+        self.parcels.iter().any(|(own, _)| *own == number)
+    }
 }
 
 /// The notices of one notifier.
 pub struct Line {
     waiting: VecDeque<Waiting>,
+    /// The messages of all that waits, and their size.
+    messages: usize,
+    bytes: usize,
+    numbered: u64,
+    on_its_way: Option<Number>,
     told: VecDeque<(Timestamp, String)>,
     /// The marks of all that waits and all that was told.
     known: HashSet<String>,
     told_until: Timestamp,
+    /// Whether it holds all that was not told before this leader.
+    has_begun: bool,
     dropped: u32,
-    delivery: Delivery,
+    failing: HashMap<Destination, (Timestamp, NoticeError)>,
 }
 
 impl Line {
@@ -69,6 +124,10 @@ impl Line {
         let marks = status.map_or(&[][..], |status| &status.told);
         Self {
             waiting: VecDeque::new(),
+            messages: 0,
+            bytes: 0,
+            numbered: 0,
+            on_its_way: None,
             // Their times are not known any longer. They stay listed until all of them are too old.
             told: marks
                 .iter()
@@ -76,9 +135,22 @@ impl Line {
                 .collect(),
             known: marks.iter().cloned().collect(),
             told_until,
-            dropped: status.map_or(0, |status| status.dropped),
-            delivery: Delivery::default(),
+            has_begun: false,
+            dropped: status.and_then(|status| status.dropped).unwrap_or(0),
+            failing: HashMap::new(),
         }
+    }
+
+    /// All that earlier leaders did not tell has been offered: it is told in the order in which it
+    /// happened.
+    pub fn begin(&mut self) {
+        self.waiting.make_contiguous().sort_by_key(|step| step.at);
+        self.has_begun = true;
+    }
+
+    /// Whether it has begun.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// The time before which everything was told. Objects have whole seconds, so of this very second
@@ -88,86 +160,137 @@ impl Line {
     }
 
     /// Adds a step, unless it is known.
-    pub fn offer(&mut self, id: &str, at: Timestamp, now: Timestamp, parcels: Vec<Parcel>) {
-        let mark = mark_of(id);
+    pub fn offer(&mut self, step: Told<'_>, now: Timestamp, parcels: Vec<Parcel>) {
+        let mark = mark_of(step.id);
         if parcels.is_empty() || !self.known.insert(mark.clone()) {
             return;
         }
+        self.messages += parcels.len();
+        self.bytes += step.bytes;
+        let numbers = self.numbered..;
+        self.numbered += u64::try_from(parcels.len()).unwrap_or(u64::MAX);
         self.waiting.push_back(Waiting {
             mark,
-            at,
+            at: step.at,
             queued_at: now,
-            parcels: parcels.into(),
+            requester: step.requester.to_owned(),
+            bytes: step.bytes,
+            parcels: numbers.map(Number).zip(parcels).collect(),
         });
-        if self.waiting.len() > MOST_WAITING {
-            self.give_up();
+        while (self.messages > MOST_WAITING || self.bytes > MOST_BYTES)
+            && let Some(victim) = self.victim()
+        {
+            self.give_up(victim, now);
         }
     }
 
-    /// The next message. Those that have waited for too long are given up.
-    pub fn next(&mut self, now: Timestamp) -> Option<Parcel> {
+    /// The step that makes room: the oldest one of the person of whom most messages wait. Nobody
+    /// displaces the notices about another person who has fewer.
+    fn victim(&self) -> Option<usize> {
+        let mut messages: HashMap<&str, usize> = HashMap::new();
+        for step in &self.waiting {
+            *messages.entry(&step.requester).or_default() += step.parcels.len();
+        }
+        let of = |step: &Waiting| messages.get(&*step.requester).copied();
+        // A message that is on its way may have arrived.
+        let stays = |step: &Waiting| self.on_its_way.is_some_and(|number| step.has(number));
+        let most = self.waiting.iter().filter(|step| !stays(step)).map(of);
+        let most = most.max()?;
+        let mut steps = self.waiting.iter();
+        steps.position(|step| !stays(step) && of(step) == most)
+    }
+
+    /// The next message to a destination that is free. Those that have waited for too long are given
+    /// up.
+    pub fn next(
+        &mut self,
+        now: Timestamp,
+        is_free: impl Fn(&Destination) -> bool,
+    ) -> Option<(Number, Parcel)> {
+        self.on_its_way = None;
         let is_old = |step: &Waiting| now.duration_since(step.queued_at) >= TRIED_FOR;
         while self.waiting.front().is_some_and(is_old) {
-            self.give_up();
+            self.give_up(0, now);
         }
-        self.waiting.front()?.parcels.front().cloned()
+        let mut all = self.waiting.iter().flat_map(|step| &step.parcels);
+        let next = all.find(|(_, parcel)| is_free(&parcel.to)).cloned();
+        self.on_its_way = next.as_ref().map(|(number, _)| *number);
+        next
     }
 
-    /// The next message was delivered.
-    pub fn delivered(&mut self) {
-        self.delivery = Delivery::default();
-        self.leave();
-    }
-
-    /// The next message could not be delivered, and is tried again.
-    pub fn failed(&mut self, why: &str, now: Timestamp) {
-        self.delivery.failing_since.get_or_insert(now);
-        self.delivery.last_error = Some(NoticeError {
-            at: Time(now),
-            message: why.chars().take(500).collect(),
-        });
-    }
-
-    /// The receiver refuses the next message for good.
-    pub fn refused(&mut self, why: &str, now: Timestamp) {
-        self.failed(why, now);
-        self.dropped = self.dropped.saturating_add(1);
-        self.leave();
-    }
-
-    /// Gives up the oldest step.
-    fn give_up(&mut self) {
-        if let Some(step) = self.waiting.front_mut() {
-            self.dropped = self.dropped.saturating_add(1);
-            step.parcels.truncate(1);
-            self.leave();
+    /// The message was delivered.
+    pub fn delivered(&mut self, number: Number, now: Timestamp) {
+        let to = self.leave(number, now);
+        if self.failing.is_empty() {
+            return;
         }
+        let all = self.waiting.iter().flat_map(|step| &step.parcels);
+        let waited_for: HashSet<_> = all.map(|(_, parcel)| &parcel.to).collect();
+        self.failing
+            .retain(|other, _| Some(other) != to.as_ref() && waited_for.contains(other));
     }
 
-    /// The next message leaves, and with the last one its step.
-    fn leave(&mut self) {
-        let Some(step) = self.waiting.front_mut() else {
+    /// The message could not be delivered, and is tried again.
+    pub fn failed(&mut self, number: Number, why: &str, now: Timestamp) {
+        let mut all = self.waiting.iter().flat_map(|step| &step.parcels);
+        let Some((_, parcel)) = all.find(|(own, _)| *own == number) else {
             return;
         };
-        step.parcels.pop_front();
-        if !step.parcels.is_empty() {
+        let error = NoticeError {
+            at: Time(now),
+            message: why.chars().take(500).collect(),
+        };
+        let first = (now, error.clone());
+        self.failing.entry(parcel.to.clone()).or_insert(first).1 = error;
+    }
+
+    /// The receiver refuses the message for good.
+    pub fn refused(&mut self, number: Number, why: &str, now: Timestamp) {
+        self.failed(number, why, now);
+        self.dropped = self.dropped.saturating_add(1);
+        self.leave(number, now);
+    }
+
+    /// A step leaves the line undelivered.
+    fn give_up(&mut self, place: usize, now: Timestamp) {
+        let Some(step) = self.waiting.remove(place) else {
             return;
+        };
+        let messages = u32::try_from(step.parcels.len()).unwrap_or(u32::MAX);
+        self.dropped = self.dropped.saturating_add(messages);
+        self.is_over(step, now);
+    }
+
+    /// A message leaves, and with the last one its step.
+    fn leave(&mut self, number: Number, now: Timestamp) -> Option<Destination> {
+        let place = self.waiting.iter().position(|step| step.has(number))?;
+        let step = self.waiting.get_mut(place)?;
+        let own = step.parcels.iter().position(|(own, _)| *own == number)?;
+        let (_, parcel) = step.parcels.remove(own)?;
+        self.messages -= 1;
+        if step.parcels.is_empty()
+            && let Some(step) = self.waiting.remove(place)
+        {
+            self.is_over(step, now);
         }
-        if let Some(step) = self.waiting.pop_front() {
-            self.told.push_back((step.at, step.mark));
-            self.settle();
-        }
+        Some(parcel.to)
+    }
+
+    fn is_over(&mut self, step: Waiting, now: Timestamp) {
+        self.messages -= step.parcels.len();
+        self.bytes -= step.bytes;
+        self.told.push_back((step.at, step.mark));
+        self.settle(now);
     }
 
     /// Forgets the marks of steps so old that no earlier one can still appear.
-    fn settle(&mut self) {
+    fn settle(&mut self, now: Timestamp) {
+        let before = |at: Timestamp| at.checked_sub(LATENESS).ok();
         let latest = self.told.iter().map(|(at, _)| *at).max();
-        let settled = latest.and_then(|at| at.checked_sub(LATENESS).ok());
-        let oldest_waiting = self.waiting.iter().map(|step| step.at).min();
-        let settled = settled
-            .into_iter()
-            .chain(oldest_waiting.map(just_before))
-            .min();
+        let rests = self.rests(now).then_some(now);
+        let settled = latest.into_iter().chain(rests).max().and_then(before);
+        let oldest_waiting = self.oldest().map(just_before);
+        let settled = settled.into_iter().chain(oldest_waiting).min();
         self.told_until = settled.map_or(self.told_until, |at| at.max(self.told_until));
         let (until, known) = (self.told_until, &mut self.known);
         self.told.retain(|(at, mark)| {
@@ -185,18 +308,44 @@ impl Line {
         }
     }
 
+    /// Whether there has been nothing to tell for so long that the status should say how far that is.
+    fn rests(&self, now: Timestamp) -> bool {
+        self.rests_from().is_some_and(|at| at <= now)
+    }
+
+    /// When that is so, if nothing happens.
+    pub fn rests_from(&self) -> Option<Timestamp> {
+        let at = self.told_until.checked_add(LATENESS + RESTS_FOR).ok();
+        at.filter(|_| self.has_begun && self.waiting.is_empty())
+    }
+
+    /// The number of messages that wait.
+    pub fn backlog(&self) -> usize {
+        self.messages
+    }
+
+    /// The time of the oldest step that waits.
+    pub fn oldest(&self) -> Option<Timestamp> {
+        self.waiting.iter().map(|step| step.at).min()
+    }
+
     /// How the delivery goes.
-    pub fn delivery(&self) -> &Delivery {
-        &self.delivery
+    pub fn delivery(&self) -> Delivery {
+        let errors = self.failing.values().map(|(_, error)| error);
+        Delivery {
+            failing_since: self.failing.values().map(|(since, _)| *since).min(),
+            last_error: errors.max_by_key(|error| error.at.0).cloned(),
+        }
     }
 
     /// How far the notifier has got.
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&mut self, now: Timestamp) -> Progress {
+        self.settle(now);
         Progress {
-            backlog: u32::try_from(self.waiting.len()).unwrap_or(u32::MAX),
-            oldest_waiting: self.waiting.front().map(|step| step.at),
+            backlog: u32::try_from(self.messages).unwrap_or(u32::MAX),
+            oldest_waiting: self.oldest(),
             dropped: self.dropped,
-            told_until: Some(self.told_until),
+            told_until: self.told_until,
             told: self.told.iter().map(|(_, mark)| mark.clone()).collect(),
         }
     }
@@ -213,138 +362,4 @@ fn mark_of(id: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::Email;
-    use crate::desk::cloud_event::Data;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).expect("in range")
-    }
-
-    fn parcels(count: usize) -> Vec<Parcel> {
-        let event = CloudEvent::new("keyloan", "e".into(), "ended", at(0), Data::default());
-        let parcel = Parcel {
-            to: Destination::Address(Email("a@example.com".into())),
-            content: Content::Event(Arc::new(event)),
-        };
-        vec![parcel; count]
-    }
-
-    fn line() -> Line {
-        Line::resume(None, at(0))
-    }
-
-    /// Puts steps into a line, each by its id and its time.
-    fn offered(line: &mut Line, steps: &[(&str, i64)]) {
-        for (id, second) in steps {
-            line.offer(id, at(*second), at(*second), parcels(1));
-        }
-    }
-
-    fn resumed(line: &Line) -> Line {
-        let progress = line.progress();
-        let status = AccessNotifierStatus {
-            told_until: progress.told_until.map(Time),
-            told: progress.told,
-            dropped: progress.dropped,
-            ..AccessNotifierStatus::default()
-        };
-        Line::resume(Some(&status), at(0))
-    }
-
-    #[test]
-    fn a_step_is_told_once_and_leaves_with_its_last_message() {
-        let mut line = line();
-        line.offer("a", at(5), at(5), parcels(2));
-        line.offer("a", at(5), at(6), parcels(2));
-        for waits in [1, 1, 0] {
-            assert_eq!(line.progress().backlog, waits);
-            line.delivered();
-        }
-        line.offer("a", at(5), at(7), parcels(1));
-        assert!(line.next(at(8)).is_none());
-    }
-
-    #[test]
-    fn after_a_restart_nothing_is_told_twice_and_what_waited_is_told() {
-        let steps = [("a", 100), ("b", 200), ("c", 300)];
-        let mut before = line();
-        offered(&mut before, &steps);
-        before.delivered();
-        before.delivered();
-        let mut after = resumed(&before);
-        offered(&mut after, &steps);
-        assert_eq!(after.progress().backlog, 1);
-        assert_eq!(after.progress().oldest_waiting, Some(at(300)));
-    }
-
-    #[test]
-    fn what_was_told_long_ago_is_no_longer_listed_and_still_counts_as_told() {
-        let mut line = line();
-        offered(&mut line, &[("a", 100), ("b", 100 + 601)]);
-        line.delivered();
-        line.delivered();
-        assert_eq!(line.progress().told.len(), 1);
-        assert!(line.told_until() >= at(100) && line.told_until() < at(701));
-    }
-
-    #[test]
-    fn nothing_counts_as_told_before_what_still_waits() {
-        let mut line = line();
-        offered(&mut line, &[("late", 5000), ("early", 10)]);
-        line.delivered();
-        assert!(line.told_until() < at(10));
-        line.delivered();
-        assert_eq!(line.told_until(), at(5000 - 600));
-    }
-
-    #[test]
-    fn a_notice_is_given_up_after_a_day_and_counted() {
-        let mut line = line();
-        offered(&mut line, &[("a", 0), ("b", 80_000)]);
-        line.failed("it does not answer", at(1));
-        assert!(line.next(at(86_399)).is_some());
-        assert!(line.next(at(86_400)).is_some(), "the other one");
-        let progress = line.progress();
-        assert_eq!((progress.backlog, progress.dropped), (1, 1));
-    }
-
-    #[test]
-    fn of_too_many_the_oldest_are_given_up() {
-        let mut line = line();
-        for number in 0..=MOST_WAITING {
-            line.offer(&number.to_string(), at(1), at(1), parcels(1));
-        }
-        let progress = line.progress();
-        assert_eq!(progress.dropped, 1);
-        assert_eq!(usize::try_from(progress.backlog), Ok(MOST_WAITING));
-    }
-
-    #[test]
-    fn a_status_lists_no_more_than_its_schema_allows() {
-        let mut line = line();
-        for number in 0..MOST_LISTED + 10 {
-            line.offer(&number.to_string(), at(1), at(1), parcels(1));
-            line.delivered();
-            assert!(line.progress().told.len() <= MOST_LISTED);
-        }
-        assert_eq!(line.told_until(), at(1), "the oldest of them count as told");
-    }
-
-    #[test]
-    fn a_receiver_fails_since_the_first_of_the_failures_in_a_row() {
-        let mut line = line();
-        offered(&mut line, &[("a", 0)]);
-        line.failed("refused", at(10));
-        line.failed("refused again", at(20));
-        assert_eq!(line.delivery().failing_since, Some(at(10)));
-        let error = line.delivery().last_error.clone().expect("an error");
-        assert_eq!(
-            (error.at.0, error.message.as_str()),
-            (at(20), "refused again")
-        );
-        line.delivered();
-        assert_eq!(line.delivery(), &Delivery::default());
-    }
-}
+mod tests;

@@ -6,11 +6,13 @@
 //! * `objects`: the objects of requests and loans, which both look at.
 //! * `line`: the notices of one `notifier` that wait, in order, and which were told.
 //! * [`notifiers`]: looks after each notifier, its Secrets and its status. [`delivery`] is the task
-//!   that sends what waits; `secrets` reads where to.
+//!   that sends what waits, in which `holds` says who has to wait after a failure; `secrets` reads
+//!   where to.
 //!
 //! Nothing here writes to a request, a loan or a record, and no pass over them waits for it.
 
 pub mod delivery;
+mod holds;
 pub mod integrations;
 pub mod journal;
 mod line;

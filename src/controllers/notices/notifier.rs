@@ -1,19 +1,20 @@
 //! One notifier: what it is told to do, where its notices go, and the line of those that wait.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use crate::api::{AccessNotifier, AccessNotifierSpec};
 use crate::cluster::Key;
 use crate::desk::cloud_event::CloudEvent;
 use crate::desk::notice::Notice;
-use crate::plan::notifier::{routes, tells};
+use crate::plan::notifier::{Audience, SecretsSeen, routes, tells};
 use crate::plan::timeline::{Step, Subject};
 
-use super::line::{Content, Line, Parcel};
+use super::line::{Content, Line, Parcel, Told};
 use super::secrets::{Channels, Version};
 
 /// One notifier.
@@ -23,9 +24,9 @@ pub struct Notifier {
     pub(super) uid: String,
     line: Mutex<Line>,
     settings: Mutex<Settings>,
-    /// Something was added, or the settings have changed.
+    /// Something was added.
     changed: Notify,
-    reconfigured: Notify,
+    reconfigured: watch::Sender<()>,
     task: OnceLock<AbortHandle>,
 }
 
@@ -36,6 +37,8 @@ pub(super) struct Settings {
     pub(super) channels: Option<Arc<Channels>>,
     /// The spec's generation and the Secret of which the channels were made.
     pub(super) made_of: Option<(Option<i64>, Version)>,
+    /// What was seen of the Secret last.
+    pub(super) seen: Option<SecretsSeen>,
     /// When the status was written last.
     pub(super) written_at: Option<Timestamp>,
 }
@@ -50,10 +53,11 @@ impl Notifier {
                 spec: object.clone(),
                 channels: None,
                 made_of: None,
+                seen: None,
                 written_at: None,
             }),
             changed: Notify::new(),
-            reconfigured: Notify::new(),
+            reconfigured: watch::Sender::new(()),
             task: OnceLock::new(),
         }
     }
@@ -64,8 +68,7 @@ impl Notifier {
 
     /// Says that the channels are others.
     pub(super) fn tell_reconfigured(&self) {
-        self.changed.notify_one();
-        self.reconfigured.notify_waiters();
+        self.reconfigured.send_replace(());
     }
 
     /// The task that delivers.
@@ -85,8 +88,9 @@ impl Notifier {
         self.changed.notified().await;
     }
 
-    pub(super) async fn reconfigured(&self) {
-        self.reconfigured.notified().await;
+    /// Sees from now on when the channels become others.
+    pub(super) fn reconfigured(&self) -> watch::Receiver<()> {
+        self.reconfigured.subscribe()
     }
 
     pub(super) fn object(&self) -> Arc<AccessNotifier> {
@@ -105,8 +109,15 @@ impl Notifier {
         if !tells(&object.spec, &self.key.namespace, subject, step.event) {
             return;
         }
-        let parcels = parcels(&object.spec, install, subject, step);
-        self.line().offer(&step.id, step.at, now, parcels);
+        let (parcels, bytes) = parcels(&object.spec, install, subject, step);
+        let requester = subject.requester().map(|by| by.username.as_str());
+        let told = Told {
+            id: &step.id,
+            at: step.at,
+            requester: requester.unwrap_or_default(),
+            bytes,
+        };
+        self.line().offer(told, now, parcels);
         self.changed.notify_one();
     }
 
@@ -122,26 +133,36 @@ impl Notifier {
     }
 }
 
-/// The messages by which a notifier tells a step.
+/// The messages by which a notifier tells a step, and the size of what they say. Those that are
+/// worded for the same readers share their words.
 fn parcels(
     spec: &AccessNotifierSpec,
     install: &str,
     subject: &Subject<'_>,
     step: &Step<'_>,
-) -> Vec<Parcel> {
+) -> (Vec<Parcel>, usize) {
     let page = spec.links.as_ref().map(|links| links.portal.as_str());
-    let routes = routes(spec, subject, step).into_iter();
-    let parcels = routes.map(|route| Parcel {
-        content: match &spec.webhook {
-            Some(_) => Content::Event(Arc::new(CloudEvent::of_step(install, subject, step))),
-            None => {
-                let notice = Notice::of(subject, step, route.audience, page);
-                Content::Words(Arc::new(notice))
-            }
-        },
-        to: route.to,
-    });
-    parcels.collect()
+    let mut contents: BTreeMap<Audience, Content> = BTreeMap::new();
+    let mut bytes = 0;
+    let mut parcels = Vec::new();
+    for route in routes(spec, subject, step) {
+        let content = contents.entry(route.audience).or_insert_with(|| {
+            let content = match &spec.webhook {
+                Some(_) => Content::Event(Arc::new(CloudEvent::of_step(install, subject, step))),
+                None => {
+                    let notice = Notice::of(subject, step, route.audience, page);
+                    Content::Words(Arc::new(notice))
+                }
+            };
+            bytes += content.size();
+            content
+        });
+        parcels.push(Parcel {
+            to: route.to,
+            content: content.clone(),
+        });
+    }
+    (parcels, bytes)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,13 +1,15 @@
 //! Looks after the notifiers: their Secrets, their lines of notices, and their status.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
-use crate::api::{AccessNotifier, NoticeEvent};
-use crate::cluster::{ApiErrorKind, Cluster, Events, Key};
+use crate::api::AccessNotifier;
+use crate::cluster::{ApiError, ApiErrorKind, Cluster, Events, Key, with_retries};
+use crate::controllers::boundary::Boundary;
+use crate::controllers::loan::LoanKey;
 use crate::plan::conditions::notes;
 use crate::plan::notifier::{SecretsSeen, status};
 use crate::plan::timeline::{Step, Subject};
@@ -16,7 +18,7 @@ use crate::runtime::{Clock, Outcome, Tasks, WorkQueue};
 use super::delivery::Delivering;
 use super::line::Line;
 use super::notifier::Notifier;
-use super::objects::Objects;
+use super::objects::{Objects, keys};
 use super::secrets::{channels, version};
 
 /// The least time between two writes of a status that say only how far the notifier has got.
@@ -29,11 +31,16 @@ const READ_AGAIN: SignedDuration = SignedDuration::from_secs(30);
 pub struct Notifiers {
     cluster: Arc<Cluster>,
     clock: Clock,
+    boundary: Arc<Boundary>,
     delivering: Arc<Delivering>,
     events: Events,
     tasks: Tasks,
     passes: WorkQueue<Key>,
+    /// The passes of the journal over requests and loans.
+    journal: WorkQueue<LoanKey>,
     known: Mutex<HashMap<Key, Arc<Notifier>>>,
+    /// One notifier at a time looks for what it has missed.
+    catching_up: tokio::sync::Mutex<()>,
 }
 
 impl Notifiers {
@@ -41,24 +48,35 @@ impl Notifiers {
     pub fn new(
         cluster: &Arc<Cluster>,
         clock: &Clock,
+        boundary: &Arc<Boundary>,
         delivering: Delivering,
         tasks: &Tasks,
         passes: &WorkQueue<Key>,
+        journal: &WorkQueue<LoanKey>,
     ) -> Arc<Self> {
         Arc::new(Self {
             cluster: cluster.clone(),
             clock: clock.clone(),
+            boundary: boundary.clone(),
             delivering: Arc::new(delivering),
             events: cluster.events("notifier", tasks),
             tasks: tasks.clone(),
             passes: passes.clone(),
+            journal: journal.clone(),
             known: Mutex::default(),
+            catching_up: tokio::sync::Mutex::default(),
         })
     }
 
-    /// Schedules a pass for a notifier when it or its Secret changes. Call this before the
-    /// watches start.
+    /// Schedules a pass for a notifier when it or its Secret changes, and for all when the boundary
+    /// does. Call this before the watches start.
     pub fn subscribe(&self) {
+        let (queue, cluster) = (self.passes.clone(), Arc::downgrade(&self.cluster));
+        self.boundary.subscribe(move || {
+            let keys = cluster.upgrade().map(|cluster| cluster.notifiers.keys());
+            let keys = keys.into_iter().flatten();
+            keys.for_each(|key| queue.enqueue(key));
+        });
         let queue = self.passes.clone();
         let notifiers = &self.cluster.notifiers;
         notifiers.subscribe(move |notifier| queue.enqueue(Key::of(notifier)));
@@ -78,14 +96,6 @@ impl Notifiers {
         lock(&self.known).values().cloned().collect()
     }
 
-    /// The times after which notifiers recall a request that waits.
-    pub fn reminders(&self) -> BTreeSet<SignedDuration> {
-        let all = self.all();
-        all.iter()
-            .filter_map(|notifier| notifier.remind_after())
-            .collect()
-    }
-
     /// Hands a new step to each notifier.
     pub fn offer(&self, subject: &Subject<'_>, step: &Step<'_>, now: Timestamp) {
         for notifier in self.all() {
@@ -93,17 +103,20 @@ impl Notifiers {
         }
     }
 
-    /// Recalls a request that waits, where the time for it has come.
-    pub fn remind(&self, subject: &Subject<'_>, now: Timestamp) {
+    /// Recalls a request that waits, where the time for it has come. Returns when that is next.
+    pub fn remind(&self, subject: &Subject<'_>, now: Timestamp) -> Option<Timestamp> {
+        let mut next = None;
         for notifier in self.all() {
-            let steps = subject.steps(notifier.remind_after(), now);
-            let reminder = steps
-                .iter()
-                .find(|step| step.event == NoticeEvent::Reminder);
-            if let Some(step) = reminder {
-                notifier.offer(&self.cluster.install.name, subject, step, now);
+            let Some(reminder) = subject.reminder(notifier.remind_after()) else {
+                continue;
+            };
+            if reminder.at > now {
+                next = next.into_iter().chain([reminder.at]).min();
+            } else if reminder.at >= notifier.line().told_until() {
+                notifier.offer(&self.cluster.install.name, subject, &reminder, now);
             }
         }
+        next
     }
 
     /// Runs one pass over one notifier.
@@ -112,40 +125,59 @@ impl Notifiers {
         let Some(object) = self.cluster.notifiers.get(&key).filter(|_| served) else {
             let gone = lock(&self.known).remove(&key);
             gone.iter().for_each(|notifier| notifier.retire());
+            self.measure();
             return Outcome::Gone;
         };
-        let (notifier, is_new) = self.taken_in(&key, &object);
-        let secrets = self.configure(&notifier, &object).await;
-        if is_new {
-            self.catch_up(&notifier).await;
+        let notifier = self.taken_in(&key, &object);
+        let seen = self.configure(&notifier, &object).await;
+        notifier.settings().seen = Some(seen);
+        if !notifier.line().has_begun() {
+            if let Err(error) = self.catch_up(&notifier).await {
+                tracing::warn!(notifier = %key, %error, "could not read what was not told yet; retrying");
+                return Outcome::Failed;
+            }
             self.start(&notifier);
         }
-        self.report(&notifier, &object, &secrets).await
+        self.report(&notifier, &object).await
     }
 
-    /// The notifier, and whether it is new. Another one of the same name begins its own line.
-    fn taken_in(&self, key: &Key, object: &Arc<AccessNotifier>) -> (Arc<Notifier>, bool) {
+    /// The notifier. Another one of the same name begins its own line.
+    fn taken_in(&self, key: &Key, object: &Arc<AccessNotifier>) -> Arc<Notifier> {
         let uid = object.uid().unwrap_or_default();
         let mut known = lock(&self.known);
         if let Some(notifier) = known.get(key).filter(|known| known.uid == uid) {
-            notifier.settings().spec = object.clone();
-            return (notifier.clone(), false);
+            return notifier.clone();
         }
         let made = object.creation_timestamp().map(|at| at.0);
         let line = Line::resume(object.status.as_ref(), made.unwrap_or(self.clock.now()));
         let notifier = Arc::new(Notifier::new(key.clone(), uid, object, line));
         let former = known.insert(key.clone(), notifier.clone());
         former.iter().for_each(|notifier| notifier.retire());
-        (notifier, true)
+        if notifier.remind_after().is_some() {
+            self.plan_reminders();
+        }
+        notifier
     }
 
-    /// Reads the Secret again if it or the spec has changed.
-    async fn configure(&self, notifier: &Notifier, object: &AccessNotifier) -> SecretsSeen {
+    /// Has the journal look at the requests that wait already: their reminders may come at another
+    /// time than it knows.
+    fn plan_reminders(&self) {
+        let all = keys(&self.cluster);
+        all.into_iter().for_each(|key| self.journal.enqueue(key));
+    }
+
+    /// Takes the spec over, and reads the Secret again, if one of them has changed.
+    async fn configure(&self, notifier: &Notifier, object: &Arc<AccessNotifier>) -> SecretsSeen {
         let found = match version(&self.cluster, object).await {
             Ok(version) => {
                 let made_of = Some((object.metadata.generation, version));
                 if notifier.settings().made_of == made_of {
                     return SecretsSeen::Usable;
+                }
+                // A person who may change a notifier, and not read its Secret, could aim it at a host
+                // of theirs.
+                if let Some(why) = self.boundary.seen().broken {
+                    return SecretsSeen::Unguarded { why };
                 }
                 let made = channels(&self.cluster, object).await;
                 made.map(|channels| (Some(Arc::new(channels)), made_of))
@@ -158,28 +190,43 @@ impl Notifiers {
             Err(seen @ SecretsSeen::Unreadable { .. }) => return seen,
             Err(seen) => (None, None, seen),
         };
+        let reminded_after = notifier.remind_after();
         let mut settings = notifier.settings();
+        settings.spec = object.clone();
         (settings.channels, settings.made_of) = (channels, made_of);
         drop(settings);
+        if notifier.remind_after() != reminded_after {
+            self.plan_reminders();
+        }
         notifier.tell_reconfigured();
         seen
     }
 
-    /// Hands a new notifier the steps that it has not told yet, in the order of their times.
-    async fn catch_up(&self, notifier: &Notifier) {
-        let since = notifier.line().told_until();
-        let objects = Objects::since(&self.cluster, since).await;
-        let subjects: Vec<_> = objects.iter().map(Objects::subject).collect();
-        let now = self.clock.now();
-        let mut missed = Vec::new();
-        for subject in &subjects {
-            let steps = subject.steps(notifier.remind_after(), now);
-            let later = steps.into_iter().filter(|step| step.at >= since);
-            missed.extend(later.map(|step| (subject, step)));
+    /// Hands a new notifier the steps that it has not told yet: first those of records that have
+    /// become history meanwhile, of which the caches hold no content.
+    async fn catch_up(&self, notifier: &Notifier) -> Result<(), ApiError> {
+        let _one_at_a_time = self.catching_up.lock().await;
+        let (cluster, since) = (&self.cluster, notifier.line().told_until());
+        let namespace = &notifier.key.namespace;
+        for key in cluster.records.became_history_since(namespace, since) {
+            if let Some(record) = with_retries(|| cluster.records.live(&key)).await? {
+                let loan = LoanKey::of_record(&record);
+                let objects = Objects::of(cluster, &loan, Some(record));
+                self.offer_missed(notifier, &objects, since);
+            }
         }
-        missed.sort_by_key(|(_, step)| step.at);
-        for (subject, step) in missed {
-            notifier.offer(&self.cluster.install.name, subject, &step, now);
+        for key in keys(cluster) {
+            self.offer_missed(notifier, &Objects::of(cluster, &key, None), since);
+        }
+        notifier.line().begin();
+        Ok(())
+    }
+
+    fn offer_missed(&self, notifier: &Notifier, objects: &Objects, since: Timestamp) {
+        let (subject, now) = (objects.subject(), self.clock.now());
+        let steps = subject.steps(notifier.remind_after(), now);
+        for step in steps.iter().filter(|step| step.at >= since) {
+            notifier.offer(&self.cluster.install.name, &subject, step, now);
         }
     }
 
@@ -199,26 +246,29 @@ impl Notifiers {
 
     /// Writes the status, unless it was written a moment ago and says nothing new but how far the
     /// notifier has got.
-    async fn report(
-        &self,
-        notifier: &Notifier,
-        object: &AccessNotifier,
-        secrets: &SecretsSeen,
-    ) -> Outcome {
+    async fn report(&self, notifier: &Notifier, object: &AccessNotifier) -> Outcome {
         let now = self.clock.now();
-        let (delivery, progress) = {
-            let line = notifier.line();
-            (line.delivery().clone(), line.progress())
+        let (secrets, written_at) = {
+            let settings = notifier.settings();
+            (settings.seen.clone(), settings.written_at)
+        };
+        let Some(secrets) = secrets else {
+            return Outcome::Waiting(None);
         };
         self.measure();
-        let status = status(object, secrets, &delivery, progress, now);
         let before = object.status.clone().unwrap_or_default();
+        let (delivery, progress, rests_from) = {
+            let mut line = notifier.line();
+            let progress = line.progress(now);
+            (line.delivery(), progress, line.rests_from())
+        };
+        let status = status(object, &secrets, &delivery, progress, now);
         let notes = notes(&before.conditions, &status.conditions, |c| {
             c.status == "False"
         });
         let again = matches!(secrets, SecretsSeen::Unreadable { .. });
         let again = again.then(|| now.saturating_add(READ_AGAIN).unwrap_or(Timestamp::MAX));
-        let written_at = notifier.settings().written_at;
+        let again = again.into_iter().chain(rests_from).min();
         let due = written_at.and_then(|at| at.checked_add(WRITTEN_EVERY).ok());
         if let Some(due) = due.filter(|due| notes.is_empty() && *due > now) {
             return Outcome::Waiting(Some(due));
@@ -243,9 +293,12 @@ impl Notifiers {
 
     /// Shows in the metrics how many notices wait.
     fn measure(&self) {
-        let progress: Vec<_> = self.all().iter().map(|of| of.line().progress()).collect();
-        let waiting = progress.iter().map(|of| u64::from(of.backlog)).sum();
-        let oldest = progress.iter().filter_map(|of| of.oldest_waiting).min();
+        let (mut waiting, mut oldest) = (0, None);
+        for notifier in self.all() {
+            let line = notifier.line();
+            waiting += u64::try_from(line.backlog()).unwrap_or(u64::MAX);
+            oldest = line.oldest().into_iter().chain(oldest).min();
+        }
         let oldest = oldest.map(|at| at.duration_since(Timestamp::UNIX_EPOCH).as_secs_f64());
         self.delivering.metrics.notices.waiting(waiting, oldest);
     }
@@ -255,11 +308,7 @@ impl Notifiers {
         for notifier in self.all() {
             if let Some(object) = self.cluster.notifiers.get(&notifier.key) {
                 notifier.settings().written_at = None;
-                let secrets = match notifier.channels() {
-                    Some(_) => SecretsSeen::Usable,
-                    None => continue,
-                };
-                self.report(&notifier, &object, &secrets).await;
+                self.report(&notifier, &object).await;
             }
         }
     }

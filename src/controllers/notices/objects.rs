@@ -1,19 +1,15 @@
-//! The objects of requests and loans, from which their steps are derived: those in the caches, and
-//! records that have become history since.
+//! The objects of requests and loans, from which their steps are derived.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use kube::ResourceExt as _;
 
 use crate::api::{AccessGrant, AccessRecord};
 use crate::cluster::Cluster;
 use crate::controllers::loan::LoanKey;
+use crate::plan::record::{is_in_its_ledger, restored_by};
 use crate::plan::timeline::Subject;
-
-/// The number of records that are read again, because they have become history meanwhile.
-const MOST_READ_AGAIN: usize = 5000;
 
 /// The objects of one request or loan.
 pub struct Objects {
@@ -27,35 +23,36 @@ impl Objects {
     /// The known ones. `last` is the record as it was when it became history.
     pub fn of(cluster: &Cluster, key: &LoanKey, last: Option<Arc<AccessRecord>>) -> Self {
         let grant = cluster.grants.get(&key.grant);
+        let record = cluster.records.get(&key.record()).or(last);
         Self {
             grant: grant.filter(|grant| grant.uid().as_deref() == Some(&key.uid)),
-            record: cluster.records.get(&key.record()).or(last),
+            record: record.filter(|record| is_in_its_ledger(record)),
         }
     }
 
-    /// All that are known, and the records that became history at this time or later.
-    pub async fn since(cluster: &Cluster, since: Timestamp) -> Vec<Self> {
-        let known = keys(cluster);
-        let mut all: Vec<_> = known
-            .iter()
-            .map(|key| Self::of(cluster, key, None))
-            .collect();
-        let history = cluster.records.became_history_since(since);
-        for key in history.into_iter().take(MOST_READ_AGAIN) {
-            if let Ok(Some(record)) = cluster.records.live(&key).await {
-                let loan = LoanKey::of_record(&record);
-                all.push(Self::of(cluster, &loan, Some(record)));
-            }
-        }
-        all
+    /// Whether the caches still hold one of them.
+    pub fn are_kept(&self, cluster: &Cluster, key: &LoanKey) -> bool {
+        self.grant.is_some() || cluster.records.get(&key.record()).is_some()
     }
 
-    /// The request or loan.
+    /// The request or loan. A record that a restore brought back is not its record.
     pub fn subject(&self) -> Subject<'_> {
+        let record = self.record.as_deref();
+        let own = record.filter(|record| restored_by(record).is_none());
         Subject {
             grant: self.grant.as_deref(),
-            record: self.record.as_deref().map(|record| &record.spec),
+            record: own.map(|record| &record.spec),
         }
+    }
+
+    /// The loan of a record that a restore brought back: it tells of a time before the restore.
+    pub fn restored(&self) -> Option<Subject<'_>> {
+        let record = self.record.as_deref();
+        let restored = record.filter(|record| restored_by(record).is_some())?;
+        Some(Subject {
+            grant: None,
+            record: Some(&restored.spec),
+        })
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Route {
 }
 
 /// Where a message goes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Destination {
     /// To the URL with this key in the Secret.
     Url(UrlKey),

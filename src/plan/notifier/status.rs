@@ -50,6 +50,12 @@ pub enum SecretsSeen {
         /// Why.
         why: String,
     },
+    /// The admission policies are not in force, so nobody has checked that the person who changed
+    /// the notifier may read the Secret.
+    Unguarded {
+        /// What is wrong with them.
+        why: String,
+    },
     /// The API server did not return the Secret.
     Unreadable {
         /// The Secret's name.
@@ -69,16 +75,16 @@ pub struct Delivery {
 }
 
 /// How far a notifier has got.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The number of notices that wait.
+    /// The number of messages that wait.
     pub backlog: u32,
     /// The time of the oldest step whose notice waits.
     pub oldest_waiting: Option<Timestamp>,
-    /// The number of notices that were given up.
+    /// The number of messages that were given up.
     pub dropped: u32,
     /// Everything until this time was told or given up.
-    pub told_until: Option<Timestamp>,
+    pub told_until: Timestamp,
     /// The later steps that were told.
     pub told: Vec<String>,
 }
@@ -127,11 +133,11 @@ pub fn status(
     AccessNotifierStatus {
         observed_generation: Some(generation),
         conditions: conditions.done(),
-        backlog: progress.backlog,
+        backlog: Some(progress.backlog),
         oldest_waiting: progress.oldest_waiting.map(Time),
-        dropped: progress.dropped,
+        dropped: Some(progress.dropped),
         last_error: delivery.last_error.clone(),
-        told_until: progress.told_until.map(Time),
+        told_until: Some(Time(progress.told_until)),
         told: progress.told,
     }
 }
@@ -175,6 +181,12 @@ fn ready(secrets: &SecretsSeen, notifier: &AccessNotifier) -> (bool, NotifierRea
         SecretsSeen::Unusable { secret, key, why } => no(
             NotifierReason::SecretUnusable,
             format!("the key {key} of the Secret {secret} cannot be used: {why}"),
+        ),
+        SecretsSeen::Unguarded { why } => no(
+            NotifierReason::BoundaryNotInForce,
+            format!(
+                "the notifier is not used as it is until the admission policies are in force: {why}"
+            ),
         ),
         SecretsSeen::Unreadable { secret, error } => no(
             NotifierReason::SecretUnreadable,

@@ -52,7 +52,7 @@ fn verified(request: &Received, keys: &[&str], now: i64) -> String {
 async fn delivered() -> Received {
     let receiver = Receiver::start().await;
     let channel = webhook(&receiver.url(PATH));
-    let sent = attempt(&courier(), &channel, Parcel::Event(&event()), &[]).await;
+    let sent = attempt(&courier(), &channel, Parcel::Event(&event()), None).await;
     sent.unwrap();
     let [request] = receiver.received().try_into().unwrap();
     request

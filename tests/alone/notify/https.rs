@@ -20,7 +20,7 @@ async fn people_get_a_notice_in_the_form_of_their_chat() {
     let to = receiver.url(PATH);
     let teams = Channel::Teams { url: url(&to) };
     for channel in [slack(&to), teams] {
-        let sent = attempt(&courier(), &channel, Parcel::Notice(&notice()), &[]).await;
+        let sent = attempt(&courier(), &channel, Parcel::Notice(&notice()), None).await;
         sent.unwrap();
     }
     let received = receiver.received();
@@ -45,7 +45,7 @@ async fn people_get_a_notice_in_the_form_of_their_chat() {
 #[rstest]
 #[case::gone(
     Answer::With(404, vec![], "no_service"),
-    Again::Never,
+    LATER,
     "localhost answered with 404 (\"no_service\"): the URL may have been revoked: make a new one and put it into the Secret"
 )]
 #[case::not_liked(
@@ -91,11 +91,11 @@ async fn an_answer_says_whether_another_attempt_makes_sense(
     receiver.answer_next(answer);
     let channel = slack(&receiver.url(PATH));
     let notice = notice();
-    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice), &[]).await;
+    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice), None).await;
     let failed = failure(sent);
     assert_eq!((failed.again, &*failed.to_string()), (again, says));
     // The next attempt is taken.
-    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice), &[]).await;
+    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice), None).await;
     assert_eq!(sent, Ok(()));
 }
 
@@ -104,7 +104,7 @@ async fn a_receiver_that_is_silent_is_given_up_in_time() {
     let receiver = Receiver::start().await;
     receiver.answer_next(Answer::Silence);
     let channel = webhook(&receiver.url(PATH));
-    let sent = attempt(&impatient(), &channel, Parcel::Event(&event()), &[]).await;
+    let sent = attempt(&impatient(), &channel, Parcel::Event(&event()), None).await;
     let failed = failure(sent);
     assert_eq!(failed.again, LATER);
     assert_eq!(failed.to_string(), "localhost did not answer within 1 s");
@@ -117,7 +117,7 @@ async fn a_redirect_is_not_followed() {
         let location = vec![("location", target.url("/elsewhere"))];
         receiver.answer_next(Answer::With(status, location, ""));
         let channel = webhook(&receiver.url(PATH));
-        let sent = attempt(&courier(), &channel, Parcel::Event(&event()), &[]).await;
+        let sent = attempt(&courier(), &channel, Parcel::Event(&event()), None).await;
         let failed = failure(sent);
         assert_eq!(failed.again, LATER);
         assert!(
@@ -128,7 +128,7 @@ async fn a_redirect_is_not_followed() {
     assert!(target.received().is_empty());
     // The target itself takes events.
     let channel = webhook(&target.url("/elsewhere"));
-    let sent = attempt(&courier(), &channel, Parcel::Event(&event()), &[]).await;
+    let sent = attempt(&courier(), &channel, Parcel::Event(&event()), None).await;
     assert_eq!(sent, Ok(()));
     assert_eq!(target.received().len(), 1);
 }
@@ -145,7 +145,7 @@ async fn a_host_that_is_not_public_gets_nothing_unless_it_is_allowed(#[case] hos
     let receiver = Receiver::start().await;
     let to = receiver.url(PATH).replace("localhost", host);
     let event = event();
-    let sent = attempt(&courier_to(&[]), &webhook(&to), Parcel::Event(&event), &[]).await;
+    let sent = attempt(&courier_to(&[]), &webhook(&to), Parcel::Event(&event), None).await;
     let failed = failure(sent);
     assert_eq!(failed.again, LATER);
     assert!(
@@ -159,7 +159,7 @@ async fn a_host_that_is_not_public_gets_nothing_unless_it_is_allowed(#[case] hos
         &courier,
         &webhook(&receiver.url(PATH)),
         Parcel::Event(&event),
-        &[],
+        None,
     )
     .await;
     assert_eq!(sent, Ok(()));
@@ -179,7 +179,7 @@ async fn addresses_inside_a_cluster_are_refused_before_a_connection_is_made(#[ca
         &courier_to(&["localhost"]),
         &webhook(to),
         Parcel::Event(&event),
-        &[],
+        None,
     )
     .await;
     let failed = failure(sent).to_string();
@@ -196,7 +196,7 @@ async fn a_certificate_of_an_unknown_authority_is_refused() {
     let allowed = keyloan::network::AllowedHosts::parse(&["localhost".to_owned()], &[]);
     let stranger = keyloan::notify::Courier::new(&Default::default(), allowed.unwrap()).unwrap();
     let notice = notice();
-    let sent = attempt(&stranger, &slack(&to), Parcel::Notice(&notice), &[]).await;
+    let sent = attempt(&stranger, &slack(&to), Parcel::Notice(&notice), None).await;
     let failed = failure(sent);
     assert_eq!(failed.again, LATER);
     let says = failed.to_string();
@@ -210,7 +210,7 @@ async fn a_certificate_for_another_name_is_refused() {
     let receiver = Receiver::start().await;
     let to = receiver.url(PATH).replace("localhost", "127.0.0.1");
     let notice = notice();
-    let sent = attempt(&courier(), &slack(&to), Parcel::Notice(&notice), &[]).await;
+    let sent = attempt(&courier(), &slack(&to), Parcel::Notice(&notice), None).await;
     let says = failure(sent).to_string();
     assert!(
         says.contains("have the receiver's certificate corrected"),
@@ -226,7 +226,7 @@ async fn a_port_at_which_nobody_listens_is_told() {
     drop(listener);
     let channel = slack(&format!("https://localhost:{port}{PATH}"));
     let notice = notice();
-    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice), &[]).await;
+    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice), None).await;
     let failed = failure(sent);
     assert_eq!(failed.again, LATER);
     let says = failed.to_string();
@@ -246,7 +246,7 @@ async fn each_channel_takes_its_kind_of_parcel_only() {
         (slack(&to), Parcel::Event(&event)),
     ];
     for (channel, parcel) in mixed {
-        let sent = attempt(&courier(), &channel, parcel, &[]).await;
+        let sent = attempt(&courier(), &channel, parcel, None).await;
         assert_eq!(failure(sent).again, Again::Never);
     }
     assert!(receiver.received().is_empty());

@@ -50,7 +50,7 @@ async fn shown(courier: &Courier, channel: &Channel, parcel: Parcel<'_>) -> Stri
     let attempt = async {
         let failed = failure(
             courier
-                .deliver(channel, parcel, &[person("bob")], now())
+                .deliver(channel, parcel, Some(&person("bob")), now())
                 .await,
         );
         format!("{failed}\n{failed:?}\n{channel:?}\n")

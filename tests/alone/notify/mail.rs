@@ -1,7 +1,7 @@
 //! E-mail, against a real mail server.
 
 use keyloan::api::MailSecurity;
-use keyloan::notify::{Again, Channel, Credentials, Parcel};
+use keyloan::notify::{About, Again, Channel, Credentials, Parcel};
 use rstest::rstest;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
@@ -23,10 +23,15 @@ async fn each_person_gets_a_message_of_their_own_over_an_encrypted_connection(
 ) {
     let mut server = mail_server(offered, |_| {}).await;
     let channel = Channel::Mail(mailer("localhost", server.port(), security));
-    let people = [person("bob"), person("carol")];
-    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice()), &people).await;
-    sent.unwrap();
-    for person in &people {
+    for person in &[person("bob"), person("carol")] {
+        let sent = attempt(
+            &courier(),
+            &channel,
+            Parcel::Notice(&notice()),
+            Some(person),
+        )
+        .await;
+        sent.unwrap();
         let mail = server.next_mail().await.unwrap();
         assert_eq!(
             (&*mail.from, &*mail.to),
@@ -62,7 +67,7 @@ async fn a_server_that_asks_for_no_user_is_told_none() {
         &courier(),
         &channel,
         Parcel::Notice(&notice()),
-        &[person("bob")],
+        Some(&person("bob")),
     )
     .await;
     sent.unwrap();
@@ -70,10 +75,10 @@ async fn a_server_that_asks_for_no_user_is_told_none() {
 }
 
 #[tokio::test]
-async fn nobody_to_write_to_needs_no_server() {
+async fn a_mail_to_nobody_is_given_up() {
     let channel = Channel::Mail(mailer("localhost", 1, MailSecurity::TLS));
-    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice()), &[]).await;
-    assert_eq!(sent, Ok(()));
+    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice()), None).await;
+    assert_eq!(failure(sent).again, Again::Never);
 }
 
 /// What is wrong, and the sentence. None of these servers receives a message.
@@ -117,10 +122,16 @@ async fn nothing_is_said_to_a_server_without_the_right_encryption(
 ) {
     let mut server = mail_server(offered, |_| {}).await;
     let channel = Channel::Mail(mailer(host, server.port(), security));
-    let bob = [person("bob")];
-    let sent = attempt(&impatient(), &channel, Parcel::Notice(&notice()), &bob).await;
+    let bob = person("bob");
+    let sent = attempt(
+        &impatient(),
+        &channel,
+        Parcel::Notice(&notice()),
+        Some(&bob),
+    )
+    .await;
     let failed = failure(sent);
-    assert_eq!((failed.again, &*failed.remaining), (LATER, &bob[..]));
+    assert_eq!((failed.again, failed.about), (LATER, About::Server));
     assert!(failed.to_string().contains(why), "{failed}");
     // The first message that this server receives is the one of an honest mailer, if it has one.
     let security = match offered {
@@ -129,8 +140,14 @@ async fn nothing_is_said_to_a_server_without_the_right_encryption(
         _ => return,
     };
     let channel = Channel::Mail(mailer("localhost", server.port(), security));
-    let carol = [person("carol")];
-    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice()), &carol).await;
+    let carol = person("carol");
+    let sent = attempt(
+        &courier(),
+        &channel,
+        Parcel::Notice(&notice()),
+        Some(&carol),
+    )
+    .await;
     assert_eq!(sent, Ok(()));
     assert_eq!(server.next_mail().await.unwrap().to, ["carol@example.com"]);
 }
@@ -145,7 +162,7 @@ async fn a_server_of_an_unknown_authority_is_refused() {
         &stranger,
         &channel,
         Parcel::Notice(&notice()),
-        &[person("bob")],
+        Some(&person("bob")),
     )
     .await;
     let says = failure(sent).to_string();
@@ -156,8 +173,14 @@ async fn a_server_of_an_unknown_authority_is_refused() {
 async fn a_relay_inside_the_cluster_is_refused_unless_it_is_allowed() {
     let server = mail_server("StartTLS", |_| {}).await;
     let channel = Channel::Mail(mailer("localhost", server.port(), MailSecurity::StartTLS));
-    let (notice, bob) = (notice(), [person("bob")]);
-    let sent = attempt(&courier_to(&[]), &channel, Parcel::Notice(&notice), &bob).await;
+    let (notice, bob) = (notice(), person("bob"));
+    let sent = attempt(
+        &courier_to(&[]),
+        &channel,
+        Parcel::Notice(&notice),
+        Some(&bob),
+    )
+    .await;
     let says = failure(sent).to_string();
     assert!(
         says.contains("add localhost to the chart's value"),
@@ -167,7 +190,7 @@ async fn a_relay_inside_the_cluster_is_refused_unless_it_is_allowed() {
         &courier_to(&["localhost"]),
         &channel,
         Parcel::Notice(&notice),
-        &bob,
+        Some(&bob),
     )
     .await;
     assert_eq!(sent, Ok(()));
@@ -178,17 +201,17 @@ async fn a_wrong_password_is_told_and_tried_again_with_the_right_one() {
     let mut server = mail_server("StartTLS", |_| {}).await;
     let mut wrong = mailer("localhost", server.port(), MailSecurity::StartTLS);
     wrong.credentials = Some(Credentials::parse(USER.as_bytes(), b"wrong-horse").unwrap());
-    let (notice, bob) = (notice(), [person("bob")]);
+    let (notice, bob) = (notice(), person("bob"));
     let channel = Channel::Mail(wrong);
-    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice), &bob).await;
+    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice), Some(&bob)).await;
     let failed = failure(sent);
-    assert_eq!((failed.again, &*failed.remaining), (LATER, &bob[..]));
+    assert_eq!((failed.again, failed.about), (LATER, About::Server));
     assert_eq!(
         failed.to_string(),
         "localhost does not accept the user and the password (535): put the right ones into the Secret"
     );
     let right = Channel::Mail(mailer("localhost", server.port(), MailSecurity::StartTLS));
-    let sent = attempt(&courier(), &right, Parcel::Notice(&notice), &bob).await;
+    let sent = attempt(&courier(), &right, Parcel::Notice(&notice), Some(&bob)).await;
     assert_eq!(sent, Ok(()));
     assert_eq!(
         server.next_mail().await.unwrap().user.as_deref(),
@@ -197,7 +220,7 @@ async fn a_wrong_password_is_told_and_tried_again_with_the_right_one() {
 }
 
 #[tokio::test]
-async fn one_recipient_who_is_refused_keeps_nobody_else_from_the_notice() {
+async fn what_a_server_says_of_one_recipient_is_not_about_the_others() {
     let mut server = mail_server("StartTLS", |options| {
         options
             .refuses
@@ -205,30 +228,28 @@ async fn one_recipient_who_is_refused_keeps_nobody_else_from_the_notice() {
     })
     .await;
     let channel = Channel::Mail(mailer("localhost", server.port(), MailSecurity::StartTLS));
-    let people = ["nobody", "bob", "busy", "carol"].map(person);
-    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice()), &people).await;
-    let failed = failure(sent);
-    // Those who have it are not sent it again, and who is refused for good is told once.
+    let notice = notice();
+    let tell = async |name: &str| {
+        let parcel = Parcel::Notice(&notice);
+        attempt(&courier(), &channel, parcel, Some(&person(name))).await
+    };
+    let busy = failure(tell("busy").await);
+    assert_eq!((busy.again, busy.about), (LATER, About::Receiver));
     assert_eq!(
-        (failed.again, &*failed.remaining),
-        (LATER, &[person("busy")][..])
+        busy.to_string(),
+        "localhost answered with 451 (\"4.7.1 greylisted\"): it cannot take the message at the moment"
+    );
+    let nobody = failure(tell("nobody").await);
+    assert_eq!(
+        (nobody.again, nobody.about),
+        (Again::Never, About::Receiver)
     );
     assert_eq!(
-        failed.to_string(),
-        "nobody@example.com: localhost answered with 550 (\"5.1.1 no such user\"): it does not take \
-         this message; busy@example.com: localhost answered with 451 (\"4.7.1 greylisted\"): it \
-         cannot take the message at the moment"
+        nobody.to_string(),
+        "localhost answered with 550 (\"5.1.1 no such user\"): it does not take this message"
     );
-    for name in ["bob", "carol"] {
-        assert_eq!(server.next_mail().await.unwrap().to, [person(name).0]);
-    }
-    let nobody = [person("nobody")];
-    let sent = attempt(&courier(), &channel, Parcel::Notice(&notice()), &nobody).await;
-    let failed = failure(sent);
-    assert_eq!(
-        (failed.again, &*failed.remaining),
-        (Again::Never, &nobody[..])
-    );
+    assert_eq!(tell("carol").await, Ok(()));
+    assert_eq!(server.next_mail().await.unwrap().to, [person("carol").0]);
 }
 
 #[tokio::test]
@@ -244,7 +265,7 @@ async fn a_server_that_never_stops_talking_is_given_up() {
         &courier(),
         &channel,
         Parcel::Notice(&notice()),
-        &[person("bob")],
+        Some(&person("bob")),
     )
     .await;
     let failed = failure(sent);

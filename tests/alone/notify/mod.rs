@@ -4,6 +4,8 @@ mod guide;
 mod https;
 mod leaks;
 mod mail;
+#[path = "../../support/private_server.rs"]
+mod private_server;
 #[path = "../../support/receiver.rs"]
 mod receiver;
 
@@ -13,12 +15,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use keyloan::api::{Email, MailSecurity, NoticeEvent};
 use keyloan::desk::cloud_event::{CloudEvent, Data, Person, SCHEMA};
-use keyloan::desk::notice::{Audience, Fact, Next, Notice};
+use keyloan::desk::notice::{Audience, Notice};
 use keyloan::network::{AllowedHosts, NetworkSettings};
 use keyloan::notify::{
     Channel, Courier, Credentials, Mailer, Parcel, SecretUrl, SigningKey, Undelivered,
 };
+use keyloan::plan::timeline::Subject;
 use keyloan_cluster::{MailServer, MailServerOptions};
+
+use crate::plan::world::World;
 
 const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OTHER_KEY: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
@@ -61,23 +66,20 @@ fn now() -> Timestamp {
     "2026-11-24T10:50:07Z".parse().unwrap()
 }
 
+/// What those who can approve are told of alice's request.
 fn notice() -> Notice {
-    Notice {
-        id: "5f6c1f0e-0001/Requested".to_owned(),
-        event: NoticeEvent::Requested,
-        at: "2026-11-24T10:50:00Z".parse().unwrap(),
-        audience: Audience::Approvers,
-        subject: "alice@example.com asks for Infra/db password".to_owned(),
-        facts: vec![Fact {
-            label: "Reason",
-            value: REASON.to_owned(),
-        }],
-        next: vec![Next {
-            sentence: "To approve, run:".to_owned(),
-            command: Some("kubectl keyloan approve alice-db -n team-a".to_owned()),
-        }],
-        page: None,
-    }
+    let world = World::by_owner_and_two_of_security().with(|w| {
+        w.grant().spec.justification = Some(REASON.to_owned());
+        w.requester().username = "alice@example.com".to_owned();
+    });
+    let subject = Subject {
+        grant: world.seen.grant.as_deref(),
+        record: None,
+    };
+    let steps = subject.steps(None, now());
+    let mut requests = steps.iter();
+    let request = requests.find(|step| step.event == NoticeEvent::Requested);
+    Notice::of(&subject, request.unwrap(), Audience::Approvers, None)
 }
 
 fn event() -> CloudEvent {
@@ -152,7 +154,7 @@ async fn attempt(
     courier: &Courier,
     channel: &Channel,
     parcel: Parcel<'_>,
-    to: &[Email],
+    to: Option<&Email>,
 ) -> Result<(), Undelivered> {
     courier.deliver(channel, parcel, to, now()).await
 }

@@ -92,9 +92,7 @@ fn only_time_brings_the_word_that_a_loan_ends_soon() {
             .iter()
             .any(|line| line.ends_with("EndsSoon"))
     };
-    let next = subject(&world)
-        .next(None, at(1))
-        .expect("something is to come");
+    let next = subject(&world).next(at(1)).expect("something is to come");
     assert!(!soon(minutes(next) - 1) && soon(minutes(next)));
 }
 
@@ -109,7 +107,9 @@ fn a_request_that_waits_is_recalled_once_and_one_that_does_not_wait_never() {
     assert_eq!(recalled(&waiting(), 30), 1);
     assert_eq!(recalled(&waiting(), 300), 1);
     assert_eq!(recalled(&lent(), 31), 0);
-    assert_eq!(subject(&waiting()).next(after, at(1)), Some(at(30)));
+    let waiting = waiting();
+    let reminder = subject(&waiting).reminder(after).expect("it waits");
+    assert_eq!(reminder.at, at(30));
 }
 
 #[rstest]
@@ -154,11 +154,7 @@ fn an_end_is_told_and_later_that_no_link_opens_any_longer() {
     let world = world.settled(10);
     let ended = told(&world, 11);
     assert_eq!(ended.last().map(String::as_str), Some("10 Ended"));
-    let over = minutes(
-        subject(&world)
-            .next(None, at(11))
-            .expect("the link still opens"),
-    );
+    let over = minutes(subject(&world).next(at(11)).expect("the link still opens"));
     let later = told(&world, over);
     assert_eq!(
         later.last().map(String::as_str),

@@ -1,5 +1,7 @@
 //! Receivers of notices during a run, and whether each of them heard of everything, in order.
 
+#[path = "../../../../tests/support/private_server.rs"]
+mod private_server;
 #[path = "../../../../tests/support/receiver.rs"]
 #[allow(dead_code, reason = "tests have it refuse")]
 mod receiver;
@@ -82,7 +84,8 @@ impl Receivers {
         let notifiers: Api<AccessNotifier> = Api::namespaced(admin.clone(), INTEGRATION_NAMESPACE);
         let told = async || {
             let all = notifiers.list(&Default::default()).await.ok()?.items;
-            let waits = |of: &AccessNotifier| of.status.as_ref().is_none_or(|s| s.backlog > 0);
+            let waits =
+                |of: &AccessNotifier| of.status.as_ref().is_none_or(|s| s.backlog != Some(0));
             match all.iter().any(waits) {
                 true => {
                     tokio::time::sleep(Duration::from_secs(1)).await;
