@@ -71,6 +71,10 @@ pub struct LoadScale {
     pub compared: usize,
     /// Records of loans that have ended.
     pub history: usize,
+    /// Loans in each round with or without notifiers.
+    pub told: usize,
+    /// Records of loans that have ended, about which questions are asked.
+    pub ledger: usize,
     /// How often the leader is stopped while it lends.
     pub stops: usize,
     /// Loans in progress when the API server stops responding, and for how long it does not
@@ -96,6 +100,8 @@ impl LoadScale {
         people: 1000,
         compared: 500,
         history: 100_000,
+        told: 50,
+        ledger: 10_000,
         stops: 200,
         away_loans: 50,
         away: Duration::from_secs(60),
@@ -114,6 +120,8 @@ impl LoadScale {
         people: 50,
         compared: 100,
         history: 500,
+        told: 10,
+        ledger: 300,
         stops: 5,
         away_loans: 10,
         away: Duration::from_secs(15),

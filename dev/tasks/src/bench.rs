@@ -21,6 +21,9 @@ pub struct Arguments {
 pub async fn run(Arguments { arguments }: Arguments) -> Result<()> {
     // One after the other: packages that are built together share their features.
     build_for_image().await?;
+    let mut plugin = cargo("build");
+    plugin.args(["-p", "keyloan", "--bin", "kubectl-keyloan"]);
+    succeed(plugin).await?;
     let mut build = cargo("build");
     build.args(BESIDE);
     succeed(build).await?;

@@ -2,7 +2,7 @@
 //! operators as processes.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -102,6 +102,16 @@ impl Ground {
             .arg("--kubeconfig")
             .arg(&self.operator_kubeconfig);
         self.start_process(log, &command)
+    }
+
+    /// The path of `kubectl keyloan`.
+    pub fn plugin(&self) -> &Path {
+        &self.programs.plugin
+    }
+
+    /// The admin's kubeconfig.
+    pub fn admin_kubeconfig(&self) -> PathBuf {
+        self.cluster.kubeconfig("admin")
     }
 
     fn start_process(&self, log: &str, command: &Command) -> Result<Process> {

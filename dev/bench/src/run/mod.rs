@@ -25,6 +25,8 @@ use setting::Setting;
 pub struct Programs {
     /// The operator.
     pub operator: PathBuf,
+    /// `kubectl keyloan`.
+    pub plugin: PathBuf,
     /// The simulated 1Password service.
     pub simulator: PathBuf,
     /// This program, which can run as an operator itself.
@@ -46,6 +48,7 @@ impl Programs {
         };
         Ok(Self {
             operator: beside("keyloan")?,
+            plugin: beside("kubectl-keyloan")?,
             simulator: beside("keyloan-simulator")?,
             this,
         })

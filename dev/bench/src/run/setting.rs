@@ -133,6 +133,6 @@ impl Setting {
 }
 
 /// The operator's username.
-fn operators_name() -> String {
+pub fn operators_name() -> String {
     format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_SERVICE_ACCOUNT}")
 }

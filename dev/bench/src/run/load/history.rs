@@ -1,5 +1,7 @@
 //! The memory that the operator keeps for each record of an ended loan.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt};
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +20,7 @@ const BYTES_EACH: f64 = 600.0;
 /// How many records are written at the same time.
 const AT_A_TIME: usize = 16;
 /// The number of people in the records.
-const PEOPLE: usize = 1000;
+pub(super) const PEOPLE: usize = 1000;
 /// How long before their pattern the copies have ended.
 const EARLIER: SignedDuration = SignedDuration::from_hours(48);
 /// The borrower of the pattern.
@@ -38,7 +40,7 @@ impl Load {
         let pattern = self.an_ended_record().await?;
         self.restart().await?;
         let before = self.replicas()?.memory()?.anonymous;
-        self.write_records(&pattern, records).await?;
+        self.write_records(&pattern, 0..records).await?;
         self.rest().await?;
         let written = self.replicas()?.memory()?.anonymous;
         let mut replicas = self.take_replicas()?.restart_one(&self.ground).await?;
@@ -75,7 +77,7 @@ impl Load {
     }
 
     /// The record of a loan that alice returns.
-    async fn an_ended_record(&mut self) -> Result<Value> {
+    pub(super) async fn an_ended_record(&mut self) -> Result<Value> {
         let loan = self.lend().await?;
         let stage = &self.ground.stage;
         stage.revoke(TEAM, &loan.name, &loan.uid).await?;
@@ -98,11 +100,12 @@ impl Load {
         Ok(spec)
     }
 
-    async fn write_records(&self, pattern: &Value, records: usize) -> Result<()> {
-        let count = self.progress.count("records of ended loans", records);
+    /// Writes the copies with these numbers.
+    pub(super) async fn write_records(&self, pattern: &Value, copies: Range<usize>) -> Result<()> {
+        let count = self.progress.count("records of ended loans", copies.len());
         let client = self.ground.operators_client().await?;
         let pattern = pattern.clone();
-        let writing = (0..records).map(|number| {
+        let writing = copies.map(|number| {
             let (record, client, count) = (copy(&pattern, number), &client, &count);
             async move {
                 stage::create::<AccessRecord>(client, PLATFORM, record?).await?;

@@ -9,6 +9,8 @@ mod ends;
 mod growth;
 mod history;
 mod lead;
+mod ledger;
+mod notices;
 mod own;
 mod replicas;
 mod running;
@@ -84,6 +86,10 @@ pub enum Part {
     WaitingOne,
     /// Many people's requests that wait for approval.
     WaitingMany,
+    /// Loans with and without notifiers.
+    Notices,
+    /// An auditor's questions about records of loans that have ended.
+    Ledger,
     /// Records of loans that have ended.
     History,
     /// Another replica takes the lead.
@@ -228,6 +234,12 @@ impl Load {
         }
         if parts.contains(&Part::WaitingMany) {
             self.let_many_peoples_wait(found).await?;
+        }
+        if parts.contains(&Part::Notices) {
+            found.push(self.tell_of_loans().await?);
+        }
+        if parts.contains(&Part::Ledger) {
+            found.push(self.ask_the_ledger().await?);
         }
         if parts.contains(&Part::History) {
             found.push(self.remember_what_was().await?);

@@ -8,6 +8,7 @@ use keyloan_cluster::{Memory, OPERATOR_NAMESPACE, wait_until};
 use kube::{Api, Client};
 
 use crate::process::{Peak, Process};
+use super::notices::words;
 use crate::run::ground::Ground;
 
 /// The lease that the leader holds.
@@ -136,8 +137,10 @@ impl Replica {
         let identity = format!("replica-{number}");
         let lease = format!("{OPERATOR_NAMESPACE}/{LEASE}");
         let arguments = ["--lease", &lease, "--identity", &identity];
+        let notices = words();
+        let with_notices = [&arguments[..], &notices.each_ref().map(String::as_str)].concat();
         let process = match onepassword {
-            OnePassword::Simulated => ground.start_operator(&identity, &arguments)?,
+            OnePassword::Simulated => ground.start_operator(&identity, &with_notices)?,
             OnePassword::AtOnce => ground.start_operator_at_once(&identity, &arguments)?,
         };
         Ok(Self { identity, process })
