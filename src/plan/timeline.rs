@@ -41,6 +41,10 @@ pub struct Step<'a> {
     pub event: NoticeEvent,
     /// The time at which it happened.
     pub at: Timestamp,
+    /// The time by which it is told: not before that of the steps from which it follows. Some times
+    /// are those of the API server, some are the operator's, and a link may still be handed over
+    /// when its loan has just been revoked.
+    pub told_by: Timestamp,
     /// The decision, for `Decided`, `Denied` and `TakenBack`, if somebody made one.
     pub decision: Option<&'a CountedDecision>,
     /// The link, for a step of a link.
@@ -133,7 +137,7 @@ impl<'a> Subject<'a> {
         self.record.is_none() && waits.is_some_and(|c| c.reason == GrantReason::WaitingForApproval)
     }
 
-    /// All steps until now, in the order of their times. A request that still waits is recalled
+    /// All steps until now, in the order in which they are told. A request that still waits is recalled
     /// this long after it was made.
     pub fn steps(&self, remind_after: Option<SignedDuration>, now: Timestamp) -> Vec<Step<'a>> {
         let mut steps = self.of_request();
@@ -141,7 +145,14 @@ impl<'a> Subject<'a> {
         steps.extend(self.of_links());
         steps.extend(self.of_end());
         steps.retain(|step| step.at <= now || !comes_with_time(step.event));
-        steps.sort_by_key(|step| step.at);
+        let of_links = |step: &&Step<'_>| step.link.is_some();
+        let last_link = steps.iter().filter(of_links).map(|step| step.at).max();
+        for step in &mut steps {
+            if matches!(step.event, NoticeEvent::Ended | NoticeEvent::LinksOver) {
+                step.told_by = last_link.map_or(step.at, |link| link.max(step.at));
+            }
+        }
+        steps.sort_by_key(|step| step.told_by);
         steps
     }
 
@@ -168,16 +179,22 @@ impl<'a> Subject<'a> {
             id,
             event,
             at,
+            told_by: at,
             decision: None,
             link: None,
         }
     }
 
-    /// When a flow covered the request.
+    /// When the approvers were asked: when a flow covered the request, which may be shown once more,
+    /// and later, after its integration could not be used for a while.
     fn covered_at(&self) -> Option<Timestamp> {
-        let accepted = self.condition(ACCEPTED).filter(|c| c.status == "True");
-        let accepted = accepted.map(|c| c.last_transition_time.0);
-        accepted.or_else(|| self.record.and(self.requested_at()))
+        if self.record.is_some() {
+            return self.requested_at();
+        }
+        let accepted = self.condition(ACCEPTED).filter(|c| c.status == "True")?;
+        let decided = self.decisions().iter().map(|decision| decision.at.0);
+        let shown = std::iter::once(accepted.last_transition_time.0);
+        shown.chain(decided).min()
     }
 
     fn digest(&self) -> &'a str {

@@ -37,6 +37,8 @@ pub struct Told<'a> {
     pub id: &'a str,
     /// When it happened.
     pub at: Timestamp,
+    /// The time by which it is told.
+    pub told_by: Timestamp,
     /// The person who made the request. If too much waits, the person with most of it loses some.
     pub requester: &'a str,
     /// The size of what its messages say.
@@ -86,6 +88,7 @@ pub struct Number(u64);
 struct Waiting {
     mark: String,
     at: Timestamp,
+    told_by: Timestamp,
     queued_at: Timestamp,
     requester: String,
     bytes: usize,
@@ -144,7 +147,7 @@ impl Line {
     /// All that earlier leaders did not tell has been offered: it is told in the order in which it
     /// happened.
     pub fn begin(&mut self) {
-        self.waiting.make_contiguous().sort_by_key(|step| step.at);
+        self.waiting.make_contiguous().sort_by_key(|step| step.told_by);
         self.has_begun = true;
     }
 
@@ -172,6 +175,7 @@ impl Line {
         self.waiting.push_back(Waiting {
             mark,
             at: step.at,
+            told_by: step.told_by,
             queued_at: now,
             requester: step.requester.to_owned(),
             bytes: step.bytes,

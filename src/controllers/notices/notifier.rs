@@ -114,6 +114,7 @@ impl Notifier {
         let told = Told {
             id: &step.id,
             at: step.at,
+            told_by: step.told_by,
             requester: requester.unwrap_or_default(),
             bytes,
         };

@@ -24,6 +24,9 @@ use super::secrets::{channels, version};
 /// The least time between two writes of a status that say only how far the notifier has got.
 const WRITTEN_EVERY: SignedDuration = SignedDuration::from_secs(5);
 
+/// The time of the first such write of a leader.
+const WRITTEN_SOON: SignedDuration = SignedDuration::from_secs(1);
+
 /// How soon a Secret is read again that could not be read.
 const READ_AGAIN: SignedDuration = SignedDuration::from_secs(30);
 
@@ -137,6 +140,11 @@ impl Notifiers {
                 return Outcome::Failed;
             }
             self.start(&notifier);
+            // Earlier leaders may have stopped before they could say what they told: this one says
+            // so soon.
+            let now = self.clock.now();
+            let before = now.checked_sub(WRITTEN_EVERY - WRITTEN_SOON);
+            notifier.settings().written_at = before.ok();
         }
         self.report(&notifier, &object).await
     }

@@ -25,6 +25,7 @@ fn step(event: NoticeEvent) -> Step<'static> {
         id: "u/Event".into(),
         event,
         at: at(0),
+        told_by: at(0),
         decision: None,
         link: None,
     }

@@ -161,3 +161,32 @@ fn an_end_is_told_and_later_that_no_link_opens_any_longer() {
         Some(format!("{over} LinksOver").as_str())
     );
 }
+
+/// A revocation has the API server's time; the operator may have handed over a link meanwhile.
+#[test]
+fn an_end_is_told_after_the_last_link_even_if_somebody_revoked_before_it() {
+    let mut world = World::lent();
+    world.decide(alice(), Decision::Revoke, 10);
+    let world = world.settled(10).with(|w| {
+        let links = &mut w.record().spec.links;
+        let mut late = links[0].clone();
+        (late.sequence, late.issued_at) = (2, Some(Time(at(12))));
+        links.push(late);
+    });
+    let told = told(&world, 13);
+    assert_eq!(told[told.len() - 2..], ["12 LinkRenewed/2", "10 Ended"]);
+}
+
+/// An integration that cannot be used for a while takes the condition away, and it comes back later.
+#[test]
+fn approvers_were_asked_before_they_decided_even_if_the_flow_was_found_again_later() {
+    let mut world = waiting();
+    world.decide(bob(), Decision::Approve, 1);
+    let world = world.settled(2).with(|w| {
+        let grant = w.grant();
+        let status = grant.status.as_mut().unwrap();
+        let accepted = status.conditions.iter_mut().find(|c| c.type_ == ACCEPTED);
+        accepted.unwrap().last_transition_time = Time(at(5));
+    });
+    assert_eq!(told(&world, 6)[0], "1 Requested/DIGEST");
+}

@@ -145,7 +145,7 @@ fn steps(record: &AccessRecord) -> Vec<(String, Timestamp)> {
         record: Some(&record.spec),
     };
     let steps = subject.steps(None, Timestamp::now()).into_iter();
-    steps.map(|step| (step.id, step.at)).collect()
+    steps.map(|step| (step.id, step.told_by)).collect()
 }
 
 /// The ids of what a receiver has got, in the order of arrival.

@@ -1,6 +1,7 @@
 //! `cargo xtask soak`: people borrow, renew and let loans end for hours by the operator's clock,
 //! which is fast, while 1Password fails and replicas are killed and stopped.
 
+mod covered;
 mod faults;
 pub mod operator;
 mod renewals;
@@ -23,6 +24,7 @@ use crate::operators::Operators;
 use crate::people::{self, Habits};
 use crate::progress::Progress;
 use crate::settle;
+use covered::Covered;
 use faults::Troubles;
 use renewals::{Asked, Borrowers, Gaps};
 use report::Report;
@@ -81,6 +83,7 @@ pub async fn run(told: &Arguments) -> Result<Report> {
     };
     let mut report = Report::begin(seed);
     let (asked, troubles) = (Asked::default(), Troubles::default());
+    let covered = Covered::default();
     let mut going_on = people::gather(&ground, told.common.people, seed, &habits).await?;
     let orders = faults::happen(
         ground.control.clone(),
@@ -100,6 +103,7 @@ pub async fn run(told: &Arguments) -> Result<Report> {
         asked.clone(),
     ));
     going_on.spawn(pass_time(mover, told.speed));
+    going_on.spawn(covered.clone().watch(ground.admin.clone()));
     let mut killed_at = Vec::new();
     let at_most = Duration::from_secs(60 * told.minutes);
     while progress.elapsed() < at_most {
@@ -159,6 +163,10 @@ pub async fn run(told: &Arguments) -> Result<Report> {
     let made_within = SignedDuration::from_secs(6 * i64::from(told.speed));
     let lost = Lost::of(&given.records, &killed_at, made_within);
     report.count(&given, lost, check(&given, &limits));
+    let records = given.records.iter().map(|record| record.grant_uid());
+    report.covered = covered.number();
+    report.without_record = covered.without(&records.collect());
+    report.calm = told.calm;
     report.asked = renewals::number(&asked);
     report.gaps = Gaps::of(&given.records, &asked, &troubles);
     report.minutes = told.minutes;

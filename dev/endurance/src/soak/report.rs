@@ -28,6 +28,12 @@ pub struct Report {
     pub terminations: usize,
     /// The last words of replicas that ended without being told to.
     pub ended_by_themselves: Vec<String>,
+    /// Whether no replica was killed or stopped.
+    pub calm: bool,
+    /// Requests that a flow covered.
+    pub covered: usize,
+    /// Those of them that left no record: deleted while no replica led, if it was not calm.
+    pub without_record: Vec<String>,
     /// All records of loans.
     pub loans: usize,
     /// Links that were handed over.
@@ -90,6 +96,11 @@ impl Report {
         }
         self.broken.extend(self.gaps.unexplained.iter().cloned());
         self.broken.extend(self.gaps.unanswered.iter().cloned());
+        if self.calm && !self.without_record.is_empty() {
+            let missing = self.without_record.join(", ");
+            self.broken
+                .push(format!("a flow covered requests that left no record: {missing}"));
+        }
         if self.hours > LINKS_END && self.asked == 0 {
             let blind = "nobody asked for a further link, so this run says nothing about gaps";
             self.broken.push(blind.to_owned());
@@ -120,6 +131,11 @@ impl fmt::Display for Report {
             (
                 "replicas that ended by themselves",
                 self.ended_by_themselves.len().to_string(),
+            ),
+            ("requests that a flow covered", self.covered.to_string()),
+            (
+                "  of them without a record",
+                self.without_record.len().to_string(),
             ),
             ("loans", self.loans.to_string()),
             ("links handed over", self.links.to_string()),

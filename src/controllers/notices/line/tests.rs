@@ -22,6 +22,7 @@ fn step(id: &str, second: i64) -> Told<'_> {
     Told {
         id,
         at: at(second),
+        told_by: at(second),
         requester: "alice",
         bytes: 1,
     }
