@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, ResourceQuota};
 use serde_json::json;
 
 use crate::api::{
-    AccessFlow, AccessGrant, AccessGrantSpec, GROUP, INSTALL_LABEL, Identity,
+    AccessFlow, AccessGrant, AccessGrantSpec, AccessNotifier, GROUP, INSTALL_LABEL, Identity,
     OnePasswordIntegration, VERSION,
 };
 use crate::cluster::person::{CallError, Refused, Scope, ServiceAccount};
@@ -25,7 +25,7 @@ use super::whoami;
 const FALSE_NAME: &str = "keyloan:nobody";
 
 /// Check the installation: the cluster, the admission policies, the operator, its rights, the room
-/// for links, and the integrations and flows. Nothing is changed.
+/// for links, and the integrations, flows and notifiers. Nothing is changed.
 ///
 /// You need to read all of this; checks of what you may not read say so. The exit code is 1 if a
 /// check finds a problem.
@@ -103,6 +103,13 @@ impl<'a> Examination<'a> {
                 .await,
         );
         found.extend(checkup::flows(as_deref(&flows)));
+        let notifiers = read(
+            self.session
+                .person
+                .list::<AccessNotifier>(&Scope::All, "")
+                .await,
+        );
+        found.extend(checkup::notifiers(as_deref(&notifiers)));
         Ok(found)
     }
 

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::text::{Text, table};
 
 pub use cluster::{clock, kinds, kubernetes, policies, probe, releases};
-pub use objects::{flows, integrations};
+pub use objects::{flows, integrations, notifiers};
 pub use operator::{Deployed, Leader, deployment, leader};
 pub use place::{links_namespace, quotas};
 pub use rights::{RIGHTS, Right, Where, rights};

@@ -1,10 +1,12 @@
-//! Integrations and flows: whether they can be used.
+//! Integrations, flows and notifiers: whether they can be used.
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
 use super::{Finding, Read};
-use crate::api::{AccessFlow, Condition, MATCHES_ITEMS, OnePasswordIntegration, READY};
+use crate::api::{
+    AccessFlow, AccessNotifier, Condition, DELIVERING, MATCHES_ITEMS, OnePasswordIntegration, READY,
+};
 
 /// How long before its end a token is worth a note.
 const ENDS_SOON: SignedDuration = SignedDuration::from_hours(14 * 24);
@@ -74,6 +76,29 @@ pub fn flows(read: Read<&[AccessFlow]>) -> Vec<Finding> {
     })
 }
 
+/// One finding for each notifier that cannot be used or whose receiver takes nothing, or one for all.
+pub fn notifiers(read: Read<&[AccessNotifier]>) -> Vec<Finding> {
+    let check = "notifiers";
+    let notifiers = match read {
+        Ok([]) => return vec![Finding::ok(check, "there are none: nobody is told of requests")],
+        Ok(notifiers) => notifiers,
+        Err(why) => return vec![Finding::unknown(check, why)],
+    };
+    let one = |notifier: &AccessNotifier| {
+        let name = called(notifier);
+        let conditions = notifier.status.as_ref().map(|status| &status.conditions[..]);
+        let conditions = conditions.unwrap_or_default();
+        let ready = unready(&name, condition(conditions, READY));
+        ready.or_else(|| {
+            let delivering = condition(conditions, DELIVERING)?;
+            (delivering.status == "False").then(|| Finding::problem(&name, &delivering.message))
+        })
+    };
+    all_or(notifiers.iter().filter_map(one), check, || {
+        format!("{} ready", notifiers.len())
+    })
+}
+
 fn all_or(
     found: impl Iterator<Item = Finding>,
     check: &str,
@@ -110,6 +135,7 @@ fn condition<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Conditi
 fn called<K: kube::Resource<DynamicType = ()>>(object: &K) -> String {
     let kind = match &*K::kind(&()) {
         "AccessFlow" => "flow",
+        "AccessNotifier" => "notifier",
         _ => "integration",
     };
     let namespace = object.namespace().unwrap_or_default();
@@ -170,5 +196,32 @@ mod tests {
         let mut unseen = integration(json!("True"), None);
         unseen.status = None;
         assert_eq!(found(unseen), (named, State::Problem));
+    }
+
+    #[test]
+    fn a_notifier_that_cannot_be_used_or_whose_receiver_fails_is_named() {
+        let found = |ready: &str, delivering: &str| {
+            let condition = |type_: &str, status: &str| {
+                json!({
+                    "type": type_, "status": status, "reason": "R", "message": "why",
+                    "lastTransitionTime": "2026-11-24T12:00:00Z",
+                })
+            };
+            let object = json!({
+                "apiVersion": "keyloan.dev/v1alpha1", "kind": "AccessNotifier",
+                "metadata": {"name": "oncall", "namespace": "keyloan"},
+                "spec": {},
+                "status": {"conditions": [
+                    condition("Ready", ready), condition("Delivering", delivering),
+                ]},
+            });
+            let found = notifiers(Ok(&[serde_json::from_value(object).unwrap()]));
+            (found[0].check.clone(), found[0].state)
+        };
+        let named = || "notifier keyloan/oncall".to_owned();
+        assert_eq!(found("True", "True"), ("notifiers".into(), State::Ok));
+        assert_eq!(found("True", "False"), (named(), State::Problem));
+        assert_eq!(found("False", "Unknown"), (named(), State::Problem));
+        assert_eq!(notifiers(Ok(&[]))[0].state, State::Ok);
     }
 }

@@ -33,6 +33,13 @@ metadata: {name: few, namespace: keyloan-system-links}
 spec: {hard: {count/secrets: "1"}}
 "#;
 
+const NOTIFIER: &str = r#"
+apiVersion: keyloan.dev/v1alpha1
+kind: AccessNotifier
+metadata: {name: oncall, namespace: keyloan}
+spec: {secretRef: {name: not-there}, slack: {}}
+"#;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkup_finds_what_is_broken_and_nothing_else() {
     let installed = Installed::from(|chart| chart.folder(), json!({})).await;
@@ -56,7 +63,7 @@ async fn a_checkup_finds_what_is_broken_and_nothing_else() {
     let stranger = checkup(world, "alice").await;
     assert_eq!(stranger.of("problem"), [""; 0], "{}", stranger.text);
     let unknown = stranger.of("unknown");
-    for check in ["policies", "identity", "integrations", "flows"] {
+    for check in ["policies", "identity", "integrations", "flows", "notifiers"] {
         assert!(unknown.contains(&check), "{check}: {}", stranger.text);
     }
 
@@ -68,6 +75,7 @@ async fn a_checkup_finds_what_is_broken_and_nothing_else() {
         "room for links",
         "webhook nosy/everything.example.com",
         "integration keyloan/prod",
+        "notifier keyloan/oncall",
     ];
     assert_eq!(ill.of("problem"), problems, "{}", ill.text);
     assert!(!ill.succeeded);
@@ -95,7 +103,7 @@ async fn break_it(world: &World) {
         .delete("keyloan-links", &DeleteParams::default())
         .await;
     gone.expect("deleted");
-    for yaml in [WEBHOOK, QUOTA] {
+    for yaml in [WEBHOOK, QUOTA, NOTIFIER] {
         apply_yaml(&world.admin, yaml).await.expect("applied");
     }
     // As the quota's controller would.
