@@ -1,10 +1,13 @@
-//! Nothing leaks: what is secret in a whole run is in no output, no metric, no event, no status and in nothing that etcd ever held, but
-//! for the one Secret that is there to carry it.
+//! Nothing leaks: what is secret in a whole run is in no output, no metric, no message, no report, no event, no status and in nothing
+//! that etcd ever held, but for the one Secret that is there to carry it.
+
+mod told;
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::process::Stdio;
 
+use self::told::Told;
 use crate::world::{Ask, LINKS, PLATFORM, World, condition};
 use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD};
 use jiff::SignedDuration;
@@ -22,6 +25,7 @@ const ACCOUNT: &str = include_str!("../../dev/simulator/account.example.yaml");
 async fn a_whole_run_shows_no_token_no_item_and_no_link() {
     let mut world = World::without_operator().await;
     let operator = Operator::start(&world);
+    let (told, of_receivers) = Told::start(&world).await;
 
     // A run with much that succeeds and much that fails, each with words of its own.
     let malformed = "ops_planted-malformed-token";
@@ -32,6 +36,7 @@ async fn a_whole_run_shows_no_token_no_item_and_no_link() {
         malformed,
         Some(&its_secret),
     )];
+    planted.extend(of_receivers);
     world.create_integration("broken").await;
     assert_eq!(
         world.until_integration("broken", "False").await,
@@ -133,7 +138,12 @@ async fn a_whole_run_shows_no_token_no_item_and_no_link() {
     world.delete("alice", &grant).await;
     world.until_record(&grant, |r| r.spec.end.is_some()).await;
     world.until_integration("prod", "True").await;
+    let messages = told.everything(&grant).await;
     let mut output = operator.stop().await;
+    assert!(
+        output.contains("keyloan::audit"),
+        "the audit log is there:\n{output}"
+    );
     assert!(
         output.contains("all watches are synced"),
         "the output is the operator's:\n{output}"
@@ -156,10 +166,16 @@ async fn a_whole_run_shows_no_token_no_item_and_no_link() {
     );
     output.push_str(&said);
 
+    let reports = reports(&world).await;
     for secret in &planted {
-        for (place, text) in [("output", &output), ("metrics", &metrics)] {
+        for (place, text) in [
+            ("the operator's output", &output),
+            ("its metrics", &metrics),
+            ("a message", &messages),
+            ("a report", &reports),
+        ] {
             let what = &secret.what;
-            assert!(!secret.is_in(text), "{what} is in the operator's {place}");
+            assert!(!secret.is_in(text), "{what} is in {place}");
         }
     }
     // Events and statuses are in etcd, too.
@@ -180,14 +196,37 @@ async fn a_whole_run_shows_no_token_no_item_and_no_link() {
             }
         }
     }
-    // A malformed token, two tokens with four parts each, three links with their keys: were one of them not found where it belongs, this
-    // test would look at the wrong place, or not see what is in Base64 there, as the parts of a token are.
+    // A malformed token, two tokens with four parts each, three links with their keys, five values of receivers: were one of them not
+    // found where it belongs, this test would look at the wrong place, or not see what is in Base64 there, as the parts of a token are.
     let carried = planted.iter().enumerate();
     let (expected, missing): (Vec<_>, Vec<_>) = carried
         .filter(|(_, secret)| secret.carrier.is_some())
         .partition(|(number, _)| found.contains(number));
     let missing: Vec<_> = missing.iter().map(|(_, secret)| &secret.what).collect();
-    assert_eq!((expected.len(), missing), (1 + 2 * 5 + 3 * 2, vec![]));
+    assert_eq!((expected.len(), missing), (1 + 2 * 5 + 3 * 2 + 5, vec![]));
+}
+
+/// What an auditor reads, in every form.
+async fn reports(world: &World) -> String {
+    let mut all = String::new();
+    for arguments in [
+        &["report"][..],
+        &["report", "-o", "csv"],
+        &["report", "-o", "json"],
+        &["exposed"],
+        &["exposed", "-o", "json"],
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-keyloan"));
+        command
+            .arg("--kubeconfig")
+            .arg(world.cluster.kubeconfig("admin"))
+            .args(arguments);
+        let ran = command.output().await.expect("the program");
+        let text = String::from_utf8(ran.stdout).expect("text");
+        assert!(text.contains("db password"), "{arguments:?}: {text}");
+        all += &text;
+    }
+    all
 }
 
 #[test]
@@ -298,6 +337,7 @@ impl Operator {
         let mut command = Command::new(program.expect("the operator"));
         command
             .args(world.operator_arguments())
+            .args(Told::words())
             .args(["--listen", "127.0.0.1:0"])
             .args(["--listen-metrics", &address]);
         command.args(["--log-level", "debug,keyloan=trace"]);
