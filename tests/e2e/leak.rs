@@ -220,6 +220,7 @@ async fn reports(world: &World) -> String {
         command
             .arg("--kubeconfig")
             .arg(world.cluster.kubeconfig("admin"))
+            .args(["-n", PLATFORM])
             .args(arguments);
         let ran = command.output().await.expect("the program");
         let text = String::from_utf8(ran.stdout).expect("text");

@@ -1,6 +1,6 @@
 //! A loan from request to end, on real parts: the API server, the SDK core, the operator; only 1Password is simulated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::world::{Ask, PLATFORM, World, condition, labels};
@@ -10,7 +10,7 @@ use keyloan::api::{
     ACCEPTED, ACTIVE, EndReason, FlowNamespaces, FromNamespaces, Phase, RENEW_ANNOTATION,
 };
 use keyloan_simulator::{ItemChanges, Reason};
-use kube::Api;
+use kube::{Api, ResourceExt as _};
 
 const SHARE: &str = "POST /api/v4/itemshare";
 const ITEM: &str = "GET /api/v1/vault/{vault}/item/{item}";
@@ -198,6 +198,25 @@ async fn the_api_servers_log_tells_which_version_of_keyloan_did_what() {
     let names = world.operators_user_agents();
     let expected = format!("keyloan/{}", env!("CARGO_PKG_VERSION"));
     assert_eq!(names.into_iter().collect::<Vec<_>>(), [expected]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_servers_log_says_who_deleted_a_running_loan() {
+    let world = World::start().await;
+    world.integration("prod", "lender").await;
+    world.flow("oncall", |_| {}).await;
+    let grant = world.ask("alice", Ask::item("db password")).await;
+    let grant = world.until_active(&grant).await;
+    world.delete("alice", &grant).await;
+    world.until_record(&grant, |r| r.spec.end.is_some()).await;
+    let said = world.audited().into_iter().filter_map(|event| {
+        let said = &event["annotations"]["keyloan-grant-deletion/deleted"];
+        said.as_str().map(str::to_owned)
+    });
+    let uid = grant.uid().expect("a uid");
+    let expected =
+        format!("alice@example.com deleted the request with uid {uid}, which was Active");
+    assert_eq!(said.collect::<BTreeSet<_>>(), [expected].into());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -147,7 +147,9 @@ impl Line {
     /// All that earlier leaders did not tell has been offered: it is told in the order in which it
     /// happened.
     pub fn begin(&mut self) {
-        self.waiting.make_contiguous().sort_by_key(|step| step.told_by);
+        self.waiting
+            .make_contiguous()
+            .sort_by_key(|step| step.told_by);
         self.has_begun = true;
     }
 

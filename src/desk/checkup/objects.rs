@@ -80,13 +80,21 @@ pub fn flows(read: Read<&[AccessFlow]>) -> Vec<Finding> {
 pub fn notifiers(read: Read<&[AccessNotifier]>) -> Vec<Finding> {
     let check = "notifiers";
     let notifiers = match read {
-        Ok([]) => return vec![Finding::ok(check, "there are none: nobody is told of requests")],
+        Ok([]) => {
+            return vec![Finding::ok(
+                check,
+                "there are none: nobody is told of requests",
+            )];
+        }
         Ok(notifiers) => notifiers,
         Err(why) => return vec![Finding::unknown(check, why)],
     };
     let one = |notifier: &AccessNotifier| {
         let name = called(notifier);
-        let conditions = notifier.status.as_ref().map(|status| &status.conditions[..]);
+        let conditions = notifier
+            .status
+            .as_ref()
+            .map(|status| &status.conditions[..]);
         let conditions = conditions.unwrap_or_default();
         let ready = unready(&name, condition(conditions, READY));
         ready.or_else(|| {

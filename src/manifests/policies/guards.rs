@@ -11,6 +11,7 @@ use crate::api::{RESTORE_LABELS, SECRET_LABEL};
 pub fn status(boundary: &Boundary) -> Policy {
     Policy {
         name: "keyloan-status",
+        audit: None,
         scope: Scope::Ours(&[
             "accessflows/status",
             "accessgrants/status",
@@ -45,6 +46,7 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
     vec![
         Policy {
             name: "keyloan-records",
+            audit: None,
             scope: Scope::Ours(&["accessrecords"]),
             operations: &["CREATE", "UPDATE"],
             variables: writing,
@@ -95,6 +97,7 @@ pub fn records(boundary: &Boundary) -> Vec<Policy> {
         },
         Policy {
             name: "keyloan-records-deletion",
+            audit: None,
             scope: Scope::Ours(&["accessdecisions", "accessrecords"]),
             operations: &["DELETE"],
             variables: who(),
@@ -124,6 +127,7 @@ pub fn metadata() -> Vec<Policy> {
     vec![
         Policy {
             name: "keyloan-metadata",
+            audit: None,
             scope: Scope::Ours(&[
                 "accessdecisions",
                 "accessflows",
@@ -138,6 +142,7 @@ pub fn metadata() -> Vec<Policy> {
         },
         Policy {
             name: "keyloan-secret-metadata",
+            audit: None,
             scope: Scope::SecretsWithLabel(SECRET_LABEL),
             operations: &["CREATE", "UPDATE"],
             variables: vec![],
@@ -150,6 +155,7 @@ pub fn metadata() -> Vec<Policy> {
 pub fn token() -> Policy {
     Policy {
         name: "keyloan-token",
+        audit: None,
         scope: Scope::Ours(&["onepasswordintegrations"]),
         operations: &["CREATE", "UPDATE"],
         variables: vec![(
@@ -181,6 +187,7 @@ pub fn token() -> Policy {
 pub fn notifier() -> Policy {
     Policy {
         name: "keyloan-notifier",
+        audit: None,
         scope: Scope::Ours(&["accessnotifiers"]),
         operations: &["CREATE", "UPDATE"],
         variables: vec![(

@@ -103,6 +103,7 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
     ));
     Policy {
         name: signature.policy,
+        audit: None,
         scope: Scope::Ours(signature.resource),
         operations: &["CREATE"],
         variables,
@@ -167,6 +168,12 @@ fn signed_by_its_maker(signature: &Signature, boundary: &Boundary) -> Policy {
 fn deletion_of_grants(boundary: &Boundary) -> Policy {
     Policy {
         name: "keyloan-grant-deletion",
+        audit: Some((
+            "deleted",
+            "request.userInfo.username + ' deleted the request with uid ' + oldObject.metadata.uid\n\
+             + (has(oldObject.status) && has(oldObject.status.phase)\n\
+             ? ', which was ' + oldObject.status.phase : '')",
+        )),
         scope: Scope::Ours(&["accessgrants"]),
         operations: &["DELETE"],
         variables: vec![boundary.operators_variable(), boundary.deleters_variable()],

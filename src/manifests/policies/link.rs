@@ -86,6 +86,7 @@ fn written(boundary: &Boundary, kind: &Kind) -> Policy {
     variables.push(("isWellFormed", kind.shape.into()));
     Policy {
         name: kind.policy,
+        audit: None,
         scope: Scope::Kubernetes(kind.scope),
         operations: &["CREATE", "UPDATE"],
         variables,
@@ -126,6 +127,7 @@ fn bindings(boundary: &Boundary) -> Policy {
 fn deletion(boundary: &Boundary) -> Policy {
     Policy {
         name: "keyloan-link-deletion",
+        audit: None,
         scope: Scope::Kubernetes(&[("", &["secrets"]), (RBAC, &["roles", "rolebindings"])]),
         operations: &["DELETE"],
         variables: vec![
@@ -147,6 +149,7 @@ fn deletion(boundary: &Boundary) -> Policy {
 fn cluster_rights(boundary: &Boundary) -> Policy {
     Policy {
         name: "keyloan-link-clusterroles",
+        audit: None,
         scope: Scope::Kubernetes(&[(RBAC, &["clusterroles", "clusterrolebindings"])]),
         operations: &["CREATE", "UPDATE"],
         variables: vec![boundary.operators_variable()],

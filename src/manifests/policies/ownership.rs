@@ -54,6 +54,7 @@ fn grants(boundary: &Boundary) -> Policy {
     ]);
     Policy {
         name: "keyloan-grant-ownership",
+        audit: None,
         scope: Scope::Ours(&["accessgrants"]),
         operations: &["CREATE", "UPDATE"],
         variables,
@@ -86,6 +87,7 @@ fn grants(boundary: &Boundary) -> Policy {
 fn decisions(boundary: &Boundary) -> Policy {
     Policy {
         name: "keyloan-decision-ownership",
+        audit: None,
         scope: Scope::Ours(&["accessdecisions"]),
         operations: &["CREATE", "UPDATE"],
         variables: variables(boundary),

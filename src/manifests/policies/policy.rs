@@ -1,7 +1,7 @@
 //! The form of all validating policies: they apply to the whole cluster, and fail closed.
 
 use k8s_openapi::api::admissionregistration::v1::{
-    MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
+    AuditAnnotation, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
     ValidatingAdmissionPolicySpec, Validation, Variable,
 };
@@ -16,6 +16,9 @@ use crate::manifests::error::ManifestError;
 pub struct Policy {
     /// The name of the policy and of its binding.
     pub name: &'static str,
+    /// What the API server's audit log says of each object that it checks: a key, and a CEL
+    /// expression for the text.
+    pub audit: Option<(&'static str, &'static str)>,
     /// The objects that it checks.
     pub scope: Scope,
     /// The operations that it checks.
@@ -66,6 +69,7 @@ impl Policy {
                 match_constraints: Some(self.scope.matching(self.operations)),
                 variables: (!self.variables.is_empty())
                     .then(|| self.variables.iter().map(variable).collect()),
+                audit_annotations: self.audit.map(|audit| vec![annotation(audit)]),
                 validations: Some(self.rules.iter().map(Rule::validation).collect()),
                 ..Default::default()
             }),
@@ -145,6 +149,13 @@ impl Rule {
             message_expression: self.message_expression.clone(),
             reason: Some("Forbidden".into()),
         }
+    }
+}
+
+fn annotation((key, expression): (&str, &str)) -> AuditAnnotation {
+    AuditAnnotation {
+        key: key.into(),
+        value_expression: expression.into(),
     }
 }
 

@@ -121,7 +121,9 @@ impl Told {
         let told = tokio::time::timeout(Duration::from_secs(60), wait).await;
         let mails = told.expect("everybody is told of everything");
         let received = [self.program.received(), self.chat.received()].concat();
-        let received = received.iter().map(|it| format!("{:?}\n{}", it.headers, it.body));
+        let received = received
+            .iter()
+            .map(|it| format!("{:?}\n{}", it.headers, it.body));
         received.chain(mails).collect::<Vec<_>>().join("\n")
     }
 

@@ -238,17 +238,21 @@ impl World {
 
     /// By what names the operator has made its requests.
     pub fn operators_user_agents(&self) -> BTreeSet<String> {
-        let log = std::fs::read_to_string(self.cluster.audit_log()).unwrap_or_default();
-        let events = log
-            .lines()
-            .map(|line| -> serde_json::Value { serde_json::from_str(line).unwrap_or_default() });
         let operator =
             format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR_SERVICE_ACCOUNT}");
+        let events = self.audited().into_iter();
         let by_operator = events.filter(|event| event["user"]["username"] == operator);
         let name = |event: serde_json::Value| event["userAgent"].as_str().map(str::to_owned);
         by_operator
             .map(|event| name(event).unwrap_or_default())
             .collect()
+    }
+
+    /// What the API server's audit log says so far.
+    pub fn audited(&self) -> Vec<serde_json::Value> {
+        let log = std::fs::read_to_string(self.cluster.audit_log()).unwrap_or_default();
+        let events = log.lines().map(serde_json::from_str);
+        events.map(Result::unwrap_or_default).collect()
     }
 
     /// Waits until the API server has refused the operator to do this to that object.

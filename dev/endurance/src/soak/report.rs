@@ -98,8 +98,9 @@ impl Report {
         self.broken.extend(self.gaps.unanswered.iter().cloned());
         if self.calm && !self.without_record.is_empty() {
             let missing = self.without_record.join(", ");
-            self.broken
-                .push(format!("a flow covered requests that left no record: {missing}"));
+            self.broken.push(format!(
+                "a flow covered requests that left no record: {missing}"
+            ));
         }
         if self.hours > LINKS_END && self.asked == 0 {
             let blind = "nobody asked for a further link, so this run says nothing about gaps";

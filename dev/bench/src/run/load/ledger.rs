@@ -69,7 +69,8 @@ impl Load {
             ),
         );
         let pattern = self.an_ended_record().await?;
-        self.write_records(&pattern, OTHERS..OTHERS + records).await?;
+        self.write_records(&pattern, OTHERS..OTHERS + records)
+            .await?;
         self.rest().await?;
         let questions = questions(records);
         let mut lists = Vec::new();
@@ -144,10 +145,16 @@ impl Load {
         };
         let time = began.elapsed();
         let command = &question.command;
-        ensure!(ended.success(), "kubectl keyloan {command} ended with {ended}");
+        ensure!(
+            ended.success(),
+            "kubectl keyloan {command} ended with {ended}"
+        );
         let rows = std::fs::read_to_string(answer.path())?.lines().count();
         // The first line has the headings.
-        ensure!(rows > question.rows, "kubectl keyloan {command} printed {rows} lines");
+        ensure!(
+            rows > question.rows,
+            "kubectl keyloan {command} printed {rows} lines"
+        );
         Ok(Cost { time, megabytes })
     }
 }

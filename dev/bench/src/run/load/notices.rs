@@ -85,7 +85,8 @@ impl Load {
         section.add(in_milliseconds("p50 without notifiers", without.median));
         section.add(in_milliseconds("p50 with notifiers", with.median));
         section.add(
-            Figure::new("the ratio", ratio(with.median, without.median), Unit::Ratio).at_most(RATIO),
+            Figure::new("the ratio", ratio(with.median, without.median), Unit::Ratio)
+                .at_most(RATIO),
         );
         section.add(
             Figure::new(

@@ -7,8 +7,8 @@ use k8s_openapi::api::coordination::v1::Lease;
 use keyloan_cluster::{Memory, OPERATOR_NAMESPACE, wait_until};
 use kube::{Api, Client};
 
-use crate::process::{Peak, Process};
 use super::notices::words;
+use crate::process::{Peak, Process};
 use crate::run::ground::Ground;
 
 /// The lease that the leader holds.
