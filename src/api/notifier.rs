@@ -90,7 +90,7 @@ pub struct FlowName(
 pub enum NoticeEvent {
     /// A request waits for approval. Told again if its terms change.
     Requested,
-    /// A request has waited for approval for `remindAfter`.
+    /// A request that was made `remindAfter` ago still waits for approval.
     Reminder,
     /// Somebody approved, denied or revoked, and the decision counts.
     Decided,
@@ -324,8 +324,8 @@ pub struct AccessNotifierStatus {
     /// The number of messages that were given up since the notifier was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped: Option<u32>,
-    /// The last failed delivery. It stays until the same receiver takes a notice, or none waits for
-    /// it any longer.
+    /// The last failed delivery. It stays until the same receiver takes a notice or, if none waits for
+    /// it, until another one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<NoticeError>,
     /// Everything that happened before this time has been told or given up.

@@ -40,7 +40,7 @@ pub(super) async fn send(
     let mut connection = opened.map_err(Undelivered::of_server)?;
     let sent = tokio::time::timeout(limit, one(&mut connection, mailer, notice, to)).await;
     tokio::time::timeout(QUIT, connection.quit()).await.ok();
-    sent.unwrap_or_else(|_| Err(too_late().of_server()))
+    sent.unwrap_or_else(|_| Err(too_late()))
 }
 
 /// A connection that is encrypted and, if the mailer has credentials, signed in.
@@ -79,7 +79,7 @@ async fn open(
     };
     let own_name = ClientId::Domain(own_name.to_owned());
     let greeted = AsyncSmtpConnection::connect_with_transport(Box::new(line), &own_name).await;
-    let mut connection = greeted.map_err(|error| refused(mailer, &error, &[]))?;
+    let mut connection = greeted.map_err(|error| refused(mailer, &error, &[]).again())?;
     if let Some(credentials) = &mailer.credentials {
         sign_in(&mut connection, host, credentials).await?;
     }
@@ -164,8 +164,7 @@ fn refused(mailer: &Mailer, error: &smtp::Error, sent: &[&str]) -> Undelivered {
         return Undelivered::later(match error.is_response() {
             true => format!("{host} does not answer as a mail server"),
             false => format!("the connection to {host} broke off"),
-        })
-        .of_server();
+        });
     };
     let code = code.to_string();
     let answer = std::error::Error::source(error).map(ToString::to_string);
@@ -185,7 +184,7 @@ fn refused(mailer: &Mailer, error: &smtp::Error, sent: &[&str]) -> Undelivered {
     let why = format!("{host} answered with {code}{quote}: {advice}");
     let failed = Undelivered::new(again, why);
     match &*code {
-        "421" | "530" => failed.of_server(),
+        "530" => failed.of_server(),
         _ => failed,
     }
 }

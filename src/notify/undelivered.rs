@@ -70,6 +70,12 @@ impl Undelivered {
         }
     }
 
+    /// The same, and another attempt makes sense.
+    pub(super) fn again(mut self) -> Self {
+        self.again = Again::Later { after: None };
+        self
+    }
+
     /// The same, about the server.
     pub(super) fn of_server(mut self) -> Self {
         self.about = About::Server;

@@ -326,7 +326,7 @@ impl<'a> Subject<'a> {
 }
 
 /// Whether an event happens because time passes, and not because something is written.
-pub fn comes_with_time(event: NoticeEvent) -> bool {
+fn comes_with_time(event: NoticeEvent) -> bool {
     matches!(
         event,
         NoticeEvent::Reminder | NoticeEvent::EndsSoon | NoticeEvent::LinksOver

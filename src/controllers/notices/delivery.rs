@@ -1,5 +1,5 @@
-//! The task that sends the notices of one notifier, one after the other. A receiver that is slow or
-//! dead holds up neither other receivers of the notifier nor other notifiers.
+//! The task that sends the notices of one notifier, one after the other. A receiver that is dead
+//! holds up other receivers of the notifier for one attempt at most, and no other notifier.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -58,8 +58,8 @@ impl Delivering {
                 }
                 // The notifier was changed since, and sends nothing there any longer.
                 None => {
-                    let why = "the notifier no longer names this channel";
-                    notifier.line().refused(number, why, now);
+                    notifier.line().withdrawn(number, now);
+                    self.metrics.notices.sent(NoticeLabel::Refused);
                 }
             }
             changed();

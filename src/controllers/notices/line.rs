@@ -1,5 +1,6 @@
 //! The notices of one notifier: those that wait, in order, and which of the latest steps were told.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ const MOST_LISTED: usize = 2000;
 
 /// A step to tell.
 #[derive(Clone, Copy, Debug)]
-pub struct Told<'a> {
+pub struct Offered<'a> {
     /// The step's id.
     pub id: &'a str,
     /// When it happened.
@@ -109,12 +110,13 @@ pub struct Line {
     bytes: usize,
     numbered: u64,
     on_its_way: Option<Number>,
-    told: VecDeque<(Timestamp, String)>,
-    /// The marks of all that waits and all that was told.
-    known: HashSet<String>,
+    /// The marks of all that waits.
+    marks: HashSet<String>,
+    /// What was told since `told_until`, and when it happened.
+    told: HashMap<String, Timestamp>,
     told_until: Timestamp,
-    /// Whether it holds all that was not told before this leader.
-    has_begun: bool,
+    /// Since when it holds all that was not told before this leader.
+    began: Option<Timestamp>,
     dropped: u32,
     failing: HashMap<Destination, (Timestamp, NoticeError)>,
 }
@@ -131,14 +133,14 @@ impl Line {
             bytes: 0,
             numbered: 0,
             on_its_way: None,
-            // Their times are not known any longer. They stay listed until all of them are too old.
+            marks: HashSet::new(),
+            // Their times are not known until they are offered again.
             told: marks
                 .iter()
-                .map(|mark| (told_until, mark.clone()))
+                .map(|mark| (mark.clone(), told_until))
                 .collect(),
-            known: marks.iter().cloned().collect(),
             told_until,
-            has_begun: false,
+            began: None,
             dropped: status.and_then(|status| status.dropped).unwrap_or(0),
             failing: HashMap::new(),
         }
@@ -146,16 +148,15 @@ impl Line {
 
     /// All that earlier leaders did not tell has been offered: it is told in the order in which it
     /// happened.
-    pub fn begin(&mut self) {
-        self.waiting
-            .make_contiguous()
-            .sort_by_key(|step| step.told_by);
-        self.has_begun = true;
+    pub fn begin(&mut self, now: Timestamp) {
+        let waiting = self.waiting.make_contiguous();
+        waiting.sort_by_key(|step| step.told_by);
+        self.began = Some(now);
     }
 
     /// Whether it has begun.
     pub fn has_begun(&self) -> bool {
-        self.has_begun
+        self.began.is_some()
     }
 
     /// The time before which everything was told. Objects have whole seconds, so of this very second
@@ -165,9 +166,13 @@ impl Line {
     }
 
     /// Adds a step, unless it is known.
-    pub fn offer(&mut self, step: Told<'_>, now: Timestamp, parcels: Vec<Parcel>) {
+    pub fn offer(&mut self, step: Offered<'_>, now: Timestamp, parcels: Vec<Parcel>) {
         let mark = mark_of(step.id);
-        if parcels.is_empty() || !self.known.insert(mark.clone()) {
+        if let Some(at) = self.told.get_mut(&mark) {
+            *at = step.at;
+            return;
+        }
+        if parcels.is_empty() || !self.marks.insert(mark.clone()) {
             return;
         }
         self.messages += parcels.len();
@@ -190,24 +195,30 @@ impl Line {
         }
     }
 
-    /// The step that makes room: the oldest one of the person of whom most messages wait. Nobody
+    /// The step that makes room: the oldest one of the person who fills most of the line. Nobody
     /// displaces the notices about another person who has fewer.
     fn victim(&self) -> Option<usize> {
-        let mut messages: HashMap<&str, usize> = HashMap::new();
+        let too_many = self.messages > MOST_WAITING;
+        let mut filled: HashMap<&str, usize> = HashMap::new();
         for step in &self.waiting {
-            *messages.entry(&step.requester).or_default() += step.parcels.len();
+            let filled = filled.entry(&step.requester).or_default();
+            *filled += if too_many {
+                step.parcels.len()
+            } else {
+                step.bytes
+            };
         }
-        let of = |step: &Waiting| messages.get(&*step.requester).copied();
+        let of = |step: &Waiting| filled.get(&*step.requester).copied();
         // A message that is on its way may have arrived.
         let stays = |step: &Waiting| self.on_its_way.is_some_and(|number| step.has(number));
-        let most = self.waiting.iter().filter(|step| !stays(step)).map(of);
-        let most = most.max()?;
-        let mut steps = self.waiting.iter();
-        steps.position(|step| !stays(step) && of(step) == most)
+        let steps = self.waiting.iter().enumerate();
+        let steps = steps.filter(|(_, step)| !stays(step));
+        let victim = steps.min_by_key(|(_, step)| (Reverse(of(step)), step.told_by));
+        victim.map(|(place, _)| place)
     }
 
-    /// The next message to a destination that is free. Those that have waited for too long are given
-    /// up.
+    /// The next message to a destination that is free, if possible to one that does not fail. Those
+    /// that have waited for too long are given up.
     pub fn next(
         &mut self,
         now: Timestamp,
@@ -218,8 +229,11 @@ impl Line {
         while self.waiting.front().is_some_and(is_old) {
             self.give_up(0, now);
         }
-        let mut all = self.waiting.iter().flat_map(|step| &step.parcels);
-        let next = all.find(|(_, parcel)| is_free(&parcel.to)).cloned();
+        let all = self.waiting.iter().flat_map(|step| &step.parcels);
+        let mut free = all.filter(|(_, parcel)| is_free(&parcel.to));
+        let first = free.clone().next();
+        let healthy = free.find(|(_, parcel)| !self.failing.contains_key(&parcel.to));
+        let next = healthy.or(first).cloned();
         self.on_its_way = next.as_ref().map(|(number, _)| *number);
         next
     }
@@ -253,6 +267,11 @@ impl Line {
     /// The receiver refuses the message for good.
     pub fn refused(&mut self, number: Number, why: &str, now: Timestamp) {
         self.failed(number, why, now);
+        self.withdrawn(number, now);
+    }
+
+    /// The message is not sent, because the notifier names its receiver no longer.
+    pub fn withdrawn(&mut self, number: Number, now: Timestamp) {
         self.dropped = self.dropped.saturating_add(1);
         self.leave(number, now);
     }
@@ -285,32 +304,33 @@ impl Line {
     fn is_over(&mut self, step: Waiting, now: Timestamp) {
         self.messages -= step.parcels.len();
         self.bytes -= step.bytes;
-        self.told.push_back((step.at, step.mark));
+        self.marks.remove(&step.mark);
+        self.told.insert(step.mark, step.at);
         self.settle(now);
     }
 
-    /// Forgets the marks of steps so old that no earlier one can still appear.
+    /// Forgets the marks of steps so old that no earlier one can still appear. Nothing counts as told
+    /// that waits, or that may not have been offered yet.
     fn settle(&mut self, now: Timestamp) {
+        if !self.has_begun() {
+            return;
+        }
         let before = |at: Timestamp| at.checked_sub(LATENESS).ok();
-        let latest = self.told.iter().map(|(at, _)| *at).max();
+        let latest = self.told.values().copied().max();
         let rests = self.rests(now).then_some(now);
         let settled = latest.into_iter().chain(rests).max().and_then(before);
-        let oldest_waiting = self.oldest().map(just_before);
-        let settled = settled.into_iter().chain(oldest_waiting).min();
+        let oldest_waiting = self.oldest().map_or(Timestamp::MAX, just_before);
+        let settled = settled.map(|at| at.min(oldest_waiting));
         self.told_until = settled.map_or(self.told_until, |at| at.max(self.told_until));
-        let (until, known) = (self.told_until, &mut self.known);
-        self.told.retain(|(at, mark)| {
-            let stays = *at >= until;
-            if !stays {
-                known.remove(mark);
-            }
-            stays
-        });
+        let until = self.told_until;
+        self.told.retain(|_, at| *at >= until);
+        // If too many have to be listed, some are told once more after a restart.
         while self.told.len() > MOST_LISTED
-            && let Some((at, mark)) = self.told.pop_front()
+            && let Some((mark, at)) = self.told.iter().min_by_key(|(_, at)| **at)
         {
+            let (mark, at) = (mark.clone(), (*at).min(oldest_waiting));
             self.told_until = self.told_until.max(at);
-            self.known.remove(&mark);
+            self.told.remove(&mark);
         }
     }
 
@@ -321,8 +341,10 @@ impl Line {
 
     /// When that is so, if nothing happens.
     pub fn rests_from(&self) -> Option<Timestamp> {
-        let at = self.told_until.checked_add(LATENESS + RESTS_FOR).ok();
-        at.filter(|_| self.has_begun && self.waiting.is_empty())
+        // Decisions that were made while nobody led are offered soon after the beginning.
+        let earliest = self.began?.checked_add(LATENESS).ok()?;
+        let at = self.told_until.checked_add(LATENESS + RESTS_FOR).ok()?;
+        self.waiting.is_empty().then_some(at.max(earliest))
     }
 
     /// The number of messages that wait.
@@ -352,8 +374,14 @@ impl Line {
             oldest_waiting: self.oldest(),
             dropped: self.dropped,
             told_until: self.told_until,
-            told: self.told.iter().map(|(_, mark)| mark.clone()).collect(),
+            told: self.listed(),
         }
+    }
+
+    fn listed(&self) -> Vec<String> {
+        let mut told: Vec<_> = self.told.iter().map(|(mark, at)| (at, mark)).collect();
+        told.sort();
+        told.into_iter().map(|(_, mark)| mark.clone()).collect()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::desk::notice::Notice;
 use crate::plan::notifier::{Audience, SecretsSeen, routes, tells};
 use crate::plan::timeline::{Step, Subject};
 
-use super::line::{Content, Line, Parcel, Told};
+use super::line::{Content, Line, Offered, Parcel};
 use super::secrets::{Channels, Version};
 
 /// One notifier.
@@ -111,14 +111,14 @@ impl Notifier {
         }
         let (parcels, bytes) = parcels(&object.spec, install, subject, step);
         let requester = subject.requester().map(|by| by.username.as_str());
-        let told = Told {
+        let offered = Offered {
             id: &step.id,
             at: step.at,
             told_by: step.told_by,
             requester: requester.unwrap_or_default(),
             bytes,
         };
-        self.line().offer(told, now, parcels);
+        self.line().offer(offered, now, parcels);
         self.changed.notify_one();
     }
 

@@ -210,23 +210,33 @@ impl Notifiers {
         seen
     }
 
-    /// Hands a new notifier the steps that it has not told yet: first those of records that have
+    /// Hands a new notifier the steps that it has not told yet: then also those of records that have
     /// become history meanwhile, of which the caches hold no content.
     async fn catch_up(&self, notifier: &Notifier) -> Result<(), ApiError> {
         let _one_at_a_time = self.catching_up.lock().await;
         let (cluster, since) = (&self.cluster, notifier.line().told_until());
         let namespace = &notifier.key.namespace;
+        for key in keys(cluster) {
+            self.offer_missed(notifier, &Objects::of(cluster, &key, None), since);
+        }
         for key in cluster.records.became_history_since(namespace, since) {
-            if let Some(record) = with_retries(|| cluster.records.live(&key)).await? {
+            let record = match with_retries(|| cluster.records.live(&key)).await {
+                Err(error) if matches!(error.kind, ApiErrorKind::Unavailable(_)) => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    tracing::warn!(record = %key, %error, "nobody is told what may be missing of it");
+                    continue;
+                }
+                Ok(record) => record,
+            };
+            if let Some(record) = record {
                 let loan = LoanKey::of_record(&record);
                 let objects = Objects::of(cluster, &loan, Some(record));
                 self.offer_missed(notifier, &objects, since);
             }
         }
-        for key in keys(cluster) {
-            self.offer_missed(notifier, &Objects::of(cluster, &key, None), since);
-        }
-        notifier.line().begin();
+        notifier.line().begin(self.clock.now());
         Ok(())
     }
 

@@ -68,9 +68,9 @@ pub enum SecretsSeen {
 /// How the delivery goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// The time of the first failure since the last notice was delivered.
+    /// The time of the first failure of those receivers that have taken no notice since.
     pub failing_since: Option<Timestamp>,
-    /// The last failure since then.
+    /// The last failure of them.
     pub last_error: Option<NoticeError>,
 }
 
@@ -107,7 +107,11 @@ pub fn status(
         .map(|since| now.duration_since(since));
     match (&delivery.last_error, fails_for) {
         _ if !is_ready => {
-            conditions.say_unknown(DELIVERING, reason, "nothing can be sent at present");
+            conditions.say_unknown(
+                DELIVERING,
+                reason,
+                "it is not known whether the receiver takes notices",
+            );
         }
         (Some(error), Some(_)) => {
             conditions.say(

@@ -1,6 +1,7 @@
 //! Those who are told of a run: a program, a channel of Slack and an archive of mails. Their addresses and keys must not leak, and no
 //! message may show what is secret.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -108,7 +109,9 @@ impl Told {
             }
             let events = self.events();
             let of_people = |event: &&Value| FOR_PEOPLE.contains(&kind(event));
-            let for_people = events.iter().filter(of_people).count();
+            let for_people = events.iter().filter(of_people);
+            let ids: BTreeSet<_> = for_people.map(|event| event["id"].to_string()).collect();
+            let for_people = ids.len();
             let mut mails = Vec::new();
             while mails.len() < for_people {
                 mails.push(self.mail.next_mail().await.expect("a mail").content);

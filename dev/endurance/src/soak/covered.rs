@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use keyloan::api::AccessGrant;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, ResourceExt as _};
@@ -21,7 +21,9 @@ impl Covered {
         let grants: Api<AccessGrant> = Api::namespaced(admin, TEAM);
         let seen = watcher(grants, watcher::Config::default()).applied_objects();
         let mut seen = seen.default_backoff().boxed();
-        while let Some(grant) = seen.try_next().await? {
+        while let Some(grant) = seen.next().await {
+            // The watch begins again after an error.
+            let Ok(grant) = grant else { continue };
             let status = grant.status.as_ref();
             if status.is_some_and(|status| status.digest.is_some()) {
                 let mut covered = self.0.lock().unwrap_or_else(PoisonError::into_inner);

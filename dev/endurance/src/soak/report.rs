@@ -102,6 +102,10 @@ impl Report {
                 "a flow covered requests that left no record: {missing}"
             ));
         }
+        if self.covered == 0 {
+            let blind = "no watch saw a request that a flow covered";
+            self.broken.push(blind.to_owned());
+        }
         if self.hours > LINKS_END && self.asked == 0 {
             let blind = "nobody asked for a further link, so this run says nothing about gaps";
             self.broken.push(blind.to_owned());

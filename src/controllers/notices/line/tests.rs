@@ -18,8 +18,8 @@ fn parcels(count: usize) -> Vec<Parcel> {
     vec![to("archive"); count]
 }
 
-fn step(id: &str, second: i64) -> Told<'_> {
-    Told {
+fn step(id: &str, second: i64) -> Offered<'_> {
+    Offered {
         id,
         at: at(second),
         told_by: at(second),
@@ -30,7 +30,7 @@ fn step(id: &str, second: i64) -> Told<'_> {
 
 fn line() -> Line {
     let mut line = Line::resume(None, at(0));
-    line.begin();
+    line.begin(at(0));
     line
 }
 
@@ -93,7 +93,7 @@ fn what_was_missed_before_the_beginning_is_told_in_the_order_in_which_it_happene
     let mut line = Line::resume(None, at(0));
     offered(&mut line, &[("as it happens", 300)]);
     line.offer(step("missed", 100), at(301), vec![to("bob")]);
-    line.begin();
+    line.begin(at(301));
     let (_, first) = line.next(at(301), |_| true).expect("a message");
     assert_eq!(first.to, to("bob").to);
 }
@@ -126,14 +126,58 @@ fn a_notifier_that_rests_says_once_an_hour_how_far_it_has_got() {
     assert_eq!(line.progress(at(4200)).told_until, at(3600));
     assert_eq!(line.progress(at(4300)).told_until, at(3600));
     offered(&mut line, &[("a", 4300)]);
-    assert_eq!(line.progress(at(90_000)).told_until, at(4299));
+    assert_eq!(line.progress(at(90_000)).told_until, at(3600));
     assert_eq!(line.rests_from(), None);
 }
 
 #[test]
 fn what_has_not_been_looked_for_yet_does_not_count_as_told() {
     let mut line = Line::resume(None, at(0));
+    offered(&mut line, &[("as it happens", 80_000)]);
     assert_eq!(line.progress(at(90_000)).told_until, at(0));
+}
+
+#[test]
+fn of_two_restarts_in_a_row_the_second_one_repeats_nothing_either() {
+    let steps = [("a", 1000), ("b", 1060), ("c", 1120)];
+    let mut line = line();
+    for leader in 0..3 {
+        for step in &steps[..=leader] {
+            offered(&mut line, &[*step]);
+        }
+        assert_eq!(line.backlog(), 1, "leader {leader}");
+        line.begin(at(1120));
+        delivers(&mut line, 1120);
+        line = resumed(&mut line);
+    }
+}
+
+#[test]
+fn what_a_later_step_waits_for_does_not_count_as_told() {
+    let mut line = line();
+    offered(&mut line, &[("waits", 5000)]);
+    assert_eq!(line.progress(at(5001)).told_until, at(0));
+}
+
+#[test]
+fn a_new_leader_waits_for_what_happened_before_it() {
+    let mut line = Line::resume(None, at(0));
+    line.begin(at(90_000));
+    assert_eq!(line.progress(at(90_000)).told_until, at(0));
+    assert_eq!(line.progress(at(90_600)).told_until, at(90_000));
+}
+
+#[test]
+fn whose_many_marks_have_to_go_waits_all_the_same() {
+    let mut line = line();
+    line.offer(step("waits", 1), at(1), vec![to("full")]);
+    for number in 0..MOST_LISTED + 10 {
+        line.offer(step(&number.to_string(), 2), at(2), parcels(1));
+        let (next, _) = line.next(at(2), |it| *it != to("full").to).expect("one");
+        line.delivered(next, at(2));
+    }
+    let progress = line.progress(at(3));
+    assert!(progress.told_until < at(1) && progress.told.len() <= MOST_LISTED);
 }
 
 #[test]
@@ -186,7 +230,7 @@ fn of_too_many_the_oldest_are_given_up() {
 #[test]
 fn whoever_asks_for_much_displaces_only_their_own_notices() {
     let mut line = line();
-    let other = Told {
+    let other = Offered {
         requester: "bob",
         ..step("bob's", 1)
     };
@@ -202,7 +246,7 @@ fn whoever_asks_for_much_displaces_only_their_own_notices() {
 fn what_waits_is_bounded_by_its_size_too() {
     let mut line = line();
     for number in 0..10 {
-        let large = Told {
+        let large = Offered {
             bytes: MOST_BYTES / 4,
             ..step(&"abcdefghij"[number..=number], 1)
         };

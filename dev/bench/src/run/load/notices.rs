@@ -8,7 +8,7 @@ mod receiver;
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use k8s_openapi::api::core::v1::Secret;
 use keyloan::api::{AccessNotifier, NOTIFIER_LABEL, READY, SECRET_LABEL};
 use keyloan_cluster::wait_until;
@@ -97,7 +97,6 @@ impl Load {
             .at_most(WRITES)
             .made_of(with.of_what),
         );
-        ensure!(told > 0, "nobody was told of anything");
         self.progress.say(&format!("{told} events were delivered"));
         Ok(section)
     }
