@@ -14,8 +14,9 @@ use crate::runtime::Clock;
 use crate::telemetry::{Metrics, NoticeLabel};
 
 use super::holds::Holds;
-use super::line::{Content, Number, Parcel};
+use super::line::Number;
 use super::notifier::Notifier;
+use super::parcel::{Content, Parcel};
 use super::secrets::Slot;
 
 /// What sending takes.

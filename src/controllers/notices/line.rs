@@ -2,15 +2,14 @@
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use crate::api::{AccessNotifierStatus, NoticeError, Time};
-use crate::desk::cloud_event::CloudEvent;
-use crate::desk::notice::Notice;
 use crate::plan::notifier::{Delivery, Destination, Progress};
+
+use super::parcel::Parcel;
 
 /// The number of messages that wait at most, and the size of what they say. Beyond it, steps are
 /// given up.
@@ -44,41 +43,6 @@ pub struct Offered<'a> {
     pub requester: &'a str,
     /// The size of what its messages say.
     pub bytes: usize,
-}
-
-/// One message, and where it goes.
-#[derive(Clone, Debug)]
-pub struct Parcel {
-    /// Where it goes.
-    pub to: Destination,
-    /// What it says.
-    pub content: Content,
-}
-
-/// What a message says.
-#[derive(Clone, Debug)]
-pub enum Content {
-    /// Words for people.
-    Words(Arc<Notice>),
-    /// An event for a program.
-    Event(Arc<CloudEvent>),
-}
-
-impl Content {
-    /// The size of what it says, in bytes; about that of its memory.
-    pub fn size(&self) -> usize {
-        match self {
-            Self::Words(notice) => {
-                let facts = notice.facts.iter().map(|fact| fact.value.len());
-                let next = notice
-                    .next
-                    .iter()
-                    .map(|next| next.sentence.len() + next.command.as_ref().map_or(0, String::len));
-                notice.subject.len() + facts.chain(next).sum::<usize>()
-            }
-            Self::Event(event) => serde_json::to_vec(&**event).map_or(0, |json| json.len()),
-        }
-    }
 }
 
 /// The number of a message that waits.

@@ -4,6 +4,7 @@
 //!   hands those that are new on.
 //! * [`integrations`]: tells the audit log about tokens and the boundary.
 //! * `objects`: the objects of requests and loans, which both look at.
+//! * `parcel`: the messages by which a notifier tells a step.
 //! * `line`: the notices of one `notifier` that wait, in order, and which were told.
 //! * [`notifiers`]: looks after each notifier, its Secrets and its status. [`delivery`] is the task
 //!   that sends what waits, in which `holds` says who has to wait after a failure; `secrets` reads
@@ -19,4 +20,5 @@ mod line;
 mod notifier;
 pub mod notifiers;
 mod objects;
+mod parcel;
 mod secrets;

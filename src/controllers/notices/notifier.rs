@@ -1,20 +1,18 @@
 //! One notifier: what it is told to do, where its notices go, and the line of those that wait.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
-use crate::api::{AccessNotifier, AccessNotifierSpec};
+use crate::api::AccessNotifier;
 use crate::cluster::Key;
-use crate::desk::cloud_event::CloudEvent;
-use crate::desk::notice::Notice;
-use crate::plan::notifier::{Audience, SecretsSeen, routes, tells};
+use crate::plan::notifier::{SecretsSeen, tells};
 use crate::plan::timeline::{Step, Subject};
 
-use super::line::{Content, Line, Offered, Parcel};
+use super::line::{Line, Offered};
+use super::parcel::parcels;
 use super::secrets::{Channels, Version};
 
 /// One notifier.
@@ -132,38 +130,6 @@ impl Notifier {
     pub(super) fn remind_after(&self) -> Option<SignedDuration> {
         self.object().spec.remind_after.as_ref()?.parse()
     }
-}
-
-/// The messages by which a notifier tells a step, and the size of what they say. Those that are
-/// worded for the same readers share their words.
-fn parcels(
-    spec: &AccessNotifierSpec,
-    install: &str,
-    subject: &Subject<'_>,
-    step: &Step<'_>,
-) -> (Vec<Parcel>, usize) {
-    let page = spec.links.as_ref().map(|links| links.portal.as_str());
-    let mut contents: BTreeMap<Audience, Content> = BTreeMap::new();
-    let mut bytes = 0;
-    let mut parcels = Vec::new();
-    for route in routes(spec, subject, step) {
-        let content = contents.entry(route.audience).or_insert_with(|| {
-            let content = match &spec.webhook {
-                Some(_) => Content::Event(Arc::new(CloudEvent::of_step(install, subject, step))),
-                None => {
-                    let notice = Notice::of(subject, step, route.audience, page);
-                    Content::Words(Arc::new(notice))
-                }
-            };
-            bytes += content.size();
-            content
-        });
-        parcels.push(Parcel {
-            to: route.to,
-            content: content.clone(),
-        });
-    }
-    (parcels, bytes)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

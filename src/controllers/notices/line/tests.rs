@@ -1,5 +1,9 @@
+use std::sync::Arc;
+
 use super::*;
 use crate::api::Email;
+use crate::controllers::notices::parcel::Content;
+use crate::desk::cloud_event::CloudEvent;
 use crate::desk::cloud_event::Data;
 
 fn at(second: i64) -> Timestamp {
