@@ -54,9 +54,6 @@ pub struct Data {
     /// The flow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flow: Option<Place>,
-    /// The admission policy.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub policy: Option<String>,
     /// The vault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vault: Option<Resolved>,
@@ -145,13 +142,12 @@ pub struct Link {
 impl CloudEvent {
     /// An event of this install.
     pub fn new(install: &str, id: String, kind: &str, time: Timestamp, data: Data) -> Self {
-        let subject = match (&data.grant, &data.integration, &data.policy) {
-            (Some(grant), ..) => format!("{}/{}", grant.namespace, grant.name),
-            (None, Some(integration), _) => {
+        let subject = match (&data.grant, &data.integration) {
+            (Some(grant), _) => format!("{}/{}", grant.namespace, grant.name),
+            (None, Some(integration)) => {
                 format!("{}/{}", integration.namespace, integration.name)
             }
-            (None, None, Some(policy)) => policy.clone(),
-            (None, None, None) => install.to_owned(),
+            (None, None) => install.to_owned(),
         };
         Self {
             specversion: "1.0",
@@ -240,7 +236,7 @@ fn reason_of(subject: &Subject<'_>, event: NoticeEvent) -> (Option<String>, Opti
 }
 
 /// The event's name in the type of a CloudEvent.
-pub fn kind_of(event: NoticeEvent) -> &'static str {
+fn kind_of(event: NoticeEvent) -> &'static str {
     match event {
         NoticeEvent::Requested => "requested",
         NoticeEvent::Reminder => "reminder",

@@ -3,5 +3,5 @@
 mod route;
 mod status;
 
-pub use route::{Audience, Destination, Route, audiences, routes, tells};
+pub use route::{Audience, Destination, Route, routes, tells};
 pub use status::{Delivery, Progress, SecretsSeen, status};

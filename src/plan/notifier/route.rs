@@ -53,7 +53,7 @@ const FOR_PEOPLE: &[NoticeEvent] = &[
 ];
 
 /// For whom a step matters, besides the observers.
-pub fn audiences(event: NoticeEvent) -> &'static [Audience] {
+fn audiences(event: NoticeEvent) -> &'static [Audience] {
     use Audience::{Approvers, Recipient, Requester};
     match event {
         NoticeEvent::Requested | NoticeEvent::Reminder => &[Approvers],
