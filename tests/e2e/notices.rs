@@ -363,14 +363,7 @@ async fn while_the_policies_are_not_in_force_a_changed_notifier_is_used_as_it_wa
     lends_if_security_agrees(&world).await;
     tells(&world, "siem", &receiver).await;
     let running = lent(&world).await;
-    let enforce = async |actions: &str| {
-        let api: Api<ValidatingAdmissionPolicyBinding> = Api::all(world.admin.clone());
-        let change = Patch::Merge(json!({ "spec": { "validationActions": [actions] } }));
-        let by = PatchParams::default();
-        let changed = api.patch("keyloan-notifier", &by, &change).await;
-        changed.expect("changed");
-    };
-    enforce("Audit").await;
+    enforce(&world, "Audit").await;
     world.until_integration("prod", "False").await;
     secret(&world, "siem", own("siem"), &other.url("/")).await;
     until(&world, "siem", |n| {
@@ -380,11 +373,59 @@ async fn while_the_policies_are_not_in_force_a_changed_notifier_is_used_as_it_wa
     world.delete("alice", &running).await;
     until_told(&receiver, &running, "ended").await;
 
-    enforce("Deny").await;
+    enforce(&world, "Deny").await;
     until(&world, "siem", |n| condition(n, READY) == "True Ready").await;
     let grant = asked(&world).await;
     until_told(&other, &grant, "requested").await;
     assert_eq!(events(&receiver, &grant).len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_policies_are_not_in_force_no_change_decides_what_is_told() {
+    let world = world().await;
+    let receiver = Receiver::start().await;
+    lends_if_security_agrees(&world).await;
+    tells(&world, "siem", &receiver).await;
+    let running = lent(&world).await;
+    enforce(&world, "Audit").await;
+    world.until_integration("prod", "False").await;
+    let (secret, other) = (json!("siem-hook"), json!("another"));
+    change(
+        &world,
+        json!({ "secretRef": { "name": other }, "events": ["Lapsed"] }),
+    )
+    .await;
+    until(&world, "siem", |n| {
+        condition(n, READY) == "False SecretMissing"
+    })
+    .await;
+    world.delete("alice", &running).await;
+    world.until_record(&running, |r| r.spec.end.is_some()).await;
+
+    change(
+        &world,
+        json!({ "secretRef": { "name": secret }, "events": null }),
+    )
+    .await;
+    enforce(&world, "Deny").await;
+    until_told(&receiver, &running, "ended").await;
+}
+
+/// Changes the notifier `siem`.
+async fn change(world: &World, spec: Value) {
+    let api: Api<AccessNotifier> = Api::namespaced(world.admin.clone(), PLATFORM);
+    let change = Patch::Merge(json!({ "spec": spec }));
+    let changed = api.patch("siem", &PatchParams::default(), &change).await;
+    changed.expect("changed");
+}
+
+/// Has the API server refuse, or only note, what the policy of notifiers forbids.
+async fn enforce(world: &World, actions: &str) {
+    let api: Api<ValidatingAdmissionPolicyBinding> = Api::all(world.admin.clone());
+    let change = Patch::Merge(json!({ "spec": { "validationActions": [actions] } }));
+    let by = PatchParams::default();
+    let changed = api.patch("keyloan-notifier", &by, &change).await;
+    changed.expect("changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

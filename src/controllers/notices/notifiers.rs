@@ -176,6 +176,8 @@ impl Notifiers {
 
     /// Takes the spec over, and reads the Secret again, if one of them has changed.
     async fn configure(&self, notifier: &Notifier, object: &Arc<AccessNotifier>) -> SecretsSeen {
+        let broken = self.boundary.seen().broken;
+        let is_guarded = broken.is_none();
         let found = match version(&self.cluster, object).await {
             Ok(version) => {
                 let made_of = Some((object.metadata.generation, version));
@@ -184,7 +186,7 @@ impl Notifiers {
                 }
                 // A person who may change a notifier, and not read its Secret, could aim it at a host
                 // of theirs.
-                if let Some(why) = self.boundary.seen().broken {
+                if let Some(why) = broken {
                     return SecretsSeen::Unguarded { why };
                 }
                 let made = channels(&self.cluster, object).await;
@@ -200,7 +202,9 @@ impl Notifiers {
         };
         let reminded_after = notifier.remind_after();
         let mut settings = notifier.settings();
-        settings.spec = object.clone();
+        if is_guarded {
+            settings.spec = object.clone();
+        }
         (settings.channels, settings.made_of) = (channels, made_of);
         drop(settings);
         if notifier.remind_after() != reminded_after {
@@ -210,8 +214,8 @@ impl Notifiers {
         seen
     }
 
-    /// Hands a new notifier the steps that it has not told yet: then also those of records that have
-    /// become history meanwhile, of which the caches hold no content.
+    /// Hands a new notifier the steps that it has not told yet. The caches hold no content of records
+    /// that have become history meanwhile: these are read, one after the other.
     async fn catch_up(&self, notifier: &Notifier) -> Result<(), ApiError> {
         let _one_at_a_time = self.catching_up.lock().await;
         let (cluster, since) = (&self.cluster, notifier.line().told_until());
